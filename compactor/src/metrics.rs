@@ -1,0 +1,73 @@
+//! The compactor's metrics.
+
+use backstock_proto::kind;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
+
+/// What a full pull finds different from the journal.
+const DRIFT: [&str; 3] = ["missed", "changed", "extra"];
+
+/// Bounds of pull durations, in seconds: from a page to a large shop's bulk operation.
+const PULL_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0];
+
+/// All of them. Every series exists from the start.
+pub struct Metrics {
+    /// Differences that pulls found, by kind and type.
+    pub drift: IntCounterVec,
+    /// Seconds since a shop's last complete pull.
+    pub full_pull_age: GaugeVec,
+    /// How long pulls took.
+    pub pull_seconds: HistogramVec,
+    /// Points of the Admin API's cost budget that were spent.
+    pub cost_points: IntCounter,
+    /// Webhook subscriptions that had to be made anew.
+    pub subscriptions_healed: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            drift: IntCounterVec::new(
+                Opts::new(
+                    "backstock_compactor_drift_total",
+                    "Differences between journal and Admin API that pulls found",
+                ),
+                &["kind", "type"],
+            )?,
+            full_pull_age: GaugeVec::new(
+                Opts::new(
+                    "backstock_compactor_full_pull_age_seconds",
+                    "Seconds since the last complete pull of a shop",
+                ),
+                &["shop"],
+            )?,
+            pull_seconds: HistogramVec::new(
+                HistogramOpts::new("backstock_compactor_pull_seconds", "How long a pull took")
+                    .buckets(PULL_SECONDS.to_vec()),
+                &["kind"],
+            )?,
+            cost_points: IntCounter::new(
+                "backstock_compactor_admin_cost_points_total",
+                "Points of the Admin API's cost budget that were spent",
+            )?,
+            subscriptions_healed: IntCounter::new(
+                "backstock_compactor_webhook_subscriptions_healed_total",
+                "Webhook subscriptions that were missing and were made anew",
+            )?,
+        };
+        for spec in kind::ALL {
+            metrics.pull_seconds.with_label_values(&[spec.name]);
+            for found in DRIFT {
+                metrics.drift.with_label_values(&[spec.name, found]);
+            }
+        }
+        registry.register(Box::new(metrics.drift.clone()))?;
+        registry.register(Box::new(metrics.full_pull_age.clone()))?;
+        registry.register(Box::new(metrics.pull_seconds.clone()))?;
+        registry.register(Box::new(metrics.cost_points.clone()))?;
+        registry.register(Box::new(metrics.subscriptions_healed.clone()))?;
+        Ok(metrics)
+    }
+}

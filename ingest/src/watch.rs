@@ -1,0 +1,77 @@
+//! Whether the streams are there, and how full they are.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream::Info};
+use backstock_proto::listen::Part;
+use backstock_proto::stream::{self, Partition};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// How often the streams are looked at.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Keeps the role's readiness and the streams' gauges up to date until `shutdown`. A missing stream
+/// is reported, never created: an empty one in its place would hide that history is gone.
+pub(crate) async fn watch(
+    client: async_nats::Client,
+    partitions: Partition,
+    metrics: &Metrics,
+    part: Part,
+    shutdown: CancellationToken,
+) {
+    let mut before = String::from("is starting");
+    for partition in 0..partitions {
+        metrics.stream(partition);
+    }
+    loop {
+        let now = look(&client, partitions, metrics).await.err().unwrap_or_default();
+        if now != before {
+            match now.as_str() {
+                "" => tracing::info!("ingest is ready"),
+                why => tracing::error!("ingest {why}"),
+            }
+        }
+        if now.is_empty() {
+            part.ready();
+        } else {
+            part.not_ready(now.clone());
+        }
+        before = now;
+        tokio::select! {
+            () = shutdown.cancelled() => break part.not_ready("is stopping"),
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// `Err` says what is wrong, to be read after the role's name.
+async fn look(
+    client: &async_nats::Client,
+    partitions: Partition,
+    metrics: &Metrics,
+) -> Result<(), String> {
+    if client.connection_state() != async_nats::connection::State::Connected {
+        return Err("is not connected to NATS".into());
+    }
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(PERIOD);
+    for partition in 0..partitions {
+        let name = stream::stream_name(partition);
+        let info = context
+            .get_stream(&name)
+            .await
+            .map_err(|error| format!("has no stream {name} to write to: {error}"))?;
+        gauge(info.cached_info(), partition, metrics);
+    }
+    Ok(())
+}
+
+fn gauge(info: &Info, partition: Partition, metrics: &Metrics) {
+    let (bytes, used) = metrics.stream(partition);
+    let held = info.state.bytes;
+    bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
+    let limit = info.config.max_bytes;
+    used.set(if limit > 0 { held as f64 / limit as f64 } else { 0.0 });
+}

@@ -1,0 +1,372 @@
+//! Messages → history, one synced write for a whole batch.
+//!
+//! An append MUST follow the order of the stream. Everything that an event changes MUST be in the
+//! write that also raises the applied sequence, so that a crash leaves all of it or nothing and a
+//! redelivered message finds itself applied. The stream is acknowledged only after that.
+//!
+//! An event is put where it belongs by its [`Position`]; nothing that is there already is rewritten,
+//! because a version is a complete state. Late, repeated and reordered events therefore give the
+//! same history as events in order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::Gap;
+use backstock_proto::{Op, Source, Timestamp};
+use rocksdb::WriteBatch;
+
+use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
+use crate::keys::{self, Position, meta};
+use crate::options::Family;
+use crate::quarantine;
+use crate::record::{Body, Head, Moment, Record};
+use crate::store::{At, Store, StoreError, until};
+use crate::tally::{Existence, Tallies};
+
+/// What an append did.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// The versions that were added, in order of the stream.
+    pub stored: Vec<Stored>,
+    /// Messages that the store had applied before.
+    pub redelivered: u64,
+    /// Deliveries that the store holds under another sequence.
+    pub repeated: u64,
+    /// Stream sequences that are missing.
+    pub gaps: Vec<Gap>,
+    /// Messages kept aside: sequence and reason.
+    pub quarantined: Vec<(u64, String)>,
+    /// How many of those had another payload than was published.
+    pub digest_mismatches: u64,
+}
+
+/// One version that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The kind's name if it is understood, else `other`.
+    pub kind: &'static str,
+    /// How we came to know.
+    pub source: Source,
+    /// What happened.
+    pub op: Op,
+    /// Whether it said the same as the version before it, so that no payload was stored.
+    pub marker: bool,
+}
+
+impl Store {
+    /// Adds a batch in the order of the stream and syncs it. All of it, or nothing on an error.
+    ///
+    /// `now` is when a gap counts as noticed.
+    pub fn append(&self, messages: &[Decoded], now: Timestamp) -> Result<Appended, StoreError> {
+        let _one_writer = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let applied = self.applied_seq();
+        let mut draft = Draft::of(self);
+        let mut expected = applied + 1;
+        for message in messages {
+            if message.seq < expected {
+                draft.appended.redelivered += 1;
+                continue;
+            }
+            if message.seq > expected {
+                draft.gap(Gap { from_seq: expected, to_seq: message.seq - 1, noticed_at: now });
+            }
+            match &message.reading {
+                Reading::Event(meaning) => draft.event(meaning, message.recorded_at)?,
+                Reading::Poison(poison) => draft.poison(&poison.0, &poison.1)?,
+            }
+            expected = message.seq + 1;
+        }
+        if expected == applied + 1 {
+            return Ok(draft.appended);
+        }
+        let Draft { mut batch, tallies, appended, .. } = draft;
+        tallies.write(self, &mut batch);
+        self.write_applied(batch, expected - 1)?;
+        Ok(appended)
+    }
+}
+
+/// A batch being put together. Its events see those before them.
+struct Draft<'s> {
+    store: &'s Store,
+    batch: WriteBatch,
+    heads: HashMap<Vec<u8>, Option<Head>>,
+    versions: BTreeMap<Vec<u8>, Neighbour>,
+    tallies: Tallies,
+    appended: Appended,
+    record: Vec<u8>,
+}
+
+/// A version beside which a new one is put.
+#[derive(Clone, Debug)]
+struct Neighbour {
+    payload_at: Position,
+    mapping: u8,
+    hash: Hash,
+    delivery: Option<(Box<str>, Box<str>)>,
+}
+
+impl<'s> Draft<'s> {
+    fn of(store: &'s Store) -> Self {
+        Self {
+            store,
+            batch: WriteBatch::default(),
+            heads: HashMap::new(),
+            versions: BTreeMap::new(),
+            tallies: Tallies::default(),
+            appended: Appended::default(),
+            record: Vec::new(),
+        }
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        let key = meta::numbered(meta::GAPS, gap.from_seq);
+        self.batch.put_cf(self.store.family(Family::Meta), key, quarantine::gap_to_bytes(&gap));
+        self.appended.gaps.push(gap);
+    }
+
+    fn poison(&mut self, message: &Message, poison: &Poison) -> Result<(), StoreError> {
+        let key = meta::numbered(meta::QUARANTINE, message.seq);
+        let reason = poison.to_string();
+        let kept = quarantine::to_bytes(message, &reason);
+        self.batch.put_cf(self.store.family(Family::Meta), key, kept);
+        if let Some(shop) = quarantine::shop_of(&message.subject) {
+            self.tallies.shop(self.store, &shop)?.quarantined += 1;
+        }
+        self.appended.digest_mismatches += u64::from(poison.is_digest_mismatch());
+        self.appended.quarantined.push((message.seq, reason));
+        Ok(())
+    }
+
+    fn event(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
+        let facet = keys::of_facet(&new.event.key, new.event.facet);
+        let head = self.head(&facet)?;
+        let at = new.position;
+        // Nothing is at or after a position behind the head's moment: one look-up is enough.
+        let newest = head.as_ref().is_none_or(|head| {
+            (at.valid_at, at.triggered_at) > (head.position.valid_at, head.position.triggered_at)
+        });
+        if !newest && self.is_repeated(&facet, new)? {
+            self.appended.repeated += 1;
+            return Ok(());
+        }
+        let before = match &head {
+            Some(head) if at > head.position => Some(Neighbour::of_head(head)),
+            Some(_) => self.before(&facet, at)?,
+            None => None,
+        };
+        let same = match &before {
+            Some(before) if self.same_state(&facet, before, new)? => Some(before.payload_at),
+            _ => None,
+        };
+        self.put_version(&facet, new, recorded_at, same);
+        self.put_head(facet, head, new, same.unwrap_or(at))?;
+        let spec = new.event.key.kind.spec();
+        self.appended.stored.push(Stored {
+            kind: spec.map_or("other", |spec| spec.name),
+            source: new.event.source,
+            op: new.event.op,
+            marker: same.is_some(),
+        });
+        Ok(())
+    }
+
+    fn head(&mut self, facet: &[u8]) -> Result<Option<Head>, StoreError> {
+        if let Some(head) = self.heads.get(facet) {
+            return Ok(head.clone());
+        }
+        let Some(value) = self.store.db().get_pinned_cf(self.store.family(Family::Heads), facet)?
+        else {
+            return Ok(None);
+        };
+        Head::from_bytes(&value).map(Some).at(|| format!("head {}", shown(facet)))
+    }
+
+    /// Whether the store holds this very delivery at this very moment, under another sequence.
+    fn is_repeated(&self, facet: &[u8], new: &Meaning) -> Result<bool, StoreError> {
+        let Some(webhook_id) = new.event.webhook_id.as_deref() else { return Ok(false) };
+        let mut key = keys::at(facet, Position { seq: u64::MAX, ..new.position });
+        while let Some((found, neighbour)) = self.at_or_after(facet, &key)? {
+            let (_, position) = keys::split(&found).at(|| shown(facet))?;
+            if !position.same_moment(new.position) {
+                return Ok(false);
+            }
+            let same = |(id, topic): &(Box<str>, Box<str>)| {
+                **id == *webhook_id && *topic == new.event.topic
+            };
+            if neighbour.delivery.as_ref().is_some_and(same) {
+                return Ok(true);
+            }
+            key = found;
+            key.push(0);
+        }
+        Ok(false)
+    }
+
+    /// The version before a position, in the order of history.
+    fn before(&self, facet: &[u8], at: Position) -> Result<Option<Neighbour>, StoreError> {
+        let found = self.at_or_after(facet, &keys::at(facet, at))?;
+        Ok(found.map(|(_, neighbour)| neighbour))
+    }
+
+    /// The first version of a facet at or after `key` in key order: on disk or in this batch.
+    fn at_or_after(
+        &self,
+        facet: &[u8],
+        key: &[u8],
+    ) -> Result<Option<(Vec<u8>, Neighbour)>, StoreError> {
+        let drafted = self.versions.range(key.to_vec()..).next();
+        let drafted = drafted.filter(|(key, _)| key.starts_with(facet));
+        let family = self.store.family(Family::Versions);
+        let mut on_disk = self.store.db().raw_iterator_cf_opt(family, until(keys::end_of(facet)));
+        on_disk.seek(key);
+        on_disk.status()?;
+        Ok(match (on_disk.item(), drafted) {
+            (Some((key, value)), drafted)
+                if drafted.is_none_or(|(other, _)| key < other.as_slice()) =>
+            {
+                Some((key.to_vec(), Neighbour::of_record(key, value)?))
+            }
+            (_, drafted) => drafted.map(|(key, neighbour)| (key.clone(), neighbour.clone())),
+        })
+    }
+
+    /// Whether the new state is the one before it. Hashes of different mappings say nothing; the
+    /// older payload is then read again with the present one.
+    fn same_state(
+        &self,
+        facet: &[u8],
+        before: &Neighbour,
+        new: &Meaning,
+    ) -> Result<bool, StoreError> {
+        if before.mapping == new.mapping || before.hash == Hash::NONE || new.hash == Hash::NONE {
+            return Ok(before.hash == new.hash);
+        }
+        let Some(value) = self.store.get(Family::Versions, &keys::at(facet, before.payload_at))?
+        else {
+            return Ok(false);
+        };
+        let record = Record::read(&value).at(|| shown(facet))?;
+        let payload = record.body.payload().at(|| shown(facet))?;
+        let key = &new.event.key;
+        let reread = key.kind.read(record.op, &key.id, payload);
+        Ok(reread.is_ok_and(|document| Hash::of(document.state.as_ref()) == new.hash))
+    }
+
+    fn put_version(
+        &mut self,
+        facet: &[u8],
+        new: &Meaning,
+        recorded_at: Timestamp,
+        same: Option<Position>,
+    ) {
+        let event = &new.event;
+        let record = Record {
+            op: event.op,
+            source: event.source,
+            mapping: new.mapping,
+            hash: new.hash,
+            recorded_at,
+            received_at: event.received_at,
+            triggered: event.triggered_at.is_some(),
+            topic: &event.topic,
+            api_version: event.api_version.as_deref(),
+            webhook_id: event.webhook_id.as_deref(),
+            event_id: event.event_id.as_deref(),
+            body: same.map_or(Body::Own(&event.payload), Body::SameAs),
+        };
+        self.record.clear();
+        record.write(&mut self.record);
+        let key = keys::at(facet, new.position);
+        self.batch.put_cf(self.store.family(Family::Versions), &key, &self.record);
+        let moment = Moment {
+            op: event.op,
+            source: event.source,
+            facet: event.facet,
+            kind: event.key.kind.clone(),
+            id: event.key.id.clone(),
+        };
+        let timeline = keys::at(&keys::of_shop(&event.key.shop), new.position);
+        self.batch.put_cf(self.store.family(Family::Timeline), timeline, moment.to_bytes());
+        let neighbour = Neighbour {
+            payload_at: same.unwrap_or(new.position),
+            mapping: new.mapping,
+            hash: new.hash,
+            delivery: event.webhook_id.clone().map(|id| (id, event.topic.clone())),
+        };
+        self.versions.insert(key, neighbour);
+    }
+
+    /// The head changes only if the new version is the newest; what a deleted resource is shown as
+    /// may also come later than its end.
+    fn put_head(
+        &mut self,
+        facet: Vec<u8>,
+        head: Option<Head>,
+        new: &Meaning,
+        payload_at: Position,
+    ) -> Result<(), StoreError> {
+        let at = new.position;
+        let existence =
+            |deleted: bool| if deleted { Existence::Deleted } else { Existence::Living };
+        let was = head.as_ref().map(|head| existence(head.deleted));
+        let deleted = new.event.op == Op::Delete;
+        let head = match head {
+            Some(mut head) if at < head.position => {
+                if !deleted && head.deleted && head.shown_at.is_none_or(|shown| at > shown) {
+                    head.shown_at = Some(at);
+                    head.listing = new.listing.clone();
+                    self.batch.put_cf(self.store.family(Family::Heads), &facet, head.to_bytes());
+                }
+                head
+            }
+            before => {
+                let (shown_at, listing) = match before {
+                    Some(before) if deleted => (before.shown_at, before.listing),
+                    None if deleted => (None, new.listing.clone()),
+                    _ => (Some(at), new.listing.clone()),
+                };
+                let (mapping, hash) = (new.mapping, new.hash);
+                let head =
+                    Head { position: at, payload_at, mapping, hash, deleted, shown_at, listing };
+                self.batch.put_cf(self.store.family(Family::Heads), &facet, head.to_bytes());
+                head
+            }
+        };
+        let key = &new.event.key;
+        let is = existence(head.deleted);
+        self.heads.insert(facet, Some(head));
+        self.tallies.kind(self.store, &key.shop, &key.kind)?.count(was, is, at.valid_at);
+        let shop = self.tallies.shop(self.store, &key.shop)?;
+        shop.newest_received_at = shop.newest_received_at.max(new.event.received_at);
+        Ok(())
+    }
+}
+
+impl Neighbour {
+    fn of_head(head: &Head) -> Self {
+        let Head { payload_at, mapping, hash, .. } = *head;
+        Self { payload_at, mapping, hash, delivery: None }
+    }
+
+    fn of_record(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        let (_, position) = keys::split(key).at(|| shown(key))?;
+        let record = Record::read(value).at(|| shown(key))?;
+        Ok(Self {
+            payload_at: match record.body {
+                Body::Own(_) => position,
+                Body::SameAs(other) => other,
+            },
+            mapping: record.mapping,
+            hash: record.hash,
+            delivery: record.webhook_id.map(|id| (id.into(), record.topic.into())),
+        })
+    }
+}
+
+/// A key for people: its texts, without what follows them.
+pub(crate) fn shown(key: &[u8]) -> String {
+    let texts: Vec<String> =
+        key.splitn(4, |b| *b == 0).take(3).map(|t| String::from_utf8_lossy(t).into()).collect();
+    texts.join("/")
+}

@@ -1,0 +1,101 @@
+//! A message of the stream → what it says. Pure, and safe to run on several threads at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use async_nats::HeaderMap;
+use backstock_proto::canonical::Hash;
+use backstock_proto::event::EnvelopeError;
+use backstock_proto::kind::{Listing, MappingError};
+use backstock_proto::{Event, Op, Timestamp};
+use bytes::Bytes;
+
+use crate::keys::Position;
+
+/// A message as it stands on the stream.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// When the stream took it.
+    pub recorded_at: Timestamp,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its payload, as received from Shopify.
+    pub payload: Bytes,
+}
+
+/// A message, read.
+#[derive(Debug)]
+pub struct Decoded {
+    pub(crate) seq: u64,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) reading: Reading,
+}
+
+/// What reading a message gave.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// An event with a meaning.
+    Event(Box<Meaning>),
+    /// Something to be kept aside, with the reason.
+    Poison(Box<(Message, Poison)>),
+}
+
+/// An event, and what its payload means.
+#[derive(Debug)]
+pub(crate) struct Meaning {
+    pub(crate) event: Event,
+    pub(crate) mapping: u8,
+    pub(crate) hash: Hash,
+    pub(crate) position: Position,
+    pub(crate) listing: Listing,
+}
+
+/// Why a message is kept aside.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Poison {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    #[error("reading the event panicked; this is a defect in Backstock")]
+    Panic,
+}
+
+impl Poison {
+    /// Whether the payload is not the one that was published.
+    pub(crate) fn is_digest_mismatch(&self) -> bool {
+        matches!(self, Self::Envelope(EnvelopeError::Digest { .. }))
+    }
+}
+
+impl Message {
+    /// Reads it. A message that makes no sense, or that makes the reader panic, comes back whole.
+    pub fn decode(self) -> Decoded {
+        let (seq, recorded_at) = (self.seq, self.recorded_at);
+        let read = catch_unwind(AssertUnwindSafe(|| self.meaning())).unwrap_or(Err(Poison::Panic));
+        let reading = match read {
+            Ok(meaning) => Reading::Event(Box::new(meaning)),
+            Err(poison) => Reading::Poison(Box::new((self, poison))),
+        };
+        Decoded { seq, recorded_at, reading }
+    }
+
+    fn meaning(&self) -> Result<Meaning, Poison> {
+        let event = Event::from_message(&self.subject, &self.headers, self.payload.clone())?;
+        let kind = &event.key.kind;
+        let document = kind.read(event.op, &event.key.id, &event.payload)?;
+        let mapping = kind.mapping();
+        let hash = match event.op {
+            Op::Delete => Hash::NONE,
+            Op::Create | Op::Update => Hash::of(document.state.as_ref()),
+        };
+        // Shopify's own word on when it became true comes first; ours only where it has none.
+        let valid_at = document.updated_at.or(event.triggered_at).unwrap_or(event.received_at);
+        let triggered_at = event.triggered_at.unwrap_or(valid_at);
+        let position = Position { valid_at, triggered_at, seq: self.seq };
+        Ok(Meaning { mapping, hash, position, listing: document.listing, event })
+    }
+}

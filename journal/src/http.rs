@@ -1,0 +1,92 @@
+//! The internal HTTP API: the same questions for readers in other processes. It knows no tokens;
+//! it is for a loopback address or a network that only Backstock's own roles can reach.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use backstock_proto::journal::Resource;
+use backstock_proto::journal::{Journal, JournalError, Line, PATH, Question, Raw, SAME_AS};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use http::{StatusCode, header};
+use serde::Serialize;
+
+/// Routes that answer from `journal`.
+pub fn router(journal: Arc<dyn Journal>) -> Router {
+    Router::new().route(PATH, post(answer)).with_state(journal)
+}
+
+async fn answer(
+    State(journal): State<Arc<dyn Journal>>,
+    question: Result<Json<Question>, JsonRejection>,
+) -> Response {
+    let answered = match question {
+        Ok(Json(question)) => ask(&*journal, question).await,
+        Err(rejection) => Err(JournalError::Invalid(rejection.body_text())),
+    };
+    answered.unwrap_or_else(|error| error.to_problem().into_response())
+}
+
+async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, JournalError> {
+    Ok(match question {
+        Question::Shops => json(journal.shops().await?),
+        Question::Status { shop } => json(journal.status(&shop).await?),
+        Question::Resources { shop, filter, page } => {
+            json(journal.resources(&shop, &filter, &page).await?)
+        }
+        Question::Resource { key, at } => json(journal.resource(&key, at).await?),
+        Question::Versions { key, span, page } => json(journal.versions(&key, span, &page).await?),
+        Question::Raw { key, seq } => raw(journal.raw(&key, seq).await?),
+        Question::Changes { shop, filter, page } => {
+            json(journal.changes(&shop, &filter, &page).await?)
+        }
+        Question::Snapshot { shop, at, kind } => {
+            lines(journal.snapshot(&shop, at, kind.as_ref()).await?)
+        }
+        Question::Verify => json(journal.verify().await?),
+    })
+}
+
+fn json(answer: impl Serialize) -> Response {
+    Json(answer).into_response()
+}
+
+fn raw(raw: Option<Raw>) -> Response {
+    match raw {
+        Some(Raw::Bytes(bytes)) => {
+            ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+        }
+        Some(Raw::SameAs { seq }) => {
+            (StatusCode::NO_CONTENT, [(SAME_AS, seq.to_string())]).into_response()
+        }
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+fn lines(resources: BoxStream<'static, Result<Resource, JournalError>>) -> Response {
+    // After an error comes nothing more, so that the end is missed.
+    let reading = (Some(resources), 0);
+    let lines = futures::stream::unfold(reading, async |(resources, count)| {
+        let mut resources = resources?;
+        let (line, rest) = match resources.next().await {
+            Some(Ok(resource)) => (Line::Resource(Box::new(resource)), Some(resources)),
+            Some(Err(error)) => (Line::Error(error.to_problem()), None),
+            None => (Line::End { count }, None),
+        };
+        Some((written(&line), (rest, count + 1)))
+    });
+    let body = Body::from_stream(lines);
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+fn written(line: &Line) -> Result<Bytes, serde_json::Error> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    Ok(bytes.into())
+}

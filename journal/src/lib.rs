@@ -1,0 +1,33 @@
+//! The journal: every version of everything, and what it was at any moment.
+//!
+//! The modules read in the order in which an event passes through them: it stands on the
+//! [`stream`], a [`consumer`] takes it, [`decode`] gives it meaning, [`append`] puts it where it
+//! belongs, and [`read`] answers what was. [`keys`] and [`record`] say how all of it lies on disk.
+//!
+//! - Only this crate opens RocksDB, and one process at a time.
+//! - A version's bytes never change once the stream has been acknowledged.
+//! - The stream is acknowledged only after a synced write.
+
+pub mod append;
+pub mod consumer;
+pub mod decode;
+pub mod http;
+pub mod quarantine;
+pub mod store;
+pub mod stream;
+
+mod keys;
+mod lag;
+mod metrics;
+mod options;
+mod read;
+mod reader;
+mod record;
+mod tally;
+mod verify;
+
+pub use consumer::{Config, Failure, run};
+pub use options::{Options, bare_rocksdb};
+pub use reader::Reader;
+pub use record::RecordError;
+pub use store::{Store, StoreError};

@@ -1,0 +1,161 @@
+//! What the journal shows of itself. Every series is there from the start.
+
+use backstock_proto::{Op, Source, Timestamp, kind};
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::append::Appended;
+use crate::options::Family;
+use crate::store::{Store, StoreError};
+
+/// The label of every kind that is not understood.
+const OTHER: &str = "other";
+
+pub(crate) struct Metrics {
+    versions: IntCounterVec,
+    unchanged: IntCounterVec,
+    lag: GaugeVec,
+    applied_seq: IntGauge,
+    gaps: IntCounter,
+    digest_mismatches: IntCounter,
+    quarantined: IntGauge,
+    redelivered: IntCounter,
+    repeated: IntCounter,
+    checkpoint_age: Gauge,
+    verify_age: Gauge,
+    disk_bytes: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers all series.
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let name = |what: &str| format!("backstock_journal_{what}");
+        let counter = |what, help| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(name(what), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let counters = |what, help, labels| -> Result<IntCounterVec, prometheus::Error> {
+            let counters = IntCounterVec::new(Opts::new(name(what), help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok(counters)
+        };
+        let int_gauge = |what, help| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name(what), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let gauge = |what, help| -> Result<Gauge, prometheus::Error> {
+            let gauge = Gauge::new(name(what), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let lag = GaugeVec::new(
+            Opts::new(name("lag_seconds"), "Age of the oldest event not yet readable."),
+            &["shop"],
+        )?;
+        registry.register(Box::new(lag.clone()))?;
+        let disk_bytes = IntGaugeVec::new(
+            Opts::new(name("disk_bytes"), "Bytes in sorted files, by column family."),
+            &["family"],
+        )?;
+        registry.register(Box::new(disk_bytes.clone()))?;
+        let metrics = Self {
+            versions: counters("versions_total", "Versions added.", &["kind", "source", "op"])?,
+            unchanged: counters(
+                "unchanged_total",
+                "Versions added that said the same as the one before and stored no payload.",
+                &["kind"],
+            )?,
+            lag,
+            applied_seq: int_gauge("applied_seq", "Last stream sequence in the store.")?,
+            gaps: counter("stream_gap_total", "Stream sequences that never came.")?,
+            digest_mismatches: counter(
+                "digest_mismatch_total",
+                "Messages whose payload was not the one published.",
+            )?,
+            quarantined: int_gauge("quarantined_events", "Messages kept aside.")?,
+            redelivered: counter(
+                "redelivered_total",
+                "Messages that the stream delivered again and that changed nothing.",
+            )?,
+            repeated: counter(
+                "repeated_total",
+                "Webhook deliveries that stood on the stream twice and were stored once.",
+            )?,
+            checkpoint_age: gauge(
+                "checkpoint_age_seconds",
+                "Time since the last checkpoint, or since the store was made.",
+            )?,
+            verify_age: gauge(
+                "verify_age_seconds",
+                "Time since everything was last read back without a fault, or since the store \
+                 was made.",
+            )?,
+            disk_bytes,
+        };
+        metrics.touch();
+        Ok(metrics)
+    }
+
+    fn touch(&self) {
+        let kinds = kind::ALL.iter().map(|spec| spec.name).chain([OTHER]);
+        for kind in kinds {
+            self.unchanged.with_label_values(&[kind]);
+            for source in Source::ALL {
+                for op in Op::ALL {
+                    self.versions.with_label_values(&[kind, source.as_str(), op.as_str()]);
+                }
+            }
+        }
+        for family in Family::ALL {
+            self.disk_bytes.with_label_values(&[family.name()]);
+        }
+    }
+
+    /// Counts what an append did.
+    pub(crate) fn appended(&self, appended: &Appended, applied_seq: u64) {
+        for stored in &appended.stored {
+            let labels = [stored.kind, stored.source.as_str(), stored.op.as_str()];
+            self.versions.with_label_values(&labels).inc();
+            if stored.marker {
+                self.unchanged.with_label_values(&[stored.kind]).inc();
+            }
+        }
+        let missing: u64 = appended.gaps.iter().map(|gap| gap.to_seq - gap.from_seq + 1).sum();
+        self.gaps.inc_by(missing);
+        self.digest_mismatches.inc_by(appended.digest_mismatches);
+        self.quarantined.add(appended.quarantined.len() as i64);
+        self.redelivered.inc_by(appended.redelivered);
+        self.repeated.inc_by(appended.repeated);
+        self.applied_seq.set(applied_seq as i64);
+    }
+
+    /// Counts a message that came again and was not even looked at.
+    pub(crate) fn redelivered(&self) {
+        self.redelivered.inc();
+    }
+
+    /// Brings what changes by itself up to date. Reads the store.
+    pub(crate) fn refresh(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+        let lag = store.lag().seconds(now);
+        for shop in store.shop_names()? {
+            self.lag.with_label_values(&[&shop.domain()]).set(lag);
+        }
+        for (family, bytes) in store.disk_bytes() {
+            self.disk_bytes.with_label_values(&[family]).set(bytes as i64);
+        }
+        self.checkpoint_age.set(now.seconds_since(store.created_at()));
+        let verified = store.verified_at()?.unwrap_or(store.created_at());
+        self.verify_age.set(now.seconds_since(verified));
+        self.applied_seq.set(store.applied_seq() as i64);
+        Ok(())
+    }
+
+    /// Sets the counts that a restart must not lose.
+    pub(crate) fn restore(&self, store: &Store) -> Result<(), StoreError> {
+        self.quarantined.set(store.quarantined_total()? as i64);
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! What could not become history: messages kept aside whole, and sequences that never came.
+//!
+//! ```text
+//! quarantine  01 recorded_at reason subject count (name value)… payload…
+//! gap         01 from_seq to_seq noticed_at
+//! ```
+
+use async_nats::HeaderMap;
+use backstock_proto::journal::Gap;
+use backstock_proto::{Shop, Timestamp};
+use bytes::Bytes;
+
+use crate::decode::Message;
+use crate::keys::meta;
+use crate::options::Family;
+use crate::record::{self, Reader, RecordError};
+use crate::store::{At, Store, StoreError};
+
+/// A message kept aside, with the reason.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// Why it is not history.
+    pub reason: String,
+    /// The message as it stood on the stream.
+    pub message: Message,
+}
+
+impl Store {
+    /// The message kept aside under a stream sequence, if there is one.
+    pub fn quarantined(&self, seq: u64) -> Result<Option<Quarantined>, StoreError> {
+        let Some(value) = self.get(Family::Meta, &meta::numbered(meta::QUARANTINE, seq))? else {
+            return Ok(None);
+        };
+        from_bytes(seq, &value).map(Some).at(|| format!("quarantine {seq}"))
+    }
+
+    /// How many messages are kept aside.
+    pub fn quarantined_total(&self) -> Result<u64, StoreError> {
+        let mut total = 0;
+        self.each_meta(meta::QUARANTINE, |_, _| {
+            total += 1;
+            Ok(())
+        })?;
+        Ok(total)
+    }
+}
+
+pub(crate) fn to_bytes(message: &Message, reason: &str) -> Vec<u8> {
+    let mut out = vec![record::FORMAT];
+    record::put_instant(&mut out, message.recorded_at);
+    record::put_text(&mut out, reason);
+    record::put_text(&mut out, &message.subject);
+    let headers: Vec<(String, &str)> = message
+        .headers
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |v| (name.to_string(), v.as_str())))
+        .collect();
+    out.extend((headers.len() as u64).to_be_bytes());
+    for (name, value) in headers {
+        record::put_text(&mut out, &name);
+        record::put_text(&mut out, value);
+    }
+    out.extend_from_slice(&message.payload);
+    out
+}
+
+fn from_bytes(seq: u64, bytes: &[u8]) -> Result<Quarantined, RecordError> {
+    let mut from = Reader::of(bytes)?;
+    let recorded_at = from.instant()?;
+    let reason = from.text()?.to_owned();
+    let subject = from.text()?.to_owned();
+    let mut headers = HeaderMap::new();
+    for _ in 0..from.number()? {
+        let (name, value) = (from.text()?, from.text()?);
+        headers.append(name, value);
+    }
+    let payload = Bytes::copy_from_slice(from.rest);
+    Ok(Quarantined { reason, message: Message { seq, recorded_at, subject, headers, payload } })
+}
+
+pub(crate) fn gap_to_bytes(gap: &Gap) -> Vec<u8> {
+    let mut out = vec![record::FORMAT];
+    out.extend(gap.from_seq.to_be_bytes());
+    out.extend(gap.to_seq.to_be_bytes());
+    record::put_instant(&mut out, gap.noticed_at);
+    out
+}
+
+pub(crate) fn gap_from_bytes(bytes: &[u8]) -> Result<Gap, RecordError> {
+    let mut from = Reader::of(bytes)?;
+    let (from_seq, to_seq): (u64, u64) = (from.number()?, from.number()?);
+    let noticed_at: Timestamp = from.instant()?;
+    Ok(Gap { from_seq, to_seq, noticed_at })
+}
+
+/// The shop that a subject names, even if the rest of it makes no sense.
+pub(crate) fn shop_of(subject: &str) -> Option<Shop> {
+    Shop::from_name(subject.split('.').nth(3)?).ok()
+}

@@ -1,0 +1,293 @@
+//! Questions about history, answered from one snapshot of the store. Everything here blocks on the
+//! disk; [`crate::Reader`] calls it from threads that may.
+
+mod history;
+mod list;
+mod status;
+
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
+use backstock_proto::kind::Document;
+use backstock_proto::{Facet, Op, ResourceKey, Timestamp};
+use rocksdb::{DB, DBPinnableSlice, DBRawIteratorWithThreadMode};
+use serde_json::Value;
+
+use crate::append::shown;
+use crate::keys::{self, Position};
+use crate::options::Family;
+use crate::record::{Body, Record};
+use crate::store::{At, Snapshot, Store, StoreError, until};
+
+pub(crate) type Entries<'a> = DBRawIteratorWithThreadMode<'a, DB>;
+
+/// The store at one moment.
+pub(crate) struct View<'s> {
+    pub(crate) store: &'s Store,
+    snapshot: Snapshot<'s>,
+}
+
+/// A version beside another: what tells whether their states are the same.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    op: Op,
+    mapping: u8,
+    hash: Hash,
+    payload_at: Position,
+}
+
+/// A version as it stands in the store, with its payload if it has one of its own.
+struct Entry {
+    version: Version,
+    link: Link,
+    payload: Option<Vec<u8>>,
+}
+
+impl<'s> View<'s> {
+    pub(crate) fn of(store: &'s Store) -> Self {
+        Self { store, snapshot: store.snapshot() }
+    }
+
+    /// Entries of a family that begin with `prefix`.
+    pub(crate) fn entries(&self, family: Family, prefix: &[u8]) -> Entries<'_> {
+        let options = until(keys::end_of(prefix));
+        self.snapshot.raw_iterator_cf_opt(self.store.family(family), options)
+    }
+
+    /// All entries of a family, without crowding out what readers have in the cache.
+    pub(crate) fn scan(&self, family: Family) -> Entries<'_> {
+        let mut options = until(None);
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        self.snapshot.raw_iterator_cf_opt(self.store.family(family), options)
+    }
+
+    pub(crate) fn get(
+        &self,
+        family: Family,
+        key: &[u8],
+    ) -> Result<Option<DBPinnableSlice<'_>>, StoreError> {
+        Ok(self.snapshot.get_pinned_cf_opt(self.store.family(family), key, until(None))?)
+    }
+
+    /// One resource. `None` if it had never existed by then.
+    pub(crate) fn resource(
+        &self,
+        key: &ResourceKey,
+        at: AsOf,
+    ) -> Result<Option<Resource>, JournalError> {
+        // A resource is the union of its facets; `core` is the only one so far.
+        let facet = keys::of_facet(key, Facet::Core);
+        let mut entries = self.entries(Family::Versions, &facet);
+        self.resource_from(&mut entries, &facet, key, at)
+    }
+
+    /// The same, with an iterator over the versions of many resources.
+    fn resource_from(
+        &self,
+        entries: &mut Entries<'_>,
+        facet: &[u8],
+        key: &ResourceKey,
+        at: AsOf,
+    ) -> Result<Option<Resource>, JournalError> {
+        entries.seek(keys::at(facet, Position::last_at(at.bound())));
+        let Some(Entry { mut version, link, mut payload }) = entry(entries, facet)? else {
+            return Ok(None);
+        };
+        entries.next();
+        let before = self.link(entries, facet)?;
+        version.unchanged = self.unchanged(facet, key, &link, before.as_ref())?;
+        let deleted = link.op == Op::Delete;
+        let mut living = Some(link);
+        if deleted {
+            living = self.last_living(entries, facet)?;
+            payload = None;
+        }
+        let state = match living {
+            Some(link) => self.state(facet, key, &link, payload.as_deref())?,
+            None => Value::Null,
+        };
+        Ok(Some(Resource {
+            shop: key.shop.clone(),
+            kind: key.kind.clone(),
+            id: key.id.clone(),
+            gid: key.kind.gid(&key.id),
+            deleted,
+            version,
+            state,
+        }))
+    }
+
+    /// The newest version at the iterator or before it that is not an end.
+    fn last_living(
+        &self,
+        entries: &mut Entries<'_>,
+        facet: &[u8],
+    ) -> Result<Option<Link>, StoreError> {
+        while let Some(link) = self.link(entries, facet)? {
+            if link.op != Op::Delete {
+                return Ok(Some(link));
+            }
+            entries.next();
+        }
+        Ok(None)
+    }
+
+    /// The version that the iterator is at, if it is one of the facet's.
+    fn link(&self, entries: &Entries<'_>, facet: &[u8]) -> Result<Option<Link>, StoreError> {
+        let Some((key, value)) = current(entries, facet)? else { return Ok(None) };
+        let (_, position) = keys::split(key).at(|| shown(key))?;
+        Ok(Some(Link::of(position, &Record::read(value).at(|| shown(key))?)))
+    }
+
+    /// Whether a version's state is the one of the version before it.
+    fn unchanged(
+        &self,
+        facet: &[u8],
+        key: &ResourceKey,
+        version: &Link,
+        before: Option<&Link>,
+    ) -> Result<bool, JournalError> {
+        let Some(before) = before else { return Ok(false) };
+        let comparable = version.mapping == before.mapping
+            || version.hash == Hash::NONE
+            || before.hash == Hash::NONE;
+        if comparable {
+            return Ok(version.hash == before.hash);
+        }
+        // Hashes of different mappings say nothing; the present mapping reads both.
+        let state = |link| self.state(facet, key, link, None);
+        Ok(state(version)? == state(before)?)
+    }
+
+    /// A living version's canonical state, from its payload as the present mapping reads it.
+    fn state(
+        &self,
+        facet: &[u8],
+        key: &ResourceKey,
+        link: &Link,
+        payload: Option<&[u8]>,
+    ) -> Result<Value, JournalError> {
+        Ok(self.document(facet, key, link, payload)?.state.unwrap_or(Value::Null))
+    }
+
+    fn document(
+        &self,
+        facet: &[u8],
+        key: &ResourceKey,
+        link: &Link,
+        payload: Option<&[u8]>,
+    ) -> Result<Document, JournalError> {
+        let read = |payload: &[u8]| {
+            key.kind.read(link.op, &key.id, payload).map_err(|error| {
+                JournalError::Damaged(format!(
+                    "{key}: the payload of version {} can no longer be read: {error}",
+                    link.payload_at.seq
+                ))
+            })
+        };
+        if let Some(payload) = payload {
+            return read(payload);
+        }
+        let Some(value) = self.get(Family::Versions, &keys::at(facet, link.payload_at))? else {
+            return Err(JournalError::Damaged(format!(
+                "{key}: version {}, which later ones say the same as, is missing",
+                link.payload_at.seq
+            )));
+        };
+        let record = Record::read(&value).at(|| key.to_string())?;
+        read(record.body.payload().at(|| key.to_string())?)
+    }
+}
+
+impl Link {
+    fn of(position: Position, record: &Record<'_>) -> Self {
+        Self {
+            op: record.op,
+            mapping: record.mapping,
+            hash: record.hash,
+            payload_at: match record.body {
+                Body::Own(_) => position,
+                Body::SameAs(other) => other,
+            },
+        }
+    }
+}
+
+/// A key and its value, as they lie in a block.
+type KeyValue<'i> = (&'i [u8], &'i [u8]);
+
+/// Where an iterator stands, unless it has left the prefix or failed.
+fn current<'i>(
+    entries: &'i Entries<'_>,
+    prefix: &[u8],
+) -> Result<Option<KeyValue<'i>>, StoreError> {
+    entries.status()?;
+    Ok(entries.item().filter(|(key, _)| key.starts_with(prefix)))
+}
+
+/// The version that an iterator stands at, whole.
+fn entry(entries: &Entries<'_>, facet: &[u8]) -> Result<Option<Entry>, StoreError> {
+    let Some((key, value)) = current(entries, facet)? else { return Ok(None) };
+    let (_, position) = keys::split(key).at(|| shown(key))?;
+    let record = Record::read(value).at(|| shown(key))?;
+    let payload = match record.body {
+        Body::Own(_) => Some(record.body.payload().at(|| shown(key))?.to_vec()),
+        Body::SameAs(_) => None,
+    };
+    let link = Link::of(position, &record);
+    Ok(Some(Entry { version: version(position, &record), link, payload }))
+}
+
+/// A version as readers see it, with `unchanged` still to be found out.
+fn version(position: Position, record: &Record<'_>) -> Version {
+    Version {
+        seq: position.seq,
+        op: record.op,
+        source: record.source,
+        facet: Facet::Core,
+        valid_at: position.valid_at,
+        recorded_at: record.recorded_at,
+        received_at: record.received_at,
+        triggered_at: record.triggered.then_some(position.triggered_at),
+        topic: record.topic.into(),
+        api_version: record.api_version.map(Into::into),
+        webhook_id: record.webhook_id.map(Into::into),
+        event_id: record.event_id.map(Into::into),
+        hash: record.hash.to_hex(),
+        unchanged: false,
+    }
+}
+
+/// Where a page begins and how long it is.
+fn page_limit(limit: usize) -> Result<usize, JournalError> {
+    if (1..=backstock_proto::journal::PAGE_LIMIT_MAX).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(JournalError::Invalid(format!(
+            "limit {limit} is not between 1 and {}",
+            backstock_proto::journal::PAGE_LIMIT_MAX
+        )))
+    }
+}
+
+/// A position as a cursor.
+fn cursor_of(position: Position) -> String {
+    let Position { valid_at, triggered_at, seq } = position;
+    format!("{}.{}.{seq}", valid_at.as_micros(), triggered_at.as_micros())
+}
+
+/// The first key after the one that a cursor names, which stands behind `prefix`.
+fn after_cursor(prefix: &[u8], cursor: &str) -> Result<Vec<u8>, JournalError> {
+    let mut numbers = cursor.split('.').map(str::parse::<u64>);
+    let mut number = || numbers.next().and_then(Result::ok);
+    let mut instant = || number().and_then(|n| i64::try_from(n).ok()).map(Timestamp::from_micros);
+    let (valid_at, triggered_at) = (instant(), instant());
+    match (valid_at, triggered_at, number()) {
+        (Some(valid_at), Some(triggered_at), Some(seq)) => {
+            let mut key = keys::at(prefix, Position { valid_at, triggered_at, seq });
+            key.push(0);
+            Ok(key)
+        }
+        _ => Err(JournalError::Invalid(format!("cursor {cursor:?} is not one of ours"))),
+    }
+}

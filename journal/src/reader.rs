@@ -1,0 +1,156 @@
+//! History for readers in this process: [`Journal`] over a [`Store`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backstock_proto::journal::{
+    AsOf, Change, ChangeFilter, Journal, JournalError, List, Page, Raw, Resource, ResourceFilter,
+    ShopStatus, ShopSummary, Span, Summary, VerifyReport, Version,
+};
+use backstock_proto::time::Clock;
+use backstock_proto::{Kind, ResourceKey, Shop};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::read::View;
+use crate::store::Store;
+
+/// Most questions answered at once; further ones wait. Each holds a thread while it reads.
+const READS_MAX: usize = 64;
+
+/// Resources read ahead of the reader of a snapshot.
+const SNAPSHOT_AHEAD: usize = 64;
+
+/// Answers questions about history from a store in this process. Cheap to clone.
+///
+/// Every answer comes from one snapshot of the store and is read on a thread that may block.
+#[derive(Clone)]
+pub struct Reader {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    reads: Arc<Semaphore>,
+}
+
+impl Reader {
+    /// Reads from `store`. The clock tells how old what waits is.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, reads: Arc::new(Semaphore::new(READS_MAX)) }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, JournalError> {
+        let permit = self.reads.clone().acquire_owned().await;
+        permit.map_err(|_| JournalError::Unavailable("the journal is closing".into()))
+    }
+
+    /// Runs a question on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&View<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let permit = self.permit().await?;
+        let store = self.store.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            question(&View::of(&store))
+        });
+        asked.await.map_err(|error| JournalError::Storage(format!("a read panicked: {error}")))?
+    }
+
+    fn lag_seconds(&self) -> f64 {
+        self.store.lag().seconds(self.clock.now())
+    }
+}
+
+#[async_trait]
+impl Journal for Reader {
+    async fn shops(&self) -> Result<Vec<ShopSummary>, JournalError> {
+        let lag = self.lag_seconds();
+        self.ask(move |view| view.shops(lag)).await
+    }
+
+    async fn status(&self, shop: &Shop) -> Result<Option<ShopStatus>, JournalError> {
+        let (shop, lag) = (shop.clone(), self.lag_seconds());
+        self.ask(move |view| view.status(&shop, lag)).await
+    }
+
+    async fn resources(
+        &self,
+        shop: &Shop,
+        filter: &ResourceFilter,
+        page: &Page,
+    ) -> Result<List<Summary>, JournalError> {
+        let (shop, filter, page) = (shop.clone(), filter.clone(), page.clone());
+        self.ask(move |view| view.resources(&shop, &filter, &page)).await
+    }
+
+    async fn resource(
+        &self,
+        key: &ResourceKey,
+        at: AsOf,
+    ) -> Result<Option<Resource>, JournalError> {
+        let key = key.clone();
+        self.ask(move |view| view.resource(&key, at)).await
+    }
+
+    async fn versions(
+        &self,
+        key: &ResourceKey,
+        span: Span,
+        page: &Page,
+    ) -> Result<List<Version>, JournalError> {
+        let (key, page) = (key.clone(), page.clone());
+        self.ask(move |view| view.versions(&key, span, &page)).await
+    }
+
+    async fn raw(&self, key: &ResourceKey, seq: u64) -> Result<Option<Raw>, JournalError> {
+        let key = key.clone();
+        self.ask(move |view| view.raw(&key, seq)).await
+    }
+
+    async fn changes(
+        &self,
+        shop: &Shop,
+        filter: &ChangeFilter,
+        page: &Page,
+    ) -> Result<List<Change>, JournalError> {
+        let (shop, filter, page) = (shop.clone(), filter.clone(), page.clone());
+        self.ask(move |view| view.changes(&shop, &filter, &page)).await
+    }
+
+    async fn snapshot(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        let (shop, kind, store) = (shop.clone(), kind.cloned(), self.store.clone());
+        let permit = self.permit().await?;
+        let (send, receive) = mpsc::channel(SNAPSHOT_AHEAD);
+        // Ends early when nobody listens any more: sending then fails.
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let each = |found| send.blocking_send(found).is_ok();
+            if let Err(error) = View::of(&store).snapshot(&shop, at, kind.as_ref(), each) {
+                let _nobody_listens = send.blocking_send(Err(error));
+            }
+        });
+        Ok(futures::stream::unfold(receive, async |mut receive| {
+            receive.recv().await.map(|found| (found, receive))
+        })
+        .boxed())
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, JournalError> {
+        let report = self.ask(|view| Ok(view.verify())).await?;
+        if report.faults_total == 0 {
+            let (store, now) = (self.store.clone(), self.clock.now());
+            let kept = tokio::task::spawn_blocking(move || store.set_verified_at(now)).await;
+            // The report stands even if its date cannot be kept.
+            if !matches!(kept, Ok(Ok(()))) {
+                tracing::warn!("failed to keep the date of a verification");
+            }
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,347 @@
+//! What stands behind the keys, byte by byte.
+//!
+//! The first byte of every value is its format; a reader refuses one that it does not know and
+//! never guesses. Numbers are big-endian, instants are microseconds since 1970 in eight bytes, a
+//! text is its length in four bytes and its UTF-8, an optional one a byte 0 or 1 before that.
+//!
+//! ```text
+//! version   01 op source mapping flags hash[32] recorded_at received_at
+//!           topic api_version? webhook_id? event_id?  then either
+//!             position[24]                 of the version whose payload says the same (a marker)
+//!             digest[8] payload…           first bytes of the payload's BLAKE3; to the end
+//! head      01 position[24] payload_at[24] mapping flags hash[32] [shown_at[24]]
+//!           title handle? count also…
+//! timeline  01 op source facet kind id
+//! ```
+
+use backstock_proto::canonical::Hash;
+use backstock_proto::kind::Listing;
+use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+
+use crate::keys::{POSITION_BYTES, Position};
+
+/// The format that this binary writes, and the newest that it reads.
+pub(crate) const FORMAT: u8 = 1;
+
+const VERSION_MARKER: u8 = 1;
+const VERSION_TRIGGERED: u8 = 2;
+const HEAD_DELETED: u8 = 1;
+const HEAD_SHOWN: u8 = 2;
+
+/// Why stored bytes cannot be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// Written by a newer binary.
+    #[error("record format {0} is not known to this version of Backstock")]
+    UnknownFormat(u8),
+    /// Ends too early, or says what cannot be.
+    #[error("a record is malformed: {0}")]
+    Malformed(&'static str),
+    /// A key that this project did not write.
+    #[error("a key is malformed")]
+    Key,
+    /// The payload is not the one that was written.
+    #[error("a payload does not have its digest")]
+    Digest,
+}
+
+/// One version as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) op: Op,
+    pub(crate) source: Source,
+    /// Version of the kind's mapping that `hash` was made with.
+    pub(crate) mapping: u8,
+    pub(crate) hash: Hash,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) received_at: Timestamp,
+    /// Whether the key's `triggered_at` was said by Shopify.
+    pub(crate) triggered: bool,
+    pub(crate) topic: &'a str,
+    pub(crate) api_version: Option<&'a str>,
+    pub(crate) webhook_id: Option<&'a str>,
+    pub(crate) event_id: Option<&'a str>,
+    pub(crate) body: Body<'a>,
+}
+
+/// Where a version's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body<'a> {
+    /// Here.
+    Own(&'a [u8]),
+    /// With the version at this position, whose state is the same. It is named exactly, so that
+    /// versions inserted between the two later change nothing.
+    SameAs(Position),
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mut flags = 0;
+        flags |= if matches!(self.body, Body::SameAs(_)) { VERSION_MARKER } else { 0 };
+        flags |= if self.triggered { VERSION_TRIGGERED } else { 0 };
+        out.extend([FORMAT, op_byte(self.op), source_byte(self.source), self.mapping, flags]);
+        out.extend(self.hash.0);
+        put_instant(out, self.recorded_at);
+        put_instant(out, self.received_at);
+        put_text(out, self.topic);
+        for optional in [self.api_version, self.webhook_id, self.event_id] {
+            put_optional(out, optional);
+        }
+        match self.body {
+            Body::SameAs(position) => out.extend(position.to_bytes()),
+            Body::Own(payload) => {
+                out.extend(digest(payload));
+                out.extend_from_slice(payload);
+            }
+        }
+    }
+
+    /// Reads everything but the payload's digest, which reading the payload checks.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let mut from = Reader::of(bytes)?;
+        let (op, source) = (from.op()?, from.source()?);
+        let (mapping, flags) = (from.byte()?, from.byte()?);
+        Ok(Self {
+            op,
+            source,
+            mapping,
+            hash: Hash(from.array()?),
+            recorded_at: from.instant()?,
+            received_at: from.instant()?,
+            triggered: flags & VERSION_TRIGGERED != 0,
+            topic: from.text()?,
+            api_version: from.optional()?,
+            webhook_id: from.optional()?,
+            event_id: from.optional()?,
+            body: if flags & VERSION_MARKER != 0 {
+                Body::SameAs(from.position()?)
+            } else {
+                Body::Own(from.rest)
+            },
+        })
+    }
+
+    /// Whether it says that the resource is gone.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.op == Op::Delete
+    }
+}
+
+impl<'a> Body<'a> {
+    /// The payload of a version that has one, with its digest checked.
+    pub(crate) fn payload(self) -> Result<&'a [u8], RecordError> {
+        let Self::Own(stored) = self else {
+            return Err(RecordError::Malformed("a marker stands where a payload is named"));
+        };
+        let (expected, payload) =
+            stored.split_first_chunk().ok_or(RecordError::Malformed("no digest"))?;
+        if digest(payload) == *expected { Ok(payload) } else { Err(RecordError::Digest) }
+    }
+}
+
+/// The first eight bytes of BLAKE3: it tells damage, not forgery.
+fn digest(payload: &[u8]) -> [u8; 8] {
+    let hash = blake3::hash(payload);
+    std::array::from_fn(|i| hash.as_bytes()[i])
+}
+
+/// The newest version of a facet, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) position: Position,
+    /// The version that holds the payload: this one, or the one it says the same as.
+    pub(crate) payload_at: Position,
+    pub(crate) mapping: u8,
+    pub(crate) hash: Hash,
+    pub(crate) deleted: bool,
+    /// The newest living version, which `listing` shows; `None` if only an end is known.
+    pub(crate) shown_at: Option<Position>,
+    pub(crate) listing: Listing,
+}
+
+impl Head {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(192);
+        out.push(FORMAT);
+        out.extend(self.position.to_bytes());
+        out.extend(self.payload_at.to_bytes());
+        let mut flags = 0;
+        flags |= if self.deleted { HEAD_DELETED } else { 0 };
+        flags |= if self.shown_at.is_some() { HEAD_SHOWN } else { 0 };
+        out.extend([self.mapping, flags]);
+        out.extend(self.hash.0);
+        if let Some(shown_at) = self.shown_at {
+            out.extend(shown_at.to_bytes());
+        }
+        put_text(&mut out, &self.listing.title);
+        put_optional(&mut out, self.listing.handle.as_deref());
+        put_length(&mut out, self.listing.also.len());
+        for word in &self.listing.also {
+            put_text(&mut out, word);
+        }
+        out
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut from = Reader::of(bytes)?;
+        let (position, payload_at) = (from.position()?, from.position()?);
+        let (mapping, flags) = (from.byte()?, from.byte()?);
+        let hash = Hash(from.array()?);
+        let shown_at = if flags & HEAD_SHOWN != 0 { Some(from.position()?) } else { None };
+        let title = from.text()?.into();
+        let handle = from.optional()?.map(str::to_owned);
+        let words = from.length()?;
+        let also = (0..words).map(|_| from.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+        let listing = Listing { title, handle, also };
+        let deleted = flags & HEAD_DELETED != 0;
+        Ok(Self { position, payload_at, mapping, hash, deleted, shown_at, listing })
+    }
+}
+
+/// What a shop's timeline says of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) op: Op,
+    pub(crate) source: Source,
+    pub(crate) facet: Facet,
+    pub(crate) kind: Kind,
+    pub(crate) id: ResourceId,
+}
+
+impl Moment {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT, op_byte(self.op), source_byte(self.source), self.facet.byte()];
+        put_text(&mut out, self.kind.as_str());
+        put_text(&mut out, self.id.as_str());
+        out
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut from = Reader::of(bytes)?;
+        Ok(Self {
+            op: from.op()?,
+            source: from.source()?,
+            facet: Facet::from_byte(from.byte()?).ok_or(RecordError::Malformed("facet"))?,
+            kind: Kind::parse(from.text()?).map_err(|_| RecordError::Malformed("kind"))?,
+            id: ResourceId::parse(from.text()?).map_err(|_| RecordError::Malformed("id"))?,
+        })
+    }
+}
+
+// The bytes that stand for an op and a source. Once assigned, never reassigned.
+
+fn op_byte(op: Op) -> u8 {
+    match op {
+        Op::Create => b'c',
+        Op::Update => b'u',
+        Op::Delete => b'd',
+    }
+}
+
+fn source_byte(source: Source) -> u8 {
+    match source {
+        Source::Webhook => b'w',
+        Source::Events => b'e',
+        Source::Pull => b'p',
+        Source::Reconcile => b'r',
+        Source::Restore => b's',
+    }
+}
+
+pub(crate) fn put_instant(out: &mut Vec<u8>, at: Timestamp) {
+    out.extend(at.as_micros().to_be_bytes());
+}
+
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    // Payloads are at most 17 MiB, and everything else is smaller.
+    out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+}
+
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_length(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_text(out, text);
+    }
+}
+
+/// Reads a value from its front.
+pub(crate) struct Reader<'a> {
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Starts after the format byte, which it checks.
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => Ok(Self { rest }),
+            Some((other, _)) => Err(RecordError::UnknownFormat(*other)),
+            None => Err(RecordError::Malformed("empty")),
+        }
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], RecordError> {
+        let (taken, rest) =
+            self.rest.split_at_checked(n).ok_or(RecordError::Malformed("ends too early"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let taken = self.take(N)?;
+        Ok(std::array::from_fn(|i| taken[i]))
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, RecordError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u64, RecordError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn instant(&mut self) -> Result<Timestamp, RecordError> {
+        Ok(Timestamp::from_micros(i64::from_be_bytes(self.array()?)))
+    }
+
+    fn position(&mut self) -> Result<Position, RecordError> {
+        Position::from_bytes(self.take(POSITION_BYTES)?)
+    }
+
+    fn length(&mut self) -> Result<usize, RecordError> {
+        let length = u32::from_be_bytes(self.array()?) as usize;
+        if length > self.rest.len() {
+            return Err(RecordError::Malformed("ends too early"));
+        }
+        Ok(length)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str, RecordError> {
+        let length = self.length()?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| RecordError::Malformed("not UTF-8"))
+    }
+
+    fn optional(&mut self) -> Result<Option<&'a str>, RecordError> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => Ok(Some(self.text()?)),
+            _ => Err(RecordError::Malformed("optional")),
+        }
+    }
+
+    fn op(&mut self) -> Result<Op, RecordError> {
+        let byte = self.byte()?;
+        let op = Op::ALL.into_iter().find(|op| op_byte(*op) == byte);
+        op.ok_or(RecordError::Malformed("op"))
+    }
+
+    fn source(&mut self) -> Result<Source, RecordError> {
+        let byte = self.byte()?;
+        let source = Source::ALL.into_iter().find(|source| source_byte(*source) == byte);
+        source.ok_or(RecordError::Malformed("source"))
+    }
+}

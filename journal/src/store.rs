@@ -1,0 +1,322 @@
+//! The store: one RocksDB directory, which one process may have open.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use backstock_proto::Timestamp;
+use backstock_proto::journal::JournalError;
+use rocksdb::{ColumnFamily, DB, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions};
+
+use crate::keys::meta;
+use crate::lag::Lag;
+use crate::options::{self, Family, Options};
+use crate::record::{self, Reader, RecordError};
+
+/// The layout that this binary writes, and the newest that it opens.
+const STORE_FORMAT: u8 = 1;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error(
+        "{path} is open in another process; two journals never share a directory. Stop the other \
+         one first"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory cannot be opened as it is.
+    #[error(
+        "{path} cannot be opened: {source}. Nothing was changed. Bring back the last checkpoint, or \
+         start with an empty directory: the stream still holds what came after the checkpoint"
+    )]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: rocksdb::Error,
+    },
+    /// Written by a newer binary.
+    #[error("{path} is in format {found}, this binary knows {STORE_FORMAT}; run a newer Backstock")]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: u8,
+    },
+    /// The stream is not the one that the store was filled from.
+    #[error("{0}")]
+    OtherStream(String),
+    /// The disk is full. Nothing was written; the same append may be tried again later.
+    #[error("the disk under the journal is full: {0}")]
+    DiskFull(rocksdb::Error),
+    /// Writing or syncing failed. What is on disk is unknown until the store is opened anew, so
+    /// nothing may be tried again in this process.
+    #[error("writing the journal failed: {0}")]
+    Write(rocksdb::Error),
+    /// Reading failed.
+    #[error("reading the journal failed: {0}")]
+    Read(rocksdb::Error),
+    /// What is stored does not make sense.
+    #[error("stored history is damaged at {at}: {source}")]
+    Damaged {
+        /// Where.
+        at: String,
+        /// How.
+        source: RecordError,
+    },
+}
+
+impl StoreError {
+    /// Sorts a failed write: a full disk passes, anything else does not.
+    fn of_write(error: rocksdb::Error) -> Self {
+        // RocksDB tells a full disk apart in its message only.
+        if error.to_string().contains("No space left on device") {
+            Self::DiskFull(error)
+        } else {
+            Self::Write(error)
+        }
+    }
+}
+
+impl From<rocksdb::Error> for StoreError {
+    fn from(error: rocksdb::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        let damaged = match &error {
+            StoreError::Damaged { .. } => true,
+            StoreError::Read(source) => source.kind() == rocksdb::ErrorKind::Corruption,
+            StoreError::Locked { .. }
+            | StoreError::Open { .. }
+            | StoreError::NewerFormat { .. }
+            | StoreError::OtherStream(_)
+            | StoreError::DiskFull(_)
+            | StoreError::Write(_) => false,
+        };
+        if damaged { Self::Damaged(error.to_string()) } else { Self::Storage(error.to_string()) }
+    }
+}
+
+/// Says where a record that cannot be read stands.
+pub(crate) trait At<T> {
+    fn at(self, place: impl FnOnce() -> String) -> Result<T, StoreError>;
+}
+
+impl<T> At<T> for Result<T, RecordError> {
+    fn at(self, place: impl FnOnce() -> String) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Damaged { at: place(), source })
+    }
+}
+
+/// A consistent view of the store.
+pub(crate) type Snapshot<'a> = SnapshotWithThreadMode<'a, DB>;
+
+/// One partition's history on disk. Closed when the last reference is dropped.
+pub struct Store {
+    db: DB,
+    path: PathBuf,
+    applied: AtomicU64,
+    created_at: Timestamp,
+    lag: Lag,
+    /// Held while a batch is put together and written: there is one writer at a time.
+    pub(crate) writing: Mutex<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the directory, or makes a new store in it. `now` is kept as the moment of creation.
+    pub fn open(path: &Path, options: Options, now: Timestamp) -> Result<Self, StoreError> {
+        let opened =
+            DB::open_cf_descriptors(&options::database(options), path, options::families(options));
+        let db = opened.map_err(|source| {
+            let path = path.to_owned();
+            // A lock held elsewhere, or twice by this process.
+            if source.kind() == rocksdb::ErrorKind::IOError
+                && (source.as_ref().contains("lock ") || source.as_ref().contains("LOCK"))
+            {
+                StoreError::Locked { path }
+            } else {
+                StoreError::Open { path, source }
+            }
+        })?;
+        let mut store = Self {
+            db,
+            path: path.to_owned(),
+            applied: AtomicU64::new(0),
+            created_at: now,
+            lag: Lag::unknown(now),
+            writing: Mutex::new(()),
+        };
+        match store.load(now) {
+            Ok(()) => Ok(store),
+            // What stands at the very beginning cannot be read: as good as not opened.
+            Err(StoreError::Read(source)) => {
+                Err(StoreError::Open { path: path.to_owned(), source })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Reads where the store stands, or makes an empty directory a store.
+    fn load(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        match self.get(Family::Meta, meta::FORMAT)?.as_deref() {
+            None => self.found(now)?,
+            Some([STORE_FORMAT]) => {}
+            Some(other) => {
+                let found = other.first().copied().unwrap_or_default();
+                return Err(StoreError::NewerFormat { path: self.path.clone(), found });
+            }
+        }
+        let number = |key| -> Result<u64, StoreError> {
+            let Some(value) = self.get(Family::Meta, key)? else { return Ok(0) };
+            Reader::of(&value).and_then(|mut r| r.number()).at(|| "meta".into())
+        };
+        let (applied, created) = (number(meta::APPLIED)?, number(meta::CREATED)?);
+        self.created_at = Timestamp::from_micros(created as i64);
+        *self.applied.get_mut() = applied;
+        Ok(())
+    }
+
+    /// Writes what makes an empty directory a store.
+    fn found(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(Family::Meta), meta::FORMAT, [STORE_FORMAT]);
+        let mut created = vec![record::FORMAT];
+        record::put_instant(&mut created, now);
+        batch.put_cf(self.family(Family::Meta), meta::CREATED, created);
+        self.write(batch)
+    }
+
+    /// The last stream sequence whose effect is in the store; 0 if there is none.
+    pub fn applied_seq(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// When the store was made.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    pub(crate) fn lag(&self) -> &Lag {
+        &self.lag
+    }
+
+    /// When everything was last read back without a fault.
+    pub fn verified_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let Some(value) = self.get(Family::Meta, meta::VERIFIED)? else { return Ok(None) };
+        Reader::of(&value).and_then(|mut r| r.instant()).map(Some).at(|| "meta verified".into())
+    }
+
+    pub(crate) fn set_verified_at(&self, at: Timestamp) -> Result<(), StoreError> {
+        let mut value = vec![record::FORMAT];
+        record::put_instant(&mut value, at);
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(Family::Meta), meta::VERIFIED, value);
+        self.write(batch)
+    }
+
+    /// The stream that the store was filled from: its name, and when it was created in
+    /// microseconds.
+    pub(crate) fn stream_identity(&self) -> Result<Option<(String, i64)>, StoreError> {
+        let Some(value) = self.get(Family::Meta, meta::STREAM)? else { return Ok(None) };
+        let read = |mut r: Reader<'_>| Ok((r.number()? as i64, r.text()?.to_owned()));
+        let (created, name) = Reader::of(&value).and_then(read).at(|| "meta stream".into())?;
+        Ok(Some((name, created)))
+    }
+
+    pub(crate) fn set_stream_identity(&self, name: &str, created: i64) -> Result<(), StoreError> {
+        let mut value = vec![record::FORMAT];
+        value.extend(created.to_be_bytes());
+        record::put_text(&mut value, name);
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(Family::Meta), meta::STREAM, value);
+        self.write(batch)
+    }
+
+    /// Writes a batch that brings the store to `seq`.
+    pub(crate) fn write_applied(&self, mut batch: WriteBatch, seq: u64) -> Result<(), StoreError> {
+        let mut value = vec![record::FORMAT];
+        value.extend(seq.to_be_bytes());
+        batch.put_cf(self.family(Family::Meta), meta::APPLIED, value);
+        self.write(batch)?;
+        self.applied.store(seq, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes all of a batch or nothing, synced before it returns.
+    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let mut durable = WriteOptions::default();
+        durable.set_sync(true);
+        self.db.write_opt(batch, &durable).map_err(StoreError::of_write)
+    }
+
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get_cf(self.family(family), key)?)
+    }
+
+    /// A consistent view, to read from.
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        self.db.snapshot()
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    /// The family's handle. Opening made all of them, so it is always there.
+    #[allow(clippy::expect_used)]
+    pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("every family was opened")
+    }
+
+    /// Bytes in sorted files, per family.
+    pub(crate) fn disk_bytes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Family::ALL.into_iter().map(|family| {
+            let handle = self.family(family);
+            let size =
+                self.db.property_int_value_cf(handle, rocksdb::properties::TOTAL_SST_FILES_SIZE);
+            (family.name(), size.ok().flatten().unwrap_or(0))
+        })
+    }
+
+    /// Writes everything into sorted files, so that opening again replays nothing, and stops
+    /// RocksDB's background work. Reads still work; the files are closed with the last reference.
+    pub fn close(&self) -> Result<(), StoreError> {
+        let flushed =
+            Family::ALL.into_iter().try_for_each(|family| self.db.flush_cf(self.family(family)));
+        self.db.cancel_all_background_work(true);
+        flushed.map_err(StoreError::of_write)
+    }
+
+    /// Rewrites everything at its final density. For measurements.
+    pub fn compact(&self) {
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        for family in Family::ALL {
+            let all: Option<&[u8]> = None;
+            self.db.compact_range_cf_opt(self.family(family), all, all, &options);
+        }
+    }
+}
+
+/// Options of a read that ends before `end`.
+pub(crate) fn until(end: Option<Vec<u8>>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    if let Some(end) = end {
+        options.set_iterate_upper_bound(end);
+    }
+    options
+}

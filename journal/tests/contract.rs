@@ -1,0 +1,133 @@
+//! One suite for everybody who answers as a journal: the store in process, and over HTTP.
+#![allow(clippy::expect_used)]
+
+mod support;
+
+use std::sync::Arc;
+
+use backstock_journal::{Store, http};
+use backstock_proto::Shop;
+use backstock_proto::journal::{
+    AsOf, ChangeFilter, Client, Journal, JournalError, Page, ResourceFilter, Span,
+};
+use backstock_proto::{Op, listen};
+use futures::TryStreamExt;
+use support::model::Model;
+use support::{at, deleted, product, titled};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A store with a history, and what that history should be.
+fn told(dir: &std::path::Path) -> (Arc<Store>, Model, Shop) {
+    let store = support::open(dir);
+    let (one, two) = (product("acme", "1"), product("acme", "2"));
+    let arrival = [
+        titled(&one, "A", at(1)).op(Op::Create).webhook("1"),
+        titled(&two, "Ü \u{1f642} \"quoted\"", at(2)).webhook("2"),
+        titled(&one, "B", at(5)).webhook("3"),
+        titled(&one, "A", at(3)).webhook("4"),
+        titled(&one, "B", at(6)).webhook("5"),
+        deleted(&two, at(7)).webhook("6"),
+    ];
+    let mut model = Model::default();
+    for (seq, delivery) in (1..).zip(&arrival) {
+        model.apply(seq, delivery);
+    }
+    store.append(&support::decoded(1, arrival), at(0)).expect("append");
+    (store, model, one.shop)
+}
+
+async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
+    for limit in [1, 2, 1_000] {
+        model.check(journal, shop, limit).await;
+    }
+    let nobody = Shop::from_name("nobody").expect("shop");
+    assert_eq!(journal.status(&nobody).await.expect("status"), None);
+    assert!(journal.resource(&product("nobody", "1"), AsOf::Latest).await.expect("read").is_none());
+    assert_eq!(journal.shops().await.expect("shops").len(), 1);
+
+    let list = |q: &str, deleted| ResourceFilter {
+        q: Some(q.into()),
+        deleted,
+        ..ResourceFilter::default()
+    };
+    for (filter, found) in [
+        (list("sku-ü", None), 1),
+        (list("sku-ü", Some(false)), 0),
+        (list("B", None), 1),
+        (list("nothing", None), 0),
+    ] {
+        let items = journal.resources(shop, &filter, &Page::default()).await.expect("list").items;
+        assert_eq!(items.len(), found, "{filter:?}");
+    }
+    let span = Span { from: at(3), to: at(5) };
+    let changes = ChangeFilter { span, ..ChangeFilter::default() };
+    let items = journal.changes(shop, &changes, &Page::default()).await.expect("changes").items;
+    assert_eq!(items.iter().map(|change| change.version.seq).collect::<Vec<_>>(), [3]);
+    let key = product("acme", "1");
+    let items = journal.versions(&key, span, &Page::default()).await.expect("versions").items;
+    assert_eq!(items.iter().map(|version| version.seq).collect::<Vec<_>>(), [3, 4]);
+
+    for page in [
+        Page { limit: 0, cursor: None },
+        Page { limit: 1_001, cursor: None },
+        Page { limit: 1, cursor: Some("?".into()) },
+    ] {
+        let refused = journal.changes(shop, &ChangeFilter::default(), &page).await;
+        assert!(matches!(refused, Err(JournalError::Invalid(_))), "{page:?}");
+        let refused = journal.resources(shop, &ResourceFilter::default(), &page).await;
+        assert!(matches!(refused, Err(JournalError::Invalid(_))), "{page:?}");
+        let refused = journal.versions(&key, Span::default(), &page).await;
+        assert!(matches!(refused, Err(JournalError::Invalid(_))), "{page:?}");
+    }
+    let report = journal.verify().await.expect("verify");
+    assert_eq!((report.versions, report.faults), (6, vec![]));
+}
+
+#[tokio::test]
+async fn the_store_keeps_the_contract() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (store, model, shop) = told(dir.path());
+    suite(&support::reader(&store), &model, &shop).await;
+    assert!(store.verified_at().expect("read").is_some());
+}
+
+#[tokio::test]
+async fn the_client_keeps_the_contract() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (store, model, shop) = told(dir.path());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let base = format!("http://{}", listener.local_addr().expect("address"));
+    let router = http::router(Arc::new(support::reader(&store)));
+    let shutdown = CancellationToken::new();
+    let serving = listen::serve(listener, router, listen::Limits::default(), shutdown.clone());
+    let serving = tokio::spawn(serving);
+    let client = client(&base);
+    suite(&client, &model, &shop).await;
+    shutdown.cancel();
+    serving.await.expect("no panic").expect("served");
+    let gone = client.shops().await;
+    assert!(matches!(gone, Err(JournalError::Unavailable(_))), "{gone:?}");
+}
+
+fn client(base: &str) -> Client {
+    // Somebody else in this process may have chosen already.
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    Client::new(reqwest::Client::new(), url::Url::parse(base).expect("url"))
+}
+
+#[tokio::test]
+async fn a_snapshot_that_breaks_off_is_never_taken_for_a_whole_one() {
+    let whole = concat!(r#"{"end":{"count":0}}"#, "\n");
+    for (body, fails) in [(whole, false), ("", true), (r#"{"end":{"count":2}}"#, true)] {
+        let router = axum::Router::new().fallback(move || async move { body });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let base = format!("http://{}", listener.local_addr().expect("address"));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown));
+        let shop = Shop::from_name("acme").expect("shop");
+        let snapshot = client(&base).snapshot(&shop, AsOf::Latest, None).await.expect("begins");
+        let read: Result<Vec<_>, _> = snapshot.try_collect().await;
+        assert_eq!(read.is_err(), fails, "{body:?}: {read:?}");
+    }
+}

@@ -1,0 +1,418 @@
+//! How history is asked for: the questions, the answers, and who answers them.
+//!
+//! The journal answers in process (`serve`) or over its internal HTTP API (split roles); readers
+//! only know [`Journal`].
+
+mod client;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::event::{Op, Source};
+use crate::kind::Listing;
+use crate::resource::{Facet, ResourceId, ResourceKey};
+use crate::{Kind, Shop, Timestamp};
+
+pub use client::{Client, Line, PATH, Question, SAME_AS};
+
+/// Largest number of items in one page.
+pub const PAGE_LIMIT_MAX: usize = 1_000;
+
+/// Which instant a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AsOf {
+    /// The newest version there is.
+    Latest,
+    /// The newest version with a valid time of at most this.
+    At(Timestamp),
+}
+
+impl AsOf {
+    /// The latest valid time that counts.
+    pub fn bound(self) -> Timestamp {
+        match self {
+            Self::Latest => Timestamp::MAX,
+            Self::At(at) => at,
+        }
+    }
+}
+
+/// From (inclusive) one instant to (inclusive) another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The first instant that counts.
+    pub from: Timestamp,
+    /// The last instant that counts.
+    pub to: Timestamp,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self { from: Timestamp::MIN, to: Timestamp::MAX }
+    }
+}
+
+/// Which part of a long list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// At most so many items, from 1 to [`PAGE_LIMIT_MAX`].
+    pub limit: usize,
+    /// Where the page before ended, as [`List::next`] said.
+    pub cursor: Option<String>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { limit: 100, cursor: None }
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct List<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// One recorded state of a facet, or its end, without the state itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// Its sequence in the stream: names it within its shop.
+    pub seq: u64,
+    /// What happened.
+    pub op: Op,
+    /// How we came to know.
+    pub source: Source,
+    /// Which part of the resource.
+    pub facet: Facet,
+    /// Since when it is true in the shop.
+    pub valid_at: Timestamp,
+    /// When the stream took it.
+    pub recorded_at: Timestamp,
+    /// When it reached us.
+    pub received_at: Timestamp,
+    /// When Shopify says that it happened.
+    pub triggered_at: Option<Timestamp>,
+    /// Shopify's topic.
+    pub topic: String,
+    /// API version of the payload.
+    pub api_version: Option<String>,
+    /// Shopify's id of the delivery.
+    pub webhook_id: Option<String>,
+    /// Shopify's id of the action behind it.
+    pub event_id: Option<String>,
+    /// BLAKE3 of the canonical state, hexadecimal; of nothing, for a tombstone.
+    pub hash: String,
+    /// Whether its state is the one of the version before it.
+    pub unchanged: bool,
+}
+
+/// A resource as of an instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Resource {
+    /// Whose.
+    pub shop: Shop,
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// Its gid, where its type is known.
+    pub gid: Option<String>,
+    /// Whether it had been deleted by then.
+    pub deleted: bool,
+    /// The version that says so.
+    pub version: Version,
+    /// The canonical state; for a deleted resource the last one before its end, where known.
+    pub state: Value,
+}
+
+/// What a list shows of a resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Summary {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// Its gid, where its type is known.
+    pub gid: Option<String>,
+    /// Whether it had been deleted by then.
+    pub deleted: bool,
+    /// Since when it is as shown.
+    pub valid_at: Timestamp,
+    /// Sequence of the version shown.
+    pub seq: u64,
+    /// What a person sees.
+    #[serde(flatten)]
+    pub listing: Listing,
+}
+
+/// Which resources a list holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceFilter {
+    /// Only this kind.
+    pub kind: Option<Kind>,
+    /// Only those whose title, handle, id or further words hold this text, in any case.
+    pub q: Option<String>,
+    /// As of this instant; the latest by default.
+    pub at: Option<Timestamp>,
+    /// `Some(true)`: only deleted ones. `Some(false)`: only living ones. `None`: both.
+    pub deleted: Option<bool>,
+}
+
+/// Which single changes a list holds, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeFilter {
+    /// Within these instants, by valid time.
+    pub span: Span,
+    /// Only this kind.
+    pub kind: Option<Kind>,
+    /// Only this sort of event.
+    pub op: Option<Op>,
+    /// Only those learned in this way.
+    pub source: Option<Source>,
+}
+
+/// A version together with what it changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// Its gid, where its type is known.
+    pub gid: Option<String>,
+    /// What a person calls it.
+    pub title: String,
+    /// The version that brought the change.
+    #[serde(flatten)]
+    pub version: Version,
+    /// Field by field, old → new, against the version before it. Empty for a deletion.
+    pub changes: Vec<crate::diff::FieldChange>,
+}
+
+/// The bytes of a version, as received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// These.
+    Bytes(Bytes),
+    /// The version stored none of its own: its state equals the one of version `seq`.
+    SameAs {
+        /// The version that holds the bytes.
+        seq: u64,
+    },
+}
+
+/// What is known of a shop, in one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShopSummary {
+    /// Which shop.
+    pub shop: Shop,
+    /// Living resources.
+    pub resources: u64,
+    /// Versions kept.
+    pub versions: u64,
+    /// When the newest event reached us.
+    pub newest_received_at: Option<Timestamp>,
+    /// Age in seconds of the oldest event that is not yet readable; 0 when caught up.
+    #[serde(deserialize_with = "seconds")]
+    pub lag_seconds: f64,
+}
+
+/// Reads a number that stands in a flattened struct: serde buffers those, and serde_json's exact
+/// numbers come out of the buffer as a [`serde_json::Number`] only.
+fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let number = serde_json::Number::deserialize(from)?;
+    number.as_f64().ok_or_else(|| serde::de::Error::custom("a number of seconds is too large"))
+}
+
+/// What is known of one kind in a shop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KindStatus {
+    /// Which kind.
+    pub kind: Kind,
+    /// Living resources.
+    pub resources: u64,
+    /// Deleted resources that history still holds.
+    pub deleted: u64,
+    /// Versions kept, markers included.
+    pub versions: u64,
+    /// Valid time of the newest version.
+    pub newest_version: Option<Timestamp>,
+    /// Whether its bodies are understood; a generic kind is kept as received.
+    pub understood: bool,
+}
+
+/// What is known of a shop, per kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShopStatus {
+    /// Which shop.
+    #[serde(flatten)]
+    pub summary: ShopSummary,
+    /// Kind by kind, in order of their names.
+    pub kinds: Vec<KindStatus>,
+    /// Stream sequences that were missing when the journal read on: what stood there is unknown.
+    pub gaps: Vec<Gap>,
+    /// Events that could not be understood and are kept aside.
+    pub quarantined: u64,
+}
+
+/// Stream sequences that the journal never saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gap {
+    /// First missing sequence.
+    pub from_seq: u64,
+    /// Last missing sequence.
+    pub to_seq: u64,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
+}
+
+/// What reading everything back found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VerifyReport {
+    /// Versions read.
+    pub versions: u64,
+    /// Payload bytes read.
+    pub bytes: u64,
+    /// What does not hold, one line each; at most 1,000.
+    pub faults: Vec<String>,
+    /// How many do not hold.
+    pub faults_total: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The question itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The stored bytes are damaged; nothing wrong is ever served.
+    #[error("stored history is damaged: {0}")]
+    Damaged(String),
+    /// The journal cannot be reached or is not ready.
+    #[error("the journal is not available: {0}")]
+    Unavailable(String),
+    /// The disk or RocksDB failed.
+    #[error("reading the journal failed: {0}")]
+    Storage(String),
+}
+
+impl JournalError {
+    /// Whether asking again later may help.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Invalid(_) | Self::Damaged(_) | Self::Storage(_) => false,
+        }
+    }
+}
+
+/// Answers questions about history. Every answer is consistent in itself: it is read from one
+/// snapshot of the store.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// The shops that have any history, by name.
+    async fn shops(&self) -> Result<Vec<ShopSummary>, JournalError>;
+
+    /// One shop, per kind. `None` if it has no history.
+    async fn status(&self, shop: &Shop) -> Result<Option<ShopStatus>, JournalError>;
+
+    /// Lists and searches, ordered by kind and id.
+    async fn resources(
+        &self,
+        shop: &Shop,
+        filter: &ResourceFilter,
+        page: &Page,
+    ) -> Result<List<Summary>, JournalError>;
+
+    /// One resource. `None` if it had never existed by then.
+    async fn resource(&self, key: &ResourceKey, at: AsOf)
+    -> Result<Option<Resource>, JournalError>;
+
+    /// A resource's versions, newest first. Empty if it never existed.
+    async fn versions(
+        &self,
+        key: &ResourceKey,
+        span: Span,
+        page: &Page,
+    ) -> Result<List<Version>, JournalError>;
+
+    /// A version's bytes as received. `None` if there is no such version.
+    async fn raw(&self, key: &ResourceKey, seq: u64) -> Result<Option<Raw>, JournalError>;
+
+    /// Single changes, newest first; versions that changed nothing are left out.
+    async fn changes(
+        &self,
+        shop: &Shop,
+        filter: &ChangeFilter,
+        page: &Page,
+    ) -> Result<List<Change>, JournalError>;
+
+    /// Every living resource as of an instant, ordered by kind and id.
+    async fn snapshot(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError>;
+
+    /// Reads everything back and checks every digest and every invariant between families.
+    async fn verify(&self) -> Result<VerifyReport, JournalError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flattened members and exact numbers do not always agree in serde.
+    #[test]
+    fn answers_survive_the_wire() {
+        let at = Timestamp::parse("2026-10-01T14:03:00Z").expect("instant");
+        let summary = ShopSummary {
+            shop: Shop::parse("acme.myshopify.com").expect("shop"),
+            resources: 1,
+            versions: u64::MAX,
+            newest_received_at: Some(at),
+            lag_seconds: 0.25,
+        };
+        let status = ShopStatus { summary, kinds: Vec::new(), gaps: Vec::new(), quarantined: 3 };
+        let text = serde_json::to_vec(&status).expect("written");
+        assert_eq!(serde_json::from_slice::<ShopStatus>(&text).expect("read"), status);
+        let version = Version {
+            seq: u64::MAX,
+            op: Op::Update,
+            source: Source::Webhook,
+            facet: Facet::Core,
+            valid_at: at,
+            recorded_at: at,
+            received_at: at,
+            triggered_at: None,
+            topic: "products/update".into(),
+            api_version: None,
+            webhook_id: None,
+            event_id: None,
+            hash: String::new(),
+            unchanged: false,
+        };
+        let old: Value = serde_json::from_str("1.10").expect("number");
+        let change = Change {
+            kind: Kind::parse("product").expect("kind"),
+            id: ResourceId::parse("1").expect("id"),
+            gid: None,
+            title: "Mug".into(),
+            version,
+            changes: crate::diff::fields(&old, &Value::Null),
+        };
+        let text = serde_json::to_vec(&change).expect("written");
+        assert_eq!(serde_json::from_slice::<Change>(&text).expect("read"), change);
+    }
+}

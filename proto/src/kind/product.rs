@@ -1,0 +1,159 @@
+//! Products with their options, variants and media.
+
+use serde_json::{Value, json};
+
+use super::field::{
+    self, Mapped, MappingError, gid_of, instant, list, money, object, shown, upper,
+};
+use super::{Coverage, Listing, Spec};
+use crate::event::Op;
+
+pub(super) static SPEC: Spec = Spec {
+    name: "product",
+    gid_type: "Product",
+    topics: &[
+        ("products/create", Coverage::Core(Op::Create)),
+        ("products/update", Coverage::Core(Op::Update)),
+        ("products/delete", Coverage::Delete),
+    ],
+    mapping: 1,
+    core,
+    listing,
+};
+
+/// Left out: `updated_at` and stock counts, which move without anybody editing the product, and
+/// what follows from other fields.
+fn core(body: &Value) -> Result<Value, MappingError> {
+    let mut m = Mapped::of(body)?;
+    m.gid("Product")
+        .same(&["title", "handle"])
+        .text("body_html", "descriptionHtml")
+        .text("vendor", "vendor")
+        .text("product_type", "productType")
+        .text("template_suffix", "templateSuffix")
+        .map("status", "status", upper)
+        .map("tags", "tags", field::tags)
+        .map("category", "category", category)
+        .map("created_at", "createdAt", instant)
+        .map("published_at", "publishedAt", instant)
+        .copy("has_variants_that_requires_components", "hasVariantsThatRequiresComponents")
+        .map("options", "options", |v| list(v, option));
+    let names = option_names(body);
+    if let Some(variants) = body.get("variants") {
+        m.set("variants", with_unsent(list(variants, |v| variant(v, &names)), body));
+    }
+    let media = body.get("media").map(|media| list(media, medium));
+    if let Some(media) = media.or_else(|| body.get("images").map(|images| list(images, image))) {
+        m.set("media", media);
+    }
+    Ok(m.done())
+}
+
+fn category(value: &Value) -> Value {
+    object(value, |m| {
+        m.gid("TaxonomyCategory").copy("full_name", "fullName");
+    })
+}
+
+fn option(value: &Value) -> Value {
+    object(value, |m| {
+        m.map("id", "id", |id| gid_of("ProductOption", id)).same(&["name", "position", "values"]);
+    })
+}
+
+fn option_names(body: &Value) -> Vec<Value> {
+    let options =
+        body.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    options.iter().map(|o| o.get("name").cloned().unwrap_or(Value::Null)).collect()
+}
+
+fn variant(value: &Value, option_names: &[Value]) -> Value {
+    object(value, |m| {
+        m.gid("ProductVariant")
+            .same(&["title", "taxable", "position"])
+            .text("sku", "sku")
+            .text("barcode", "barcode")
+            .map("price", "price", money)
+            .map("compare_at_price", "compareAtPrice", money)
+            .map("inventory_policy", "inventoryPolicy", upper)
+            .map("created_at", "createdAt", instant)
+            .set("selectedOptions", selected_options(value, option_names));
+        if let Some(item) = inventory_item(value) {
+            m.set("inventoryItem", item);
+        }
+    })
+}
+
+/// `option1..3`, with the names that the product gives them.
+fn selected_options(variant: &Value, names: &[Value]) -> Value {
+    let chosen =
+        ["option1", "option2", "option3"].into_iter().enumerate().filter_map(|(at, member)| {
+            let value = variant.get(member).filter(|v| !v.is_null())?;
+            let name =
+                names.get(at).cloned().unwrap_or_else(|| format!("Option {}", at + 1).into());
+            Some(json!({"name": name, "value": value}))
+        });
+    chosen.collect()
+}
+
+/// The variant's inventory item. Until API 2024-07 its fields were the variant's own.
+fn inventory_item(variant: &Value) -> Option<Value> {
+    let item = object(variant, |m| {
+        m.map("inventory_item_id", "id", |id| gid_of("InventoryItem", id))
+            .copy("requires_shipping", "requiresShipping")
+            .map("inventory_management", "tracked", |v| (v == "shopify").into());
+    });
+    item.as_object().is_some_and(|members| !members.is_empty()).then_some(item)
+}
+
+/// A body carries 100 variants at most and names the others by gid only. Those stand at the end
+/// with nothing but their id, so that a variant that was not sent never looks like one that is gone.
+fn with_unsent(mut variants: Value, body: &Value) -> Value {
+    let (Some(sent), Some(all)) =
+        (variants.as_array_mut(), body.get("variant_gids").and_then(Value::as_array))
+    else {
+        return variants;
+    };
+    let mut unsent: Vec<&str> = all
+        .iter()
+        .filter_map(|v| v.get("admin_graphql_api_id")?.as_str())
+        .filter(|gid| !sent.iter().any(|v| v.get("id").and_then(Value::as_str) == Some(gid)))
+        .collect();
+    unsent.sort_unstable();
+    unsent.dedup();
+    sent.extend(unsent.into_iter().map(|gid| json!({"id": gid})));
+    variants
+}
+
+fn medium(value: &Value) -> Value {
+    object(value, |m| {
+        m.gid("MediaImage").map("media_content_type", "mediaContentType", upper).text("alt", "alt");
+        if let Some(src) = value.pointer("/preview_image/src").or_else(|| value.get("src")) {
+            m.set("url", field::url(src));
+        }
+    })
+}
+
+/// Until API 2024-07 a product had images only.
+fn image(value: &Value) -> Value {
+    object(value, |m| {
+        m.gid("ProductImage").set("mediaContentType", "IMAGE".into()).text("alt", "alt").map(
+            "src",
+            "url",
+            field::url,
+        );
+    })
+}
+
+fn listing(state: &Value) -> Listing {
+    let variants =
+        state.get("variants").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut also: Vec<String> = variants.iter().filter_map(|v| shown(v, "sku")).take(50).collect();
+    also.extend(["vendor", "productType"].iter().filter_map(|name| shown(state, name)));
+    also.dedup();
+    Listing {
+        title: shown(state, "title").unwrap_or_default(),
+        handle: shown(state, "handle"),
+        also,
+    }
+}

@@ -1,0 +1,26 @@
+//! What is said on every wire and in every key.
+//!
+//! The modules read in order: who ([`shop`]), when ([`time`]), what ([`resource`], [`kind`]),
+//! what happened ([`event`], as it travels on the [`stream`]), what it means ([`canonical`],
+//! [`diff`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
+//!
+//! Nothing here does work of its own: no storage, no retries, no clock.
+
+pub mod canonical;
+pub mod diff;
+pub mod event;
+pub mod journal;
+pub mod kind;
+pub mod listen;
+pub mod problem;
+pub mod resource;
+pub mod shop;
+pub mod stream;
+pub mod time;
+pub mod webhook;
+
+pub use event::{Event, Op, Source};
+pub use kind::Kind;
+pub use resource::{Facet, ResourceId, ResourceKey};
+pub use shop::Shop;
+pub use time::Timestamp;

@@ -1,0 +1,94 @@
+//! Shops and how they are.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use backstock_proto::Shop;
+use backstock_proto::journal::{List, ShopStatus, ShopSummary, VerifyReport};
+use backstock_proto::problem::Problem;
+
+use super::AtDesk;
+use crate::ask::{Asked, InShop, Nothing, ShopPath};
+use crate::guard::Visit;
+use crate::refuse;
+
+/// The shops that this token sees.
+#[utoipa::path(
+    get,
+    path = "/v1/shops",
+    operation_id = "shops",
+    tag = "Shops",
+    responses((status = 200, description = "By name.", body = List<ShopSummary>))
+)]
+pub(crate) async fn shops(
+    State(desk): AtDesk,
+    Extension(visit): Extension<Visit>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<Json<List<ShopSummary>>, Problem> {
+    let with_history = desk.journal.shops().await.map_err(refuse::journal)?;
+    let mut shops: BTreeMap<Shop, ShopSummary> =
+        desk.config.shops.iter().map(|shop| (shop.clone(), nothing_yet(shop))).collect();
+    shops.extend(with_history.into_iter().map(|summary| (summary.shop.clone(), summary)));
+    let sees = |shop: &Shop| visit.token.as_ref().is_some_and(|token| token.shops.holds(shop));
+    let items = shops.into_values().filter(|summary| sees(&summary.shop)).collect();
+    Ok(Json(List { items, next: None }))
+}
+
+/// One shop, kind by kind.
+#[utoipa::path(
+    get,
+    path = "/v1/shops/{shop}/status",
+    operation_id = "status",
+    tag = "Shops",
+    params(ShopPath),
+    responses((status = 200, description = "Kinds by name.", body = ShopStatus))
+)]
+pub(crate) async fn status(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<Json<ShopStatus>, Problem> {
+    match desk.journal.status(&shop).await.map_err(refuse::journal)? {
+        Some(status) => Ok(Json(status)),
+        None if desk.config.shops.contains(&shop) => Ok(Json(ShopStatus {
+            summary: nothing_yet(&shop),
+            kinds: Vec::new(),
+            gaps: Vec::new(),
+            quarantined: 0,
+        })),
+        None => Err(refuse::unknown_shop(&shop.domain())),
+    }
+}
+
+/// Reads all stored history back and checks every digest and every invariant.
+///
+/// Takes as long as reading everything takes. Stops when the caller goes away.
+#[utoipa::path(
+    post,
+    path = "/v1/verify",
+    operation_id = "verify",
+    tag = "Care",
+    responses((
+        status = 200,
+        description = "What was read, and what does not hold; nothing, if faults_total is 0.",
+        body = VerifyReport
+    ))
+)]
+pub(crate) async fn verify(
+    State(desk): AtDesk,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<Json<VerifyReport>, Problem> {
+    desk.journal.verify().await.map(Json).map_err(refuse::journal)
+}
+
+/// A configured shop of which nothing has been heard.
+fn nothing_yet(shop: &Shop) -> ShopSummary {
+    ShopSummary {
+        shop: shop.clone(),
+        resources: 0,
+        versions: 0,
+        newest_received_at: None,
+        lag_seconds: 0.0,
+    }
+}

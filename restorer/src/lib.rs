@@ -1,0 +1,136 @@
+//! Reads history over HTTP: any resource as of any instant, its versions, what changed, and whole
+//! snapshots.
+//!
+//! The modules read in the order of a request: who asks ([`token`], `throttle`), what may be asked
+//! by whom (`route`), how each request is checked on its way in (`guard`), what it asks (`ask`),
+//! and the answers (`answer`). `refuse` is what is said when there is no answer, and `openapi`
+//! describes all of it.
+//!
+//! What must not happen:
+//! - a handler that decides for itself which shop it may read: `guard` does, from the table in
+//!   `route`, and hands over the shop;
+//! - a token that learns whether another shop exists;
+//! - a list or a stream that ends early without saying so;
+//! - a token, or what is in a resource, in a log line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstock_proto::Shop;
+use backstock_proto::journal::Journal;
+use backstock_proto::listen::{self, Readiness};
+use backstock_proto::time::Clock;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+mod answer;
+mod ask;
+mod guard;
+pub mod metrics;
+mod openapi;
+mod page;
+mod refuse;
+mod route;
+mod throttle;
+pub mod token;
+
+pub use openapi::document;
+pub use token::{Scope, Shops, Token, TokenError, Tokens};
+
+use metrics::Metrics;
+use throttle::Throttle;
+
+/// How the restorer runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The configured shops: they are known before their first event.
+    pub shops: BTreeSet<Shop>,
+    /// How long an answer may take to begin, snapshots and `verify` aside.
+    pub request: Duration,
+    /// Most snapshots streamed at once; each holds a snapshot of the store.
+    pub snapshots_max: usize,
+    /// What the listener allows.
+    pub listen: listen::Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shops: BTreeSet::new(),
+            request: Duration::from_secs(30),
+            snapshots_max: 16,
+            listen: listen::Limits::default(),
+        }
+    }
+}
+
+/// What the restorer works with.
+pub struct Restorer {
+    /// How it runs.
+    pub config: Config,
+    /// Who answers questions about history: in process, or over HTTP.
+    pub journal: Arc<dyn Journal>,
+    /// Who may ask. A clone replaces them while the restorer runs.
+    pub tokens: Tokens,
+    /// Where it counts.
+    pub registry: Registry,
+    /// Where it says whether it can work.
+    pub readiness: Readiness,
+    /// What "now" is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the restorer does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RestorerError {
+    /// A metric of the same name is registered already.
+    #[error("register the restorer's metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The listener failed.
+    #[error("answer HTTP")]
+    Listen(#[from] std::io::Error),
+}
+
+/// What every request has at hand.
+struct Desk {
+    config: Config,
+    journal: Arc<dyn Journal>,
+    tokens: Tokens,
+    throttle: Throttle,
+    snapshots: Arc<Semaphore>,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
+}
+
+/// Answers requests on `listener` until `shutdown`, then finishes those under way.
+pub async fn run(
+    listener: TcpListener,
+    restorer: Restorer,
+    shutdown: CancellationToken,
+) -> Result<(), RestorerError> {
+    let part = restorer.readiness.part("restorer");
+    let limits = restorer.config.listen;
+    let router = router(restorer)?;
+    part.ready();
+    listen::serve(listener, router, limits, shutdown).await?;
+    Ok(())
+}
+
+/// The API, the page and the probes.
+pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
+    let Restorer { config, journal, tokens, registry, readiness, clock } = restorer;
+    let metrics = Metrics::register(&registry, &config.shops)?;
+    let desk = Arc::new(Desk {
+        snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
+        throttle: Throttle::default(),
+        config,
+        journal,
+        tokens,
+        metrics,
+        clock,
+    });
+    Ok(route::router(desk, listen::probes(readiness, registry)))
+}

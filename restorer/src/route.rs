@@ -1,0 +1,146 @@
+//! The one table of what can be asked, and by whom.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::middleware;
+use axum::routing::{MethodRouter, get, post};
+use backstock_proto::problem::Problem;
+use http::{HeaderValue, StatusCode, Uri, header};
+
+use crate::answer::{change, resource, shop, snapshot, version};
+use crate::token::Scope;
+use crate::{Desk, guard, openapi, page};
+
+/// One thing that can be asked.
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    /// Its label in metrics and its `operationId`.
+    pub(crate) name: &'static str,
+    pub(crate) access: Access,
+    pub(crate) pace: Pace,
+    handler: fn() -> MethodRouter<Arc<Desk>>,
+}
+
+/// Asking, or having something done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody.
+    Public,
+    /// A token with this scope; the answer holds only shops that it sees.
+    Token(Scope),
+    /// A token with this scope that sees the shop in the path.
+    Shop(Scope),
+    /// A token with this scope that sees every shop.
+    EveryShop(Scope),
+}
+
+/// How long an answer may take to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// At most [`crate::Config::request`].
+    Prompt,
+    /// As long as it takes, while the caller waits.
+    Patient,
+}
+
+const READ: Access = Access::Shop(Scope::Read);
+
+pub(crate) static ROUTES: &[Route] = &[
+    open("/", "page", || get(page::page)),
+    open("/v1/openapi.json", "openapi", || get(openapi::openapi)),
+    Route { access: Access::Token(Scope::Read), ..read("/v1/shops", "shops", || get(shop::shops)) },
+    read("/v1/shops/{shop}/status", "status", || get(shop::status)),
+    read("/v1/shops/{shop}/resources", "resources", || get(resource::resources)),
+    read("/v1/shops/{shop}/resources/{kind}/{id}", "resource", || get(resource::resource)),
+    read("/v1/shops/{shop}/resources/{kind}/{id}/versions", "versions", || get(version::versions)),
+    read("/v1/shops/{shop}/resources/{kind}/{id}/versions/{seq}/raw", "raw", || get(version::raw)),
+    read("/v1/shops/{shop}/resources/{kind}/{id}/diff", "diff", || get(version::diff)),
+    read("/v1/shops/{shop}/changes", "changes", || get(change::changes)),
+    Route {
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/snapshot", "snapshot", || get(snapshot::snapshot))
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/verify",
+        name: "verify",
+        access: Access::EveryShop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(shop::verify),
+    },
+];
+
+const fn read(
+    path: &'static str,
+    name: &'static str,
+    handler: fn() -> MethodRouter<Arc<Desk>>,
+) -> Route {
+    Route { verb: Verb::Get, path, name, access: READ, pace: Pace::Prompt, handler }
+}
+
+const fn open(
+    path: &'static str,
+    name: &'static str,
+    handler: fn() -> MethodRouter<Arc<Desk>>,
+) -> Route {
+    Route { access: Access::Public, ..read(path, name, handler) }
+}
+
+/// Every route behind its guard, and the probes, each answer with its security headers.
+pub(crate) fn router(desk: Arc<Desk>, probes: Router) -> Router {
+    let mut api = Router::new();
+    for route in ROUTES {
+        let guarded = (route.handler)()
+            .route_layer(middleware::from_fn_with_state((desk.clone(), route), guard::pass));
+        api = api.route(route.path, guarded);
+    }
+    api.with_state(desk)
+        .merge(probes)
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::map_response(harden))
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    let detail = format!("there is no route {path:?}; /v1/openapi.json lists all of them");
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    let detail = format!("{path:?} does not take {method}; the header Allow says what it takes");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Nothing that is answered is cached, framed, sniffed or run, unless it says so itself.
+async fn harden(mut response: axum::response::Response) -> axum::response::Response {
+    let defaults = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (http::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in defaults {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

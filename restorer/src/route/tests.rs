@@ -1,0 +1,211 @@
+//! Walks the table: what is in it is described, and nobody gets past it.
+
+#[path = "../../tests/fake/mod.rs"]
+mod fake;
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use backstock_proto::listen::Readiness;
+use http::{Method, Request};
+use prometheus::Registry;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::token::Digest;
+use crate::{Config, Restorer, Token, Tokens};
+use fake::{Fake, Noon};
+
+const SECRET: &str = "Bolt's secret";
+
+/// `bolt` is another tenant with a product 601, `nowhere` is nobody's.
+const ACME: &str = "acme.myshopify.com";
+
+fn token(text: &str, scopes: &[Scope], shops: &str) -> Token {
+    let scopes: Vec<String> = scopes.iter().map(|scope| scope.as_str().into()).collect();
+    Token::parse(text, &Digest::of(text).to_string(), &scopes, &[shops.into()]).expect("a token")
+}
+
+fn api() -> Router {
+    let mut tokens = vec![token("acme", &Scope::ALL, ACME), token("all", &Scope::ALL, "*")];
+    for lacking in Scope::ALL {
+        let others: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != lacking).collect();
+        tokens.push(token(&format!("all but {}", lacking.as_str()), &others, "*"));
+        tokens.push(token(&format!("acme but {}", lacking.as_str()), &others, ACME));
+    }
+    crate::router(Restorer {
+        config: Config::default(),
+        journal: Arc::new(Fake::believable()),
+        tokens: Tokens::new(tokens),
+        registry: Registry::new(),
+        readiness: Readiness::new(),
+        clock: Arc::new(Noon),
+    })
+    .expect("a router")
+}
+
+/// Status and body.
+async fn ask(api: &Router, route: &Route, path: &str, token: Option<&str>) -> (u16, String) {
+    let method = match route.verb {
+        Verb::Get => Method::GET,
+        Verb::Post => Method::POST,
+    };
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Body::empty()).expect("a request");
+    let response = api.clone().oneshot(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+/// A route's path with every parameter filled in, each id in each of its forms.
+fn paths(route: &Route, shop: &str, number: &str) -> Vec<String> {
+    let gid = format!("gid%3A%2F%2Fshopify%2FProduct%2F{number}");
+    [number, &gid]
+        .iter()
+        .map(|id| {
+            let path = route.path.replace("{shop}", shop).replace("{kind}", "product");
+            let path = path.replace("{id}", id).replace("{seq}", "107");
+            if route.name == "diff" { path + "?from=2026-11-20T12:00:00Z" } else { path }
+        })
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+#[tokio::test]
+async fn one_shops_token_never_sees_another_shop() {
+    let api = api();
+    let mut asked = 0;
+    for route in ROUTES {
+        if !matches!(route.access, Access::Shop(_)) {
+            continue;
+        }
+        for shop in ["bolt", "bolt.myshopify.com", "BOLT", "Bolt.MyShopify.com", "b%6Flt"] {
+            for path in paths(route, shop, "601") {
+                let (status, body) = ask(&api, route, &path, Some("acme")).await;
+                assert_eq!(status, 404, "{path}");
+                assert!(!body.contains(SECRET), "{path}");
+                let nowhere = path.replace(shop, "nowhere");
+                let (_, other) = ask(&api, route, &nowhere, Some("acme")).await;
+                let named = body.replace(&shop.replace("%6F", "o"), "nowhere");
+                assert_eq!(named, other, "tells a shop that is there from one that is not");
+                let (status, _) = ask(&api, route, &path, Some("all")).await;
+                assert_eq!(status, 200, "the test asks for something that is there: {path}");
+                asked += 1;
+            }
+        }
+        // The other shop's resource, asked for in one's own, is not there either.
+        for path in paths(route, "acme", "601") {
+            let (_, body) = ask(&api, route, &path, Some("acme")).await;
+            assert!(!body.contains(SECRET), "{path}");
+        }
+    }
+    assert!(asked > 50, "only {asked}");
+    let shops = ROUTES.iter().find(|route| route.name == "shops").expect("in the table");
+    let (_, listed) = ask(&api, shops, "/v1/shops", Some("acme")).await;
+    assert!(listed.contains(ACME) && !listed.contains("bolt"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_403_and_a_token_that_is_missing_401() {
+    for route in ROUTES {
+        // Wrong tokens are throttled, and there would be many.
+        let api = api();
+        let scope = match route.access {
+            Access::Public => {
+                assert_eq!(ask(&api, route, route.path, None).await.0, 200, "{}", route.path);
+                continue;
+            }
+            Access::Token(scope) | Access::Shop(scope) | Access::EveryShop(scope) => scope,
+        };
+        for path in paths(route, "acme", fake::MUG) {
+            for (token, status) in [
+                (Some(format!("all but {}", scope.as_str())), 403),
+                (Some(format!("acme but {}", scope.as_str())), 403),
+                (Some("nobody".into()), 401),
+                (Some(String::new()), 401),
+                (None, 401),
+            ] {
+                let (found, body) = ask(&api, route, &path, token.as_deref()).await;
+                assert_eq!(found, status, "{path} {token:?}");
+                assert!(!body.contains("Enamel"), "{path} {token:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_schemes_are_not_tokens() {
+    let api = api();
+    for (header, status) in [
+        ("Bearer all", 200),
+        ("bearer all", 200),
+        ("BEARER  all ", 200),
+        ("Basic all", 401),
+        ("all", 401),
+        ("Bearer", 401),
+        ("Bearer all all", 401),
+        ("", 401),
+    ] {
+        let request = Request::builder().uri("/v1/shops").header("authorization", header);
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = api.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status(), status, "{header:?}");
+    }
+}
+
+#[test]
+fn the_table_and_the_description_hold_the_same_routes() {
+    let description = serde_json::to_value(crate::document()).expect("json");
+    let mut described = BTreeSet::new();
+    for (path, item) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let id = operation["operationId"].as_str().expect("an id");
+            described.insert((method.clone(), path.clone(), id.to_owned()));
+        }
+    }
+    let verb = |route: &Route| format!("{:?}", route.verb).to_lowercase();
+    let table: BTreeSet<_> = ROUTES
+        .iter()
+        .filter(|route| route.name != "page")
+        .map(|route| (verb(route), route.path.to_owned(), route.name.to_owned()))
+        .collect();
+    assert_eq!(described, table);
+}
+
+#[test]
+fn every_parameter_and_status_is_described() {
+    let description = serde_json::to_value(crate::document()).expect("json");
+    for route in ROUTES.iter().filter(|route| route.name != "page") {
+        let verb = format!("{:?}", route.verb).to_lowercase();
+        let operation = &description["paths"][route.path][&verb];
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for name in route.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()) {
+            let there = parameters.iter().any(|p| p["name"] == name && p["in"] == "path");
+            assert!(there, "{} does not describe {name}", route.path);
+        }
+        for parameter in &parameters {
+            assert!(parameter["description"].is_string(), "{}: {parameter}", route.path);
+        }
+        let mut statuses = vec!["200", "400"];
+        if route.access != Access::Public {
+            statuses.extend(["401", "403", "429", "500", "503"]);
+            assert!(operation["security"][0]["token"].is_array(), "{}", route.path);
+        }
+        for status in statuses {
+            let response = &operation["responses"][status];
+            assert!(response["description"].is_string(), "{} {status}", route.path);
+            let media = if status == "200" { response["content"].as_object() } else { None };
+            assert!(status != "200" || media.is_some(), "{} has no body", route.path);
+        }
+    }
+    let text = description.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().expect("a name");
+        assert!(description["components"]["schemas"][name].is_object(), "{name} is not described");
+    }
+}

@@ -1,0 +1,379 @@
+//! A journal in memory with a small, believable history, for tests only.
+
+#![allow(unreachable_pub, dead_code, reason = "shared by several test binaries")]
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use backstock_proto::canonical::Hash;
+use backstock_proto::diff;
+use backstock_proto::journal::*;
+use backstock_proto::time::Clock;
+use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use serde_json::{Value, json};
+
+/// The present, in tests.
+pub const NOW: &str = "2026-11-22T12:00:00Z";
+/// A product's id that a double cannot hold.
+pub const MUG: &str = "9007199254740993";
+
+/// The clock that stands at [`NOW`].
+pub struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        instant(NOW)
+    }
+}
+
+pub fn instant(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("an instant")
+}
+
+pub fn shop(name: &str) -> Shop {
+    Shop::from_name(name).expect("a shop")
+}
+
+struct Entry {
+    key: ResourceKey,
+    version: Version,
+    state: Option<Value>,
+    raw: Bytes,
+}
+
+type Failure = fn() -> JournalError;
+
+/// History in memory, oldest first.
+#[derive(Default)]
+pub struct Fake {
+    entries: Vec<Entry>,
+    failure: Mutex<Option<Failure>>,
+    snapshot_fails_after: Mutex<Option<usize>>,
+}
+
+impl Fake {
+    /// Two shops: `acme`, with a mug whose price fell, a tote that was deleted, a customer and an
+    /// order; and `bolt`, which must never be seen from `acme`.
+    pub fn believable() -> Self {
+        let mut fake = Self::default();
+        let mug = |price: &str, text: &str| {
+            json!({
+                "id": format!("gid://shopify/Product/{MUG}"),
+                "title": "Enamel Mug \"Pine\"",
+                "handle": "enamel-mug-pine",
+                "vendor": "North & Sons",
+                "status": "ACTIVE",
+                "descriptionHtml": text,
+                "tags": ["camping", "mug"],
+                "variants": [
+                    {"id": "gid://shopify/ProductVariant/11", "sku": "MUG-GRN", "price": price},
+                    {"id": "gid://shopify/ProductVariant/12", "sku": "MUG-SND", "price": "66.00"},
+                ],
+            })
+        };
+        let long = format!("<p>{}</p>", "Holds 350 ml and survives every fall. ".repeat(8));
+        let tote = json!({
+            "id": "gid://shopify/Product/501",
+            "title": "Canvas Tote",
+            "handle": "canvas-tote",
+            "status": "ACTIVE",
+            "variants": [
+                {"id": "gid://shopify/ProductVariant/51", "sku": "TOTE", "price": "19.00"}
+            ],
+        });
+        let ada = json!({
+            "id": "gid://shopify/Customer/301", "firstName": "Ada", "lastName": "Byron",
+            "displayName": "Ada Byron", "email": "ada@example.com",
+        });
+        let order = json!({
+            "id": "gid://shopify/Order/401", "name": "#1001", "email": "ada@example.com",
+            "totalPriceSet": {"shopMoney": {"amount": "64.00", "currencyCode": "EUR"}},
+        });
+        fake.add("acme", "product", "501", "create", "2026-11-19T08:00:00Z", Some(tote.clone()));
+        fake.add(
+            "acme",
+            "product",
+            MUG,
+            "create",
+            "2026-11-20T09:00:00Z",
+            Some(mug("64.00", "<p>Holds 350 ml.</p>")),
+        );
+        fake.add("acme", "customer", "301", "create", "2026-11-20T09:30:00Z", Some(ada));
+        fake.add("acme", "order", "401", "create", "2026-11-20T10:00:00Z", Some(order));
+        fake.add(
+            "acme",
+            "product",
+            MUG,
+            "update",
+            "2026-11-20T14:02:11.5Z",
+            Some(mug("6.40", &long)),
+        );
+        fake.add(
+            "acme",
+            "product",
+            MUG,
+            "update",
+            "2026-11-20T14:05:00Z",
+            Some(mug("6.40", &long)),
+        );
+        fake.add("acme", "product", "501", "delete", "2026-11-21T07:00:00Z", None);
+        let secret = json!({"id": "gid://shopify/Product/601", "title": "Bolt's secret"});
+        fake.add("bolt", "product", "601", "create", "2026-11-20T11:00:00Z", Some(secret));
+        fake
+    }
+
+    /// Every question fails like this from now on, or is answered again.
+    pub fn fail(&self, failure: Option<Failure>) {
+        *self.failure.lock().expect("not poisoned") = failure;
+    }
+
+    /// A snapshot fails after so many resources.
+    pub fn fail_snapshot_after(&self, resources: usize) {
+        *self.snapshot_fails_after.lock().expect("not poisoned") = Some(resources);
+    }
+
+    fn add(&mut self, shop: &str, kind: &str, id: &str, op: &str, at: &str, state: Option<Value>) {
+        let key = ResourceKey {
+            shop: self::shop(shop),
+            kind: Kind::parse(kind).expect("a kind"),
+            id: ResourceId::parse(id).expect("an id"),
+        };
+        let seq = 100 + self.entries.len() as u64;
+        let before = self.history(&key).last().map(|entry| entry.version.hash.clone());
+        let hash = Hash::of(state.as_ref()).to_hex();
+        let at = instant(at);
+        let version = Version {
+            seq,
+            op: Op::parse(op).expect("an op"),
+            source: Source::Webhook,
+            facet: Facet::Core,
+            valid_at: at,
+            recorded_at: at,
+            received_at: at,
+            triggered_at: Some(at),
+            topic: format!("{kind}s/{op}"),
+            api_version: Some("2026-10".into()),
+            webhook_id: Some(format!("b54557e4-bdd9-4b37-8a5f-{seq:012}")),
+            event_id: Some(format!("98880550-7158-44d4-b7cd-{seq:012}")),
+            unchanged: before.as_ref() == Some(&hash),
+            hash,
+        };
+        // As received: white space and order of members are nobody's to change.
+        let raw = format!("{{ \"id\" : {id},\n  \"price\":1.10 }}").into();
+        self.entries.push(Entry { key, version, state, raw });
+    }
+
+    fn history(&self, key: &ResourceKey) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.key == *key)
+    }
+
+    fn answers(&self) -> Result<(), JournalError> {
+        self.failure.lock().expect("not poisoned").map_or(Ok(()), |failure| Err(failure()))
+    }
+
+    fn find(&self, key: &ResourceKey, at: AsOf) -> Option<Resource> {
+        let by = |entry: &&Entry| entry.version.valid_at <= at.bound();
+        let entry = self.history(key).rev().find(by)?;
+        let state = self.history(key).filter(by).rev().find_map(|entry| entry.state.clone());
+        Some(Resource {
+            shop: key.shop.clone(),
+            kind: key.kind.clone(),
+            id: key.id.clone(),
+            gid: key.kind.gid(&key.id),
+            deleted: entry.state.is_none(),
+            version: entry.version.clone(),
+            state: state.unwrap_or(Value::Null),
+        })
+    }
+
+    fn all(&self, shop: &Shop, kind: Option<&Kind>, at: AsOf) -> Vec<Resource> {
+        let mut keys: Vec<_> = self.entries.iter().map(|entry| &entry.key).collect();
+        keys.retain(|key| key.shop == *shop && kind.is_none_or(|kind| key.kind == *kind));
+        keys.sort();
+        keys.dedup();
+        keys.into_iter().filter_map(|key| self.find(key, at)).collect()
+    }
+
+    fn summary(&self, shop: &Shop) -> Option<ShopSummary> {
+        let of_shop = || self.entries.iter().filter(|entry| entry.key.shop == *shop);
+        let living = self.all(shop, None, AsOf::Latest).iter().filter(|r| !r.deleted).count();
+        Some(ShopSummary {
+            shop: shop.clone(),
+            resources: living as u64,
+            versions: of_shop().count() as u64,
+            newest_received_at: Some(of_shop().last()?.version.received_at),
+            lag_seconds: 0.25,
+        })
+    }
+}
+
+fn paged<T>(items: Vec<T>, page: &Page) -> Result<List<T>, JournalError> {
+    let from: usize = match &page.cursor {
+        Some(cursor) => {
+            cursor.parse().map_err(|_| JournalError::Invalid("cursor is not one of ours".into()))?
+        }
+        None => 0,
+    };
+    let next = (from + page.limit < items.len()).then(|| (from + page.limit).to_string());
+    Ok(List { items: items.into_iter().skip(from).take(page.limit).collect(), next })
+}
+
+#[async_trait]
+impl Journal for Fake {
+    async fn shops(&self) -> Result<Vec<ShopSummary>, JournalError> {
+        self.answers()?;
+        Ok(["acme", "bolt"].iter().filter_map(|name| self.summary(&shop(name))).collect())
+    }
+
+    async fn status(&self, shop: &Shop) -> Result<Option<ShopStatus>, JournalError> {
+        self.answers()?;
+        let Some(summary) = self.summary(shop) else { return Ok(None) };
+        let mut kinds: Vec<Kind> =
+            self.all(shop, None, AsOf::Latest).into_iter().map(|r| r.kind).collect();
+        kinds.dedup();
+        let kinds = kinds
+            .into_iter()
+            .map(|kind| {
+                let of_kind = self.all(shop, Some(&kind), AsOf::Latest);
+                let deleted = of_kind.iter().filter(|r| r.deleted).count() as u64;
+                let versions: Vec<_> = (self.entries.iter())
+                    .filter(|entry| entry.key.shop == *shop && entry.key.kind == kind)
+                    .collect();
+                KindStatus {
+                    resources: of_kind.len() as u64 - deleted,
+                    deleted,
+                    versions: versions.len() as u64,
+                    newest_version: versions.iter().map(|entry| entry.version.valid_at).max(),
+                    understood: kind.spec().is_some(),
+                    kind,
+                }
+            })
+            .collect();
+        let gaps = vec![Gap { from_seq: 90, to_seq: 92, noticed_at: instant(NOW) }];
+        Ok(Some(ShopStatus { summary, kinds, gaps, quarantined: 1 }))
+    }
+
+    async fn resources(
+        &self,
+        shop: &Shop,
+        filter: &ResourceFilter,
+        page: &Page,
+    ) -> Result<List<Summary>, JournalError> {
+        self.answers()?;
+        let at = filter.at.map_or(AsOf::Latest, AsOf::At);
+        let q = filter.q.as_deref().unwrap_or_default().to_lowercase();
+        let items = (self.all(shop, filter.kind.as_ref(), at).into_iter())
+            .filter(|r| filter.deleted.is_none_or(|deleted| r.deleted == deleted))
+            .map(|r| Summary {
+                listing: r.kind.listing(&r.state),
+                kind: r.kind,
+                id: r.id,
+                gid: r.gid,
+                deleted: r.deleted,
+                valid_at: r.version.valid_at,
+                seq: r.version.seq,
+            })
+            .filter(|s| serde_json::to_string(s).expect("json").to_lowercase().contains(&q))
+            .collect();
+        paged(items, page)
+    }
+
+    async fn resource(
+        &self,
+        key: &ResourceKey,
+        at: AsOf,
+    ) -> Result<Option<Resource>, JournalError> {
+        self.answers()?;
+        Ok(self.find(key, at))
+    }
+
+    async fn versions(
+        &self,
+        key: &ResourceKey,
+        span: Span,
+        page: &Page,
+    ) -> Result<List<Version>, JournalError> {
+        self.answers()?;
+        let items = (self.history(key).rev())
+            .filter(|entry| (span.from..=span.to).contains(&entry.version.valid_at))
+            .map(|entry| entry.version.clone())
+            .collect();
+        paged(items, page)
+    }
+
+    async fn raw(&self, key: &ResourceKey, seq: u64) -> Result<Option<Raw>, JournalError> {
+        self.answers()?;
+        let Some(entry) = self.history(key).find(|entry| entry.version.seq == seq) else {
+            return Ok(None);
+        };
+        if !entry.version.unchanged {
+            return Ok(Some(Raw::Bytes(entry.raw.clone())));
+        }
+        let equal = self.history(key).find(|other| other.version.hash == entry.version.hash);
+        Ok(equal.map(|equal| Raw::SameAs { seq: equal.version.seq }))
+    }
+
+    async fn changes(
+        &self,
+        shop: &Shop,
+        filter: &ChangeFilter,
+        page: &Page,
+    ) -> Result<List<Change>, JournalError> {
+        self.answers()?;
+        let items = (self.entries.iter().rev())
+            .filter(|entry| entry.key.shop == *shop && !entry.version.unchanged)
+            .filter(|e| (filter.span.from..=filter.span.to).contains(&e.version.valid_at))
+            .filter(|e| filter.kind.as_ref().is_none_or(|kind| e.key.kind == *kind))
+            .filter(|e| filter.op.is_none_or(|op| e.version.op == op))
+            .filter(|e| filter.source.is_none_or(|source| e.version.source == source))
+            .map(|entry| {
+                let before = self
+                    .history(&entry.key)
+                    .filter(|other| other.version.seq < entry.version.seq)
+                    .filter_map(|other| other.state.clone())
+                    .last()
+                    .unwrap_or(Value::Null);
+                let after = entry.state.as_ref();
+                Change {
+                    kind: entry.key.kind.clone(),
+                    id: entry.key.id.clone(),
+                    gid: entry.key.kind.gid(&entry.key.id),
+                    title: entry.key.kind.listing(after.unwrap_or(&before)).title,
+                    version: entry.version.clone(),
+                    changes: after.map_or_else(Vec::new, |after| diff::fields(&before, after)),
+                }
+            })
+            .collect();
+        paged(items, page)
+    }
+
+    async fn snapshot(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        self.answers()?;
+        let living = self.all(shop, kind, at).into_iter().filter(|r| !r.deleted).map(Ok);
+        let mut items: Vec<Result<Resource, JournalError>> = living.collect();
+        if let Some(after) = *self.snapshot_fails_after.lock().expect("not poisoned") {
+            items.truncate(after);
+            items.push(Err(JournalError::Damaged("block 7".into())));
+        }
+        Ok(stream::iter(items).boxed())
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, JournalError> {
+        self.answers()?;
+        Ok(VerifyReport {
+            versions: self.entries.len() as u64,
+            bytes: self.entries.iter().map(|entry| entry.raw.len() as u64).sum(),
+            faults: Vec::new(),
+            faults_total: 0,
+            seconds: 0.5,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! The verbs that people type. They speak HTTP to a running restorer and own no data.
+//!
+//! Each verb has a file of its own: what can be asked, the request, and the page it becomes.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use jiff::Zoned;
+
+mod api;
+mod changes;
+mod diff;
+mod find;
+mod log;
+mod moment;
+mod page;
+mod resource;
+mod show;
+mod status;
+mod token;
+mod value;
+mod verify;
+
+/// What people ask of a running Backstock.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// How a shop's history is doing: counts, lag, gaps
+    Status(status::Args),
+    /// Search, also for what no longer exists
+    Find(find::Args),
+    /// A resource as it was at any moment
+    Show(show::Args),
+    /// The life of a resource, version by version
+    Log(log::Args),
+    /// What changed in a resource between two moments
+    Diff(diff::Args),
+    /// What changed in the shop, newest first
+    Changes(changes::Args),
+    /// Read all of history back and check every digest
+    Verify(verify::Args),
+    /// Tokens of the HTTP API
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Completions for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  backstock completions bash > ~/.local/share/bash-completion/completions/backstock
+  backstock completions zsh > ~/.zfunc/_backstock
+  backstock completions fish > ~/.config/fish/completions/backstock.fish";
+
+/// How a command ended, as scripts see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+}
+
+/// What a verb has to say.
+struct Answer {
+    text: String,
+    exit: Exit,
+}
+
+/// Why a verb could not do what it was asked, and what to do about it.
+#[derive(Debug)]
+struct Failure {
+    what: String,
+    next: Option<String>,
+    exit: Exit,
+}
+
+/// Does what was asked, on a runtime of its own, and says how it ended: 0 done, 1 failed, 2 usage.
+pub(crate) fn run(verb: Verb) -> ExitCode {
+    match begin(verb) {
+        Ok(answer) => {
+            // Nobody to read it, as after `| head`, is no failure.
+            let _ = anstream::stdout().lock().write_all(answer.text.as_bytes());
+            ExitCode::from(answer.exit as u8)
+        }
+        Err(failure) => {
+            let _ = anstream::stderr().lock().write_all(failure.shown().as_bytes());
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn begin(verb: Verb) -> Result<Answer, Failure> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(format!("cannot begin: {e}")))?;
+    runtime.block_on(Box::pin(answer(verb, &Zoned::now())))
+}
+
+async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
+    match verb {
+        Verb::Status(args) => status::answer(args, now).await,
+        Verb::Find(args) => find::answer(args, now).await,
+        Verb::Show(args) => show::answer(args, now).await,
+        Verb::Log(args) => log::answer(args, now).await,
+        Verb::Diff(args) => diff::answer(args, now).await,
+        Verb::Changes(args) => changes::answer(args, now).await,
+        Verb::Verify(args) => verify::answer(args).await,
+        Verb::Token(verb) => token::answer(verb),
+        Verb::Completions { shell } => Ok(completions(shell)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Answer {
+    let mut command = <crate::Cli as clap::CommandFactory>::command();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "backstock", &mut script);
+    Answer::done(String::from_utf8_lossy(&script).into_owned())
+}
+
+impl Answer {
+    fn done(text: String) -> Self {
+        Self { text, exit: Exit::Done }
+    }
+
+    /// The API's JSON, as it was answered.
+    fn json(body: &[u8]) -> Self {
+        let mut text = String::from_utf8_lossy(body).into_owned();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Self::done(text)
+    }
+
+    /// The pages of a list as one. The items are as they were answered.
+    fn json_list<T: serde::Serialize>(list: &T) -> Result<Self, Failure> {
+        let text = serde_json::to_vec(list);
+        text.map(|text| Self::json(&text))
+            .map_err(|e| Failure::new(format!("the list cannot be written: {e}")))
+    }
+}
+
+impl Failure {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), next: None, exit: Exit::Failed }
+    }
+
+    /// With what to do next.
+    fn then(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    fn shown(&self) -> String {
+        let mut text = format!("{}: {}\n", page::bad("error"), self.what);
+        if let Some(next) = &self.next {
+            let _ = writeln!(text, "  {next}");
+        }
+        text
+    }
+}
+
+/// An instant on the command line.
+fn instant(text: &str) -> Result<backstock_proto::Timestamp, String> {
+    moment::parse(text, &Zoned::now()).map_err(|e| e.to_string())
+}

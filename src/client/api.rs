@@ -1,0 +1,304 @@
+//! Asking the restorer over HTTP, and what to say when it does not answer as hoped.
+
+use std::time::Duration;
+
+use backstock_proto::journal::{List, PAGE_LIMIT_MAX, ShopSummary};
+use backstock_proto::problem::Problem;
+use backstock_proto::{Shop, Timestamp};
+use clap::Args;
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{Exit, Failure};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answer may take. Reading everything back takes as long as it takes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How to come by a token.
+const NEW_TOKEN: &str = "`backstock token new --name NAME --scope read` makes one: put the \
+                         [[token]] it prints in the configuration, restart `backstock serve`, \
+                         and set BACKSTOCK_TOKEN";
+
+/// Which restorer is asked.
+#[derive(Args)]
+pub(super) struct Server {
+    /// Where the restorer answers
+    #[arg(long, value_name = "URL", env = "BACKSTOCK_URL", hide_env_values = true,
+          default_value = "http://127.0.0.1:8080", value_parser = base, help_heading = "Connection")]
+    pub(super) url: Url,
+    /// Token of the HTTP API; `backstock token new` makes one
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "BACKSTOCK_TOKEN",
+        hide_env_values = true,
+        help_heading = "Connection"
+    )]
+    pub(super) token: Option<SecretString>,
+    /// Print the API's JSON as it is, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Which shop of which restorer is asked about.
+#[derive(Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    pub(super) server: Server,
+    /// The shop, such as acme or acme.myshopify.com; not needed if the token sees one only
+    #[arg(long, value_name = "SHOP", env = "BACKSTOCK_SHOP", hide_env_values = true,
+          value_parser = shop, help_heading = "Connection")]
+    pub(super) shop: Option<Shop>,
+}
+
+/// A list of a shop's, as much of it as was asked for.
+#[derive(Args)]
+pub(super) struct Limit {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
+    pub(super) limit: usize,
+}
+
+/// A restorer that can be asked.
+pub(super) struct Api {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<SecretString>,
+}
+
+/// What was answered, whatever it says.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+/// Members of a query.
+pub(super) type Query<'a> = [(&'a str, Option<String>)];
+
+/// A shop by its domain or its bare name.
+pub(super) fn shop(text: &str) -> Result<Shop, String> {
+    let name = text.trim().to_ascii_lowercase();
+    Shop::parse(&name).or_else(|_| Shop::from_name(&name)).map_err(|e| e.to_string())
+}
+
+fn base(text: &str) -> Result<Url, String> {
+    let whole = if text.contains("://") { text.into() } else { format!("http://{text}") };
+    let mut url = Url::parse(&whole).map_err(|e| e.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("expected http://… or https://…".into());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1 on".into()),
+        Ok(limit) => Ok(limit),
+    }
+}
+
+/// The text of an instant in a query.
+pub(super) fn instant(at: Option<Timestamp>) -> Option<String> {
+    at.map(|t| t.to_string())
+}
+
+impl Api {
+    pub(super) fn new(server: &Server) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        let http = http.map_err(|e| Failure::new(format!("cannot speak HTTP: {}", causes(&e))))?;
+        let token = server.token.clone().filter(|t| !t.expose_secret().trim().is_empty());
+        Ok(Self { http, base: server.url.clone(), token })
+    }
+
+    /// Asks, and hands back whatever is answered.
+    pub(super) async fn ask(&self, path: &str, query: &Query<'_>) -> Result<Answer, Failure> {
+        self.send(Method::GET, path, query, Some(ANSWER_TIMEOUT)).await
+    }
+
+    /// Asks, and takes nothing but 200 for an answer.
+    pub(super) async fn get(&self, path: &str, query: &Query<'_>) -> Result<Vec<u8>, Failure> {
+        let answer = self.ask(path, query).await?;
+        self.expect_ok(answer).await
+    }
+
+    /// Starts something, and waits for its end however long that takes.
+    pub(super) async fn post(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let answer = self.send(Method::POST, path, &[], None).await?;
+        self.expect_ok(answer).await
+    }
+
+    /// Follows a list's pages until `limit` items are there or no more come. The items stay the
+    /// text that was answered.
+    pub(super) async fn list(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        limit: usize,
+    ) -> Result<List<Box<RawValue>>, Failure> {
+        let mut whole = List { items: Vec::new(), next: None };
+        loop {
+            let page = (limit - whole.items.len()).min(PAGE_LIMIT_MAX);
+            let mut asked = query.to_vec();
+            asked.push(("limit", Some(page.to_string())));
+            asked.push(("cursor", whole.next.take()));
+            let next: List<Box<RawValue>> = read(&self.get(path, &asked).await?)?;
+            let stuck = next.items.is_empty();
+            whole.items.extend(next.items);
+            whole.items.truncate(limit);
+            whole.next = next.next;
+            if whole.next.is_none() || whole.items.len() >= limit || stuck {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// The shop that was named, or else the only one that the token sees.
+    pub(super) async fn shop(&self, target: &Target) -> Result<Shop, Failure> {
+        if let Some(shop) = &target.shop {
+            return Ok(shop.clone());
+        }
+        let shops = self.shops().await?;
+        match shops.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(Failure::new("this token sees no shop that has any history")
+                .then("has a webhook arrived yet? `backstock status --shop SHOP` says more")),
+            several => {
+                let names: Vec<&str> = several.iter().map(Shop::name).collect();
+                Err(Failure::new(format!("this token sees several shops: {}", names.join(", ")))
+                    .then("say which with --shop, or set BACKSTOCK_SHOP")
+                    .exit(Exit::Usage))
+            }
+        }
+    }
+
+    async fn shops(&self) -> Result<Vec<Shop>, Failure> {
+        let answer = self.send(Method::GET, "/v1/shops", &[], Some(ANSWER_TIMEOUT)).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(&answer));
+        }
+        let shops: List<ShopSummary> = read(&answer.body)?;
+        Ok(shops.items.into_iter().map(|s| s.shop).collect())
+    }
+
+    async fn expect_ok(&self, answer: Answer) -> Result<Vec<u8>, Failure> {
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            _ => Err(self.refused(answer).await),
+        }
+    }
+
+    /// What an answer says that is not the one hoped for; of what is not there, also what is.
+    pub(super) async fn refused(&self, answer: Answer) -> Failure {
+        let failure = self.refusal(&answer);
+        if answer.status != StatusCode::NOT_FOUND || failure.next.is_some() {
+            return failure;
+        }
+        match self.shops().await {
+            Ok(shops) if shops.is_empty() => failure.then("this token sees no shop at all"),
+            Ok(shops) => {
+                let names: Vec<&str> = shops.iter().map(Shop::name).collect();
+                failure.then(format!(
+                    "this token sees {}; `backstock find TEXT` looks for a resource there",
+                    names.join(", ")
+                ))
+            }
+            Err(_) => failure,
+        }
+    }
+
+    fn refusal(&self, answer: &Answer) -> Failure {
+        let status = answer.status;
+        let detail = match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) => problem.detail,
+            Err(_) => {
+                return Failure::new(format!("{} answered {status} and no reason", self.shown()))
+                    .then("is that Backstock's restorer? --url or BACKSTOCK_URL says where it is");
+            }
+        };
+        let at = self.shown();
+        let failure = Failure::new(detail);
+        match status {
+            StatusCode::UNAUTHORIZED if self.token.is_none() => {
+                Failure::new(format!("{at} wants a token, and none was given")).then(NEW_TOKEN)
+            }
+            StatusCode::UNAUTHORIZED => {
+                Failure::new(format!("{at} does not know this token")).then(NEW_TOKEN)
+            }
+            StatusCode::FORBIDDEN => failure.then(
+                "`backstock token new --name NAME --scope SCOPE` makes a token that may do this",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => failure.then(format!(
+                "try again in a moment; {}/readyz says what is missing",
+                self.shown()
+            )),
+            _ => failure,
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, Failure> {
+        let said: Vec<(&str, &str)> =
+            query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        let mut request = self.http.request(method, format!("{}{path}", self.shown())).query(&said);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+        Ok(Answer { status, body: body.into() })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let at = self.shown();
+        if error.is_timeout() && !error.is_connect() {
+            return Failure::new(format!("{at} did not answer in {} s", ANSWER_TIMEOUT.as_secs()))
+                .then(format!("see {at}/readyz, and the log of `backstock serve`"));
+        }
+        if error.is_builder() {
+            return Failure::new(format!("the request cannot be sent: {}", causes(error)))
+                .exit(Exit::Usage);
+        }
+        Failure::new(format!("{at} cannot be reached: {}", causes(error)))
+            .then("is `backstock serve` running there? --url or BACKSTOCK_URL says where it is")
+    }
+
+    /// The address as people write it.
+    pub(super) fn shown(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+}
+
+/// Reads an answer.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|e| {
+        Failure::new(format!("the answer cannot be understood: {e}")).then(
+            "do this command and the server have the same version? both say it with --version",
+        )
+    })
+}
+
+/// An error with what caused it, without the address that reqwest puts first.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,104 @@
+//! `backstock status`
+
+use backstock_proto::Timestamp;
+use backstock_proto::journal::{Gap, ShopStatus};
+use comfy_table::{Cell, CellAlignment};
+use jiff::Zoned;
+
+use super::api::{self, Api, Target};
+use super::{Answer, Failure, moment, page};
+
+/// A lag of this many seconds is nothing to speak of.
+const LAG_SECONDS: f64 = 5.0;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  backstock status
+  backstock status --shop acme
+  backstock status --json | jq .lag_seconds")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
+    let api = Api::new(&args.target.server)?;
+    let shop = api.shop(&args.target).await?;
+    let body = api.get(&format!("/v1/shops/{shop}/status"), &[]).await?;
+    if args.target.server.json {
+        return Ok(Answer::json(&body));
+    }
+    Ok(Answer::done(shown(&api::read(&body)?, now)))
+}
+
+fn shown(status: &ShopStatus, now: &Zoned) -> String {
+    let summary = &status.summary;
+    if status.kinds.is_empty() && summary.newest_received_at.is_none() {
+        let nothing = page::odd("No webhook has arrived yet.");
+        return format!("{}: {nothing}\n", page::strong(&summary.shop));
+    }
+    format!(
+        "{}: {}, {} kept\n\n{}\n{}{}{}",
+        page::strong(&summary.shop),
+        page::count(summary.resources, "resource"),
+        page::count(summary.versions, "version"),
+        kinds(status, now),
+        lag(summary.lag_seconds, summary.newest_received_at, now),
+        gaps(&status.gaps, now),
+        quarantine(status.quarantined),
+    )
+}
+
+fn kinds(status: &ShopStatus, now: &Zoned) -> String {
+    let mut table = page::table(&["Kind", "Living", "Deleted", "Versions", "Newest version"]);
+    for kind in &status.kinds {
+        let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
+        let newest = kind.newest_version.map_or("none".into(), |at| moment::shown(at, now));
+        let name = if kind.understood {
+            Cell::new(&kind.kind)
+        } else {
+            page::faint_cell(format!("{} (as received)", kind.kind))
+        };
+        table.add_row(vec![
+            name,
+            number(kind.resources),
+            number(kind.deleted),
+            number(kind.versions),
+            Cell::new(newest),
+        ]);
+    }
+    page::lines(&table)
+}
+
+fn lag(seconds: f64, newest: Option<Timestamp>, now: &Zoned) -> String {
+    let arrived = newest.map_or("some time ago".into(), |at| moment::age(at, now));
+    if seconds < LAG_SECONDS {
+        let caught_up = page::good("Up to date.");
+        return format!("{caught_up} The newest event arrived {arrived} and can be read.\n");
+    }
+    let behind = page::odd(format!("{} behind.", moment::length(seconds)));
+    format!("{behind} Events that arrived since then are safe, but cannot be read yet.\n")
+}
+
+fn gaps(gaps: &[Gap], now: &Zoned) -> String {
+    if gaps.is_empty() {
+        return format!("{} Every event of the stream was seen.\n", page::good("No gaps."));
+    }
+    let number = page::bad(format!("{}.", page::count(gaps.len() as u64, "gap")));
+    let mut text = format!("{number} The stream no longer held these events when they were due:\n");
+    for gap in gaps {
+        let missing = page::count(gap.to_seq.saturating_sub(gap.from_seq) + 1, "event");
+        let noticed = moment::shown(gap.noticed_at, now);
+        text += &format!("  {missing} ({} to {}), noticed {noticed}\n", gap.from_seq, gap.to_seq);
+    }
+    text
+}
+
+fn quarantine(events: u64) -> String {
+    if events == 0 {
+        return format!("{} Every event was understood.\n", page::good("No quarantine."));
+    }
+    let number = page::odd(format!("{} in quarantine.", page::count(events, "event")));
+    format!("{number} Kept as received, but not understood and not in any history.\n")
+}

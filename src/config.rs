@@ -1,0 +1,404 @@
+//! The configuration: one TOML file, every key of which can also come from the environment
+//! (`BACKSTOCK_HTTP__INGEST=…` for `http.ingest`). What does not make sense stops the start, one
+//! clear line for each fault.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use backstock_proto::Shop;
+use backstock_restorer::TokenError;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+mod environment;
+
+/// Where the configuration is looked for when no `--config` is given and this file exists.
+pub(crate) const DEFAULT_FILE: &str = "backstock.toml";
+
+/// Everything that can be configured.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// Where everything is kept that is not configured to be elsewhere.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: Http,
+    pub(crate) nats: Nats,
+    pub(crate) storage: Storage,
+    pub(crate) compactor: Compactor,
+    pub(crate) log: Log,
+    pub(crate) shop: Vec<ShopConfig>,
+    pub(crate) token: Vec<Token>,
+}
+
+/// Where each role listens.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Http {
+    pub(crate) ingest: SocketAddr,
+    pub(crate) restorer: SocketAddr,
+    pub(crate) journal: SocketAddr,
+    pub(crate) compactor: SocketAddr,
+    /// Largest webhook body that is accepted, in bytes.
+    pub(crate) body_bytes_max: usize,
+}
+
+/// The server that holds the stream.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Nats {
+    /// An existing server or cluster; absent: `serve` starts one of its own.
+    pub(crate) url: Option<String>,
+    /// Credentials for it.
+    pub(crate) credentials_file: Option<PathBuf>,
+    /// Its monitoring address, to see that it syncs before it acknowledges.
+    pub(crate) monitor_url: Option<String>,
+    /// Go on although the server acknowledges before it syncs, or cannot be asked: a power cut
+    /// then loses what was answered 200.
+    pub(crate) accept_lazy_sync: bool,
+    /// Which binary `serve` starts.
+    pub(crate) server: Option<PathBuf>,
+    pub(crate) replicas: usize,
+    pub(crate) partitions: u16,
+    /// Most bytes that the stream may hold; 0: 70 % of the free disk with a server of our own, no
+    /// limit but the server's with another.
+    pub(crate) stream_bytes_max: i64,
+}
+
+/// Checkpoints, blobs and exports, and how long history is kept whole.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Storage {
+    pub(crate) url: Option<String>,
+    pub(crate) keep_all_days: u32,
+    pub(crate) keep_daily: u32,
+    pub(crate) keep_weekly: u32,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Compactor {
+    /// When full pulls run: cron, UTC.
+    pub(crate) full_pull: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Log {
+    /// `pretty` or `json`; absent: `pretty` on a terminal.
+    pub(crate) format: Option<LogFormat>,
+    /// What is logged, such as `info` or `info,backstock_journal=debug`.
+    pub(crate) filter: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// One shop.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ShopConfig {
+    pub(crate) domain: Shop,
+    #[serde(default, serialize_with = "masked_list")]
+    pub(crate) webhook_secrets: Vec<SecretString>,
+    /// One secret a line; read again when it changes.
+    #[serde(default)]
+    pub(crate) webhook_secrets_file: Option<PathBuf>,
+    #[serde(default, serialize_with = "masked")]
+    pub(crate) access_token: Option<SecretString>,
+    #[serde(default)]
+    pub(crate) client_id: Option<String>,
+    #[serde(default, serialize_with = "masked")]
+    pub(crate) client_secret: Option<SecretString>,
+    #[serde(default = "default_api_version")]
+    pub(crate) api_version: String,
+    #[serde(default)]
+    pub(crate) admin_url: Option<String>,
+    /// Thresholds and action of the guard.
+    #[serde(default)]
+    pub(crate) guard: Option<toml::Table>,
+}
+
+/// A token of the HTTP API, by its SHA-256.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Token {
+    pub(crate) name: String,
+    pub(crate) sha256: String,
+    pub(crate) scopes: Vec<String>,
+    #[serde(default)]
+    pub(crate) shops: Vec<String>,
+}
+
+/// Why the configuration cannot be used: one line for each fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ConfigError(pub(crate) Vec<String>);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "./backstock-data".into(),
+            http: Http::default(),
+            nats: Nats::default(),
+            storage: Storage::default(),
+            compactor: Compactor::default(),
+            log: Log::default(),
+            shop: Vec::new(),
+            token: Vec::new(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            ingest: loopback(8081),
+            restorer: loopback(8080),
+            journal: loopback(8082),
+            compactor: loopback(8083),
+            body_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: None,
+            credentials_file: None,
+            monitor_url: None,
+            accept_lazy_sync: false,
+            server: None,
+            replicas: 1,
+            partitions: 1,
+            stream_bytes_max: 0,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: None, keep_all_days: 90, keep_daily: 365, keep_weekly: 260 }
+    }
+}
+
+impl Default for Compactor {
+    fn default() -> Self {
+        Self { full_pull: "0 3 * * *".into() }
+    }
+}
+
+fn default_api_version() -> String {
+    "2026-10".into()
+}
+
+fn masked<S: serde::Serializer>(secret: &Option<SecretString>, s: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| "***").serialize(s)
+}
+
+fn masked_list<S: serde::Serializer>(secrets: &[SecretString], s: S) -> Result<S::Ok, S::Error> {
+    vec!["***"; secrets.len()].serialize(s)
+}
+
+impl Config {
+    /// Reads `file` (or [`DEFAULT_FILE`], if there is one), then the environment over it.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match file {
+            Some(path) => Some(path.to_owned()),
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|p| p.exists()),
+        };
+        let text = match &path {
+            Some(path) => std::fs::read_to_string(path).map_err(|e| {
+                ConfigError(vec![format!("{}: cannot be read: {e}", path.display())])
+            })?,
+            None => String::new(),
+        };
+        let name = path.map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
+        Self::parse(&name, &text, std::env::vars())
+    }
+
+    /// Parses `text`, then applies the environment's `variables` over it.
+    fn parse(
+        name: &str,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let refuse =
+            |e: &dyn std::fmt::Display| ConfigError(vec![one_line(&format!("{name}: {e}"))]);
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| refuse(&e))?;
+        let mut faults = environment::apply(&mut table, variables);
+        let mut unknown = BTreeSet::new();
+        let parsed = serde_ignored::deserialize(toml::Value::Table(table), |path| {
+            unknown.insert(path.to_string().replace(".?", ""));
+        });
+        faults.extend(unknown.iter().map(|key| format!("{name}: unknown key {key}")));
+        match parsed {
+            Ok(config) => {
+                let config: Self = config;
+                config.check(name, &mut faults);
+                if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+            }
+            Err(e) => {
+                faults.push(one_line(&format!("{name}: {e}")));
+                Err(ConfigError(faults))
+            }
+        }
+    }
+
+    fn check(&self, name: &str, faults: &mut Vec<String>) {
+        let mut fault = |text: String| faults.push(format!("{name}: {text}"));
+        let mut seen = BTreeSet::new();
+        for shop in &self.shop {
+            let domain = &shop.domain;
+            if !seen.insert(domain) {
+                fault(format!("shop {domain} is there twice"));
+            }
+            if shop.webhook_secrets.is_empty() && shop.webhook_secrets_file.is_none() {
+                fault(format!(
+                    "shop {domain} has neither webhook_secrets nor webhook_secrets_file"
+                ));
+            }
+            if shop.webhook_secrets.iter().any(|s| s.expose_secret().trim().is_empty()) {
+                fault(format!("shop {domain} has an empty webhook secret"));
+            }
+            if shop.client_id.is_some() != shop.client_secret.is_some() {
+                fault(format!("shop {domain} needs client_id and client_secret together"));
+            }
+            if !is_api_version(&shop.api_version) {
+                fault(format!(
+                    "shop {domain}: api_version {:?} is not like \"2026-10\"",
+                    shop.api_version
+                ));
+            }
+        }
+        for token in &self.token {
+            if let Err(e) = token.parse() {
+                fault(format!("token {:?}: {e}", token.name));
+            }
+        }
+        if self.nats.partitions == 0 || self.nats.partitions > 1024 {
+            fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));
+        }
+        if ![1, 3, 5].contains(&self.nats.replicas) {
+            fault(format!("nats.replicas is {}, expected 1, 3 or 5", self.nats.replicas));
+        }
+        if self.http.body_bytes_max < 1 << 20 || self.http.body_bytes_max > 16 << 20 {
+            fault(format!(
+                "http.body_bytes_max is {}, expected 1 to 16 MiB",
+                self.http.body_bytes_max
+            ));
+        }
+    }
+
+    /// The tokens of the HTTP API.
+    pub(crate) fn tokens(&self) -> Result<Vec<backstock_restorer::Token>, TokenError> {
+        self.token.iter().map(Token::parse).collect()
+    }
+
+    /// The effective configuration as TOML, secrets masked.
+    pub(crate) fn shown(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+}
+
+impl Token {
+    fn parse(&self) -> Result<backstock_restorer::Token, TokenError> {
+        backstock_restorer::Token::parse(&self.name, &self.sha256, &self.scopes, &self.shops)
+    }
+}
+
+fn is_api_version(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let number = |part: Option<&str>, len| {
+        part.is_some_and(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text == "unstable"
+        || (number(parts.next(), 4) && number(parts.next(), 2) && parts.next().is_none())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::parse("test.toml", text, variables).map_err(|e| e.to_string())
+    }
+
+    const SHOP: &str = "[[shop]]\ndomain = \"acme.myshopify.com\"\nwebhook_secrets = [\"hush\"]\n";
+
+    #[test]
+    fn nothing_at_all_is_a_configuration() {
+        let config = parse("", &[]).expect("defaults");
+        assert_eq!(config.http.ingest.to_string(), "127.0.0.1:8081");
+        assert_eq!(config.nats.partitions, 1);
+    }
+
+    #[test]
+    fn every_fault_has_its_line() {
+        let text = "colour = 1\n[http]\ningst = \"x\"\n[nats]\npartitions = 0\n\
+                    [[shop]]\ndomain = \"acme.myshopify.com\"\n\
+                    [[token]]\nname = \"ops\"\nsha256 = \"12\"\nscopes = [\"read\"]\n";
+        let faults = parse(text, &[]).expect_err("faults");
+        insta::assert_snapshot!(faults, @r#"
+        test.toml: unknown key colour
+        test.toml: unknown key http.ingst
+        test.toml: shop acme.myshopify.com has neither webhook_secrets nor webhook_secrets_file
+        test.toml: token "ops": sha256 is not 64 hexadecimal digits
+        test.toml: nats.partitions is 0, expected 1 to 1024
+        "#);
+        assert!(
+            parse("[http]\ningest = \"nowhere\"", &[]).expect_err("address").contains("ingest")
+        );
+    }
+
+    #[test]
+    fn the_environment_comes_last() {
+        let config = parse(
+            SHOP,
+            &[
+                ("BACKSTOCK_DATA_DIR", "/srv/backstock"),
+                ("BACKSTOCK_HTTP__INGEST", "0.0.0.0:1"),
+                ("BACKSTOCK_NATS__PARTITIONS", "4"),
+                ("BACKSTOCK_NATS__ACCEPT_LAZY_SYNC", "true"),
+                ("BACKSTOCK_SHOP__0__WEBHOOK_SECRETS", "[\"new\", \"old\"]"),
+                ("BACKSTOCK_SHOP__1__DOMAIN", "other.myshopify.com"),
+                ("BACKSTOCK_SHOP__1__WEBHOOK_SECRETS", "[\"x\"]"),
+                ("BACKSTOCK_URL", "http://client.example"),
+                ("BACKSTOCK_TOKEN", "client's"),
+                ("BACKSTOCK_SHOP", "acme.myshopify.com"),
+            ],
+        )
+        .expect("a configuration");
+        assert_eq!(config.data_dir, PathBuf::from("/srv/backstock"));
+        assert_eq!(config.http.ingest.port(), 1);
+        assert_eq!(config.nats.partitions, 4);
+        assert!(config.nats.accept_lazy_sync);
+        assert_eq!(config.shop[0].webhook_secrets.len(), 2);
+        assert_eq!(config.shop[1].domain.name(), "other");
+        let faults = parse("", &[("BACKSTOCK_HTPP__INGEST", "x")]).expect_err("typo");
+        assert_eq!(faults, "test.toml: unknown key htpp");
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_secret() {
+        let text = format!(
+            "{SHOP}access_token = \"shpat_hidden\"\nclient_id = \"id\"\nclient_secret = \"hidden\"\n"
+        );
+        let config = parse(&text, &[]).expect("a configuration");
+        let shown = config.shown().expect("toml");
+        assert!(!shown.contains("hush") && !shown.contains("hidden"), "{shown}");
+        assert!(!format!("{config:?}").contains("hush"));
+        let again = parse(&shown, &[]).expect("what is shown can be read");
+        assert_eq!(again.shop[0].domain, config.shop[0].domain);
+    }
+}

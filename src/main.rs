@@ -1,0 +1,119 @@
+//! Backstock keeps every version of everything in a Shopify store, and puts any of it back.
+//!
+//! This is the binary: the command line, the configuration, and the order in which roles start and
+//! stop. What the roles do is in their own crates.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+
+mod client;
+mod config;
+mod nats;
+mod process;
+mod roles;
+mod secrets;
+mod serve;
+mod telemetry;
+
+/// Keeps every version of everything in a Shopify store, and puts any of it back.
+#[derive(Parser)]
+#[command(name = "backstock", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every role in one process, with a nats-server of its own.
+    Serve {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where everything is kept; goes before the configuration's data_dir.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Receive webhooks and put them on the stream.
+    Ingest(ConfigArgs),
+    /// Keep the history: consume the stream into RocksDB, answer what it holds.
+    Journal(ConfigArgs),
+    /// Reconcile with the Admin API.
+    Compactor(ConfigArgs),
+    /// Answer the HTTP API.
+    Restorer(ConfigArgs),
+    /// Check the configuration and print it, secrets masked.
+    CheckConfig(ConfigArgs),
+    #[command(flatten)]
+    Client(client::Verb),
+    /// Become the nats-server that `serve` supervises.
+    #[command(hide = true)]
+    ExecNatsServer { binary: PathBuf, dir: PathBuf },
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// The configuration; `backstock.toml` in the working directory by default, if there is one.
+    #[arg(long, value_name = "FILE", env = "BACKSTOCK_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Client(verb) => Ok(client::run(verb)),
+        Command::ExecNatsServer { binary, dir } => Err(nats::exec_server(&binary, &dir)),
+        Command::CheckConfig(args) => {
+            print!("{}", args.load()?.shown()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve { config, data_dir } => {
+            let mut config = config.load()?;
+            if let Some(dir) = data_dir {
+                config.data_dir = dir;
+            }
+            begin(config, serve::run)
+        }
+        Command::Ingest(args) => begin(args.load()?, roles::ingest),
+        Command::Journal(args) => begin(args.load()?, roles::journal),
+        Command::Compactor(args) => begin(args.load()?, roles::compactor),
+        Command::Restorer(args) => begin(args.load()?, roles::restorer),
+    }
+}
+
+impl ConfigArgs {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+}
+
+/// Runs a role on a runtime of its own. Its stores are closed when this returns.
+fn begin<F, R>(config: Config, role: F) -> anyhow::Result<ExitCode>
+where
+    F: FnOnce(Config) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    telemetry::begin(&config.log)?;
+    // Both TLS users, NATS and HTTP, take the process's provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(Box::pin(role(config)));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    if let Err(error) = &ended {
+        tracing::error!("{error:#}");
+    }
+    Ok(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,193 @@
+//! The server that holds the stream: our own, started and supervised, or one that is there
+//! already and must prove that it syncs before it acknowledges.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use async_nats::ConnectOptions;
+use serde::Deserialize;
+use tracing::warn;
+
+use crate::config::Nats;
+
+mod server;
+
+pub(crate) use server::{Server, exec_server};
+
+/// Oldest server that publishes batches atomically.
+const VERSION_MIN: (u64, u64) = (2, 12);
+
+/// How long a role waits at its start for a server that is not there yet.
+const CONNECT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where to connect, and as whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) url: String,
+    pub(crate) monitor_url: Option<String>,
+    pub(crate) credentials: Credentials,
+}
+
+/// How to prove who we are.
+#[derive(Clone)]
+pub(crate) enum Credentials {
+    None,
+    Token(String),
+    File(std::path::PathBuf),
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Token(_) => "Token(***)",
+            Self::File(_) => "File(***)",
+        })
+    }
+}
+
+/// A connected client, and what is known of the server's habits.
+pub(crate) struct Connected {
+    pub(crate) client: async_nats::Client,
+    /// Whether an acknowledgement means that the bytes are on disk.
+    pub(crate) syncs_always: bool,
+}
+
+impl Address {
+    /// The configured server.
+    pub(crate) fn configured(config: &Nats) -> Option<Self> {
+        let url = config.url.clone()?;
+        let credentials = match &config.credentials_file {
+            Some(path) => Credentials::File(path.clone()),
+            None => Credentials::None,
+        };
+        Some(Self { url, monitor_url: config.monitor_url.clone(), credentials })
+    }
+
+    /// Connects and checks that the server can keep what it acknowledges.
+    pub(crate) async fn connect(&self, role: &str, config: &Nats) -> anyhow::Result<Connected> {
+        let client =
+            self.client(role).await.with_context(|| format!("connect to NATS at {}", self.url))?;
+        let info = client.server_info();
+        let version = parse_version(&info.version);
+        if version.is_none_or(|v| v < VERSION_MIN) {
+            bail!("nats-server at {} is {}, Backstock needs 2.12 or newer", self.url, info.version);
+        }
+        if info.max_payload < backstock_proto::stream::MAX_PAYLOAD_BYTES {
+            warn!(
+                "nats-server at {} takes payloads of {} bytes: larger webhooks will be answered 503 and \
+                 be lost once Shopify gives up. Set its max_payload to {} or more",
+                self.url,
+                info.max_payload,
+                backstock_proto::stream::MAX_PAYLOAD_BYTES
+            );
+        }
+        let syncs_always = self.syncs_always(&info.server_id, &info.host).await;
+        match (&syncs_always, config.accept_lazy_sync) {
+            (Ok(true), _) => {}
+            (Ok(false), true) => warn!(
+                "the NATS server acknowledges before it syncs: a power cut loses what was answered 200"
+            ),
+            (Err(e), true) => {
+                warn!("cannot tell whether the NATS server syncs before it acknowledges: {e:#}")
+            }
+            (Ok(false), false) => bail!(
+                "nats-server at {} acknowledges before it syncs, so a power cut would lose what was \
+                 answered 200. Set `jetstream {{ sync_interval: always }}` there, or \
+                 nats.accept_lazy_sync = true here to accept the loss",
+                self.url
+            ),
+            (Err(e), false) => bail!(
+                "cannot tell whether nats-server at {} syncs before it acknowledges ({e:#}). Set \
+                 nats.monitor_url to its monitoring address, or nats.accept_lazy_sync = true to go on regardless",
+                self.url
+            ),
+        }
+        Ok(Connected { client, syncs_always: syncs_always.unwrap_or(false) })
+    }
+
+    async fn client(&self, role: &str) -> anyhow::Result<async_nats::Client> {
+        let options: ConnectOptions =
+            backstock_proto::stream::connect_options().name(format!("backstock-{role}"));
+        let options = match &self.credentials {
+            Credentials::None => options,
+            Credentials::Token(token) => options.token(token.clone()),
+            Credentials::File(path) => options.credentials_file(path).await?,
+        };
+        let begun = std::time::Instant::now();
+        loop {
+            match options.clone().connect(&self.url).await {
+                Ok(client) => return Ok(client),
+                Err(e) if begun.elapsed() > CONNECT_DEADLINE => return Err(e.into()),
+                Err(e) => warn!("failed to connect to NATS at {}: {e}; trying again", self.url),
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Asks the monitoring port of the very server that we are connected to.
+    async fn syncs_always(&self, server_id: &str, host: &str) -> anyhow::Result<bool> {
+        let guessed = format!("http://{}:8222", if host == "0.0.0.0" { "127.0.0.1" } else { host });
+        let url = self.monitor_url.clone().unwrap_or(guessed);
+        let varz: Varz = reqwest::Client::new()
+            .get(format!("{}/varz", url.trim_end_matches('/')))
+            .timeout(std::time::Duration::from_secs(3))
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .with_context(|| format!("ask {url}/varz"))?
+            .json()
+            .await
+            .with_context(|| format!("read {url}/varz"))?;
+        // Behind one URL there may be a cluster; another member's word does not count for this one.
+        if self.monitor_url.is_none() && varz.server_id != server_id {
+            bail!("{url} is the monitoring port of another server");
+        }
+        Ok(varz.jetstream.config.sync_always)
+    }
+}
+
+#[derive(Deserialize)]
+struct Varz {
+    server_id: String,
+    #[serde(default)]
+    jetstream: VarzJetStream,
+}
+
+#[derive(Default, Deserialize)]
+struct VarzJetStream {
+    #[serde(default)]
+    config: VarzConfig,
+}
+
+#[derive(Default, Deserialize)]
+struct VarzConfig {
+    #[serde(default)]
+    sync_always: bool,
+}
+
+fn parse_version(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// How many bytes the stream of a server in `dir` may hold: 70 % of what is free there and of what
+/// it holds already, so that the stream refuses before the disk is full.
+pub(crate) fn stream_bytes_max(dir: &Path) -> i64 {
+    let free = server::free_bytes(dir).unwrap_or(10 << 30);
+    let held = server::held_bytes(&dir.join("store"));
+    i64::try_from((free + held) / 10 * 7).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("2.9.25").is_some_and(|v| v < VERSION_MIN));
+        assert!(parse_version("v2.15.1").is_some_and(|v| v >= VERSION_MIN));
+        assert!(parse_version("2.12.0-beta").is_some_and(|v| v >= VERSION_MIN));
+        assert_eq!(parse_version("weird"), None);
+    }
+}

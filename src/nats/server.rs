@@ -1,0 +1,324 @@
+//! Our own nats-server: a child on the loopback, with its own store, that syncs every message
+//! before it acknowledges it.
+//!
+//! Its store is synced before every start: a server that was killed between write and sync finds
+//! the message in the page cache, calls a retry a duplicate, and a power cut would then lose it.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use backstock_proto::stream::MAX_PAYLOAD_BYTES;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Address, Credentials};
+
+/// How long a start may take: recovery after a kill reads the last blocks.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a stop may take before it is a kill.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the server's health is asked for.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// How long it may be ill before it is restarted: its write errors stick, only a restart heals.
+const ILL_FOR: Duration = Duration::from_secs(3);
+/// A restart is of no use before so much disk is free again.
+const FREE_BYTES_MIN: u64 = 4 << 20;
+/// Longest pause between two restarts.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// A running nats-server of our own.
+pub(crate) struct Server {
+    layout: Layout,
+    child: Child,
+}
+
+/// Where it is and how it is reached; the same over all restarts.
+#[derive(Clone)]
+struct Layout {
+    binary: PathBuf,
+    dir: PathBuf,
+    address: Address,
+    monitor_url: String,
+}
+
+impl Server {
+    /// Starts a server whose files are in `dir`, and waits until it takes requests.
+    pub(crate) async fn start(binary: Option<&Path>, dir: &Path) -> anyhow::Result<Self> {
+        let store = dir.join("store");
+        fs::create_dir_all(&store).with_context(|| format!("create {}", store.display()))?;
+        let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
+        end_leftover(&dir).await?;
+        let layout = Layout::write(find_binary(binary)?, dir)?;
+        let child = layout.spawn().await?;
+        Ok(Self { layout, child })
+    }
+
+    /// How to reach it.
+    pub(crate) fn address(&self) -> Address {
+        self.layout.address.clone()
+    }
+
+    /// Keeps it running until `shutdown`, then takes it down.
+    pub(crate) async fn supervise(mut self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                status = self.child.wait() => warn!("nats-server ended ({}); restarting it", shown(status)),
+                () = self.layout.ill() => {
+                    warn!("nats-server reports a write error; restarting it");
+                    stop(&mut self.child).await;
+                }
+            }
+            if !self.restart(&shutdown).await {
+                return;
+            }
+        }
+        stop(&mut self.child).await;
+        info!("nats-server stopped");
+    }
+
+    async fn restart(&mut self, shutdown: &CancellationToken) -> bool {
+        let mut backoff = Duration::from_millis(50);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return false,
+                started = self.layout.spawn() => match started {
+                    Ok(child) => {
+                        self.child = child;
+                        info!("nats-server runs again");
+                        return true;
+                    }
+                    Err(e) => warn!("failed to start nats-server: {e:#}"),
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return false,
+                () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+            }
+        }
+    }
+}
+
+impl Layout {
+    /// Chooses ports and a password, and writes the server's configuration.
+    fn write(binary: PathBuf, dir: PathBuf) -> anyhow::Result<Self> {
+        let (client, monitor) = (free_port()?, free_port()?);
+        let token = Alphanumeric.sample_string(&mut rand::rng(), 40);
+        let text = format!(
+            "# Written by `backstock serve` at every start.\n\
+             server_name: backstock\n\
+             listen: 127.0.0.1:{client}\n\
+             http: 127.0.0.1:{monitor}\n\
+             authorization {{ token: \"{token}\" }}\n\
+             max_payload: {MAX_PAYLOAD_BYTES}\n\
+             jetstream {{\n  store_dir: {store}\n  sync_interval: always\n  max_memory_store: 67108864\n}}\n",
+            store = quoted(&dir.join("store")),
+        );
+        let path = dir.join("nats-server.conf");
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("write {}", path.display()))?;
+        file.write_all(text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
+        let monitor_url = format!("http://127.0.0.1:{monitor}");
+        let address = Address {
+            url: format!("nats://127.0.0.1:{client}"),
+            monitor_url: Some(monitor_url.clone()),
+            credentials: Credentials::Token(token),
+        };
+        Ok(Self { binary, dir, address, monitor_url })
+    }
+
+    async fn spawn(&self) -> anyhow::Result<Child> {
+        let store = self.dir.join("store");
+        tokio::task::spawn_blocking(move || sync(&store)).await??;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(self.dir.join("nats-server.log"))
+            .context("open nats-server.log")?;
+        let ours = std::env::current_exe().context("find our own binary")?;
+        let mut child = Command::new(ours)
+            .arg("exec-nats-server")
+            .arg(&self.binary)
+            .arg(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("start {}", self.binary.display()))?;
+        let begun = Instant::now();
+        while !self.healthy().await {
+            if let Some(status) = child.try_wait()? {
+                bail!(
+                    "it ended at once ({status}); see {}",
+                    self.dir.join("nats-server.log").display()
+                );
+            }
+            if begun.elapsed() > START_DEADLINE {
+                stop(&mut child).await;
+                bail!("it was not ready after {START_DEADLINE:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(child)
+    }
+
+    async fn healthy(&self) -> bool {
+        let asked = reqwest::Client::new()
+            .get(format!("{}/healthz", self.monitor_url))
+            .timeout(Duration::from_secs(2))
+            .send();
+        asked.await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Returns once the server has been ill for long, and a restart could help.
+    async fn ill(&self) {
+        let mut since: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(HEALTH_EVERY).await;
+            if self.healthy().await {
+                since = None;
+                continue;
+            }
+            let since = *since.get_or_insert_with(Instant::now);
+            let room = free_bytes(&self.dir).is_none_or(|free| free >= FREE_BYTES_MIN);
+            if since.elapsed() >= ILL_FOR && room {
+                return;
+            }
+        }
+    }
+}
+
+/// Becomes the nats-server in `dir`. It is told to end when its parent does, which a child can only
+/// ask for itself; so `serve` starts itself under this name first.
+pub(crate) fn exec_server(binary: &Path, dir: &Path) -> anyhow::Error {
+    if let Err(e) = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM) {
+        return anyhow::anyhow!("ask to end with the parent: {e}");
+    }
+    let error = std::process::Command::new(binary)
+        .arg("--config")
+        .arg(dir.join("nats-server.conf"))
+        .arg("--pid")
+        .arg(pid_file(dir))
+        .exec();
+    anyhow::anyhow!("run {}: {error}", binary.display())
+}
+
+fn pid_file(dir: &Path) -> PathBuf {
+    dir.join("nats-server.pid")
+}
+
+/// Ends a server that an earlier run left on the same store: two would spoil it.
+async fn end_leftover(dir: &Path) -> anyhow::Result<()> {
+    let Some(pid) =
+        fs::read_to_string(pid_file(dir)).ok().and_then(|text| text.trim().parse::<i32>().ok())
+    else {
+        return Ok(());
+    };
+    let ours = || {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let config = dir.join("nats-server.conf");
+        command.split(|b| *b == 0).any(|arg| arg == config.as_os_str().as_encoded_bytes())
+    };
+    let begun = Instant::now();
+    let mut signal = Signal::SIGTERM;
+    while ours() {
+        if begun.elapsed() > STOP_DEADLINE {
+            signal = Signal::SIGKILL;
+        }
+        if begun.elapsed() > STOP_DEADLINE * 2 {
+            bail!("a nats-server of an earlier run (process {pid}) cannot be ended");
+        }
+        // It may end between the look and the signal.
+        let _ = kill(Pid::from_raw(pid), signal);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn stop(child: &mut Child) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if tokio::time::timeout(STOP_DEADLINE, child.wait()).await.is_err() {
+        warn!("nats-server did not stop in {STOP_DEADLINE:?}; killing it");
+        let _ = child.kill().await;
+    }
+}
+
+fn shown(status: std::io::Result<std::process::ExitStatus>) -> String {
+    status.map_or_else(|e| e.to_string(), |s| s.to_string())
+}
+
+fn find_binary(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = configured {
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        bail!("nats.server: there is no file {}", path.display());
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).map(|dir| dir.join("nats-server")).find(|path| path.is_file()).context(
+        "there is no nats-server on PATH. Install 2.12 or newer, or set nats.server to its path, \
+         or nats.url to a running one",
+    )
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
+
+/// Writes to disk what the system still has in memory of the files under `dir`, and of nothing else,
+/// so that a restart never waits for what other programs write.
+fn sync(dir: &Path) -> anyhow::Result<()> {
+    let at = |path: &Path| format!("sync {}", path.display());
+    for entry in fs::read_dir(dir).with_context(|| at(dir))? {
+        let path = entry.with_context(|| at(dir))?.path();
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            fs::File::open(&path).and_then(|file| file.sync_all()).with_context(|| at(&path))?;
+        }
+    }
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).with_context(|| at(dir))
+}
+
+/// Bytes that are free for us on the file system under `dir`.
+pub(super) fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(dir).ok()?;
+    Some(stat.blocks_available() * stat.fragment_size())
+}
+
+/// Bytes in the files under `dir`.
+pub(super) fn held_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => held_bytes(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}

@@ -1,0 +1,174 @@
+//! Each role as a process of its own.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
+use backstock_journal::{Options, Reader, Store};
+use backstock_proto::journal::{Client, Journal};
+use backstock_proto::listen;
+use backstock_restorer::{Restorer, Tokens};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use url::Url;
+
+use crate::config::Config;
+use crate::nats::{Address, Connected};
+use crate::process::{Process, bind, shutdown_signal};
+use crate::secrets;
+
+pub(crate) async fn ingest(config: Config) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let shutdown = shutdown_signal()?;
+    let listener = bind("ingest", config.http.ingest).await?;
+    let nats = configured(&config)?.connect("ingest", &config.nats).await?;
+    run_ingest(&process, &config, listener, nats, shutdown).await
+}
+
+pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let shutdown = shutdown_signal()?;
+    let listener = bind("journal", config.http.journal).await?;
+    let store = open_store(&process, &config)?;
+    let nats = configured(&config)?.connect("journal", &config.nats).await?;
+    let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
+    let router = backstock_journal::http::router(reader)
+        .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
+    let http =
+        tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
+    let ended = async {
+        ensure_stream(&config, &store, &nats).await?;
+        run_journal(&process, store, nats, shutdown.clone()).await
+    };
+    let ended = ended.await;
+    shutdown.cancel();
+    http.await??;
+    ended
+}
+
+pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let shutdown = shutdown_signal()?;
+    let listener = bind("compactor", config.http.compactor).await?;
+    let router = listen::probes(process.readiness.clone(), process.registry.clone());
+    let http =
+        tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
+    backstock_compactor::run(&process.registry, shutdown).await?;
+    Ok(http.await??)
+}
+
+pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let shutdown = shutdown_signal()?;
+    let listener = bind("restorer", config.http.restorer).await?;
+    let journal = Url::parse(&format!("http://{}", config.http.journal))?;
+    let journal = Arc::new(Client::new(reqwest::Client::new(), journal));
+    run_restorer(&process, &config, listener, journal, shutdown).await
+}
+
+/// The configured server; only `serve` can do without one.
+fn configured(config: &Config) -> anyhow::Result<Address> {
+    match Address::configured(&config.nats) {
+        Some(address) => Ok(address),
+        None => {
+            bail!("nats.url is not set: a role on its own needs a NATS server that all roles share")
+        }
+    }
+}
+
+/// Opens the store under the data directory. Only one process can.
+pub(crate) fn open_store(process: &Process, config: &Config) -> anyhow::Result<Arc<Store>> {
+    if config.nats.partitions != 1 {
+        bail!("nats.partitions is {}: this version serves one partition", config.nats.partitions);
+    }
+    let path = config.data_dir.join("journal/0");
+    std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+    let store = Store::open(&path, Options::default(), process.clock.now())
+        .with_context(|| format!("open the journal in {}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// Makes sure that the store's stream is there. Only for a store that never saw one is it created.
+pub(crate) async fn ensure_stream(
+    config: &Config,
+    store: &Store,
+    nats: &Connected,
+) -> anyhow::Result<()> {
+    let jetstream = async_nats::jetstream::new(nats.client.clone());
+    let stream = backstock_proto::stream::stream_config(
+        0,
+        config.nats.replicas,
+        config.nats.stream_bytes_max,
+    );
+    Ok(backstock_journal::stream::ensure_stream(&jetstream, store, stream).await?)
+}
+
+/// Answers webhooks until `shutdown`.
+pub(crate) async fn run_ingest(
+    process: &Process,
+    config: &Config,
+    listener: TcpListener,
+    nats: Connected,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    if config.shop.is_empty() {
+        warn!("no shop is configured: every webhook will be answered 401");
+    }
+    let shops = ShopSecrets::new(secrets::read(&config.shop)?);
+    tokio::spawn(secrets::watch(config.shop.clone(), shops.clone(), shutdown.clone()));
+    let mut settings = backstock_ingest::Config {
+        partitions: config.nats.partitions,
+        sync: if nats.syncs_always { ServerSync::Always } else { ServerSync::Lazy },
+        ..backstock_ingest::Config::default()
+    };
+    settings.limits.body_bytes_max = config.http.body_bytes_max;
+    let ingest = Ingest {
+        config: settings,
+        nats: nats.client,
+        shops,
+        registry: process.registry.clone(),
+        readiness: process.readiness.clone(),
+        clock: process.clock.clone(),
+    };
+    Ok(ingest.run(listener, shutdown).await?)
+}
+
+/// Applies the stream to the store until `shutdown`, then closes the store.
+pub(crate) async fn run_journal(
+    process: &Process,
+    store: Arc<Store>,
+    nats: Connected,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let jetstream = async_nats::jetstream::new(nats.client);
+    let ready = process.readiness.part("journal");
+    let settings = backstock_journal::Config::default();
+    let (registry, clock) = (&process.registry, process.clock.clone());
+    Ok(backstock_journal::run(settings, store, jetstream, registry, ready, clock, shutdown).await?)
+}
+
+/// Answers the API until `shutdown`.
+pub(crate) async fn run_restorer(
+    process: &Process,
+    config: &Config,
+    listener: TcpListener,
+    journal: Arc<dyn Journal>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    if config.token.is_empty() {
+        warn!("no token is configured: the API answers nobody. `backstock token new` makes one");
+    }
+    let restorer = Restorer {
+        config: backstock_restorer::Config {
+            shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
+            ..backstock_restorer::Config::default()
+        },
+        journal,
+        tokens: Tokens::new(config.tokens()?),
+        registry: process.registry.clone(),
+        readiness: process.readiness.clone(),
+        clock: process.clock.clone(),
+    };
+    Ok(backstock_restorer::run(listener, restorer, shutdown).await?)
+}

@@ -1,0 +1,145 @@
+//! Every role in one process, beside a nats-server of its own.
+//!
+//! They start in the order in which they need each other and stop the other way round: first no
+//! more webhooks, then no more events, then no more answers, and the server last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstock_journal::Reader;
+use backstock_proto::journal::Journal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::Config;
+use crate::nats::{self, Address, Server};
+use crate::process::{Process, bind, shutdown_signal};
+use crate::roles;
+
+/// How long one step of stopping may take.
+const STEP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A role that runs, and how to end it.
+struct Running {
+    name: &'static str,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Running {
+    fn start(
+        name: &'static str,
+        role: impl FnOnce(CancellationToken) -> futures::future::BoxFuture<'static, anyhow::Result<()>>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(role(stop.clone()));
+        Self { name, stop, tasks }
+    }
+
+    /// Returns when the role ends although nobody told it to.
+    async fn ended(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("{} ended by itself", self.name),
+            Some(Ok(Err(e))) => e.context(self.name),
+            Some(Err(panic)) => anyhow::Error::from(panic).context(self.name),
+        }
+    }
+
+    async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        match tokio::time::timeout(STEP_DEADLINE, self.tasks.join_next()).await {
+            Ok(Some(ended)) => ended?,
+            Ok(None) => Ok(()),
+            Err(_) => anyhow::bail!("{} did not stop in {STEP_DEADLINE:?}", self.name),
+        }
+    }
+}
+
+pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let shutdown = shutdown_signal()?;
+    let ingest_listener = bind("ingest", config.http.ingest).await?;
+    let restorer_listener = bind("restorer", config.http.restorer).await?;
+    let store = roles::open_store(&process, &config)?;
+
+    let (address, server) = match Address::configured(&config.nats) {
+        Some(address) => (address, None),
+        None => {
+            let dir = config.data_dir.join("nats");
+            let server = Server::start(config.nats.server.as_deref(), &dir).await?;
+            if config.nats.stream_bytes_max <= 0 {
+                config.nats.stream_bytes_max = nats::stream_bytes_max(&dir);
+            }
+            (server.address(), Some(server))
+        }
+    };
+    let to_ingest = address.connect("ingest", &config.nats).await?;
+    let to_journal = address.connect("journal", &config.nats).await?;
+    roles::ensure_stream(&config, &store, &to_journal).await?;
+    let server = server.map(|server| {
+        Running::start("nats-server", |stop| {
+            Box::pin(async move {
+                server.supervise(stop).await;
+                Ok(())
+            })
+        })
+    });
+
+    let config = Arc::new(config);
+    let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
+    let restorer = {
+        let (process, config) = (process.clone(), config.clone());
+        Running::start("restorer", |stop| {
+            Box::pin(async move {
+                roles::run_restorer(&process, &config, restorer_listener, reader, stop).await
+            })
+        })
+    };
+    let journal = {
+        let process = process.clone();
+        Running::start("journal", |stop| {
+            Box::pin(async move { roles::run_journal(&process, store, to_journal, stop).await })
+        })
+    };
+    let compactor = {
+        let registry = process.registry.clone();
+        Running::start("compactor", |stop| {
+            Box::pin(async move { Ok(backstock_compactor::run(&registry, stop).await?) })
+        })
+    };
+    let ingest = Running::start("ingest", |stop| {
+        Box::pin(async move {
+            roles::run_ingest(&process, &config, ingest_listener, to_ingest, stop).await
+        })
+    });
+
+    // In the order in which they stop.
+    let mut roles = vec![ingest, compactor, journal, restorer];
+    roles.extend(server);
+    hold(roles, shutdown).await
+}
+
+/// Waits until `shutdown`, or until a role ends by itself; then stops all of them, in order.
+async fn hold(mut roles: Vec<Running>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let failure = {
+        let ended =
+            futures::future::select_all(roles.iter_mut().map(|role| Box::pin(role.ended())));
+        tokio::select! {
+            () = shutdown.cancelled() => None,
+            (failure, _, _) = ended => Some(failure),
+        }
+    };
+    if let Some(failure) = &failure {
+        error!("{failure:#}; stopping everything");
+    }
+    for role in roles {
+        let name = role.name;
+        if let Err(e) = role.stop().await {
+            error!("failed to stop {name}: {e:#}");
+        }
+    }
+    info!("stopped");
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,352 @@
+//! A restorer that always answers the same, in the API's shapes, and remembers what it was asked.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use backstock_proto::diff;
+use backstock_proto::journal::{
+    Change, Gap, KindStatus, List, Resource, ShopStatus, ShopSummary, Summary, VerifyReport,
+    Version,
+};
+use backstock_proto::problem::Problem;
+use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Source, Timestamp};
+use serde_json::{Value, json};
+
+/// May do everything and sees one shop.
+pub(crate) const TOKEN: &str = "bst_good";
+/// May read only.
+pub(crate) const READER: &str = "bst_reader";
+/// Sees several shops.
+pub(crate) const AGENCY: &str = "bst_agency";
+
+/// A text that is too long to be shown whole.
+pub(crate) const LONG: &str = "<p>Enamelled by hand in small runs, so that no two are quite the \
+                               same. Holds 0.35 l of soft coffee and keeps it warm.</p>";
+
+const PAGE: usize = 3;
+
+pub(crate) struct Server {
+    pub(crate) url: String,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    damaged: bool,
+    asked: Mutex<Vec<String>>,
+    last_body: Mutex<String>,
+}
+
+fn instant(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("an instant")
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(false)
+    }
+
+    /// One whose history does not verify.
+    pub(crate) fn damaged() -> Self {
+        Self::with(true)
+    }
+
+    /// Answers for as long as the test's process lives.
+    fn with(damaged: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("nonblocking");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let seen = Arc::new(Seen { damaged, asked: Mutex::default(), last_body: Mutex::default() });
+        let router = Router::new().fallback(answer).with_state(seen.clone());
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                axum::serve(listener, router).await.expect("serves");
+            });
+        });
+        Self { url, seen }
+    }
+
+    /// Paths and queries, in the order in which they were asked.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.seen.asked.lock().expect("not poisoned").clone()
+    }
+
+    /// The body answered last, byte for byte.
+    pub(crate) fn last_body(&self) -> String {
+        self.seen.last_body.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response {
+    let uri = request.uri().clone();
+    seen.asked.lock().expect("not poisoned").push(uri.to_string());
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = token.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
+    if uri.path().starts_with("/else") {
+        return (StatusCode::NOT_FOUND, "<h1>Not Found</h1>").into_response();
+    }
+    if ![TOKEN, READER, AGENCY].contains(&token) {
+        let detail = "a token is needed: send \"Authorization: Bearer <token>\"";
+        return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+    }
+    let response = route(uri.path(), uri.query().unwrap_or_default(), token, seen.damaged)
+        .unwrap_or_else(IntoResponse::into_response);
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    *seen.last_body.lock().expect("not poisoned") =
+        String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    Response::from_parts(parts, bytes.into())
+}
+
+fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response, Problem> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["v1", "verify"] if token == READER => {
+            Err(Problem::new(StatusCode::FORBIDDEN, "token \"reader\" lacks the scope \"admin\""))
+        }
+        ["v1", "verify"] => Ok(Json(report(damaged)).into_response()),
+        ["v1", "shops"] => {
+            let sees = |s: &ShopSummary| token == AGENCY || s.shop.name() == "acme";
+            let shops = statuses().into_iter().map(|s| s.summary).filter(sees);
+            Ok(Json(List { items: shops.collect(), next: None }).into_response())
+        }
+        ["v1", "shops", shop, rest @ ..] => {
+            let statuses = statuses();
+            let Some(status) = statuses.iter().find(|s| s.summary.shop.domain() == *shop) else {
+                let detail =
+                    format!("there is no shop {shop:?} here, or this token does not see it");
+                return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+            };
+            match rest {
+                ["status"] => Ok(Json(status).into_response()),
+                ["changes"] => Ok(Json(changes()).into_response()),
+                ["resources"] => Ok(Json(resources(query)).into_response()),
+                ["resources", "product", id, rest @ ..] => product(id, rest),
+                _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
+            }
+        }
+        _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
+    }
+}
+
+fn product(id: &str, rest: &[&str]) -> Result<Response, Problem> {
+    match (id, rest) {
+        ("404", _) => {
+            let detail = "acme.myshopify.com had never had a product 404 by 2026-11-23T14:30:00Z";
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+        ("13", []) => Err(Problem::new(StatusCode::GONE, "product 13 was deleted")
+            .with("version", json!(version(4_713, Op::Delete, "2026-11-21T09:30:00Z")))
+            .with("state", mug())),
+        (_, []) => {
+            let version = version(4_712, Op::Update, "2026-11-20T13:00:00Z");
+            let gid = "gid://shopify/Product/8072139866342".to_owned();
+            let resource = Resource {
+                shop: Shop::from_name("acme").expect("a shop"),
+                kind: kind(),
+                id: ResourceId::parse("8072139866342").expect("an id"),
+                gid: Some(gid),
+                deleted: false,
+                version,
+                state: mug(),
+            };
+            Ok(Json(resource).into_response())
+        }
+        (_, ["versions"]) => Ok(Json(List { items: versions(), next: None }).into_response()),
+        ("14", ["diff"]) => Ok(Json(json!({"changes": [], "patch": []})).into_response()),
+        (_, ["diff"]) => {
+            let (old, new) = (before(), mug());
+            let (changes, patch) = (diff::fields(&old, &new), diff::patch(&old, &new));
+            Ok(Json(json!({"changes": changes, "patch": patch})).into_response())
+        }
+        _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
+    }
+}
+
+fn kind() -> Kind {
+    Kind::parse("product").expect("a kind")
+}
+
+fn mug() -> Value {
+    let weight: Value = serde_json::from_str("10.10000000000000000001").expect("a number");
+    json!({
+        "id": "gid://shopify/Product/8072139866342",
+        "title": "Enamel Mug",
+        "handle": "enamel-mug",
+        "descriptionHtml": LONG,
+        "status": "ACTIVE",
+        "vendor": null,
+        "tags": ["kitchen", "new"],
+        "weight": weight,
+        "options": [{"id": "gid://shopify/ProductOption/5", "name": "Size", "values": ["S", "M"]}],
+        "variants": [
+            {"id": "gid://shopify/ProductVariant/1", "title": "S", "sku": "MUG-S", "price": "8.00"},
+            {"id": "gid://shopify/ProductVariant/2", "title": "M", "sku": "MUG-M", "price": "9.50"},
+        ],
+        "media": [{"id": "gid://shopify/MediaImage/9", "alt": "A mug", "mediaContentType": "IMAGE",
+            "url": "https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png"}],
+    })
+}
+
+fn before() -> Value {
+    let mut old = mug();
+    old["title"] = json!("Mug");
+    old["descriptionHtml"] = json!(LONG.replace("soft coffee", "hot tea"));
+    old["tags"] = json!(["kitchen", "sale"]);
+    old["media"] = json!([]);
+    old["variants"] = json!([
+        {"id": "gid://shopify/ProductVariant/2", "title": "M", "sku": "MUG-M", "price": "9.00"},
+        {"id": "gid://shopify/ProductVariant/3", "title": "L", "sku": "MUG-L", "price": "10.00"},
+    ]);
+    old
+}
+
+fn version(seq: u64, op: Op, valid_at: &str) -> Version {
+    let valid_at = instant(valid_at);
+    let later = |micros: i64| Timestamp::from_micros(valid_at.as_micros() + micros);
+    let action = if op == Op::Create { "create" } else { op.as_str() };
+    Version {
+        seq,
+        op,
+        source: Source::Webhook,
+        facet: Facet::Core,
+        valid_at,
+        recorded_at: later(1_200_000),
+        received_at: later(1_150_000),
+        triggered_at: None,
+        topic: format!("products/{action}"),
+        api_version: Some("2026-10".into()),
+        webhook_id: Some("b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".into()),
+        event_id: None,
+        hash: "8f4e33f3".repeat(8),
+        unchanged: false,
+    }
+}
+
+fn versions() -> Vec<Version> {
+    let mut slow = version(4_714, Op::Update, "2026-11-22T11:00:00Z");
+    slow.source = Source::Reconcile;
+    slow.recorded_at = instant("2026-11-22T15:00:00Z");
+    let mut same = version(4_713, Op::Update, "2026-11-21T09:30:00.25Z");
+    same.unchanged = true;
+    vec![
+        version(4_715, Op::Delete, "2026-11-23T08:00:00Z"),
+        slow,
+        same,
+        version(4_711, Op::Create, "2026-07-01T10:00:00Z"),
+    ]
+}
+
+fn changes() -> List<Change> {
+    let change = |id: &str, title: &str, version, changes| Change {
+        kind: kind(),
+        id: ResourceId::parse(id).expect("an id"),
+        gid: None,
+        title: title.into(),
+        version,
+        changes,
+    };
+    let whole = diff::fields(&Value::Null, &mug());
+    let updated = version(4_712, Op::Update, "2026-11-20T13:00:00Z");
+    let items = vec![
+        change("13", "Old Mug", version(4_713, Op::Delete, "2026-11-21T09:30:00Z"), Vec::new()),
+        change("8072139866342", "Enamel Mug", updated, diff::fields(&before(), &mug())),
+        change("15", "", version(4_600, Op::Create, "2026-11-20T12:00:00.5Z"), whole),
+    ];
+    List { items, next: None }
+}
+
+/// Two mugs, or seven of them in pages that are shorter than asked for.
+fn resources(query: &str) -> List<Summary> {
+    let summary = |n: u64, deleted| Summary {
+        kind: kind(),
+        id: ResourceId::parse(&n.to_string()).expect("an id"),
+        gid: Some(format!("gid://shopify/Product/{n}")),
+        deleted,
+        valid_at: instant("2026-11-20T13:00:00Z"),
+        seq: n,
+        listing: kind().listing(&json!({"title": format!("Mug {n}"), "handle": "mug"})),
+    };
+    let asked = |name: &str| {
+        let pair = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        pair.map(str::to_owned)
+    };
+    match asked("q").as_deref() {
+        Some("mug") if asked("deleted").is_some() => {
+            List { items: vec![summary(13, true)], next: None }
+        }
+        Some("mug") => List { items: vec![summary(12, false), summary(13, true)], next: None },
+        Some("page") => {
+            let number = |name: &str| asked(name).and_then(|n| n.parse::<usize>().ok());
+            let (from, limit) = (number("cursor").unwrap_or(0), number("limit").unwrap_or(PAGE));
+            let to = (from + limit.min(PAGE)).min(7);
+            let items = (from..to).map(|n| summary(n as u64 + 1, false)).collect();
+            List { items, next: (to < 7).then(|| to.to_string()) }
+        }
+        _ => List { items: Vec::new(), next: None },
+    }
+}
+
+/// The shops that the server tells of, as its statuses.
+fn statuses() -> Vec<ShopStatus> {
+    let kind = |name: &str, resources, deleted, versions, newest: &str| KindStatus {
+        kind: Kind::parse(name).expect("a kind"),
+        resources,
+        deleted,
+        versions,
+        newest_version: Some(instant(newest)),
+        understood: name != "theme",
+    };
+    let summary = |name: &str, newest: Option<Timestamp>, lag_seconds| ShopSummary {
+        shop: Shop::from_name(name).expect("a shop"),
+        resources: 1_234,
+        versions: 48_211,
+        newest_received_at: newest,
+        lag_seconds,
+    };
+    let minutes = 5 * 60 + 30;
+    let recent = jiff::Timestamp::now().as_microsecond() - minutes * 1_000_000;
+    vec![
+        ShopStatus {
+            summary: summary("acme", Some(Timestamp::from_micros(recent)), 0.2),
+            kinds: vec![
+                kind("product", 1_200, 31, 48_000, "2026-11-23T13:05:12.25Z"),
+                kind("theme", 34, 0, 211, "2026-07-01T10:00:00Z"),
+            ],
+            gaps: Vec::new(),
+            quarantined: 0,
+        },
+        ShopStatus {
+            summary: summary("behind", Some(Timestamp::from_micros(recent)), 754.0),
+            kinds: vec![kind("product", 1, 0, 1, "2026-11-23T13:05:12Z")],
+            gaps: vec![Gap { from_seq: 7, to_seq: 9, noticed_at: instant("2026-11-22T08:00:00Z") }],
+            quarantined: 2,
+        },
+        ShopStatus {
+            summary: ShopSummary { resources: 0, versions: 0, ..summary("new", None, 0.0) },
+            kinds: Vec::new(),
+            gaps: Vec::new(),
+            quarantined: 0,
+        },
+    ]
+}
+
+/// What reading everything back finds.
+fn report(damaged: bool) -> VerifyReport {
+    let fault = |n| format!("acme/product/{n}: version 4711 does not have its digest");
+    VerifyReport {
+        versions: 48_211,
+        bytes: 73_400_320,
+        faults: if damaged { vec![fault(1), fault(2)] } else { Vec::new() },
+        faults_total: if damaged { 5 } else { 0 },
+        seconds: 1.25,
+    }
+}

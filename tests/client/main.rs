@@ -1,0 +1,457 @@
+//! The verbs that people type, through the real binary, against a server that answers in the
+//! API's exact shapes.
+
+use std::process::{Command, Output};
+
+use backstock_proto::journal::List;
+use sha2::{Digest, Sha256};
+
+mod canned;
+
+use canned::Server;
+
+/// Central European time, without needing a time zone database.
+const ZONE: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backstock"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BACKSTOCK_")) {
+        command.env_remove(name);
+    }
+    command.env("TZ", ZONE).env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR").args(args);
+    command
+}
+
+fn asking(server: &Server, args: &[&str]) -> Command {
+    let mut command = command(args);
+    command.env("BACKSTOCK_URL", &server.url).env("BACKSTOCK_TOKEN", canned::TOKEN);
+    command
+}
+
+fn run(mut command: Command) -> (i32, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    assert!(stdout.is_empty() || stderr.is_empty(), "{stdout}\n{stderr}");
+    (status.code().expect("an exit code"), stdout + &stderr)
+}
+
+/// What a verb prints, if it ends with 0.
+fn said(server: &Server, args: &[&str]) -> String {
+    let (code, text) = run(asking(server, args));
+    assert_eq!(code, 0, "{text}");
+    text
+}
+
+#[test]
+fn a_shop_that_is_well_says_so() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["status"]), @"
+    acme.myshopify.com: 1,234 resources, 48,211 versions kept
+
+    Kind                 Living  Deleted  Versions  Newest version
+    product               1,200       31    48,000  2026-11-23 14:05:12.25
+    theme (as received)      34        0       211  2026-07-01 12:00:00
+
+    Up to date. The newest event arrived 5 min ago and can be read.
+    No gaps. Every event of the stream was seen.
+    No quarantine. Every event was understood.
+    ");
+}
+
+#[test]
+fn a_shop_that_is_not_well_says_what_is_wrong() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["status", "--shop", "Behind"]), @"
+    behind.myshopify.com: 1,234 resources, 48,211 versions kept
+
+    Kind     Living  Deleted  Versions  Newest version
+    product       1        0         1  2026-11-23 14:05:12
+
+    12 min behind. Events that arrived since then are safe, but cannot be read yet.
+    1 gap. The stream no longer held these events when they were due:
+      3 events (7 to 9), noticed 2026-11-22 09:00:00
+    2 events in quarantine. Kept as received, but not understood and not in any history.
+    ");
+    insta::assert_snapshot!(said(&server, &["status", "--shop", "new.myshopify.com"]), @"
+    new.myshopify.com: No webhook has arrived yet.
+    ");
+}
+
+#[test]
+fn finding_tells_what_is_there_and_what_is_gone() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["find", "mug"]), @"
+    Kind     Id  Title   Since
+    product  12  Mug 12  2026-11-20 14:00:00
+    product  13  Mug 13  2026-11-20 14:00:00  deleted
+    ");
+    insta::assert_snapshot!(said(&server, &["find", "mug", "--deleted"]), @"
+    Kind     Id  Title   Since
+    product  13  Mug 13  2026-11-20 14:00:00  deleted
+    ");
+    insta::assert_snapshot!(said(&server, &["find", "nothing like it"]), @r#"
+    acme.myshopify.com has nothing with "nothing like it" in it.
+    "#);
+}
+
+#[test]
+fn pages_are_followed_as_far_as_asked() {
+    let server = Server::start();
+    let found = said(&server, &["find", "page", "--limit", "5"]);
+    insta::assert_snapshot!(found, @"
+    Kind     Id  Title  Since
+    product  1   Mug 1  2026-11-20 14:00:00
+    product  2   Mug 2  2026-11-20 14:00:00
+    product  3   Mug 3  2026-11-20 14:00:00
+    product  4   Mug 4  2026-11-20 14:00:00
+    product  5   Mug 5  2026-11-20 14:00:00
+    The first 5; there are more, and --limit says how many to list.
+    ");
+    let all = said(&server, &["find", "page", "--limit", "100", "--json"]);
+    let all: List<serde_json::Value> = serde_json::from_str(&all).expect("a list");
+    assert_eq!((all.items.len(), all.next), (7, None));
+}
+
+#[test]
+fn a_resource_is_shown_whole() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["show", "product", "8072139866342"]), @"
+    Enamel Mug (product 8072139866342)
+    Unchanged since 2026-11-20 14:00:00 (webhook products/update)
+
+    descriptionHtml  <p>Enamelled by hand in small runs, so that no two are quite the same. Holds 0.35 l of soft coffee and keeps it warm.</p>
+    handle           enamel-mug
+    id               gid://shopify/Product/8072139866342
+    status           ACTIVE
+    tags             kitchen, new
+    title            Enamel Mug
+    vendor           —
+    weight           10.10000000000000000001
+    media
+      A mug
+        alt               A mug
+        id                gid://shopify/MediaImage/9
+        mediaContentType  IMAGE
+        url               https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png
+    options
+      Size
+        id      gid://shopify/ProductOption/5
+        name    Size
+        values  S, M
+    variants
+      S (MUG-S)
+        id     gid://shopify/ProductVariant/1
+        price  8.00
+        sku    MUG-S
+        title  S
+      M (MUG-M)
+        id     gid://shopify/ProductVariant/2
+        price  9.50
+        sku    MUG-M
+        title  M
+    ");
+}
+
+#[test]
+fn a_deleted_resource_is_shown_as_it_last_was() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["show", "product", "13"]), @"
+    Enamel Mug (product 13)
+    Deleted 2026-11-21 10:30:00 (webhook products/delete). This is its last state:
+
+    descriptionHtml  <p>Enamelled by hand in small runs, so that no two are quite the same. Holds 0.35 l of soft coffee and keeps it warm.</p>
+    handle           enamel-mug
+    id               gid://shopify/Product/8072139866342
+    status           ACTIVE
+    tags             kitchen, new
+    title            Enamel Mug
+    vendor           —
+    weight           10.10000000000000000001
+    media
+      A mug
+        alt               A mug
+        id                gid://shopify/MediaImage/9
+        mediaContentType  IMAGE
+        url               https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png
+    options
+      Size
+        id      gid://shopify/ProductOption/5
+        name    Size
+        values  S, M
+    variants
+      S (MUG-S)
+        id     gid://shopify/ProductVariant/1
+        price  8.00
+        sku    MUG-S
+        title  S
+      M (MUG-M)
+        id     gid://shopify/ProductVariant/2
+        price  9.50
+        sku    MUG-M
+        title  M
+    ");
+}
+
+#[test]
+fn a_moment_is_said_in_local_time_and_asked_in_utc() {
+    let server = Server::start();
+    let at = "2026-11-20 14:00";
+    let text =
+        said(&server, &["show", "product", "gid://shopify/Product/8072139866342", "--at", at]);
+    assert!(text.contains("As of 2026-11-20 14:00:00."), "{text}");
+    assert_eq!(
+        server.asked(),
+        [
+            "/v1/shops",
+            "/v1/shops/acme.myshopify.com/resources/product/\
+             gid%3A%2F%2Fshopify%2FProduct%2F8072139866342?at=2026-11-20T13%3A00%3A00Z",
+        ]
+    );
+}
+
+#[test]
+fn json_is_what_the_api_answered() {
+    let server = Server::start();
+    for id in ["8072139866342", "13"] {
+        let text = said(&server, &["show", "product", id, "--json"]);
+        assert_eq!(text.trim_end(), server.last_body(), "{id}");
+    }
+    assert!(server.last_body().contains("10.10000000000000000001"), "no number is rounded");
+    for verb in [
+        &["status"][..],
+        &["diff", "product", "8072139866342", "--from", "2026-11-20"],
+        &["log", "product", "8072139866342"],
+        &["changes", "--flat"],
+        &["verify"],
+    ] {
+        let text = said(&server, &[verb, &["--json"]].concat());
+        assert_eq!(text.trim_end(), server.last_body(), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_log_is_the_life_of_a_resource() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["log", "product", "8072139866342"]), @"
+    When                    What       How we know                Lag  Version
+    2026-11-23 09:00:00     deleted    webhook products/delete  1.2 s     4715
+    2026-11-22 12:00:00     updated    found by a full pull       4 h     4714
+    2026-11-21 10:30:00.25  no change  webhook products/update  1.2 s     4713
+    2026-07-01 12:00:00     created    webhook products/create  1.2 s     4711
+    ");
+}
+
+#[test]
+fn a_diff_goes_field_by_field() {
+    let server = Server::start();
+    let product = ["diff", "product", "8072139866342", "--from", "2026-11-20"];
+    insta::assert_snapshot!(said(&server, &product), @"
+    Enamel Mug (product 8072139866342)
+    from 2026-11-20 00:00:00 to now
+
+    Field                         Before                                     After
+    descriptionHtml               …Holds 0.35 l of hot tea and keeps it wa…  …Holds 0.35 l of soft coffee and keeps it wa…
+    media › A mug                 —                                          https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png
+    tags                          kitchen, sale                              kitchen, new
+    title                         Mug                                        Enamel Mug
+    variants › S (MUG-S)          —                                          title S, sku MUG-S, price 8.00
+    variants › M (MUG-M) › price  9.00                                       9.50
+    variants › L (MUG-L)          title L, sku MUG-L, price 10.00            —
+    ");
+    let full = said(&server, &[&product[..], &["--full"]].concat());
+    assert!(full.contains(canned::LONG), "{full}");
+    let same = ["diff", "product", "14", "--from", "2026-11-20", "--to", "2026-11-21"];
+    insta::assert_snapshot!(said(&server, &same), @"
+    Enamel Mug (product 14)
+    from 2026-11-20 00:00:00 to 2026-11-21 00:00:00
+
+    Nothing changed.
+    ");
+}
+
+#[test]
+fn changes_are_told_newest_first() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["changes", "--from", "2026-11-20"]), @"
+    2026-11-21 10:30:00  Old Mug (product 13) deleted, webhook products/delete
+    2026-11-20 14:00:00  Enamel Mug (product 8072139866342) updated, webhook products/update
+        descriptionHtml  …Holds 0.35 l of hot tea and keeps it wa… → …Holds 0.35 l of soft coffee and keeps it wa…
+        media › A mug  — → https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png
+        tags  kitchen, sale → kitchen, new
+        title  Mug → Enamel Mug
+        variants › S (MUG-S)  — → title S, sku MUG-S, price 8.00
+        variants › M (MUG-M) › price  9.00 → 9.50
+        variants › L (MUG-L)  title L, sku MUG-L, price 10.00 → —
+    2026-11-20 13:00:00.5  product 15 created, webhook products/create
+    ");
+}
+
+#[test]
+fn verifying_fails_if_anything_does_not_hold() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["verify"]), @"
+    Read back 48,211 versions, 73.4 MB, in 1.2 s.
+    All of it holds. Every digest and every index agrees.
+    ");
+    let damaged = Server::damaged();
+    let (code, text) = run(asking(&damaged, &["verify"]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @"
+    Read back 48,211 versions, 73.4 MB, in 1.2 s.
+    5 faults found.
+      acme/product/1: version 4711 does not have its digest
+      acme/product/2: version 4711 does not have its digest
+      and 3 more
+    ");
+    assert_eq!(run(asking(&damaged, &["verify", "--json"])).0, 1);
+}
+
+#[test]
+fn a_new_token_is_known_by_its_hash_only() {
+    let args =
+        ["token", "new", "--name", "the \"ops\"", "--scope", "read", "admin", "--shop", "acme"];
+    let (code, text) = run(command(&args));
+    assert_eq!(code, 0);
+    let (before, entry) = text.split_at(text.find("[[token]]").expect("an entry"));
+    let token = before.lines().find(|line| line.starts_with("bst_")).expect("a token");
+    assert_eq!(token.len(), "bst_".len() + 64);
+    assert!(!entry.contains(token));
+    let hash: String = Sha256::digest(token).iter().map(|b| format!("{b:02x}")).collect();
+    insta::assert_snapshot!(entry.replace(&hash, "its hash"), @r#"
+    [[token]]
+    name = 'the "ops"'
+    sha256 = "its hash"
+    scopes = ["read", "admin"]
+    shops = ["acme.myshopify.com"]
+    "#);
+    assert!(!run(command(&args)).1.contains(token), "the same token twice");
+}
+
+#[test]
+fn a_new_token_is_accepted_by_the_configuration() {
+    let (_, text) = run(command(&["token", "new", "--name", "ops", "--scope", "read"]));
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("backstock.toml");
+    std::fs::write(&file, &text[text.find("[[token]]").expect("an entry")..]).expect("written");
+    let file = file.to_str().expect("a path");
+    let (code, shown) = run(command(&["check-config", "--config", file]));
+    assert!(code == 0 && shown.contains("name = \"ops\""), "{shown}");
+}
+
+#[test]
+fn what_is_not_there_ends_with_1_and_says_what_is() {
+    let server = Server::start();
+    let (code, text) = run(asking(&server, &["show", "product", "404"]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @"
+    error: acme.myshopify.com had never had a product 404 by 2026-11-23T14:30:00Z
+      this token sees acme; `backstock find TEXT` looks for a resource there
+    ");
+    let (code, text) = run(asking(&server, &["find", "mug", "--shop", "nowhere"]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @r#"
+    error: there is no shop "nowhere.myshopify.com" here, or this token does not see it
+      this token sees acme; `backstock find TEXT` looks for a resource there
+    "#);
+}
+
+#[test]
+fn a_refused_token_says_how_to_make_one() {
+    let server = Server::start();
+    let (code, text) = run({
+        let mut without = asking(&server, &["status"]);
+        without.env_remove("BACKSTOCK_TOKEN");
+        without
+    });
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text.replace(&server.url, "URL"), @"
+    error: URL wants a token, and none was given
+      `backstock token new --name NAME --scope read` makes one: put the [[token]] it prints in the configuration, restart `backstock serve`, and set BACKSTOCK_TOKEN
+    ");
+    let (code, text) = run(asking(&server, &["status", "--token", "bst_wrong"]));
+    assert_eq!(code, 1);
+    assert!(text.contains("does not know this token") && !text.contains("bst_wrong"), "{text}");
+    let (code, text) = run(asking(&server, &["verify", "--token", canned::READER]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @r#"
+    error: token "reader" lacks the scope "admin"
+      `backstock token new --name NAME --scope SCOPE` makes a token that may do this
+    "#);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let (code, text) = run(command(&["status", "--url", "127.0.0.1:1"]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @"
+    error: http://127.0.0.1:1 cannot be reached: Connection refused (os error 111)
+      is `backstock serve` running there? --url or BACKSTOCK_URL says where it is
+    ");
+    let server = Server::start();
+    let (code, text) = run(asking(&server, &["status", "--url", &format!("{}/else", server.url)]));
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text.replace(&server.url, "URL"), @"
+    error: URL/else answered 404 Not Found and no reason
+      is that Backstock's restorer? --url or BACKSTOCK_URL says where it is
+    ");
+}
+
+#[test]
+fn what_cannot_be_meant_ends_with_2() {
+    let server = Server::start();
+    let (code, text) = run(asking(&server, &["status", "--token", canned::AGENCY]));
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(text, @"
+    error: this token sees several shops: acme, behind, new
+      say which with --shop, or set BACKSTOCK_SHOP
+    ");
+    for args in [
+        &["show", "product"][..],
+        &["show", "product", "1", "--at", "soonish"],
+        &["show", "Pro/duct", "1"],
+        &["diff", "product", "1"],
+        &["find", "x", "--limit", "0"],
+        &["status", "--shop", "not a shop"],
+        &["status", "--url", "ftp://127.0.0.1"],
+        &["token", "new", "--name", "x", "--scope", "all"],
+        &["token", "new", "--name", "x"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(run(asking(&server, args)).0, 2, "{args:?}");
+    }
+    let (_, text) = run(asking(&server, &["show", "product", "1", "--at", "soonish"]));
+    assert!(text.contains("\"2 hours ago\"") && text.contains("2026-11-20"), "{text}");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let server = Server::start();
+    let args = ["diff", "product", "8072139866342", "--from", "2026-11-20"];
+    let plain = said(&server, &args);
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    let mut forced = asking(&server, &args);
+    let coloured = run({
+        forced.env("CLICOLOR_FORCE", "1");
+        forced
+    });
+    assert!(coloured.1.contains('\u{1b}'), "{}", coloured.1);
+    let mut refused = asking(&server, &args);
+    refused.env("NO_COLOR", "1").env("CLICOLOR_FORCE", "1");
+    let refused = run(refused).1;
+    assert_eq!(refused, plain);
+}
+
+#[test]
+fn every_verb_has_examples_and_completions() {
+    for verb in ["status", "find", "show", "log", "diff", "changes", "verify", "completions"] {
+        let (code, help) = run(command(&[verb, "--help"]));
+        assert_eq!(code, 0);
+        assert!(help.contains(&format!("Examples:\n  backstock {verb}")), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script) = run(command(&["completions", shell]));
+        assert!(code == 0 && script.contains("changes"), "{shell}");
+    }
+}

@@ -1,0 +1,16 @@
+//! End to end: the real binary, a real nats-server, a real RocksDB on disk, spoken to as Shopify
+//! and as a user's scripts do.
+//!
+//! Loops run a short form by default; `make torture` runs the long one. Every loop prints what it
+//! did, its failures and its seed; `BACKSTOCK_SEED` repeats one.
+
+#![allow(missing_docs)]
+
+mod backstock;
+mod bad_input;
+mod disk;
+mod kills;
+mod ledger;
+mod samples;
+mod shopify;
+mod story;

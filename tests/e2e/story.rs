@@ -1,0 +1,114 @@
+//! One webhook, end to end.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::backstock::Backstock;
+use crate::shopify::{Delivery, instant};
+
+const ID: u64 = 9_007_199_254_740_993_001;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_becomes_history_that_can_be_read_as_of_any_instant() {
+    let mut backstock = Backstock::new();
+    backstock.start("serve").await;
+    let url = backstock.webhooks();
+    let resource = format!("/v1/shops/acme.myshopify.com/resources/product/{ID}");
+
+    let deliveries = [
+        Delivery::product(ID, "Mug", 100, "w-1"),
+        Delivery::product(ID, "Mug, broken by an app", 200, "w-2"),
+        Delivery::product(ID, "Mug, broken by an app", 201, "w-3"),
+        Delivery::new(
+            "products/delete",
+            "w-4",
+            instant(300),
+            json!({"id": ID}).to_string().into_bytes(),
+        ),
+    ];
+    // The second one comes late, the first one twice.
+    for at in [0, 3, 2, 1, 0] {
+        assert_eq!(deliveries[at].send(&backstock.client, &url).await.expect("an answer"), 200);
+    }
+    let mut versions = Vec::new();
+    for _ in 0..100 {
+        if backstock.get(&format!("{resource}/versions")).await.0 == 200 {
+            versions = backstock.list(&format!("{resource}/versions")).await;
+        }
+        if versions.len() == 4 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ids: Vec<_> = versions.iter().map(|v| v["webhook_id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["w-4", "w-3", "w-2", "w-1"], "newest first, each once");
+    let unchanged: Vec<_> =
+        versions.iter().map(|v| v["unchanged"].as_bool().expect("a bool")).collect();
+    assert_eq!(unchanged, [false, true, false, false]);
+
+    let title = async |at: i64| backstock.get(&format!("{resource}?at={}", instant(at))).await;
+    assert_eq!(title(99).await.0, 404, "it did not exist yet");
+    assert_eq!(title(100).await.1["state"]["title"], "Mug");
+    assert_eq!(title(199).await.1["state"]["title"], "Mug");
+    assert_eq!(title(200).await.1["state"]["title"], "Mug, broken by an app");
+    let (status, gone) = title(300).await;
+    assert_eq!((status, gone["state"]["title"].as_str()), (410, Some("Mug, broken by an app")));
+    assert_eq!(gone["version"]["webhook_id"], "w-4");
+
+    let (_, diff) =
+        backstock.get(&format!("{resource}/diff?from={}&to={}", instant(150), instant(250))).await;
+    assert_eq!(diff["changes"][0]["path"], "/title");
+    assert_eq!(
+        (&diff["changes"][0]["old"], &diff["changes"][0]["new"]),
+        (&json!("Mug"), &json!("Mug, broken by an app"))
+    );
+
+    let seq = versions[3]["seq"].as_u64().expect("a sequence");
+    let raw = backstock
+        .client
+        .get(format!("{}{resource}/versions/{seq}/raw", backstock.api))
+        .bearer_auth(crate::backstock::TOKEN)
+        .send()
+        .await
+        .expect("an answer")
+        .bytes()
+        .await
+        .expect("bytes");
+    assert_eq!(raw, deliveries[0].body, "byte for byte");
+
+    assert!(backstock.signal("serve", Signal::SIGTERM).success(), "an ordered end");
+    backstock.start("serve").await;
+    assert_eq!(
+        backstock.list(&format!("{resource}/versions")).await,
+        versions,
+        "the same after a restart"
+    );
+    let verified = backstock.client_verb(&["verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shop_never_sees_anothers_data() {
+    let mut backstock = Backstock::new();
+    backstock.start("serve").await;
+    let ours = Delivery::product(ID, "Ours", 100, "w-1");
+    assert_eq!(ours.send(&backstock.client, &backstock.webhooks()).await.expect("an answer"), 200);
+    for _ in 0..100 {
+        if backstock.get(&format!("/v1/shops/acme.myshopify.com/resources/product/{ID}")).await.0
+            == 200
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (status, _) =
+        backstock.get(&format!("/v1/shops/other.myshopify.com/resources/product/{ID}")).await;
+    assert_eq!(status, 404);
+    let stranger = Delivery { shop: "stranger.myshopify.com".into(), ..ours };
+    assert_eq!(
+        stranger.send(&backstock.client, &backstock.webhooks()).await.expect("an answer"),
+        401
+    );
+}

@@ -1,0 +1,20 @@
+//! The Admin API: documents are held against Shopify's own schema before anything is done, and
+//! executed on the shop's documents.
+
+pub mod bulk;
+pub mod cost;
+pub mod document;
+pub mod endpoint;
+pub mod schema;
+
+mod connection;
+mod field;
+mod introspection;
+mod membership;
+mod mutation;
+mod read;
+pub(crate) mod search;
+mod session;
+mod translation;
+
+pub(crate) use mutation::{gift_card_at_founding, metaobject_definition, theme_file};

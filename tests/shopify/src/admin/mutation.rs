@@ -1,0 +1,258 @@
+//! What can be changed. Each family of mutations is a module; what is in the schema and in none
+//! of them is refused loudly.
+
+mod bulk;
+mod collection;
+mod content;
+mod customer;
+mod discount;
+mod file;
+mod gift_card;
+mod inventory;
+mod metafield;
+mod metaobject;
+mod order;
+mod pricing;
+mod product;
+mod product_set;
+mod publication;
+mod segment;
+mod subscription;
+mod theme;
+mod translation;
+mod variant;
+
+use apollo_compiler::resolvers::ResolveInfo;
+use serde_json::{Map, Value, json};
+
+use super::schema::{Schema, Version};
+use super::session::{Arguments, Outcome, Session, not_simulated, refused};
+use crate::shop::Shop;
+
+pub(crate) use metaobject::put_definition as metaobject_definition;
+pub(crate) use theme::file as theme_file;
+
+/// A gift card that was sold before the beginning.
+pub(crate) fn gift_card_at_founding(shop: &mut Shop, code: &str, cents: u64) {
+    gift_card::put(shop, code, cents, &json!({}));
+}
+
+/// One mutation.
+pub(super) struct Call<'a> {
+    pub(super) name: &'a str,
+    pub(super) args: &'a Arguments,
+    pub(super) version: Version,
+    pub(super) schema: &'a Schema,
+}
+
+/// Mutations that must be given an idempotency key since 2026-04.
+const IDEMPOTENT: [&str; 18] = [
+    "inventoryActivate",
+    "inventoryAdjustQuantities",
+    "inventoryMoveQuantities",
+    "inventorySetOnHandQuantities",
+    "inventorySetQuantities",
+    "inventorySetScheduledChanges",
+    "inventoryShipmentAddItems",
+    "inventoryShipmentCreate",
+    "inventoryShipmentCreateInTransit",
+    "inventoryShipmentReceive",
+    "inventoryTransferCreate",
+    "inventoryTransferCreateAsReadyToShip",
+    "inventoryTransferDuplicate",
+    "inventoryTransferSetItems",
+    "locationActivate",
+    "locationDeactivate",
+    "orderCreateMandatePayment",
+    "refundCreate",
+];
+
+/// How long what is asynchronous takes.
+pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_millis(300);
+
+/// How one family answers: nothing when the mutation is none of its own.
+type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
+
+const FAMILIES: [Family; 20] = [
+    product::run,
+    product_set::run,
+    variant::run,
+    collection::run,
+    customer::run,
+    metafield::run,
+    inventory::run,
+    publication::run,
+    content::run,
+    subscription::run,
+    file::run,
+    bulk::run,
+    theme::run,
+    metaobject::run,
+    order::run,
+    discount::run,
+    gift_card::run,
+    translation::run,
+    pricing::run,
+    segment::run,
+];
+
+/// Runs a mutation, as one action in the shop.
+pub(super) fn run(
+    session: &Session<'_>,
+    name: &str,
+    args: &Arguments,
+    info: &ResolveInfo<'_>,
+) -> Outcome<Value> {
+    let call = Call { name, args, version: session.version, schema: session.schema };
+    let key = IDEMPOTENT.contains(&name).then(|| idempotency_key(session, info)).transpose()?;
+    let mut shop = session.shop.borrow_mut();
+    if let Some(key) = key {
+        match shop.idempotency.answer(&key, args.given(), session.now) {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => {}
+            Err(code) => {
+                let error = UserError::new(&[], "The idempotency key was used for something else.");
+                return Ok(failed("inventoryAdjustmentGroup", vec![error.code(code)]));
+            }
+        }
+        let answer = act(&mut shop, session, &call)?;
+        shop.idempotency.remember(key, args.given(), session.now, &answer);
+        return Ok(answer);
+    }
+    act(&mut shop, session, &call)
+}
+
+fn act(shop: &mut Shop, session: &Session<'_>, call: &Call<'_>) -> Outcome<Value> {
+    shop.act(session.now, session.actor.clone(), |shop| {
+        FAMILIES
+            .iter()
+            .find_map(|family| family(shop, call))
+            .unwrap_or_else(|| Err(not_simulated(format_args!("Mutation.{}", call.name))))
+    })
+}
+
+fn idempotency_key(session: &Session<'_>, info: &ResolveInfo<'_>) -> Outcome<String> {
+    let missing = || {
+        refused(format!(
+            "The @idempotent directive is required for this mutation but was not provided: {}",
+            info.field_name()
+        ))
+    };
+    let field = info.field_selections().first().ok_or_else(missing)?;
+    let directive = field.directives.get("idempotent").ok_or_else(missing)?;
+    let key = directive.specified_argument_by_name("key").ok_or_else(missing)?;
+    match (key.as_str(), key.as_variable()) {
+        (Some(key), _) => Ok(key.to_owned()),
+        (None, Some(variable)) => {
+            let key = session.variables.get(variable.as_str()).and_then(|key| key.as_str());
+            key.map(str::to_owned).ok_or_else(missing)
+        }
+        (None, None) => Err(missing()),
+    }
+}
+
+/// Something that the input asked for and that cannot be; the answer is still a 200.
+pub(super) struct UserError {
+    field: Vec<String>,
+    message: String,
+    code: Option<String>,
+}
+
+impl UserError {
+    pub(super) fn new(field: &[&str], message: impl Into<String>) -> Self {
+        let field = field.iter().map(|part| (*part).to_owned()).collect();
+        Self { field, message: message.into(), code: None }
+    }
+
+    pub(super) fn code(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
+    }
+
+    fn value(self) -> Value {
+        let field = if self.field.is_empty() { Value::Null } else { json!(self.field) };
+        json!({
+            "field": field, "message": self.message, "code": self.code, "elementIndex": null,
+            "extraInfo": null,
+        })
+    }
+}
+
+/// A job that is done soon.
+pub(super) fn job(shop: &mut Shop) -> Value {
+    let gid = shop.store.fresh("Job");
+    let ready = shop.later(JOB_TIME);
+    let state = json!({ "__typename": "Job", "id": gid.to_string(), "_readyAt": ready });
+    shop.put(gid, state);
+    crate::store::link(gid)
+}
+
+/// What a mutation did: the named result, and no errors.
+pub(super) fn done(result: &str, value: Value) -> Value {
+    json!({ result: value, "userErrors": [] })
+}
+
+/// The named result with whatever errors there are.
+pub(super) fn answer(result: &str, value: Value, errors: Vec<UserError>) -> Value {
+    let errors: Vec<Value> = errors.into_iter().map(UserError::value).collect();
+    json!({ result: value, "userErrors": errors })
+}
+
+/// What a mutation could not do.
+pub(super) fn failed(result: &str, errors: Vec<UserError>) -> Value {
+    let errors: Vec<Value> = errors.into_iter().map(UserError::value).collect();
+    json!({ result: null, "userErrors": errors })
+}
+
+/// An input object, of which nothing may be overlooked.
+pub(super) struct Input<'a>(&'a Map<String, Value>);
+
+impl<'a> Input<'a> {
+    /// The object, when every field that it gives is among those `modelled`.
+    pub(super) fn of(type_name: &str, value: &'a Value, modelled: &[&str]) -> Outcome<Self> {
+        let Value::Object(fields) = value else {
+            return Err(refused(format!("{type_name} is no object")));
+        };
+        // The schema's own defaults are false and the empty list: they ask for nothing.
+        let asks =
+            |value: &Value| !(value.is_null() || *value == json!(false) || *value == json!([]));
+        let unknown =
+            fields.iter().find(|(name, value)| asks(value) && !modelled.contains(&name.as_str()));
+        match unknown {
+            Some((name, _)) => Err(not_simulated(format_args!("{type_name}.{name}"))),
+            None => Ok(Self(fields)),
+        }
+    }
+
+    /// A field that was given and is not null.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.get(name)?.as_str()
+    }
+
+    pub(super) fn list(&self, name: &str) -> Option<&'a [Value]> {
+        self.get(name)?.as_array().map(Vec::as_slice)
+    }
+
+    /// Puts the fields that were given, null included, where the document keeps them.
+    pub(super) fn copy(&self, state: &mut Value, names: &[(&str, &str)]) {
+        for (from, to) in names {
+            if let Some(value) = self.0.get(*from) {
+                state[*to] = value.clone();
+            }
+        }
+    }
+}
+
+/// Tags without doubles, in Shopify's order.
+pub(super) fn sorted_tags(tags: &[Value]) -> Vec<String> {
+    let mut tags: Vec<String> =
+        tags.iter().filter_map(|tag| Some(tag.as_str()?.trim().to_owned())).collect();
+    tags.retain(|tag| !tag.is_empty());
+    tags.sort_by_key(|tag| tag.to_lowercase());
+    tags.dedup_by_key(|tag| tag.to_lowercase());
+    tags
+}

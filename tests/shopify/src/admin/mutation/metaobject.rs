@@ -1,0 +1,304 @@
+//! Metaobjects, and the definitions that come before them.
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Input, UserError, answer};
+use crate::admin::session::{Outcome, not_simulated};
+use crate::catalog::handle;
+use crate::gid::Gid;
+use crate::shop::Shop;
+use crate::store::link;
+
+pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
+    Some(match call.name {
+        "metaobjectDefinitionCreate" => define(shop, call),
+        "metaobjectDefinitionUpdate" => redefine(shop, call),
+        "metaobjectDefinitionDelete" => Ok(undefine(shop, call)),
+        "metaobjectCreate" => create(shop, call),
+        "metaobjectUpsert" => upsert(shop, call),
+        "metaobjectUpdate" => update(shop, call),
+        "metaobjectDelete" => Ok(delete(shop, call)),
+        _ => return None,
+    })
+}
+
+/// One of a definition's fields, as documents hold it.
+fn field_definition(given: &Value) -> Value {
+    let kind = given["type"].as_str().unwrap_or_default();
+    json!({
+        "__typename": "MetaobjectFieldDefinition", "key": given["key"],
+        "name": if given["name"].is_null() { given["key"].clone() } else { given["name"].clone() },
+        "description": given["description"], "required": given["required"] == true,
+        "type": {
+            "__typename": "MetafieldDefinitionType", "name": kind,
+            "category": kind.split('_').next().unwrap_or_default().to_uppercase(),
+            "supportsDefinitionMigrations": false, "supportedValidations": [],
+        },
+        "validations": given["validations"].as_array().cloned().unwrap_or_default(),
+        "capabilities": {
+            "__typename": "MetaobjectFieldDefinitionCapabilities",
+            "adminFilterable": { "enabled": false, "eligible": true },
+        },
+    })
+}
+
+fn by_type(shop: &Shop, kind: &str) -> Option<(Gid, Value)> {
+    let found = shop.store.live("MetaobjectDefinition").find(|(_, d)| d["type"] == *kind);
+    found.map(|(gid, definition)| (gid, (*definition).clone()))
+}
+
+fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let result = "metaobjectDefinition";
+    let given = call.args.get("definition").cloned().unwrap_or_default();
+    let fields = [
+        "type",
+        "name",
+        "description",
+        "displayNameKey",
+        "fieldDefinitions",
+        "access",
+        "capabilities",
+    ];
+    let input = Input::of("MetaobjectDefinitionCreateInput", &given, &fields)?;
+    let kind = input.text("type").unwrap_or_default();
+    if by_type(shop, kind).is_some() {
+        let error = UserError::new(&["definition", "type"], "Type has already been taken");
+        return Ok(answer(result, Value::Null, vec![error.code("TAKEN")]));
+    }
+    let gid = put_definition(shop, &given);
+    Ok(answer(result, link(gid), vec![]))
+}
+
+/// Writes a new definition.
+pub(crate) fn put_definition(shop: &mut Shop, given: &Value) -> Gid {
+    let gid = shop.store.fresh("MetaobjectDefinition");
+    let now = shop.now_text();
+    let fields = given["fieldDefinitions"].as_array().into_iter().flatten();
+    let publishable = given["capabilities"]["publishable"]["enabled"] == true;
+    let translatable = given["capabilities"]["translatable"]["enabled"] == true;
+    let access = |field: &str, default: &str| match &given["access"][field] {
+        Value::Null => json!(default),
+        value => value.clone(),
+    };
+    shop.put(gid, json!({
+        "__typename": "MetaobjectDefinition", "id": gid.to_string(), "type": given["type"],
+        "name": if given["name"].is_null() { given["type"].clone() } else { given["name"].clone() },
+        "description": given["description"], "displayNameKey": given["displayNameKey"],
+        "fieldDefinitions": fields.map(field_definition).collect::<Vec<_>>(),
+        "access": {
+            "__typename": "MetaobjectAccess", "admin": access("admin", "PUBLIC_READ_WRITE"),
+            "storefront": access("storefront", "NONE"), "customerAccount": "NONE",
+        },
+        "capabilities": {
+            "__typename": "MetaobjectCapabilities", "publishable": { "enabled": publishable },
+            "translatable": { "enabled": translatable }, "onlineStore": null, "renderable": null,
+        },
+        "hasThumbnailField": false, "standardTemplate": null,
+        "createdAt": now, "updatedAt": now,
+    }));
+    gid
+}
+
+fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let result = "metaobjectDefinition";
+    let found = call.args.gid("id").filter(|gid| shop.store.get(*gid).is_some());
+    let Some(gid) = found else {
+        let error = UserError::new(&["id"], "Record not found").code("RECORD_NOT_FOUND");
+        return Ok(answer(result, Value::Null, vec![error]));
+    };
+    let given = call.args.get("definition").cloned().unwrap_or_default();
+    let fields = ["name", "description", "displayNameKey", "fieldDefinitions"];
+    let input = Input::of("MetaobjectDefinitionUpdateInput", &given, &fields)?;
+    let mut state = shop.store.get(gid).map(|state| (*state).clone()).unwrap_or_default();
+    let mut held = state["fieldDefinitions"].as_array().cloned().unwrap_or_default();
+    for change in input.list("fieldDefinitions").into_iter().flatten() {
+        if change["create"].is_object() {
+            held.push(field_definition(&change["create"]));
+        } else if change["delete"].is_object() {
+            held.retain(|field| field["key"] != change["delete"]["key"]);
+        } else if let Some(field) = held.iter_mut().find(|f| f["key"] == change["update"]["key"]) {
+            for name in ["name", "description", "required"] {
+                if let Some(value) = change["update"].get(name) {
+                    field[name] = value.clone();
+                }
+            }
+        }
+    }
+    state["fieldDefinitions"] = json!(held);
+    shop.put(gid, state);
+    shop.update(gid, |state| {
+        input.copy(
+            state,
+            &[
+                ("name", "name"),
+                ("description", "description"),
+                ("displayNameKey", "displayNameKey"),
+            ],
+        );
+    });
+    Ok(answer(result, link(gid), vec![]))
+}
+
+/// Takes all its metaobjects with it.
+fn undefine(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let found = call.args.gid("id").and_then(|gid| Some((gid, shop.store.get(gid)?)));
+    let Some((gid, definition)) = found else {
+        let error = UserError::new(&["id"], "Record not found").code("RECORD_NOT_FOUND");
+        return answer("deletedId", Value::Null, vec![error]);
+    };
+    let entries = shop.store.live("Metaobject").filter(|(_, m)| m["type"] == definition["type"]);
+    let entries: Vec<Gid> = entries.map(|(entry, _)| entry).collect();
+    for entry in entries {
+        shop.remove(entry);
+        shop.announce("metaobjects/delete", entry);
+    }
+    shop.remove(gid);
+    answer("deletedId", json!(gid.to_string()), vec![])
+}
+
+fn find(shop: &Shop, kind: &str, handle: &str) -> Option<Gid> {
+    let found = shop.store.live("Metaobject");
+    let mut found = found.filter(|(_, m)| m["type"] == *kind && m["handle"] == *handle);
+    found.next().map(|(gid, _)| gid)
+}
+
+/// The fields of a definition with the values that are given, and those that were there.
+fn fields(definition: &Value, before: &Value, given: &[Value]) -> Result<Vec<Value>, UserError> {
+    let defined = definition["fieldDefinitions"].as_array().cloned().unwrap_or_default();
+    for field in given {
+        if !defined.iter().any(|known| known["key"] == field["key"]) {
+            let message = format!("Field definition {} does not exist", field["key"]);
+            let error = UserError::new(&["metaobject", "fields"], message);
+            return Err(error.code("UNDEFINED_OBJECT_FIELD"));
+        }
+    }
+    let mut fields = Vec::new();
+    for known in &defined {
+        let value = given.iter().find(|field| field["key"] == known["key"]);
+        let held = before["fields"].as_array().into_iter().flatten();
+        let held = held.into_iter().find(|field| field["key"] == known["key"]);
+        let value = value.or(held).map(|field| field["value"].clone()).unwrap_or_default();
+        if known["required"] == true && value.as_str().is_none_or(str::is_empty) {
+            let message = format!("{} can't be blank", known["name"].as_str().unwrap_or_default());
+            let error = UserError::new(&["metaobject", "fields"], message);
+            return Err(error.code("OBJECT_FIELD_REQUIRED"));
+        }
+        fields.push(json!({
+            "__typename": "MetaobjectField", "key": known["key"], "value": value,
+            "type": known["type"]["name"], "definition": known, "thumbnail": null,
+        }));
+    }
+    Ok(fields)
+}
+
+/// Writes a metaobject, new or known.
+fn write(
+    shop: &mut Shop,
+    known: Option<Gid>,
+    kind: &str,
+    wanted: Option<&str>,
+    given: &Value,
+) -> Outcome<Value> {
+    let input = Input::of(
+        "MetaobjectInput",
+        given,
+        &["fields", "handle", "type", "capabilities", "redirectNewHandle"],
+    )?;
+    let refuse = |error: UserError| Ok(answer("metaobject", Value::Null, vec![error]));
+    let Some((definition_id, definition)) = by_type(shop, kind) else {
+        let message = format!("No metaobject definition exists for type \"{kind}\"");
+        let error = UserError::new(&["metaobject", "type"], message);
+        return refuse(error.code("UNDEFINED_OBJECT_TYPE"));
+    };
+    let before = known.and_then(|gid| shop.store.get(gid)).unwrap_or_default();
+    let fields = match fields(&definition, &before, input.list("fields").unwrap_or_default()) {
+        Ok(fields) => fields,
+        Err(error) => return refuse(error),
+    };
+    let display = definition["displayNameKey"].as_str();
+    let display = fields.iter().find(|field| field["key"].as_str() == display);
+    let display = display.and_then(|field| field["value"].as_str()).unwrap_or(kind).to_owned();
+    let gid = known.unwrap_or_else(|| shop.store.fresh("Metaobject"));
+    let name = wanted.map(handle).or_else(|| before["handle"].as_str().map(str::to_owned));
+    let name = name.unwrap_or_else(|| handle(&format!("{display}-{}", gid.number() % 100_000)));
+    if find(shop, kind, &name).is_some_and(|other| Some(other) != known) {
+        let error = UserError::new(&["metaobject", "handle"], "Handle has already been taken");
+        return refuse(error.code("TAKEN"));
+    }
+    let values: Map<String, Value> = fields
+        .iter()
+        .map(|field| (field["key"].as_str().unwrap_or_default().to_owned(), field["value"].clone()))
+        .collect();
+    let now = shop.now_text();
+    let publishable = definition["capabilities"]["publishable"]["enabled"] == true;
+    let status = match &given["capabilities"]["publishable"]["status"] {
+        Value::Null => match &before["capabilities"]["publishable"]["status"] {
+            Value::Null => json!("DRAFT"),
+            known => known.clone(),
+        },
+        status => status.clone(),
+    };
+    let created = if known.is_some() { before["createdAt"].clone() } else { json!(now) };
+    shop.put(
+        gid,
+        json!({
+            "__typename": "Metaobject", "id": gid.to_string(), "type": kind, "handle": name,
+            "displayName": display, "fields": fields, "values": values,
+            "definition": link(definition_id),
+            "capabilities": {
+                "__typename": "MetaobjectCapabilityData", "onlineStore": null,
+                "publishable": if publishable { json!({ "status": status }) } else { Value::Null },
+            },
+            "createdByStaff": null, "thumbnailField": null, "createdAt": created, "updatedAt": now,
+        }),
+    );
+    shop.announce(if known.is_some() { "metaobjects/update" } else { "metaobjects/create" }, gid);
+    Ok(answer("metaobject", link(gid), vec![]))
+}
+
+fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let given = call.args.get("metaobject").cloned().unwrap_or_default();
+    let kind = given["type"].as_str().unwrap_or_default().to_owned();
+    if given.get("values").is_some_and(|values| !values.is_null()) {
+        return Err(not_simulated("MetaobjectCreateInput.values"));
+    }
+    write(shop, None, &kind, given["handle"].as_str(), &given)
+}
+
+fn upsert(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    if call.args.get("values").is_some() {
+        return Err(not_simulated("metaobjectUpsert by values"));
+    }
+    let key = call.args.get("handle").cloned().unwrap_or_default();
+    let given = call.args.get("metaobject").cloned().unwrap_or_else(|| json!({}));
+    let (kind, name) =
+        (key["type"].as_str().unwrap_or_default(), key["handle"].as_str().unwrap_or_default());
+    let known = find(shop, kind, name);
+    let wanted = given["handle"].as_str().unwrap_or(name);
+    write(shop, known, kind, Some(wanted), &given)
+}
+
+fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let found = call.args.gid("id").and_then(|gid| Some((gid, shop.store.get(gid)?)));
+    let Some((gid, before)) = found else {
+        let error = UserError::new(&["id"], "Record not found").code("RECORD_NOT_FOUND");
+        return Ok(answer("metaobject", Value::Null, vec![error]));
+    };
+    let given = call.args.get("metaobject").cloned().unwrap_or_default();
+    let kind = before["type"].as_str().unwrap_or_default().to_owned();
+    write(shop, Some(gid), &kind, given["handle"].as_str(), &given)
+}
+
+fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let found = call
+        .args
+        .gid("id")
+        .filter(|gid| gid.type_name() == "Metaobject" && shop.store.get(*gid).is_some());
+    let Some(gid) = found else {
+        let error = UserError::new(&["id"], "Record not found").code("RECORD_NOT_FOUND");
+        return answer("deletedId", Value::Null, vec![error]);
+    };
+    shop.remove(gid);
+    shop.announce("metaobjects/delete", gid);
+    answer("deletedId", json!(gid.to_string()), vec![])
+}

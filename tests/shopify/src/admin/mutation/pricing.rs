@@ -1,0 +1,218 @@
+//! Price lists, and the catalogs that give them to markets.
+
+use serde_json::{Value, json};
+
+use super::{Call, Input, UserError, answer};
+use crate::admin::session::{Outcome, not_simulated};
+use crate::catalog::{cents, cents_to_decimal};
+use crate::gid::Gid;
+use crate::shop::Shop;
+use crate::store::{link, target};
+
+pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
+    Some(match call.name {
+        "priceListCreate" | "priceListUpdate" => write_list(shop, call),
+        "priceListDelete" => Ok(delete(shop, call, "PriceList")),
+        "priceListFixedPricesAdd" => Ok(add_prices(shop, call)),
+        "priceListFixedPricesUpdate" => Ok(update_prices(shop, call)),
+        "priceListFixedPricesDelete" => Ok(delete_prices(shop, call)),
+        "catalogCreate" | "catalogUpdate" => write_catalog(shop, call),
+        "catalogDelete" => Ok(delete(shop, call, "MarketCatalog")),
+        _ => return None,
+    })
+}
+
+fn find(shop: &Shop, call: &Call<'_>, argument: &str, type_name: &str) -> Option<Gid> {
+    call.args
+        .gid(argument)
+        .filter(|gid| gid.type_name() == type_name && shop.store.get(*gid).is_some())
+}
+
+fn missing(result: &str, code: &str) -> Value {
+    let error = UserError::new(&["id"], "Not found.").code(code);
+    answer(result, Value::Null, vec![error])
+}
+
+fn write_list(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let given = call.args.get("input").cloned().unwrap_or_default();
+    let input = Input::of("PriceListInput", &given, &["name", "currency", "parent", "catalogId"])?;
+    let known = find(shop, call, "id", "PriceList");
+    if call.name == "priceListUpdate" && known.is_none() {
+        return Ok(missing("priceList", "PRICE_LIST_NOT_FOUND"));
+    }
+    let name = input.text("name");
+    let taken = name.is_some_and(|name| {
+        shop.store.live("PriceList").any(|(gid, list)| Some(gid) != known && list["name"] == *name)
+    });
+    if taken {
+        let error = UserError::new(&["input", "name"], "Name has already been taken");
+        return Ok(answer("priceList", Value::Null, vec![error.code("TAKEN")]));
+    }
+    let gid = known.unwrap_or_else(|| shop.store.fresh("PriceList"));
+    let mut state = known.and_then(|gid| shop.store.get(gid)).map_or_else(
+        || {
+            json!({
+                "__typename": "PriceList", "id": gid.to_string(), "prices": [], "quantityRules": [],
+                "catalog": null,
+            })
+        },
+        |state| (*state).clone(),
+    );
+    input.copy(&mut state, &[("name", "name"), ("currency", "currency")]);
+    if let Some(parent) = input.get("parent") {
+        let mode = parent["settings"]["compareAtMode"].as_str().unwrap_or("ADJUSTED");
+        state["parent"] = json!({
+            "__typename": "PriceListParent",
+            "adjustment": {
+                "__typename": "PriceListAdjustment", "type": parent["adjustment"]["type"],
+                "value": parent["adjustment"]["value"],
+            },
+            "settings": { "__typename": "PriceListAdjustmentSettings", "compareAtMode": mode },
+        });
+    }
+    if let Some(catalog) = input.text("catalogId").and_then(|id| id.parse::<Gid>().ok()) {
+        state["catalog"] = link(catalog);
+        shop.update(catalog, |state| state["priceList"] = link(gid));
+    }
+    shop.put(gid, state);
+    Ok(answer("priceList", link(gid), vec![]))
+}
+
+/// Fixed prices; of several for one variant the last one holds.
+fn put_prices(shop: &mut Shop, list: Gid, given: &[Value]) -> Result<Vec<Value>, UserError> {
+    let mut written = Vec::new();
+    for (at, price) in given.iter().enumerate() {
+        let at = at.to_string();
+        let variant = price["variantId"].as_str().and_then(|id| id.parse::<Gid>().ok());
+        let Some(variant) = variant.filter(|gid| shop.store.get(*gid).is_some()) else {
+            let error = UserError::new(&["prices", &at, "variantId"], "Variant not found.");
+            return Err(error.code("VARIANT_NOT_FOUND"));
+        };
+        written.push(json!({
+            "__typename": "PriceListPrice", "variant": link(variant), "originType": "FIXED",
+            "price": money(&price["price"]), "compareAtPrice": money(&price["compareAtPrice"]),
+            "quantityPriceBreaks": [],
+        }));
+    }
+    shop.update(list, |state| {
+        let mut prices = state["prices"].as_array().cloned().unwrap_or_default();
+        for price in &written {
+            prices.retain(|known| known["variant"] != price["variant"]);
+            prices.push(price.clone());
+        }
+        state["prices"] = json!(prices);
+    });
+    Ok(written)
+}
+
+fn money(given: &Value) -> Value {
+    let amount =
+        given["amount"].as_str().map_or_else(|| given["amount"].to_string(), str::to_owned);
+    match cents(&amount) {
+        Some(cents) => json!({
+            "__typename": "MoneyV2", "amount": cents_to_decimal(cents),
+            "currencyCode": given["currencyCode"],
+        }),
+        None => Value::Null,
+    }
+}
+
+fn drop_prices(shop: &mut Shop, list: Gid, ids: &[Value]) {
+    let gone: Vec<Gid> = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect();
+    shop.update(list, |state| {
+        if let Some(prices) = state["prices"].as_array_mut() {
+            prices.retain(|price| !target(&price["variant"]).is_some_and(|v| gone.contains(&v)));
+        }
+    });
+}
+
+fn given(call: &Call<'_>, name: &str) -> Vec<Value> {
+    call.args.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn add_prices(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(list) = find(shop, call, "priceListId", "PriceList") else {
+        return missing("prices", "PRICE_LIST_NOT_FOUND");
+    };
+    match put_prices(shop, list, &given(call, "prices")) {
+        Ok(written) => answer("prices", json!(written), vec![]),
+        Err(error) => answer("prices", Value::Null, vec![error]),
+    }
+}
+
+fn update_prices(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(list) = find(shop, call, "priceListId", "PriceList") else {
+        return missing("priceList", "PRICE_LIST_NOT_FOUND");
+    };
+    let gone = given(call, "variantIdsToDelete");
+    drop_prices(shop, list, &gone);
+    match put_prices(shop, list, &given(call, "pricesToAdd")) {
+        Err(error) => answer("priceList", Value::Null, vec![error]),
+        Ok(written) => {
+            let mut done = answer("priceList", link(list), vec![]);
+            done["pricesAdded"] = json!(written);
+            done["deletedFixedPriceVariantIds"] = json!(gone);
+            done
+        }
+    }
+}
+
+fn delete_prices(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "deletedFixedPriceVariantIds";
+    let Some(list) = find(shop, call, "priceListId", "PriceList") else {
+        return missing(result, "PRICE_LIST_NOT_FOUND");
+    };
+    let gone = given(call, "variantIds");
+    drop_prices(shop, list, &gone);
+    answer(result, json!(gone), vec![])
+}
+
+fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let given = call.args.get("input").cloned().unwrap_or_default();
+    let fields = ["title", "status", "context", "priceListId", "publicationId"];
+    let input = Input::of("CatalogInput", &given, &fields)?;
+    if input.get("context").is_some_and(|context| !context["companyLocationIds"].is_null()) {
+        return Err(not_simulated("catalogs of company locations"));
+    }
+    let known = find(shop, call, "id", "MarketCatalog");
+    if call.name == "catalogUpdate" && known.is_none() {
+        return Ok(missing("catalog", "CATALOG_NOT_FOUND"));
+    }
+    let gid = known.unwrap_or_else(|| shop.store.fresh("MarketCatalog"));
+    let mut state = known.and_then(|gid| shop.store.get(gid)).map_or_else(
+        || {
+            json!({
+                "__typename": "MarketCatalog", "id": gid.to_string(), "markets": [],
+                "operations": [], "priceList": null, "publication": null,
+            })
+        },
+        |state| (*state).clone(),
+    );
+    input.copy(&mut state, &[("title", "title"), ("status", "status")]);
+    if let Some(markets) = input.get("context").and_then(|context| context["marketIds"].as_array())
+    {
+        let markets = markets.iter().filter_map(|id| id.as_str()?.parse().ok());
+        state["markets"] = markets.map(link).collect();
+    }
+    for (field, to) in [("priceListId", "priceList"), ("publicationId", "publication")] {
+        if let Some(gid) = input.text(field).and_then(|id| id.parse().ok()) {
+            state[to] = link(gid);
+        }
+    }
+    if let Some(list) = target(&state["priceList"]) {
+        shop.update(list, |state| state["catalog"] = link(gid));
+    }
+    shop.put(gid, state);
+    Ok(answer("catalog", link(gid), vec![]))
+}
+
+fn delete(shop: &mut Shop, call: &Call<'_>, type_name: &str) -> Value {
+    let Some(gid) = find(shop, call, "id", type_name) else {
+        return missing(
+            "deletedId",
+            if type_name == "PriceList" { "PRICE_LIST_NOT_FOUND" } else { "CATALOG_NOT_FOUND" },
+        );
+    };
+    shop.remove(gid);
+    answer("deletedId", json!(gid.to_string()), vec![])
+}

@@ -1,0 +1,184 @@
+//! Themes and their files. Writing files takes an exemption that Shopify grants app by app.
+
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+
+use super::{Call, UserError, answer};
+use crate::admin::session::{Outcome, not_simulated, refused};
+use crate::gid::Gid;
+use crate::shop::Shop;
+use crate::store::link;
+
+const FILES_MAX: usize = 50;
+const THEMES_MAX: usize = 20;
+
+pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
+    Some(match call.name {
+        "themeFilesUpsert" => upsert(shop, call),
+        "themeFilesDelete" => delete_files(shop, call),
+        "themePublish" => Ok(publish(shop, call)),
+        "themeDuplicate" => Ok(duplicate(shop, call)),
+        "themeUpdate" => Ok(rename(shop, call)),
+        "themeDelete" => Ok(delete(shop, call)),
+        _ => return None,
+    })
+}
+
+/// A file as a theme keeps it.
+pub(crate) fn file(filename: &str, content: &str, at: &str) -> Value {
+    let checksum: String = Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let kind = match filename.rsplit('.').next() {
+        Some("json") => "application/json",
+        Some("css") => "text/css",
+        Some("js") => "application/javascript",
+        _ => "application/x-liquid",
+    };
+    json!({
+        "__typename": "OnlineStoreThemeFile", "filename": filename, "checksumMd5": checksum,
+        "contentType": kind, "size": content.len().to_string(), "createdAt": at, "updatedAt": at,
+        "body": { "__typename": "OnlineStoreThemeFileBodyText", "content": content },
+    })
+}
+
+fn exempt(shop: &Shop, name: &str) -> Outcome<()> {
+    if shop.theme_exemption {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "Access denied for {name} field. Required access: The user needs write_themes and an \
+         exemption from Shopify to modify theme files."
+    )))
+}
+
+fn theme(shop: &Shop, call: &Call<'_>, argument: &str) -> Option<Gid> {
+    call.args
+        .gid(argument)
+        .filter(|gid| gid.type_name() == "OnlineStoreTheme" && shop.store.get(*gid).is_some())
+}
+
+fn missing(result: &str) -> Value {
+    let error = UserError::new(&["themeId"], "Theme not found").code("NOT_FOUND");
+    let mut refusal = answer(result, Value::Null, vec![error]);
+    refusal["userErrors"][0]["filename"] = Value::Null;
+    refusal["job"] = Value::Null;
+    refusal
+}
+
+fn upsert(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    exempt(shop, call.name)?;
+    let result = "upsertedThemeFiles";
+    let Some(gid) = theme(shop, call, "themeId") else { return Ok(missing(result)) };
+    let given = call.args.get("files").and_then(Value::as_array).cloned().unwrap_or_default();
+    if given.len() > FILES_MAX {
+        let message = format!("Files length must be less than or equal to {FILES_MAX}.");
+        let error = UserError::new(&["files"], message).code("LESS_THAN_OR_EQUAL_TO");
+        return Ok(answer(result, Value::Null, vec![error]));
+    }
+    let now = shop.now_text();
+    let mut written = Vec::new();
+    for entry in &given {
+        let value = entry["body"]["value"].as_str().unwrap_or_default();
+        if entry["body"]["type"] != "TEXT" {
+            return Err(not_simulated("theme files that are not TEXT"));
+        }
+        let filename = entry["filename"].as_str().unwrap_or_default();
+        if filename.rsplit('.').next() == Some("json")
+            && serde_json::from_str::<Value>(value).is_err()
+        {
+            let error = UserError::new(&["files"], "Invalid JSON").code("FILE_VALIDATION_ERROR");
+            let mut refusal = answer(result, Value::Null, vec![error]);
+            refusal["userErrors"][0]["filename"] = json!(filename);
+            refusal["job"] = Value::Null;
+            return Ok(refusal);
+        }
+        written.push(file(filename, value, &now));
+    }
+    // A change of files is no change of the theme that anybody is told of.
+    shop.write_theme_files(gid, &written);
+    let results: Vec<Value> = written.iter().map(operation_result).collect();
+    let mut done = answer(result, json!(results), vec![]);
+    done["job"] = super::job(shop);
+    Ok(done)
+}
+
+fn operation_result(file: &Value) -> Value {
+    json!({
+        "__typename": "OnlineStoreThemeFileOperationResult", "filename": file["filename"],
+        "checksumMd5": file["checksumMd5"], "size": file["size"],
+        "createdAt": file["createdAt"], "updatedAt": file["updatedAt"],
+    })
+}
+
+fn delete_files(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    exempt(shop, call.name)?;
+    let result = "deletedThemeFiles";
+    let Some(gid) = theme(shop, call, "themeId") else { return Ok(missing(result)) };
+    let names = call.args.get("files").and_then(Value::as_array).cloned().unwrap_or_default();
+    let state = shop.store.get(gid).unwrap_or_default();
+    let files = state["_files"].as_array().cloned().unwrap_or_default();
+    let (gone, kept): (Vec<Value>, Vec<Value>) =
+        files.into_iter().partition(|file| names.contains(&file["filename"]));
+    let mut state = (*state).clone();
+    state["_files"] = json!(kept);
+    shop.put(gid, state);
+    let results: Vec<Value> = gone.iter().map(operation_result).collect();
+    Ok(answer(result, json!(results), vec![]))
+}
+
+fn publish(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(gid) = theme(shop, call, "id") else { return missing("theme") };
+    let mains: Vec<Gid> = shop
+        .store
+        .live("OnlineStoreTheme")
+        .filter(|(other, state)| *other != gid && state["role"] == "MAIN")
+        .map(|(other, _)| other)
+        .collect();
+    for main in mains {
+        shop.update(main, |state| state["role"] = json!("UNPUBLISHED"));
+        shop.announce("themes/update", main);
+    }
+    shop.update(gid, |state| state["role"] = json!("MAIN"));
+    shop.announce("themes/publish", gid);
+    answer("theme", link(gid), vec![])
+}
+
+fn duplicate(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(gid) = theme(shop, call, "id") else { return missing("newTheme") };
+    if shop.store.live_ids("OnlineStoreTheme").count() >= THEMES_MAX {
+        let message = format!("You can't have more than {THEMES_MAX} themes");
+        let error = UserError::new(&["id"], message).code("THEME_LIMIT_REACHED");
+        return answer("newTheme", Value::Null, vec![error]);
+    }
+    let copy = shop.store.fresh("OnlineStoreTheme");
+    let now = shop.now_text();
+    let mut state = shop.store.get(gid).map(|state| (*state).clone()).unwrap_or_default();
+    let name = format!("Copy of {}", state["name"].as_str().unwrap_or_default());
+    state["id"] = json!(copy.to_string());
+    state["name"] = json!(call.args.text("name").unwrap_or(&name));
+    state["role"] = json!("UNPUBLISHED");
+    state["createdAt"] = json!(now);
+    state["updatedAt"] = json!(now);
+    shop.put(copy, state);
+    shop.announce("themes/create", copy);
+    answer("newTheme", link(copy), vec![])
+}
+
+fn rename(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(gid) = theme(shop, call, "id") else { return missing("theme") };
+    let name = call.args.get("input").map(|input| input["name"].clone()).unwrap_or_default();
+    shop.update(gid, |state| state["name"] = name);
+    shop.announce("themes/update", gid);
+    answer("theme", link(gid), vec![])
+}
+
+fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "deletedThemeId";
+    let Some(gid) = theme(shop, call, "id") else { return missing(result) };
+    if shop.store.get(gid).is_some_and(|state| state["role"] == "MAIN") {
+        let error = UserError::new(&["id"], "You can't delete your published theme");
+        return answer(result, Value::Null, vec![error.code("INVALID")]);
+    }
+    shop.remove(gid);
+    shop.announce("themes/delete", gid);
+    answer(result, json!(gid.to_string()), vec![])
+}

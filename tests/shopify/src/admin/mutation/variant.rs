@@ -1,0 +1,473 @@
+//! Variants and the options that they differ by.
+
+use serde_json::{Value, json};
+
+use super::{Call, Input, UserError, metafield};
+use crate::admin::session::{Outcome, not_simulated};
+use crate::catalog::{cents, cents_to_money};
+use crate::gid::Gid;
+use crate::shop::Shop;
+use crate::store::{link, own, target, targets};
+
+/// A product has no more variants than this.
+pub(super) const VARIANTS_MAX: usize = 2048;
+
+/// Fields of a variant's input that are modelled.
+pub(super) const FIELDS: [&str; 19] = [
+    "id",
+    "barcode",
+    "compareAtPrice",
+    "file",
+    "inventoryItem",
+    "inventoryPolicy",
+    "inventoryQuantities",
+    "mediaId",
+    "metafields",
+    "optionValues",
+    "position",
+    "price",
+    "requiresComponents",
+    "showUnitPrice",
+    "sku",
+    "taxCode",
+    "taxable",
+    "unitPriceMeasurement",
+    "options",
+];
+
+const ITEM_FIELDS: [&str; 9] = [
+    "cost",
+    "countryCodeOfOrigin",
+    "countryHarmonizedSystemCodes",
+    "harmonizedSystemCode",
+    "measurement",
+    "provinceCodeOfOrigin",
+    "requiresShipping",
+    "sku",
+    "tracked",
+];
+
+pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
+    Some(match call.name {
+        "productVariantsBulkCreate" => bulk_create(shop, call),
+        "productVariantsBulkUpdate" => bulk_update(shop, call),
+        "productVariantsBulkDelete" => bulk_delete(shop, call),
+        "productOptionsCreate" => create_options(shop, call),
+        _ => return None,
+    })
+}
+
+fn product(shop: &Shop, call: &Call<'_>) -> Option<Gid> {
+    call.args
+        .gid("productId")
+        .filter(|gid| gid.type_name() == "Product" && shop.store.get(*gid).is_some())
+}
+
+fn answer(product: Option<Gid>, variants: &[Gid], errors: Vec<UserError>) -> Value {
+    let failed = !errors.is_empty();
+    let variants: Vec<Value> = variants.iter().map(|gid| link(*gid)).collect();
+    json!({
+        "product": product.map(link),
+        "productVariants": if failed { Value::Null } else { json!(variants) },
+        "userErrors": errors.into_iter().map(UserError::value).collect::<Vec<_>>(),
+    })
+}
+
+fn no_product() -> UserError {
+    UserError::new(&["productId"], "Product does not exist").code("PRODUCT_DOES_NOT_EXIST")
+}
+
+fn bulk_create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
+    if call.args.get("media").is_some() {
+        return Err(not_simulated("productVariantsBulkCreate with media"));
+    }
+    let inputs = call.args.get("variants").and_then(Value::as_array).cloned().unwrap_or_default();
+    let standalone: Vec<Gid> = shop
+        .variants(gid)
+        .into_iter()
+        .filter(|variant| shop.store.get(*variant).is_some_and(|v| v["title"] == "Default Title"))
+        .collect();
+    if shop.variants(gid).len() + inputs.len() > VARIANTS_MAX {
+        let error = UserError::new(&["variants"], "You can only have 2048 variants");
+        return Ok(answer(Some(gid), &[], vec![error.code("LIMIT_EXCEEDED")]));
+    }
+    let mut created = Vec::new();
+    for given in &inputs {
+        let input = Input::of("ProductVariantsBulkInput", given, &FIELDS)?;
+        let choices = match choices(shop, gid, &input) {
+            Ok(choices) => choices,
+            Err(error) => return Ok(answer(Some(gid), &[], vec![error])),
+        };
+        if find(shop, gid, &choices).is_some() {
+            let message = "The variant already exists. Please change at least one option value.";
+            let error = UserError::new(&["variants"], message).code("VARIANT_ALREADY_EXISTS");
+            return Ok(answer(Some(gid), &[], vec![error]));
+        }
+        created.push(add(shop, gid, &choices));
+        if let Err(error) = apply(shop, *created.last().expect("just added"), &input)? {
+            return Ok(answer(Some(gid), &[], vec![error]));
+        }
+    }
+    if call.args.text("strategy") != Some("PRESERVE_STANDALONE_VARIANT") && !created.is_empty() {
+        for variant in standalone {
+            drop_variant(shop, gid, variant);
+        }
+    }
+    renumber(shop, gid);
+    Ok(answer(Some(gid), &created, vec![]))
+}
+
+fn bulk_update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
+    if call.args.get("media").is_some() || call.args.flag("allowPartialUpdates") == Some(true) {
+        return Err(not_simulated("productVariantsBulkUpdate with media or partial updates"));
+    }
+    let inputs = call.args.get("variants").and_then(Value::as_array).cloned().unwrap_or_default();
+    let own: Vec<Gid> = shop.variants(gid);
+    let mut checked = Vec::new();
+    for (at, given) in inputs.iter().enumerate() {
+        let input = Input::of("ProductVariantsBulkInput", given, &FIELDS)?;
+        let variant = input.text("id").and_then(|id| id.parse::<Gid>().ok());
+        let Some(variant) = variant.filter(|variant| own.contains(variant)) else {
+            let at = at.to_string();
+            let error = UserError::new(&["variants", &at, "id"], "Product variant does not exist");
+            let error = error.code("PRODUCT_VARIANT_DOES_NOT_EXIST");
+            return Ok(answer(Some(gid), &[], vec![error]));
+        };
+        checked.push((variant, given));
+    }
+    let mut updated = Vec::new();
+    for (variant, given) in checked {
+        let input = Input::of("ProductVariantsBulkInput", given, &FIELDS)?;
+        if let Err(error) = apply(shop, variant, &input)? {
+            return Ok(answer(Some(gid), &[], vec![error]));
+        }
+        updated.push(variant);
+    }
+    shop.edit_product(gid, |_| {});
+    Ok(answer(Some(gid), &updated, vec![]))
+}
+
+fn bulk_delete(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
+    let ids = call.args.get("variantsIds").and_then(Value::as_array).into_iter().flatten();
+    let ids: Vec<Gid> = ids.filter_map(|id| id.as_str()?.parse().ok()).collect();
+    let own = shop.variants(gid);
+    if ids.iter().any(|id| !own.contains(id)) {
+        let error =
+            UserError::new(&["variantsIds"], "At least one variant does not belong to the product");
+        let error = error.code("AT_LEAST_ONE_VARIANT_DOES_NOT_BELONG_TO_THE_PRODUCT");
+        return Ok(answer(Some(gid), &[], vec![error]));
+    }
+    if ids.len() == own.len() {
+        let error = UserError::new(&["variantsIds"], "Cannot delete the last variant of a product");
+        let error = error.code("CANNOT_DELETE_LAST_VARIANT");
+        return Ok(answer(Some(gid), &[], vec![error]));
+    }
+    for variant in ids {
+        drop_variant(shop, gid, variant);
+    }
+    renumber(shop, gid);
+    Ok(answer(Some(gid), &[], vec![]))
+}
+
+/// An option and the value chosen of it.
+pub(super) type Choice = (String, String);
+
+/// The option values that an input names, completed by the product's own options.
+pub(super) fn choices(
+    shop: &mut Shop,
+    product: Gid,
+    input: &Input<'_>,
+) -> Result<Vec<Choice>, UserError> {
+    let state = shop.store.get(product).unwrap_or_default();
+    let options = state["options"].as_array().cloned().unwrap_or_default();
+    let given = input.list("optionValues").unwrap_or_default();
+    let mut choices = Vec::new();
+    for option in &options {
+        let chosen = given.iter().find(|value| {
+            value["optionName"] == option["name"] || value["optionId"] == option["id"]
+        });
+        let name = option["name"].as_str().unwrap_or_default().to_owned();
+        let Some(chosen) = chosen else {
+            let message = format!("You need to add option values for {name}");
+            let error = UserError::new(&["variants", "optionValues"], message);
+            return Err(error.code("NEED_TO_ADD_OPTION_VALUES"));
+        };
+        let known = option["optionValues"].as_array().into_iter().flatten();
+        let by_id = known
+            .into_iter()
+            .find(|value| chosen.get("id").is_some_and(|id| !id.is_null() && *id == value["id"]));
+        let value = chosen["name"].as_str().or_else(|| by_id.and_then(|v| v["name"].as_str()));
+        let Some(value) = value else {
+            let error =
+                UserError::new(&["variants", "optionValues"], "Option value does not exist");
+            return Err(error.code("OPTION_VALUE_DOES_NOT_EXIST"));
+        };
+        choices.push((name, value.to_owned()));
+    }
+    if given.len() > options.len() {
+        let error = UserError::new(&["variants", "optionValues"], "Option does not exist");
+        return Err(error.code("OPTION_DOES_NOT_EXIST"));
+    }
+    Ok(choices)
+}
+
+/// The variant of a product that has exactly these values.
+pub(super) fn find(shop: &Shop, product: Gid, choices: &[Choice]) -> Option<Gid> {
+    shop.variants(product).into_iter().find(|variant| {
+        let Some(state) = shop.store.get(*variant) else { return false };
+        let selected = state["selectedOptions"].as_array().cloned().unwrap_or_default();
+        selected.len() == choices.len()
+            && choices.iter().all(|(name, value)| {
+                selected.iter().any(|s| s["name"] == *name && s["value"] == *value)
+            })
+    })
+}
+
+/// Adds a variant, and its values to the product's options where they are new.
+pub(super) fn add(shop: &mut Shop, product: Gid, choices: &[Choice]) -> Gid {
+    let variant = shop.store.fresh("ProductVariant");
+    let position = shop.variants(product).len() + 1;
+    let pairs: Vec<(&str, &str)> =
+        choices.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    shop.add_variant(variant, product, position, &pairs, 0);
+    learn_values(shop, product, choices);
+    shop.update(product, |state| {
+        if let Some(variants) = state["variants"].as_array_mut() {
+            variants.push(own(variant));
+        }
+    });
+    variant
+}
+
+/// Gives a product's options the values that a variant brings.
+fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
+    let mut new_ids: Vec<Gid> =
+        choices.iter().map(|_| shop.store.fresh("ProductOptionValue")).collect();
+    shop.update(product, |state| {
+        for option in state["options"].as_array_mut().into_iter().flatten() {
+            let chosen = choices.iter().find(|(name, _)| option["name"] == *name);
+            let Some((_, value)) = chosen else { continue };
+            let values = option["optionValues"].as_array_mut();
+            if let Some(values) = values
+                && !values.iter().any(|known| known["name"] == *value)
+                && let Some(id) = new_ids.pop()
+            {
+                values.push(option_value(id, value));
+            }
+        }
+    });
+}
+
+fn option_value(id: Gid, name: &str) -> Value {
+    json!({
+        "__typename": "ProductOptionValue", "id": id.to_string(), "name": name,
+        "linkedMetafieldValue": null, "swatch": null,
+    })
+}
+
+/// Deletes a variant, with its stock-keeping.
+pub(super) fn drop_variant(shop: &mut Shop, product: Gid, variant: Gid) {
+    let item = shop.store.get(variant).and_then(|state| target(&state["inventoryItem"]));
+    shop.remove(variant);
+    shop.update(product, |state| {
+        let kept: Vec<Value> =
+            targets(state, "variants").filter(|v| *v != variant).map(own).collect();
+        state["variants"] = json!(kept);
+    });
+    if let Some(item) = item {
+        shop.announce("inventory_items/delete", item);
+    }
+}
+
+/// Gives variants their positions, and announces the product.
+pub(super) fn renumber(shop: &mut Shop, product: Gid) {
+    for (at, variant) in (1..).zip(shop.variants(product)) {
+        if shop.store.get(variant).is_some_and(|state| state["position"] != at) {
+            shop.update(variant, |state| state["position"] = json!(at));
+        }
+    }
+    shop.edit_product(product, |_| {});
+}
+
+/// Applies the fields of an input to a variant and its inventory item.
+pub(super) fn apply(
+    shop: &mut Shop,
+    variant: Gid,
+    input: &Input<'_>,
+) -> Outcome<Result<(), UserError>> {
+    for field in ["price", "compareAtPrice"] {
+        if let Some(price) = input.text(field)
+            && cents(price).is_none()
+        {
+            let error = UserError::new(&["variants", field], format!("{field} is not a number"));
+            return Ok(Err(error.code("INVALID_INPUT")));
+        }
+    }
+    if let Some(metafields) = input.list("metafields")
+        && let Err(error) = metafield::write_owned(shop, variant, metafields)?
+    {
+        return Ok(Err(error));
+    }
+    let pairs = [
+        ("barcode", "barcode"),
+        ("inventoryPolicy", "inventoryPolicy"),
+        ("requiresComponents", "requiresComponents"),
+        ("showUnitPrice", "showUnitPrice"),
+        ("taxCode", "taxCode"),
+        ("taxable", "taxable"),
+        ("unitPriceMeasurement", "unitPriceMeasurement"),
+        ("compareAtPrice", "compareAtPrice"),
+        ("price", "price"),
+    ];
+    shop.update(variant, |state| {
+        input.copy(state, &pairs);
+        for field in ["price", "compareAtPrice"] {
+            if let Some(price) = state[field].as_str().and_then(cents) {
+                state[field] = json!(cents_to_money(price));
+            }
+        }
+        if let Some(media) = input.text("mediaId").and_then(|id| id.parse().ok()) {
+            state["media"] = json!([link(media)]);
+        }
+    });
+    let item = shop.store.get(variant).and_then(|state| target(&state["inventoryItem"]));
+    if let Some(item) = item {
+        let given = input.get("inventoryItem").cloned().unwrap_or_else(|| json!({}));
+        let changes = Input::of("InventoryItemInput", &given, &ITEM_FIELDS)?;
+        apply_item(shop, item, &changes, input.get("sku"));
+        set_stock(shop, item, input.list("inventoryQuantities").unwrap_or_default())?;
+    }
+    Ok(Ok(()))
+}
+
+/// Applies the fields of an input to an inventory item.
+pub(super) fn apply_item(shop: &mut Shop, item: Gid, input: &Input<'_>, sku: Option<&Value>) {
+    let pairs = [
+        ("countryCodeOfOrigin", "countryCodeOfOrigin"),
+        ("countryHarmonizedSystemCodes", "countryHarmonizedSystemCodes"),
+        ("harmonizedSystemCode", "harmonizedSystemCode"),
+        ("provinceCodeOfOrigin", "provinceCodeOfOrigin"),
+        ("requiresShipping", "requiresShipping"),
+        ("sku", "sku"),
+        ("tracked", "tracked"),
+    ];
+    let before = shop.store.get(item);
+    shop.update(item, |state| {
+        input.copy(state, &pairs);
+        if let Some(sku) = sku {
+            state["sku"] = sku.clone();
+        }
+        if let Some(cost) = input.get("cost") {
+            let cost = cost.as_str().map_or_else(|| cost.to_string(), str::to_owned);
+            state["unitCost"] = json!({
+                "__typename": "MoneyV2", "amount": cost, "currencyCode": "USD",
+            });
+        }
+        if let Some(weight) = input.get("measurement").map(|m| &m["weight"])
+            && weight.is_object()
+        {
+            state["measurement"]["weight"] = weight.clone();
+            state["measurement"]["weight"]["__typename"] = json!("Weight");
+        }
+    });
+    if let (Some(before), Some(after)) = (before, shop.store.get(item)) {
+        let same = |field: &str| before[field] == after[field];
+        let fields = [
+            "sku",
+            "tracked",
+            "unitCost",
+            "measurement",
+            "requiresShipping",
+            "countryCodeOfOrigin",
+            "harmonizedSystemCode",
+        ];
+        if !fields.into_iter().all(same) {
+            shop.announce("inventory_items/update", item);
+        }
+    }
+}
+
+/// Sets what is available at locations.
+fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<()> {
+    for given in quantities {
+        let location = given["locationId"].as_str().and_then(|id| id.parse::<Gid>().ok());
+        let quantity = given.get("quantity").or_else(|| given.get("availableQuantity"));
+        let quantity = quantity.and_then(Value::as_i64).unwrap_or_default();
+        if given["name"].as_str().is_some_and(|name| name != "available") {
+            return Err(not_simulated("inventoryQuantities other than available"));
+        }
+        let level = location.and_then(|location| super::inventory::level(shop, item, location));
+        if let Some(level) = level {
+            shop.change_level(level, |quantities| {
+                let delta = quantity - quantities["available"].as_i64().unwrap_or_default();
+                let there = quantities["on_hand"].as_i64().unwrap_or_default();
+                quantities["available"] = json!(quantity);
+                quantities["on_hand"] = json!(there + delta);
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Options of a new product; its one variant takes the first value of each.
+pub(super) fn first_options(shop: &mut Shop, product: Gid, options: &[Value]) -> Outcome<()> {
+    let built = build_options(shop, options)?;
+    let Some(variant) = shop.variants(product).first().copied() else { return Ok(()) };
+    let selected: Vec<Value> = built
+        .iter()
+        .map(|option| {
+            json!({
+                "__typename": "SelectedOption", "name": option["name"],
+                "value": option["optionValues"][0]["name"],
+            })
+        })
+        .collect();
+    let title: Vec<&str> = selected.iter().filter_map(|choice| choice["value"].as_str()).collect();
+    let title = title.join(" / ");
+    shop.update(variant, |state| {
+        state["title"] = json!(title);
+        state["selectedOptions"] = json!(selected);
+    });
+    shop.update(product, |state| state["options"] = json!(built));
+    Ok(())
+}
+
+/// Options as documents hold them.
+pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Outcome<Vec<Value>> {
+    let mut built = Vec::new();
+    for (at, option) in options.iter().enumerate() {
+        if option.get("linkedMetafield").is_some_and(|linked| !linked.is_null()) {
+            return Err(not_simulated("options linked to metafields"));
+        }
+        let values = option["values"].as_array().into_iter().flatten();
+        let mut kept = Vec::new();
+        for value in values {
+            let id = value["id"].as_str().and_then(|id| id.parse().ok());
+            let id = id.unwrap_or_else(|| shop.store.fresh("ProductOptionValue"));
+            kept.push(option_value(id, value["name"].as_str().unwrap_or_default()));
+        }
+        let id = option["id"].as_str().and_then(|id| id.parse().ok());
+        let id: Gid = id.unwrap_or_else(|| shop.store.fresh("ProductOption"));
+        built.push(json!({
+            "__typename": "ProductOption", "id": id.to_string(), "name": option["name"],
+            "position": at + 1, "linkedMetafield": null, "optionValues": kept,
+        }));
+    }
+    Ok(built)
+}
+
+fn create_options(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
+    let single = shop.variants(gid).len() == 1;
+    let state = shop.store.get(gid).unwrap_or_default();
+    if !single || state["options"][0]["name"] != "Title" {
+        return Err(not_simulated("productOptionsCreate on a product that has options"));
+    }
+    let options = call.args.get("options").and_then(Value::as_array).cloned().unwrap_or_default();
+    first_options(shop, gid, &options)?;
+    shop.edit_product(gid, |_| {});
+    Ok(answer(Some(gid), &[], vec![]))
+}

@@ -1,0 +1,347 @@
+//! Sends deliveries: signed, in time, and again when they fail.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_TYPE, USER_AGENT};
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::dice::Dice;
+use crate::disturbance::{Disorder, Disturbance, Fate};
+use crate::gid::Gid;
+use crate::instant;
+use crate::signing::Secrets;
+use crate::subscription::Delivery;
+
+/// A failed delivery is tried so many times again.
+pub const RETRIES: u32 = 8;
+/// The eight waits double and add up to four hours.
+const FIRST_WAIT: Duration = Duration::from_millis(56_470);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How deliveries are made.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The app's client secret.
+    pub secret: String,
+    /// What goes wrong on the way.
+    pub disturbance: Disturbance,
+    /// One second of Shopify's retry schedule takes so many of ours.
+    pub retry_scale: f64,
+    /// So many requests are under way at most.
+    pub concurrency: usize,
+    /// For what happens by chance.
+    pub seed: u64,
+}
+
+/// How deliveries went.
+#[derive(Clone, Default, Debug, Serialize)]
+pub struct Tally {
+    /// Deliveries that were triggered.
+    pub triggered: u64,
+    /// Never sent.
+    pub dropped: u64,
+    /// Sent twice although the first was accepted.
+    pub duplicated: u64,
+    /// Sent late.
+    pub delayed: u64,
+    /// Overtaken by later ones.
+    pub reordered: u64,
+    /// Requests made, retries and duplicates included.
+    pub attempts: u64,
+    /// Deliveries that were answered 2xx at least once.
+    pub accepted: u64,
+    /// Attempts that were answered otherwise, by status.
+    pub refused: HashMap<u16, u64>,
+    /// Attempts that were not answered.
+    pub unanswered: u64,
+    /// Deliveries that were given up after the last retry.
+    pub given_up: u64,
+    /// Deliveries that are not finished.
+    pub open: u64,
+}
+
+/// One delivery that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finished {
+    /// Its webhook id.
+    pub webhook_id: String,
+    /// Its topic.
+    pub topic: &'static str,
+    /// What it was about.
+    pub gid: String,
+    /// When it was triggered.
+    pub triggered_at: String,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Answered 2xx.
+    Accepted,
+    /// Never sent.
+    Dropped,
+    /// Refused or unanswered to the last retry.
+    GivenUp,
+}
+
+#[derive(Default)]
+struct Record {
+    tally: Tally,
+    finished: Vec<Finished>,
+}
+
+/// Takes deliveries and sends them until it is dropped.
+#[derive(Clone)]
+pub struct Dispatcher {
+    queue: mpsc::UnboundedSender<Delivery>,
+    secrets: Arc<Mutex<Secrets>>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Dispatcher {
+    /// Starts sending; `on_give_up` is told of subscriptions whose delivery failed for good.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn start(
+        how: Dispatch,
+        shop: String,
+        stop: CancellationToken,
+        on_give_up: mpsc::UnboundedSender<Gid>,
+    ) -> reqwest::Result<Self> {
+        // An error says that the process has a provider already, which does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(how.concurrency)
+            .http1_only()
+            .build()?;
+        let record = Arc::new(Mutex::new(Record::default()));
+        let (queue, deliveries) = mpsc::unbounded_channel();
+        let permits = Arc::new(Semaphore::new(how.concurrency));
+        let secrets = Arc::new(Mutex::new(Secrets::new(&how.secret)));
+        let sender = Sender {
+            how: Arc::new(how),
+            client,
+            shop,
+            record: record.clone(),
+            secrets: secrets.clone(),
+            permits,
+            on_give_up,
+        };
+        tokio::spawn(sender.run(deliveries, stop));
+        Ok(Self { queue, secrets, record })
+    }
+
+    /// Hands over what was triggered.
+    pub fn send(&self, deliveries: Vec<Delivery>) {
+        lock(&self.record).tally.open += deliveries.len() as u64;
+        for delivery in deliveries {
+            // The sender is gone only when the simulator stops.
+            let _ = self.queue.send(delivery);
+        }
+    }
+
+    /// Signs with another secret from now on; see [`Secrets::rotate`].
+    pub fn rotate_secret(&self, secret: &str, overlap: bool) {
+        lock(&self.secrets).rotate(secret, overlap);
+    }
+
+    /// How it went so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        lock(&self.record).tally.clone()
+    }
+
+    /// Every delivery that is over.
+    #[must_use]
+    pub fn finished(&self) -> Vec<Finished> {
+        lock(&self.record).finished.clone()
+    }
+
+    /// Waits until nothing is open.
+    pub async fn drained(&self) {
+        while self.tally().open > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn lock<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Clone)]
+struct Sender {
+    how: Arc<Dispatch>,
+    secrets: Arc<Mutex<Secrets>>,
+    client: reqwest::Client,
+    shop: String,
+    record: Arc<Mutex<Record>>,
+    permits: Arc<Semaphore>,
+    on_give_up: mpsc::UnboundedSender<Gid>,
+}
+
+impl Sender {
+    async fn run(self, mut queue: mpsc::UnboundedReceiver<Delivery>, stop: CancellationToken) {
+        let dice = Dice::new(self.how.seed).of("disturbance");
+        let mut tasks = JoinSet::new();
+        let mut n = 0;
+        loop {
+            let delivery = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+                delivery = queue.recv() => match delivery {
+                    Some(delivery) => delivery,
+                    None => break,
+                },
+            };
+            let fate = self.how.disturbance.fate(dice, n);
+            n += 1;
+            self.count_fate(&delivery, fate);
+            if let Fate::Sent { copies, wait, .. } = fate {
+                // Those that don't wait take their turn in the order they were triggered.
+                let turn = if wait.is_zero() {
+                    self.permits.clone().acquire_owned().await.ok()
+                } else {
+                    None
+                };
+                let sender = self.clone();
+                tasks.spawn(async move {
+                    sleep_until(Instant::now() + wait).await;
+                    sender.deliver(&delivery, copies, turn).await;
+                });
+            }
+        }
+    }
+
+    fn count_fate(&self, delivery: &Delivery, fate: Fate) {
+        let mut record = lock(&self.record);
+        record.tally.triggered += 1;
+        match fate {
+            Fate::Dropped => {
+                record.tally.dropped += 1;
+                record.tally.open -= 1;
+                record.finished.push(delivery.finished(Outcome::Dropped));
+            }
+            Fate::Sent { copies, disorder, .. } => {
+                record.tally.duplicated += u64::from(copies - 1);
+                record.tally.delayed += u64::from(disorder == Disorder::Delayed);
+                record.tally.reordered += u64::from(disorder == Disorder::Reordered);
+            }
+        }
+    }
+
+    async fn deliver(
+        &self,
+        delivery: &Delivery,
+        copies: u32,
+        mut turn: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let mut outcome = Outcome::GivenUp;
+        for attempt in 0..=RETRIES {
+            if attempt > 0 {
+                let wait = FIRST_WAIT * 2_u32.pow(attempt - 1);
+                tokio::time::sleep(wait.mul_f64(self.how.retry_scale)).await;
+            }
+            let turn = match turn.take() {
+                Some(turn) => Ok(turn),
+                None => self.permits.clone().acquire_owned().await,
+            };
+            let accepted = self.attempt(delivery).await;
+            if accepted {
+                for _ in 1..copies {
+                    self.attempt(delivery).await;
+                }
+                outcome = Outcome::Accepted;
+                break;
+            }
+            drop(turn);
+        }
+        let mut record = lock(&self.record);
+        record.tally.open -= 1;
+        match outcome {
+            Outcome::Accepted => record.tally.accepted += 1,
+            _ => {
+                record.tally.given_up += 1;
+                if let Some(subscription) = delivery.subscription {
+                    let _ = self.on_give_up.send(subscription);
+                }
+            }
+        }
+        record.finished.push(delivery.finished(outcome));
+    }
+
+    /// One request; whether it was answered with success, which only 2xx is.
+    async fn attempt(&self, delivery: &Delivery) -> bool {
+        lock(&self.record).tally.attempts += 1;
+        let signature = lock(&self.secrets).sign(&delivery.webhook_id, &delivery.body);
+        let mut request = self
+            .client
+            .post(&delivery.uri)
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, "Shopify-Captain-Hook")
+            .header(CONNECTION, "keep-alive")
+            .header("X-Shopify-Topic", delivery.topic.name())
+            .header("X-Shopify-Hmac-Sha256", signature)
+            .header("X-Shopify-Shop-Domain", &self.shop)
+            .header("X-Shopify-API-Version", &delivery.api_version)
+            .header("X-Shopify-Webhook-Id", &delivery.webhook_id)
+            .header("X-Shopify-Event-Id", &delivery.event_id)
+            .header("X-Shopify-Triggered-At", instant::header(delivery.triggered_at));
+        if let Some(name) = &delivery.name {
+            request = request.header("X-Shopify-Name", name);
+        }
+        match request.body(delivery.body.clone()).send().await {
+            Ok(response) if response.status().is_success() => {
+                // Reading to the end lets the connection be used again.
+                let _ = response.bytes().await;
+                true
+            }
+            Ok(response) => {
+                let status = response.status().as_u16();
+                *lock(&self.record).tally.refused.entry(status).or_default() += 1;
+                false
+            }
+            Err(_) => {
+                lock(&self.record).tally.unanswered += 1;
+                false
+            }
+        }
+    }
+}
+
+impl Delivery {
+    fn finished(&self, outcome: Outcome) -> Finished {
+        Finished {
+            webhook_id: self.webhook_id.clone(),
+            topic: self.topic.name(),
+            gid: self.gid.to_string(),
+            triggered_at: instant::header(self.triggered_at),
+            outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_retries_take_four_hours() {
+        let total: Duration = (0..RETRIES).map(|retry| FIRST_WAIT * 2_u32.pow(retry)).sum();
+        assert_eq!(total.as_secs() / 60, 239);
+    }
+}

@@ -1,0 +1,210 @@
+//! What is served: the shop's media, and what tests need to know and to do.
+
+mod graphql;
+mod truth;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::bulk_run::Failure;
+use crate::fault::Fault;
+use crate::scenario::{Scale, Scenario};
+use crate::shop::Actor;
+use crate::simulator::Simulator;
+
+/// Serves a simulator until `stop`.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    simulator: Arc<Simulator>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(simulator)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// Every route.
+pub fn router(simulator: Arc<Simulator>) -> Router {
+    Router::new()
+        .route("/admin/api/{version}/graphql.json", post(graphql::post))
+        .route("/admin/oauth/access_token", post(graphql::token))
+        .route("/cdn/{*path}", get(upload::media))
+        .route("/_uploads", post(upload::post))
+        .route("/_uploads/{key}", put(upload::put))
+        .layer(DefaultBodyLimit::max(upload::UPLOAD_MAX))
+        .route("/_bulk/{name}", get(upload::bulk_result))
+        .route("/_sim/scenario/{name}", post(tell))
+        .route("/_sim/bulk", post(doom_bulk))
+        .route("/_sim/truth", get(truth::at))
+        .route("/_sim/deliveries", get(deliveries))
+        .route("/_sim/deliveries/log", get(delivery_log))
+        .route("/_sim/drain", post(drain))
+        .route("/_sim/traffic", post(set_traffic))
+        .route("/_sim/not_simulated", get(not_simulated))
+        .route("/_sim/faults", post(set_faults))
+        .route("/_sim/secret", post(rotate_secret))
+        .route("/_sim/tokens", post(end_tokens))
+        .with_state(simulator)
+}
+
+async fn deliveries(State(simulator): State<Arc<Simulator>>) -> Response {
+    Json(simulator.dispatcher().tally()).into_response()
+}
+
+async fn delivery_log(State(simulator): State<Arc<Simulator>>) -> Response {
+    let lines = simulator.dispatcher().finished();
+    let lines = lines.iter().filter_map(|finished| serde_json::to_string(finished).ok());
+    ndjson(lines.map(|line| line + "\n").collect())
+}
+
+/// Answers when every delivery has been made, lost or given up.
+async fn drain(State(simulator): State<Arc<Simulator>>) -> Response {
+    simulator.dispatcher().drained().await;
+    Json(simulator.dispatcher().tally()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Pace {
+    rate: f64,
+}
+
+async fn set_traffic(
+    State(simulator): State<Arc<Simulator>>,
+    Query(pace): Query<Pace>,
+) -> Response {
+    if !pace.rate.is_finite() || pace.rate < 0.0 {
+        return refuse("rate is a number of deeds per second");
+    }
+    simulator.set_rate(pace.rate);
+    Json(json!({ "rate": pace.rate })).into_response()
+}
+
+#[derive(Deserialize)]
+struct Telling {
+    products: Option<u64>,
+}
+
+/// Lets a story happen now, a millisecond of the shop's clock between its deeds.
+async fn tell(
+    State(simulator): State<Arc<Simulator>>,
+    axum::extract::Path(name): axum::extract::Path<String>,
+    Query(telling): Query<Telling>,
+) -> Response {
+    let scenario: Result<Scenario, _> = serde_json::from_value(json!(name));
+    let Ok(scenario) = scenario else { return refuse("no such scenario") };
+    let scale = Scale {
+        products: telling.products.unwrap_or(50),
+        step: jiff::SignedDuration::from_millis(1),
+    };
+    Json(simulator.tell(scenario, scale)).into_response()
+}
+
+/// What becomes of bulk operations.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BulkDoom {
+    /// The next one fails.
+    FailNext(Failure),
+    /// Every result is as if seven days had passed.
+    Expire,
+}
+
+async fn doom_bulk(
+    State(simulator): State<Arc<Simulator>>,
+    Json(doom): Json<BulkDoom>,
+) -> StatusCode {
+    match doom {
+        BulkDoom::FailNext(failure) => simulator.fail_next_bulk(failure),
+        BulkDoom::Expire => simulator.act(Actor::Buyer, |shop| {
+            let all: Vec<_> = shop.store.live_ids("BulkOperation").collect();
+            for operation in all {
+                shop.update(operation, |state| {
+                    state["status"] = json!("EXPIRED");
+                    state["url"] = serde_json::Value::Null;
+                });
+            }
+        }),
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn not_simulated(State(simulator): State<Arc<Simulator>>) -> Response {
+    Json(simulator.not_simulated()).into_response()
+}
+
+/// Faults from now on: `often` by probability, `next` one request each.
+#[derive(Deserialize)]
+struct FaultPlan {
+    #[serde(default)]
+    often: std::collections::HashMap<Fault, f64>,
+    #[serde(default)]
+    next: Vec<Fault>,
+}
+
+async fn set_faults(
+    State(simulator): State<Arc<Simulator>>,
+    Json(plan): Json<FaultPlan>,
+) -> StatusCode {
+    let mut faults = simulator.faults();
+    for (fault, probability) in plan.often {
+        faults.often(fault, probability);
+    }
+    for fault in plan.next {
+        faults.next(fault);
+    }
+    StatusCode::NO_CONTENT
+}
+
+/// Another secret for webhooks.
+#[derive(Deserialize)]
+struct Rotation {
+    secret: String,
+    #[serde(default)]
+    overlap: bool,
+}
+
+async fn rotate_secret(
+    State(simulator): State<Arc<Simulator>>,
+    Json(rotation): Json<Rotation>,
+) -> StatusCode {
+    simulator.dispatcher().rotate_secret(&rotation.secret, rotation.overlap);
+    StatusCode::NO_CONTENT
+}
+
+/// What becomes of tokens.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TokenEnd {
+    Revoke,
+    Expire,
+}
+
+async fn end_tokens(
+    State(simulator): State<Arc<Simulator>>,
+    Json(end): Json<TokenEnd>,
+) -> StatusCode {
+    match end {
+        TokenEnd::Revoke => simulator.access().revoke_all(),
+        TokenEnd::Expire => simulator.access().expire(),
+    }
+    StatusCode::NO_CONTENT
+}
+
+fn refuse(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": why }))).into_response()
+}
+
+fn ndjson(lines: String) -> Response {
+    ([(http::header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}

@@ -1,0 +1,168 @@
+//! Webhooks as a subscriber sees them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use shopify::admin::cost::Plan;
+use shopify::catalog::Size;
+use shopify::dispatch::Dispatch;
+use shopify::disturbance::Disturbance;
+use shopify::shop::Actor;
+use shopify::signing::signature;
+use shopify::simulator::{Settings, Simulator};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+
+#[derive(Clone)]
+struct Subscriber {
+    seen: Seen,
+    refuse_first: usize,
+}
+
+async fn receive(
+    State(subscriber): State<Subscriber>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let mut seen = subscriber.seen.lock().unwrap();
+    let id = headers["x-shopify-webhook-id"].clone();
+    let attempts = seen.iter().filter(|(h, _)| h["x-shopify-webhook-id"] == id).count();
+    seen.push((headers, body));
+    if attempts < subscriber.refuse_first { StatusCode::FOUND } else { StatusCode::OK }
+}
+
+async fn subscriber(refuse_first: usize) -> (String, Seen) {
+    let seen = Seen::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/webhooks", listener.local_addr().unwrap());
+    let state = Subscriber { seen: seen.clone(), refuse_first };
+    let app = Router::new().route("/webhooks", post(receive)).with_state(state);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (uri, seen)
+}
+
+fn settings(uri: String, disturbance: Disturbance) -> Settings {
+    Settings {
+        shop: "acme.myshopify.com".into(),
+        seed: 3,
+        size: Size::of_products(20),
+        founded: None,
+        webhooks: Some(uri),
+        api_version: "2026-10".into(),
+        rate: 0.0,
+        dispatch: Dispatch {
+            secret: "hush".into(),
+            disturbance,
+            retry_scale: 0.000_01,
+            concurrency: 4,
+            seed: 3,
+        },
+        base: "http://shop".into(),
+        clients: Vec::new(),
+        plan: Plan::Standard,
+        schemas: "target/shopify".into(),
+    }
+}
+
+fn add_products(simulator: &Simulator, count: usize) {
+    for n in 0..count {
+        simulator.act(Actor::Staff("Ann".into()), |shop| {
+            shop.add_product(&format!("Test {n}"), "Acme", 1_000);
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_signed_and_fully_labelled() {
+    let (uri, seen) = subscriber(0).await;
+    let settings = settings(uri, Disturbance::default());
+    let simulator = Simulator::start(settings, CancellationToken::new()).unwrap();
+    add_products(&simulator, 1);
+    simulator.dispatcher().drained().await;
+    let seen = seen.lock().unwrap();
+    let (headers, body) =
+        seen.iter().find(|(h, _)| h["x-shopify-topic"] == "products/create").unwrap();
+    assert_eq!(headers["x-shopify-hmac-sha256"], signature("hush", body));
+    assert_eq!(headers["x-shopify-shop-domain"], "acme.myshopify.com");
+    assert_eq!(headers["x-shopify-api-version"], "2026-10");
+    assert_eq!(headers["connection"], "keep-alive");
+    headers["x-shopify-triggered-at"].to_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    // One action, several deliveries: one event id, as many webhook ids.
+    let distinct = |name: &str| {
+        let mut values: Vec<_> = seen.iter().map(|(h, _)| h[name].clone()).collect();
+        values.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+        values.dedup();
+        values.len()
+    };
+    assert_eq!(seen.len(), 2);
+    assert_eq!(distinct("x-shopify-event-id"), 1);
+    assert_eq!(distinct("x-shopify-webhook-id"), 2);
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_a_retry_says_the_same() {
+    let (uri, seen) = subscriber(2).await;
+    let settings = settings(uri, Disturbance::default());
+    let simulator = Simulator::start(settings, CancellationToken::new()).unwrap();
+    add_products(&simulator, 1);
+    simulator.dispatcher().drained().await;
+    let seen = seen.lock().unwrap();
+    let mut attempts: HashMap<&[u8], Vec<&Bytes>> = HashMap::new();
+    for (headers, body) in seen.iter() {
+        attempts.entry(headers["x-shopify-webhook-id"].as_bytes()).or_default().push(body);
+    }
+    assert_eq!(attempts.len(), 2);
+    for bodies in attempts.values() {
+        assert_eq!(bodies.len(), 3, "two refusals, then success");
+        assert!(bodies.iter().all(|body| body == &bodies[0]));
+    }
+    let tally = simulator.dispatcher().tally();
+    assert_eq!((tally.accepted, tally.given_up, tally.refused[&302]), (2, 0, 4));
+}
+
+#[tokio::test]
+async fn eight_retries_and_no_more() {
+    let (uri, seen) = subscriber(usize::MAX).await;
+    let settings = settings(uri, Disturbance::default());
+    let simulator = Simulator::start(settings, CancellationToken::new()).unwrap();
+    add_products(&simulator, 1);
+    simulator.dispatcher().drained().await;
+    assert_eq!(seen.lock().unwrap().len(), 2 * 9);
+    let tally = simulator.dispatcher().tally();
+    assert_eq!((tally.accepted, tally.given_up), (0, 2));
+    assert!(!simulator.shop().subscriptions.is_empty(), "those of the app's own file remain");
+}
+
+#[tokio::test]
+async fn disturbances_are_real_and_counted() {
+    let (uri, seen) = subscriber(0).await;
+    let disturbance = Disturbance {
+        drop: 0.1,
+        duplicate: 0.2,
+        delay: 0.1,
+        reorder: 0.1,
+        delay_max: Duration::from_millis(300),
+    };
+    let simulator = Simulator::start(settings(uri, disturbance), CancellationToken::new()).unwrap();
+    add_products(&simulator, 200);
+    simulator.dispatcher().drained().await;
+    let tally = simulator.dispatcher().tally();
+    assert_eq!(tally.triggered, 400);
+    assert_eq!(tally.accepted + tally.dropped, 400);
+    assert!(tally.dropped > 10 && tally.duplicated > 20 && tally.delayed > 10);
+    let seen = seen.lock().unwrap();
+    let duplicates_of_dropped = tally.attempts;
+    assert_eq!(seen.len() as u64, duplicates_of_dropped);
+    let triggered: Vec<&[u8]> =
+        seen.iter().map(|(h, _)| h["x-shopify-triggered-at"].as_bytes()).collect();
+    assert!(!triggered.is_sorted(), "some overtook others");
+}

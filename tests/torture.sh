@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The long crash, fault and seed loops, of which `make test` runs a short form. Each prints what it
+# did, its failures and its seed; BACKSTOCK_SEED repeats one. The counts can be set:
+#   BACKSTOCK_CASES        random histories against the model      (100,000)
+#   BACKSTOCK_KILLS        kills in each of the kill loops          (200)
+#   BACKSTOCK_POWER_CUTS   power cuts                               (20)
+#   PROPTEST_CASES         forged signatures                        (1,000,000)
+# Usage: tests/torture.sh [nextest arguments, such as a test's name]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export BACKSTOCK_CASES=${BACKSTOCK_CASES:-100000}
+export BACKSTOCK_KILLS=${BACKSTOCK_KILLS:-200}
+export BACKSTOCK_POWER_CUTS=${BACKSTOCK_POWER_CUTS:-20}
+export PROPTEST_CASES=${PROPTEST_CASES:-1000000}
+loops='test(torture) | test(any_history_agrees) | test(survives_kills_under_load) | test(no_forgery_is_taken)'
+cargo nextest run --release --locked --workspace --profile torture --no-capture -E "$loops" "$@"
