@@ -16,7 +16,8 @@ need() { # need PACKAGE COMMAND...: the Debian package, unless the command succe
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 
-has_libclang() { ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* 2>/dev/null | grep -q .; }
+# Not libclang-cpp, which bindgen cannot use and some machines have alone.
+has_libclang() { ls /usr/lib/{llvm-*/lib,*}/libclang{.so,-[0-9]}* 2>/dev/null | grep -q .; }
 nats_is_new() {
     local found
     found=$("$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p') || return 1
