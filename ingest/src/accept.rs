@@ -2,7 +2,7 @@
 
 use backstock_proto::kind;
 use backstock_proto::webhook::{Delivery, DeliveryError};
-use backstock_proto::{Event, Facet, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Event, ResourceKey, Shop, Timestamp};
 use bytes::Bytes;
 
 use crate::secrets::ShopSecrets;
@@ -44,7 +44,7 @@ pub fn accept(
     let id = kind::identify(&route.kind, &body);
     Ok(Event {
         key: ResourceKey { shop: delivery.shop, kind: route.kind, id },
-        facet: Facet::Core,
+        facet: route.facet,
         op: route.op,
         source: delivery.source,
         topic,
@@ -53,6 +53,8 @@ pub fn accept(
         event_id: delivery.event_id,
         triggered_at: delivery.triggered_at,
         received_at,
+        valid_at: None,
+        earliest_at: None,
         payload: body,
     })
 }

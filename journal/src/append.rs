@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::Gap;
+use backstock_proto::kind::Arrival;
 use backstock_proto::{Op, Source, Timestamp};
 use rocksdb::WriteBatch;
 
@@ -249,7 +250,8 @@ impl<'s> Draft<'s> {
         let record = Record::read(&value).at(|| shown(facet))?;
         let payload = record.body.payload().at(|| shown(facet))?;
         let key = &new.event.key;
-        let reread = key.kind.read(record.op, &key.id, payload);
+        let arrival = Arrival { source: record.source, facet: new.event.facet, op: record.op };
+        let reread = key.kind.read(arrival, &key.id, payload);
         Ok(reread.is_ok_and(|document| Hash::of(document.state.as_ref()) == new.hash))
     }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use async_nats::HeaderMap;
 use backstock_proto::canonical::Hash;
 use backstock_proto::event::EnvelopeError;
-use backstock_proto::kind::{Listing, MappingError};
+use backstock_proto::kind::{Arrival, Listing, MappingError};
 use backstock_proto::{Event, Op, Timestamp};
 use bytes::Bytes;
 
@@ -86,14 +86,16 @@ impl Message {
     fn meaning(&self) -> Result<Meaning, Poison> {
         let event = Event::from_message(&self.subject, &self.headers, self.payload.clone())?;
         let kind = &event.key.kind;
-        let document = kind.read(event.op, &event.key.id, &event.payload)?;
+        let Event { source, facet, op, .. } = event;
+        let document = kind.read(Arrival { source, facet, op }, &event.key.id, &event.payload)?;
         let mapping = kind.mapping();
         let hash = match event.op {
             Op::Delete => Hash::NONE,
             Op::Create | Op::Update => Hash::of(document.state.as_ref()),
         };
         // Shopify's own word on when it became true comes first; ours only where it has none.
-        let valid_at = document.updated_at.or(event.triggered_at).unwrap_or(event.received_at);
+        let said = event.valid_at.or(document.updated_at).or(event.triggered_at);
+        let valid_at = said.unwrap_or(event.received_at);
         let triggered_at = event.triggered_at.unwrap_or(valid_at);
         let position = Position { valid_at, triggered_at, seq: self.seq };
         Ok(Meaning { mapping, hash, position, listing: document.listing, event })

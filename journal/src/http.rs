@@ -9,7 +9,6 @@ use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use backstock_proto::journal::Resource;
 use backstock_proto::journal::{Journal, JournalError, Line, PATH, Question, Raw, SAME_AS};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -49,6 +48,13 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
         Question::Snapshot { shop, at, kind } => {
             lines(journal.snapshot(&shop, at, kind.as_ref()).await?)
         }
+        Question::Heads { shop, kind } => lines(journal.heads(&shop, &kind).await?),
+        Question::Records { shop, what, id, page } => {
+            json(journal.records(&shop, &what, id.as_deref(), &page).await?)
+        }
+        Question::Thin { shop, retention, now, dry_run } => {
+            json(journal.thin(&shop, retention, now, dry_run).await?)
+        }
         Question::Verify => json(journal.verify().await?),
     })
 }
@@ -69,13 +75,15 @@ fn raw(raw: Option<Raw>) -> Response {
     }
 }
 
-fn lines(resources: BoxStream<'static, Result<Resource, JournalError>>) -> Response {
+fn lines<T: Serialize + Send + 'static>(
+    items: BoxStream<'static, Result<T, JournalError>>,
+) -> Response {
     // After an error comes nothing more, so that the end is missed.
-    let reading = (Some(resources), 0);
-    let lines = futures::stream::unfold(reading, async |(resources, count)| {
-        let mut resources = resources?;
-        let (line, rest) = match resources.next().await {
-            Some(Ok(resource)) => (Line::Resource(Box::new(resource)), Some(resources)),
+    let reading = (Some(items), 0);
+    let lines = futures::stream::unfold(reading, async |(items, count)| {
+        let mut items = items?;
+        let (line, rest) = match items.next().await {
+            Some(Ok(item)) => (Line::Item(Box::new(item)), Some(items)),
             Some(Err(error)) => (Line::Error(error.to_problem()), None),
             None => (Line::End { count }, None),
         };
@@ -85,7 +93,7 @@ fn lines(resources: BoxStream<'static, Result<Resource, JournalError>>) -> Respo
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-fn written(line: &Line) -> Result<Bytes, serde_json::Error> {
+fn written<T: Serialize>(line: &Line<T>) -> Result<Bytes, serde_json::Error> {
     let mut bytes = serde_json::to_vec(line)?;
     bytes.push(b'\n');
     Ok(bytes.into())

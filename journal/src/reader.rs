@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backstock_proto::journal::{
-    AsOf, Change, ChangeFilter, Journal, JournalError, List, Page, Raw, Resource, ResourceFilter,
-    ShopStatus, ShopSummary, Span, Summary, VerifyReport, Version,
+    AsOf, Change, ChangeFilter, Head, Journal, JournalError, List, Page, Raw, Record, Resource,
+    ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned, VerifyReport,
+    Version,
 };
 use backstock_proto::time::Clock;
-use backstock_proto::{Kind, ResourceKey, Shop};
+use backstock_proto::{Kind, ResourceKey, Shop, Timestamp};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -139,6 +140,34 @@ impl Journal for Reader {
             receive.recv().await.map(|found| (found, receive))
         })
         .boxed())
+    }
+
+    async fn heads(
+        &self,
+        _shop: &Shop,
+        _kind: &Kind,
+    ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
+    async fn records(
+        &self,
+        _shop: &Shop,
+        _what: &str,
+        _id: Option<&str>,
+        _page: &Page,
+    ) -> Result<List<Record>, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
+    async fn thin(
+        &self,
+        _shop: &Shop,
+        _retention: Retention,
+        _now: Timestamp,
+        _dry_run: bool,
+    ) -> Result<Thinned, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {

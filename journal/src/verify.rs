@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::VerifyReport;
+use backstock_proto::kind::Arrival;
 use backstock_proto::{Kind, Op, ResourceKey, Shop};
 
 use crate::append::shown;
@@ -177,7 +178,9 @@ impl Check<'_> {
                 let state = match record.op {
                     Op::Delete => Ok(None),
                     Op::Create | Op::Update => {
-                        key.kind.read(record.op, &key.id, payload).map(|document| document.state)
+                        let facet = keys::parse_facet(facet).at(|| key.to_string())?.1;
+                        let arrival = Arrival { source: record.source, facet, op: record.op };
+                        key.kind.read(arrival, &key.id, payload).map(|document| document.state)
                     }
                 };
                 if !state.is_ok_and(|state| Hash::of(state.as_ref()) == record.hash) {

@@ -38,6 +38,10 @@ pub mod header {
     pub const TRIGGERED_AT: &str = "Backstock-Triggered-At";
     /// When it reached us, RFC 3339.
     pub const RECEIVED_AT: &str = "Backstock-Received-At";
+    /// Since when it is true, RFC 3339, where whoever pulled it knows better than the payload.
+    pub const VALID_AT: &str = "Backstock-Valid-At";
+    /// The earliest moment at which it may have become true, RFC 3339.
+    pub const EARLIEST_AT: &str = "Backstock-Earliest-At";
     /// BLAKE3 of the payload, hexadecimal.
     pub const DIGEST: &str = "Backstock-Digest";
     /// The key by which the stream recognises a retry.
@@ -113,6 +117,11 @@ impl Source {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == name)
     }
+
+    /// Whether Shopify sent it, rather than one of us having asked or written.
+    pub fn is_delivered(self) -> bool {
+        matches!(self, Self::Webhook | Self::Events)
+    }
 }
 
 impl fmt::Display for Op {
@@ -150,6 +159,11 @@ pub struct Event {
     pub triggered_at: Option<Timestamp>,
     /// When it reached us.
     pub received_at: Timestamp,
+    /// Since when it is true in the shop, where whoever pulled it knows; otherwise the payload's
+    /// own date, else [`Self::triggered_at`], else [`Self::received_at`].
+    pub valid_at: Option<Timestamp>,
+    /// Where a pull only found out later: the earliest moment at which it may have become true.
+    pub earliest_at: Option<Timestamp>,
     /// The bytes as received.
     pub payload: Bytes,
 }
@@ -182,11 +196,17 @@ pub enum EnvelopeError {
 }
 
 impl Event {
-    /// The key by which the stream recognises a retry: shop, topic and Shopify's delivery id.
-    /// An event without a delivery id has none; its repetition is recognised by the journal.
+    /// The key by which the stream recognises a retry: shop, topic and Shopify's delivery id; what
+    /// was pulled is known by what it says and since when. A delivery without an id has none; its
+    /// repetition is recognised by the journal.
     pub fn msg_id(&self) -> Option<String> {
-        let delivery = self.webhook_id.as_deref()?;
-        Some(format!("{}/{}/{delivery}", self.key.shop.name(), self.topic))
+        let shop = self.key.shop.name();
+        if let Some(delivery) = self.webhook_id.as_deref() {
+            return Some(format!("{shop}/{}/{delivery}", self.topic));
+        }
+        let valid_at = self.valid_at.filter(|_| !self.source.is_delivered())?.as_micros();
+        let (facet, digest) = (self.facet.as_str(), digest(&self.payload));
+        Some(format!("{}/{facet}/{}/{valid_at}/{digest}", self.key, self.op))
     }
 
     /// The message headers that carry everything but subject and payload.
@@ -204,6 +224,8 @@ impl Event {
             (header::WEBHOOK_ID, self.webhook_id.as_deref().map(str::to_owned)),
             (header::EVENT_ID, self.event_id.as_deref().map(str::to_owned)),
             (header::TRIGGERED_AT, self.triggered_at.map(|t| t.to_string())),
+            (header::VALID_AT, self.valid_at.map(|t| t.to_string())),
+            (header::EARLIEST_AT, self.earliest_at.map(|t| t.to_string())),
             (header::MSG_ID, self.msg_id()),
         ];
         for (name, value) in optional {
@@ -234,9 +256,10 @@ impl Event {
         }
         let key = crate::stream::parse_event_subject(subject)
             .ok_or_else(|| EnvelopeError::Subject(subject.into()))?;
-        let triggered_at = match text(headers, header::TRIGGERED_AT) {
-            Some(value) => Some(parsed(header::TRIGGERED_AT, value, |v| Timestamp::parse(v).ok())?),
-            None => None,
+        let instant = |name: &'static str| {
+            text(headers, name)
+                .map(|value| parsed(name, value, |v| Timestamp::parse(v).ok()))
+                .transpose()
         };
         Ok(Self {
             key,
@@ -247,7 +270,9 @@ impl Event {
             api_version: text(headers, header::API_VERSION).map(Into::into),
             webhook_id: text(headers, header::WEBHOOK_ID).map(Into::into),
             event_id: text(headers, header::EVENT_ID).map(Into::into),
-            triggered_at,
+            triggered_at: instant(header::TRIGGERED_AT)?,
+            valid_at: instant(header::VALID_AT)?,
+            earliest_at: instant(header::EARLIEST_AT)?,
             received_at: parsed(header::RECEIVED_AT, required(header::RECEIVED_AT)?, |v| {
                 Timestamp::parse(v).ok()
             })?,

@@ -113,11 +113,42 @@ impl fmt::Display for ResourceKey {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Facet {
-    /// What the kind's webhook carries.
+    /// What the kind's webhook carries; everything, for a kind without a complete webhook.
     Core = b'c',
+    /// What else the Admin API tells of it, without the parts below.
+    Detail = b'd',
+    /// Its metafields.
+    Metafields = b'm',
+    /// What the Admin API tells of its variants and their webhook does not: metafields, inventory
+    /// items.
+    Variants = b'v',
+    /// Where it is published.
+    Publications = b'p',
+    /// What belongs to it, in order: a collection's products.
+    Membership = b'b',
+    /// Its texts in other languages.
+    Translations = b't',
+    /// Where the bytes of its media are kept.
+    Blobs = b'x',
+    /// What was said about it that is no state of it: a thin webhook, a notice. Kept as received,
+    /// never a part of the resource.
+    Signal = b's',
 }
 
 impl Facet {
+    /// All of them, `Core` first: the order in which they make up a resource.
+    pub const ALL: [Self; 9] = [
+        Self::Core,
+        Self::Detail,
+        Self::Metafields,
+        Self::Variants,
+        Self::Publications,
+        Self::Membership,
+        Self::Translations,
+        Self::Blobs,
+        Self::Signal,
+    ];
+
     /// The byte that stands for it in keys. Once assigned, never reassigned.
     pub fn byte(self) -> u8 {
         self as u8
@@ -125,19 +156,32 @@ impl Facet {
 
     /// The facet that a key's byte stands for.
     pub fn from_byte(byte: u8) -> Option<Self> {
-        (byte == Self::Core.byte()).then_some(Self::Core)
+        Self::ALL.into_iter().find(|facet| facet.byte() == byte)
     }
 
     /// Its name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",
+            Self::Detail => "detail",
+            Self::Metafields => "metafields",
+            Self::Variants => "variants",
+            Self::Publications => "publications",
+            Self::Membership => "membership",
+            Self::Translations => "translations",
+            Self::Blobs => "blobs",
+            Self::Signal => "signal",
         }
     }
 
     /// From its name on the wire.
     pub fn parse(name: &str) -> Option<Self> {
-        (name == Self::Core.as_str()).then_some(Self::Core)
+        Self::ALL.into_iter().find(|facet| facet.as_str() == name)
+    }
+
+    /// Whether it is a part of the resource's state.
+    pub fn is_state(self) -> bool {
+        self != Self::Signal
     }
 }
 

@@ -77,6 +77,21 @@ pub fn parse_event_subject(subject: &str) -> Option<ResourceKey> {
     })
 }
 
+/// The subject of what people, pulls and jobs do: `what` is `pull`, `mark`, `plan`, `job`, … and
+/// `id` names one of them. The payload is JSON; the newest record of an id is its present state.
+pub fn ops_subject(partition: Partition, shop: &Shop, what: &str, id: &str) -> String {
+    let (what, id) = (utf8_percent_encode(what, TOKEN), utf8_percent_encode(id, TOKEN));
+    format!("backstock.{partition}.ops.{}.{what}.{id}", shop.name())
+}
+
+/// The shop, the `what` and the id that a subject names, if it is one of [`ops_subject`]'s.
+pub fn parse_ops_subject(subject: &str) -> Option<(Shop, String, String)> {
+    let tokens: Vec<&str> = subject.split('.').collect();
+    let ["backstock", _, "ops", shop, what, id] = tokens.as_slice() else { return None };
+    let token = |text: &str| percent_decode_str(text).decode_utf8().ok().map(String::from);
+    Some((Shop::from_name(shop).ok()?, token(what)?, token(id)?))
+}
+
 /// What a partition's stream must look like.
 ///
 /// - `discard: new` and a byte limit: a full stream refuses, it never drops what nobody has read.

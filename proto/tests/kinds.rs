@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use backstock_proto::event::Op;
-use backstock_proto::kind::{self, MappingError};
+use backstock_proto::kind::{self, Arrival, MappingError};
 use backstock_proto::resource::ResourceId;
+use backstock_proto::{Facet, Source};
 use serde_json::Value;
 
 fn body(name: &str) -> Vec<u8> {
@@ -12,12 +13,16 @@ fn body(name: &str) -> Vec<u8> {
     std::fs::read(path).expect("a body of our own")
 }
 
+fn webhook(op: Op) -> Arrival {
+    Arrival { source: Source::Webhook, facet: Facet::Core, op }
+}
+
 /// The canonical state that a topic's body is read as.
 #[track_caller]
 fn read(topic: &str, body: &[u8]) -> Value {
     let route = kind::route(topic);
     let id = kind::identify(&route.kind, body);
-    route.kind.read(route.op, &id, body).expect("a readable body").state.expect("a state")
+    route.kind.read(webhook(route.op), &id, body).expect("a readable body").state.expect("a state")
 }
 
 /// A state as people read it, numbers as written.
@@ -72,10 +77,11 @@ fn a_body_of_another_resource_is_not_believed() {
     let product = body("products_update.json");
     let route = kind::route("collections/update");
     let id = kind::identify(&route.kind, &product);
-    let refused = route.kind.read(route.op, &id, &product).expect_err("a product is no collection");
+    let refused =
+        route.kind.read(webhook(route.op), &id, &product).expect_err("a product is no collection");
     assert!(matches!(refused, MappingError::OtherResource { .. }), "{refused}");
     let kind = kind::route("products/update").kind;
-    let refused = kind.read(Op::Update, &ResourceId::parse("1").expect("id"), &product);
+    let refused = kind.read(webhook(Op::Update), &ResourceId::parse("1").expect("id"), &product);
     assert!(matches!(refused, Err(MappingError::OtherResource { .. })));
 }
 
@@ -84,11 +90,14 @@ fn what_cannot_be_read_says_why() {
     let kind = kind::route("products/update").kind;
     let id = ResourceId::parse("1").expect("id");
     for bad in [&b"not json"[..], b"", b"[1]", b"\"text\"", b"{\"id\":", b"\xff\xfe"] {
-        assert!(kind.read(Op::Update, &id, bad).is_err(), "{bad:?}");
+        assert!(kind.read(webhook(Op::Update), &id, bad).is_err(), "{bad:?}");
     }
     let deep = "[".repeat(100_000);
-    assert!(matches!(kind.read(Op::Update, &id, deep.as_bytes()), Err(MappingError::Json(_))));
-    let unnamed = kind.read(Op::Delete, &kind::identify(&kind, b"{}"), b"{}");
+    assert!(matches!(
+        kind.read(webhook(Op::Update), &id, deep.as_bytes()),
+        Err(MappingError::Json(_))
+    ));
+    let unnamed = kind.read(webhook(Op::Delete), &kind::identify(&kind, b"{}"), b"{}");
     assert_eq!(unnamed, Err(MappingError::Missing("id")));
 }
 
@@ -96,7 +105,8 @@ fn what_cannot_be_read_says_why() {
 fn numbers_keep_their_digits() {
     let kind = kind::route("carts/update").kind;
     let body = br#"{"id":"c","n":123456789012345678901234567890.000000000000000000001,"e":1E+400}"#;
-    let state = kind.read(Op::Update, &kind::identify(&kind, body), body).expect("readable").state;
+    let state =
+        kind.read(webhook(Op::Update), &kind::identify(&kind, body), body).expect("readable").state;
     let shown = state.expect("a state").to_string();
     assert!(shown.contains("123456789012345678901234567890.000000000000000000001"), "{shown}");
 }
@@ -124,8 +134,10 @@ fn documented_samples() {
         let topic = head.map_or_else(|| name.replacen('_', "/", 1), str::to_owned);
         let route = kind::route(&topic);
         let id = kind::identify(&route.kind, &body);
-        let document =
-            route.kind.read(route.op, &id, &body).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let document = route
+            .kind
+            .read(webhook(route.op), &id, &body)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
         let Some(spec) = route.kind.spec() else { continue };
         if route.op == Op::Delete {
             assert_eq!(document.state, None);

@@ -41,8 +41,8 @@ impl View<'_> {
                 break;
             }
             let record = Record::read(value).at(|| shown(stored))?;
-            let link = super::Link::of(position, &record);
-            let mut version = super::version(position, &record);
+            let link = super::Link::of(Facet::Core, position, &record);
+            let mut version = super::version(Facet::Core, position, &record);
             entries.next();
             let before = self.link(&entries, &facet)?;
             version.unchanged = self.unchanged(&facet, key, &link, before.as_ref())?;
@@ -141,7 +141,7 @@ impl View<'_> {
             (title, Vec::new())
         } else {
             let nothing = || Value::Object(Map::new());
-            let old = match before.filter(|before| before.op != Op::Delete) {
+            let old = match before.filter(|before| before.arrival.op != Op::Delete) {
                 Some(before) => self.state(&facet, &key, &before, None)?,
                 None => nothing(),
             };

@@ -7,7 +7,7 @@ mod status;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
-use backstock_proto::kind::Document;
+use backstock_proto::kind::{Arrival, Document};
 use backstock_proto::{Facet, Op, ResourceKey, Timestamp};
 use rocksdb::{DB, DBPinnableSlice, DBRawIteratorWithThreadMode};
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) struct View<'s> {
 /// A version beside another: what tells whether their states are the same.
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    op: Op,
+    arrival: Arrival,
     mapping: u8,
     hash: Hash,
     payload_at: Position,
@@ -96,7 +96,7 @@ impl<'s> View<'s> {
         entries.next();
         let before = self.link(entries, facet)?;
         version.unchanged = self.unchanged(facet, key, &link, before.as_ref())?;
-        let deleted = link.op == Op::Delete;
+        let deleted = link.arrival.op == Op::Delete;
         let mut living = Some(link);
         if deleted {
             living = self.last_living(entries, facet)?;
@@ -124,7 +124,7 @@ impl<'s> View<'s> {
         facet: &[u8],
     ) -> Result<Option<Link>, StoreError> {
         while let Some(link) = self.link(entries, facet)? {
-            if link.op != Op::Delete {
+            if link.arrival.op != Op::Delete {
                 return Ok(Some(link));
             }
             entries.next();
@@ -136,7 +136,7 @@ impl<'s> View<'s> {
     fn link(&self, entries: &Entries<'_>, facet: &[u8]) -> Result<Option<Link>, StoreError> {
         let Some((key, value)) = current(entries, facet)? else { return Ok(None) };
         let (_, position) = keys::split(key).at(|| shown(key))?;
-        Ok(Some(Link::of(position, &Record::read(value).at(|| shown(key))?)))
+        Ok(Some(Link::of(facet_of(facet)?, position, &Record::read(value).at(|| shown(key))?)))
     }
 
     /// Whether a version's state is the one of the version before it.
@@ -178,7 +178,7 @@ impl<'s> View<'s> {
         payload: Option<&[u8]>,
     ) -> Result<Document, JournalError> {
         let read = |payload: &[u8]| {
-            key.kind.read(link.op, &key.id, payload).map_err(|error| {
+            key.kind.read(link.arrival, &key.id, payload).map_err(|error| {
                 JournalError::Damaged(format!(
                     "{key}: the payload of version {} can no longer be read: {error}",
                     link.payload_at.seq
@@ -200,9 +200,9 @@ impl<'s> View<'s> {
 }
 
 impl Link {
-    fn of(position: Position, record: &Record<'_>) -> Self {
+    fn of(facet: Facet, position: Position, record: &Record<'_>) -> Self {
         Self {
-            op: record.op,
+            arrival: Arrival { source: record.source, facet, op: record.op },
             mapping: record.mapping,
             hash: record.hash,
             payload_at: match record.body {
@@ -234,17 +234,18 @@ fn entry(entries: &Entries<'_>, facet: &[u8]) -> Result<Option<Entry>, StoreErro
         Body::Own(_) => Some(record.body.payload().at(|| shown(key))?.to_vec()),
         Body::SameAs(_) => None,
     };
-    let link = Link::of(position, &record);
-    Ok(Some(Entry { version: version(position, &record), link, payload }))
+    let facet = facet_of(facet)?;
+    let link = Link::of(facet, position, &record);
+    Ok(Some(Entry { version: version(facet, position, &record), link, payload }))
 }
 
 /// A version as readers see it, with `unchanged` still to be found out.
-fn version(position: Position, record: &Record<'_>) -> Version {
+fn version(facet: Facet, position: Position, record: &Record<'_>) -> Version {
     Version {
         seq: position.seq,
         op: record.op,
         source: record.source,
-        facet: Facet::Core,
+        facet,
         valid_at: position.valid_at,
         recorded_at: record.recorded_at,
         received_at: record.received_at,
@@ -256,6 +257,11 @@ fn version(position: Position, record: &Record<'_>) -> Version {
         hash: record.hash.to_hex(),
         unchanged: false,
     }
+}
+
+/// The facet that a key of [`keys::of_facet`] ends in.
+fn facet_of(prefix: &[u8]) -> Result<Facet, StoreError> {
+    keys::parse_facet(prefix).map(|(_, facet)| facet).at(|| shown(prefix))
 }
 
 /// Where a page begins and how long it is.

@@ -103,6 +103,8 @@ impl Delivery {
             event_id: None,
             triggered_at: self.triggered_at,
             received_at: self.received_at,
+            valid_at: None,
+            earliest_at: None,
             payload: self.payload.into(),
         }
     }

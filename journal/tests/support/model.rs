@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use backstock_proto::journal::{AsOf, ChangeFilter, Journal, Page, Raw, ResourceFilter, Span};
-use backstock_proto::{Op, ResourceKey, Shop, Timestamp, diff};
+use backstock_proto::kind::Arrival;
+use backstock_proto::{Facet, Op, ResourceKey, Shop, Source, Timestamp, diff};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
@@ -33,7 +34,14 @@ impl Model {
     /// Takes what arrived with a sequence.
     pub fn apply(&mut self, seq: u64, delivery: &Delivery) {
         let key = &delivery.key;
-        let document = key.kind.read(delivery.op, &key.id, &delivery.payload).expect("readable");
+        let document = key
+            .kind
+            .read(
+                Arrival { source: Source::Webhook, facet: Facet::Core, op: delivery.op },
+                &key.id,
+                &delivery.payload,
+            )
+            .expect("readable");
         let valid_at =
             document.updated_at.or(delivery.triggered_at).unwrap_or(delivery.received_at);
         let triggered_at = delivery.triggered_at.unwrap_or(valid_at);

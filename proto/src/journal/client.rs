@@ -20,11 +20,12 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::{
-    AsOf, Change, ChangeFilter, Journal, JournalError, List, Page, Raw, Resource, ResourceFilter,
-    ShopStatus, ShopSummary, Span, Summary, VerifyReport, Version,
+    AsOf, Change, ChangeFilter, Head, Journal, JournalError, List, Page, Raw, Record, Resource,
+    ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned, VerifyReport,
+    Version,
 };
 use crate::problem::Problem;
-use crate::{Kind, ResourceKey, Shop};
+use crate::{Kind, ResourceKey, Shop, Timestamp};
 
 /// Where questions are sent.
 pub const PATH: &str = "/v1/questions";
@@ -51,20 +52,23 @@ pub enum Question {
     Raw { key: ResourceKey, seq: u64 },
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
     Snapshot { shop: Shop, at: AsOf, kind: Option<Kind> },
+    Heads { shop: Shop, kind: Kind },
+    Records { shop: Shop, what: String, id: Option<String>, page: Page },
+    Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
     Verify,
 }
 
-/// A line of a snapshot.
+/// A line of a long answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// One resource.
-    Resource(Box<Resource>),
-    /// The snapshot could not be read on.
+pub enum Line<T> {
+    /// One item: a resource, a head.
+    Item(Box<T>),
+    /// What was asked for could not be read on.
     Error(Problem),
     /// There is no more.
     End {
-        /// How many resources there were.
+        /// How many items there were.
         count: u64,
     },
 }
@@ -127,6 +131,26 @@ impl Client {
     async fn ask<T: DeserializeOwned>(&self, question: Question) -> Result<T, JournalError> {
         let response = self.send(&question, ANSWER_TIMEOUT).await?;
         response.json().await.map_err(unavailable)
+    }
+
+    /// A long answer, line by line. The whole may take long; each line has its own deadline.
+    async fn stream<T: DeserializeOwned + Send + 'static>(
+        &self,
+        question: Question,
+    ) -> Result<BoxStream<'static, Result<T, JournalError>>, JournalError> {
+        let response = self.send(&question, VERIFY_TIMEOUT).await?;
+        let lines = StreamReader::new(response.bytes_stream().map_err(io::Error::other)).lines();
+        let reading = (Some(lines), 0_u64);
+        Ok(futures::stream::unfold(reading, async |(lines, count)| {
+            let mut lines = lines?;
+            let line = tokio::time::timeout(ANSWER_TIMEOUT, lines.next_line()).await;
+            match read_line(line, count) {
+                Ok(Some(item)) => Some((Ok(item), (Some(lines), count + 1))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), (None, count))),
+            }
+        })
+        .boxed())
     }
 }
 
@@ -194,21 +218,39 @@ impl Journal for Client {
         at: AsOf,
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
-        let question = Question::Snapshot { shop: shop.clone(), at, kind: kind.cloned() };
-        // The whole may take long; each line has its own deadline.
+        self.stream(Question::Snapshot { shop: shop.clone(), at, kind: kind.cloned() }).await
+    }
+
+    async fn heads(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+    ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
+        self.stream(Question::Heads { shop: shop.clone(), kind: kind.clone() }).await
+    }
+
+    async fn records(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: Option<&str>,
+        page: &Page,
+    ) -> Result<List<Record>, JournalError> {
+        let (shop, page) = (shop.clone(), page.clone());
+        let (what, id) = (what.to_owned(), id.map(str::to_owned));
+        self.ask(Question::Records { shop, what, id, page }).await
+    }
+
+    async fn thin(
+        &self,
+        shop: &Shop,
+        retention: Retention,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<Thinned, JournalError> {
+        let question = Question::Thin { shop: shop.clone(), retention, now, dry_run };
         let response = self.send(&question, VERIFY_TIMEOUT).await?;
-        let lines = StreamReader::new(response.bytes_stream().map_err(io::Error::other)).lines();
-        let reading = (Some(lines), 0_u64);
-        Ok(futures::stream::unfold(reading, async |(lines, count)| {
-            let mut lines = lines?;
-            let line = tokio::time::timeout(ANSWER_TIMEOUT, lines.next_line()).await;
-            match read_line(line, count) {
-                Ok(Some(resource)) => Some((Ok(resource), (Some(lines), count + 1))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), (None, count))),
-            }
-        })
-        .boxed())
+        response.json().await.map_err(unavailable)
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {
@@ -217,15 +259,15 @@ impl Journal for Client {
     }
 }
 
-/// One line of a snapshot after `count` others; `None` at its proper end.
-fn read_line(
+/// One line of a long answer after `count` others; `None` at its proper end.
+fn read_line<T: DeserializeOwned>(
     line: Result<io::Result<Option<String>>, tokio::time::error::Elapsed>,
     count: u64,
-) -> Result<Option<Resource>, JournalError> {
+) -> Result<Option<T>, JournalError> {
     let line = line.map_err(unavailable)?.map_err(unavailable)?;
-    let ended_early = || JournalError::Unavailable("the snapshot ended early".into());
+    let ended_early = || JournalError::Unavailable("the answer ended early".into());
     match serde_json::from_str(&line.ok_or_else(ended_early)?).map_err(unavailable)? {
-        Line::Resource(resource) => Ok(Some(*resource)),
+        Line::Item(item) => Ok(Some(*item)),
         Line::Error(problem) => Err(JournalError::from_problem(problem)),
         Line::End { count: sent } if sent == count => Ok(None),
         Line::End { .. } => Err(ended_early()),

@@ -274,6 +274,66 @@ pub struct Gap {
     pub noticed_at: Timestamp,
 }
 
+/// The newest version of one facet of a resource, without its state: what a pull is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Which resource.
+    pub id: ResourceId,
+    /// Which part of it.
+    pub facet: Facet,
+    /// Whether it is an end.
+    pub deleted: bool,
+    /// How we came to know.
+    pub source: Source,
+    /// Hash of the canonical state by the present mapping, hexadecimal.
+    pub hash: String,
+    /// Since when.
+    pub valid_at: Timestamp,
+    /// When Shopify says that it happened, or when it was read; `valid_at` where neither is known.
+    pub triggered_at: Timestamp,
+    /// Its sequence in the stream.
+    pub seq: u64,
+}
+
+/// Something that a person, a pull or a job did: one message under an ops subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it is: `pull`, `mark`, `plan`, `job`, ….
+    pub what: String,
+    /// Which one.
+    pub id: String,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// When the stream took it.
+    pub recorded_at: Timestamp,
+    /// What it says.
+    pub payload: Value,
+}
+
+/// How long history is kept, counted back from now: everything for some days, then the last version
+/// of each day, then of each week. The last version of a facet, the last before an end, and the end
+/// itself are always kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Days for which every version is kept.
+    pub keep_all_days: u32,
+    /// Days for which the last version of each day is kept.
+    pub keep_daily: u32,
+    /// Weeks for which the last version of each week is kept; older ones go.
+    pub keep_weekly: u32,
+}
+
+/// What thinning did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Thinned {
+    /// Versions looked at.
+    pub seen: u64,
+    /// Versions removed.
+    pub removed: u64,
+    /// Bytes of payload removed.
+    pub bytes: u64,
+}
+
 /// What reading everything back found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReport {
@@ -364,6 +424,33 @@ pub trait Journal: Send + Sync {
         at: AsOf,
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError>;
+
+    /// The newest version of every facet of every resource of a kind, ended ones too, ordered by
+    /// id, then facet.
+    async fn heads(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+    ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError>;
+
+    /// What was done. With an `id`: all records of it, newest first. Without: the newest record of
+    /// each id, newest first.
+    async fn records(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: Option<&str>,
+        page: &Page,
+    ) -> Result<List<Record>, JournalError>;
+
+    /// Removes what need not be kept any longer, or says how much that would be.
+    async fn thin(
+        &self,
+        shop: &Shop,
+        retention: Retention,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<Thinned, JournalError>;
 
     /// Reads everything back and checks every digest and every invariant between families.
     async fn verify(&self) -> Result<VerifyReport, JournalError>;

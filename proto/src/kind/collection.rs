@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{self, Mapped, MappingError, object, shown, upper};
-use super::{Coverage, Listing, Spec};
+use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
 use crate::event::Op;
 
 pub(super) static SPEC: Spec = Spec {
@@ -15,8 +15,21 @@ pub(super) static SPEC: Spec = Spec {
         ("collections/delete", Coverage::Delete),
     ],
     mapping: 1,
-    core,
+    core: Some(core),
+    node: super::not_pulled,
+    is_whole: |_| true,
     listing,
+    events_topic: Some("Collection"),
+    facets: &[],
+    pulls: &[],
+    id: pull::by_gid,
+    ask_for: |id| format!("gid://shopify/Collection/{id}"),
+    references: &[],
+    natural_key: &[],
+    personal: Personal::None,
+    rank: rank::COLLECTIONS,
+    writable: Writable::Whole,
+    not_covered: "",
 };
 
 /// Left out: `published_at` and `published_scope`, which the Admin GraphQL API tells per

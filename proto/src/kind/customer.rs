@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::address;
 use super::field::{self, Mapped, MappingError, instant, list, object, shown, upper};
-use super::{Coverage, Listing, Spec};
+use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
 use crate::event::Op;
 
 pub(super) static SPEC: Spec = Spec {
@@ -18,8 +18,21 @@ pub(super) static SPEC: Spec = Spec {
         ("customers/delete", Coverage::Delete),
     ],
     mapping: 1,
-    core,
+    core: Some(core),
+    node: super::not_pulled,
+    is_whole: |_| true,
     listing,
+    events_topic: Some("Customer"),
+    facets: &[],
+    pulls: &[],
+    id: pull::by_gid,
+    ask_for: |id| format!("gid://shopify/Customer/{id}"),
+    references: &[],
+    natural_key: &[],
+    personal: Personal::Subject,
+    rank: rank::CUSTOMERS,
+    writable: Writable::Whole,
+    not_covered: "",
 };
 
 /// Left out: what counts orders and spending, which moves with every sale. Tags and consent are in

@@ -19,6 +19,9 @@ pub enum MappingError {
     /// A member that every body of this kind has is missing.
     #[error("the body has no {0}")]
     Missing(&'static str),
+    /// A facet that the kind does not have, or that nothing brings.
+    #[error("the kind has no facet {0} that could be pulled")]
+    NotPulled(&'static str),
     /// The body speaks of another resource than subject and topic say.
     #[error("the body speaks of {found}, the envelope of {expected}")]
     OtherResource {
@@ -54,7 +57,8 @@ fn scalar_id(raw: &RawValue) -> Option<ResourceId> {
 
 /// When a document says that it was last changed.
 pub(super) fn updated_at(body: &Value) -> Option<Timestamp> {
-    Timestamp::parse(body.get("updated_at")?.as_str()?).ok()
+    let said = body.get("updated_at").or_else(|| body.get("updatedAt"))?;
+    Timestamp::parse(said.as_str()?).ok()
 }
 
 /// A canonical object under construction, read from a REST-shaped one. A member that the body does

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{ALL, Document, Kind, Listing, Route};
 use crate::Timestamp;
 use crate::event::Op;
-use crate::resource::ResourceId;
+use crate::resource::{Facet, ResourceId};
 
 /// Version of the identity mapping that generic kinds have.
 pub const MAPPING: u8 = 1;
@@ -33,7 +33,7 @@ pub(super) fn route(topic: &str) -> Route {
         _ => Op::Update,
     };
     let kind = Kind::parse(&name).unwrap_or_else(|_| Kind("unknown".into()));
-    Route { kind, op }
+    Route { kind, op, facet: Facet::Core }
 }
 
 /// Lower case letters, digits and `_`, beginning with a letter.

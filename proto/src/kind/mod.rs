@@ -10,8 +10,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::Timestamp;
-use crate::event::Op;
-use crate::resource::{ResourceId, gid_type};
+use crate::event::{Op, Source};
+use crate::resource::{Facet, ResourceId, gid_type};
 
 mod address;
 mod collection;
@@ -20,6 +20,7 @@ mod field;
 pub mod generic;
 mod order;
 mod product;
+pub mod pull;
 
 pub use field::MappingError;
 
@@ -50,13 +51,84 @@ pub struct Spec {
     pub gid_type: &'static str,
     /// The webhook topics that concern it.
     pub topics: &'static [(&'static str, Coverage)],
-    /// Version of the mapping below. Raised whenever [`Self::core`] gives another result for some
-    /// body, so that hashes of different mappings are never compared.
+    /// The topic of Shopify's Events that concerns it, such as `Product`.
+    pub events_topic: Option<&'static str>,
+    /// Version of the mappings below. Raised whenever one gives another result for some body, so
+    /// that hashes of different mappings are never compared.
     pub mapping: u8,
-    /// Webhook body → canonical core: Admin GraphQL names, without volatile fields.
-    pub core: fn(&Value) -> Result<Value, MappingError>,
+    /// Webhook body → canonical core, for a kind with a webhook that carries it: Admin GraphQL
+    /// names, without volatile fields.
+    pub core: Option<fn(&Value) -> Result<Value, MappingError>>,
+    /// A facet's payload as pulled (see [`pull::Members`]) → canonical facet. The core of the same
+    /// state is the same as by [`Self::core`].
+    pub node: fn(Facet, &Value) -> Result<Value, MappingError>,
+    /// Whether a canonical core has everything that there is to it: false for a product whose
+    /// webhook could not carry all variants.
+    pub is_whole: fn(&Value) -> bool,
     /// What a list shows of a canonical core.
     pub listing: fn(&Value) -> Listing,
+    /// The facets that make it up, `Core` first.
+    pub facets: &'static [pull::Members],
+    /// How the Admin API is asked for it.
+    pub pulls: &'static [pull::Pull],
+    /// The resource that a plain node is; `None` where the node does not say.
+    pub id: fn(&Value) -> Option<ResourceId>,
+    /// The gid to ask for when one resource is pulled by its id.
+    pub ask_for: fn(&ResourceId) -> String,
+    /// Pointers to the gids of other resources in the canonical state; `*` stands for every element.
+    pub references: &'static [&'static str],
+    /// Members that name it in the shop beside its id, such as `handle`: by them it is found again
+    /// after it was recreated.
+    pub natural_key: &'static [&'static str],
+    /// What personal data it holds.
+    pub personal: Personal,
+    /// Restored after everything of a lower rank: see [`rank`].
+    pub rank: u8,
+    /// How far it can be written back.
+    pub writable: Writable,
+    /// What of it cannot be kept, and why, in one sentence for people; empty where all of it is.
+    pub not_covered: &'static str,
+}
+
+/// Whose data a kind holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Personal {
+    /// Nobody's.
+    None,
+    /// The resource is about one person, and goes when that person is erased.
+    Subject,
+    /// It speaks of a person at these pointers, which are blanked when that person is erased.
+    Mentions(&'static [&'static str]),
+}
+
+/// How far a kind can be written back to the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// All that its state holds.
+    Whole,
+    /// Most of it; the sentence says what not.
+    Partly(&'static str),
+    /// Not at all: it is an archive. The sentence says why.
+    Archive(&'static str),
+}
+
+/// The order of restoring: what is referred to comes before what refers.
+pub mod rank {
+    #![allow(missing_docs)]
+    pub const SHOP: u8 = 0;
+    pub const DEFINITIONS: u8 = 10;
+    pub const LOCATIONS: u8 = 15;
+    pub const FILES: u8 = 20;
+    pub const METAOBJECTS: u8 = 30;
+    pub const PRODUCTS: u8 = 40;
+    pub const INVENTORY: u8 = 45;
+    pub const COLLECTIONS: u8 = 50;
+    pub const CUSTOMERS: u8 = 55;
+    pub const CONTENT: u8 = 60;
+    pub const NAVIGATION: u8 = 70;
+    pub const PRICING: u8 = 80;
+    pub const THEMES: u8 = 100;
+    pub const ARCHIVES: u8 = 200;
 }
 
 /// What a topic's body says about the kind.
@@ -66,6 +138,8 @@ pub enum Coverage {
     Core(Op),
     /// That the resource is gone.
     Delete,
+    /// That something about it changed which the body does not tell, or not all of: it is pulled.
+    Signal,
 }
 
 /// What a list shows of a resource, and what a search looks in.
@@ -86,6 +160,19 @@ pub struct Listing {
 pub struct Route {
     /// The kind whose history it extends.
     pub kind: Kind,
+    /// What it says happened.
+    pub op: Op,
+    /// Which part of the resource it covers.
+    pub facet: Facet,
+}
+
+/// How a payload came, and what it is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// How: a webhook's body is REST-shaped, everything else GraphQL-shaped.
+    pub source: Source,
+    /// Which part of the resource it covers.
+    pub facet: Facet,
     /// What it says happened.
     pub op: Op,
 }
@@ -140,35 +227,84 @@ impl Kind {
         self.spec().map_or_else(|| generic::listing(state), |spec| (spec.listing)(state))
     }
 
-    /// Reads a webhook body as a document of this kind: the one place where a received body gets
-    /// its meaning. Checks that the body speaks of `id`.
-    pub fn read(&self, op: Op, id: &ResourceId, body: &[u8]) -> Result<Document, MappingError> {
+    /// Reads a payload as a document of this kind: the one place where received bytes get their
+    /// meaning. Checks that the payload speaks of `id`.
+    pub fn read(
+        &self,
+        arrival: Arrival,
+        id: &ResourceId,
+        payload: &[u8],
+    ) -> Result<Document, MappingError> {
         let value: Value =
-            serde_json::from_slice(body).map_err(|e| MappingError::Json(e.to_string()))?;
+            serde_json::from_slice(payload).map_err(|e| MappingError::Json(e.to_string()))?;
         let updated_at = field::updated_at(&value);
-        let Some(spec) = self.spec() else {
-            return Ok(generic::document(op, value, updated_at));
+        let spec = self.spec().filter(|_| arrival.facet.is_state());
+        let Some(spec) = spec else {
+            return Ok(generic::document(arrival.op, value, updated_at));
         };
-        if let Some(gid) = value.get("admin_graphql_api_id").and_then(Value::as_str) {
-            let same = gid_type(gid) == Some(spec.gid_type)
-                && ResourceId::parse(gid).is_ok_and(|named| named == *id);
-            if !same {
-                return Err(MappingError::OtherResource {
-                    expected: format!("{self} {id}"),
-                    found: gid.into(),
-                });
-            }
+        let value = match arrival.source {
+            Source::Events => events_node(value)?,
+            _ => value,
+        };
+        let updated_at = updated_at.or_else(|| field::updated_at(&value));
+        self.check_identity(spec, arrival, id, &value)?;
+        if arrival.op == Op::Delete {
+            return Ok(Document { state: None, updated_at: None, listing: Listing::default() });
         }
+        let state = match (arrival.source, spec.core) {
+            (Source::Webhook, Some(core)) => core(&value)?,
+            (Source::Webhook, None) => return Err(MappingError::Missing("complete webhook")),
+            _ => (spec.node)(arrival.facet, &value)?,
+        };
+        let listing = match arrival.facet {
+            Facet::Core => self.listing(&state),
+            _ => Listing::default(),
+        };
+        Ok(Document { state: Some(state), updated_at, listing })
+    }
+
+    fn check_identity(
+        &self,
+        spec: &Spec,
+        arrival: Arrival,
+        id: &ResourceId,
+        value: &Value,
+    ) -> Result<(), MappingError> {
         if *id == ResourceId::unknown() {
             return Err(MappingError::Missing("id"));
         }
-        if op == Op::Delete {
-            return Ok(Document { state: None, updated_at: None, listing: Listing::default() });
+        let same = match arrival.source {
+            Source::Webhook => match value.get("admin_graphql_api_id").and_then(Value::as_str) {
+                Some(gid) => {
+                    gid_type(gid) == Some(spec.gid_type)
+                        && ResourceId::parse(gid).is_ok_and(|named| named == *id)
+                }
+                None => true,
+            },
+            _ => (spec.id)(value).is_none_or(|named| named == *id),
+        };
+        if same {
+            return Ok(());
         }
-        let state = (spec.core)(&value)?;
-        let listing = self.listing(&state);
-        Ok(Document { state: Some(state), updated_at, listing })
+        let found =
+            ["admin_graphql_api_id", "id"].iter().find_map(|name| value.get(name)?.as_str());
+        Err(MappingError::OtherResource {
+            expected: format!("{self} {id}"),
+            found: found.unwrap_or("another").into(),
+        })
     }
+}
+
+/// For a kind that is not pulled.
+fn not_pulled(facet: Facet, _: &Value) -> Result<Value, MappingError> {
+    Err(MappingError::NotPulled(facet.as_str()))
+}
+
+/// The node within a delivery of Shopify's Events: the only member of its `data`.
+fn events_node(mut body: Value) -> Result<Value, MappingError> {
+    let data = body.get_mut("data").and_then(Value::as_object_mut);
+    let node = data.and_then(|data| data.values_mut().next()).map(Value::take);
+    node.map(pull::plain).ok_or(MappingError::Missing("data"))
 }
 
 /// Where a classic webhook's topic leads. Every topic leads somewhere.
@@ -176,11 +312,12 @@ pub fn route(topic: &str) -> Route {
     for spec in ALL {
         for (known, coverage) in spec.topics {
             if *known == topic {
-                let op = match coverage {
-                    Coverage::Core(op) => *op,
-                    Coverage::Delete => Op::Delete,
+                let (op, facet) = match coverage {
+                    Coverage::Core(op) => (*op, Facet::Core),
+                    Coverage::Delete => (Op::Delete, Facet::Core),
+                    Coverage::Signal => (Op::Update, Facet::Signal),
                 };
-                return Route { kind: Kind(spec.name.into()), op };
+                return Route { kind: Kind(spec.name.into()), op, facet };
             }
         }
     }

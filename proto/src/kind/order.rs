@@ -7,7 +7,7 @@ use super::field::{
     self, Mapped, MappingError, attributes, gid_of, instant, list, money, money_bag, object, shown,
     upper,
 };
-use super::{Coverage, Listing, Spec};
+use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
 use crate::event::Op;
 
 pub(super) static SPEC: Spec = Spec {
@@ -23,8 +23,29 @@ pub(super) static SPEC: Spec = Spec {
         ("orders/delete", Coverage::Delete),
     ],
     mapping: 1,
-    core,
+    core: Some(core),
+    node: super::not_pulled,
+    is_whole: |_| true,
     listing,
+    events_topic: Some("Order"),
+    facets: &[],
+    pulls: &[],
+    id: pull::by_gid,
+    ask_for: |id| format!("gid://shopify/Order/{id}"),
+    references: &[],
+    natural_key: &[],
+    personal: Personal::Mentions(&[
+        "/customer",
+        "/email",
+        "/phone",
+        "/billingAddress",
+        "/shippingAddress",
+    ]),
+    rank: rank::ARCHIVES,
+    writable: Writable::Archive(
+        "orders cannot be recreated: payments, refunds and their numbers are lost",
+    ),
+    not_covered: "",
 };
 
 /// REST name → GraphQL name of every amount that comes in shop and presentment currency.

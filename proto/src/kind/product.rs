@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::field::{
     self, Mapped, MappingError, gid_of, instant, list, money, object, shown, upper,
 };
-use super::{Coverage, Listing, Spec};
+use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
 use crate::event::Op;
 
 pub(super) static SPEC: Spec = Spec {
@@ -17,8 +17,21 @@ pub(super) static SPEC: Spec = Spec {
         ("products/delete", Coverage::Delete),
     ],
     mapping: 1,
-    core,
+    core: Some(core),
+    node: super::not_pulled,
+    is_whole: |_| true,
     listing,
+    events_topic: Some("Product"),
+    facets: &[],
+    pulls: &[],
+    id: pull::by_gid,
+    ask_for: |id| format!("gid://shopify/Product/{id}"),
+    references: &[],
+    natural_key: &[],
+    personal: Personal::None,
+    rank: rank::PRODUCTS,
+    writable: Writable::Whole,
+    not_covered: "",
 };
 
 /// Left out: `updated_at` and stock counts, which move without anybody editing the product, and

@@ -366,6 +366,34 @@ impl Journal for Fake {
         Ok(stream::iter(items).boxed())
     }
 
+    async fn heads(
+        &self,
+        _shop: &Shop,
+        _kind: &Kind,
+    ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
+    async fn records(
+        &self,
+        _shop: &Shop,
+        _what: &str,
+        _id: Option<&str>,
+        _page: &Page,
+    ) -> Result<List<Record>, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
+    async fn thin(
+        &self,
+        _shop: &Shop,
+        _retention: Retention,
+        _now: Timestamp,
+        _dry_run: bool,
+    ) -> Result<Thinned, JournalError> {
+        Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
     async fn verify(&self) -> Result<VerifyReport, JournalError> {
         self.answers()?;
         Ok(VerifyReport {

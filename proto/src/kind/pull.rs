@@ -1,0 +1,150 @@
+//! How the Admin API is asked for a kind: which document, which parts of a resource it brings, and
+//! how what comes back becomes one plain JSON object a resource.
+//!
+//! A plain node is a GraphQL object with its connections as arrays. Bulk results, pages and reads by
+//! id all give the same plain node for the same state, and a facet's payload is that node's members
+//! which belong to the facet.
+
+use serde_json::{Map, Value};
+
+use crate::resource::{Facet, ResourceId};
+
+/// One GraphQL document and what it brings.
+pub struct Pull {
+    /// Names it within its kind, such as `bulk`.
+    pub name: &'static str,
+    /// The document, from a `.graphql` file beside the kind's.
+    pub document: &'static str,
+    /// Which facets it brings, each as a whole.
+    pub facets: &'static [Facet],
+    /// How it is asked.
+    pub way: Way,
+    /// The member of each node whose elements are the resources, where the nodes are not: a theme's
+    /// `files`. Each element gets the node's id as `owner`.
+    pub explode: Option<&'static str>,
+}
+
+/// How a document is asked, and where its nodes are.
+pub enum Way {
+    /// By a bulk operation. The document takes no variables and selects `__typename` and `id` of
+    /// everything.
+    Bulk {
+        /// `__typename` → the member of its parent under which a line's object stands.
+        children: &'static [(&'static str, &'static str)],
+        /// Where the lines at the top are parts of a resource: a JSON pointer to the owner's gid,
+        /// and the owner's member that they become elements of.
+        owner: Option<(&'static str, &'static str)>,
+    },
+    /// All of a kind in pages: the document takes `$after: String` and selects `pageInfo`.
+    Pages {
+        /// JSON pointer to the connection within `data`.
+        connection: &'static str,
+    },
+    /// One object, such as the shop itself.
+    Single {
+        /// JSON pointer to it within `data`; an array is as many objects.
+        at: &'static str,
+    },
+    /// Some, by id: the document takes `$ids: [ID!]!` and answers with a list.
+    ById {
+        /// JSON pointer to the list within `data`: `/nodes`.
+        list: &'static str,
+        /// Most ids in one question.
+        ids_max: usize,
+        /// For each connection that may be longer than its first page: the member, and the document
+        /// that takes `$id: ID!` and `$after: String` and answers with `node` and further elements.
+        more: &'static [(&'static str, &'static str)],
+    },
+}
+
+/// The members of a plain node that make up a facet. `id`, `updatedAt`, `createdAt`, `owner` and
+/// `__typename` go with each.
+pub struct Members {
+    /// Which facet.
+    pub facet: Facet,
+    /// Its members.
+    pub members: &'static [&'static str],
+}
+
+/// Members that every facet's payload has, where the node has them.
+const EVERYWHERE: [&str; 5] = ["__typename", "createdAt", "id", "owner", "updatedAt"];
+
+impl Members {
+    /// The part of a plain node that is this facet; `None` if a member was not asked for or not
+    /// given, so that what is missing never looks like what is gone.
+    pub fn of(&self, node: &Value) -> Option<Value> {
+        let node = node.as_object()?;
+        let mut part = Map::new();
+        for name in self.members {
+            part.insert((*name).into(), node.get(*name)?.clone());
+        }
+        for name in EVERYWHERE {
+            if let Some(value) = node.get(name) {
+                part.insert(name.into(), value.clone());
+            }
+        }
+        Some(Value::Object(part))
+    }
+}
+
+/// Turns every connection within a GraphQL object (`{nodes: […]}`, `{edges: [{node}]}`) into an
+/// array.
+pub fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(mut members) => match connection(&mut members) {
+            Some(nodes) => nodes.into_iter().map(plain).collect(),
+            None => Value::Object(members.into_iter().map(|(k, v)| (k, plain(v))).collect()),
+        },
+        scalar => scalar,
+    }
+}
+
+/// The elements of a connection, if the object is one: it then has no other members than these.
+fn connection(members: &mut Map<String, Value>) -> Option<Vec<Value>> {
+    let only =
+        |name: &String| matches!(name.as_str(), "nodes" | "edges" | "pageInfo" | "__typename");
+    if !members.keys().all(only) {
+        return None;
+    }
+    if let Some(Value::Array(nodes)) = members.remove("nodes") {
+        return Some(nodes);
+    }
+    let Some(Value::Array(edges)) = members.remove("edges") else { return None };
+    Some(edges.into_iter().filter_map(|mut edge| Some(edge.get_mut("node")?.take())).collect())
+}
+
+/// The resource that a plain node is, by the number in its gid.
+pub(super) fn by_gid(node: &Value) -> Option<ResourceId> {
+    ResourceId::parse(node.get("id")?.as_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn connections_of_either_form_become_arrays() {
+        let node = json!({
+            "id": "gid://shopify/Product/1",
+            "variants": {"nodes": [{"id": "a", "media": {"edges": [{"node": {"id": "m"}}]}}],
+                         "pageInfo": {"hasNextPage": false, "endCursor": null}},
+            "seo": {"title": null},
+        });
+        let expected = json!({
+            "id": "gid://shopify/Product/1",
+            "variants": [{"id": "a", "media": [{"id": "m"}]}],
+            "seo": {"title": null},
+        });
+        assert_eq!(plain(node), expected);
+    }
+
+    #[test]
+    fn a_part_that_was_not_given_whole_is_not_given() {
+        let facet = Members { facet: Facet::Detail, members: &["seo", "handle"] };
+        let node = json!({"id": "1", "seo": null, "handle": "mug", "title": "Mug"});
+        assert_eq!(facet.of(&node), Some(json!({"id": "1", "seo": null, "handle": "mug"})));
+        assert_eq!(facet.of(&json!({"id": "1", "seo": null})), None);
+    }
+}
