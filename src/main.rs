@@ -51,7 +51,7 @@ enum Command {
     Client(client::Verb),
     /// Become the nats-server that `serve` supervises.
     #[command(hide = true)]
-    ExecNatsServer { binary: PathBuf, dir: PathBuf },
+    ExecNatsServer { binary: PathBuf, dir: PathBuf, parent: i32 },
 }
 
 #[derive(Args)]
@@ -75,7 +75,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Client(verb) => Ok(client::run(verb)),
-        Command::ExecNatsServer { binary, dir } => Err(nats::exec_server(&binary, &dir)),
+        Command::ExecNatsServer { binary, dir, parent } => {
+            Err(nats::exec_server(&binary, &dir, parent))
+        }
         Command::CheckConfig(args) => {
             print!("{}", args.load()?.shown()?);
             Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 use backstock_proto::stream::MAX_PAYLOAD_BYTES;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rand::Rng as _;
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,16 @@ use super::{Address, Credentials};
 
 /// How long a start may take: recovery after a kill reads the last blocks.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How often a start is tried, each time on other ports.
+const START_ATTEMPTS: u32 = 5;
 /// How long a stop may take before it is a kill.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the server's health is asked for.
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// How long it may be ill before it is restarted: its write errors stick, only a restart heals.
 const ILL_FOR: Duration = Duration::from_secs(3);
+/// The lowest port that is tried.
+const PORT_MIN: u16 = 10_000;
 /// A restart is of no use before so much disk is free again.
 const FREE_BYTES_MIN: u64 = 4 << 20;
 /// Longest pause between two restarts.
@@ -59,9 +64,18 @@ impl Server {
         fs::create_dir_all(&store).with_context(|| format!("create {}", store.display()))?;
         let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
         end_leftover(&dir).await?;
-        let layout = Layout::write(find_binary(binary)?, dir)?;
-        let child = layout.spawn().await?;
-        Ok(Self { layout, child })
+        let binary = find_binary(binary)?;
+        let mut attempt = 1;
+        loop {
+            let layout = Layout::write(binary.clone(), dir.clone())?;
+            match layout.spawn().await {
+                Ok(child) => return Ok(Self { layout, child }),
+                // Somebody may have taken a port since it was found free.
+                Err(e) if attempt < START_ATTEMPTS => warn!("failed to start nats-server: {e:#}"),
+                Err(e) => return Err(e),
+            }
+            attempt += 1;
+        }
     }
 
     /// How to reach it.
@@ -157,6 +171,7 @@ impl Layout {
             .arg("exec-nats-server")
             .arg(&self.binary)
             .arg(&self.dir)
+            .arg(std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -209,9 +224,13 @@ impl Layout {
 
 /// Becomes the nats-server in `dir`. It is told to end when its parent does, which a child can only
 /// ask for itself; so `serve` starts itself under this name first.
-pub(crate) fn exec_server(binary: &Path, dir: &Path) -> anyhow::Error {
+pub(crate) fn exec_server(binary: &Path, dir: &Path, parent: i32) -> anyhow::Error {
     if let Err(e) = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM) {
         return anyhow::anyhow!("ask to end with the parent: {e}");
+    }
+    // Without a parent nobody would end it, and it would stand in the way of the next one.
+    if nix::unistd::getppid().as_raw() != parent {
+        return anyhow::anyhow!("the parent, process {parent}, has ended");
     }
     let error = std::process::Command::new(binary)
         .arg("--config")
@@ -282,9 +301,16 @@ fn find_binary(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
     )
 }
 
+/// A port that nobody listens on, below those that the system gives to outgoing connections: one of
+/// these could take it before the server does, or while it restarts.
 fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
+    let end = first.unwrap_or(32_768).clamp(PORT_MIN + 1, u16::MAX);
+    let mut candidates = (0..200).map(|_| rand::rng().random_range(PORT_MIN..end));
+    candidates
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("find a free port for nats-server: 200 were tried, all are taken")
 }
 
 /// Writes to disk what the system still has in memory of the files under `dir`, and of nothing else,
