@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// Most bytes that one connection buffers, and so the most that a request's headers may have.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// The lowest port that [`free_port`] gives.
+const PORT_MIN: u16 = 10_000;
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -235,6 +239,23 @@ async fn metrics(State(registry): State<Registry>) -> Response {
                 .into_response()
         }
     }
+}
+
+/// A port of the loopback that nobody listens on, for a server that must be told one. It lies below
+/// those that the system gives to outgoing connections, since one of these could take it before the
+/// server does, or while the server restarts.
+pub fn free_port() -> io::Result<u16> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    let range = range.unwrap_or_default();
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
+    let end: u16 = first.unwrap_or(32_768);
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let within = PORT_MIN..end.max(PORT_MIN + 1);
+    let random = || RandomState::new().hash_one(std::process::id());
+    let candidate = |_| within.start + (random() % within.len() as u64) as u16;
+    (0..200).map(candidate).find(free).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::AddrInUse, "200 ports were tried, all are taken")
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,10 +13,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use backstock_proto::listen::free_port;
 use backstock_proto::stream::MAX_PAYLOAD_BYTES;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rand::Rng as _;
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -35,8 +34,6 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// How long it may be ill before it is restarted: its write errors stick, only a restart heals.
 const ILL_FOR: Duration = Duration::from_secs(3);
-/// The lowest port that is tried.
-const PORT_MIN: u16 = 10_000;
 /// A restart is of no use before so much disk is free again.
 const FREE_BYTES_MIN: u64 = 4 << 20;
 /// Longest pause between two restarts.
@@ -127,7 +124,8 @@ impl Server {
 impl Layout {
     /// Chooses ports and a password, and writes the server's configuration.
     fn write(binary: PathBuf, dir: PathBuf) -> anyhow::Result<Self> {
-        let (client, monitor) = (free_port()?, free_port()?);
+        let port = || free_port().context("find a free port for nats-server");
+        let (client, monitor) = (port()?, port()?);
         let token = Alphanumeric.sample_string(&mut rand::rng(), 40);
         let text = format!(
             "# Written by `backstock serve` at every start.\n\
@@ -299,18 +297,6 @@ fn find_binary(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
         "there is no nats-server on PATH. Install 2.12 or newer, or set nats.server to its path, \
          or nats.url to a running one",
     )
-}
-
-/// A port that nobody listens on, below those that the system gives to outgoing connections: one of
-/// these could take it before the server does, or while it restarts.
-fn free_port() -> anyhow::Result<u16> {
-    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
-    let end = first.unwrap_or(32_768).clamp(PORT_MIN + 1, u16::MAX);
-    let mut candidates = (0..200).map(|_| rand::rng().random_range(PORT_MIN..end));
-    candidates
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .context("find a free port for nats-server: 200 were tried, all are taken")
 }
 
 /// Writes to disk what the system still has in memory of the files under `dir`, and of nothing else,

@@ -1,6 +1,6 @@
 //! What is measured: our receiver, the same publishing one by one, Fastify, and a bare publisher.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
 use async_nats::{Client, HeaderMap};
+use backstock_proto::listen::free_port;
 use bytes::Bytes;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -345,7 +346,7 @@ fn nats_server() -> PathBuf {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port")
+    SocketAddr::from(([127, 0, 0, 1], free_port().expect("a free port")))
 }
 
 fn sha2_hex(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! The real binary under test, as one process or as a process per role.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use backstock_proto::listen::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
@@ -40,7 +40,7 @@ impl Backstock {
     pub(crate) fn at(dir: &Path, more: &str) -> Self {
         // The client wants a TLS provider even for http; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+        let ports: Vec<u16> = (0..4).map(|_| free_port().expect("a free port")).collect();
         write_config(dir, &ports, more);
         Self {
             dir: dir.to_owned(),
@@ -222,9 +222,4 @@ pub(crate) fn nats_server() -> PathBuf {
         std::env::split_paths(&paths).map(|dir| dir.join("nats-server")).find(|p| p.is_file());
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nats-server");
     on_path.or(Some(installed).filter(|p| p.is_file())).expect("a nats-server: run `make tools`")
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use backstock_proto::listen::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::backstock::{Backstock, free_port, nats_server};
+use crate::backstock::{Backstock, nats_server};
 use crate::kills::{count, report, seed};
 use crate::ledger::{Audit, Ledger};
 use crate::shopify::Delivery;
@@ -126,7 +127,8 @@ pub(crate) struct Nats {
 
 impl Nats {
     pub(crate) fn start(dir: &Path, sync_interval: &str) -> Self {
-        Self::start_on(dir, sync_interval, free_port(), free_port())
+        let port = || free_port().expect("a free port");
+        Self::start_on(dir, sync_interval, port(), port())
     }
 
     fn start_on(dir: &Path, sync_interval: &str, port: u16, monitor: u16) -> Self {

@@ -1,11 +1,11 @@
 //! A real nats-server of the test's own, which syncs before it acknowledges.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Stream};
+use backstock_proto::listen::free_port;
 use backstock_proto::stream::{Partition, connect_options, stream_config, stream_name};
 use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
@@ -24,8 +24,7 @@ impl Nats {
     /// With another `sync_interval`.
     pub(crate) async fn start_syncing(interval: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("port").port();
+        let port = free_port().expect("port");
         let store = dir.path().join("store");
         let config = format!(
             "listen: 127.0.0.1:{port}\nmax_payload: 17825792\n\

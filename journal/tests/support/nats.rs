@@ -32,10 +32,7 @@ fn binary() -> PathBuf {
 impl Nats {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().expect("directory");
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("port")
-            .port();
+        let port = backstock_proto::listen::free_port().expect("port");
         let child = spawn(dir.path(), port);
         let nats = Self { child, port, dir };
         nats.connect().await;
