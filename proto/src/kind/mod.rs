@@ -43,6 +43,9 @@ pub struct KindError {
     given: String,
 }
 
+/// Webhook body → canonical core.
+pub type WebhookMapping = fn(&Value) -> Result<Value, MappingError>;
+
 /// All there is to know about an understood kind.
 pub struct Spec {
     /// Its name, singular snake_case.
@@ -58,7 +61,7 @@ pub struct Spec {
     pub mapping: u8,
     /// Webhook body → canonical core, for a kind with a webhook that carries it: Admin GraphQL
     /// names, without volatile fields.
-    pub core: Option<fn(&Value) -> Result<Value, MappingError>>,
+    pub core: Option<WebhookMapping>,
     /// A facet's payload as pulled (see [`pull::Members`]) → canonical facet. The core of the same
     /// state is the same as by [`Self::core`].
     pub node: fn(Facet, &Value) -> Result<Value, MappingError>,
