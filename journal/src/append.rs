@@ -69,7 +69,7 @@ impl Store {
                 continue;
             }
             if message.seq > expected {
-                draft.gap(Gap { from_seq: expected, to_seq: message.seq - 1, noticed_at: now });
+                draft.gap(Gap::new(expected, message.seq - 1, now));
             }
             match &message.reading {
                 Reading::Event(meaning) => draft.event(meaning, message.recorded_at)?,
@@ -275,6 +275,7 @@ impl<'s> Draft<'s> {
             api_version: event.api_version.as_deref(),
             webhook_id: event.webhook_id.as_deref(),
             event_id: event.event_id.as_deref(),
+            earliest_at: event.earliest_at,
             body: same.map_or(Body::Own(&event.payload), Body::SameAs),
         };
         self.record.clear();
@@ -328,9 +329,16 @@ impl<'s> Draft<'s> {
                     None if deleted => (None, new.listing.clone()),
                     _ => (Some(at), new.listing.clone()),
                 };
-                let (mapping, hash) = (new.mapping, new.hash);
-                let head =
-                    Head { position: at, payload_at, mapping, hash, deleted, shown_at, listing };
+                let head = Head {
+                    position: at,
+                    payload_at,
+                    mapping: new.mapping,
+                    hash: new.hash,
+                    deleted,
+                    source: Some(new.event.source),
+                    shown_at,
+                    listing,
+                };
                 self.batch.put_cf(self.store.family(Family::Heads), &facet, head.to_bytes());
                 head
             }

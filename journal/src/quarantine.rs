@@ -6,8 +6,8 @@
 //! ```
 
 use async_nats::HeaderMap;
+use backstock_proto::Shop;
 use backstock_proto::journal::Gap;
-use backstock_proto::{Shop, Timestamp};
 use bytes::Bytes;
 
 use crate::decode::Message;
@@ -89,8 +89,7 @@ pub(crate) fn gap_to_bytes(gap: &Gap) -> Vec<u8> {
 pub(crate) fn gap_from_bytes(bytes: &[u8]) -> Result<Gap, RecordError> {
     let mut from = Reader::of(bytes)?;
     let (from_seq, to_seq): (u64, u64) = (from.number()?, from.number()?);
-    let noticed_at: Timestamp = from.instant()?;
-    Ok(Gap { from_seq, to_seq, noticed_at })
+    Ok(Gap::new(from_seq, to_seq, from.instant()?))
 }
 
 /// The shop that a subject names, even if the rest of it makes no sense.

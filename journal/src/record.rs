@@ -6,10 +6,10 @@
 //!
 //! ```text
 //! version   01 op source mapping flags hash[32] recorded_at received_at
-//!           topic api_version? webhook_id? event_id?  then either
+//!           topic api_version? webhook_id? event_id? [earliest_at]  then either
 //!             position[24]                 of the version whose payload says the same (a marker)
 //!             digest[8] payload…           first bytes of the payload's BLAKE3; to the end
-//! head      01 position[24] payload_at[24] mapping flags hash[32] [shown_at[24]]
+//! head      01 position[24] payload_at[24] mapping flags hash[32] [shown_at[24]] [source]
 //!           title handle? count also…
 //! timeline  01 op source facet kind id
 //! ```
@@ -25,8 +25,10 @@ pub(crate) const FORMAT: u8 = 1;
 
 const VERSION_MARKER: u8 = 1;
 const VERSION_TRIGGERED: u8 = 2;
+const VERSION_EARLIEST: u8 = 4;
 const HEAD_DELETED: u8 = 1;
 const HEAD_SHOWN: u8 = 2;
+const HEAD_SOURCE: u8 = 4;
 
 /// Why stored bytes cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(crate) struct Record<'a> {
     pub(crate) api_version: Option<&'a str>,
     pub(crate) webhook_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
+    /// The earliest moment at which it may have become true, where a pull found out later.
+    pub(crate) earliest_at: Option<Timestamp>,
     pub(crate) body: Body<'a>,
 }
 
@@ -79,6 +83,7 @@ impl<'a> Record<'a> {
         let mut flags = 0;
         flags |= if matches!(self.body, Body::SameAs(_)) { VERSION_MARKER } else { 0 };
         flags |= if self.triggered { VERSION_TRIGGERED } else { 0 };
+        flags |= if self.earliest_at.is_some() { VERSION_EARLIEST } else { 0 };
         out.extend([FORMAT, op_byte(self.op), source_byte(self.source), self.mapping, flags]);
         out.extend(self.hash.0);
         put_instant(out, self.recorded_at);
@@ -86,6 +91,9 @@ impl<'a> Record<'a> {
         put_text(out, self.topic);
         for optional in [self.api_version, self.webhook_id, self.event_id] {
             put_optional(out, optional);
+        }
+        if let Some(earliest_at) = self.earliest_at {
+            put_instant(out, earliest_at);
         }
         match self.body {
             Body::SameAs(position) => out.extend(position.to_bytes()),
@@ -100,7 +108,8 @@ impl<'a> Record<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, RecordError> {
         let mut from = Reader::of(bytes)?;
         let (op, source) = (from.op()?, from.source()?);
-        let (mapping, flags) = (from.byte()?, from.byte()?);
+        let mapping = from.byte()?;
+        let flags = from.flags(VERSION_MARKER | VERSION_TRIGGERED | VERSION_EARLIEST)?;
         Ok(Self {
             op,
             source,
@@ -113,6 +122,10 @@ impl<'a> Record<'a> {
             api_version: from.optional()?,
             webhook_id: from.optional()?,
             event_id: from.optional()?,
+            earliest_at: match flags & VERSION_EARLIEST {
+                0 => None,
+                _ => Some(from.instant()?),
+            },
             body: if flags & VERSION_MARKER != 0 {
                 Body::SameAs(from.position()?)
             } else {
@@ -154,6 +167,8 @@ pub(crate) struct Head {
     pub(crate) mapping: u8,
     pub(crate) hash: Hash,
     pub(crate) deleted: bool,
+    /// How we came to know; `None` in values written before it was kept here.
+    pub(crate) source: Option<Source>,
     /// The newest living version, which `listing` shows; `None` if only an end is known.
     pub(crate) shown_at: Option<Position>,
     pub(crate) listing: Listing,
@@ -168,11 +183,13 @@ impl Head {
         let mut flags = 0;
         flags |= if self.deleted { HEAD_DELETED } else { 0 };
         flags |= if self.shown_at.is_some() { HEAD_SHOWN } else { 0 };
+        flags |= if self.source.is_some() { HEAD_SOURCE } else { 0 };
         out.extend([self.mapping, flags]);
         out.extend(self.hash.0);
         if let Some(shown_at) = self.shown_at {
             out.extend(shown_at.to_bytes());
         }
+        out.extend(self.source.map(source_byte));
         put_text(&mut out, &self.listing.title);
         put_optional(&mut out, self.listing.handle.as_deref());
         put_length(&mut out, self.listing.also.len());
@@ -185,16 +202,18 @@ impl Head {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut from = Reader::of(bytes)?;
         let (position, payload_at) = (from.position()?, from.position()?);
-        let (mapping, flags) = (from.byte()?, from.byte()?);
+        let mapping = from.byte()?;
+        let flags = from.flags(HEAD_DELETED | HEAD_SHOWN | HEAD_SOURCE)?;
         let hash = Hash(from.array()?);
         let shown_at = if flags & HEAD_SHOWN != 0 { Some(from.position()?) } else { None };
+        let source = if flags & HEAD_SOURCE != 0 { Some(from.source()?) } else { None };
         let title = from.text()?.into();
         let handle = from.optional()?.map(str::to_owned);
         let words = from.length()?;
         let also = (0..words).map(|_| from.text().map(str::to_owned)).collect::<Result<_, _>>()?;
         let listing = Listing { title, handle, also };
         let deleted = flags & HEAD_DELETED != 0;
-        Ok(Self { position, payload_at, mapping, hash, deleted, shown_at, listing })
+        Ok(Self { position, payload_at, mapping, hash, deleted, source, shown_at, listing })
     }
 }
 
@@ -298,6 +317,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn byte(&mut self) -> Result<u8, RecordError> {
         Ok(self.array::<1>()?[0])
+    }
+
+    /// A byte of flags, of which only these are known.
+    fn flags(&mut self, known: u8) -> Result<u8, RecordError> {
+        let flags = self.byte()?;
+        if flags & !known == 0 { Ok(flags) } else { Err(RecordError::Malformed("flags")) }
     }
 
     pub(crate) fn number(&mut self) -> Result<u64, RecordError> {

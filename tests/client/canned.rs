@@ -222,6 +222,7 @@ fn version(seq: u64, op: Op, valid_at: &str) -> Version {
         recorded_at: later(1_200_000),
         received_at: later(1_150_000),
         triggered_at: None,
+        earliest_at: None,
         topic: format!("products/{action}"),
         api_version: Some("2026-10".into()),
         webhook_id: Some("b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".into()),
@@ -304,6 +305,9 @@ fn statuses() -> Vec<ShopStatus> {
         versions,
         newest_version: Some(instant(newest)),
         understood: name != "theme",
+        pull: None,
+        last_complete_pull: None,
+        not_covered: None,
     };
     let summary = |name: &str, newest: Option<Timestamp>, lag_seconds| ShopSummary {
         shop: Shop::from_name(name).expect("a shop"),
@@ -327,7 +331,7 @@ fn statuses() -> Vec<ShopStatus> {
         ShopStatus {
             summary: summary("behind", Some(Timestamp::from_micros(recent)), 754.0),
             kinds: vec![kind("product", 1, 0, 1, "2026-11-23T13:05:12Z")],
-            gaps: vec![Gap { from_seq: 7, to_seq: 9, noticed_at: instant("2026-11-22T08:00:00Z") }],
+            gaps: vec![Gap::new(7, 9, instant("2026-11-22T08:00:00Z"))],
             quarantined: 2,
         },
         ShopStatus {

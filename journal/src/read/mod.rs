@@ -250,6 +250,7 @@ fn version(facet: Facet, position: Position, record: &Record<'_>) -> Version {
         recorded_at: record.recorded_at,
         received_at: record.received_at,
         triggered_at: record.triggered.then_some(position.triggered_at),
+        earliest_at: record.earliest_at,
         topic: record.topic.into(),
         api_version: record.api_version.map(Into::into),
         webhook_id: record.webhook_id.map(Into::into),

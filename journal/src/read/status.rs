@@ -120,6 +120,12 @@ fn kind_status(kind: Kind, tally: &KindTally) -> KindStatus {
         versions: tally.versions,
         newest_version: (tally.versions > 0).then_some(tally.newest_valid_at),
         understood: kind.spec().is_some(),
+        pull: None,
+        last_complete_pull: None,
+        not_covered: kind
+            .spec()
+            .map(|spec| spec.not_covered.into())
+            .filter(|s: &String| !s.is_empty()),
         kind,
     }
 }

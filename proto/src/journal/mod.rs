@@ -4,6 +4,7 @@
 //! only know [`Journal`].
 
 mod client;
+mod pull;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::resource::{Facet, ResourceId, ResourceKey};
 use crate::{Kind, Shop, Timestamp};
 
 pub use client::{Client, Line, PATH, Question, SAME_AS};
+pub use pull::{Drift, PULL, PullReport, PullState};
 
 /// Largest number of items in one page.
 pub const PAGE_LIMIT_MAX: usize = 1_000;
@@ -100,6 +102,9 @@ pub struct Version {
     pub received_at: Timestamp,
     /// When Shopify says that it happened.
     pub triggered_at: Option<Timestamp>,
+    /// Where a pull only found out later: the earliest moment at which it may have become true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_at: Option<Timestamp>,
     /// Shopify's topic.
     pub topic: String,
     /// API version of the payload.
@@ -247,6 +252,15 @@ pub struct KindStatus {
     pub newest_version: Option<Timestamp>,
     /// Whether its bodies are understood; a generic kind is kept as received.
     pub understood: bool,
+    /// What the newest pull says of itself: how far it is, or how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullReport>,
+    /// The newest pull that read everything, with the drift that it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_complete_pull: Option<PullReport>,
+    /// What of this kind cannot be kept, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_covered: Option<String>,
 }
 
 /// What is known of a shop, per kind.
@@ -272,6 +286,28 @@ pub struct Gap {
     pub to_seq: u64,
     /// When it was noticed.
     pub noticed_at: Timestamp,
+    /// Whether every kind that is pulled has been read anew since, so that nothing is missing now.
+    #[serde(default)]
+    pub healed: bool,
+    /// The pulls that did that, kind by kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub healed_by: Vec<Healing>,
+}
+
+impl Gap {
+    /// A gap that nothing has healed yet.
+    pub fn new(from_seq: u64, to_seq: u64, noticed_at: Timestamp) -> Self {
+        Self { from_seq, to_seq, noticed_at, healed: false, healed_by: Vec::new() }
+    }
+}
+
+/// A pull that made good what a gap hid of a kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Healing {
+    /// Which kind was read anew.
+    pub kind: Kind,
+    /// When that pull ended.
+    pub at: Timestamp,
 }
 
 /// The newest version of one facet of a resource, without its state: what a pull is compared with.
@@ -483,6 +519,7 @@ mod tests {
             recorded_at: at,
             received_at: at,
             triggered_at: None,
+            earliest_at: None,
             topic: "products/update".into(),
             api_version: None,
             webhook_id: None,

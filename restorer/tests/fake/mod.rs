@@ -154,6 +154,7 @@ impl Fake {
             recorded_at: at,
             received_at: at,
             triggered_at: Some(at),
+            earliest_at: None,
             topic: format!("{kind}s/{op}"),
             api_version: Some("2026-10".into()),
             webhook_id: Some(format!("b54557e4-bdd9-4b37-8a5f-{seq:012}")),
@@ -248,11 +249,14 @@ impl Journal for Fake {
                     versions: versions.len() as u64,
                     newest_version: versions.iter().map(|entry| entry.version.valid_at).max(),
                     understood: kind.spec().is_some(),
+                    pull: None,
+                    last_complete_pull: None,
+                    not_covered: None,
                     kind,
                 }
             })
             .collect();
-        let gaps = vec![Gap { from_seq: 90, to_seq: 92, noticed_at: instant(NOW) }];
+        let gaps = vec![Gap::new(90, 92, instant(NOW))];
         Ok(Some(ShopStatus { summary, kinds, gaps, quarantined: 1 }))
     }
 
