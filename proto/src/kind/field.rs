@@ -160,14 +160,25 @@ pub(super) fn instant(value: &Value) -> Value {
     }
 }
 
-/// An amount as an exact decimal in a string, with the digits as written; a bare number keeps its
-/// digits too.
+/// An amount as an exact decimal in a string with at least two decimals: Shopify's two shapes write
+/// `64.00` and `64.0`.
 pub(super) fn money(value: &Value) -> Value {
     match value {
-        Value::Number(n) => n.to_string().into(),
+        Value::Number(n) => decimals(&n.to_string()).into(),
         Value::String(s) if s.is_empty() => Value::Null,
+        Value::String(s) => decimals(s).into(),
         other => other.clone(),
     }
+}
+
+fn decimals(amount: &str) -> String {
+    let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
+    if ![whole.trim_start_matches('-'), part].iter().all(|d| d.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return amount.into();
+    }
+    let part = part.trim_end_matches('0');
+    format!("{whole}.{part:0<2}")
 }
 
 /// `"b, a, a"` → `["a", "b"]`; a list is sorted as well.
@@ -222,6 +233,28 @@ pub(super) fn money_bag(value: &Value) -> Value {
     object(value, |m| {
         m.map("shop_money", "shopMoney", side).map("presentment_money", "presentmentMoney", side);
     })
+}
+
+/// A list in the order that a key gives it; what is not a list stays as it is.
+pub(super) fn sorted(value: Value, key: impl Fn(&Value) -> String) -> Value {
+    match value {
+        Value::Array(mut items) => {
+            items.sort_by_cached_key(|item| key(item));
+            Value::Array(items)
+        }
+        other => other,
+    }
+}
+
+/// A text that may hold JSON (a metafield's value): written the same way however it was spaced.
+pub(super) fn json_text(value: &Value) -> Value {
+    let Some(text) = value.as_str().filter(|text| text.starts_with(['{', '['])) else {
+        return value.clone();
+    };
+    match serde_json::from_str::<Value>(text) {
+        Ok(parsed) => parsed.to_string().into(),
+        Err(_) => value.clone(),
+    }
 }
 
 /// A CDN address without the `v` parameter, which changes whenever the file is touched.

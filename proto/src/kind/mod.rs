@@ -18,6 +18,7 @@ mod collection;
 mod customer;
 mod field;
 pub mod generic;
+mod metafield;
 mod order;
 mod product;
 pub mod pull;

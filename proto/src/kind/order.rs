@@ -22,7 +22,7 @@ pub(super) static SPEC: Spec = Spec {
         ("orders/partially_fulfilled", Coverage::Core(Op::Update)),
         ("orders/delete", Coverage::Delete),
     ],
-    mapping: 1,
+    mapping: 2,
     core: Some(core),
     node: super::not_pulled,
     is_whole: |_| true,

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use super::field::{
     self, Mapped, MappingError, gid_of, instant, list, money, object, shown, upper,
 };
-use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS, MORE_PUBLICATIONS, PUBLICATIONS, metafields};
+use super::pull::{self, Members, Pull, Way};
+use super::{Coverage, Listing, Personal, Spec, Writable, metafield, rank};
 use crate::event::Op;
+use crate::resource::Facet;
 
 pub(super) static SPEC: Spec = Spec {
     name: "product",
@@ -16,23 +19,211 @@ pub(super) static SPEC: Spec = Spec {
         ("products/update", Coverage::Core(Op::Update)),
         ("products/delete", Coverage::Delete),
     ],
-    mapping: 1,
-    core: Some(core),
-    node: super::not_pulled,
-    is_whole: |_| true,
-    listing,
     events_topic: Some("Product"),
-    facets: &[],
-    pulls: &[],
+    mapping: 2,
+    core: Some(core),
+    node,
+    is_whole,
+    listing,
+    facets: &[CORE, DETAIL, METAFIELDS, VARIANTS, PUBLICATIONS],
+    pulls: &[
+        Pull {
+            name: "bulk",
+            document: include_str!("graphql/product_bulk.graphql"),
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields],
+            way: Way::Bulk {
+                children: &[
+                    ("ProductVariant", "variants"),
+                    ("Metafield", "metafields"),
+                    ("MediaImage", "media"),
+                    ("Video", "media"),
+                    ("ExternalVideo", "media"),
+                    ("Model3d", "media"),
+                ],
+                owner: None,
+            },
+            explode: None,
+        },
+        Pull {
+            name: "variants_bulk",
+            document: include_str!("graphql/product_variants_bulk.graphql"),
+            facets: &[Facet::Variants],
+            way: Way::Bulk {
+                children: &[
+                    ("Metafield", "metafields"),
+                    ("MediaImage", "media"),
+                    ("Video", "media"),
+                    ("ExternalVideo", "media"),
+                    ("Model3d", "media"),
+                ],
+                owner: Some(("/product/id", "variantDetails")),
+            },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/product_by_id.graphql"),
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Publications],
+            way: Way::ById {
+                list: "/nodes",
+                ids_max: 8,
+                more: &[
+                    ("variants", include_str!("graphql/product_more_variants.graphql")),
+                    ("media", include_str!("graphql/product_more_media.graphql")),
+                    MORE_METAFIELDS,
+                    MORE_PUBLICATIONS,
+                ],
+            },
+            explode: None,
+        },
+        Pull {
+            name: "variants_by_id",
+            document: include_str!("graphql/product_variants_by_id.graphql"),
+            facets: &[Facet::Variants],
+            way: Way::ById {
+                list: "/nodes",
+                ids_max: 4,
+                more: &[(
+                    "variantDetails",
+                    include_str!("graphql/product_more_variant_details.graphql"),
+                )],
+            },
+            explode: None,
+        },
+    ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Product/{id}"),
-    references: &[],
-    natural_key: &[],
+    references: &["/publications/*/publicationId"],
+    natural_key: &["handle"],
     personal: Personal::None,
     rank: rank::PRODUCTS,
-    writable: Writable::Whole,
-    not_covered: "",
+    writable: Writable::Partly(
+        "new ids, and with them new inventory items, whose stock has to be counted again; selling \
+         plans, reviews and sales figures stay behind",
+    ),
+    not_covered: "metafields of other apps' reserved namespaces cannot be read",
 };
+
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &[
+        "title",
+        "handle",
+        "descriptionHtml",
+        "vendor",
+        "productType",
+        "templateSuffix",
+        "status",
+        "tags",
+        "category",
+        "publishedAt",
+        "hasVariantsThatRequiresComponents",
+        "options",
+        "variants",
+        "media",
+    ],
+};
+
+const DETAIL: Members = Members {
+    facet: Facet::Detail,
+    members: &[
+        "seo",
+        "giftCardTemplateSuffix",
+        "isGiftCard",
+        "requiresSellingPlan",
+        "combinedListingRole",
+    ],
+};
+
+/// Its variants once more, under another name, with what their webhook does not tell.
+const VARIANTS: Members = Members { facet: Facet::Variants, members: &["variantDetails"] };
+
+fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
+    let mut m = Mapped::of(node)?;
+    match facet {
+        Facet::Core => pulled_core(&mut m),
+        Facet::Detail => {
+            m.map("seo", "seo", seo)
+                .text("giftCardTemplateSuffix", "giftCardTemplateSuffix")
+                .same(&["isGiftCard", "requiresSellingPlan", "combinedListingRole"]);
+        }
+        Facet::Variants => {
+            m.map("variantDetails", "variants", |v| {
+                field::sorted(list(v, variant_detail), |v| v["id"].to_string())
+            });
+        }
+        other => return metafield::node(other, node),
+    }
+    Ok(m.done())
+}
+
+fn pulled_core(m: &mut Mapped<'_>) {
+    m.same(&["id", "title", "handle", "status", "hasVariantsThatRequiresComponents"])
+        .text("descriptionHtml", "descriptionHtml")
+        .text("vendor", "vendor")
+        .text("productType", "productType")
+        .text("templateSuffix", "templateSuffix")
+        .map("tags", "tags", field::tags)
+        .copy("category", "category")
+        .map("createdAt", "createdAt", instant)
+        .map("publishedAt", "publishedAt", instant)
+        .map("options", "options", |v| {
+            list(v, |option| {
+                object(option, |m| {
+                    m.same(&["id", "name", "position", "values"]);
+                })
+            })
+        })
+        .map("variants", "variants", |v| by_position(list(v, pulled_variant)))
+        .map("media", "media", |v| list(v, pulled_medium));
+}
+
+fn pulled_variant(value: &Value) -> Value {
+    object(value, |m| {
+        m.same(&["id", "title", "taxable", "position", "inventoryPolicy", "selectedOptions"])
+            .text("sku", "sku")
+            .text("barcode", "barcode")
+            .map("price", "price", money)
+            .map("compareAtPrice", "compareAtPrice", money)
+            .map("createdAt", "createdAt", instant)
+            .copy("inventoryItem", "inventoryItem");
+    })
+}
+
+fn variant_detail(value: &Value) -> Value {
+    object(value, |m| {
+        m.same(&["id", "showUnitPrice", "unitPriceMeasurement", "requiresComponents"])
+            .map("media", "mediaIds", |v| list(v, |medium| medium["id"].clone()))
+            .map("metafields", "metafields", metafields);
+    })
+}
+
+fn pulled_medium(value: &Value) -> Value {
+    object(value, |m| {
+        m.same(&["id", "mediaContentType"]).text("alt", "alt");
+        if let Some(src) = value.pointer("/preview/image/url") {
+            m.set("url", field::url(src));
+        }
+    })
+}
+
+/// Title and description for search engines.
+fn seo(value: &Value) -> Value {
+    object(value, |m| {
+        m.text("title", "title").text("description", "description");
+    })
+}
+
+/// Variants in the order that buyers see, in whichever order they came.
+fn by_position(variants: Value) -> Value {
+    field::sorted(variants, |v| format!("{:>12}", v["position"].to_string()))
+}
+
+/// A webhook carries 100 variants; of the others it names the ids only.
+fn is_whole(core: &Value) -> bool {
+    let variants = core.get("variants").and_then(Value::as_array);
+    variants.is_none_or(|variants| variants.iter().all(|variant| variant.get("title").is_some()))
+}
 
 /// Left out: `updated_at` and stock counts, which move without anybody editing the product, and
 /// what follows from other fields.
@@ -53,7 +244,8 @@ fn core(body: &Value) -> Result<Value, MappingError> {
         .map("options", "options", |v| list(v, option));
     let names = option_names(body);
     if let Some(variants) = body.get("variants") {
-        m.set("variants", with_unsent(list(variants, |v| variant(v, &names)), body));
+        let sent = by_position(list(variants, |v| variant(v, &names)));
+        m.set("variants", with_unsent(sent, body));
     }
     let media = body.get("media").map(|media| list(media, medium));
     if let Some(media) = media.or_else(|| body.get("images").map(|images| list(images, image))) {

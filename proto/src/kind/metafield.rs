@@ -1,0 +1,54 @@
+//! What several kinds have alike: metafields, publications.
+
+use serde_json::{Value, json};
+
+use super::field::{self, Mapped, MappingError, instant, list, object};
+use super::pull::Members;
+use crate::resource::Facet;
+
+/// The facet of a kind with metafields.
+pub(super) const METAFIELDS: Members =
+    Members { facet: Facet::Metafields, members: &["metafields"] };
+
+/// The facet of a kind that is published to channels.
+pub(super) const PUBLICATIONS: Members =
+    Members { facet: Facet::Publications, members: &["resourcePublicationsV2"] };
+
+/// The further pages of each, for [`super::pull::Way::ById`].
+pub(super) const MORE_METAFIELDS: (&str, &str) =
+    ("metafields", include_str!("graphql/more_metafields.graphql"));
+pub(super) const MORE_PUBLICATIONS: (&str, &str) =
+    ("resourcePublicationsV2", include_str!("graphql/more_publications.graphql"));
+
+/// The facets that several kinds have alike, from their payloads.
+pub(super) fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
+    let mut m = Mapped::of(node)?;
+    match facet {
+        Facet::Metafields => m.map("metafields", "metafields", metafields),
+        Facet::Publications => m.map("resourcePublicationsV2", "publications", publications),
+        _ => return super::not_pulled(facet, node),
+    };
+    Ok(m.done())
+}
+
+/// Metafields in the order of their namespaces and keys. Their ids are left out: a metafield is
+/// known by its name, and has another id once it is written again.
+pub(super) fn metafields(value: &Value) -> Value {
+    let mapped = list(value, |item| {
+        object(item, |m| {
+            m.same(&["namespace", "key", "type"]).map("value", "value", field::json_text);
+        })
+    });
+    field::sorted(mapped, |item| json!([item.get("namespace"), item.get("key")]).to_string())
+}
+
+/// Where something is published, and from when.
+fn publications(value: &Value) -> Value {
+    let mapped = list(value, |item| {
+        object(item, |m| {
+            m.same(&["isPublished"]).map("publishDate", "publishDate", instant);
+            m.set("publicationId", item.pointer("/publication/id").cloned().unwrap_or_default());
+        })
+    });
+    field::sorted(mapped, |item| item["publicationId"].to_string())
+}
