@@ -4,8 +4,11 @@
 //! what happened ([`event`], as it travels on the [`stream`]), what it means ([`canonical`],
 //! [`diff`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
 //!
-//! Nothing here does work of its own: no storage, no retries, no clock.
+//! [`admin`] is how a shop is asked and written to.
+//!
+//! Nothing but [`admin`] does work of its own: no storage, no retries, no clock.
 
+pub mod admin;
 pub mod canonical;
 pub mod diff;
 pub mod event;

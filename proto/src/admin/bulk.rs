@@ -1,0 +1,163 @@
+//! Bulk operations: a question about everything, answered as a file of lines.
+//! <https://shopify.dev/docs/api/usage/bulk-operations/queries>
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::io::AsyncBufReadExt;
+use tokio_util::io::StreamReader;
+use url::Url;
+
+use super::{AdminError, Answer, Call, Client, Repeat};
+use crate::Timestamp;
+
+const RUN: &str = include_str!("graphql/bulk_run.graphql");
+const POLL: &str = include_str!("graphql/bulk_poll.graphql");
+const CANCEL: &str = include_str!("graphql/bulk_cancel.graphql");
+
+/// Hosts that results may come from, beside the Admin API's own.
+const RESULT_HOSTS: [&str; 2] =
+    ["storage.googleapis.com", "shopify-staged-uploads.storage.googleapis.com"];
+
+/// A started operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Its gid.
+    pub id: String,
+    /// How far it is.
+    pub status: State,
+    /// When it was started: what changed before is in its result.
+    pub created_at: Timestamp,
+    /// Why it failed.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// When it ended.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    /// Lines of the result so far, a number in a text.
+    #[serde(default)]
+    pub object_count: Option<String>,
+    /// The result; absent when there is nothing in it.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What a failed operation had found: never the whole.
+    #[serde(default)]
+    pub partial_data_url: Option<String>,
+}
+
+/// How far an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs)]
+pub enum State {
+    Created,
+    Running,
+    Canceling,
+    Canceled,
+    Completed,
+    Failed,
+    Expired,
+}
+
+/// What starting one gave.
+#[derive(Debug)]
+pub enum Started {
+    /// It runs.
+    Running(Operation),
+    /// As many run as may: try again when one has ended.
+    TooMany,
+}
+
+impl State {
+    /// Whether nothing more will happen to it.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Canceled | Self::Completed | Self::Failed | Self::Expired)
+    }
+}
+
+impl Operation {
+    /// How many lines the whole result has, where the operation says.
+    pub fn lines(&self) -> Option<u64> {
+        self.object_count.as_deref()?.parse().ok()
+    }
+}
+
+/// Starts a bulk query.
+pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, AdminError> {
+    // Started twice, it would only run twice.
+    let call =
+        Call { document: RUN, variables: json!({"query": query}), repeat: Repeat::Safe, share };
+    let answer = client.ask(call).await?;
+    let payload = &answer.data["bulkOperationRunQuery"];
+    if let Ok(operation) = Operation::deserialize(&payload["bulkOperation"]) {
+        return Ok(Started::Running(operation));
+    }
+    if payload["userErrors"][0]["code"] == "OPERATION_IN_PROGRESS" {
+        return Ok(Started::TooMany);
+    }
+    Err(refused(client, &answer))
+}
+
+/// How far an operation is; `None` if the shop knows of none with this id.
+pub async fn poll(client: &Client, id: &str, share: f64) -> Result<Option<Operation>, AdminError> {
+    let call = Call { document: POLL, variables: json!({"id": id}), repeat: Repeat::Safe, share };
+    let answer = client.ask(call).await?;
+    let operation = &answer.data["bulkOperation"];
+    if operation.is_null() {
+        return Ok(None);
+    }
+    Operation::deserialize(operation).map(Some).map_err(|e| garbled(client, e))
+}
+
+/// Asks for an operation's end.
+pub async fn cancel(client: &Client, id: &str) -> Result<(), AdminError> {
+    let call =
+        Call { document: CANCEL, variables: json!({"id": id}), repeat: Repeat::Safe, share: 1.0 };
+    client.ask(call).await.map(drop)
+}
+
+/// The lines of a result, as they come. The address must be the Admin API's own or one that Shopify
+/// keeps results at.
+pub async fn lines(
+    client: &Client,
+    url: &str,
+) -> Result<BoxStream<'static, std::io::Result<String>>, AdminError> {
+    let url = Url::parse(url).map_err(|e| garbled(client, e))?;
+    let own = client.access().url.origin();
+    let allowed = url.origin() == own
+        || (url.scheme() == "https" && url.host_str().is_some_and(|h| RESULT_HOSTS.contains(&h)));
+    if !allowed {
+        return Err(garbled(
+            client,
+            format!("a bulk result at an unexpected address: {:?}", url.host_str()),
+        ));
+    }
+    // Which request broke is said by the error; its address holds a signature.
+    let unavailable = |e: reqwest::Error| AdminError::Unavailable {
+        shop: client.access().shop.clone(),
+        waited: std::time::Duration::ZERO,
+        last: format!("reading a bulk result: {}", e.without_url()),
+    };
+    let sent = client.http().get(url).send().await.map_err(unavailable)?;
+    let response = sent.error_for_status().map_err(unavailable)?;
+    let bytes = response.bytes_stream().map_err(|e| std::io::Error::other(e.without_url()));
+    let lines = StreamReader::new(bytes).lines();
+    let read = futures::stream::try_unfold(lines, |mut lines| async move {
+        Ok(lines.next_line().await?.map(|line| (line, lines)))
+    });
+    Ok(read.boxed())
+}
+
+fn refused(client: &Client, answer: &Answer) -> AdminError {
+    let detail = match answer.errors.first() {
+        Some(error) => error.message.clone(),
+        None => answer.user_errors().join("; "),
+    };
+    AdminError::Document { shop: client.access().shop.clone(), detail }
+}
+
+fn garbled(client: &Client, detail: impl std::fmt::Display) -> AdminError {
+    AdminError::Garbled { shop: client.access().shop.clone(), detail: detail.to_string() }
+}

@@ -1,0 +1,284 @@
+//! One call: its points, its token, its repetitions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::budget::{Budget, Status};
+use super::token::Tokens;
+use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
+
+/// How long one request may take. Shopify ends its own after 30 s or so.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
+/// For how long failures that pass by themselves are waited out.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Waits between repetitions: the first, and the longest.
+const WAIT_FIRST: Duration = Duration::from_millis(200);
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Speaks to one shop's Admin API. Clones share its budget and its token.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    access: Access,
+    budget: Budget,
+    tokens: Tokens,
+    spent: Option<prometheus::IntCounter>,
+    told_of_version: AtomicBool,
+}
+
+/// What became of one request.
+enum Outcome {
+    Answered(Answer),
+    /// Nothing was done; asking again later may help, not before the given time.
+    Later(String, Option<Duration>),
+    /// Nobody knows whether it was done.
+    Lost(String),
+    Failed(AdminError),
+    /// The token was refused.
+    Refused(SecretString),
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    data: Value,
+    #[serde(default, deserialize_with = "errors")]
+    errors: Vec<GraphqlError>,
+    #[serde(default)]
+    extensions: Extensions,
+}
+
+#[derive(Default, Deserialize)]
+struct Extensions {
+    cost: Option<Cost>,
+    #[serde(default)]
+    search: Vec<Search>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cost {
+    requested_query_cost: Option<f64>,
+    actual_query_cost: Option<f64>,
+    throttle_status: Option<Status>,
+}
+
+/// What Shopify says about a search filter.
+#[derive(Deserialize)]
+struct Search {
+    #[serde(default)]
+    warnings: Vec<Value>,
+}
+
+impl Client {
+    /// Speaks through `http`; `spent` counts the points that answers cost.
+    pub fn new(
+        http: reqwest::Client,
+        access: Access,
+        spent: Option<prometheus::IntCounter>,
+    ) -> Self {
+        let (budget, tokens) = (Budget::new(), Tokens::new());
+        let told_of_version = AtomicBool::new(false);
+        Self { inner: Arc::new(Inner { http, access, budget, tokens, spent, told_of_version }) }
+    }
+
+    /// Whose API, and where.
+    pub fn access(&self) -> &Access {
+        &self.inner.access
+    }
+
+    /// The connection pool that it speaks through.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.inner.http
+    }
+
+    /// Sends one document and waits for its answer, as long as that makes sense.
+    pub async fn ask(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+        let begun = Instant::now();
+        let mut refused: Option<SecretString> = None;
+        let mut wait = WAIT_FIRST;
+        loop {
+            let token =
+                self.inner.tokens.get(&self.inner.http, self.access(), refused.as_ref()).await?;
+            let (last, at_least) = match self.once(&call, token).await {
+                Outcome::Answered(answer) => return Ok(answer),
+                Outcome::Failed(error) => return Err(error),
+                // A second refusal ends in `Tokens::get` for a fixed token, and here for a fresh one.
+                Outcome::Refused(_) if refused.is_some() => {
+                    let shop = self.access().shop.clone();
+                    return Err(AdminError::Unauthorized(shop, "401 for a fresh one".into()));
+                }
+                Outcome::Refused(token) => {
+                    refused = Some(token);
+                    continue;
+                }
+                Outcome::Later(last, at_least) => (last, at_least),
+                Outcome::Lost(last) if call.repeat == Repeat::Safe => (last, None),
+                Outcome::Lost(detail) => {
+                    return Err(AdminError::Unknown { shop: self.access().shop.clone(), detail });
+                }
+            };
+            if begun.elapsed() > PATIENCE {
+                let shop = self.access().shop.clone();
+                return Err(AdminError::Unavailable { shop, waited: begun.elapsed(), last });
+            }
+            tokio::time::sleep(jittered(wait).max(at_least.unwrap_or_default())).await;
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+
+    async fn once(&self, call: &Call<'_>, token: SecretString) -> Outcome {
+        let reservation = self.inner.budget.reserve(call.document, call.share).await;
+        let access = self.access();
+        let mut url = access.url.clone();
+        url.set_path(&format!("/admin/api/{}/graphql.json", access.api_version));
+        let sent = self
+            .inner
+            .http
+            .post(url)
+            .header("X-Shopify-Access-Token", token.expose_secret())
+            .json(&json!({"query": call.document, "variables": call.variables}))
+            .timeout(REQUEST_DEADLINE)
+            .send()
+            .await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                self.inner.budget.forfeit(reservation);
+                let detail = error.to_string();
+                // Nothing left this machine.
+                return match error.is_connect() || error.is_builder() {
+                    true => Outcome::Later(detail, None),
+                    false => Outcome::Lost(detail),
+                };
+            }
+        };
+        let status = response.status();
+        if !status.is_success() {
+            self.inner.budget.forfeit(reservation);
+            return self.not_answered(status, response, token).await;
+        }
+        let version = header(&response, "x-shopify-api-version");
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.inner.budget.forfeit(reservation);
+                return Outcome::Lost(format!("the answer broke off: {error}"));
+            }
+        };
+        match serde_json::from_slice::<Body>(&bytes) {
+            Ok(body) => {
+                let (cost, requested) = match &body.extensions.cost {
+                    Some(cost) => (cost.throttle_status, cost.requested_query_cost),
+                    None => (None, None),
+                };
+                self.inner.budget.settle(reservation, cost, requested);
+                self.answered(body, version)
+            }
+            Err(error) => {
+                self.inner.budget.forfeit(reservation);
+                Outcome::Lost(format!("the answer is not JSON: {error}"))
+            }
+        }
+    }
+
+    fn answered(&self, body: Body, version: Option<String>) -> Outcome {
+        let shop = || self.access().shop.clone();
+        if body.errors.iter().any(|error| error.code() == "THROTTLED") {
+            return Outcome::Later("THROTTLED".into(), None);
+        }
+        if body.data.is_null()
+            && let Some(error) = body.errors.first()
+        {
+            let detail = error.message.clone();
+            return match error.code() {
+                "INTERNAL_SERVER_ERROR" | "TIMEOUT" => Outcome::Lost(detail),
+                "ACCESS_DENIED" => {
+                    Outcome::Failed(AdminError::Refused { shop: shop(), status: 200, detail })
+                }
+                _ => Outcome::Failed(AdminError::Document { shop: shop(), detail }),
+            };
+        }
+        // A filter by a field that does not exist selects everything.
+        if let Some(warning) = body.extensions.search.iter().flat_map(|s| &s.warnings).next() {
+            let detail = format!("the search is not understood: {warning}");
+            return Outcome::Failed(AdminError::Document { shop: shop(), detail });
+        }
+        let cost = body.extensions.cost.and_then(|cost| cost.actual_query_cost).unwrap_or(0.0);
+        if let Some(spent) = &self.inner.spent {
+            spent.inc_by(cost.max(0.0).round() as u64);
+        }
+        let asked = &self.access().api_version;
+        let fell_forward_to = version.filter(|version| version != asked);
+        if let Some(version) = &fell_forward_to
+            && !self.inner.told_of_version.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                shop = %self.access().shop, asked = %asked, answered = %version,
+                "another API version answers than the one asked for: set shop.api_version to one \
+                 that is supported"
+            );
+        }
+        let Body { data, errors, .. } = body;
+        Outcome::Answered(Answer { data, errors, cost, fell_forward_to })
+    }
+
+    async fn not_answered(
+        &self,
+        status: StatusCode,
+        response: reqwest::Response,
+        token: SecretString,
+    ) -> Outcome {
+        let refused = |detail: &str| {
+            Outcome::Failed(AdminError::Refused {
+                shop: self.access().shop.clone(),
+                status: status.as_u16(),
+                detail: detail.into(),
+            })
+        };
+        match status.as_u16() {
+            401 => Outcome::Refused(token),
+            402 => refused("the shop is frozen until its bill is paid"),
+            403 => refused("the app lacks an access scope for this"),
+            404 => refused("there is no such shop, or no Admin API at this address"),
+            423 => refused("the shop is locked"),
+            429 | 430 => {
+                let seconds = header(&response, "retry-after").and_then(|s| s.parse().ok());
+                Outcome::Later(status.to_string(), seconds.map(Duration::from_secs_f64))
+            }
+            500..=599 => Outcome::Lost(status.to_string()),
+            _ => refused("an answer that was not expected"),
+        }
+    }
+}
+
+fn header(response: &reqwest::Response, name: &str) -> Option<String> {
+    Some(response.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+/// Half of a wait to all of it, so that callers who failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let dice = RandomState::new().hash_one(0) % 1_000;
+    wait.mul_f64(0.5 + dice as f64 / 2_000.0)
+}
+
+/// Mostly a list; one text in some refusals.
+fn errors<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<GraphqlError>, D::Error> {
+    let value = Value::deserialize(from)?;
+    if let Value::String(message) = value {
+        return Ok(vec![GraphqlError { message, path: Vec::new(), extensions: Value::Null }]);
+    }
+    serde_json::from_value(value).map_err(serde::de::Error::custom)
+}
