@@ -206,7 +206,7 @@ fn mutation(simulator: &Simulator, caller: &Caller<'_>, text: &str, line: &[u8])
     };
     let mut shop = simulator.shop();
     let run = endpoint::execute_paged(caller, &mut shop, &document, &variables);
-    simulator.dispatcher().send(shop.take_deliveries());
+    simulator.deliver(&mut shop);
     drop(shop);
     let body = endpoint::body(run.response);
     simulator.note_not_simulated(&body);

@@ -15,6 +15,7 @@ use crate::dice::Dice;
 use crate::disturbance::{Disorder, Disturbance, Fate};
 use crate::gid::Gid;
 use crate::instant;
+use crate::knowledge::Says;
 use crate::signing::Secrets;
 use crate::subscription::Delivery;
 
@@ -80,6 +81,10 @@ pub struct Finished {
     pub triggered_at: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// So many requests were made for it; duplicates are not counted.
+    pub attempts: u32,
+    /// What it was to let a listener know.
+    pub says: Vec<Says>,
 }
 
 /// How a delivery ended.
@@ -234,7 +239,7 @@ impl Sender {
             Fate::Dropped => {
                 record.tally.dropped += 1;
                 record.tally.open -= 1;
-                record.finished.push(delivery.finished(Outcome::Dropped));
+                record.finished.push(delivery.finished(Outcome::Dropped, 0));
             }
             Fate::Sent { copies, disorder, .. } => {
                 record.tally.duplicated += u64::from(copies - 1);
@@ -251,7 +256,9 @@ impl Sender {
         mut turn: Option<tokio::sync::OwnedSemaphorePermit>,
     ) {
         let mut outcome = Outcome::GivenUp;
+        let mut attempts = 0;
         for attempt in 0..=RETRIES {
+            attempts += 1;
             if attempt > 0 {
                 let wait = FIRST_WAIT * 2_u32.pow(attempt - 1);
                 tokio::time::sleep(wait.mul_f64(self.how.retry_scale)).await;
@@ -281,7 +288,7 @@ impl Sender {
                 }
             }
         }
-        record.finished.push(delivery.finished(outcome));
+        record.finished.push(delivery.finished(outcome, attempts));
     }
 
     /// One request; whether it was answered with success, which only 2xx is.
@@ -293,16 +300,9 @@ impl Sender {
             .post(&delivery.uri)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, "Shopify-Captain-Hook")
-            .header(CONNECTION, "keep-alive")
-            .header("X-Shopify-Topic", delivery.topic.name())
-            .header("X-Shopify-Hmac-Sha256", signature)
-            .header("X-Shopify-Shop-Domain", &self.shop)
-            .header("X-Shopify-API-Version", &delivery.api_version)
-            .header("X-Shopify-Webhook-Id", &delivery.webhook_id)
-            .header("X-Shopify-Event-Id", &delivery.event_id)
-            .header("X-Shopify-Triggered-At", instant::header(delivery.triggered_at));
-        if let Some(name) = &delivery.name {
-            request = request.header("X-Shopify-Name", name);
+            .header(CONNECTION, "keep-alive");
+        for (name, value) in delivery.headers(&self.shop, signature) {
+            request = request.header(name, value);
         }
         match request.body(delivery.body.clone()).send().await {
             Ok(response) if response.status().is_success() => {
@@ -324,13 +324,44 @@ impl Sender {
 }
 
 impl Delivery {
-    fn finished(&self, outcome: Outcome) -> Finished {
+    /// What labels it, with the prefix or, in the Events family, without.
+    fn headers(&self, shop: &str, signature: String) -> Vec<(&'static str, String)> {
+        let triggered_at = instant::header(self.triggered_at);
+        let topic = self.topic.name().to_owned();
+        let Some((handle, action)) = &self.event else {
+            let mut headers = vec![
+                ("X-Shopify-Topic", topic),
+                ("X-Shopify-Hmac-Sha256", signature),
+                ("X-Shopify-Shop-Domain", shop.to_owned()),
+                ("X-Shopify-API-Version", self.api_version.clone()),
+                ("X-Shopify-Webhook-Id", self.webhook_id.clone()),
+                ("X-Shopify-Event-Id", self.event_id.clone()),
+                ("X-Shopify-Triggered-At", triggered_at),
+            ];
+            headers.extend(self.name.clone().map(|name| ("X-Shopify-Name", name)));
+            return headers;
+        };
+        vec![
+            ("Shopify-Topic", topic),
+            ("Shopify-Hmac-Sha256", signature),
+            ("Shopify-Shop-Domain", shop.to_owned()),
+            ("Shopify-API-Version", self.api_version.clone()),
+            ("Shopify-Webhook-Id", self.webhook_id.clone()),
+            ("Shopify-Handle", handle.clone()),
+            ("Shopify-Action", (*action).to_owned()),
+            ("Shopify-Triggered-At", triggered_at),
+        ]
+    }
+
+    fn finished(&self, outcome: Outcome, attempts: u32) -> Finished {
         Finished {
             webhook_id: self.webhook_id.clone(),
             topic: self.topic.name(),
             gid: self.gid.to_string(),
             triggered_at: instant::header(self.triggered_at),
             outcome,
+            attempts,
+            says: self.says.clone(),
         }
     }
 }

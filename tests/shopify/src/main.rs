@@ -13,6 +13,7 @@ use shopify::admin::schema::{Schemas, Version};
 use shopify::catalog::Size;
 use shopify::dispatch::Dispatch;
 use shopify::disturbance::Disturbance;
+use shopify::events::AppConfig;
 use shopify::fault::Fault;
 use shopify::measure::{measure, measure_deliveries};
 use shopify::server;
@@ -60,6 +61,10 @@ struct Serve {
     /// The API version of webhooks.
     #[arg(long, default_value = "2026-10")]
     api_version: String,
+    /// The app's `shopify.app.toml`: its own subscriptions, of both families, take the place of
+    /// those to every topic.
+    #[arg(long)]
+    app_config: Option<PathBuf>,
     /// Products in the catalog.
     #[arg(long, default_value_t = 200)]
     products: u64,
@@ -193,6 +198,10 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     simulator.shop().protected_data = !serve.no_protected_data;
     for (fault, probability) in &serve.faults {
         simulator.faults().often(*fault, *probability);
+    }
+    if let Some(path) = &serve.app_config {
+        let text = std::fs::read_to_string(path).context("read the app's configuration")?;
+        simulator.deploy(&AppConfig::parse(&text)?)?;
     }
     println!("{} is open on http://{address}", serve.shop);
     tokio::spawn({

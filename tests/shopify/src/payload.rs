@@ -6,12 +6,13 @@ mod order;
 mod product;
 mod stock;
 
+use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use crate::gid::Gid;
 use crate::instant;
-use crate::store::{Store, target};
+use crate::store::{Document, Store, target};
 
 /// A webhook topic, by the name in the `X-Shopify-Topic` header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -72,10 +73,24 @@ impl Topic {
         TOPICS.iter().find(|known| Self(known).enum_name() == name).map(|known| Self(known))
     }
 
+    /// The topic of an Events delivery: the type it is about.
+    pub(crate) fn of_events(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// The name in the header.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0
+    }
+
+    /// The topic whose body tells the whole state that this one is about.
+    pub(crate) fn of_state(self) -> Self {
+        let Some((kind, _)) = self.0.split_once('/') else { return self };
+        let whole = |name: &&&str| {
+            name.strip_prefix(kind).is_some_and(|verb| matches!(verb, "/update" | "/updated"))
+        };
+        TOPICS.iter().find(whole).map_or(self, |name| Self(name))
     }
 
     /// The name in GraphQL's `WebhookSubscriptionTopic`.
@@ -106,13 +121,26 @@ pub struct Renderer<'a> {
     pub offset: Offset,
     /// Now, in UTC.
     pub now: &'a str,
+    /// As of when; as things are, when absent.
+    pub at: Option<Timestamp>,
 }
 
 impl Renderer<'_> {
+    /// What a resource is, or was.
+    pub(crate) fn get(&self, gid: Gid) -> Option<Document> {
+        match self.at {
+            None => self.store.get(gid),
+            Some(at) => self.store.get_at(gid, at),
+        }
+    }
+
     /// The body for a topic about a resource: as it is now, or last was when it is gone.
     #[must_use]
     pub fn body(&self, topic: Topic, gid: Gid, detail: &Detail) -> Option<Value> {
-        let document = self.store.get(gid).or_else(|| {
+        let document = self.get(gid).or_else(|| {
+            if self.at.is_some() {
+                return None;
+            }
             let revisions = self.store.revisions(gid)?;
             let last = revisions.iter().rev().find_map(|revision| revision.state.clone());
             last.or_else(|| self.store.get_at(gid, jiff::Timestamp::MIN))
@@ -240,13 +268,13 @@ impl Renderer<'_> {
 
     /// A resource's metafields of some namespaces, as bodies carry them when asked to.
     pub(crate) fn metafields(&self, gid: Gid, namespaces: &[String]) -> Vec<Value> {
-        let Some(owner) = self.store.get(gid).filter(|_| !namespaces.is_empty()) else {
+        let Some(owner) = self.get(gid).filter(|_| !namespaces.is_empty()) else {
             return Vec::new();
         };
         let wanted =
             |metafield: &Value| namespaces.iter().any(|name| metafield["namespace"] == **name);
         crate::store::targets(&owner, "metafields")
-            .filter_map(|id| Some((id, self.store.get(id)?)))
+            .filter_map(|id| Some((id, self.get(id)?)))
             .filter(|(_, metafield)| wanted(metafield))
             .map(|(id, metafield)| {
                 json!({

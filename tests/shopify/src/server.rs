@@ -11,16 +11,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk_run::Failure;
+use crate::events::AppConfig;
 use crate::fault::Fault;
 use crate::scenario::{Scale, Scenario};
 use crate::shop::Actor;
 use crate::simulator::Simulator;
+use crate::{instant, knowledge};
 
 /// Serves a simulator until `stop`.
 ///
@@ -49,6 +52,8 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/truth", get(truth::at))
         .route("/_sim/deliveries", get(deliveries))
         .route("/_sim/deliveries/log", get(delivery_log))
+        .route("/_sim/write_log", get(write_log))
+        .route("/_sim/app_config", post(deploy))
         .route("/_sim/drain", post(drain))
         .route("/_sim/traffic", post(set_traffic))
         .route("/_sim/not_simulated", get(not_simulated))
@@ -62,10 +67,47 @@ async fn deliveries(State(simulator): State<Arc<Simulator>>) -> Response {
     Json(simulator.dispatcher().tally()).into_response()
 }
 
-async fn delivery_log(State(simulator): State<Arc<Simulator>>) -> Response {
-    let lines = simulator.dispatcher().finished();
-    let lines = lines.iter().filter_map(|finished| serde_json::to_string(finished).ok());
+#[derive(Deserialize)]
+struct Until {
+    at: Option<Timestamp>,
+}
+
+/// Every delivery that is over, and about what its loss leaves a listener in the dark, now or at
+/// an instant.
+async fn delivery_log(
+    State(simulator): State<Arc<Simulator>>,
+    Query(until): Query<Until>,
+) -> Response {
+    let until = until.at.map(instant::header);
+    let finished = simulator.dispatcher().finished();
+    let stale = knowledge::stale(&finished, until.as_deref());
+    let mut lines = String::new();
+    for one in &finished {
+        if until.as_ref().is_some_and(|until| one.triggered_at > *until) {
+            continue;
+        }
+        let Ok(mut line) = serde_json::to_value(one) else { continue };
+        line["leaves_stale"] =
+            json!(stale.get(one.webhook_id.as_str()).cloned().unwrap_or_default());
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    ndjson(lines)
+}
+
+/// Every mutation that was executed.
+async fn write_log(State(simulator): State<Arc<Simulator>>) -> Response {
+    let shop = simulator.shop();
+    let lines = shop.writes.iter().filter_map(|write| serde_json::to_string(write).ok());
     ndjson(lines.map(|line| line + "\n").collect())
+}
+
+/// Takes an app's configuration file.
+async fn deploy(State(simulator): State<Arc<Simulator>>, text: String) -> Response {
+    match AppConfig::parse(&text).and_then(|config| simulator.deploy(&config)) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => refuse(&error.to_string()),
+    }
 }
 
 /// Answers when every delivery has been made, lost or given up.

@@ -12,7 +12,8 @@ mod stock;
 pub use order::Cart;
 pub use stock::available;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::tz::Offset;
@@ -20,9 +21,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::catalog::{Catalog, Size};
+use crate::change::{Change, Deed, Touched, Write, gids};
 use crate::dice::Dice;
+use crate::events::Declared;
 use crate::gid::Gid;
 use crate::instant;
+use crate::knowledge::Said;
 use crate::payload::{Detail, Renderer, Topic};
 use crate::protected;
 use crate::store::{Document, Store, targets};
@@ -72,7 +76,20 @@ pub struct Shop {
     webhooks: u64,
     tokens: u64,
     pending: Vec<(Topic, Gid, Detail)>,
+    /// What the current action wrote, as it was before.
+    touched: BTreeMap<Gid, Option<Document>>,
+    /// The mutation that the current action is.
+    writing: Option<Write>,
+    /// Every mutation that was executed.
+    pub writes: Vec<Write>,
+    /// What the app wants to be told of by the Events family.
+    pub events: Option<Arc<Declared>>,
+    /// What a query of those asked for that is not simulated.
+    pub(crate) not_simulated: Vec<Value>,
+    /// The end of the token that is being used.
+    pub(crate) token_in_use: Option<String>,
     said: HashMap<(Topic, Gid), (Bytes, Timestamp)>,
+    known: Said,
     outbox: Vec<Delivery>,
 }
 
@@ -94,6 +111,7 @@ impl Shop {
             bulk_started: Vec::new(),
             protected_data: true,
             said: HashMap::new(),
+            known: Said::default(),
             theme_exemption: false,
             idempotency: idempotency::Idempotency::default(),
             dice: dice.of("shop"),
@@ -103,10 +121,17 @@ impl Shop {
             webhooks: 0,
             tokens: 0,
             pending: Vec::new(),
+            touched: BTreeMap::new(),
+            writing: None,
+            writes: Vec::new(),
+            events: None,
+            not_simulated: Vec::new(),
+            token_in_use: None,
             outbox: Vec::new(),
         };
         shop.found();
         shop.pending.clear();
+        shop.touched.clear();
         shop
     }
 
@@ -117,7 +142,10 @@ impl Shop {
         self.actor = actor;
         self.actions += 1;
         let outcome = work(self);
+        let changes = self.take_changes();
+        self.log_write(&changes);
         self.announce_pending();
+        self.announce_events(&changes);
         outcome
     }
 
@@ -156,7 +184,49 @@ impl Shop {
 
     /// Records a new state.
     pub fn put(&mut self, gid: Gid, state: Value) {
+        self.touch(gid);
         self.store.put(gid, self.now, Some(state));
+    }
+
+    fn touch(&mut self, gid: Gid) {
+        self.touched.entry(gid).or_insert_with(|| self.store.get(gid));
+    }
+
+    fn take_changes(&mut self) -> Vec<Change> {
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        touched.map(|(gid, before)| Change { gid, before, after: self.store.get(gid) }).collect()
+    }
+
+    /// Remembers which mutation the current action is.
+    pub(crate) fn note_write(
+        &mut self,
+        mutation: &str,
+        arguments: &Value,
+        user_errors: Option<usize>,
+    ) {
+        let app = match &self.actor {
+            Actor::App(title) | Actor::Staff(title) => title.clone(),
+            Actor::Buyer => String::new(),
+        };
+        self.writing = Some(Write {
+            at: instant::header(self.now),
+            app,
+            token: self.token_in_use.clone(),
+            mutation: mutation.to_owned(),
+            ids: gids(arguments).map(str::to_owned).collect(),
+            touched: Vec::new(),
+            user_errors: user_errors.unwrap_or_default(),
+            refused: user_errors.is_none(),
+        });
+    }
+
+    fn log_write(&mut self, changes: &[Change]) {
+        let Some(mut write) = self.writing.take() else { return };
+        let touched = changes.iter().filter_map(|change| {
+            Some(Touched { gid: change.gid.to_string(), deed: change.deed()? })
+        });
+        write.touched = touched.collect();
+        self.writes.push(write);
     }
 
     /// Changes what is there and dates it; says whether it was there.
@@ -175,6 +245,7 @@ impl Shop {
     pub fn remove(&mut self, gid: Gid) {
         let Some(document) = self.store.get(gid) else { return };
         let owned: Vec<Gid> = owned(&document).collect();
+        self.touch(gid);
         self.store.put(gid, self.now, None);
         for gid in owned {
             self.remove(gid);
@@ -219,7 +290,8 @@ impl Shop {
         let now = self.now_text();
         let event_id = self.dice.of("event").uuid(self.actions);
         for (topic, gid, detail) in std::mem::take(&mut self.pending) {
-            let renderer = Renderer { store: &self.store, offset: self.offset, now: &now };
+            let renderer =
+                Renderer { store: &self.store, offset: self.offset, now: &now, at: None };
             if !self.subscriptions.iter().any(|subscription| subscription.topic == topic) {
                 continue;
             }
@@ -231,6 +303,8 @@ impl Shop {
             if is_repetition(&mut self.said, (topic, gid), &body, self.now) {
                 continue;
             }
+            let about = (topic, gid, &detail);
+            let says = self.known.classic(renderer, about, &whole, (self.now, self.protected_data));
             for subscription in self.subscriptions.iter().filter(|s| s.topic == topic) {
                 let namespaces = &subscription.metafield_namespaces;
                 let metafields = renderer.metafields(gid, namespaces);
@@ -245,10 +319,40 @@ impl Shop {
                     gid,
                     webhook_id: self.dice.of("webhook").uuid(self.webhooks),
                     event_id: event_id.clone(),
+                    event: None,
                     triggered_at: self.now,
                     body,
+                    says: says.clone(),
                 });
             }
+        }
+    }
+}
+
+impl Shop {
+    fn announce_events(&mut self, changes: &[Change]) {
+        let Some(declared) = self.events.clone() else { return };
+        for event in declared.tell(self, changes) {
+            self.webhooks += 1;
+            let webhook_id = self.dice.of("webhook").uuid(self.webhooks);
+            let topic = Topic::of_events(event.topic);
+            let about = (topic, event.gid, event.handle.as_str());
+            let gone = event.action == Deed::Delete;
+            let says = self.known.event(about, &event.data, gone, &webhook_id);
+            self.outbox.push(Delivery {
+                subscription: None,
+                uri: event.uri,
+                name: None,
+                api_version: declared.version.name().to_owned(),
+                topic,
+                gid: event.gid,
+                webhook_id,
+                event_id: self.dice.of("event").uuid(self.actions),
+                event: Some((event.handle, event.action.name())),
+                triggered_at: self.now,
+                body: event.body,
+                says,
+            });
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::admin::schema::Schemas;
 use crate::bulk_run::{self, Failure};
 use crate::catalog::Size;
 use crate::dispatch::{Dispatch, Dispatcher};
+use crate::events::{AppConfig, ConfigError};
 use crate::fault::Faults;
 use crate::scenario::{Scale, Scenario, Told};
 use crate::shop::{Actor, Shop};
@@ -59,7 +60,7 @@ pub struct Simulator {
     shop: Mutex<Shop>,
     access: Mutex<Access>,
     faults: Mutex<Faults>,
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
     documents: Documents,
     not_simulated: Mutex<BTreeMap<String, u64>>,
     seed: u64,
@@ -92,7 +93,7 @@ impl Simulator {
             shop: Mutex::new(shop),
             access: Mutex::new(Access::new(settings.clients, settings.plan, founded)),
             faults: Mutex::new(Faults::new(settings.seed)),
-            schemas: Schemas::in_directory(&settings.schemas),
+            schemas: Arc::new(Schemas::in_directory(&settings.schemas)),
             documents: Documents::default(),
             not_simulated: Mutex::default(),
             seed: settings.seed,
@@ -189,15 +190,42 @@ impl Simulator {
     pub fn act<T>(&self, actor: Actor, work: impl FnOnce(&mut Shop) -> T) -> T {
         let mut shop = self.shop();
         let outcome = shop.act(self.now(), actor, work);
-        self.dispatcher.send(shop.take_deliveries());
+        self.deliver(&mut shop);
         outcome
+    }
+
+    /// Sends what the shop has to tell since the last time.
+    pub fn deliver(&self, shop: &mut Shop) {
+        for answer in shop.not_simulated.drain(..) {
+            self.note_not_simulated(&answer);
+        }
+        self.dispatcher.send(shop.take_deliveries());
+    }
+
+    /// Deploys the app's configuration: what it declares takes the place of what was declared
+    /// before. What it says nothing of, and subscriptions of the Admin API, stay.
+    ///
+    /// # Errors
+    /// When something that it declares cannot be had; then nothing is changed.
+    pub fn deploy(&self, config: &AppConfig) -> Result<(), ConfigError> {
+        let classic = config.classic()?;
+        let events = config.declared(&self.schemas)?;
+        let mut shop = self.shop();
+        if let Some(classic) = classic {
+            shop.subscriptions.retain(|known| known.id.is_some());
+            shop.subscriptions.extend(classic);
+        }
+        if let Some(events) = events {
+            shop.events = Some(Arc::new(events));
+        }
+        Ok(())
     }
 
     /// Lets a story happen, beginning now.
     pub fn tell(&self, scenario: Scenario, scale: Scale) -> Told {
         let mut shop = self.shop();
         let told = scenario.tell(&mut shop, self.now(), self.seed, scale);
-        self.dispatcher.send(shop.take_deliveries());
+        self.deliver(&mut shop);
         told
     }
 
@@ -247,7 +275,7 @@ impl Simulator {
             let mut shop = self.shop();
             let at = self.founded.checked_add(turn).unwrap_or(Timestamp::MAX);
             traffic.step(&mut shop, at);
-            self.dispatcher.send(shop.take_deliveries());
+            self.deliver(&mut shop);
         }
     }
 

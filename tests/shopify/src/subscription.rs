@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::admin::search::Search;
 use crate::gid::Gid;
+use crate::knowledge::Says;
 use crate::payload::Topic;
 
 /// A wish to be told.
@@ -94,8 +95,12 @@ pub struct Delivery {
     pub webhook_id: String,
     /// Shared by all deliveries of one action.
     pub event_id: String,
+    /// What a delivery of the Events family says besides: its subscription's handle and the action.
+    pub event: Option<(String, &'static str)>,
     /// When it happened.
     pub triggered_at: Timestamp,
     /// What is said.
     pub body: Bytes,
+    /// What that lets a listener know.
+    pub says: Vec<Says>,
 }

@@ -42,7 +42,8 @@ pub(super) struct Call<'a> {
     pub(super) name: &'a str,
     pub(super) args: &'a Arguments,
     pub(super) version: Version,
-    pub(super) schema: &'a Schema,
+    /// None where the shop acts by itself.
+    pub(super) schema: Option<&'a Schema>,
 }
 
 /// Mutations that must be given an idempotency key since 2026-04.
@@ -103,7 +104,7 @@ pub(super) fn run(
     args: &Arguments,
     info: &ResolveInfo<'_>,
 ) -> Outcome<Value> {
-    let call = Call { name, args, version: session.version, schema: session.schema };
+    let call = Call { name, args, version: session.version, schema: Some(session.schema) };
     let key = IDEMPOTENT.contains(&name).then(|| idempotency_key(session, info)).transpose()?;
     let mut shop = session.shop.borrow_mut();
     if let Some(key) = key {
@@ -124,11 +125,20 @@ pub(super) fn run(
 
 fn act(shop: &mut Shop, session: &Session<'_>, call: &Call<'_>) -> Outcome<Value> {
     shop.act(session.now, session.actor.clone(), |shop| {
-        FAMILIES
-            .iter()
-            .find_map(|family| family(shop, call))
-            .unwrap_or_else(|| Err(not_simulated(format_args!("Mutation.{}", call.name))))
+        let outcome = perform(shop, call);
+        let errors =
+            outcome.as_ref().ok().map(|answer| answer["userErrors"].as_array().map_or(0, Vec::len));
+        shop.note_write(call.name, &call.args.value(), errors);
+        outcome
     })
+}
+
+/// Does what a mutation asks for, as part of the current action.
+fn perform(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
+    FAMILIES
+        .iter()
+        .find_map(|family| family(shop, call))
+        .unwrap_or_else(|| Err(not_simulated(format_args!("Mutation.{}", call.name))))
 }
 
 fn idempotency_key(session: &Session<'_>, info: &ResolveInfo<'_>) -> Outcome<String> {

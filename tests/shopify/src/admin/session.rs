@@ -148,6 +148,11 @@ impl Arguments {
         self.text(name)?.parse().ok()
     }
 
+    /// All of it.
+    pub(crate) fn value(&self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
     /// Names and values of what was given.
     pub(crate) fn given(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0

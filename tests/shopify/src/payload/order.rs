@@ -139,8 +139,8 @@ impl Renderer<'_> {
         {
             body.insert(key.into(), address(&order[field]));
         }
-        let buyer = target(&order["customer"])
-            .and_then(|gid| Some(self.buyer(gid, &*self.store.get(gid)?)));
+        let buyer =
+            target(&order["customer"]).and_then(|gid| Some(self.buyer(gid, &*self.get(gid)?)));
         body.insert("customer".into(), buyer.unwrap_or(Value::Null));
         let lines = list(&order["lineItems"]).map(|line| self.line(line));
         body.insert("line_items".into(), lines.collect());
@@ -177,7 +177,7 @@ impl Renderer<'_> {
             "name": line["name"],
             "price": amount(price),
             "price_set": pair(price),
-            "product_exists": product.is_some_and(|gid| self.store.get(gid).is_some()),
+            "product_exists": product.is_some_and(|gid| self.get(gid).is_some()),
             "product_id": product.map(|gid| gid.number()),
             "properties": attributes(&line["customAttributes"]),
             "quantity": line["quantity"],

@@ -14,12 +14,11 @@ impl Renderer<'_> {
     pub(super) fn product(&self, gid: Gid, product: &Value) -> Value {
         let number = gid.number();
         let variants: Vec<(Gid, Document)> = targets(product, "variants")
-            .filter_map(|variant| Some((variant, self.store.get(variant)?)))
+            .filter_map(|variant| Some((variant, self.get(variant)?)))
             .collect();
         let shown = variants.iter().take(VARIANTS_SHOWN);
-        let media: Vec<(Gid, Document)> = targets(product, "media")
-            .filter_map(|media| Some((media, self.store.get(media)?)))
-            .collect();
+        let media: Vec<(Gid, Document)> =
+            targets(product, "media").filter_map(|media| Some((media, self.get(media)?))).collect();
         let owners = |media: Gid| -> Vec<u64> {
             let with = variants
                 .iter()

@@ -69,10 +69,11 @@ fn start(shop: &mut Shop, call: &Call<'_>, kind: &str, argument: &str) -> Value 
 
 /// What is wrong with the document of an operation.
 fn check(call: &Call<'_>, kind: &str, text: &str) -> Result<(), String> {
+    let schema = call.schema.ok_or("bulk operations need the schema")?;
     if kind == "QUERY" {
-        return Plan::of(call.schema, text).map(|_| ());
+        return Plan::of(schema, text).map(|_| ());
     }
-    let document = document::parse(call.schema, text).map_err(|errors| {
+    let document = document::parse(schema, text).map_err(|errors| {
         errors.first().and_then(|e| e["message"].as_str()).unwrap_or_default().to_owned()
     })?;
     let operation = document.operations.get(None).map_err(|error| error.message().to_string())?;
