@@ -216,6 +216,13 @@ impl Kind {
         ALL.iter().copied().find(|spec| spec.name == self.as_str())
     }
 
+    /// The facets that make up one of its resources, `Core` first.
+    pub fn facets(&self) -> impl Iterator<Item = Facet> + use<> {
+        let others = self.spec().map(|spec| spec.facets).unwrap_or_default().iter();
+        let others = others.map(|members| members.facet).filter(|facet| *facet != Facet::Core);
+        std::iter::once(Facet::Core).chain(others)
+    }
+
     /// The version of its mapping, to be stored beside every hash.
     pub fn mapping(&self) -> u8 {
         self.spec().map_or(generic::MAPPING, |spec| spec.mapping)
@@ -258,6 +265,7 @@ impl Kind {
         let state = match (arrival.source, spec.core) {
             (Source::Webhook, Some(core)) => core(&value)?,
             (Source::Webhook, None) => return Err(MappingError::Missing("complete webhook")),
+            _ if arrival.facet == Facet::Blobs => value,
             _ => (spec.node)(arrival.facet, &value)?,
         };
         let listing = match arrival.facet {

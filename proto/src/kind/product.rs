@@ -25,7 +25,7 @@ pub(super) static SPEC: Spec = Spec {
     node,
     is_whole,
     listing,
-    facets: &[CORE, DETAIL, METAFIELDS, VARIANTS, PUBLICATIONS],
+    facets: &[CORE, DETAIL, METAFIELDS, VARIANTS, PUBLICATIONS, pull::BLOBS],
     pulls: &[
         Pull {
             name: "bulk",

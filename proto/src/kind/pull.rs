@@ -66,6 +66,11 @@ pub struct Members {
     pub members: &'static [&'static str],
 }
 
+/// For kinds with media, whose bytes we keep ourselves: `{"id", "media": [{"id", "blob"}]}`, or for
+/// a file `{"id", "blob"}`, where `blob` is the BLAKE3 of the bytes, hexadecimal. It is its own
+/// canonical form, and no node has it, so that [`Members::of`] never finds it.
+pub(super) const BLOBS: Members = Members { facet: Facet::Blobs, members: &["blobs, not pulled"] };
+
 /// Members that every facet's payload has, where the node has them.
 const EVERYWHERE: [&str; 5] = ["__typename", "createdAt", "id", "owner", "updatedAt"];
 
