@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Op, Source, Timestamp};
+use backstock_proto::{Facet, Op, Source, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
@@ -101,6 +101,7 @@ struct Draft<'s> {
 /// A version beside which a new one is put.
 #[derive(Clone, Debug)]
 struct Neighbour {
+    position: Position,
     payload_at: Position,
     mapping: u8,
     hash: Hash,
@@ -157,7 +158,13 @@ impl<'s> Draft<'s> {
             None => None,
         };
         let same = match &before {
-            Some(before) if self.same_state(&facet, before, new)? => Some(before.payload_at),
+            Some(before) if self.same_state(&facet, before, new)? => {
+                if !new.event.source.is_delivered() && before.position.valid_at == at.valid_at {
+                    self.appended.repeated += 1;
+                    return Ok(());
+                }
+                Some(before.payload_at)
+            }
             _ => None,
         };
         self.put_version(&facet, new, recorded_at, same);
@@ -292,6 +299,7 @@ impl<'s> Draft<'s> {
         let timeline = keys::at(&keys::of_shop(&event.key.shop), new.position);
         self.batch.put_cf(self.store.family(Family::Timeline), timeline, moment.to_bytes());
         let neighbour = Neighbour {
+            position: new.position,
             payload_at: same.unwrap_or(new.position),
             mapping: new.mapping,
             hash: new.hash,
@@ -310,9 +318,7 @@ impl<'s> Draft<'s> {
         payload_at: Position,
     ) -> Result<(), StoreError> {
         let at = new.position;
-        let existence =
-            |deleted: bool| if deleted { Existence::Deleted } else { Existence::Living };
-        let was = head.as_ref().map(|head| existence(head.deleted));
+        let was = head.as_ref().map(|head| Existence::of(head.deleted));
         let deleted = new.event.op == Op::Delete;
         let head = match head {
             Some(mut head) if at < head.position => {
@@ -344,9 +350,13 @@ impl<'s> Draft<'s> {
             }
         };
         let key = &new.event.key;
-        let is = existence(head.deleted);
+        let is = Existence::of(head.deleted);
         self.heads.insert(facet, Some(head));
-        self.tallies.kind(self.store, &key.shop, &key.kind)?.count(was, is, at.valid_at);
+        let tally = self.tallies.kind(self.store, &key.shop, &key.kind)?;
+        tally.version(at.valid_at);
+        if new.event.facet == Facet::Core {
+            tally.existence(was, is);
+        }
         let shop = self.tallies.shop(self.store, &key.shop)?;
         shop.newest_received_at = shop.newest_received_at.max(new.event.received_at);
         Ok(())
@@ -355,14 +365,15 @@ impl<'s> Draft<'s> {
 
 impl Neighbour {
     fn of_head(head: &Head) -> Self {
-        let Head { payload_at, mapping, hash, .. } = *head;
-        Self { payload_at, mapping, hash, delivery: None }
+        let Head { position, payload_at, mapping, hash, .. } = *head;
+        Self { position, payload_at, mapping, hash, delivery: None }
     }
 
     fn of_record(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
         let (_, position) = keys::split(key).at(|| shown(key))?;
         let record = Record::read(value).at(|| shown(key))?;
         Ok(Self {
+            position,
             payload_at: match record.body {
                 Body::Own(_) => position,
                 Body::SameAs(other) => other,

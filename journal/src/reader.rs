@@ -20,8 +20,11 @@ use crate::store::Store;
 /// Most questions answered at once; further ones wait. Each holds a thread while it reads.
 const READS_MAX: usize = 64;
 
-/// Resources read ahead of the reader of a snapshot.
-const SNAPSHOT_AHEAD: usize = 64;
+/// Items read ahead of the reader of a long answer.
+const READ_AHEAD: usize = 64;
+
+/// Takes the next item of a long answer; `false` if no more are wanted.
+type Each<'e, T> = &'e mut dyn FnMut(Result<T, JournalError>) -> bool;
 
 /// Answers questions about history from a store in this process. Cheap to clone.
 ///
@@ -56,6 +59,27 @@ impl Reader {
             question(&View::of(&store))
         });
         asked.await.map_err(|error| JournalError::Storage(format!("a read panicked: {error}")))?
+    }
+
+    /// Runs a question with a long answer, a little ahead of its reader.
+    async fn stream<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&View<'_>, Each<'_, T>) -> Result<(), JournalError> + Send + 'static,
+    ) -> Result<BoxStream<'static, Result<T, JournalError>>, JournalError> {
+        let (permit, store) = (self.permit().await?, self.store.clone());
+        let (send, receive) = mpsc::channel(READ_AHEAD);
+        // Ends early when nobody listens any more: sending then fails.
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut each = |found| send.blocking_send(found).is_ok();
+            if let Err(error) = question(&View::of(&store), &mut each) {
+                let _nobody_listens = send.blocking_send(Err(error));
+            }
+        });
+        Ok(futures::stream::unfold(receive, async |mut receive| {
+            receive.recv().await.map(|found| (found, receive))
+        })
+        .boxed())
     }
 
     fn lag_seconds(&self) -> f64 {
@@ -125,29 +149,17 @@ impl Journal for Reader {
         at: AsOf,
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
-        let (shop, kind, store) = (shop.clone(), kind.cloned(), self.store.clone());
-        let permit = self.permit().await?;
-        let (send, receive) = mpsc::channel(SNAPSHOT_AHEAD);
-        // Ends early when nobody listens any more: sending then fails.
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let each = |found| send.blocking_send(found).is_ok();
-            if let Err(error) = View::of(&store).snapshot(&shop, at, kind.as_ref(), each) {
-                let _nobody_listens = send.blocking_send(Err(error));
-            }
-        });
-        Ok(futures::stream::unfold(receive, async |mut receive| {
-            receive.recv().await.map(|found| (found, receive))
-        })
-        .boxed())
+        let (shop, kind) = (shop.clone(), kind.cloned());
+        self.stream(move |view, each| view.snapshot(&shop, at, kind.as_ref(), each)).await
     }
 
     async fn heads(
         &self,
-        _shop: &Shop,
-        _kind: &Kind,
+        shop: &Shop,
+        kind: &Kind,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
-        Err(JournalError::Unavailable("not kept yet".into()))
+        let (shop, kind) = (shop.clone(), kind.clone());
+        self.stream(move |view, each| view.heads(&shop, &kind, each)).await
     }
 
     async fn records(

@@ -52,8 +52,14 @@ impl KindTally {
         })
     }
 
-    /// Counts one more version, and what it made of its resource: `None` where there was none.
-    pub(crate) fn count(&mut self, was: Option<Existence>, is: Existence, valid_at: Timestamp) {
+    /// Counts one more version.
+    pub(crate) fn version(&mut self, valid_at: Timestamp) {
+        self.versions += 1;
+        self.newest_valid_at = self.newest_valid_at.max(valid_at);
+    }
+
+    /// Counts what a version of a core made of its resource: `None` where there was none.
+    pub(crate) fn existence(&mut self, was: Option<Existence>, is: Existence) {
         match was {
             Some(Existence::Living) => self.living = self.living.saturating_sub(1),
             Some(Existence::Deleted) => self.deleted = self.deleted.saturating_sub(1),
@@ -63,16 +69,20 @@ impl KindTally {
             Existence::Living => self.living += 1,
             Existence::Deleted => self.deleted += 1,
         }
-        self.versions += 1;
-        self.newest_valid_at = self.newest_valid_at.max(valid_at);
     }
 }
 
-/// Whether a resource exists.
+/// Whether a resource exists, as its core says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existence {
     Living,
     Deleted,
+}
+
+impl Existence {
+    pub(crate) fn of(deleted: bool) -> Self {
+        if deleted { Self::Deleted } else { Self::Living }
+    }
 }
 
 impl ShopTally {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::VerifyReport;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Kind, Op, ResourceKey, Shop};
+use backstock_proto::{Facet, Kind, Op, ResourceKey, Shop};
 
 use crate::append::shown;
 use crate::keys::{self, Position, meta};
@@ -28,7 +28,7 @@ impl View<'_> {
         let mut check =
             Check { view: self, report: VerifyReport::default(), kinds: BTreeMap::new() };
         let facets = check.versions();
-        check.count(Family::Heads, facets, "resources with versions");
+        check.count(Family::Heads, facets, "facets with versions");
         check.count(Family::Timeline, check.report.versions, "versions");
         check.tallies();
         for family in [Family::Identity, Family::Ops, Family::Meta] {
@@ -92,14 +92,14 @@ impl Check<'_> {
         self.each(Family::Versions, |check, key, value| {
             let (prefix, position) = keys::split(key).at(|| shown(key))?;
             let record = Record::read(value).at(|| shown(key))?;
-            let (resource, _) = keys::parse_facet(prefix).at(|| shown(key))?;
+            let (resource, part) = keys::parse_facet(prefix).at(|| shown(key))?;
             check.report.versions += 1;
             let newest = prefix != facet;
             if newest {
                 facet = prefix.to_vec();
                 facets += 1;
             }
-            check.tally(&resource, &record, position, newest);
+            check.tally(&resource, &record, position, newest && part == Facet::Core);
             if position.seq > applied {
                 check.fault(format!("{resource}: version {} is not applied yet", position.seq));
             }
@@ -112,14 +112,11 @@ impl Check<'_> {
         facets
     }
 
-    fn tally(&mut self, key: &ResourceKey, record: &Record<'_>, at: Position, newest: bool) {
+    fn tally(&mut self, key: &ResourceKey, record: &Record<'_>, at: Position, core_head: bool) {
         let tally = self.kinds.entry((key.shop.clone(), key.kind.clone())).or_default();
-        if newest {
-            let is = if record.is_tombstone() { Existence::Deleted } else { Existence::Living };
-            tally.count(None, is, at.valid_at);
-        } else {
-            tally.versions += 1;
-            tally.newest_valid_at = tally.newest_valid_at.max(at.valid_at);
+        tally.version(at.valid_at);
+        if core_head {
+            tally.existence(None, Existence::of(record.is_tombstone()));
         }
     }
 

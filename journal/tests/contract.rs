@@ -10,10 +10,10 @@ use backstock_proto::Shop;
 use backstock_proto::journal::{
     AsOf, ChangeFilter, Client, Journal, JournalError, Page, ResourceFilter, Span,
 };
-use backstock_proto::{Op, listen};
+use backstock_proto::{Facet, Op, listen};
 use futures::TryStreamExt;
 use support::model::Model;
-use support::{at, deleted, product, titled};
+use support::{at, deleted, metafield, product, pulled, signal, titled};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,11 @@ fn told(dir: &std::path::Path) -> (Arc<Store>, Model, Shop) {
         titled(&one, "A", at(3)).webhook("4"),
         titled(&one, "B", at(6)).webhook("5"),
         deleted(&two, at(7)).webhook("6"),
+        metafield(&one, "cold", at(0)),
+        pulled(&one, "B", at(8)).earliest(at(6)),
+        signal(&one, "inventory moved", at(9)).webhook("7"),
+        // Nothing else is known of it: it is history, and no resource.
+        metafield(&product("acme", "3"), "warm", at(2)),
     ];
     let mut model = Model::default();
     for (seq, delivery) in (1..).zip(&arrival) {
@@ -67,6 +72,10 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
     let key = product("acme", "1");
     let items = journal.versions(&key, span, &Page::default()).await.expect("versions").items;
     assert_eq!(items.iter().map(|version| version.seq).collect::<Vec<_>>(), [3, 4]);
+    let items = journal.versions(&key, Span::default(), &Page::default()).await.expect("all").items;
+    let newest = &items[0];
+    assert_eq!((newest.facet, newest.seq), (Facet::Signal, 9));
+    assert_eq!((items[1].earliest_at, items[1].unchanged), (Some(at(6)), true));
 
     for page in [
         Page { limit: 0, cursor: None },
@@ -81,7 +90,7 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
         assert!(matches!(refused, Err(JournalError::Invalid(_))), "{page:?}");
     }
     let report = journal.verify().await.expect("verify");
-    assert_eq!((report.versions, report.faults), (6, vec![]));
+    assert_eq!((report.versions, report.faults), (10, vec![]));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub mod resource;
 pub mod shop;
 pub mod stream;
 pub mod time;
+pub mod union;
 pub mod webhook;
 
 pub use event::{Event, Op, Source};

@@ -3,11 +3,11 @@
 use backstock_proto::journal::{
     Change, ChangeFilter, JournalError, List, Page, Raw, Span, Version,
 };
-use backstock_proto::{Facet, Op, ResourceKey, Shop, diff};
+use backstock_proto::{Facet, ResourceKey, Shop, diff, union};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Entry, View, after_cursor, current, cursor_of, entry, page_limit};
+use super::{Entries, Entry, Link, Part, View, after_cursor, current, cursor_of, page_limit};
 use crate::append::shown;
 use crate::keys::{self, Position};
 use crate::options::Family;
@@ -15,7 +15,7 @@ use crate::record::{Body, Moment, Record};
 use crate::store::At;
 
 impl View<'_> {
-    /// A resource's versions, newest first.
+    /// A resource's versions, those of all facets together, newest first.
     pub(crate) fn versions(
         &self,
         key: &ResourceKey,
@@ -23,32 +23,49 @@ impl View<'_> {
         page: &Page,
     ) -> Result<List<Version>, JournalError> {
         let limit = page_limit(page.limit)?;
-        let facet = keys::of_facet(key, Facet::Core);
-        let mut entries = self.entries(Family::Versions, &facet);
-        entries.seek(match &page.cursor {
-            Some(cursor) => after_cursor(&facet, cursor)?,
-            None => keys::at(&facet, Position::last_at(span.to)),
-        });
+        let mut lanes = Vec::new();
+        for facet in self.facets_kept(key)? {
+            let prefix = keys::of_facet(key, facet);
+            let mut entries = self.entries(Family::Versions, &prefix);
+            entries.seek(match &page.cursor {
+                Some(cursor) => after_cursor(&prefix, cursor)?,
+                None => keys::at(&prefix, Position::last_at(span.to)),
+            });
+            lanes.push(Lane { facet, prefix, entries });
+        }
         let mut items = Vec::new();
-        let mut next = None;
-        while let Some((stored, value)) = current(&entries, &facet)? {
-            let (_, position) = keys::split(stored).at(|| shown(stored))?;
+        let mut last: Option<Position> = None;
+        while let Some((position, lane)) = newest(&mut lanes)? {
             if position.valid_at < span.from {
                 break;
             }
             if items.len() == limit {
-                next = items.last().map(|(_, position)| cursor_of(*position));
-                break;
+                return Ok(List { items, next: last.map(cursor_of) });
             }
+            let Some((stored, value)) = current(&lane.entries, &lane.prefix)? else { break };
             let record = Record::read(value).at(|| shown(stored))?;
-            let link = super::Link::of(Facet::Core, position, &record);
-            let mut version = super::version(Facet::Core, position, &record);
-            entries.next();
-            let before = self.link(&entries, &facet)?;
-            version.unchanged = self.unchanged(&facet, key, &link, before.as_ref())?;
-            items.push((version, position));
+            let link = Link::of(lane.facet, position, &record);
+            let mut version = super::version(lane.facet, position, &record);
+            lane.entries.next();
+            let before = self.link(&lane.entries, &lane.prefix)?;
+            version.unchanged = self.unchanged(&lane.prefix, key, &link, before.as_ref())?;
+            items.push(version);
+            last = Some(position);
         }
-        Ok(List { items: items.into_iter().map(|(version, _)| version).collect(), next })
+        Ok(List { items, next: None })
+    }
+
+    /// The facets of which a resource has any version.
+    fn facets_kept(&self, key: &ResourceKey) -> Result<Vec<Facet>, JournalError> {
+        let prefix = keys::of_resource(key);
+        let mut heads = self.entries(Family::Heads, &prefix);
+        heads.seek(&prefix);
+        let mut facets = Vec::new();
+        while let Some((stored, _)) = current(&heads, &prefix)? {
+            facets.push(super::facet_of(stored)?);
+            heads.next();
+        }
+        Ok(facets)
     }
 
     /// A version's bytes as received. Reads the resource's versions until it meets the sequence.
@@ -109,7 +126,7 @@ impl View<'_> {
         Ok(List { items, next: None })
     }
 
-    /// What one version changed; `None` if nothing.
+    /// What one version changed of its resource; `None` if nothing.
     fn change(
         &self,
         shop: &Shop,
@@ -118,44 +135,118 @@ impl View<'_> {
     ) -> Result<Option<Change>, JournalError> {
         let Moment { kind, id, facet, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
-        let facet = keys::of_facet(&key, facet);
-        let mut entries = self.entries(Family::Versions, &facet);
-        entries.seek(keys::at(&facet, position));
-        let found = entry(&entries, &facet)?.filter(|entry| entry.version.seq == position.seq);
-        let Some(Entry { version, link, payload }) = found else {
+        let prefix = keys::of_facet(&key, facet);
+        let mut entries = self.entries(Family::Versions, &keys::of_resource(&key));
+        let found = self.part(&mut entries, &prefix, position)?;
+        let found = found.filter(|part| part.entry.link.position == position);
+        let Some(Part { entry: Entry { version, link, payload }, before }) = found else {
             return Err(JournalError::Damaged(format!(
                 "{key}: version {} stands in the timeline only",
                 position.seq
             )));
         };
-        entries.next();
-        let before = self.link(&entries, &facet)?;
-        if self.unchanged(&facet, &key, &link, before.as_ref())? {
+        if self.unchanged(&prefix, &key, &link, before.as_ref())? {
             return Ok(None);
         }
-        let (title, changes) = if version.op == Op::Delete {
-            let title = match self.last_living(&mut entries, &facet)? {
-                Some(link) => self.document(&facet, &key, &link, None)?.listing.title,
+        let (title, changes) = if facet == Facet::Core && link.is_end() {
+            let title = match self.last_living(&mut entries, &prefix)? {
+                Some(link) => self.document(&prefix, &key, &link, None)?.listing.title,
                 None => String::new(),
             };
             (title, Vec::new())
         } else {
-            let nothing = || Value::Object(Map::new());
-            let old = match before.filter(|before| before.arrival.op != Op::Delete) {
-                Some(before) => self.state(&facet, &key, &before, None)?,
-                None => nothing(),
+            let state = |link: &Link, payload| {
+                let living = !link.is_end();
+                living.then(|| self.state(&prefix, &key, link, payload)).transpose()
             };
-            let new = self.document(&facet, &key, &link, payload.as_deref())?;
-            let changes = diff::fields(&old, &new.state.unwrap_or_else(nothing));
-            (new.listing.title, changes)
+            let old = before.map(|before| state(&before, None)).transpose()?.flatten();
+            let new = state(&link, payload.as_deref())?;
+            let first = facet == Facet::Core && old.is_none();
+            let Some([old, new]) = self.sides(&mut entries, &key, facet, position, [old, new])?
+            else {
+                return Ok(None);
+            };
+            let title = key.kind.listing(&new).title;
+            let changes = diff::fields(&if first { Value::Object(Map::new()) } else { old }, &new);
+            if changes.is_empty() && !first {
+                return Ok(None);
+            }
+            (title, changes)
         };
         let gid = key.kind.gid(&key.id);
         Ok(Some(Change { kind: key.kind, id: key.id, gid, title, version, changes }))
     }
+
+    /// A resource at a position, with one of its facets as it was and as it is; `None` if there was
+    /// no such resource, or the facet is no part of it.
+    fn sides(
+        &self,
+        entries: &mut Entries<'_>,
+        key: &ResourceKey,
+        changed: Facet,
+        position: Position,
+        changes: [Option<Value>; 2],
+    ) -> Result<Option<[Value; 2]>, JournalError> {
+        if !key.kind.facets().any(|facet| facet == changed) {
+            return Ok(None);
+        }
+        let mut sides = [Value::Null, Value::Null];
+        let mut changes = changes.map(|change| change.unwrap_or(Value::Null));
+        for facet in key.kind.facets() {
+            if facet == changed {
+                for (side, change) in sides.iter_mut().zip(&mut changes) {
+                    add(side, change.take());
+                }
+                continue;
+            }
+            let prefix = keys::of_facet(key, facet);
+            let part = self.part(entries, &prefix, position)?;
+            let living = part.filter(|part| !part.entry.link.is_end());
+            let Some(Part { entry: Entry { link, payload, .. }, .. }) = living else {
+                if facet == Facet::Core {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let state = self.state(&prefix, key, &link, payload.as_deref())?;
+            let [old, new] = &mut sides;
+            add(old, state.clone());
+            add(new, state);
+        }
+        Ok(Some(sides))
+    }
+}
+
+/// Lays a facet's state over that of those before it, if it has one.
+fn add(side: &mut Value, state: Value) {
+    if !state.is_null() {
+        union::add(side, state);
+    }
+}
+
+/// The versions of one facet, among those of others.
+struct Lane<'v> {
+    facet: Facet,
+    prefix: Vec<u8>,
+    entries: Entries<'v>,
+}
+
+/// The lane whose version comes next, and that version's position.
+fn newest<'l, 'v>(
+    lanes: &'l mut [Lane<'v>],
+) -> Result<Option<(Position, &'l mut Lane<'v>)>, JournalError> {
+    let mut newest: Option<(Position, usize)> = None;
+    for (at, lane) in lanes.iter().enumerate() {
+        let Some((stored, _)) = current(&lane.entries, &lane.prefix)? else { continue };
+        let (_, position) = keys::split(stored).at(|| shown(stored))?;
+        newest = newest.max(Some((position, at)));
+    }
+    Ok(newest.map(|(position, at)| (position, &mut lanes[at])))
 }
 
 fn asked_for(moment: &Moment, filter: &ChangeFilter) -> bool {
-    filter.kind.as_ref().is_none_or(|kind| *kind == moment.kind)
+    moment.facet.is_state()
+        && filter.kind.as_ref().is_none_or(|kind| *kind == moment.kind)
         && filter.op.is_none_or(|op| op == moment.op)
         && filter.source.is_none_or(|source| source == moment.source)
 }

@@ -1,14 +1,17 @@
 //! Many resources at once: lists, search, and everything as of an instant.
 
-use backstock_proto::journal::{AsOf, JournalError, List, Page, Resource, ResourceFilter, Summary};
-use backstock_proto::kind::Listing;
-use backstock_proto::{Kind, ResourceKey, Shop, Timestamp};
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::{
+    self, AsOf, JournalError, List, Page, Resource, ResourceFilter, Summary,
+};
+use backstock_proto::kind::{Arrival, Listing};
+use backstock_proto::{Facet, Kind, ResourceKey, Shop, Timestamp};
 
 use super::{View, current, page_limit};
 use crate::append::shown;
-use crate::keys;
+use crate::keys::{self, Position};
 use crate::options::Family;
-use crate::record::Head;
+use crate::record::{Head, Record};
 use crate::store::At;
 
 impl View<'_> {
@@ -29,6 +32,10 @@ impl View<'_> {
         });
         let mut items: Vec<Summary> = Vec::new();
         while let Some((stored, value)) = current(&heads, &prefix)? {
+            if !is_core(stored) {
+                heads.next();
+                continue;
+            }
             if items.len() == limit {
                 let next = items.last().map(|last| format!("{}/{}", last.kind, last.id));
                 return Ok(List { items, next });
@@ -53,30 +60,105 @@ impl View<'_> {
         head: Head,
         at: Option<Timestamp>,
     ) -> Result<Option<Summary>, JournalError> {
-        let gid = key.kind.gid(&key.id);
-        match at {
+        let core = keys::of_facet(&key, Facet::Core);
+        let ((position, deleted), listing) = match at {
             Some(at) if head.position.valid_at > at => {
-                let Some(then) = self.resource(&key, AsOf::At(at))? else { return Ok(None) };
-                Ok(Some(Summary {
-                    listing: listing(&key.kind, &then),
-                    kind: key.kind,
-                    id: key.id,
-                    gid,
-                    deleted: then.deleted,
-                    valid_at: then.version.valid_at,
-                    seq: then.version.seq,
-                }))
+                let mut entries = self.entries(Family::Versions, &core);
+                let until = Position::last_at(at);
+                let Some(part) = self.part(&mut entries, &core, until)? else { return Ok(None) };
+                let state = self.last_state(&mut entries, &core, &key, &part)?;
+                let link = part.entry.link;
+                ((link.position, link.is_end()), key.kind.listing(&state))
             }
-            _ => Ok(Some(Summary {
-                kind: key.kind,
-                id: key.id,
-                gid,
-                deleted: head.deleted,
-                valid_at: head.position.valid_at,
-                seq: head.position.seq,
-                listing: head.listing,
-            })),
+            _ => ((head.position, head.deleted), head.listing),
+        };
+        Ok(Some(Summary {
+            gid: key.kind.gid(&key.id),
+            kind: key.kind,
+            id: key.id,
+            deleted,
+            valid_at: position.valid_at,
+            seq: position.seq,
+            listing,
+        }))
+    }
+
+    /// The newest version of every facet of a kind's resources, ended ones too, ordered by id and
+    /// facet, until `each` says stop.
+    pub(crate) fn heads(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        mut each: impl FnMut(Result<journal::Head, JournalError>) -> bool,
+    ) -> Result<(), JournalError> {
+        let prefix = keys::of_kind(shop, kind);
+        let mut heads = self.entries(Family::Heads, &prefix);
+        heads.seek(&prefix);
+        while let Some((stored, value)) = current(&heads, &prefix)? {
+            let (key, facet) = keys::parse_facet(stored).at(|| shown(stored))?;
+            if facet.is_state() {
+                let head = Head::from_bytes(value).at(|| shown(stored))?;
+                if !each(self.head(stored, key, facet, &head)) {
+                    return Ok(());
+                }
+            }
+            heads.next();
         }
+        Ok(())
+    }
+
+    fn head(
+        &self,
+        stored: &[u8],
+        key: ResourceKey,
+        facet: Facet,
+        head: &Head,
+    ) -> Result<journal::Head, JournalError> {
+        let source = match head.source {
+            Some(source) => source,
+            None => {
+                let version = self.get(Family::Versions, &keys::at(stored, head.position))?;
+                let version = version.as_deref().map(Record::read).transpose();
+                let version = version.at(|| shown(stored))?.ok_or_else(|| {
+                    JournalError::Damaged(format!("{key}: the head is no version"))
+                })?;
+                version.source
+            }
+        };
+        let hash = match head.deleted || head.mapping == key.kind.mapping() {
+            true => head.hash,
+            false => self.rehashed(stored, &key, facet, head)?,
+        };
+        Ok(journal::Head {
+            id: key.id,
+            facet,
+            deleted: head.deleted,
+            source,
+            hash: hash.to_hex(),
+            valid_at: head.position.valid_at,
+            triggered_at: head.position.triggered_at,
+            seq: head.position.seq,
+        })
+    }
+
+    /// The hash of a head's state by the present mapping. Where that cannot read the payload any
+    /// more, the stored hash: a pull then takes it for drift and replaces it.
+    fn rehashed(
+        &self,
+        stored: &[u8],
+        key: &ResourceKey,
+        facet: Facet,
+        head: &Head,
+    ) -> Result<Hash, JournalError> {
+        let value = self.get(Family::Versions, &keys::at(stored, head.payload_at))?;
+        let record = value.as_deref().map(Record::read).transpose().at(|| shown(stored))?;
+        let record = record.ok_or_else(|| {
+            JournalError::Damaged(format!("{key}: the head's payload is missing"))
+        })?;
+        let payload = record.body.payload().at(|| shown(stored))?;
+        let arrival = Arrival { source: record.source, facet, op: record.op };
+        let document = key.kind.read(arrival, &key.id, payload);
+        Ok(document.map_or(head.hash, |document| Hash::of(document.state.as_ref())))
     }
 
     /// Every living resource as of an instant, ordered by kind and id, until `each` says stop.
@@ -92,11 +174,15 @@ impl View<'_> {
         let mut entries = self.entries(Family::Versions, &prefix);
         heads.seek(&prefix);
         while let Some((facet, value)) = current(&heads, &prefix)? {
+            if !is_core(facet) {
+                heads.next();
+                continue;
+            }
             let head = Head::from_bytes(value).at(|| shown(facet))?;
             // What is gone and was gone by then needs no second look.
             if !(head.deleted && head.position.valid_at <= at.bound()) {
                 let (key, _) = keys::parse_facet(facet).at(|| shown(facet))?;
-                let found = self.resource_from(&mut entries, facet, &key, at).transpose();
+                let found = self.resource_from(&mut entries, &key, at).transpose();
                 let living = found.filter(|found| !matches!(found, Ok(r) if r.deleted));
                 if living.is_some_and(|found| !each(found)) {
                     return Ok(());
@@ -106,6 +192,11 @@ impl View<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a key of `heads` is one of a core: a resource exists by its core alone.
+fn is_core(key: &[u8]) -> bool {
+    key.last() == Some(&Facet::Core.byte())
 }
 
 fn scope(shop: &Shop, kind: Option<&Kind>) -> Vec<u8> {
@@ -126,10 +217,6 @@ fn after(shop: &Shop, cursor: &str, prefix: &[u8]) -> Result<Vec<u8>, JournalErr
     };
     let after = keys::end_of(&keys::of_resource(&key)).ok_or_else(wrong)?;
     Ok(after.max(prefix.to_vec()))
-}
-
-fn listing(kind: &Kind, resource: &Resource) -> Listing {
-    kind.listing(&resource.state)
 }
 
 fn mentions(summary: &Summary, q: &str) -> bool {

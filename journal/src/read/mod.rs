@@ -8,7 +8,7 @@ mod status;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
 use backstock_proto::kind::{Arrival, Document};
-use backstock_proto::{Facet, Op, ResourceKey, Timestamp};
+use backstock_proto::{Facet, Op, ResourceKey, Timestamp, union};
 use rocksdb::{DB, DBPinnableSlice, DBRawIteratorWithThreadMode};
 use serde_json::Value;
 
@@ -30,6 +30,7 @@ pub(crate) struct View<'s> {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     arrival: Arrival,
+    position: Position,
     mapping: u8,
     hash: Hash,
     payload_at: Position,
@@ -40,6 +41,12 @@ struct Entry {
     version: Version,
     link: Link,
     payload: Option<Vec<u8>>,
+}
+
+/// A facet's newest version by some moment, and the one before it.
+struct Part {
+    entry: Entry,
+    before: Option<Link>,
 }
 
 impl<'s> View<'s> {
@@ -75,37 +82,39 @@ impl<'s> View<'s> {
         key: &ResourceKey,
         at: AsOf,
     ) -> Result<Option<Resource>, JournalError> {
-        // A resource is the union of its facets; `core` is the only one so far.
-        let facet = keys::of_facet(key, Facet::Core);
-        let mut entries = self.entries(Family::Versions, &facet);
-        self.resource_from(&mut entries, &facet, key, at)
+        let mut entries = self.entries(Family::Versions, &keys::of_resource(key));
+        self.resource_from(&mut entries, key, at)
     }
 
-    /// The same, with an iterator over the versions of many resources.
+    /// The same, with an iterator over the versions of many resources. One seek for each facet that
+    /// the kind has.
     fn resource_from(
         &self,
         entries: &mut Entries<'_>,
-        facet: &[u8],
         key: &ResourceKey,
         at: AsOf,
     ) -> Result<Option<Resource>, JournalError> {
-        entries.seek(keys::at(facet, Position::last_at(at.bound())));
-        let Some(Entry { mut version, link, mut payload }) = entry(entries, facet)? else {
-            return Ok(None);
-        };
-        entries.next();
-        let before = self.link(entries, facet)?;
-        version.unchanged = self.unchanged(facet, key, &link, before.as_ref())?;
-        let deleted = link.arrival.op == Op::Delete;
-        let mut living = Some(link);
-        if deleted {
-            living = self.last_living(entries, facet)?;
-            payload = None;
+        let core = keys::of_facet(key, Facet::Core);
+        let until = Position::last_at(at.bound());
+        let Some(part) = self.part(entries, &core, until)? else { return Ok(None) };
+        let deleted = part.entry.link.is_end();
+        // What was learned of it after its end is no part of it.
+        let until = if deleted { part.entry.link.position } else { until };
+        let mut state = self.last_state(entries, &core, key, &part)?;
+        let mut newest = (core, part);
+        for facet in key.kind.facets().skip(1) {
+            let facet = keys::of_facet(key, facet);
+            let Some(part) = self.part(entries, &facet, until)? else { continue };
+            let Entry { link, payload, .. } = &part.entry;
+            if !link.is_end() {
+                union::add(&mut state, self.state(&facet, key, link, payload.as_deref())?);
+            }
+            if link.position > newest.1.entry.link.position {
+                newest = (facet, part);
+            }
         }
-        let state = match living {
-            Some(link) => self.state(facet, key, &link, payload.as_deref())?,
-            None => Value::Null,
-        };
+        let (facet, Part { entry: Entry { mut version, link, .. }, before }) = newest;
+        version.unchanged = self.unchanged(&facet, key, &link, before.as_ref())?;
         Ok(Some(Resource {
             shop: key.shop.clone(),
             kind: key.kind.clone(),
@@ -117,6 +126,38 @@ impl<'s> View<'s> {
         }))
     }
 
+    /// The newest version of a facet that is not after a position. Leaves the iterator at the one
+    /// before it.
+    fn part(
+        &self,
+        entries: &mut Entries<'_>,
+        facet: &[u8],
+        until: Position,
+    ) -> Result<Option<Part>, StoreError> {
+        entries.seek(keys::at(facet, until));
+        let Some(entry) = entry(entries, facet)? else { return Ok(None) };
+        entries.next();
+        Ok(Some(Part { entry, before: self.link(entries, facet)? }))
+    }
+
+    /// What a facet says; of one that has ended, what it said last, where known.
+    fn last_state(
+        &self,
+        entries: &mut Entries<'_>,
+        facet: &[u8],
+        key: &ResourceKey,
+        part: &Part,
+    ) -> Result<Value, JournalError> {
+        let Entry { link, payload, .. } = &part.entry;
+        if !link.is_end() {
+            return self.state(facet, key, link, payload.as_deref());
+        }
+        match self.last_living(entries, facet)? {
+            Some(link) => self.state(facet, key, &link, None),
+            None => Ok(Value::Null),
+        }
+    }
+
     /// The newest version at the iterator or before it that is not an end.
     fn last_living(
         &self,
@@ -124,7 +165,7 @@ impl<'s> View<'s> {
         facet: &[u8],
     ) -> Result<Option<Link>, StoreError> {
         while let Some(link) = self.link(entries, facet)? {
-            if link.arrival.op != Op::Delete {
+            if !link.is_end() {
                 return Ok(Some(link));
             }
             entries.next();
@@ -177,8 +218,8 @@ impl<'s> View<'s> {
         link: &Link,
         payload: Option<&[u8]>,
     ) -> Result<Document, JournalError> {
-        let read = |payload: &[u8]| {
-            key.kind.read(link.arrival, &key.id, payload).map_err(|error| {
+        let read = |arrival: Arrival, payload: &[u8]| {
+            key.kind.read(arrival, &key.id, payload).map_err(|error| {
                 JournalError::Damaged(format!(
                     "{key}: the payload of version {} can no longer be read: {error}",
                     link.payload_at.seq
@@ -186,7 +227,7 @@ impl<'s> View<'s> {
             })
         };
         if let Some(payload) = payload {
-            return read(payload);
+            return read(link.arrival, payload);
         }
         let Some(value) = self.get(Family::Versions, &keys::at(facet, link.payload_at))? else {
             return Err(JournalError::Damaged(format!(
@@ -194,8 +235,10 @@ impl<'s> View<'s> {
                 link.payload_at.seq
             )));
         };
+        // The payload may have come in another way than the version that says the same.
         let record = Record::read(&value).at(|| key.to_string())?;
-        read(record.body.payload().at(|| key.to_string())?)
+        let arrival = Arrival { source: record.source, op: record.op, ..link.arrival };
+        read(arrival, record.body.payload().at(|| key.to_string())?)
     }
 }
 
@@ -203,6 +246,7 @@ impl Link {
     fn of(facet: Facet, position: Position, record: &Record<'_>) -> Self {
         Self {
             arrival: Arrival { source: record.source, facet, op: record.op },
+            position,
             mapping: record.mapping,
             hash: record.hash,
             payload_at: match record.body {
@@ -210,6 +254,10 @@ impl Link {
                 Body::SameAs(other) => other,
             },
         }
+    }
+
+    fn is_end(&self) -> bool {
+        self.arrival.op == Op::Delete
     }
 }
 

@@ -34,11 +34,15 @@ pub fn key(shop: &str, kind: &str, id: &str) -> ResourceKey {
     }
 }
 
-/// What Shopify sends about a product.
+/// What Shopify sends about a resource, or what was pulled of it.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub key: ResourceKey,
+    pub facet: Facet,
+    pub source: Source,
     pub op: Op,
+    pub valid_at: Option<Timestamp>,
+    pub earliest_at: Option<Timestamp>,
     pub payload: Vec<u8>,
     pub triggered_at: Option<Timestamp>,
     pub received_at: Timestamp,
@@ -58,6 +62,53 @@ pub fn titled(key: &ResourceKey, title: &str, updated_at: Timestamp) -> Delivery
     Delivery::of(key, Op::Update, &body, updated_at)
 }
 
+/// The product that [`titled`] tells of, as a pull reads it: the same canonical core.
+pub fn pulled(key: &ResourceKey, title: &str, updated_at: Timestamp) -> Delivery {
+    let node = json!({
+        "id": format!("gid://shopify/Product/{}", key.id),
+        "title": title,
+        "handle": title.to_lowercase(),
+        "updatedAt": updated_at,
+        "variants": [{"id": "gid://shopify/ProductVariant/1", "sku": format!("SKU-{title}"),
+            "price": "64.00", "selectedOptions": []}],
+    });
+    facet(key, Facet::Core, &node, updated_at)
+}
+
+/// A facet of a product as a pull reads it.
+pub fn facet(key: &ResourceKey, facet: Facet, node: &Value, valid_at: Timestamp) -> Delivery {
+    Delivery {
+        facet,
+        source: Source::Pull,
+        valid_at: Some(valid_at),
+        triggered_at: None,
+        ..Delivery::of(key, Op::Update, node, valid_at)
+    }
+}
+
+/// A product's only metafield.
+pub fn metafield(key: &ResourceKey, value: &str, valid_at: Timestamp) -> Delivery {
+    let metafield = json!({"namespace": "custom", "key": "care", "type": "single_line_text_field",
+        "value": value});
+    let id = format!("gid://shopify/Product/{}", key.id);
+    facet(key, Facet::Metafields, &json!({"id": id, "metafields": [metafield]}), valid_at)
+}
+
+/// What is known of a product's only variant beside its core.
+pub fn variants(key: &ResourceKey, unit: &str, valid_at: Timestamp) -> Delivery {
+    let id = format!("gid://shopify/Product/{}", key.id);
+    let known = json!({"id": "gid://shopify/ProductVariant/1", "showUnitPrice": unit});
+    let gone = json!({"id": "gid://shopify/ProductVariant/9", "showUnitPrice": unit});
+    let node = json!({"id": id, "variantDetails": [known, gone]});
+    facet(key, Facet::Variants, &node, valid_at)
+}
+
+/// A notice that says nothing but that something happened.
+pub fn signal(key: &ResourceKey, notice: &str, triggered_at: Timestamp) -> Delivery {
+    let body = json!({"id": key.id.as_str(), "notice": notice});
+    Delivery { facet: Facet::Signal, ..Delivery::of(key, Op::Update, &body, triggered_at) }
+}
+
 /// The end of a product.
 pub fn deleted(key: &ResourceKey, triggered_at: Timestamp) -> Delivery {
     let body = json!({"id": key.id.as_str().parse::<u64>().unwrap_or(1)});
@@ -68,7 +119,11 @@ impl Delivery {
     pub fn of(key: &ResourceKey, op: Op, body: &Value, triggered_at: Timestamp) -> Self {
         Self {
             key: key.clone(),
+            facet: Facet::Core,
+            source: Source::Webhook,
             op,
+            valid_at: None,
+            earliest_at: None,
             payload: body.to_string().into_bytes(),
             triggered_at: Some(triggered_at),
             received_at: triggered_at,
@@ -86,6 +141,16 @@ impl Delivery {
         self
     }
 
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    pub fn earliest(mut self, at: Timestamp) -> Self {
+        self.earliest_at = Some(at);
+        self
+    }
+
     pub fn webhook(mut self, id: &str) -> Self {
         self.webhook_id = Some(id.into());
         self
@@ -93,18 +158,21 @@ impl Delivery {
 
     pub fn event(self) -> Event {
         Event {
-            topic: format!("{}s/{}", self.key.kind, self.op).into(),
+            topic: match self.source.is_delivered() {
+                true => format!("{}s/{}", self.key.kind, self.op).into(),
+                false => "pull".into(),
+            },
             key: self.key,
-            facet: Facet::Core,
+            facet: self.facet,
             op: self.op,
-            source: Source::Webhook,
+            source: self.source,
             api_version: Some("2026-10".into()),
             webhook_id: self.webhook_id.map(Into::into),
             event_id: None,
             triggered_at: self.triggered_at,
             received_at: self.received_at,
-            valid_at: None,
-            earliest_at: None,
+            valid_at: self.valid_at,
+            earliest_at: self.earliest_at,
             payload: self.payload.into(),
         }
     }

@@ -1,10 +1,11 @@
-//! What history should be, the simple way: each resource's versions in a sorted map.
+//! What history should be, the simple way: the versions of each facet in a sorted map.
 
 use std::collections::BTreeMap;
 
+use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, ChangeFilter, Journal, Page, Raw, ResourceFilter, Span};
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Facet, Op, ResourceKey, Shop, Source, Timestamp, diff};
+use backstock_proto::{Facet, Op, ResourceKey, Shop, Source, Timestamp, diff, union};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
@@ -13,10 +14,14 @@ use super::Delivery;
 /// (valid_at, triggered_at, seq)
 type Position = (Timestamp, Timestamp, u64);
 
+const LAST: (Timestamp, u64) = (Timestamp::MAX, u64::MAX);
+
 #[derive(Clone, Debug)]
 struct Known {
     op: Op,
+    source: Source,
     webhook_id: Option<String>,
+    earliest_at: Option<Timestamp>,
     payload: Vec<u8>,
     state: Option<Value>,
     title: String,
@@ -24,42 +29,127 @@ struct Known {
     marker: bool,
 }
 
+/// The versions of one facet.
+type Versions = BTreeMap<Position, Known>;
+
+/// All versions of one resource.
+#[derive(Clone, Debug, Default)]
+struct History(BTreeMap<Facet, Versions>);
+
 /// One shop's history.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
-    resources: BTreeMap<ResourceKey, BTreeMap<Position, Known>>,
+    resources: BTreeMap<ResourceKey, History>,
+}
+
+/// A resource as of some position.
+struct Then {
+    core: Position,
+    /// The newest version of any of its facets.
+    newest: Position,
+    deleted: bool,
+    state: Value,
+    title: String,
+}
+
+impl History {
+    fn newest(&self, facet: Facet, until: Position) -> Option<(Position, &Known)> {
+        let (position, known) = self.0.get(&facet)?.range(..=until).next_back()?;
+        Some((*position, known))
+    }
+
+    /// The union of the facets; `None` if there was no such resource yet.
+    fn then(&self, kind: &backstock_proto::Kind, until: Position) -> Option<Then> {
+        let core = self.newest(Facet::Core, until)?;
+        let deleted = core.1.op == Op::Delete;
+        let until = if deleted { core.0 } else { until };
+        let mut living = self.0[&Facet::Core].range(..=until).rev();
+        let living = living.find(|(_, known)| known.op != Op::Delete).map(|(_, known)| known);
+        let mut state = living.and_then(|known| known.state.clone()).unwrap_or(Value::Null);
+        let mut newest = core.0;
+        for facet in kind.facets().skip(1) {
+            if let Some((position, known)) = self.newest(facet, until) {
+                newest = newest.max(position);
+                if let Some(part) = &known.state {
+                    union::add(&mut state, part.clone());
+                }
+            }
+        }
+        let title = living.map(|known| known.title.clone()).unwrap_or_default();
+        Some(Then { core: core.0, newest, deleted, state, title })
+    }
+
+    /// Without one version.
+    fn without(&self, facet: Facet, position: Position) -> Self {
+        let mut other = self.clone();
+        other.0.get_mut(&facet).expect("there").remove(&position);
+        other
+    }
+
+    fn all(&self) -> Vec<(Position, Facet, &Known)> {
+        let each = self.0.iter().flat_map(|(facet, versions)| {
+            versions.iter().map(|(position, known)| (*position, *facet, known))
+        });
+        let mut all: Vec<_> = each.collect();
+        all.sort_by_key(|(position, ..)| *position);
+        all
+    }
+
+    fn before(&self, facet: Facet, position: Position) -> Option<&Known> {
+        self.0[&facet].range(..position).next_back().map(|(_, known)| known)
+    }
+
+    /// What a version changed of the resource; `None` if nothing.
+    fn change(
+        &self,
+        kind: &backstock_proto::Kind,
+        (position, facet, known): (Position, Facet, &Known),
+    ) -> Option<Vec<diff::FieldChange>> {
+        let before = self.before(facet, position);
+        if !kind.facets().any(|f| f == facet) || before.is_some_and(|b| b.state == known.state) {
+            return None;
+        }
+        if facet == Facet::Core && known.op == Op::Delete {
+            return Some(Vec::new());
+        }
+        let new = self.then(kind, position).filter(|then| !then.deleted)?;
+        let old = self.without(facet, position).then(kind, position).filter(|then| !then.deleted);
+        let Some(old) = old else { return Some(diff::fields(&json!({}), &new.state)) };
+        Some(diff::fields(&old.state, &new.state)).filter(|changes| !changes.is_empty())
+    }
 }
 
 impl Model {
     /// Takes what arrived with a sequence.
     pub fn apply(&mut self, seq: u64, delivery: &Delivery) {
-        let key = &delivery.key;
-        let document = key
-            .kind
-            .read(
-                Arrival { source: Source::Webhook, facet: Facet::Core, op: delivery.op },
-                &key.id,
-                &delivery.payload,
-            )
-            .expect("readable");
-        let valid_at =
-            document.updated_at.or(delivery.triggered_at).unwrap_or(delivery.received_at);
+        let Delivery { key, facet, source, op, .. } = delivery;
+        let arrival = Arrival { source: *source, facet: *facet, op: *op };
+        let document = key.kind.read(arrival, &key.id, &delivery.payload).expect("readable");
+        let said = delivery.valid_at.or(document.updated_at).or(delivery.triggered_at);
+        let valid_at = said.unwrap_or(delivery.received_at);
         let triggered_at = delivery.triggered_at.unwrap_or(valid_at);
-        let versions = self.resources.entry(key.clone()).or_default();
-        let repeated = versions.iter().any(|((valid, triggered, _), known)| {
-            (*valid, *triggered) == (valid_at, triggered_at)
-                && known.webhook_id.is_some()
-                && known.webhook_id == delivery.webhook_id
-                && known.op == delivery.op
-        });
+        let history = self.resources.entry(key.clone()).or_default();
+        let versions = history.0.entry(*facet).or_default();
+        let position = (valid_at, triggered_at, seq);
+        let before = versions.range(..position).next_back();
+        let marker = before.is_some_and(|(_, before)| before.state == document.state);
+        let repeated = if source.is_delivered() {
+            versions.iter().any(|((valid, triggered, _), known)| {
+                (*valid, *triggered) == (valid_at, triggered_at)
+                    && known.webhook_id.is_some()
+                    && known.webhook_id == delivery.webhook_id
+                    && known.op == *op
+            })
+        } else {
+            marker && before.is_some_and(|((valid, ..), _)| *valid == valid_at)
+        };
         if !repeated {
-            let position = (valid_at, triggered_at, seq);
-            let before = versions.range(..position).next_back();
-            let marker = before.is_some_and(|(_, before)| before.state == document.state);
             let known = Known {
                 marker,
-                op: delivery.op,
+                op: *op,
+                source: *source,
                 webhook_id: delivery.webhook_id.clone(),
+                earliest_at: delivery.earliest_at,
                 payload: delivery.payload.clone(),
                 state: document.state,
                 title: document.listing.title,
@@ -70,9 +160,11 @@ impl Model {
 
     /// Every instant at which something begins, and those just before and after it.
     fn instants(&self) -> Vec<Timestamp> {
-        let begins = self.resources.values().flat_map(|versions| versions.keys().map(|at| at.0));
-        let mut instants: Vec<Timestamp> = begins
-            .flat_map(|at| [-1, 0, 1].map(|by| Timestamp::from_micros(at.as_micros() + by)))
+        let all = self.resources.values().flat_map(History::all);
+        let mut instants: Vec<Timestamp> = all
+            .flat_map(|((at, ..), ..)| {
+                [-1, 0, 1].map(|by| Timestamp::from_micros(at.as_micros() + by))
+            })
             .collect();
         instants.sort();
         instants.dedup();
@@ -81,8 +173,8 @@ impl Model {
 
     /// Checks that a journal tells the same history of a shop, with pages of `limit` items.
     pub async fn check(&self, journal: &dyn Journal, shop: &Shop, limit: usize) {
-        for (key, versions) in &self.resources {
-            check_versions(journal, key, versions, limit).await;
+        for (key, history) in &self.resources {
+            check_versions(journal, key, history, limit).await;
         }
         self.check_changes(journal, shop, limit).await;
         let moments = self.instants().into_iter().map(AsOf::At).chain([AsOf::Latest]);
@@ -90,29 +182,25 @@ impl Model {
             self.check_moment(journal, shop, at, limit).await;
         }
         self.check_status(journal, shop).await;
+        self.check_heads(journal, shop).await;
     }
 
     async fn check_moment(&self, journal: &dyn Journal, shop: &Shop, at: AsOf, limit: usize) {
         let mut living = Vec::new();
         let mut listed = Vec::new();
-        for (key, versions) in &self.resources {
-            let mut until = versions.range(..=(at.bound(), Timestamp::MAX, u64::MAX)).rev();
-            let newest = until.next();
+        for (key, history) in &self.resources {
+            let then = history.then(&key.kind, (at.bound(), LAST.0, LAST.1));
             let found = journal.resource(key, at).await.expect("read");
-            let Some((position, known)) = newest else {
+            let Some(then) = then else {
                 assert!(found.is_none(), "{key} at {at:?}");
                 continue;
             };
             let found = found.unwrap_or_else(|| panic!("{key} is missing at {at:?}"));
-            assert_eq!(found.version.seq, position.2, "{key} at {at:?}");
-            let deleted = known.op == Op::Delete;
-            assert_eq!(found.deleted, deleted, "{key} at {at:?}");
-            let last = if deleted { until.find(|(_, k)| k.op != Op::Delete) } else { newest };
-            let state = last.and_then(|(_, known)| known.state.clone()).unwrap_or(Value::Null);
-            assert_eq!(found.state, state, "{key} at {at:?}");
-            let title = last.map(|(_, known)| known.title.clone()).unwrap_or_default();
-            listed.push((key.id.clone(), deleted, position.2, title));
-            if !deleted {
+            assert_eq!(found.version.seq, then.newest.2, "{key} at {at:?}");
+            assert_eq!(found.deleted, then.deleted, "{key} at {at:?}");
+            assert_eq!(found.state, then.state, "{key} at {at:?}");
+            listed.push((key.id.clone(), then.deleted, then.core.2, then.title));
+            if !then.deleted {
                 living.push(found);
             }
         }
@@ -141,16 +229,11 @@ impl Model {
 
     async fn check_changes(&self, journal: &dyn Journal, shop: &Shop, limit: usize) {
         let mut expected = BTreeMap::new();
-        for (key, versions) in &self.resources {
-            let mut before: Option<&Known> = None;
-            for (position, known) in versions {
-                if before.is_none_or(|before| before.state != known.state) {
-                    let nothing = json!({});
-                    let old = before.and_then(|b| b.state.as_ref()).unwrap_or(&nothing);
-                    let fields = known.state.as_ref().map(|new| diff::fields(old, new));
-                    expected.insert(*position, (key.id.clone(), fields.unwrap_or_default()));
+        for (key, history) in &self.resources {
+            for version in history.all() {
+                if let Some(fields) = history.change(&key.kind, version) {
+                    expected.insert(version.0, (key.id.clone(), fields));
                 }
-                before = Some(known);
             }
         }
         let mut found = Vec::new();
@@ -171,27 +254,47 @@ impl Model {
 
     async fn check_status(&self, journal: &dyn Journal, shop: &Shop) {
         let status = journal.status(shop).await.expect("status").expect("has history");
-        let newest = self.resources.values().filter_map(|versions| versions.values().next_back());
-        let deleted = newest.filter(|known| known.op == Op::Delete).count() as u64;
-        let living = self.resources.len() as u64 - deleted;
-        let versions = self.resources.values().map(|versions| versions.len() as u64).sum::<u64>();
+        let core = self.resources.values().filter_map(|history| history.0.get(&Facet::Core));
+        let newest: Vec<_> = core.filter_map(|versions| versions.values().next_back()).collect();
+        let deleted = newest.iter().filter(|known| known.op == Op::Delete).count() as u64;
+        let living = newest.len() as u64 - deleted;
+        let versions = self.resources.values().map(|history| history.all().len() as u64).sum();
         let kind = &status.kinds[0];
         assert_eq!((kind.resources, kind.deleted, kind.versions), (living, deleted, versions));
+        let at = self.resources.values().flat_map(History::all).map(|((at, ..), ..)| at).max();
+        assert_eq!(kind.newest_version, at);
+    }
+
+    async fn check_heads(&self, journal: &dyn Journal, shop: &Shop) {
+        let Some(kind) = self.resources.keys().next().map(|key| key.kind.clone()) else { return };
+        let heads = journal.heads(shop, &kind).await.expect("heads");
+        let heads: Vec<_> = heads.try_collect().await.expect("whole");
+        let found: Vec<_> = heads
+            .into_iter()
+            .map(|h| {
+                (h.id, h.facet, h.deleted, h.source, h.hash, (h.valid_at, h.triggered_at, h.seq))
+            })
+            .collect();
+        let mut expected = Vec::new();
+        for (key, history) in &self.resources {
+            for (facet, versions) in history.0.iter().filter(|(facet, _)| facet.is_state()) {
+                let (position, known) = versions.iter().next_back().expect("a version");
+                let hash = Hash::of(known.state.as_ref()).to_hex();
+                let deleted = known.op == Op::Delete;
+                expected.push((key.id.clone(), *facet, deleted, known.source, hash, *position));
+            }
+        }
+        expected.sort();
+        assert_eq!(found, expected, "heads");
     }
 }
 
-async fn check_versions(
-    journal: &dyn Journal,
-    key: &ResourceKey,
-    versions: &BTreeMap<Position, Known>,
-    limit: usize,
-) {
+async fn check_versions(journal: &dyn Journal, key: &ResourceKey, history: &History, limit: usize) {
     let mut expected = Vec::new();
-    let mut before: Option<&Known> = None;
-    for (position, known) in versions {
+    for (position, facet, known) in history.all() {
+        let before = history.before(facet, position);
         let unchanged = before.is_some_and(|before| before.state == known.state);
-        expected.push((position.2, known.op, position.0, unchanged));
-        before = Some(known);
+        expected.push((position.2, facet, known.op, position.0, known.earliest_at, unchanged));
     }
     expected.reverse();
     let mut found = Vec::new();
@@ -199,20 +302,23 @@ async fn check_versions(
     loop {
         let list = journal.versions(key, Span::default(), &page).await.expect("list");
         assert!(list.items.len() <= limit);
-        found.extend(list.items.into_iter().map(|v| (v.seq, v.op, v.valid_at, v.unchanged)));
+        let shown = |v: backstock_proto::journal::Version| {
+            (v.seq, v.facet, v.op, v.valid_at, v.earliest_at, v.unchanged)
+        };
+        found.extend(list.items.into_iter().map(shown));
         page.cursor = list.next;
         if page.cursor.is_none() {
             break;
         }
     }
     assert_eq!(found, expected, "versions of {key}");
-    for (position, known) in versions {
+    for (position, facet, known) in history.all() {
         let raw = journal.raw(key, position.2).await.expect("raw").expect("there");
         assert_eq!(matches!(raw, Raw::SameAs { .. }), known.marker, "{key}: {}", position.2);
         match raw {
             Raw::Bytes(bytes) => assert_eq!(bytes, known.payload),
             Raw::SameAs { seq } => {
-                let named = versions.iter().find(|(at, _)| at.2 == seq).expect("named");
+                let named = history.0[&facet].iter().find(|(at, _)| at.2 == seq).expect("named");
                 assert_eq!(named.1.state, known.state, "{key}: {} names {seq}", position.2);
             }
         }

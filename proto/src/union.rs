@@ -1,0 +1,97 @@
+//! A resource is the union of its facets: how one facet's state is laid over what is there.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+/// Adds a facet's canonical state to that of the facets before it, `core` first.
+///
+/// Objects are merged member by member. Lists of objects that have an `id` are merged by it into the
+/// elements that are there: a facet may know of elements that `core` says are gone, or not yet
+/// here, and those are left out. Anything else from the facet replaces what is there.
+pub fn add(state: &mut Value, facet: Value) {
+    match (state, facet) {
+        (Value::Object(state), Value::Object(facet)) => members(state, facet),
+        (Value::Array(state), Value::Array(facet)) if have_ids(state, &facet) => {
+            elements(state, facet);
+        }
+        (state, facet) => *state = facet,
+    }
+}
+
+fn members(state: &mut Map<String, Value>, facet: Map<String, Value>) {
+    for (name, value) in facet {
+        match state.get_mut(&name) {
+            Some(there) => add(there, value),
+            None => {
+                state.insert(name, value);
+            }
+        }
+    }
+}
+
+fn elements(state: &mut [Value], facet: Vec<Value>) {
+    let mut by_id: HashMap<String, Value> =
+        facet.into_iter().filter_map(|v| Some((id(&v)?.to_owned(), v))).collect();
+    for there in state {
+        if let Some(more) = id(there).and_then(|id| by_id.remove(id)) {
+            add(there, more);
+        }
+    }
+}
+
+/// Whether two lists are of objects with ids. Of two empty lists nobody can say.
+fn have_ids(state: &[Value], facet: &[Value]) -> bool {
+    let all = || state.iter().chain(facet);
+    all().next().is_some() && all().all(|v| id(v).is_some())
+}
+
+fn id(value: &Value) -> Option<&str> {
+    value.get("id")?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(mut state: Value, facet: Value, expected: Value) {
+        add(&mut state, facet);
+        assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn what_a_facet_adds_stands_beside_what_is_there() {
+        check(
+            json!({"id": "p", "title": "Mug", "seo": {"title": "Mug"}}),
+            json!({"id": "p", "metafields": [{"id": "m", "value": "1"}], "seo": {"text": null}}),
+            json!({"id": "p", "title": "Mug", "seo": {"title": "Mug", "text": null},
+                   "metafields": [{"id": "m", "value": "1"}]}),
+        );
+    }
+
+    #[test]
+    fn elements_are_found_by_their_id_and_core_says_which_there_are() {
+        check(
+            json!({"variants": [{"id": "a", "sku": "A"}, {"id": "b", "sku": "B"}]}),
+            json!({"variants": [{"id": "gone", "metafields": []}, {"id": "b", "metafields": [1]}]}),
+            json!({"variants": [{"id": "a", "sku": "A"},
+                                {"id": "b", "sku": "B", "metafields": [1]}]}),
+        );
+        check(json!({"media": []}), json!({"media": [{"id": "a"}]}), json!({"media": []}));
+        check(
+            json!({"media": [{"id": "a"}]}),
+            json!({"media": []}),
+            json!({"media": [{"id": "a"}]}),
+        );
+    }
+
+    #[test]
+    fn everything_else_is_replaced() {
+        check(json!({"tags": ["a", "b"]}), json!({"tags": ["c"]}), json!({"tags": ["c"]}));
+        check(json!({"tags": ["a"]}), json!({"tags": []}), json!({"tags": []}));
+        check(json!({"seo": {"title": "x"}}), json!({"seo": null}), json!({"seo": null}));
+        check(json!({"price": "1.00"}), json!({"price": "2.00"}), json!({"price": "2.00"}));
+    }
+}
