@@ -18,6 +18,7 @@ use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
 use crate::keys::{self, Position, meta};
+use crate::ops::{self, Newest, Note};
 use crate::options::Family;
 use crate::quarantine;
 use crate::record::{Body, Head, Moment, Record};
@@ -73,6 +74,7 @@ impl Store {
             }
             match &message.reading {
                 Reading::Event(meaning) => draft.event(meaning, message.recorded_at)?,
+                Reading::Note(note) => draft.note(note, message.seq, message.recorded_at)?,
                 Reading::Poison(poison) => draft.poison(&poison.0, &poison.1)?,
             }
             expected = message.seq + 1;
@@ -93,6 +95,7 @@ struct Draft<'s> {
     batch: WriteBatch,
     heads: HashMap<Vec<u8>, Option<Head>>,
     versions: BTreeMap<Vec<u8>, Neighbour>,
+    notes: Newest,
     tallies: Tallies,
     appended: Appended,
     record: Vec<u8>,
@@ -115,6 +118,7 @@ impl<'s> Draft<'s> {
             batch: WriteBatch::default(),
             heads: HashMap::new(),
             versions: BTreeMap::new(),
+            notes: Newest::default(),
             tallies: Tallies::default(),
             appended: Appended::default(),
             record: Vec::new(),
@@ -125,6 +129,10 @@ impl<'s> Draft<'s> {
         let key = meta::numbered(meta::GAPS, gap.from_seq);
         self.batch.put_cf(self.store.family(Family::Meta), key, quarantine::gap_to_bytes(&gap));
         self.appended.gaps.push(gap);
+    }
+
+    fn note(&mut self, note: &Note, seq: u64, recorded_at: Timestamp) -> Result<(), StoreError> {
+        ops::put(self.store, &mut self.batch, &mut self.notes, note, (seq, recorded_at))
     }
 
     fn poison(&mut self, message: &Message, poison: &Poison) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use backstock_proto::{Event, Op, Timestamp};
 use bytes::Bytes;
 
 use crate::keys::Position;
+use crate::ops::Note;
 
 /// A message as it stands on the stream.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Decoded {
 pub(crate) enum Reading {
     /// An event with a meaning.
     Event(Box<Meaning>),
+    /// Something that a person, a pull or a job did.
+    Note(Box<Note>),
     /// Something to be kept aside, with the reason.
     Poison(Box<(Message, Poison)>),
 }
@@ -60,6 +63,8 @@ pub(crate) enum Poison {
     Envelope(#[from] EnvelopeError),
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    #[error("the record cannot be kept: {0}")]
+    Ops(String),
     #[error("reading the event panicked; this is a defect in Backstock")]
     Panic,
 }
@@ -75,12 +80,16 @@ impl Message {
     /// Reads it. A message that makes no sense, or that makes the reader panic, comes back whole.
     pub fn decode(self) -> Decoded {
         let (seq, recorded_at) = (self.seq, self.recorded_at);
-        let read = catch_unwind(AssertUnwindSafe(|| self.meaning())).unwrap_or(Err(Poison::Panic));
-        let reading = match read {
-            Ok(meaning) => Reading::Event(Box::new(meaning)),
-            Err(poison) => Reading::Poison(Box::new((self, poison))),
-        };
+        let read = catch_unwind(AssertUnwindSafe(|| self.read())).unwrap_or(Err(Poison::Panic));
+        let reading = read.unwrap_or_else(|poison| Reading::Poison(Box::new((self, poison))));
         Decoded { seq, recorded_at, reading }
+    }
+
+    fn read(&self) -> Result<Reading, Poison> {
+        match Note::of(self) {
+            Some(note) => Ok(Reading::Note(Box::new(note?))),
+            None => Ok(Reading::Event(Box::new(self.meaning()?))),
+        }
     }
 
     fn meaning(&self) -> Result<Meaning, Poison> {

@@ -10,6 +10,8 @@
 //! versions  shop 00 kind 00 id 00 facet position
 //! heads     shop 00 kind 00 id 00 facet
 //! timeline  shop 00 position
+//! ops       shop 00 what 00 id 00 !seq              what was said of an id
+//!           shop 00 what 00 01 !seq                 the newest of each id
 //! meta      "format" | "stream" | "applied" | "created" | "verified"
 //!           "shop"       00 shop 00
 //!           "kind"       00 shop 00 kind 00
@@ -17,7 +19,7 @@
 //!           "quarantine" 00 sequence
 //! ```
 //!
-//! `identity` and `ops` hold nothing yet.
+//! `identity` holds nothing yet.
 
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
@@ -180,6 +182,57 @@ pub(crate) mod meta {
     pub(crate) fn last_text(key: &[u8]) -> Result<&str, RecordError> {
         let text = key.strip_suffix(&[0]).and_then(|k| k.rsplit(|byte| *byte == 0).next());
         text.and_then(|t| std::str::from_utf8(t).ok()).ok_or(RecordError::Key)
+    }
+}
+
+/// Keys of the family `ops`.
+pub(crate) mod ops {
+    use super::{RecordError, Shop, of_shop, text};
+
+    /// Stands where an id would; no id begins with it.
+    const NEWEST: u8 = 1;
+
+    /// What the keys of all records of an id begin with.
+    pub(crate) fn said(shop: &Shop, what: &str, id: &str) -> Vec<u8> {
+        let mut key = of_shop(shop);
+        text(&mut key, what);
+        text(&mut key, id);
+        key
+    }
+
+    /// What the keys of the newest records of all ids begin with.
+    pub(crate) fn newest(shop: &Shop, what: &str) -> Vec<u8> {
+        let mut key = of_shop(shop);
+        text(&mut key, what);
+        key.push(NEWEST);
+        key
+    }
+
+    /// Whether a prefix is one of [`newest`].
+    pub(crate) fn is_newest(prefix: &[u8]) -> bool {
+        prefix.last() == Some(&NEWEST)
+    }
+
+    /// One of the two, followed by a sequence.
+    pub(crate) fn at(prefix: &[u8], seq: u64) -> Vec<u8> {
+        [prefix, &(!seq).to_be_bytes()].concat()
+    }
+
+    /// Splits a key into what stands before its sequence, and the sequence.
+    pub(crate) fn split(key: &[u8]) -> Result<(&[u8], u64), RecordError> {
+        let (prefix, seq) = key.split_last_chunk().ok_or(RecordError::Key)?;
+        Ok((prefix, !u64::from_be_bytes(*seq)))
+    }
+
+    /// The shop, the `what` and the id of a prefix of [`said`]; without an id, of [`newest`].
+    pub(crate) fn parse(prefix: &[u8]) -> Result<(Shop, &str, &str), RecordError> {
+        let prefix = prefix.strip_suffix(&[0]).or(prefix.strip_suffix(&[NEWEST]));
+        let mut texts = prefix.ok_or(RecordError::Key)?.split(|byte| *byte == 0);
+        let mut next = || texts.next().map(std::str::from_utf8).and_then(Result::ok);
+        let (Some(shop), Some(what), Some(id)) = (next(), next(), next()) else {
+            return Err(RecordError::Key);
+        };
+        Ok((Shop::from_name(shop).map_err(|_| RecordError::Key)?, what, id))
     }
 }
 

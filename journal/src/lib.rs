@@ -19,6 +19,7 @@ pub mod stream;
 mod keys;
 mod lag;
 mod metrics;
+mod ops;
 mod options;
 mod read;
 mod reader;

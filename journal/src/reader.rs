@@ -164,12 +164,14 @@ impl Journal for Reader {
 
     async fn records(
         &self,
-        _shop: &Shop,
-        _what: &str,
-        _id: Option<&str>,
-        _page: &Page,
+        shop: &Shop,
+        what: &str,
+        id: Option<&str>,
+        page: &Page,
     ) -> Result<List<Record>, JournalError> {
-        Err(JournalError::Unavailable("not kept yet".into()))
+        let (shop, page) = (shop.clone(), page.clone());
+        let (what, id) = (what.to_owned(), id.map(str::to_owned));
+        self.ask(move |view| view.records(&shop, &what, id.as_deref(), &page)).await
     }
 
     async fn thin(

@@ -146,14 +146,19 @@ impl<'a> Body<'a> {
         let Self::Own(stored) = self else {
             return Err(RecordError::Malformed("a marker stands where a payload is named"));
         };
-        let (expected, payload) =
-            stored.split_first_chunk().ok_or(RecordError::Malformed("no digest"))?;
-        if digest(payload) == *expected { Ok(payload) } else { Err(RecordError::Digest) }
+        checked(stored)
     }
 }
 
+/// The payload behind its digest, which it is checked against.
+pub(crate) fn checked(stored: &[u8]) -> Result<&[u8], RecordError> {
+    let (expected, payload) =
+        stored.split_first_chunk().ok_or(RecordError::Malformed("no digest"))?;
+    if digest(payload) == *expected { Ok(payload) } else { Err(RecordError::Digest) }
+}
+
 /// The first eight bytes of BLAKE3: it tells damage, not forgery.
-fn digest(payload: &[u8]) -> [u8; 8] {
+pub(crate) fn digest(payload: &[u8]) -> [u8; 8] {
     let hash = blake3::hash(payload);
     std::array::from_fn(|i| hash.as_bytes()[i])
 }

@@ -11,6 +11,7 @@ use backstock_proto::{Facet, Kind, Op, ResourceKey, Shop};
 
 use crate::append::shown;
 use crate::keys::{self, Position, meta};
+use crate::ops;
 use crate::options::Family;
 use crate::read::View;
 use crate::record::{Body, Head, Moment, Record, RecordError};
@@ -31,7 +32,8 @@ impl View<'_> {
         check.count(Family::Heads, facets, "facets with versions");
         check.count(Family::Timeline, check.report.versions, "versions");
         check.tallies();
-        for family in [Family::Identity, Family::Ops, Family::Meta] {
+        check.records();
+        for family in [Family::Identity, Family::Meta] {
             check.each(family, |_, _, _| Ok(()));
         }
         check.report.seconds = started.elapsed().as_secs_f64();
@@ -197,6 +199,38 @@ impl Check<'_> {
             self.fault(format!("{key}: version {seq} names {named}, which does not say the same"));
         }
         Ok(())
+    }
+
+    /// Checks every record, and that the newest of each id is listed as such.
+    fn records(&mut self) {
+        let applied = self.view.store.applied_seq();
+        let (mut said, mut ids, mut listed) = (Vec::new(), 0_u64, 0_u64);
+        self.each(Family::Ops, |check, key, value| {
+            let (prefix, seq) = keys::ops::split(key).at(|| shown(key))?;
+            if keys::ops::is_newest(prefix) {
+                listed += 1;
+                return Ok(());
+            }
+            let (shop, what, id) = keys::ops::parse(prefix).at(|| shown(key))?;
+            ops::said_from_bytes(value, (what, id, seq)).at(|| shown(key))?;
+            if seq > applied {
+                check.fault(format!("{shop}: record {seq} of {what} {id} is not applied yet"));
+            }
+            if prefix != said.as_slice() {
+                said = prefix.to_vec();
+                ids += 1;
+                let newest = keys::ops::at(&keys::ops::newest(&shop, what), seq);
+                let newest = check.view.get(Family::Ops, &newest)?;
+                let named = newest.as_deref().map(ops::newest_from_bytes).transpose();
+                if named.at(|| shown(key))? != Some(id) {
+                    check.fault(format!("{shop}: the newest record of {what} {id} is not listed"));
+                }
+            }
+            Ok(())
+        });
+        if listed != ids {
+            self.fault(format!("{listed} records are listed as the newest, there are {ids} ids"));
+        }
     }
 
     fn tallies(&mut self) {

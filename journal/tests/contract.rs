@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use backstock_journal::decode::Message;
 use backstock_journal::{Store, http};
 use backstock_proto::Shop;
 use backstock_proto::journal::{
@@ -12,8 +13,9 @@ use backstock_proto::journal::{
 };
 use backstock_proto::{Facet, Op, listen};
 use futures::TryStreamExt;
+use serde_json::json;
 use support::model::Model;
-use support::{at, deleted, metafield, product, pulled, signal, titled};
+use support::{at, deleted, metafield, note, product, pulled, signal, titled};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +40,12 @@ fn told(dir: &std::path::Path) -> (Arc<Store>, Model, Shop) {
     for (seq, delivery) in (1..).zip(&arrival) {
         model.apply(seq, delivery);
     }
-    store.append(&support::decoded(1, arrival), at(0)).expect("append");
+    let mut messages = support::decoded(1, arrival);
+    let mark = |seq, id, label: &str| note("acme", "mark", id, &json!({"label": label}), seq);
+    messages.extend(
+        [mark(11, "a", "before"), mark(12, "b", "Ü"), mark(13, "a", "after")].map(Message::decode),
+    );
+    store.append(&messages, at(0)).expect("append");
     (store, model, one.shop)
 }
 
@@ -89,6 +96,17 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
         let refused = journal.versions(&key, Span::default(), &page).await;
         assert!(matches!(refused, Err(JournalError::Invalid(_))), "{page:?}");
     }
+    for (id, found) in [(None, vec![13, 12]), (Some("a"), vec![13, 11]), (Some("c"), vec![])] {
+        let list = journal.records(shop, "mark", id, &Page::default()).await.expect("records");
+        assert_eq!(list.items.iter().map(|record| record.seq).collect::<Vec<_>>(), found);
+    }
+    let first = Page { limit: 1, cursor: None };
+    let list = journal.records(shop, "mark", None, &first).await.expect("records");
+    assert_eq!(list.items[0].payload, json!({"label": "after"}));
+    let rest = Page { cursor: list.next, ..first };
+    let list = journal.records(shop, "mark", None, &rest).await.expect("records");
+    assert_eq!((list.items[0].id.as_str(), list.next), ("b", None));
+
     let report = journal.verify().await.expect("verify");
     assert_eq!((report.versions, report.faults), (10, vec![]));
 }

@@ -51,8 +51,18 @@ async fn poison_is_kept_aside_and_the_rest_flows_on() {
         changed(11, event::header::RECEIVED_AT, Some("yesterday")),
     ];
     let mut foreign = titled(&product, "x", at(5)).message(12);
-    foreign.subject = "backstock.0.ops.acme.mark.1".into();
+    foreign.subject = "backstock.0.rumour.acme.mark.1".into();
     messages.push(foreign);
+    for (seq, subject, payload) in [
+        (13, "backstock.0.ops.acme.mark.1", "{not json"),
+        (14, "backstock.0.ops.acme.mark.1.2", "{}"),
+        (15, "backstock.0.ops.acme.mark.a%00b", "{}"),
+    ] {
+        let mut message = titled(&product, "x", at(5)).message(seq);
+        message.subject = subject.into();
+        message.payload = payload.into();
+        messages.push(message);
+    }
     let poison = messages.len() as u64;
     messages.push(titled(&product, "good", at(6)).message(poison + 1));
     let kept = messages.clone();

@@ -3,6 +3,7 @@
 
 mod history;
 mod list;
+mod records;
 mod status;
 
 use backstock_proto::canonical::Hash;

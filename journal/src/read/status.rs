@@ -1,6 +1,11 @@
 //! How much there is, from the tallies: no scan.
 
-use backstock_proto::journal::{Gap, JournalError, KindStatus, ShopStatus, ShopSummary};
+use std::collections::BTreeMap;
+
+use backstock_proto::journal::{
+    Gap, Healing, JournalError, KindStatus, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
+    ShopStatus, ShopSummary,
+};
 use backstock_proto::{Kind, Shop, Timestamp};
 
 use super::{View, current};
@@ -35,20 +40,119 @@ impl View<'_> {
         shop: &Shop,
         lag_seconds: f64,
     ) -> Result<Option<ShopStatus>, JournalError> {
-        let Some(tally) = self.get(Family::Meta, &meta::shop(shop))? else { return Ok(None) };
-        let tally = ShopTally::from_bytes(&tally).at(|| format!("tally of {shop}"))?;
-        let kinds = self.kinds(shop)?;
+        let tally = self.get(Family::Meta, &meta::shop(shop))?;
+        let pulls = self.pulls(shop)?;
+        if tally.is_none() && pulls.is_empty() {
+            return Ok(None);
+        }
+        let tally = tally.as_deref().map(ShopTally::from_bytes).transpose();
+        let tally = tally.at(|| format!("tally of {shop}"))?.unwrap_or_default();
+        let tallies = self.kinds(shop)?;
+        let summary = summary(shop.clone(), &tally, &tallies, lag_seconds);
+        let mut kinds: BTreeMap<Kind, KindTally> = tallies.into_iter().collect();
+        for kind in pulls.keys() {
+            kinds.entry(kind.clone()).or_default();
+        }
         let mut gaps: Vec<Gap> = Vec::new();
         self.each_meta(meta::GAPS, |_, value| {
             gaps.push(quarantine::gap_from_bytes(value)?);
             Ok(())
         })?;
+        self.heal(shop, &pulls, &mut gaps)?;
+        let kinds = kinds.into_iter().map(|(kind, tally)| {
+            let pull = pulls.get(&kind);
+            let complete = pull.map(|pull| self.last_complete(shop, pull)).transpose()?;
+            Ok(kind_status(kind, &tally, pull.cloned(), complete.flatten()))
+        });
         Ok(Some(ShopStatus {
-            summary: summary(shop.clone(), &tally, &kinds, lag_seconds),
-            kinds: kinds.into_iter().map(|(kind, tally)| kind_status(kind, &tally)).collect(),
+            summary,
+            kinds: kinds.collect::<Result<_, JournalError>>()?,
             gaps,
             quarantined: tally.quarantined,
         }))
+    }
+
+    /// What the newest pull of each kind says of itself.
+    fn pulls(&self, shop: &Shop) -> Result<BTreeMap<Kind, PullReport>, JournalError> {
+        let mut pulls = BTreeMap::new();
+        self.each_report(shop, None, |report| {
+            pulls.insert(report.kind.clone(), report);
+            true
+        })?;
+        Ok(pulls)
+    }
+
+    /// The newest pull that read everything.
+    fn last_complete(
+        &self,
+        shop: &Shop,
+        newest: &PullReport,
+    ) -> Result<Option<PullReport>, JournalError> {
+        let mut complete = None;
+        self.each_report(shop, Some(&newest.kind), |report| {
+            complete = Some(report).filter(|report| report.state == PullState::Complete);
+            complete.is_none()
+        })?;
+        Ok(complete)
+    }
+
+    /// Says which kinds were read anew since each gap. It is healed when all are that are pulled.
+    fn heal(
+        &self,
+        shop: &Shop,
+        pulls: &BTreeMap<Kind, PullReport>,
+        gaps: &mut [Gap],
+    ) -> Result<(), JournalError> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        for kind in pulls.keys() {
+            self.each_report(shop, Some(kind), |report| {
+                let at = report.finished_at.unwrap_or(report.started_at);
+                let heals = |gap: &&mut Gap| {
+                    report.state == PullState::Complete
+                        && report
+                            .healed_gaps
+                            .iter()
+                            .any(|(from, to)| *from <= gap.from_seq && gap.to_seq <= *to)
+                };
+                for gap in gaps.iter_mut().filter(heals) {
+                    // Newest first: the last one seen is the pull that healed it.
+                    gap.healed_by.retain(|healing| healing.kind != *kind);
+                    gap.healed_by.push(Healing { kind: kind.clone(), at });
+                }
+                true
+            })?;
+        }
+        for gap in gaps {
+            gap.healed = !pulls.is_empty() && gap.healed_by.len() == pulls.len();
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the reports of a kind's pulls, or with the newest of each kind, newest
+    /// first, until it says stop. What is no such report is passed over.
+    fn each_report(
+        &self,
+        shop: &Shop,
+        kind: Option<&Kind>,
+        mut each: impl FnMut(PullReport) -> bool,
+    ) -> Result<(), JournalError> {
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        loop {
+            let list = self.records(shop, PULL, kind.map(Kind::as_str), &page)?;
+            for record in list.items {
+                let report = serde_json::from_value::<PullReport>(record.payload);
+                let report = report.ok().filter(|report| report.kind.as_str() == record.id);
+                if report.is_some_and(|report| !each(report)) {
+                    return Ok(());
+                }
+            }
+            page.cursor = list.next;
+            if page.cursor.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     fn kinds(&self, shop: &Shop) -> Result<Vec<(Kind, KindTally)>, JournalError> {
@@ -113,19 +217,22 @@ fn summary(
     }
 }
 
-fn kind_status(kind: Kind, tally: &KindTally) -> KindStatus {
+fn kind_status(
+    kind: Kind,
+    tally: &KindTally,
+    pull: Option<PullReport>,
+    last_complete_pull: Option<PullReport>,
+) -> KindStatus {
+    let not_covered = kind.spec().map(|spec| spec.not_covered).filter(|said| !said.is_empty());
     KindStatus {
         resources: tally.living,
         deleted: tally.deleted,
         versions: tally.versions,
         newest_version: (tally.versions > 0).then_some(tally.newest_valid_at),
         understood: kind.spec().is_some(),
-        pull: None,
-        last_complete_pull: None,
-        not_covered: kind
-            .spec()
-            .map(|spec| spec.not_covered.into())
-            .filter(|s: &String| !s.is_empty()),
+        pull,
+        last_complete_pull,
+        not_covered: not_covered.map(Into::into),
         kind,
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use backstock_journal::decode::{Decoded, Message};
 use backstock_journal::{Options, Reader, Store};
+use backstock_proto::event::header;
+use backstock_proto::stream::ops_subject;
 use backstock_proto::time::{Clock, SystemClock};
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
 use serde_json::{Value, json};
@@ -187,6 +189,21 @@ impl Delivery {
             headers: event.to_headers(),
             payload: event.payload,
         }
+    }
+}
+
+/// Something that was done, as the message with this sequence.
+pub fn note(shop: &str, what: &str, id: &str, said: &Value, seq: u64) -> Message {
+    let shop = Shop::from_name(shop).expect("shop");
+    let payload = said.to_string().into_bytes();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert(header::DIGEST, backstock_proto::event::digest(&payload));
+    Message {
+        seq,
+        recorded_at: at(seq as i64),
+        subject: ops_subject(0, &shop, what, id),
+        headers,
+        payload: payload.into(),
     }
 }
 

@@ -1,0 +1,136 @@
+//! What people, pulls and jobs did: messages under ops subjects, kept as they were said.
+//!
+//! ```text
+//! said    01 recorded_at digest[8] payload…      one record of an id
+//! newest  01 id                                  which id the record with this sequence is of
+//! ```
+//!
+//! There is one `newest` for each id, under the sequence of its newest record.
+
+use std::collections::HashMap;
+
+use backstock_proto::event::{self, EnvelopeError, header};
+use backstock_proto::journal::Record;
+use backstock_proto::stream::parse_ops_subject;
+use backstock_proto::{Shop, Timestamp};
+use bytes::Bytes;
+use rocksdb::WriteBatch;
+use serde_json::Value;
+
+use crate::append::shown;
+use crate::decode::{Message, Poison};
+use crate::keys::ops as keys;
+use crate::options::Family;
+use crate::record::{self, Reader, RecordError};
+use crate::store::{At, Store, StoreError, until};
+
+/// Longest `what` and longest id, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// One record on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) shop: Shop,
+    pub(crate) what: String,
+    pub(crate) id: String,
+    pub(crate) payload: Bytes,
+}
+
+impl Note {
+    /// Reads a message under an ops subject; `None` if it stands under another one.
+    pub(crate) fn of(message: &Message) -> Option<Result<Self, Poison>> {
+        let (shop, what, id) = parse_ops_subject(&message.subject)?;
+        let payload = message.payload.clone();
+        let expected = message.headers.get(header::DIGEST).map(|digest| digest.as_str());
+        Some(Self { shop, what, id, payload }.checked(expected))
+    }
+
+    /// `digest` is the payload's where the envelope tells it.
+    fn checked(self, digest: Option<&str>) -> Result<Self, Poison> {
+        let found = event::digest(&self.payload);
+        if let Some(expected) = digest.filter(|expected| *expected != found) {
+            let expected = expected.into();
+            return Err(Poison::Envelope(EnvelopeError::Digest { expected, found }));
+        }
+        if !(is_name(&self.what) && is_name(&self.id)) {
+            return Err(Poison::Ops("its subject does not name what was done".into()));
+        }
+        match serde_json::from_slice::<Value>(&self.payload) {
+            Ok(_) => Ok(self),
+            Err(error) => Err(Poison::Ops(format!("it is not readable JSON: {error}"))),
+        }
+    }
+}
+
+/// Whether a text can stand in a key.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.bytes().any(|byte| byte < 0x20)
+}
+
+/// The newest sequence of the ids that a batch adds records to.
+pub(crate) type Newest = HashMap<Vec<u8>, u64>;
+
+/// Puts a record into a batch, as the newest of its id.
+pub(crate) fn put(
+    store: &Store,
+    batch: &mut WriteBatch,
+    newest: &mut Newest,
+    note: &Note,
+    (seq, recorded_at): (u64, Timestamp),
+) -> Result<(), StoreError> {
+    let family = store.family(Family::Ops);
+    let said = keys::said(&note.shop, &note.what, &note.id);
+    let list = keys::newest(&note.shop, &note.what);
+    let before = match newest.get(&said) {
+        Some(before) => Some(*before),
+        None => newest_of(store, &said)?,
+    };
+    if let Some(before) = before {
+        batch.delete_cf(family, keys::at(&list, before));
+    }
+    batch.put_cf(family, keys::at(&list, seq), newest_to_bytes(&note.id));
+    batch.put_cf(family, keys::at(&said, seq), said_to_bytes(recorded_at, &note.payload));
+    newest.insert(said, seq);
+    Ok(())
+}
+
+fn newest_of(store: &Store, said: &[u8]) -> Result<Option<u64>, StoreError> {
+    let end = crate::keys::end_of(said);
+    let mut entries = store.db().raw_iterator_cf_opt(store.family(Family::Ops), until(end));
+    entries.seek(said);
+    entries.status()?;
+    let Some(key) = entries.key() else { return Ok(None) };
+    keys::split(key).map(|(_, seq)| Some(seq)).at(|| shown(key))
+}
+
+fn newest_to_bytes(id: &str) -> Vec<u8> {
+    let mut out = vec![record::FORMAT];
+    record::put_text(&mut out, id);
+    out
+}
+
+/// The id that an entry of the newest names.
+pub(crate) fn newest_from_bytes(bytes: &[u8]) -> Result<&str, RecordError> {
+    Reader::of(bytes)?.text()
+}
+
+fn said_to_bytes(recorded_at: Timestamp, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![record::FORMAT];
+    record::put_instant(&mut out, recorded_at);
+    out.extend(record::digest(payload));
+    out.extend_from_slice(payload);
+    out
+}
+
+/// A record as it was said, with its digest checked.
+pub(crate) fn said_from_bytes(
+    bytes: &[u8],
+    (what, id, seq): (&str, &str, u64),
+) -> Result<Record, RecordError> {
+    let mut from = Reader::of(bytes)?;
+    let recorded_at = from.instant()?;
+    let payload = record::checked(from.rest)?;
+    let payload =
+        serde_json::from_slice(payload).map_err(|_| RecordError::Malformed("not JSON"))?;
+    Ok(Record { what: what.into(), id: id.into(), seq, recorded_at, payload })
+}
