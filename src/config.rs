@@ -11,6 +11,7 @@ use backstock_restorer::TokenError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+mod access;
 mod environment;
 
 /// Where the configuration is looked for when no `--config` is given and this file exists.
@@ -80,6 +81,8 @@ pub(crate) struct Storage {
 pub(crate) struct Compactor {
     /// When full pulls run: cron, UTC.
     pub(crate) full_pull: String,
+    /// The part of each shop's Admin API budget that pulls may use, 0 to 1; the rest is for restores.
+    pub(crate) budget_share: f64,
 }
 
 /// How log lines look.
@@ -189,7 +192,7 @@ impl Default for Storage {
 
 impl Default for Compactor {
     fn default() -> Self {
-        Self { full_pull: "0 3 * * *".into() }
+        Self { full_pull: "0 3 * * *".into(), budget_share: 0.5 }
     }
 }
 
@@ -269,6 +272,9 @@ impl Config {
             if shop.client_id.is_some() != shop.client_secret.is_some() {
                 fault(format!("shop {domain} needs client_id and client_secret together"));
             }
+            if let Err(e) = shop.url() {
+                fault(format!("shop {domain}: admin_url is not an address: {e}"));
+            }
             if !is_api_version(&shop.api_version) {
                 fault(format!(
                     "shop {domain}: api_version {:?} is not like \"2026-10\"",
@@ -280,6 +286,13 @@ impl Config {
             if let Err(e) = token.parse() {
                 fault(format!("token {:?}: {e}", token.name));
             }
+        }
+        if let Err(e) = self.compactor.full_pull.parse::<backstock_compactor::Cron>() {
+            fault(format!("compactor.full_pull: {e}"));
+        }
+        if !(0.05..=1.0).contains(&self.compactor.budget_share) {
+            let share = self.compactor.budget_share;
+            fault(format!("compactor.budget_share is {share}, expected 0.05 to 1"));
         }
         if self.nats.partitions == 0 || self.nats.partitions > 1024 {
             fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::{Options, Reader, Store};
 use backstock_proto::journal::{Client, Journal};
 use backstock_proto::listen;
+use backstock_proto::pulls::{Order, Pulls};
 use backstock_restorer::{Restorer, Tokens};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use url::Url;
@@ -51,20 +54,31 @@ pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("compactor", config.http.compactor).await?;
-    let router = listen::probes(process.readiness.clone(), process.registry.clone());
+    let nats = configured(&config)?.connect("compactor", &config.nats).await?;
+    let (door, orders) = backstock_compactor::orders();
+    let router = backstock_compactor::http::router(door)
+        .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
-    backstock_compactor::run(&process.registry, shutdown).await?;
-    Ok(http.await??)
+    let journal = Arc::new(Client::new(reqwest::Client::new(), internal(config.http.journal)?));
+    let ended = run_compactor(&process, &config, journal, nats, orders, shutdown.clone()).await;
+    shutdown.cancel();
+    http.await??;
+    ended
 }
 
 pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("restorer", config.http.restorer).await?;
-    let journal = Url::parse(&format!("http://{}", config.http.journal))?;
-    let journal = Arc::new(Client::new(reqwest::Client::new(), journal));
-    run_restorer(&process, &config, listener, journal, shutdown).await
+    let journal = Arc::new(Client::new(reqwest::Client::new(), internal(config.http.journal)?));
+    let pulls = backstock_compactor::http::Client::new(internal(config.http.compactor)?);
+    run_restorer(&process, &config, listener, journal, Arc::new(pulls), shutdown).await
+}
+
+/// Where another role of the same installation listens.
+fn internal(address: std::net::SocketAddr) -> anyhow::Result<Url> {
+    Ok(Url::parse(&format!("http://{address}"))?)
 }
 
 /// The configured server; only `serve` can do without one.
@@ -148,12 +162,39 @@ pub(crate) async fn run_journal(
     Ok(backstock_journal::run(settings, store, jetstream, registry, ready, clock, shutdown).await?)
 }
 
+/// Pulls until `shutdown`.
+pub(crate) async fn run_compactor(
+    process: &Process,
+    config: &Config,
+    journal: Arc<dyn Journal>,
+    nats: Connected,
+    orders: mpsc::Receiver<Order>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let compactor = Compactor {
+        config: backstock_compactor::Config {
+            full_pull: config.compactor.full_pull.parse()?,
+            budget_share: config.compactor.budget_share,
+            scratch: config.data_dir.join("scratch"),
+            partitions: config.nats.partitions,
+        },
+        shops: config.accesses(),
+        journal,
+        jetstream: async_nats::jetstream::new(nats.client),
+        registry: process.registry.clone(),
+        clock: process.clock.clone(),
+        orders,
+    };
+    compactor.run(shutdown).await
+}
+
 /// Answers the API until `shutdown`.
 pub(crate) async fn run_restorer(
     process: &Process,
     config: &Config,
     listener: TcpListener,
     journal: Arc<dyn Journal>,
+    pulls: Arc<dyn Pulls>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     if config.token.is_empty() {
@@ -162,9 +203,11 @@ pub(crate) async fn run_restorer(
     let restorer = Restorer {
         config: backstock_restorer::Config {
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
+            pulled: config.accesses().into_iter().map(|access| access.shop).collect(),
             ..backstock_restorer::Config::default()
         },
         journal,
+        pulls,
         tokens: Tokens::new(config.tokens()?),
         registry: process.registry.clone(),
         readiness: process.readiness.clone(),

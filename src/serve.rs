@@ -77,6 +77,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     let to_ingest = address.connect("ingest", &config.nats).await?;
     let to_journal = address.connect("journal", &config.nats).await?;
+    let to_compactor = address.connect("compactor", &config.nats).await?;
     roles::ensure_stream(&config, &store, &to_journal).await?;
     let server = server.map(|server| {
         Running::start("nats-server", |stop| {
@@ -89,11 +90,13 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
 
     let config = Arc::new(config);
     let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
+    let (door, orders) = backstock_compactor::orders();
     let restorer = {
-        let (process, config) = (process.clone(), config.clone());
+        let (process, config, reader) = (process.clone(), config.clone(), reader.clone());
+        let pulls = Arc::new(door);
         Running::start("restorer", |stop| {
             Box::pin(async move {
-                roles::run_restorer(&process, &config, restorer_listener, reader, stop).await
+                roles::run_restorer(&process, &config, restorer_listener, reader, pulls, stop).await
             })
         })
     };
@@ -104,9 +107,11 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         })
     };
     let compactor = {
-        let registry = process.registry.clone();
+        let (process, config) = (process.clone(), config.clone());
         Running::start("compactor", |stop| {
-            Box::pin(async move { Ok(backstock_compactor::run(&registry, stop).await?) })
+            Box::pin(async move {
+                roles::run_compactor(&process, &config, reader, to_compactor, orders, stop).await
+            })
         })
     };
     let ingest = Running::start("ingest", |stop| {

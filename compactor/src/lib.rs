@@ -1,20 +1,135 @@
-//! Reconciles history with what the Admin API says: backfill, missed webhooks, kinds that have no
-//! webhook, retention, media bytes.
+//! Reconciles history with what the Admin API says: backfill, missed and thin webhooks, kinds that
+//! have no webhook.
 //!
-//! So far it only has its place in the process and its metrics, which stand at zero.
+//! The shortest path to read: [`run`](Compactor::run) decides when, `pull.rs` reads a kind whole,
+//! `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `publish.rs` puts
+//! corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
+//! that does not tell everything.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_nats::jetstream;
+use backstock_proto::Shop;
+use backstock_proto::admin::{Access, Client};
+use backstock_proto::journal::Journal;
+use backstock_proto::pulls::Order;
+use backstock_proto::stream::Partition;
+use backstock_proto::time::Clock;
+use prometheus::Registry;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod ask;
+pub mod http;
 mod metrics;
+mod publish;
+mod pull;
+mod reconcile;
+mod schedule;
+mod scope;
+mod signal;
+mod spill;
+mod tree;
 
 pub use metrics::Metrics;
+pub use schedule::{Cron, CronError};
 
-/// Runs until `shutdown`.
-pub async fn run(
-    registry: &prometheus::Registry,
+use ask::Asker;
+use publish::Publisher;
+use pull::Puller;
+
+/// How the compactor works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// When full pulls run.
+    pub full_pull: Cron,
+    /// The part of each shop's cost budget that pulls may use, 0 to 1.
+    pub budget_share: f64,
+    /// Where lines of bulk results are put aside while they are compared.
+    pub scratch: PathBuf,
+    /// Into how many partitions the stream is divided.
+    pub partitions: Partition,
+}
+
+/// What it needs of its process.
+pub struct Compactor {
+    /// How it works.
+    pub config: Config,
+    /// The shops whose Admin API may be asked.
+    pub shops: Vec<Access>,
+    /// History.
+    pub journal: Arc<dyn Journal>,
+    /// The stream.
+    pub jetstream: jetstream::Context,
+    /// Where its metrics are.
+    pub registry: Registry,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is asked of it while it runs: see [`orders`].
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// A way to ask the compactor for something, and where it hears of it.
+pub fn orders() -> (http::Door, mpsc::Receiver<Order>) {
+    let (send, receive) = mpsc::channel(64);
+    (http::Door(send), receive)
+}
+
+impl Compactor {
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let metrics = Arc::new(Metrics::register(&self.registry)?);
+        let publisher = Publisher { jetstream: self.jetstream, partitions: self.config.partitions };
+        // A result or an answer is where it was promised to be, or nowhere.
+        let connections =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let mut shops = JoinSet::new();
+        let mut doors = Vec::new();
+        for access in self.shops {
+            let spent = Some(metrics.cost_points.clone());
+            let shop = access.shop.clone();
+            let client = Client::new(connections.clone(), access, spent);
+            let puller = Puller {
+                shop: shop.clone(),
+                asker: Asker { client, share: self.config.budget_share },
+                journal: self.journal.clone(),
+                publisher: publisher.clone(),
+                clock: self.clock.clone(),
+                scratch: self.config.scratch.clone(),
+                metrics: metrics.clone(),
+            };
+            let (door, ordered) = mpsc::channel(64);
+            doors.push((shop, door));
+            shops.spawn(signal::run(puller.clone(), shutdown.clone()));
+            let cron = self.config.full_pull.clone();
+            shops.spawn(schedule::run(puller, cron, ordered, shutdown.clone()));
+        }
+        pass_on(self.orders, doors, shutdown).await;
+        while let Some(ended) = shops.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives each order to its shop. An order for a shop whose Admin API may not be asked is dropped:
+/// whoever gives it has checked that.
+async fn pass_on(
+    mut orders: mpsc::Receiver<Order>,
+    doors: Vec<(Shop, mpsc::Sender<Order>)>,
     shutdown: CancellationToken,
-) -> prometheus::Result<()> {
-    let _metrics = Metrics::register(registry)?;
-    shutdown.cancelled().await;
-    Ok(())
+) {
+    loop {
+        let order = tokio::select! {
+            () = shutdown.cancelled() => return,
+            order = orders.recv() => order,
+        };
+        // Without anybody left who could ask, it goes on by its schedule.
+        let Some(order) = order else { return shutdown.cancelled().await };
+        if let Some((_, door)) = doors.iter().find(|(shop, _)| *shop == order.shop) {
+            let _stopping = door.send(order).await;
+        }
+    }
 }

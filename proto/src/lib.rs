@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kind;
 pub mod listen;
 pub mod problem;
+pub mod pulls;
 pub mod resource;
 pub mod shop;
 pub mod stream;

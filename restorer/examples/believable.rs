@@ -22,6 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let restorer = Restorer {
         config: Config::default(),
         journal: Arc::new(fake::Fake::believable()),
+        pulls: Arc::new(fake::NoPulls),
         tokens: Tokens::new(vec![Token::parse("example", &digest, &scopes, &["*".into()])?]),
         registry: Registry::new(),
         readiness: Readiness::new(),

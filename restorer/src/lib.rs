@@ -20,6 +20,7 @@ use std::time::Duration;
 use backstock_proto::Shop;
 use backstock_proto::journal::Journal;
 use backstock_proto::listen::{self, Readiness};
+use backstock_proto::pulls::Pulls;
 use backstock_proto::time::Clock;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -48,6 +49,8 @@ use throttle::Throttle;
 pub struct Config {
     /// The configured shops: they are known before their first event.
     pub shops: BTreeSet<Shop>,
+    /// Those of them whose Admin API may be asked.
+    pub pulled: BTreeSet<Shop>,
     /// How long an answer may take to begin, snapshots and `verify` aside.
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
@@ -60,6 +63,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             shops: BTreeSet::new(),
+            pulled: BTreeSet::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
             listen: listen::Limits::default(),
@@ -73,6 +77,8 @@ pub struct Restorer {
     pub config: Config,
     /// Who answers questions about history: in process, or over HTTP.
     pub journal: Arc<dyn Journal>,
+    /// Who pulls when asked to.
+    pub pulls: Arc<dyn Pulls>,
     /// Who may ask. A clone replaces them while the restorer runs.
     pub tokens: Tokens,
     /// Where it counts.
@@ -98,6 +104,7 @@ pub enum RestorerError {
 struct Desk {
     config: Config,
     journal: Arc<dyn Journal>,
+    pulls: Arc<dyn Pulls>,
     tokens: Tokens,
     throttle: Throttle,
     snapshots: Arc<Semaphore>,
@@ -121,13 +128,14 @@ pub async fn run(
 
 /// The API, the page and the probes.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
-    let Restorer { config, journal, tokens, registry, readiness, clock } = restorer;
+    let Restorer { config, journal, pulls, tokens, registry, readiness, clock } = restorer;
     let metrics = Metrics::register(&registry, &config.shops)?;
     let desk = Arc::new(Desk {
         snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
         throttle: Throttle::default(),
         config,
         journal,
+        pulls,
         tokens,
         metrics,
         clock,

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
-use crate::answer::{change, resource, shop, snapshot, version};
+use crate::answer::{change, pull, resource, shop, snapshot, version};
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
 
@@ -33,6 +33,8 @@ use crate::route::{Access, ROUTES, Route, Verb};
         version::diff,
         change::changes,
         snapshot::snapshot,
+        pull::reconcile,
+        pull::pulls,
         shop::verify
     ),
     components(schemas(Problem)),

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
-use crate::answer::{change, resource, shop, snapshot, version};
+use crate::answer::{change, pull, resource, shop, snapshot, version};
 use crate::token::Scope;
 use crate::{Desk, guard, openapi, page};
 
@@ -69,6 +69,15 @@ pub(crate) static ROUTES: &[Route] = &[
     Route {
         pace: Pace::Patient,
         ..read("/v1/shops/{shop}/snapshot", "snapshot", || get(snapshot::snapshot))
+    },
+    read("/v1/shops/{shop}/pulls", "pulls", || get(pull::pulls)),
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/reconcile",
+        name: "reconcile",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Prompt,
+        handler: || post(pull::reconcile),
     },
     Route {
         verb: Verb::Post,

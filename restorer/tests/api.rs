@@ -9,7 +9,7 @@ use backstock_proto::journal::JournalError;
 use backstock_proto::listen::Readiness;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
-use fake::{Fake, MUG, Noon, shop};
+use fake::{Fake, MUG, NoPulls, Noon, shop};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -54,6 +54,7 @@ async fn start_with(config: Config) -> Server {
     let restorer = Restorer {
         config,
         journal: journal.clone(),
+        pulls: Arc::new(NoPulls),
         tokens: tokens.clone(),
         registry: registry.clone(),
         readiness: Readiness::new(),

@@ -36,12 +36,24 @@ impl Backstock {
         backstock
     }
 
+    /// A new directory, where shop acme's Admin API may be asked: `access` is TOML of its section.
+    pub(crate) fn pulling(access: &str) -> Self {
+        let kept = tempfile::Builder::new().prefix("backstock-").tempdir().expect("a directory");
+        let mut backstock = Self::configured(kept.path(), "", access);
+        backstock.kept = Some(kept);
+        backstock
+    }
+
     /// In `dir`, with `more` TOML before the shops.
     pub(crate) fn at(dir: &Path, more: &str) -> Self {
+        Self::configured(dir, more, "")
+    }
+
+    fn configured(dir: &Path, more: &str, access: &str) -> Self {
         // The client wants a TLS provider even for http; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ports: Vec<u16> = (0..4).map(|_| free_port().expect("a free port")).collect();
-        write_config(dir, &ports, more);
+        write_config(dir, &ports, more, access);
         Self {
             dir: dir.to_owned(),
             ingest: format!("http://127.0.0.1:{}", ports[0]),
@@ -150,6 +162,15 @@ impl Backstock {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
+    /// `POST` to the API with a JSON body: status and JSON.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let asked = self.client.post(format!("{}{path}", self.api)).bearer_auth(TOKEN).json(&body);
+        let answer = asked.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.expect("a body");
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
     /// All items of a list, page by page.
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
@@ -197,14 +218,14 @@ impl Drop for Backstock {
     }
 }
 
-fn write_config(dir: &Path, ports: &[u16], more: &str) {
+fn write_config(dir: &Path, ports: &[u16], more: &str, access: &str) {
     let hash: String = Sha256::digest(TOKEN).iter().map(|b| format!("{b:02x}")).collect();
     let nats = nats_server();
     let text = format!(
         "data_dir = \"data\"\n\
          [http]\ningest = \"127.0.0.1:{}\"\nrestorer = \"127.0.0.1:{}\"\njournal = \"127.0.0.1:{}\"\ncompactor = \"127.0.0.1:{}\"\n\
          [nats]\nserver = {nats:?}\n{more}\n\
-         [[shop]]\ndomain = \"acme.myshopify.com\"\nwebhook_secrets = [\"{SECRET}\"]\n\
+         [[shop]]\ndomain = \"acme.myshopify.com\"\nwebhook_secrets = [\"{SECRET}\"]\n{access}\
          [[shop]]\ndomain = \"other.myshopify.com\"\nwebhook_secrets = [\"{SECRET}\"]\n\
          [[token]]\nname = \"test\"\nsha256 = \"{hash}\"\nscopes = [\"read\", \"restore\", \"admin\"]\nshops = [\"*\"]\n",
         ports[0], ports[1], ports[2], ports[3],

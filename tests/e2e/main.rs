@@ -11,6 +11,8 @@ mod bad_input;
 mod disk;
 mod kills;
 mod ledger;
+mod pulls;
 mod samples;
 mod shopify;
+mod simulator;
 mod story;

@@ -206,6 +206,11 @@ impl Kind {
         }
     }
 
+    /// The kind that a spec describes.
+    pub fn of(spec: &'static Spec) -> Self {
+        Self(spec.name.into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,6 +9,7 @@ use backstock_proto::{Shop, Timestamp};
 use crate::{Desk, refuse};
 
 pub(crate) mod change;
+pub(crate) mod pull;
 pub(crate) mod resource;
 pub(crate) mod shop;
 pub(crate) mod snapshot;

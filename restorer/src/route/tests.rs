@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::token::Digest;
 use crate::{Config, Restorer, Token, Tokens};
-use fake::{Fake, Noon};
+use fake::{Fake, NoPulls, Noon};
 
 const SECRET: &str = "Bolt's secret";
 
@@ -36,6 +36,7 @@ fn api() -> Router {
     crate::router(Restorer {
         config: Config::default(),
         journal: Arc::new(Fake::believable()),
+        pulls: Arc::new(NoPulls),
         tokens: Tokens::new(tokens),
         registry: Registry::new(),
         readiness: Readiness::new(),

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use backstock_proto::canonical::Hash;
 use backstock_proto::diff;
 use backstock_proto::journal::*;
+use backstock_proto::pulls::{Order, Pulls, PullsUnavailable};
 use backstock_proto::time::Clock;
 use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
 use bytes::Bytes;
@@ -407,5 +408,15 @@ impl Journal for Fake {
             faults_total: 0,
             seconds: 0.5,
         })
+    }
+}
+
+/// Nobody pulls here.
+pub struct NoPulls;
+
+#[async_trait]
+impl Pulls for NoPulls {
+    async fn order(&self, _: Order) -> Result<(), PullsUnavailable> {
+        Err(PullsUnavailable("there is no compactor".into()))
     }
 }

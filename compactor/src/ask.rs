@@ -1,0 +1,142 @@
+//! Asks the Admin API for a kind by each of the ways that the kind knows, and gives plain nodes.
+
+use backstock_proto::admin::{AdminError, Answer, Call, Client};
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::{Pull, Way, plain};
+use backstock_proto::{ResourceId, Timestamp};
+use serde_json::{Value, json};
+
+/// Why a kind could not be read as a whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("{0}")]
+    Fault(String),
+    #[error(
+        "API version {0} answered instead of the one asked for; nothing is concluded from it. Set \
+         shop.api_version to one that is supported"
+    )]
+    FellForward(String),
+}
+
+/// Asks one shop within a part of its cost budget.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    pub(crate) client: Client,
+    pub(crate) share: f64,
+}
+
+impl Asker {
+    /// The data of an answer without what may not be seen.
+    async fn data(&self, document: &str, variables: Value) -> Result<Value, AskError> {
+        let call = Call { share: self.share, ..Call::read(document, variables) };
+        let mut answer: Answer = self.client.ask(call).await?;
+        if let Some(version) = answer.fell_forward_to {
+            return Err(AskError::FellForward(version));
+        }
+        answer.drop_redacted();
+        match answer.fault() {
+            Some(fault) => Err(AskError::Fault(format!("{} at {:?}", fault.message, fault.path))),
+            None => Ok(answer.data),
+        }
+    }
+
+    /// Everything of a kind, by pages or as a single object.
+    pub(crate) async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
+        let nodes = match &pull.way {
+            Way::Pages { connection } => self.pages(pull.document, connection).await?,
+            Way::Single { at } => {
+                let mut data = self.data(pull.document, json!({})).await?;
+                match data.pointer_mut(at).map(Value::take).unwrap_or_default() {
+                    Value::Array(objects) => objects,
+                    object => vec![object],
+                }
+            }
+            Way::Bulk { .. } | Way::ById { .. } => Vec::new(),
+        };
+        Ok(finished(nodes, pull))
+    }
+
+    async fn pages(&self, document: &str, connection: &str) -> Result<Vec<Value>, AskError> {
+        let mut found = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let mut data = self.data(document, json!({"after": after})).await?;
+            let mut page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
+            let Value::Array(nodes) = page["nodes"].take() else {
+                return Err(AskError::Fault(format!("there are no nodes at {connection}")));
+            };
+            found.extend(nodes);
+            if page["pageInfo"]["hasNextPage"] != true {
+                return Ok(found);
+            }
+            after = page["pageInfo"]["endCursor"].take();
+        }
+    }
+
+    /// Some resources by their ids: what was found, and when it was read at the latest. What is not
+    /// among it is not there.
+    pub(crate) async fn by_id(
+        &self,
+        spec: &Spec,
+        pull: &Pull,
+        ids: &[ResourceId],
+    ) -> Result<Vec<Value>, AskError> {
+        let Way::ById { list, more, .. } = &pull.way else { return Ok(Vec::new()) };
+        let gids: Vec<String> = ids.iter().map(|id| (spec.ask_for)(id)).collect();
+        let mut data = self.data(pull.document, json!({"ids": gids})).await?;
+        let Some(Value::Array(mut nodes)) = data.pointer_mut(list).map(Value::take) else {
+            return Err(AskError::Fault(format!("there is no list at {list}")));
+        };
+        for node in nodes.iter_mut().filter(|node| !node.is_null()) {
+            for (member, document) in *more {
+                self.follow(node, member, document).await?;
+            }
+        }
+        Ok(finished(nodes, pull))
+    }
+
+    /// Adds a connection's further pages to its first.
+    async fn follow(&self, node: &mut Value, member: &str, document: &str) -> Result<(), AskError> {
+        while node[member]["pageInfo"]["hasNextPage"] == true {
+            let after = node[member]["pageInfo"]["endCursor"].clone();
+            let mut data = self.data(document, json!({"id": node["id"], "after": after})).await?;
+            let mut page = data["node"][member].take();
+            let (Some(all), Value::Array(further)) =
+                (node[member]["nodes"].as_array_mut(), page["nodes"].take())
+            else {
+                return Err(AskError::Fault(format!("{} has no {member} nodes", node["id"])));
+            };
+            all.extend(further);
+            node[member]["pageInfo"] = page["pageInfo"].take();
+        }
+        Ok(())
+    }
+}
+
+/// Plain nodes, one a resource.
+pub(crate) fn finished(nodes: Vec<Value>, pull: &Pull) -> Vec<Value> {
+    let plain = nodes.into_iter().filter(|node| node.is_object()).map(plain);
+    // An id of another type than asked for leaves an object without members.
+    let plain = plain.filter(|node| node.as_object().is_some_and(|members| !members.is_empty()));
+    match pull.explode {
+        None => plain.collect(),
+        Some(member) => plain.flat_map(|node| exploded(node, member)).collect(),
+    }
+}
+
+fn exploded(mut node: Value, member: &str) -> Vec<Value> {
+    let owner = json!({"id": node["id"].take()});
+    let Value::Array(parts) = node[member].take() else { return Vec::new() };
+    let owned = parts.into_iter().map(|mut part| {
+        part["owner"] = owner.clone();
+        part
+    });
+    owned.collect()
+}
+
+/// When a plain node says that it was last changed.
+pub(crate) fn dated(node: &Value) -> Option<Timestamp> {
+    Timestamp::parse(node.get("updatedAt")?.as_str()?).ok()
+}

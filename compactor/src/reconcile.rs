@@ -1,0 +1,181 @@
+//! What a pull saw against what history has: pure decisions, without clock or network.
+//!
+//! A pull proves a state at the moment it was read. It takes minutes, and webhooks go on meanwhile;
+//! so what history learned after the pull began is never touched, and a correction is dated such that
+//! every webhook of something later comes after it.
+
+use backstock_proto::journal::Head;
+use backstock_proto::{ResourceId, Timestamp};
+
+/// When a pull read. Bulk rows are read some time between its two ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// It has everything that happened before.
+    pub(crate) started: Timestamp,
+}
+
+/// A facet of a resource as a pull saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen<'a> {
+    /// Hash of its canonical state, hexadecimal.
+    pub(crate) hash: &'a str,
+    /// When the document says it was last changed, where it does.
+    pub(crate) dated: Option<Timestamp>,
+}
+
+/// What to do about a facet that a pull saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// History has it.
+    Same,
+    /// History learned something newer since the pull began.
+    Newer,
+    /// History has nothing of it.
+    Missed(Since),
+    /// History has it otherwise.
+    Changed(Since),
+}
+
+/// Since when a state is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// As far as anybody can say.
+    pub(crate) valid_at: Timestamp,
+    /// Where only absence of a date makes it the pull's start: the earliest it may have been.
+    pub(crate) earliest_at: Option<Timestamp>,
+}
+
+/// Compares what was seen with the newest that history has.
+pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> Finding {
+    let Some(head) = head else {
+        let valid_at = seen.dated.unwrap_or(window.started);
+        return Finding::Missed(Since { valid_at, earliest_at: None });
+    };
+    if !head.deleted && head.hash == seen.hash {
+        return Finding::Same;
+    }
+    if head.triggered_at.max(head.valid_at) >= window.started {
+        return Finding::Newer;
+    }
+    let since = match seen.dated {
+        // In the same second the later reading counts, and this one is later.
+        Some(dated) if dated >= head.valid_at => Since { valid_at: dated, earliest_at: None },
+        // No date, or one that does not move with this part of the document.
+        _ => Since { valid_at: window.started, earliest_at: Some(head.valid_at) },
+    };
+    if head.deleted { Finding::Missed(since) } else { Finding::Changed(since) }
+}
+
+/// Whether a resource that history has and the pull did not see is to be asked for by its id: only
+/// an answer that it is gone makes it so.
+pub(crate) fn is_suspect(head: &Head, window: Window) -> bool {
+    !head.deleted && head.triggered_at.max(head.valid_at) < window.started
+}
+
+/// Since when a resource is gone that was found missing.
+pub(crate) fn gone_since(last_seen: Timestamp, window: Window) -> Since {
+    Since { valid_at: window.started, earliest_at: Some(last_seen) }
+}
+
+/// From how many deletions at once on nobody believes them, and which part of a kind they must be.
+const BRAKE_COUNT: usize = 20;
+const BRAKE_PART: f64 = 0.10;
+
+/// Whether so many of a kind's living resources being gone needs a person's word.
+pub(crate) fn is_suspicious(gone: usize, living: usize) -> bool {
+    gone > BRAKE_COUNT && gone as f64 > living as f64 * BRAKE_PART
+}
+
+/// A resource that history has and the shop no longer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) id: ResourceId,
+    pub(crate) last_seen: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_proto::{Facet, Source};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    fn head(hash: &str, valid: i64, triggered: i64) -> Head {
+        Head {
+            id: ResourceId::parse("1").expect("an id"),
+            facet: Facet::Core,
+            deleted: false,
+            source: Source::Webhook,
+            hash: hash.into(),
+            valid_at: at(valid),
+            triggered_at: at(triggered),
+            seq: 1,
+        }
+    }
+
+    fn window(second: i64) -> Window {
+        Window { started: at(second) }
+    }
+
+    fn seen(hash: &str, dated: Option<i64>) -> Seen<'_> {
+        Seen { hash, dated: dated.map(at) }
+    }
+
+    fn since(valid: i64, earliest: Option<i64>) -> Since {
+        Since { valid_at: at(valid), earliest_at: earliest.map(at) }
+    }
+
+    #[test]
+    fn a_missed_webhook_is_dated_by_the_document() {
+        let found = compare(&seen("b", Some(50)), Some(&head("a", 10, 10)), window(100));
+        assert_eq!(found, Finding::Changed(since(50, None)));
+        let found = compare(&seen("b", Some(50)), None, window(100));
+        assert_eq!(found, Finding::Missed(since(50, None)));
+    }
+
+    #[test]
+    fn what_nothing_dates_is_dated_by_the_pull_and_may_be_as_old_as_the_last_look() {
+        let found = compare(&seen("b", None), Some(&head("a", 10, 10)), window(100));
+        assert_eq!(found, Finding::Changed(since(100, Some(10))));
+        // A metafield does not always move its owner's date.
+        let found = compare(&seen("b", Some(5)), Some(&head("a", 10, 10)), window(100));
+        assert_eq!(found, Finding::Changed(since(100, Some(10))));
+    }
+
+    #[test]
+    fn what_was_learned_since_the_pull_began_is_not_touched() {
+        let found = compare(&seen("old", Some(50)), Some(&head("new", 101, 101)), window(100));
+        assert_eq!(found, Finding::Newer);
+        let found = compare(&seen("old", Some(50)), Some(&head("new", 99, 100)), window(100));
+        assert_eq!(found, Finding::Newer);
+        assert!(!is_suspect(&head("new", 101, 101), window(100)));
+    }
+
+    #[test]
+    fn the_same_is_the_same_however_it_is_dated() {
+        for dated in [None, Some(5), Some(500)] {
+            assert_eq!(
+                compare(&seen("a", dated), Some(&head("a", 10, 10)), window(100)),
+                Finding::Same
+            );
+        }
+    }
+
+    #[test]
+    fn what_history_holds_for_gone_and_is_there_comes_back() {
+        let mut gone = head("", 10, 10);
+        gone.deleted = true;
+        let found = compare(&seen("a", Some(50)), Some(&gone), window(100));
+        assert_eq!(found, Finding::Missed(since(50, None)));
+        assert!(!is_suspect(&gone, window(100)));
+    }
+
+    #[test]
+    fn a_mass_deletion_is_held() {
+        assert!(!is_suspicious(20, 30));
+        assert!(!is_suspicious(99, 1_000));
+        assert!(is_suspicious(101, 1_000));
+    }
+}

@@ -1,0 +1,210 @@
+//! When what is pulled: a kind that was not pulled whole since the last time that the schedule names,
+//! a kind that was never pulled, what a gap of the stream concerns, and what somebody asks for.
+//!
+//! Nothing about this is remembered but what pulls put on record, so that a start after a kill goes on
+//! where it was.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use backstock_proto::journal::{JournalError, PULL, Page, PullReport};
+use backstock_proto::kind::{self, Spec};
+use backstock_proto::pulls::Order;
+use backstock_proto::{Kind, Timestamp};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::pull::{self, Puller};
+
+/// How often it looks whether something is due.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long it waits after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Kinds that are pulled at once: as many as bulk operations may run.
+const KINDS_AT_ONCE: usize = 5;
+
+/// A schedule in cron's five fields, UTC.
+#[derive(Clone, Debug)]
+pub struct Cron(croner::Cron);
+
+/// Why a text is not a schedule.
+#[derive(Debug, thiserror::Error)]
+#[error("{given:?} is not a schedule in cron's five fields: {reason}")]
+pub struct CronError {
+    given: String,
+    reason: String,
+}
+
+impl FromStr for Cron {
+    type Err = CronError;
+    fn from_str(text: &str) -> Result<Self, CronError> {
+        let parsed = croner::Cron::from_str(text);
+        parsed.map(Self).map_err(|e| CronError { given: text.into(), reason: e.to_string() })
+    }
+}
+
+impl Cron {
+    /// The last time that it names, up to `now`; the beginning of time, if there is none.
+    pub(crate) fn last(&self, now: Timestamp) -> Timestamp {
+        let now = chrono::DateTime::from_timestamp_micros(now.as_micros());
+        let last = now.and_then(|now| self.0.find_previous_occurrence(&now, true).ok());
+        last.map_or(Timestamp::MIN, |last| Timestamp::from_micros(last.timestamp_micros()))
+    }
+}
+
+/// Pulls one shop's kinds when they are due, until `shutdown`.
+pub(crate) async fn run(
+    puller: Puller,
+    cron: Cron,
+    mut ordered: mpsc::Receiver<Order>,
+    shutdown: CancellationToken,
+) {
+    let mut wait = Duration::ZERO;
+    loop {
+        let order = tokio::select! {
+            () = shutdown.cancelled() => return,
+            order = ordered.recv() => order,
+            () = tokio::time::sleep(wait) => None,
+        };
+        let working = work(&puller, &cron, order);
+        let worked = tokio::select! {
+            () = shutdown.cancelled() => return,
+            worked = working => worked,
+        };
+        wait = if worked { LOOK_EVERY } else { RETRY_AFTER };
+    }
+}
+
+/// Does what was ordered, or what is due. Whether all of it worked.
+async fn work(puller: &Puller, cron: &Cron, order: Option<Order>) -> bool {
+    if let Some(Order { kinds, confirm_deletions, .. }) = order {
+        let mut specs = pulled();
+        specs
+            .retain(|spec| kinds.is_empty() || kinds.iter().any(|kind| kind.as_str() == spec.name));
+        let order = pull::Order { confirm_deletions, ..pull::Order::default() };
+        return all(puller, specs, order).await;
+    }
+    match due(puller, cron).await {
+        Ok((specs, order)) => all(puller, specs, order).await,
+        Err(error) => {
+            warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
+            false
+        }
+    }
+}
+
+/// The kinds that can be pulled, in the order in which they are restored: what comes first is of use
+/// first.
+fn pulled() -> Vec<&'static Spec> {
+    let mut specs: Vec<&'static Spec> =
+        kind::ALL.iter().copied().filter(|spec| !spec.pulls.is_empty()).collect();
+    specs.sort_by_key(|spec| spec.rank);
+    specs
+}
+
+/// What has to be pulled now, and which gaps that makes good.
+async fn due(
+    puller: &Puller,
+    cron: &Cron,
+) -> Result<(Vec<&'static Spec>, pull::Order), JournalError> {
+    let now = puller.clock.now();
+    let since = cron.last(now);
+    let page = Page { limit: backstock_proto::journal::PAGE_LIMIT_MAX, cursor: None };
+    let records = puller.journal.records(&puller.shop, PULL, None, &page).await?;
+    let mut newest: BTreeMap<String, PullReport> = BTreeMap::new();
+    for record in records.items {
+        if let Ok(report) = serde_json::from_value::<PullReport>(record.payload) {
+            newest.insert(record.id, report);
+        }
+    }
+    let status = puller.journal.status(&puller.shop).await?;
+    let gaps: Vec<(u64, u64)> = status
+        .map(|status| status.gaps)
+        .unwrap_or_default()
+        .iter()
+        .filter(|gap| !gap.healed)
+        .map(|gap| (gap.from_seq, gap.to_seq))
+        .collect();
+    let mut oldest = None;
+    let mut kinds = pulled();
+    kinds.retain(|spec| {
+        let report = newest.get(spec.name);
+        if let Some(report) = report.filter(|report| report.finished_at.is_some()) {
+            oldest = oldest.min(Some(report.started_at)).or(Some(report.started_at));
+        }
+        report.is_none_or(|report| is_due(report, since, now, &gaps))
+    });
+    if let Some(oldest) = oldest {
+        let age = puller.metrics.full_pull_age.with_label_values(&[puller.shop.name()]);
+        age.set(now.seconds_since(oldest));
+    }
+    Ok((kinds, pull::Order { healed_gaps: gaps, confirm_deletions: false }))
+}
+
+fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u64)]) -> bool {
+    use backstock_proto::journal::PullState::{Complete, Failed, Running};
+    match report.state {
+        // This process runs none at the moment: another one did, and was ended.
+        Running => true,
+        Complete => {
+            report.started_at < since || gaps.iter().any(|gap| !report.healed_gaps.contains(gap))
+        }
+        Failed => {
+            let ended = report.finished_at.unwrap_or(report.started_at);
+            report.started_at < since || now.micros_since(ended) > failed_rest(report)
+        }
+    }
+}
+
+/// How long a failed pull is left alone, in microseconds: it waits for somebody, or costs much.
+fn failed_rest(_report: &PullReport) -> u64 {
+    15 * 60 * 1_000_000
+}
+
+/// Pulls some kinds. Whether all of them worked.
+async fn all(puller: &Puller, kinds: Vec<&'static Spec>, order: pull::Order) -> bool {
+    let pulls: Vec<_> =
+        kinds.into_iter().map(|spec| one(puller.clone(), spec, order.clone()).boxed()).collect();
+    let pulls = futures::stream::iter(pulls).buffered(KINDS_AT_ONCE);
+    pulls.fold(true, async |all, worked| all && worked).await
+}
+
+async fn one(puller: Puller, spec: &'static Spec, order: pull::Order) -> bool {
+    let kind = Kind::of(spec);
+    match puller.kind(spec, &order).await {
+        Ok(report) => {
+            let drift = report.drift;
+            for (found, count) in
+                [("missed", drift.missed), ("changed", drift.changed), ("extra", drift.extra)]
+            {
+                puller.metrics.drift.with_label_values(&[spec.name, found]).inc_by(count);
+            }
+            info!(
+                shop = %puller.shop, %kind, objects = report.objects, missed = drift.missed,
+                changed = drift.changed, extra = drift.extra, "pulled whole"
+            );
+            true
+        }
+        Err(error) => {
+            warn!(shop = %puller.shop, %kind, "failed to pull: {error}; nothing is taken for gone");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_time_that_a_schedule_names() {
+        let cron: Cron = "0 3 * * *".parse().expect("a schedule");
+        let at = |text: &str| Timestamp::parse(text).expect("an instant");
+        assert_eq!(cron.last(at("2026-11-24T02:59:59Z")), at("2026-11-23T03:00:00Z"));
+        assert_eq!(cron.last(at("2026-11-24T03:00:00Z")), at("2026-11-24T03:00:00Z"));
+        assert!("every night".parse::<Cron>().is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! The lines of a bulk result → one plain node a resource.
+//!
+//! A line is a node; nodes within connections are lines of their own that name their parent, before
+//! or after it. Only direct children of the top are understood, which is what the kinds ask for.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::spill::{Buckets, Spill, lines};
+
+/// `__typename` → the member of the parent.
+type Children = &'static [(&'static str, &'static str)];
+
+/// Pointer to the owner's gid, and the owner's member.
+type Owner = Option<(&'static str, &'static str)>;
+
+/// Why lines are not a result that can be believed. Nothing may be taken for gone because of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TreeError {
+    #[error("line {0} of the result is not a node: {1}")]
+    Line(u64, String),
+    #[error("the result has {found} lines, and should have {expected}")]
+    Count { expected: u64, found: u64 },
+    #[error("the parent {0} of some lines is not in the result")]
+    Orphans(String),
+    #[error("a node of type {0} has no place in its parent")]
+    Type(String),
+    #[error("a part does not say whose it is: {0}")]
+    NoOwner(String),
+    #[error("putting lines aside failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What decides where a line belongs.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "__parentId")]
+    parent: Option<Cow<'a, str>>,
+}
+
+/// Lines being taken in.
+pub(crate) struct Trees {
+    spill: Spill,
+    children: Children,
+    owner: Owner,
+    taken: u64,
+}
+
+/// All lines, by resource.
+pub(crate) struct Grown {
+    buckets: Buckets,
+    children: Children,
+    owner: Owner,
+}
+
+impl Trees {
+    pub(crate) fn new(dir: &Path, children: Children, owner: Owner) -> io::Result<Self> {
+        Ok(Self { spill: Spill::new(dir)?, children, owner, taken: 0 })
+    }
+
+    /// Takes one line.
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), TreeError> {
+        self.taken += 1;
+        let named: Named<'_> =
+            serde_json::from_str(line).map_err(|e| TreeError::Line(self.taken, e.to_string()))?;
+        let key = named.parent.as_ref().or(named.id.as_ref());
+        let key = key.ok_or_else(|| TreeError::Line(self.taken, "it has no id".into()))?;
+        Ok(self.spill.put(key, line.as_bytes())?)
+    }
+
+    /// All lines are there: `expected` is how many there should be.
+    pub(crate) fn finish(self, dir: &Path, expected: Option<u64>) -> Result<Grown, TreeError> {
+        let Self { spill, children, owner, taken } = self;
+        if let Some(expected) = expected.filter(|expected| *expected != taken) {
+            return Err(TreeError::Count { expected, found: taken });
+        }
+        let mut buckets = spill.finish()?;
+        if let Some((pointer, _)) = owner {
+            buckets = by_owner(dir, &buckets, children, pointer)?;
+        }
+        Ok(Grown { buckets, children, owner })
+    }
+}
+
+impl Grown {
+    /// The resources of a bucket: see [`crate::spill::bucket_of`] of their gid.
+    pub(crate) fn nodes(&self, bucket: usize) -> Result<Vec<Value>, TreeError> {
+        let bytes = self.buckets.read(bucket)?;
+        match self.owner {
+            None => trees(&bytes, self.children),
+            Some((_, member)) => owners(&bytes, member),
+        }
+    }
+}
+
+/// Puts parts aside once more, by whose they are.
+fn by_owner(
+    dir: &Path,
+    parts: &Buckets,
+    children: Children,
+    pointer: &str,
+) -> Result<Buckets, TreeError> {
+    let mut spill = Spill::new(dir)?;
+    for bucket in 0..crate::spill::BUCKETS {
+        for part in trees(&parts.read(bucket)?, children)? {
+            let owner = part.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            let owner = owner.ok_or_else(|| TreeError::NoOwner(part["id"].to_string()))?;
+            let line = json!({"owner": owner, "part": part});
+            spill.put(&owner, line.to_string().as_bytes())?;
+        }
+    }
+    Ok(spill.finish()?)
+}
+
+fn owners(bucket: &[u8], member: &str) -> Result<Vec<Value>, TreeError> {
+    let mut owners: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in lines(bucket) {
+        let mut line: Value =
+            serde_json::from_slice(line).map_err(|e| TreeError::Line(0, e.to_string()))?;
+        let owner = line["owner"].as_str().unwrap_or_default().to_owned();
+        owners.entry(owner).or_default().push(line["part"].take());
+    }
+    Ok(owners.into_iter().map(|(id, parts)| json!({"id": id, member: parts})).collect())
+}
+
+fn trees(bucket: &[u8], children: Children) -> Result<Vec<Value>, TreeError> {
+    let mut roots: Vec<Map<String, Value>> = Vec::new();
+    let mut of_parent: HashMap<String, Vec<Map<String, Value>>> = HashMap::new();
+    for line in lines(bucket) {
+        let mut node: Map<String, Value> =
+            serde_json::from_slice(line).map_err(|e| TreeError::Line(0, e.to_string()))?;
+        match node.remove("__parentId") {
+            Some(Value::String(parent)) => of_parent.entry(parent).or_default().push(node),
+            _ => roots.push(node),
+        }
+    }
+    let mut grown = Vec::with_capacity(roots.len());
+    for mut root in roots {
+        for (_, member) in children {
+            root.entry(*member).or_insert_with(|| Value::Array(Vec::new()));
+        }
+        let id = root.get("id").and_then(Value::as_str).unwrap_or_default();
+        for child in of_parent.remove(id).unwrap_or_default() {
+            let typename = child.get("__typename").and_then(Value::as_str).unwrap_or_default();
+            let place = children.iter().find(|(name, _)| *name == typename);
+            let place = place.and_then(|(_, member)| root.get_mut(*member)?.as_array_mut());
+            let Some(place) = place else { return Err(TreeError::Type(typename.into())) };
+            place.push(child.into());
+        }
+        grown.push(root.into());
+    }
+    match of_parent.into_keys().next() {
+        Some(parent) => Err(TreeError::Orphans(parent)),
+        None => Ok(grown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHILDREN: Children = &[("ProductVariant", "variants"), ("MediaImage", "media")];
+
+    fn grown(
+        lines: &[String],
+        owner: Owner,
+        expected: Option<u64>,
+    ) -> Result<BTreeMap<String, Value>, TreeError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut trees = Trees::new(dir.path(), CHILDREN, owner)?;
+        lines.iter().try_for_each(|line| trees.line(line))?;
+        let grown = trees.finish(dir.path(), expected)?;
+        let mut all = BTreeMap::new();
+        for bucket in 0..crate::spill::BUCKETS {
+            for node in grown.nodes(bucket)? {
+                all.insert(node["id"].as_str().expect("an id").to_owned(), node);
+            }
+        }
+        Ok(all)
+    }
+
+    fn lines_of(products: u32) -> Vec<String> {
+        let of = |p: u32| {
+            let root =
+                format!(r#"{{"__typename":"Product","id":"gid:\/\/shopify\/Product\/{p}"}}"#);
+            let child = move |v: u32| {
+                format!(
+                    r#"{{"__typename":"ProductVariant","id":"gid:\/\/shopify\/ProductVariant\/{p}{v}","__parentId":"gid:\/\/shopify\/Product\/{p}"}}"#
+                )
+            };
+            std::iter::once(root).chain((0..3).map(child))
+        };
+        (0..products).flat_map(of).collect()
+    }
+
+    #[test]
+    fn children_find_their_parent_wherever_they_stand() {
+        let mut lines = lines_of(500);
+        let in_order = grown(&lines, None, Some(2_000)).expect("trees");
+        assert_eq!(in_order.len(), 500);
+        let one = &in_order["gid://shopify/Product/7"];
+        let ids: Vec<&str> = one["variants"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|v| v["id"].as_str())
+            .collect();
+        assert_eq!(ids[0], "gid://shopify/ProductVariant/70");
+        assert_eq!((ids.len(), &one["media"]), (3, &json!([])));
+        // Children before their parents; siblings keep their order.
+        lines.sort_by_key(|line| !line.contains("__parentId"));
+        assert_eq!(grown(&lines, None, None).expect("trees"), in_order);
+    }
+
+    #[test]
+    fn parts_are_gathered_under_their_owner() {
+        let part = |v: u32| {
+            format!(
+                r#"{{"__typename":"ProductVariant","id":"v{v}","product":{{"id":"p{}"}}}}"#,
+                v % 2
+            )
+        };
+        let lines: Vec<String> = (0..6).map(part).collect();
+        let owners = grown(&lines, Some(("/product/id", "details")), Some(6)).expect("owners");
+        assert_eq!(owners.len(), 2);
+        assert_eq!(owners["p0"]["details"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn a_result_that_is_cut_short_is_no_result() {
+        let lines = lines_of(3);
+        assert!(matches!(grown(&lines[..11], None, Some(12)), Err(TreeError::Count { .. })));
+        assert!(matches!(grown(&lines[1..], None, None), Err(TreeError::Orphans(_))));
+        let half = [lines[0][..20].to_owned()];
+        assert!(matches!(grown(&half, None, None), Err(TreeError::Line(1, _))));
+    }
+}

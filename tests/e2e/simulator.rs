@@ -1,0 +1,112 @@
+//! The simulated shop as a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use backstock_proto::listen::free_port;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::backstock::Backstock;
+use crate::shopify::SECRET;
+
+/// The token that it accepts.
+pub(crate) const ACCESS_TOKEN: &str = "shpat_backstock";
+
+pub(crate) struct Simulator {
+    pub(crate) url: String,
+    client: Client,
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Simulator {
+    /// Starts one that sends its webhooks to `backstock`.
+    pub(crate) async fn start(backstock: &Backstock, port: u16, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = std::fs::File::create(dir.path().join("log")).expect("a log");
+        let child = Command::new(binary())
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["--shop", "acme.myshopify.com", "--secret", SECRET])
+            .args(["--webhooks", &backstock.webhooks(), "--schemas"])
+            .arg(schemas())
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the simulator starts");
+        let client = Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
+        let mut simulator = Self { url: format!("http://127.0.0.1:{port}"), client, child, dir };
+        simulator.wait_ready().await;
+        simulator
+    }
+
+    async fn wait_ready(&mut self) {
+        let begun = Instant::now();
+        while self.client.get(format!("{}/_sim/deliveries", self.url)).send().await.is_err() {
+            let ended = self.child.try_wait().expect("its state").is_some();
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let late = begun.elapsed() > Duration::from_secs(60);
+            assert!(!ended && !late, "the simulator is not ready; its log:\n{log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// `POST /_sim/…` with a JSON body.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> String {
+        let url = format!("{}/_sim/{path}", self.url);
+        let answer = self.client.post(url).json(&body).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.expect("a text")
+    }
+
+    /// `GET /_sim/…`, a JSON value a line.
+    pub(crate) async fn lines(&self, path: &str) -> Vec<Value> {
+        let url = format!("{}/_sim/{path}", self.url);
+        let text =
+            self.client.get(url).send().await.expect("an answer").text().await.expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// Lets nothing more happen, and waits until every delivery is over.
+    pub(crate) async fn quiet(&self) {
+        self.post("traffic?rate=0", json!({})).await;
+        self.post("drain", json!({})).await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port for a simulator, and what a configuration says of the shop that it simulates.
+pub(crate) fn planned() -> (u16, String) {
+    let port = free_port().expect("a free port");
+    let access =
+        format!("access_token = \"{ACCESS_TOKEN}\"\nadmin_url = \"http://127.0.0.1:{port}\"\n");
+    (port, access)
+}
+
+/// Beside the tests' own binaries.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().expect("our own path");
+    let built = own.ancestors().nth(2).expect("a target directory").join("shopify");
+    assert!(built.is_file(), "{} is not built: use `make test`", built.display());
+    built
+}
+
+/// Shopify's schemas, fetched when they are not there yet.
+fn schemas() -> PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| home.join("target"), PathBuf::from)
+        .join("shopify");
+    let fetched = Command::new(home.join("tests/shopify/schema.sh")).arg(&target).status();
+    assert!(fetched.is_ok_and(|status| status.success()), "tests/shopify/schema.sh failed");
+    target
+}
