@@ -60,7 +60,7 @@ impl Store {
     ///
     /// `now` is when a gap counts as noticed.
     pub fn append(&self, messages: &[Decoded], now: Timestamp) -> Result<Appended, StoreError> {
-        let _one_writer = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let applied = self.applied_seq();
         let mut draft = Draft::of(self);
         let mut expected = applied + 1;
@@ -82,7 +82,10 @@ impl Store {
         if expected == applied + 1 {
             return Ok(draft.appended);
         }
-        let Draft { mut batch, tallies, appended, .. } = draft;
+        let Draft { mut batch, tallies, appended, heads, .. } = draft;
+        if let Some(touched) = &mut writing.touched {
+            touched.extend(heads.keys().map(|facet| facet[..facet.len() - 1].to_vec()));
+        }
         tallies.write(self, &mut batch);
         self.write_applied(batch, expected - 1)?;
         Ok(appended)

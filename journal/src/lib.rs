@@ -25,6 +25,7 @@ mod read;
 mod reader;
 mod record;
 mod tally;
+mod thin;
 mod verify;
 
 pub use consumer::{Config, Failure, run};

@@ -13,6 +13,7 @@ use backstock_proto::{Kind, ResourceKey, Shop, Timestamp};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::read::View;
 use crate::store::Store;
@@ -176,12 +177,23 @@ impl Journal for Reader {
 
     async fn thin(
         &self,
-        _shop: &Shop,
-        _retention: Retention,
-        _now: Timestamp,
-        _dry_run: bool,
+        shop: &Shop,
+        retention: Retention,
+        now: Timestamp,
+        dry_run: bool,
     ) -> Result<Thinned, JournalError> {
-        Err(JournalError::Unavailable("not kept yet".into()))
+        let permit = self.permit().await?;
+        let (store, shop) = (self.store.clone(), shop.clone());
+        let stop = CancellationToken::new();
+        // Whoever asked went away: it ends after the batch under way.
+        let _stops_with_this = stop.clone().drop_guard();
+        let thinning = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            store.thin(&shop, (retention, now), dry_run, || stop.is_cancelled())
+        });
+        thinning
+            .await
+            .map_err(|error| JournalError::Storage(format!("thinning panicked: {error}")))?
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {

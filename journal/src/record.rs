@@ -23,6 +23,9 @@ use crate::keys::{POSITION_BYTES, Position};
 /// The format that this binary writes, and the newest that it reads.
 pub(crate) const FORMAT: u8 = 1;
 
+/// Bytes of a payload's digest before it.
+const DIGEST_BYTES: usize = 8;
+
 const VERSION_MARKER: u8 = 1;
 const VERSION_TRIGGERED: u8 = 2;
 const VERSION_EARLIEST: u8 = 4;
@@ -141,6 +144,14 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// Bytes of payload stored here.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::Own(stored) => stored.len().saturating_sub(DIGEST_BYTES),
+            Self::SameAs(_) => 0,
+        }
+    }
+
     /// The payload of a version that has one, with its digest checked.
     pub(crate) fn payload(self) -> Result<&'a [u8], RecordError> {
         let Self::Own(stored) = self else {
@@ -158,7 +169,7 @@ pub(crate) fn checked(stored: &[u8]) -> Result<&[u8], RecordError> {
 }
 
 /// The first eight bytes of BLAKE3: it tells damage, not forgery.
-pub(crate) fn digest(payload: &[u8]) -> [u8; 8] {
+pub(crate) fn digest(payload: &[u8]) -> [u8; DIGEST_BYTES] {
     let hash = blake3::hash(payload);
     std::array::from_fn(|i| hash.as_bytes()[i])
 }

@@ -1,5 +1,6 @@
 //! The store: one RocksDB directory, which one process may have open.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,7 +127,16 @@ pub struct Store {
     created_at: Timestamp,
     lag: Lag,
     /// Held while a batch is put together and written: there is one writer at a time.
-    pub(crate) writing: Mutex<()>,
+    pub(crate) writing: Mutex<Writing>,
+    /// Held while history is thinned.
+    pub(crate) thinning: Mutex<()>,
+}
+
+/// What whoever writes knows.
+#[derive(Debug, Default)]
+pub(crate) struct Writing {
+    /// The resources appended to since somebody began to plan removals; `None` if nobody does.
+    pub(crate) touched: Option<HashSet<Vec<u8>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -157,7 +167,8 @@ impl Store {
             applied: AtomicU64::new(0),
             created_at: now,
             lag: Lag::unknown(now),
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
+            thinning: Mutex::default(),
         };
         match store.load(now) {
             Ok(()) => Ok(store),
@@ -256,7 +267,7 @@ impl Store {
     }
 
     /// Writes all of a batch or nothing, synced before it returns.
-    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut durable = WriteOptions::default();
         durable.set_sync(true);
         self.db.write_opt(batch, &durable).map_err(StoreError::of_write)

@@ -14,7 +14,7 @@ use crate::keys::{self, Position, meta};
 use crate::ops;
 use crate::options::Family;
 use crate::read::View;
-use crate::record::{Body, Head, Moment, Record, RecordError};
+use crate::record::{Body, Head, Moment, Reader, Record, RecordError};
 use crate::store::{At, StoreError};
 use crate::tally::{Existence, KindTally};
 
@@ -48,6 +48,18 @@ struct Check<'v> {
 }
 
 impl Check<'_> {
+    /// The last sequence that the snapshot holds; the store itself may be further.
+    fn applied(&mut self) -> u64 {
+        let stored = self.view.get(Family::Meta, meta::APPLIED).and_then(|value| {
+            let Some(value) = value else { return Ok(0) };
+            Reader::of(&value).and_then(|mut from| from.number()).at(|| "meta applied".into())
+        });
+        stored.unwrap_or_else(|error| {
+            self.fault(format!("the applied sequence cannot be read: {error}"));
+            0
+        })
+    }
+
     fn fault(&mut self, fault: String) {
         self.report.faults_total += 1;
         if self.report.faults.len() < FAULTS_MAX {
@@ -88,7 +100,7 @@ impl Check<'_> {
 
     /// Checks every version and all that belongs to it. Returns how many facets there are.
     fn versions(&mut self) -> u64 {
-        let applied = self.view.store.applied_seq();
+        let applied = self.applied();
         let mut facet: Vec<u8> = Vec::new();
         let mut facets = 0;
         self.each(Family::Versions, |check, key, value| {
@@ -203,7 +215,7 @@ impl Check<'_> {
 
     /// Checks every record, and that the newest of each id is listed as such.
     fn records(&mut self) {
-        let applied = self.view.store.applied_seq();
+        let applied = self.applied();
         let (mut said, mut ids, mut listed) = (Vec::new(), 0_u64, 0_u64);
         self.each(Family::Ops, |check, key, value| {
             let (prefix, seq) = keys::ops::split(key).at(|| shown(key))?;

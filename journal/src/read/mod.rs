@@ -63,7 +63,12 @@ impl<'s> View<'s> {
 
     /// All entries of a family, without crowding out what readers have in the cache.
     pub(crate) fn scan(&self, family: Family) -> Entries<'_> {
-        let mut options = until(None);
+        self.scan_of(family, &[])
+    }
+
+    /// The same, of those that begin with `prefix`.
+    pub(crate) fn scan_of(&self, family: Family, prefix: &[u8]) -> Entries<'_> {
+        let mut options = until(keys::end_of(prefix));
         options.fill_cache(false);
         options.set_readahead_size(2 << 20);
         self.snapshot.raw_iterator_cf_opt(self.store.family(family), options)
@@ -263,10 +268,10 @@ impl Link {
 }
 
 /// A key and its value, as they lie in a block.
-type KeyValue<'i> = (&'i [u8], &'i [u8]);
+pub(crate) type KeyValue<'i> = (&'i [u8], &'i [u8]);
 
 /// Where an iterator stands, unless it has left the prefix or failed.
-fn current<'i>(
+pub(crate) fn current<'i>(
     entries: &'i Entries<'_>,
     prefix: &[u8],
 ) -> Result<Option<KeyValue<'i>>, StoreError> {
