@@ -5,7 +5,7 @@
 //! id before it counts as gone, and many at once need a person's word.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -268,7 +268,7 @@ impl Puller {
     }
 
     /// Asks for everything and puts it aside.
-    async fn nodes(&self, run: &mut Run, pull: &Pull) -> Result<Nodes, PullError> {
+    async fn nodes(&self, run: &mut Run, pull: &'static Pull) -> Result<Nodes, PullError> {
         let Way::Bulk { children, owner } = &pull.way else {
             let nodes = self.asker.all(pull).await?;
             return Ok(Nodes::few(run.spec, nodes));
@@ -298,8 +298,15 @@ impl Puller {
         drop(send);
         let ended = |e: tokio::task::JoinError| PullError::Unreadable(e.to_string());
         let (trees, scratch, expected) = growing.await.map_err(ended)??;
-        let grown = tokio::task::spawn_blocking(move || trees.finish(&scratch, expected));
-        Ok(Nodes::Grown(grown.await.map_err(ended)??))
+        let (spec, pull) = (run.spec, pull);
+        let grown = tokio::task::spawn_blocking(move || {
+            let grown = trees.finish(&scratch, expected)?;
+            match pull.explode {
+                Some(_) => Nodes::exploded(spec, pull, &grown, &scratch),
+                None => Ok(Nodes::Grown(grown)),
+            }
+        });
+        grown.await.map_err(ended)?
     }
 
     /// Runs a bulk operation to its end, or takes up one that an earlier process began.
@@ -654,6 +661,8 @@ impl Run {
 /// What was read of a kind, by bucket.
 enum Nodes {
     Grown(Grown),
+    /// Elements of what was read, put aside once more: they go by other ids.
+    Exploded(Buckets),
     Few(Vec<Vec<Value>>),
 }
 
@@ -667,8 +676,30 @@ impl Nodes {
         Self::Few(buckets)
     }
 
-    fn bucket(&self, pull: &Pull, bucket: usize) -> Result<Vec<Value>, TreeError> {
+    fn exploded(
+        spec: &Spec,
+        pull: &Pull,
+        grown: &Grown,
+        scratch: &Path,
+    ) -> Result<Self, PullError> {
+        let mut spill = Spill::new(scratch)?;
+        for bucket in 0..BUCKETS {
+            for node in finished(grown.nodes(bucket)?, pull) {
+                let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
+                spill.put(&key, node.to_string().as_bytes())?;
+            }
+        }
+        Ok(Self::Exploded(spill.finish()?))
+    }
+
+    fn bucket(&self, pull: &Pull, bucket: usize) -> Result<Vec<Value>, PullError> {
         match self {
+            Self::Exploded(buckets) => {
+                let read = |line| {
+                    serde_json::from_slice(line).map_err(|e| PullError::Unreadable(e.to_string()))
+                };
+                lines(&buckets.read(bucket)?).map(read).collect()
+            }
             Self::Grown(grown) => Ok(finished(grown.nodes(bucket)?, pull)),
             Self::Few(buckets) => Ok(buckets[bucket].clone()),
         }

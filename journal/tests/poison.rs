@@ -88,7 +88,7 @@ async fn poison_is_kept_aside_and_the_rest_flows_on() {
 async fn numbers_and_odd_texts_are_kept_as_they_were_written() {
     let dir = tempfile::tempdir().expect("dir");
     let store = support::open(dir.path());
-    let key = key("acme", "theme", "18446744073709551615");
+    let key = key("acme", "tender", "18446744073709551615");
     let written = r#"{"id":18446744073709551615,"exact":0.1000000000000000055511151231257827,"large":123456789012345678901234567890,"exponent":1E400,"nul":"a\u0000b","pair":"\ud83d\ude42"}"#;
     let delivery = Delivery { payload: written.into(), ..titled(&key, "x", at(1)).op(Op::Update) };
     store.append(&support::decoded(1, [delivery]), at(0)).expect("append");

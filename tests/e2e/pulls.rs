@@ -43,6 +43,16 @@ async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
     .await
 }
 
+/// Waits until everything was read for the first time.
+async fn backfilled(backstock: &Backstock) {
+    let kinds = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty());
+    for kind in kinds {
+        let pull = pulled(backstock, kind.name, "").await;
+        assert_eq!(pull["state"], "complete", "{pull}");
+    }
+    settled(backstock).await;
+}
+
 /// Orders a pull of a kind and waits for its end.
 async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
     let order = json!({"kinds": [kind]});
@@ -61,6 +71,13 @@ async fn settled(backstock: &Backstock) {
         if lag == Some(0.0) { Ok(()) } else { Err(format!("lag {lag:?}")) }
     })
     .await;
+}
+
+/// How many versions there are of a kind.
+async fn versions(backstock: &Backstock, kind: &str) -> Option<u64> {
+    let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
+    let of_kind = status["kinds"].as_array()?.iter().find(|k| k["kind"] == kind)?;
+    of_kind["versions"].as_u64()
 }
 
 /// What both sides say of a product, in the same words.
@@ -118,14 +135,18 @@ async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
         Simulator::start(&backstock, port, &["--products", "60", "--rate", "0", "--plan", "plus"])
             .await;
     backstock.start("serve").await;
-    let first = pulled(&backstock, "product", "").await;
+    backfilled(&backstock).await;
+    let first = pull_of(&backstock, "product").await.expect("a pull");
     assert_eq!((&first["state"], &first["objects"]), (&json!("complete"), &json!(60)), "{first}");
-    settled(&backstock).await;
     assert_known_as_it_is(&backstock, &simulator).await;
     let drift = json!({"missed": 0, "changed": 0, "extra": 0});
     assert_eq!(first["drift"], drift, "a first look is no drift: {first}");
-    let second = reconciled(&backstock, "product").await;
-    assert_eq!((&second["state"], &second["drift"]), (&json!("complete"), &drift), "{second}");
+    for spec in backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty()) {
+        let versions = versions(&backstock, spec.name).await;
+        let second = reconciled(&backstock, spec.name).await;
+        assert_eq!((&second["state"], &second["drift"]), (&json!("complete"), &drift), "{second}");
+        assert_eq!(self::versions(&backstock, spec.name).await, versions, "{}", spec.name);
+    }
     assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
 }
 
@@ -151,7 +172,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     ];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
-    pulled(&backstock, "product", "").await;
+    backfilled(&backstock).await;
     simulator.post("traffic?rate=40", json!({})).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     simulator.quiet().await;
@@ -181,8 +202,7 @@ async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
         Simulator::start(&backstock, port, &["--products", "30", "--rate", "0", "--plan", "plus"])
             .await;
     backstock.start("serve").await;
-    pulled(&backstock, "product", "").await;
-    settled(&backstock).await;
+    backfilled(&backstock).await;
     for fault in ["TIMEOUT", "INTERNAL_SERVER_ERROR", "ACCESS_DENIED", "CANCELED"] {
         simulator.post("bulk", json!({"fail_next": fault})).await;
         let pull = reconciled(&backstock, "product").await;

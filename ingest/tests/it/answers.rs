@@ -162,9 +162,11 @@ async fn a_missing_stream_is_503_and_not_ready_and_is_not_created() {
     let answer = ingest.send(request.clone()).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
-    let ready = ingest.get("/readyz").await;
-    assert_eq!(ready.status(), 503);
-    assert!(ready.text().await.expect("text").contains("no stream BACKSTOCK-0"));
+    eventually("it says what is missing", async || {
+        let ready = ingest.get("/readyz").await;
+        ready.status() == 503 && ready.text().await.expect("text").contains("no stream BACKSTOCK-0")
+    })
+    .await;
 
     nats.create_stream(NO_LIMIT).await;
     assert_eq!(ingest.status(request).await, 200);

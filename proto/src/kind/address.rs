@@ -34,3 +34,27 @@ fn lines(m: &mut super::field::Mapped<'_>) {
         .text("zip", "zip")
         .text("phone", "phone");
 }
+
+/// An address as the Admin API gives it.
+pub(super) fn pulled(value: &Value) -> Value {
+    const NAMES: [&str; 12] = [
+        "firstName",
+        "lastName",
+        "company",
+        "address1",
+        "address2",
+        "city",
+        "province",
+        "provinceCode",
+        "country",
+        "countryCodeV2",
+        "zip",
+        "phone",
+    ];
+    object(value, |m| {
+        m.same(&["id"]);
+        for name in NAMES {
+            m.text(name, name);
+        }
+    })
+}

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::field::{self, Mapped, MappingError, object, shown, upper};
-use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
+use super::field::{self, Mapped, MappingError, list, object, shown, upper};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS, MORE_PUBLICATIONS, PUBLICATIONS};
+use super::pull::{self, Members, Pull, Way};
+use super::{Coverage, Listing, Personal, Spec, Writable, metafield, rank};
 use crate::event::Op;
+use crate::resource::Facet;
 
 pub(super) static SPEC: Spec = Spec {
     name: "collection",
@@ -14,23 +17,66 @@ pub(super) static SPEC: Spec = Spec {
         ("collections/update", Coverage::Core(Op::Update)),
         ("collections/delete", Coverage::Delete),
     ],
-    mapping: 1,
+    events_topic: Some("Collection"),
+    mapping: 2,
+    named: field::identity,
     core: Some(core),
-    node: super::not_pulled,
+    node,
     is_whole: |_| true,
     listing,
-    events_topic: Some("Collection"),
-    facets: &[],
-    pulls: &[],
+    facets: &[CORE, DETAIL, METAFIELDS, MEMBERSHIP, PUBLICATIONS, pull::BLOBS],
+    pulls: &[
+        Pull {
+            name: "bulk",
+            document: include_str!("graphql/collection_bulk.graphql"),
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Membership],
+            way: Way::Bulk {
+                children: &[("Product", "products"), ("Metafield", "metafields")],
+                owner: None,
+            },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/collection_by_id.graphql"),
+            facets: &[
+                Facet::Core,
+                Facet::Detail,
+                Facet::Metafields,
+                Facet::Membership,
+                Facet::Publications,
+            ],
+            way: Way::ById {
+                list: "/nodes",
+                ids_max: 5,
+                more: &[
+                    ("products", include_str!("graphql/collection_more_products.graphql")),
+                    MORE_METAFIELDS,
+                    MORE_PUBLICATIONS,
+                ],
+            },
+            explode: None,
+        },
+    ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Collection/{id}"),
-    references: &[],
-    natural_key: &[],
+    references: &["/productIds/*", "/publications/*/publicationId"],
+    natural_key: &["handle"],
     personal: Personal::None,
     rank: rank::COLLECTIONS,
-    writable: Writable::Whole,
-    not_covered: "",
+    writable: Writable::Partly("which products a rule finds cannot be written, only the rule"),
+    not_covered: "collections put together from several sources are kept by their rules and \
+                  members only",
 };
+
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &["title", "handle", "descriptionHtml", "sortOrder", "templateSuffix", "image"],
+};
+
+const DETAIL: Members = Members { facet: Facet::Detail, members: &["seo", "ruleSet"] };
+
+const MEMBERSHIP: Members = Members { facet: Facet::Membership, members: &["products"] };
 
 /// Left out: `published_at` and `published_scope`, which the Admin GraphQL API tells per
 /// publication only.
@@ -41,12 +87,43 @@ fn core(body: &Value) -> Result<Value, MappingError> {
         .text("body_html", "descriptionHtml")
         .map("sort_order", "sortOrder", upper)
         .text("template_suffix", "templateSuffix")
-        .map("image", "image", |v| {
-            object(v, |m| {
-                m.map("src", "url", field::url).text("alt", "altText");
-            })
-        });
+        // A collection without a picture has no such member.
+        .set(
+            "image",
+            body.get("image").map(|image| picture(image, "src", "alt")).unwrap_or_default(),
+        );
     Ok(m.done())
+}
+
+fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
+    let mut m = Mapped::of(node)?;
+    match facet {
+        Facet::Core => {
+            m.same(&["id", "title", "handle", "sortOrder"])
+                .text("descriptionHtml", "descriptionHtml")
+                .text("templateSuffix", "templateSuffix")
+                .map("image", "image", |image| picture(image, "url", "altText"));
+        }
+        Facet::Detail => {
+            m.map("seo", "seo", |seo| {
+                object(seo, |m| {
+                    m.text("title", "title").text("description", "description");
+                })
+            })
+            .copy("ruleSet", "ruleSet");
+        }
+        Facet::Membership => {
+            m.map("products", "productIds", |products| list(products, |p| p["id"].clone()));
+        }
+        other => return metafield::node(other, node),
+    }
+    Ok(m.done())
+}
+
+fn picture(image: &Value, address: &str, words: &str) -> Value {
+    object(image, |m| {
+        m.map(address, "url", field::url).text(words, "altText");
+    })
 }
 
 fn listing(state: &Value) -> Listing {

@@ -4,8 +4,11 @@ use serde_json::Value;
 
 use super::address;
 use super::field::{self, Mapped, MappingError, instant, list, object, shown, upper};
-use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS};
+use super::pull::{self, Members, Pull, Way};
+use super::{Coverage, Listing, Personal, Spec, Writable, metafield, rank};
 use crate::event::Op;
+use crate::resource::Facet;
 
 pub(super) static SPEC: Spec = Spec {
     name: "customer",
@@ -16,27 +19,82 @@ pub(super) static SPEC: Spec = Spec {
         ("customers/enable", Coverage::Core(Op::Update)),
         ("customers/disable", Coverage::Core(Op::Update)),
         ("customers/delete", Coverage::Delete),
+        ("customer.tags_added", Coverage::Signal),
+        ("customer.tags_removed", Coverage::Signal),
+        ("customers_marketing_consent/update", Coverage::Signal),
+        ("customers_email_marketing_consent/update", Coverage::Signal),
     ],
-    mapping: 1,
+    events_topic: Some("Customer"),
+    mapping: 2,
+    named: |body| field::identity(body).or_else(|| field::numbered(body, "customer_id")),
     core: Some(core),
-    node: super::not_pulled,
+    node,
     is_whole: |_| true,
     listing,
-    events_topic: Some("Customer"),
-    facets: &[],
-    pulls: &[],
+    facets: &[CORE, DETAIL, METAFIELDS],
+    pulls: &[
+        Pull {
+            name: "bulk",
+            document: include_str!("graphql/customer_bulk.graphql"),
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields],
+            way: Way::Bulk {
+                children: &[("MailingAddress", "addressesV2"), ("Metafield", "metafields")],
+                owner: None,
+            },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/customer_by_id.graphql"),
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields],
+            way: Way::ById {
+                list: "/nodes",
+                ids_max: 20,
+                more: &[
+                    ("addressesV2", include_str!("graphql/customer_more_addresses.graphql")),
+                    MORE_METAFIELDS,
+                ],
+            },
+            explode: None,
+        },
+    ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Customer/{id}"),
     references: &[],
-    natural_key: &[],
+    natural_key: &["email", "phone"],
     personal: Personal::Subject,
     rank: rank::CUSTOMERS,
-    writable: Writable::Whole,
-    not_covered: "",
+    writable: Writable::Partly(
+        "passwords, payment methods, store credit and the link to past orders cannot come back",
+    ),
+    not_covered: "passwords, payment methods and store credit",
 };
 
-/// Left out: what counts orders and spending, which moves with every sale. Tags and consent are in
-/// bodies of API versions before 2025-01 only, and are taken where they are.
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &[
+        "firstName",
+        "lastName",
+        "note",
+        "state",
+        "verifiedEmail",
+        "taxExempt",
+        "taxExemptions",
+        "multipassIdentifier",
+        "defaultEmailAddress",
+        "defaultPhoneNumber",
+        "addressesV2",
+        "defaultAddress",
+    ],
+};
+
+const DETAIL: Members = Members {
+    facet: Facet::Detail,
+    members: &["tags", "locale", "defaultEmailAddress", "defaultPhoneNumber"],
+};
+
+/// Left out: what counts orders and spending, which moves with every sale; and tags and consent,
+/// which bodies of API versions before 2025-01 had and the Admin API tells in [`DETAIL`].
 fn core(body: &Value) -> Result<Value, MappingError> {
     let mut m = Mapped::of(body)?;
     m.gid("Customer")
@@ -52,19 +110,48 @@ fn core(body: &Value) -> Result<Value, MappingError> {
         .text("multipass_identifier", "multipassIdentifier")
         .map("created_at", "createdAt", instant)
         .map("addresses", "addresses", |v| list(v, address::of_customer))
-        .map("default_address", "defaultAddress", address::of_customer)
-        .map("tags", "tags", field::tags)
-        .map("email_marketing_consent", "emailMarketingConsent", consent)
-        .map("sms_marketing_consent", "smsMarketingConsent", consent);
+        // A customer without an address has no such member.
+        .set(
+            "defaultAddress",
+            body.get("default_address").map(address::of_customer).unwrap_or_default(),
+        );
+    Ok(m.done())
+}
+
+fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
+    let mut m = Mapped::of(node)?;
+    match facet {
+        Facet::Core => {
+            m.same(&["id", "state", "verifiedEmail", "taxExempt"])
+                .text("firstName", "firstName")
+                .text("lastName", "lastName")
+                .map("defaultEmailAddress", "email", |v| v["emailAddress"].clone())
+                .map("defaultPhoneNumber", "phone", |v| v["phoneNumber"].clone())
+                .text("note", "note")
+                .map("taxExemptions", "taxExemptions", field::tags)
+                .text("multipassIdentifier", "multipassIdentifier")
+                .map("createdAt", "createdAt", instant)
+                .map("addressesV2", "addresses", |v| list(v, address::pulled))
+                .map("defaultAddress", "defaultAddress", address::pulled);
+        }
+        Facet::Detail => {
+            m.map("tags", "tags", field::tags)
+                .copy("locale", "locale")
+                .map("defaultEmailAddress", "emailMarketingConsent", consent)
+                .map("defaultPhoneNumber", "smsMarketingConsent", consent);
+        }
+        other => return metafield::node(other, node),
+    }
     Ok(m.done())
 }
 
 fn consent(value: &Value) -> Value {
     object(value, |m| {
-        m.map("state", "marketingState", upper)
-            .map("opt_in_level", "marketingOptInLevel", upper)
-            .map("consent_updated_at", "consentUpdatedAt", instant)
-            .map("consent_collected_from", "consentCollectedFrom", upper);
+        m.same(&["marketingState", "marketingOptInLevel"]).map(
+            "marketingUpdatedAt",
+            "consentUpdatedAt",
+            instant,
+        );
     })
 }
 

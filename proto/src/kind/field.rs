@@ -47,6 +47,13 @@ pub(super) fn identity(body: &[u8]) -> Option<ResourceId> {
     [named.admin_graphql_api_id, named.id].into_iter().flatten().find_map(scalar_id)
 }
 
+/// The id that a body names in another member, or as a gid in the same in camel case.
+pub(super) fn numbered(body: &[u8], member: &str) -> Option<ResourceId> {
+    let members: std::collections::HashMap<&str, &RawValue> = serde_json::from_slice(body).ok()?;
+    let same = |name: &str| name.replace('_', "").eq_ignore_ascii_case(&member.replace('_', ""));
+    members.into_iter().find(|(name, _)| same(name)).and_then(|(_, raw)| scalar_id(raw))
+}
+
 fn scalar_id(raw: &RawValue) -> Option<ResourceId> {
     match serde_json::from_str::<Value>(raw.get()).ok()? {
         Value::String(s) => ResourceId::parse(&s).ok(),

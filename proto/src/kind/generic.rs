@@ -132,7 +132,8 @@ mod tests {
         check("inventory_levels/disconnect", "inventory_level", Op::Delete);
         check("orders/edited", "order_edited", Op::Update);
         check("customers/redact", "customer_redact", Op::Update);
-        check("customer.tags_added", "customer_tags_added", Op::Update);
+        check("customer.tags_added", "customer", Op::Update);
+        check("customer.joined_segment", "customer_joined_segment", Op::Update);
         check("discounts/redeemcode_removed", "discount", Op::Update);
         check("locales/destroy", "locale", Op::Delete);
         check("Product", "product_event", Op::Update);

@@ -14,19 +14,57 @@ use crate::event::{Op, Source};
 use crate::resource::{Facet, ResourceId, gid_type};
 
 mod address;
+mod article;
+mod blog;
 mod collection;
 mod customer;
 mod field;
+mod file;
 pub mod generic;
+mod gift_card;
+mod inventory_item;
+mod inventory_level;
+mod location;
+mod market;
+mod menu;
 mod metafield;
+mod metaobject;
+mod metaobject_definition;
 mod order;
+mod page;
 mod product;
+mod publication;
 pub mod pull;
+mod pulled;
+mod redirect;
+mod segment;
+mod theme;
 
 pub use field::MappingError;
 
 /// Every kind that is understood.
-pub static ALL: &[&Spec] = &[&product::SPEC, &collection::SPEC, &customer::SPEC, &order::SPEC];
+pub static ALL: &[&Spec] = &[
+    &product::SPEC,
+    &collection::SPEC,
+    &customer::SPEC,
+    &order::SPEC,
+    &page::SPEC,
+    &blog::SPEC,
+    &article::SPEC,
+    &redirect::SPEC,
+    &menu::SPEC,
+    &file::SPEC,
+    &metaobject_definition::SPEC,
+    &metaobject::SPEC,
+    &location::SPEC,
+    &inventory_item::SPEC,
+    &inventory_level::SPEC,
+    &gift_card::SPEC,
+    &segment::SPEC,
+    &market::SPEC,
+    &publication::SPEC,
+    &theme::SPEC,
+];
 
 /// Longest kind name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -60,6 +98,8 @@ pub struct Spec {
     /// Version of the mappings below. Raised whenever one gives another result for some body, so
     /// that hashes of different mappings are never compared.
     pub mapping: u8,
+    /// The resource that a webhook body speaks of.
+    pub named: fn(&[u8]) -> Option<ResourceId>,
     /// Webhook body → canonical core, for a kind with a webhook that carries it: Admin GraphQL
     /// names, without volatile fields.
     pub core: Option<WebhookMapping>,
@@ -345,9 +385,11 @@ pub fn route(topic: &str) -> Route {
 /// Where a number and a gid stand side by side the gid is believed, since it survives being read
 /// as JSON by programs that round numbers.
 pub fn identify(kind: &Kind, body: &[u8]) -> ResourceId {
-    field::identity(body)
-        .or_else(|| kind.spec().is_none().then(|| generic::identify(body)).flatten())
-        .unwrap_or_else(ResourceId::unknown)
+    let named = match kind.spec() {
+        Some(spec) => (spec.named)(body),
+        None => field::identity(body).or_else(|| generic::identify(body)),
+    };
+    named.unwrap_or_else(ResourceId::unknown)
 }
 
 impl fmt::Display for Kind {

@@ -23,6 +23,7 @@ pub(super) static SPEC: Spec = Spec {
         ("orders/delete", Coverage::Delete),
     ],
     mapping: 2,
+    named: field::identity,
     core: Some(core),
     node: super::not_pulled,
     is_whole: |_| true,

@@ -21,6 +21,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     events_topic: Some("Product"),
     mapping: 2,
+    named: field::identity,
     core: Some(core),
     node,
     is_whole,

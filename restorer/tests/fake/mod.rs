@@ -386,7 +386,8 @@ impl Journal for Fake {
         _id: Option<&str>,
         _page: &Page,
     ) -> Result<List<Record>, JournalError> {
-        Err(JournalError::Unavailable("not kept yet".into()))
+        self.answers()?;
+        Ok(List { items: Vec::new(), next: None })
     }
 
     async fn thin(
@@ -411,12 +412,12 @@ impl Journal for Fake {
     }
 }
 
-/// Nobody pulls here.
+/// Takes every order, and pulls nothing.
 pub struct NoPulls;
 
 #[async_trait]
 impl Pulls for NoPulls {
     async fn order(&self, _: Order) -> Result<(), PullsUnavailable> {
-        Err(PullsUnavailable("there is no compactor".into()))
+        Ok(())
     }
 }

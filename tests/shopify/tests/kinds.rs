@@ -15,6 +15,12 @@ use serde_json::Value;
 use shopify::subscription::Subscription;
 use shopify::traffic::Traffic;
 
+/// Kinds that the simulated shop has nothing of.
+const NOT_IN_THE_SHOP: &[&str] = &["segment"];
+
+/// Kinds that refer to others, but nothing of which does so in the simulated shop.
+const WITHOUT_REFERENCES: &[&str] = &["gift_card"];
+
 /// Canonical facets by resource.
 type States = BTreeMap<(ResourceId, Facet), Value>;
 
@@ -70,14 +76,13 @@ fn lived_in() -> (Client, BTreeMap<&'static str, BTreeMap<ResourceId, Value>>) {
                 continue;
             };
             let id = kind::identify(&route.kind, &delivery.body);
-            let of_kind = told.entry(spec.name).or_default();
             if route.op == Op::Delete {
-                of_kind.remove(&id);
+                told.get_mut(spec.name).and_then(|of_kind| of_kind.remove(&id));
                 continue;
             }
             let arrival = Arrival { source: Source::Webhook, facet: Facet::Core, op: route.op };
             let document = route.kind.read(arrival, &id, &delivery.body).unwrap();
-            of_kind.insert(id, document.state.unwrap());
+            told.entry(spec.name).or_default().insert(id, document.state.unwrap());
         }
     }
     (client, told)
@@ -86,11 +91,17 @@ fn lived_in() -> (Client, BTreeMap<&'static str, BTreeMap<ResourceId, Value>>) {
 #[test]
 fn a_state_reads_the_same_whichever_way_it_comes() {
     let (mut client, told) = lived_in();
+    let mut empty = Vec::new();
     for spec in kind::ALL.iter().filter(|spec| !spec.pulls.is_empty()) {
         let all = pulled(&mut client, spec);
+        if all.values().all(BTreeMap::is_empty) {
+            empty.push(spec.name);
+            continue;
+        }
+        let silent = all.iter().find(|(_, states)| states.is_empty());
+        assert_eq!(silent.map(|(name, _)| name), None, "{}: a way finds nothing", spec.name);
         let mut seen: BTreeMap<&(ResourceId, Facet), (&str, &Value)> = BTreeMap::new();
         for (name, states) in &all {
-            assert!(!states.is_empty(), "{}: {name} found nothing to compare", spec.name);
             for (key, state) in states {
                 if let Some((other, before)) = seen.insert(key, (name, state)) {
                     assert_eq!(before, state, "{} {key:?}: {other} and {name} differ", spec.name);
@@ -108,25 +119,32 @@ fn a_state_reads_the_same_whichever_way_it_comes() {
         }
         assert!(compared > 0, "{}: no webhook to compare with", spec.name);
     }
+    assert_eq!(empty, NOT_IN_THE_SHOP);
 }
 
 #[test]
 fn references_are_gids() {
-    let (mut client, _) = lived_in();
+    let mut client = Client::new(40);
+    let mut unreferring = Vec::new();
     for spec in kind::ALL.iter().filter(|spec| !spec.references.is_empty()) {
         let states: Vec<Value> =
             pulled(&mut client, spec).into_values().flat_map(BTreeMap::into_values).collect();
+        let mut references = 0;
         for pointer in spec.references {
             let path: Vec<&str> = pointer.split('/').skip(1).collect();
             let mut found = Vec::new();
             states.iter().for_each(|state| at(state, &path, &mut found));
-            assert!(!found.is_empty(), "{}: nothing is at {pointer}", spec.name);
+            references += found.len();
             for value in found {
                 let gid = value.as_str().is_some_and(|text| text.starts_with("gid://shopify/"));
                 assert!(gid, "{} {pointer}: {value} is not a gid", spec.name);
             }
         }
+        if references == 0 {
+            unreferring.push(spec.name);
+        }
     }
+    assert_eq!(unreferring, WITHOUT_REFERENCES, "nothing is at any of their references");
 }
 
 fn at<'v>(value: &'v Value, path: &[&str], found: &mut Vec<&'v Value>) {

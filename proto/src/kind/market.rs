@@ -1,0 +1,43 @@
+//! Markets and their conditions.
+
+use super::pull::{Members, Pull, Way};
+use super::pulled::PULLED;
+use super::{Coverage, Spec, Writable, rank};
+use crate::resource::Facet;
+
+pub(super) static SPEC: Spec = Spec {
+    name: "market",
+    gid_type: "Market",
+    topics: &[
+        ("markets/create", Coverage::Signal),
+        ("markets/update", Coverage::Signal),
+        ("markets/delete", Coverage::Delete),
+    ],
+    facets: &[CORE],
+    pulls: &[
+        Pull {
+            name: "pages",
+            document: include_str!("graphql/market_pages.graphql"),
+            facets: &[Facet::Core],
+            way: Way::Pages { connection: "/markets" },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/market_by_id.graphql"),
+            facets: &[Facet::Core],
+            way: Way::ById { list: "/nodes", ids_max: 20, more: &[] },
+            explode: None,
+        },
+    ],
+    ask_for: |id| format!("gid://shopify/Market/{id}"),
+    natural_key: &["handle"],
+    rank: rank::PRICING,
+    writable: Writable::Partly("domains cannot be written"),
+    ..PULLED
+};
+
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &["name", "handle", "status", "type", "currencySettings", "webPresences"],
+};

@@ -1,0 +1,42 @@
+//! Themes; their files are not read yet.
+
+use super::pull::{Members, Pull, Way};
+use super::pulled::PULLED;
+use super::{Coverage, Spec, Writable, rank};
+use crate::resource::Facet;
+
+pub(super) static SPEC: Spec = Spec {
+    name: "theme",
+    gid_type: "OnlineStoreTheme",
+    topics: &[
+        ("themes/create", Coverage::Signal),
+        ("themes/update", Coverage::Signal),
+        ("themes/publish", Coverage::Signal),
+        ("themes/delete", Coverage::Delete),
+    ],
+    facets: &[CORE],
+    pulls: &[
+        Pull {
+            name: "pages",
+            document: include_str!("graphql/theme_pages.graphql"),
+            facets: &[Facet::Core],
+            way: Way::Pages { connection: "/themes" },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/theme_by_id.graphql"),
+            facets: &[Facet::Core],
+            way: Way::ById { list: "/nodes", ids_max: 20, more: &[] },
+            explode: None,
+        },
+    ],
+    ask_for: |id| format!("gid://shopify/OnlineStoreTheme/{id}"),
+    natural_key: &["name"],
+    rank: rank::THEMES,
+    writable: Writable::Archive("theme files are not read yet"),
+    not_covered: "theme files",
+    ..PULLED
+};
+
+const CORE: Members = Members { facet: Facet::Core, members: &["name", "role", "processing"] };
