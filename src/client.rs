@@ -16,6 +16,7 @@ mod find;
 mod log;
 mod moment;
 mod page;
+mod reconcile;
 mod resource;
 mod show;
 mod status;
@@ -38,6 +39,9 @@ pub(crate) enum Verb {
     Diff(diff::Args),
     /// What changed in the shop, newest first
     Changes(changes::Args),
+    /// Compare history with the shop now, and put history right
+    #[command(visible_alias = "backfill")]
+    Reconcile(reconcile::Args),
     /// Read all of history back and check every digest
     Verify(verify::Args),
     /// Tokens of the HTTP API
@@ -111,6 +115,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Log(args) => log::answer(args, now).await,
         Verb::Diff(args) => diff::answer(args, now).await,
         Verb::Changes(args) => changes::answer(args, now).await,
+        Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Token(verb) => token::answer(verb),
         Verb::Completions { shell } => Ok(completions(shell)),

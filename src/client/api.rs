@@ -6,9 +6,10 @@ use backstock_proto::journal::{List, PAGE_LIMIT_MAX, ShopSummary};
 use backstock_proto::problem::Problem;
 use backstock_proto::{Shop, Timestamp};
 use clap::Args;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Exit, Failure};
@@ -129,9 +130,13 @@ impl Api {
         self.expect_ok(answer).await
     }
 
-    /// Starts something, and waits for its end however long that takes.
-    pub(super) async fn post(&self, path: &str) -> Result<Vec<u8>, Failure> {
-        let answer = self.send(Method::POST, path, &[], None).await?;
+    /// Starts something, and waits for its answer however long that takes.
+    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Vec<u8>, Failure> {
+        let mut request = self.request(Method::POST, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = self.sent(request).await?;
         self.expect_ok(answer).await
     }
 
@@ -190,7 +195,7 @@ impl Api {
 
     async fn expect_ok(&self, answer: Answer) -> Result<Vec<u8>, Failure> {
         match answer.status {
-            StatusCode::OK => Ok(answer.body),
+            StatusCode::OK | StatusCode::ACCEPTED => Ok(answer.body),
             _ => Err(self.refused(answer).await),
         }
     }
@@ -252,13 +257,22 @@ impl Api {
     ) -> Result<Answer, Failure> {
         let said: Vec<(&str, &str)> =
             query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-        let mut request = self.http.request(method, format!("{}{path}", self.shown())).query(&said);
+        let mut request = self.request(method, path).query(&said);
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
+        self.sent(request).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.shown()));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
         }
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(|e| self.unreachable(&e))?;

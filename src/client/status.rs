@@ -1,7 +1,7 @@
 //! `backstock status`
 
 use backstock_proto::Timestamp;
-use backstock_proto::journal::{Gap, ShopStatus};
+use backstock_proto::journal::{Drift, Gap, KindStatus, PullState, ShopStatus};
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
 
@@ -51,7 +51,8 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
 }
 
 fn kinds(status: &ShopStatus, now: &Zoned) -> String {
-    let mut table = page::table(&["Kind", "Living", "Deleted", "Versions", "Newest version"]);
+    let mut table =
+        page::table(&["Kind", "Living", "Deleted", "Versions", "Newest version", "Whole look"]);
     for kind in &status.kinds {
         let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
         let newest = kind.newest_version.map_or("none".into(), |at| moment::shown(at, now));
@@ -66,9 +67,31 @@ fn kinds(status: &ShopStatus, now: &Zoned) -> String {
             number(kind.deleted),
             number(kind.versions),
             Cell::new(newest),
+            Cell::new(whole_look(kind, now)),
         ]);
     }
     page::lines(&table)
+}
+
+/// When the shop was last asked for everything of a kind, and what came of it.
+fn whole_look(kind: &KindStatus, now: &Zoned) -> String {
+    let last = kind.last_complete_pull.as_ref().map(|pull| {
+        let Drift { missed, changed, extra } = pull.drift;
+        let when = moment::age(pull.finished_at.unwrap_or(pull.started_at), now);
+        match missed + changed + extra {
+            0 => when,
+            drift => format!("{when}, {drift} put right"),
+        }
+    });
+    match kind.pull.as_ref().map(|pull| (pull.state, pull)) {
+        Some((PullState::Running, pull)) => {
+            page::odd(format!("under way, {} so far", page::grouped(pull.objects)))
+        }
+        Some((PullState::Failed, _)) => {
+            page::bad(format!("failed; before that: {}", last.unwrap_or("never".into())))
+        }
+        _ => last.unwrap_or_else(|| "never".into()),
+    }
 }
 
 fn lag(seconds: f64, newest: Option<Timestamp>, now: &Zoned) -> String {
@@ -90,7 +113,9 @@ fn gaps(gaps: &[Gap], now: &Zoned) -> String {
     for gap in gaps {
         let missing = page::count(gap.to_seq.saturating_sub(gap.from_seq) + 1, "event");
         let noticed = moment::shown(gap.noticed_at, now);
-        text += &format!("  {missing} ({} to {}), noticed {noticed}\n", gap.from_seq, gap.to_seq);
+        let healed = if gap.healed { "; everything was read anew since" } else { "" };
+        let (from, to) = (gap.from_seq, gap.to_seq);
+        text += &format!("  {missing} ({from} to {to}), noticed {noticed}{healed}\n");
     }
     text
 }

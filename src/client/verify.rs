@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     let api = Api::new(&args.server)?;
-    let body = api.post("/v1/verify").await?;
+    let body = api.post("/v1/verify", None).await?;
     let report: VerifyReport = api::read(&body)?;
     let mut answer = match args.server.json {
         true => Answer::json(&body),

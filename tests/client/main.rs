@@ -49,9 +49,9 @@ fn a_shop_that_is_well_says_so() {
     insta::assert_snapshot!(said(&server, &["status"]), @"
     acme.myshopify.com: 1,234 resources, 48,211 versions kept
 
-    Kind                 Living  Deleted  Versions  Newest version
-    product               1,200       31    48,000  2026-11-23 14:05:12.25
-    theme (as received)      34        0       211  2026-07-01 12:00:00
+    Kind                 Living  Deleted  Versions  Newest version          Whole look
+    product               1,200       31    48,000  2026-11-23 14:05:12.25  never
+    theme (as received)      34        0       211  2026-07-01 12:00:00     never
 
     Up to date. The newest event arrived 5 min ago and can be read.
     No gaps. Every event of the stream was seen.
@@ -65,8 +65,8 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
     insta::assert_snapshot!(said(&server, &["status", "--shop", "Behind"]), @"
     behind.myshopify.com: 1,234 resources, 48,211 versions kept
 
-    Kind     Living  Deleted  Versions  Newest version
-    product       1        0         1  2026-11-23 14:05:12
+    Kind     Living  Deleted  Versions  Newest version       Whole look
+    product       1        0         1  2026-11-23 14:05:12  never
 
     12 min behind. Events that arrived since then are safe, but cannot be read yet.
     1 gap. The stream no longer held these events when they were due:

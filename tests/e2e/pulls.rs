@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::kills::{count, seed};
 use crate::simulator::{Simulator, planned};
 
 const SHOP: &str = "/v1/shops/acme.myshopify.com";
@@ -212,4 +216,129 @@ async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
     }
     let pull = reconciled(&backstock, "product").await;
     assert_eq!(pull["state"], "complete", "{pull}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = ["--products", "30", "--rate", "0", "--plan", "plus", "--drop", "1"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let gone: Vec<String> = truth(&simulator).await.into_keys().take(2).collect();
+    for id in &gone {
+        let delete =
+            format!("mutation {{ productDelete(input: {{id: \"{id}\"}}) {{ deletedProductId }} }}");
+        simulator.ask(&delete).await;
+    }
+    simulator.post("bulk", json!({"fail_next": "TIMEOUT"})).await;
+    assert_eq!(reconciled(&backstock, "product").await["state"], "failed");
+    assert_eq!(known(&backstock).await.len(), 30, "what failed took something for gone");
+    let pull = reconciled(&backstock, "product").await;
+    assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 2}), "{pull}");
+    assert_known_as_it_is(&backstock, &simulator).await;
+    let number = gone[0].rsplit('/').next().expect("a number");
+    let (status, last) = backstock.get(&format!("{SHOP}/resources/product/{number}")).await;
+    assert_eq!((status, &last["deleted"]), (410, &json!(true)), "{last}");
+    let versions = backstock.list(&format!("{SHOP}/resources/product/{number}/versions")).await;
+    assert_eq!(versions[0]["source"], "reconcile");
+    assert!(versions[0]["earliest_at"].is_string(), "{}", versions[0]);
+}
+
+#[tokio::test]
+async fn many_deletions_at_once_wait_for_a_word() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = ["--products", "60", "--rate", "0", "--plan", "plus", "--drop", "1"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    for id in truth(&simulator).await.into_keys().take(25) {
+        let delete =
+            format!("mutation {{ productDelete(input: {{id: \"{id}\"}}) {{ deletedProductId }} }}");
+        simulator.ask(&delete).await;
+    }
+    let held = reconciled(&backstock, "product").await;
+    assert_eq!(held["state"], "failed", "{held}");
+    let reason = held["reason"].as_str().expect("a reason");
+    assert!(reason.contains("25 of 60") && reason.contains("--confirm-deletions"), "{reason}");
+    assert_eq!(known(&backstock).await.len(), 60);
+    let done = backstock.client_verb(&["reconcile", "--kind", "product", "--confirm-deletions"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_known_as_it_is(&backstock, &simulator).await;
+}
+
+#[tokio::test]
+async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = [
+        "--products",
+        "10",
+        "--big-every",
+        "5",
+        "--big-variants",
+        "140",
+        "--rate",
+        "0",
+        "--plan",
+        "plus",
+    ];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    // 140 variants, of which a webhook carries 100.
+    let products = truth(&simulator).await;
+    let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
+    let (big, _) = products.iter().find(|(_, told)| variants(told) > 100).expect("a big product");
+    let update = format!(
+        "mutation {{ productUpdate(product: {{id: \"{big}\", title: \"Renamed\", seo: {{title: \"Found\"}}}}) {{ product {{ id }} }} }}"
+    );
+    simulator.ask(&update).await;
+    let number = big.rsplit('/').next().expect("a number");
+    eventually(|| async {
+        let (_, now) = backstock.get(&format!("{SHOP}/resources/product/{number}")).await;
+        let state = &now["state"];
+        let whole = state["variants"].as_array().is_some_and(|variants| {
+            variants.len() == 140 && variants.iter().all(|v| v["price"].is_string())
+        });
+        let there = state["title"] == "Renamed" && state["seo"]["title"] == "Found" && whole;
+        if there { Ok(()) } else { Err(format!("{}, {}", state["title"], state["seo"])) }
+    })
+    .await;
+    assert_known_as_it_is(&backstock, &simulator).await;
+}
+
+/// Kills the process at random moments of the first look at a shop.
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_kills_during_a_backfill() {
+    let (kills, seed) = (count("BACKSTOCK_KILLS", 4).min(50), seed());
+    println!("{kills} kills during a backfill, seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = ["--products", "150", "--rate", "0", "--plan", "plus"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..2_500))).await;
+        backstock.signal("serve", Signal::SIGKILL);
+        backstock.start("serve").await;
+    }
+    backfilled(&backstock).await;
+    assert_known_as_it_is(&backstock, &simulator).await;
+    let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
+    let kinds = status["kinds"].as_array().expect("kinds");
+    for kind in kinds {
+        assert_eq!(kind["deleted"], 0, "something was taken for gone: {kind}");
+    }
+    let products = backstock.list(&format!("{SHOP}/resources?kind=product")).await;
+    assert_eq!(products.len(), 150);
+    for product in &products {
+        let id = product["id"].as_str().expect("an id");
+        let versions = backstock.list(&format!("{SHOP}/resources/product/{id}/versions")).await;
+        let facets: BTreeSet<&str> = versions.iter().filter_map(|v| v["facet"].as_str()).collect();
+        assert_eq!(versions.len(), facets.len(), "{id} has a version twice: {versions:?}");
+    }
 }

@@ -74,6 +74,21 @@ impl Simulator {
         self.post("traffic?rate=0", json!({})).await;
         self.post("drain", json!({})).await;
     }
+
+    /// What another app asks of the Admin API.
+    pub(crate) async fn ask(&self, document: &str) -> Value {
+        let answer = self
+            .client
+            .post(format!("{}/admin/api/2026-10/graphql.json", self.url))
+            .header("X-Shopify-Access-Token", ACCESS_TOKEN)
+            .json(&json!({"query": document}))
+            .send()
+            .await
+            .expect("an answer");
+        let body: Value = answer.json().await.expect("JSON");
+        assert!(body.get("errors").is_none(), "{document}: {body}");
+        body["data"].clone()
+    }
 }
 
 impl Drop for Simulator {
