@@ -154,6 +154,14 @@ async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
     assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
 }
 
+/// The products about which lost deliveries leave a listener with a stale state.
+async fn lost(simulator: &Simulator) -> BTreeSet<String> {
+    let log = simulator.lines("deliveries/log").await;
+    let stale = log.iter().flat_map(|line| line["leaves_stale"].as_array().into_iter().flatten());
+    let about = stale.filter_map(Value::as_str).filter(|about| about.contains("/Product/"));
+    about.map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     let (port, access) = planned();
@@ -177,21 +185,27 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
-    simulator.post("traffic?rate=40", json!({})).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    simulator.quiet().await;
+    let mut mattered = BTreeSet::new();
+    for _ in 0..20 {
+        simulator.post("traffic?rate=40", json!({})).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        simulator.quiet().await;
+        mattered = lost(&simulator).await;
+        if mattered.len() >= 3 {
+            break;
+        }
+    }
     settled(&backstock).await;
-    let before = backstock.metric("backstock_compactor_drift_total").await;
-    assert_eq!(before, 0.0);
-    let lost = known(&backstock).await != truth(&simulator).await;
-    assert!(lost, "the run lost nothing that mattered; choose another seed");
+    println!("{} lost deliveries left a product stale", mattered.len());
+    assert!(!mattered.is_empty(), "the run lost nothing that mattered");
+    assert_eq!(backstock.metric("backstock_compactor_drift_total").await, 0.0);
     let pull = reconciled(&backstock, "product").await;
     assert_eq!(pull["state"], "complete", "{pull}");
     assert_known_as_it_is(&backstock, &simulator).await;
     let count = |pull: &Value| {
         ["missed", "changed", "extra"].iter().filter_map(|d| pull["drift"][d].as_u64()).sum::<u64>()
     };
-    assert!(count(&pull) > 0, "{pull}");
+    assert_eq!(count(&pull), mattered.len() as u64, "{pull}: {mattered:?}");
     let again = reconciled(&backstock, "product").await;
     assert_eq!(count(&again), 0, "{again}");
     let counted = backstock.metric("backstock_compactor_drift_total").await;
