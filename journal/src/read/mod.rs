@@ -108,9 +108,7 @@ impl<'s> View<'s> {
         let until = if deleted { part.entry.link.position } else { until };
         let mut state = self.last_state(entries, &core, key, &part)?;
         let mut newest = (core, part);
-        for facet in key.kind.facets().skip(1) {
-            let facet = keys::of_facet(key, facet);
-            let Some(part) = self.part(entries, &facet, until)? else { continue };
+        for (facet, part) in self.other_parts(entries, key, until)? {
             let Entry { link, payload, .. } = &part.entry;
             if !link.is_end() {
                 union::add(&mut state, self.state(&facet, key, link, payload.as_deref())?);
@@ -130,6 +128,35 @@ impl<'s> View<'s> {
             version,
             state,
         }))
+    }
+
+    /// The newest version by a position of each facet but the core, in the order in which they make
+    /// up a resource. A seek for a facet of which there is none ends at the next that there is.
+    fn other_parts(
+        &self,
+        entries: &mut Entries<'_>,
+        key: &ResourceKey,
+        until: Position,
+    ) -> Result<Vec<(Vec<u8>, Part)>, StoreError> {
+        let resource = keys::of_resource(key);
+        let mut facets: Vec<(Facet, usize)> = key.kind.facets().zip(0..).skip(1).collect();
+        facets.sort_unstable();
+        let mut parts = Vec::new();
+        let mut next = Some(u8::MIN);
+        for (facet, order) in facets {
+            if next.is_none_or(|next| facet.byte() < next) {
+                continue;
+            }
+            let prefix = keys::of_facet(key, facet);
+            if let Some(part) = self.part(entries, &prefix, until)? {
+                parts.push((order, prefix, part));
+            } else {
+                let stands_at = current(entries, &resource)?;
+                next = stands_at.and_then(|(key, _)| key.get(resource.len()).copied());
+            }
+        }
+        parts.sort_unstable_by_key(|(order, ..)| *order);
+        Ok(parts.into_iter().map(|(_, prefix, part)| (prefix, part)).collect())
     }
 
     /// The newest version of a facet that is not after a position. Leaves the iterator at the one
