@@ -26,6 +26,10 @@ use support::nats::Nats;
 use support::{Delivery, at, product};
 use tokio_util::sync::CancellationToken;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: usize = 512;
 const VERSIONS_PER_PRODUCT: usize = 200;
 const ROUNDS: usize = 3;
