@@ -64,7 +64,7 @@ serve() {
 serve
 "$bin/shopify" serve --listen "127.0.0.1:$admin" --shop "$shop" --secret "$secret" \
     --webhooks "http://127.0.0.1:$ingest/webhooks" --products 200 --rate 4 --seed "${DEMO_SEED:-1}" \
-    --duplicate 0.05 --delay 0.05 --reorder 0.05 2>"$dir/shopify.log" &
+    --token shpat_demo --duplicate 0.05 --delay 0.05 --reorder 0.05 2>"$dir/shopify.log" &
 pids=("$!" "$serve_pid")
 ready "http://127.0.0.1:$admin/_sim/deliveries" "$dir/shopify.log"
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::field::{self, Mapped, MappingError, list, object, shown, upper};
-use super::metafield::{METAFIELDS, MORE_METAFIELDS, MORE_PUBLICATIONS, PUBLICATIONS};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS, PUBLICATIONS, PULL_PUBLICATIONS};
 use super::pull::{self, Members, Pull, Way};
 use super::{Coverage, Listing, Personal, Spec, Writable, metafield, rank};
 use crate::event::Op;
@@ -39,24 +39,18 @@ pub(super) static SPEC: Spec = Spec {
         Pull {
             name: "by_id",
             document: include_str!("graphql/collection_by_id.graphql"),
-            facets: &[
-                Facet::Core,
-                Facet::Detail,
-                Facet::Metafields,
-                Facet::Membership,
-                Facet::Publications,
-            ],
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Membership],
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 5,
                 more: &[
                     ("products", include_str!("graphql/collection_more_products.graphql")),
                     MORE_METAFIELDS,
-                    MORE_PUBLICATIONS,
                 ],
             },
             explode: None,
         },
+        PULL_PUBLICATIONS,
     ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Collection/{id}"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::field::{self, Mapped, MappingError, instant, list, object};
-use super::pull::Members;
+use super::pull::{Members, Pull, Way};
 use crate::resource::Facet;
 
 /// The facet of a kind with metafields.
@@ -14,11 +14,23 @@ pub(super) const METAFIELDS: Members =
 pub(super) const PUBLICATIONS: Members =
     Members { facet: Facet::Publications, members: &["resourcePublicationsV2"] };
 
-/// The further pages of each, for [`super::pull::Way::ById`].
+/// The further pages of metafields, for [`Way::ById`].
 pub(super) const MORE_METAFIELDS: (&str, &str) =
     ("metafields", include_str!("graphql/more_metafields.graphql"));
-pub(super) const MORE_PUBLICATIONS: (&str, &str) =
-    ("resourcePublicationsV2", include_str!("graphql/more_publications.graphql"));
+
+/// Where things are published is asked apart from the rest: bulk operations cannot say it, and so it
+/// is asked of everything by id, which has to be cheap.
+pub(super) const PULL_PUBLICATIONS: Pull = Pull {
+    name: "publications_by_id",
+    document: include_str!("graphql/publications_by_id.graphql"),
+    facets: &[Facet::Publications],
+    way: Way::ById {
+        list: "/nodes",
+        ids_max: 40,
+        more: &[("resourcePublicationsV2", include_str!("graphql/more_publications.graphql"))],
+    },
+    explode: None,
+};
 
 /// The facets that several kinds have alike, from their payloads.
 pub(super) fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {

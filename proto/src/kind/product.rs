@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::field::{
     self, Mapped, MappingError, gid_of, instant, list, money, object, shown, upper,
 };
-use super::metafield::{METAFIELDS, MORE_METAFIELDS, MORE_PUBLICATIONS, PUBLICATIONS, metafields};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS, PUBLICATIONS, PULL_PUBLICATIONS, metafields};
 use super::pull::{self, Members, Pull, Way};
 use super::{Coverage, Listing, Personal, Spec, Writable, metafield, rank};
 use crate::event::Op;
@@ -64,7 +64,7 @@ pub(super) static SPEC: Spec = Spec {
         Pull {
             name: "by_id",
             document: include_str!("graphql/product_by_id.graphql"),
-            facets: &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Publications],
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields],
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 8,
@@ -72,7 +72,6 @@ pub(super) static SPEC: Spec = Spec {
                     ("variants", include_str!("graphql/product_more_variants.graphql")),
                     ("media", include_str!("graphql/product_more_media.graphql")),
                     MORE_METAFIELDS,
-                    MORE_PUBLICATIONS,
                 ],
             },
             explode: None,
@@ -91,6 +90,7 @@ pub(super) static SPEC: Spec = Spec {
             },
             explode: None,
         },
+        PULL_PUBLICATIONS,
     ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Product/{id}"),
