@@ -45,7 +45,11 @@ impl Asker {
     /// Everything of a kind, by pages or as a single object.
     pub(crate) async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
         let nodes = match &pull.way {
-            Way::Pages { connection } => self.pages(pull.document, connection).await?,
+            Way::Pages { connection, more } => {
+                let mut nodes = self.pages(pull.document, connection).await?;
+                self.follow_all(&mut nodes, more).await?;
+                nodes
+            }
             Way::Single { at } => {
                 let mut data = self.data(pull.document, json!({})).await?;
                 match data.pointer_mut(at).map(Value::take).unwrap_or_default() {
@@ -89,12 +93,20 @@ impl Asker {
         let Some(Value::Array(mut nodes)) = data.pointer_mut(list).map(Value::take) else {
             return Err(AskError::Fault(format!("there is no list at {list}")));
         };
-        for node in nodes.iter_mut().filter(|node| !node.is_null()) {
-            for (member, document) in *more {
-                self.follow(node, member, document).await?;
+        self.follow_all(&mut nodes, more).await?;
+        Ok(finished(nodes, pull))
+    }
+
+    /// Adds the further pages of some connections to each node.
+    async fn follow_all(&self, nodes: &mut [Value], more: &[(&str, &str)]) -> Result<(), AskError> {
+        for node in nodes.iter_mut() {
+            for (member, document) in more {
+                if node.is_object() {
+                    self.follow(node, member, document).await?;
+                }
             }
         }
-        Ok(finished(nodes, pull))
+        Ok(())
     }
 
     /// Adds a connection's further pages to its first.

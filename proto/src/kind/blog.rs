@@ -16,7 +16,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/blog_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/blogs" },
+            way: Way::Pages { connection: "/blogs", more: &[] },
             explode: None,
         },
         Pull {

@@ -22,7 +22,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/location_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/locations" },
+            way: Way::Pages { connection: "/locations", more: &[] },
             explode: None,
         },
         Pull {

@@ -19,7 +19,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/market_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/markets" },
+            way: Way::Pages { connection: "/markets", more: &[] },
             explode: None,
         },
         Pull {

@@ -14,7 +14,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/menu_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/menus" },
+            way: Way::Pages { connection: "/menus", more: &[] },
             explode: None,
         },
         Pull {

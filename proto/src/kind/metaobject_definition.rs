@@ -15,7 +15,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/metaobject_definition_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/metaobjectDefinitions" },
+            way: Way::Pages { connection: "/metaobjectDefinitions", more: &[] },
             explode: None,
         },
         Pull {

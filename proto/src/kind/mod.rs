@@ -39,6 +39,7 @@ mod pulled;
 mod redirect;
 mod segment;
 mod theme;
+mod theme_file;
 
 pub use field::MappingError;
 
@@ -64,6 +65,7 @@ pub static ALL: &[&Spec] = &[
     &market::SPEC,
     &publication::SPEC,
     &theme::SPEC,
+    &theme_file::SPEC,
 ];
 
 /// Longest kind name, in bytes.

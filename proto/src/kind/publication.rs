@@ -14,7 +14,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/publication_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/publications" },
+            way: Way::Pages { connection: "/publications", more: &[] },
             explode: None,
         },
         Pull {

@@ -39,6 +39,8 @@ pub enum Way {
     Pages {
         /// JSON pointer to the connection within `data`.
         connection: &'static str,
+        /// As for [`Self::ById`].
+        more: &'static [(&'static str, &'static str)],
     },
     /// One object, such as the shop itself.
     Single {

@@ -19,7 +19,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/segment_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/segments" },
+            way: Way::Pages { connection: "/segments", more: &[] },
             explode: None,
         },
         Pull {

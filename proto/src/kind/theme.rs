@@ -1,4 +1,4 @@
-//! Themes; their files are not read yet.
+//! Themes. Their files are resources of their own.
 
 use super::pull::{Members, Pull, Way};
 use super::pulled::PULLED;
@@ -20,7 +20,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/theme_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/themes" },
+            way: Way::Pages { connection: "/themes", more: &[] },
             explode: None,
         },
         Pull {
@@ -34,8 +34,7 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/OnlineStoreTheme/{id}"),
     natural_key: &["name"],
     rank: rank::THEMES,
-    writable: Writable::Archive("theme files are not read yet"),
-    not_covered: "theme files",
+    writable: Writable::Partly("through a new, unpublished theme"),
     ..PULLED
 };
 

@@ -20,7 +20,13 @@ pub(crate) type Nodes = BTreeMap<ResourceId, Value>;
 pub(crate) fn nodes(client: &mut Client, spec: &Spec, pull: &Pull, ids: &[ResourceId]) -> Nodes {
     let found = match &pull.way {
         Way::Bulk { children, owner } => bulk(client, pull.document, children, *owner),
-        Way::Pages { connection } => pages(client, pull.document, connection),
+        Way::Pages { connection, more } => {
+            let mut nodes = pages(client, pull.document, connection);
+            for node in &mut nodes {
+                more.iter().for_each(|(member, document)| follow(client, node, member, document));
+            }
+            nodes
+        }
         Way::Single { at } => {
             let data = client.ask(pull.document, json!({}));
             match data.pointer(at).cloned().unwrap_or_default() {
