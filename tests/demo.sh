@@ -61,9 +61,11 @@ serve() {
     ready "http://127.0.0.1:$api/readyz" "$dir/backstock.log"
 }
 
+tests/shopify/schema.sh "${CARGO_TARGET_DIR:-target}/shopify" >/dev/null
 serve
 "$bin/shopify" serve --listen "127.0.0.1:$admin" --shop "$shop" --secret "$secret" \
     --webhooks "http://127.0.0.1:$ingest/webhooks" --products 200 --rate 4 --seed "${DEMO_SEED:-1}" \
+    --schemas "${CARGO_TARGET_DIR:-target}/shopify" \
     --token shpat_demo --duplicate 0.05 --delay 0.05 --reorder 0.05 2>"$dir/shopify.log" &
 pids=("$!" "$serve_pid")
 ready "http://127.0.0.1:$admin/_sim/deliveries" "$dir/shopify.log"
@@ -116,5 +118,8 @@ echo
 say "4. What Backstock shows, against what the shop really was at every instant"
 python3 tests/demo_compare.py --admin "$admin_url"
 
-say "5. Everything is read back and checked"
+say "5. The shop is asked for everything, and compared with history"
+"$bin/backstock" reconcile
+
+say "6. Everything is read back and checked"
 "$bin/backstock" verify

@@ -7,6 +7,7 @@ the shop sent differs from the truth at an instant at which it had been heard of
 import argparse
 import json
 import os
+import re
 import sys
 import time
 import urllib.error
@@ -50,6 +51,10 @@ class Backstock:
             if not cursor:
                 return
 
+    def knows(self, kind, number):
+        path = f"resources/{kind}/{urllib.parse.quote(number, safe='')}/versions"
+        return get(f"{self.url}/{path}", self.token)[0] == 200
+
     def snapshot(self, at, kind):
         query = urllib.parse.urlencode({"at": at, "kind": kind})
         status, body = get(f"{self.url}/snapshot?{query}", self.token)
@@ -62,6 +67,12 @@ class Backstock:
 def end_of_second(at):
     """Shopify dates documents to the second: what was true at its end is what they say."""
     return at[:19] + ".999999Z"
+
+
+def named(gid):
+    """Kind and id of a gid: gid://shopify/InventoryItem/1 is ("inventory_item", "1")."""
+    of_type, number = gid.split("/")[3:5]
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", of_type).lower(), number.split("?")[0]
 
 
 def really(field, truth):
@@ -94,11 +105,22 @@ def main():
     versions = {}  # webhook id -> how often
     for attempt in range(100):
         versions.clear()
-        for resource in backstock.list("resources"):
+        listed = list(backstock.list("resources"))
+        there = {(resource["kind"], resource["id"]) for resource in listed}
+        # What was only ever signalled, and is gone by now, is history of something never seen.
+        signalled = {named(delivery["gid"]) for delivery in accepted.values()} - there
+        listed += [
+            {"kind": kind, "id": number, "gid": None}
+            for kind, number in signalled
+            if backstock.knows(kind, number)
+        ]
+        for resource in listed:
             path = f"resources/{resource['kind']}/{urllib.parse.quote(resource['id'], safe='')}/versions"
             for version in backstock.list(path):
-                versions[version["webhook_id"]] = versions.get(version["webhook_id"], 0) + 1
-                heard.setdefault(resource["gid"], []).append(version["valid_at"])
+                if version["webhook_id"]:
+                    versions[version["webhook_id"]] = versions.get(version["webhook_id"], 0) + 1
+                if version["facet"] == "core":
+                    heard.setdefault(resource["gid"], []).append(version["valid_at"])
         lost = [w for w in accepted if w not in versions]
         if not lost:
             break

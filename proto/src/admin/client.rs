@@ -257,6 +257,7 @@ impl Client {
                 let seconds = header(&response, "retry-after").and_then(|s| s.parse().ok());
                 Outcome::Later(status.to_string(), seconds.map(Duration::from_secs_f64))
             }
+            501 => refused("this address does not speak this API version"),
             500..=599 => Outcome::Lost(status.to_string()),
             _ => refused("an answer that was not expected"),
         }
