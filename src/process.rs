@@ -13,6 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+/// More open files than any of it needs.
+const OPEN_FILES_MAX: u64 = 65_536;
+
 /// Where roles count, say whether they are ready, and learn the time.
 #[derive(Clone)]
 pub(crate) struct Process {
@@ -23,9 +26,22 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn new() -> anyhow::Result<Self> {
+        open_files_as_allowed();
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self { registry, readiness: Readiness::new(), clock: Arc::new(SystemClock) })
+    }
+}
+
+/// Raises the number of files that may be open to what the system allows: RocksDB, many connections
+/// and a pull that puts lines aside need more than the usual 1,024.
+fn open_files_as_allowed() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
+        setrlimit(Resource::RLIMIT_NOFILE, now.max(most.min(OPEN_FILES_MAX)), most)
+    });
+    if let Err(error) = raised {
+        tracing::warn!("cannot raise the number of open files: {error}");
     }
 }
 
