@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use backstock_proto::Timestamp;
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -37,10 +38,12 @@ async fn eventually<T, F: Future<Output = Result<T, String>>>(mut look: impl FnM
 
 /// Waits until a pull of the kind that began at `since` or later is over.
 async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
+    let after = Timestamp::parse(since).unwrap_or(Timestamp::MIN);
     eventually(|| async {
         let pull = pull_of(backstock, kind).await;
         let over = pull.as_ref().filter(|pull| {
-            pull["state"] != "running" && pull["started_at"].as_str().is_some_and(|at| at >= since)
+            let begun = Timestamp::parse(pull["started_at"].as_str().unwrap_or_default());
+            pull["state"] != "running" && begun.is_ok_and(|at| at >= after)
         });
         over.cloned().ok_or_else(|| format!("no pull of {kind} since {since} is over: {pull:?}"))
     })
