@@ -7,8 +7,9 @@ use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::{Options, Reader, Store};
 use backstock_proto::journal::{Client, Journal};
-use backstock_proto::listen;
+use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
+use backstock_proto::{admin, listen};
 use backstock_restorer::{Restorer, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -60,8 +61,8 @@ pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
-    let journal = Arc::new(Client::new(reqwest::Client::new(), internal(config.http.journal)?));
-    let ended = run_compactor(&process, &config, journal, nats, orders, shutdown.clone()).await;
+    let around = Around::of(&config)?;
+    let ended = run_compactor(&process, &config, around, nats, orders, shutdown.clone()).await;
     shutdown.cancel();
     http.await??;
     ended
@@ -71,9 +72,35 @@ pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("restorer", config.http.restorer).await?;
-    let journal = Arc::new(Client::new(reqwest::Client::new(), internal(config.http.journal)?));
+    let nats = configured(&config)?.connect("restorer", &config.nats).await?;
+    let around = Around::of(&config)?;
     let pulls = backstock_compactor::http::Client::new(internal(config.http.compactor)?);
-    run_restorer(&process, &config, listener, journal, Arc::new(pulls), shutdown).await
+    run_restorer(&process, &config, listener, around, Arc::new(pulls), nats, shutdown).await
+}
+
+/// What compactor and restorer ask: history, and the shops.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) journal: Arc<dyn Journal>,
+    /// One for each shop with credentials, so that whoever asks a shop keeps within one budget.
+    pub(crate) admins: Vec<admin::Client>,
+}
+
+impl Around {
+    /// In a process of its own: the journal is another one.
+    fn of(config: &Config) -> anyhow::Result<Self> {
+        let journal = Client::new(reqwest::Client::new(), internal(config.http.journal)?);
+        Self::with(config, Arc::new(journal))
+    }
+
+    pub(crate) fn with(config: &Config, journal: Arc<dyn Journal>) -> anyhow::Result<Self> {
+        // A result or an answer is where it was promised to be, or nowhere.
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let accesses = config.accesses().into_iter();
+        let admins = accesses.map(|access| admin::Client::new(http.clone(), access)).collect();
+        Ok(Self { journal, admins })
+    }
 }
 
 /// Where another role of the same installation listens.
@@ -166,7 +193,7 @@ pub(crate) async fn run_journal(
 pub(crate) async fn run_compactor(
     process: &Process,
     config: &Config,
-    journal: Arc<dyn Journal>,
+    around: Around,
     nats: Connected,
     orders: mpsc::Receiver<Order>,
     shutdown: CancellationToken,
@@ -178,8 +205,8 @@ pub(crate) async fn run_compactor(
             scratch: config.data_dir.join("scratch"),
             partitions: config.nats.partitions,
         },
-        shops: config.accesses(),
-        journal,
+        shops: around.admins,
+        journal: around.journal,
         jetstream: async_nats::jetstream::new(nats.client),
         registry: process.registry.clone(),
         clock: process.clock.clone(),
@@ -193,8 +220,9 @@ pub(crate) async fn run_restorer(
     process: &Process,
     config: &Config,
     listener: TcpListener,
-    journal: Arc<dyn Journal>,
+    around: Around,
     pulls: Arc<dyn Pulls>,
+    nats: Connected,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     if config.token.is_empty() {
@@ -203,11 +231,15 @@ pub(crate) async fn run_restorer(
     let restorer = Restorer {
         config: backstock_restorer::Config {
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
-            pulled: config.accesses().into_iter().map(|access| access.shop).collect(),
             ..backstock_restorer::Config::default()
         },
-        journal,
+        journal: around.journal,
         pulls,
+        records: Arc::new(Publisher {
+            jetstream: async_nats::jetstream::new(nats.client),
+            partitions: config.nats.partitions,
+        }),
+        admins: around.admins,
         tokens: Tokens::new(config.tokens()?),
         registry: process.registry.clone(),
         readiness: process.readiness.clone(),

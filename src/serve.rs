@@ -77,6 +77,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     let to_ingest = address.connect("ingest", &config.nats).await?;
     let to_journal = address.connect("journal", &config.nats).await?;
+    let to_restorer = address.connect("restorer", &config.nats).await?;
     let to_compactor = address.connect("compactor", &config.nats).await?;
     roles::ensure_stream(&config, &store, &to_journal).await?;
     let server = server.map(|server| {
@@ -90,13 +91,23 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
 
     let config = Arc::new(config);
     let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
+    let around = roles::Around::with(&config, reader)?;
     let (door, orders) = backstock_compactor::orders();
     let restorer = {
-        let (process, config, reader) = (process.clone(), config.clone(), reader.clone());
+        let (process, config, around) = (process.clone(), config.clone(), around.clone());
         let pulls = Arc::new(door);
         Running::start("restorer", |stop| {
             Box::pin(async move {
-                roles::run_restorer(&process, &config, restorer_listener, reader, pulls, stop).await
+                roles::run_restorer(
+                    &process,
+                    &config,
+                    restorer_listener,
+                    around,
+                    pulls,
+                    to_restorer,
+                    stop,
+                )
+                .await
             })
         })
     };
@@ -110,7 +121,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         let (process, config) = (process.clone(), config.clone());
         Running::start("compactor", |stop| {
             Box::pin(async move {
-                roles::run_compactor(&process, &config, reader, to_compactor, orders, stop).await
+                roles::run_compactor(&process, &config, around, to_compactor, orders, stop).await
             })
         })
     };

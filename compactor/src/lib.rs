@@ -2,7 +2,7 @@
 //! have no webhook.
 //!
 //! The shortest path to read: [`run`](Compactor::run) decides when, `pull.rs` reads a kind whole,
-//! `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `publish.rs` puts
+//! `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `proto/src/publish.rs` puts
 //! corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
 //! that does not tell everything.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream;
 use backstock_proto::Shop;
-use backstock_proto::admin::{Access, Client};
+use backstock_proto::admin::Client;
 use backstock_proto::journal::Journal;
 use backstock_proto::pulls::Order;
 use backstock_proto::stream::Partition;
@@ -21,10 +21,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-mod ask;
 pub mod http;
 mod metrics;
-mod publish;
 mod pull;
 mod reconcile;
 mod schedule;
@@ -36,8 +34,8 @@ mod tree;
 pub use metrics::Metrics;
 pub use schedule::{Cron, CronError};
 
-use ask::Asker;
-use publish::Publisher;
+use backstock_proto::admin::ask::Asker;
+use backstock_proto::publish::Publisher;
 use pull::Puller;
 
 /// How the compactor works.
@@ -58,7 +56,7 @@ pub struct Compactor {
     /// How it works.
     pub config: Config,
     /// The shops whose Admin API may be asked.
-    pub shops: Vec<Access>,
+    pub shops: Vec<Client>,
     /// History.
     pub journal: Arc<dyn Journal>,
     /// The stream.
@@ -82,15 +80,11 @@ impl Compactor {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::register(&self.registry)?);
         let publisher = Publisher { jetstream: self.jetstream, partitions: self.config.partitions };
-        // A result or an answer is where it was promised to be, or nowhere.
-        let connections =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let mut shops = JoinSet::new();
         let mut doors = Vec::new();
-        for access in self.shops {
-            let spent = Some(metrics.cost_points.clone());
-            let shop = access.shop.clone();
-            let client = Client::new(connections.clone(), access, spent);
+        for client in self.shops {
+            let client = client.counting(metrics.cost_points.clone());
+            let shop = client.access().shop.clone();
             let puller = Puller {
                 shop: shop.clone(),
                 asker: Asker { client, share: self.config.budget_share },

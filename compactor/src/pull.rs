@@ -22,12 +22,12 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::ask::{AskError, Asker, dated, finished};
 use crate::metrics::Metrics;
-use crate::publish::{PublishError, Publisher};
 use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
 use crate::spill::{BUCKETS, Buckets, Spill, bucket_of, lines};
 use crate::tree::{Grown, TreeError, Trees};
+use backstock_proto::admin::ask::{AskError, Asker, dated, finished};
+use backstock_proto::publish::{PublishError, Publisher};
 
 /// Corrections on their way to the stream at once.
 const IN_FLIGHT: usize = 128;

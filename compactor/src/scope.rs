@@ -3,7 +3,7 @@
 use backstock_proto::admin::Call;
 use serde_json::json;
 
-use crate::ask::{AskError, Asker};
+use backstock_proto::admin::ask::{AskError, Asker};
 
 const SCOPES: &str = include_str!("graphql/scopes.graphql");
 

@@ -47,7 +47,7 @@ fn walk(
     }
     match (old, new) {
         (Value::Object(a), Value::Object(b)) => members(path, element, a, b, out),
-        (Value::Array(a), Value::Array(b)) => match identity(a, b) {
+        (Value::Array(a), Value::Array(b)) => match identity(&[a, b]) {
             Some(names) => elements(path, names, a, b, out),
             None => push(path, element, old, new, out),
         },
@@ -103,20 +103,20 @@ fn elements(
     }
 }
 
-/// The members that tell the elements of both lists apart, if there are any.
-fn identity(old: &[Value], new: &[Value]) -> Option<&'static [&'static str]> {
-    if old.is_empty() && new.is_empty() {
+/// The members that tell the elements of each of these lists apart, if there are any.
+pub(crate) fn identity(lists: &[&[Value]]) -> Option<&'static [&'static str]> {
+    if lists.iter().all(|list| list.is_empty()) {
         return None;
     }
     IDENTITIES.iter().copied().find(|names| {
-        let distinct = |list: &[Value]| {
+        let distinct = |list: &&[Value]| {
             let mut seen = std::collections::BTreeSet::new();
             list.iter().all(|v| {
                 names.iter().all(|n| v.get(n).is_some_and(|v| !v.is_null()))
                     && seen.insert(label(v, names))
             })
         };
-        distinct(old) && distinct(new)
+        lists.iter().all(distinct)
     })
 }
 
@@ -124,7 +124,8 @@ fn same(a: &Value, b: &Value, names: &[&str]) -> bool {
     names.iter().all(|name| a.get(name) == b.get(name))
 }
 
-fn label(v: &Value, names: &[&str]) -> String {
+/// What an element is known by, as text.
+pub(crate) fn label(v: &Value, names: &[&str]) -> String {
     let part = |name: &&str| match v.get(name) {
         Some(Value::String(s)) => s.clone(),
         Some(other) => other.to_string(),

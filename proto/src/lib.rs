@@ -2,11 +2,11 @@
 //!
 //! The modules read in order: who ([`shop`]), when ([`time`]), what ([`resource`], [`kind`]),
 //! what happened ([`event`], as it travels on the [`stream`]), what it means ([`canonical`],
-//! [`diff`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
+//! [`diff`], [`merge`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
 //!
 //! [`admin`] is how a shop is asked and written to.
 //!
-//! Nothing but [`admin`] does work of its own: no storage, no retries, no clock.
+//! Nothing but [`admin`] and [`publish`] does work of its own: no storage, no retries, no clock.
 
 pub mod admin;
 pub mod canonical;
@@ -15,7 +15,9 @@ pub mod event;
 pub mod journal;
 pub mod kind;
 pub mod listen;
+pub mod merge;
 pub mod problem;
+pub mod publish;
 pub mod pulls;
 pub mod resource;
 pub mod shop;

@@ -19,10 +19,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".into());
     let scopes = ["read", "restore", "admin"].map(str::to_owned);
     let digest = Digest::of("bst_example").to_string();
+    let journal = Arc::new(fake::Fake::believable());
     let restorer = Restorer {
         config: Config::default(),
-        journal: Arc::new(fake::Fake::believable()),
+        journal: journal.clone(),
         pulls: Arc::new(fake::NoPulls),
+        records: journal,
+        admins: Vec::new(),
         tokens: Tokens::new(vec![Token::parse("example", &digest, &scopes, &["*".into()])?]),
         registry: Registry::new(),
         readiness: Readiness::new(),

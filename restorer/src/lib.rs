@@ -13,13 +13,15 @@
 //! - a list or a stream that ends early without saying so;
 //! - a token, or what is in a resource, in a log line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use backstock_proto::Shop;
+use backstock_proto::admin::Client;
 use backstock_proto::journal::Journal;
 use backstock_proto::listen::{self, Readiness};
+use backstock_proto::publish::Records;
 use backstock_proto::pulls::Pulls;
 use backstock_proto::time::Clock;
 use prometheus::Registry;
@@ -30,13 +32,18 @@ use tokio_util::sync::CancellationToken;
 mod answer;
 mod ask;
 mod guard;
+pub mod job;
 pub mod metrics;
 mod openapi;
 mod page;
+pub mod plan;
+#[allow(dead_code, reason = "plans and jobs are the next to use it")]
+mod record;
 mod refuse;
 mod route;
 mod throttle;
 pub mod token;
+pub mod write;
 
 pub use openapi::document;
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
@@ -49,8 +56,6 @@ use throttle::Throttle;
 pub struct Config {
     /// The configured shops: they are known before their first event.
     pub shops: BTreeSet<Shop>,
-    /// Those of them whose Admin API may be asked.
-    pub pulled: BTreeSet<Shop>,
     /// How long an answer may take to begin, snapshots and `verify` aside.
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
@@ -63,7 +68,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             shops: BTreeSet::new(),
-            pulled: BTreeSet::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
             listen: listen::Limits::default(),
@@ -79,6 +83,10 @@ pub struct Restorer {
     pub journal: Arc<dyn Journal>,
     /// Who pulls when asked to.
     pub pulls: Arc<dyn Pulls>,
+    /// Where it puts on record what is done.
+    pub records: Arc<dyn Records>,
+    /// The shops whose Admin API may be asked and written to.
+    pub admins: Vec<Client>,
     /// Who may ask. A clone replaces them while the restorer runs.
     pub tokens: Tokens,
     /// Where it counts.
@@ -105,6 +113,8 @@ struct Desk {
     config: Config,
     journal: Arc<dyn Journal>,
     pulls: Arc<dyn Pulls>,
+    records: Arc<dyn Records>,
+    admins: BTreeMap<Shop, Client>,
     tokens: Tokens,
     throttle: Throttle,
     snapshots: Arc<Semaphore>,
@@ -128,7 +138,9 @@ pub async fn run(
 
 /// The API, the page and the probes.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
-    let Restorer { config, journal, pulls, tokens, registry, readiness, clock } = restorer;
+    let Restorer { config, journal, pulls, records, admins, tokens, registry, readiness, clock } =
+        restorer;
+    let admins = admins.into_iter().map(|client| (client.access().shop.clone(), client)).collect();
     let metrics = Metrics::register(&registry, &config.shops)?;
     let desk = Arc::new(Desk {
         snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
@@ -136,6 +148,8 @@ pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
         config,
         journal,
         pulls,
+        records,
+        admins,
         tokens,
         metrics,
         clock,

@@ -55,6 +55,8 @@ async fn start_with(config: Config) -> Server {
         config,
         journal: journal.clone(),
         pulls: Arc::new(NoPulls),
+        records: journal.clone(),
+        admins: Vec::new(),
         tokens: tokens.clone(),
         registry: registry.clone(),
         readiness: Readiness::new(),

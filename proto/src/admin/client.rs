@@ -25,6 +25,7 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    spent: Option<prometheus::IntCounter>,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,6 @@ struct Inner {
     access: Access,
     budget: Budget,
     tokens: Tokens,
-    spent: Option<prometheus::IntCounter>,
     told_of_version: AtomicBool,
 }
 
@@ -82,15 +82,18 @@ struct Search {
 }
 
 impl Client {
-    /// Speaks through `http`; `spent` counts the points that answers cost.
-    pub fn new(
-        http: reqwest::Client,
-        access: Access,
-        spent: Option<prometheus::IntCounter>,
-    ) -> Self {
+    /// Speaks through `http`.
+    pub fn new(http: reqwest::Client, access: Access) -> Self {
         let (budget, tokens) = (Budget::new(), Tokens::new());
         let told_of_version = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { http, access, budget, tokens, spent, told_of_version }) }
+        let inner = Inner { http, access, budget, tokens, told_of_version };
+        Self { inner: Arc::new(inner), spent: None }
+    }
+
+    /// A clone that counts the points that its answers cost.
+    #[must_use]
+    pub fn counting(&self, spent: prometheus::IntCounter) -> Self {
+        Self { inner: self.inner.clone(), spent: Some(spent) }
     }
 
     /// Whose API, and where.
@@ -216,7 +219,7 @@ impl Client {
             return Outcome::Failed(AdminError::Document { shop: shop(), detail });
         }
         let cost = body.extensions.cost.and_then(|cost| cost.actual_query_cost).unwrap_or(0.0);
-        if let Some(spent) = &self.inner.spent {
+        if let Some(spent) = &self.spent {
             spent.inc_by(cost.max(0.0).round() as u64);
         }
         let asked = &self.access().api_version;

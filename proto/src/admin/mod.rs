@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::Shop;
 
+pub mod ask;
 mod budget;
 pub mod bulk;
 mod client;

@@ -57,7 +57,7 @@ pub(crate) async fn reconcile(
             Problem::new(StatusCode::BAD_REQUEST, format!("the body is not understood: {e}"))
         })?,
     };
-    if !desk.config.pulled.contains(&shop) {
+    if !desk.admins.contains_key(&shop) {
         let detail = format!(
             "{} has no Admin API credentials here: set shop.access_token, or client_id and \
              client_secret",

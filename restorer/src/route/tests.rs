@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use backstock_proto::Shop;
+use backstock_proto::admin::{Access, Client, Credentials};
 use backstock_proto::listen::Readiness;
 use http::{Method, Request};
 use prometheus::Registry;
@@ -27,6 +28,18 @@ fn token(text: &str, scopes: &[Scope], shops: &str) -> Token {
     Token::parse(text, &Digest::of(text).to_string(), &scopes, &[shops.into()]).expect("a token")
 }
 
+/// A way to a shop that answers nobody.
+fn admin(name: &str) -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let access = Access {
+        shop: Shop::from_name(name).expect("a shop"),
+        url: "http://127.0.0.1:9".parse().expect("a URL"),
+        api_version: "2026-10".into(),
+        credentials: Credentials::Token("shpat".to_owned().into()),
+    };
+    Client::new(reqwest::Client::new(), access)
+}
+
 fn api() -> Router {
     let mut tokens = vec![token("acme", &Scope::ALL, ACME), token("all", &Scope::ALL, "*")];
     for lacking in Scope::ALL {
@@ -34,13 +47,13 @@ fn api() -> Router {
         tokens.push(token(&format!("all but {}", lacking.as_str()), &others, "*"));
         tokens.push(token(&format!("acme but {}", lacking.as_str()), &others, ACME));
     }
+    let journal = Arc::new(Fake::believable());
     crate::router(Restorer {
-        config: Config {
-            pulled: ["acme", "bolt"].map(|name| Shop::from_name(name).expect("a shop")).into(),
-            ..Config::default()
-        },
-        journal: Arc::new(Fake::believable()),
+        config: Config::default(),
+        journal: journal.clone(),
         pulls: Arc::new(NoPulls),
+        records: journal,
+        admins: ["acme", "bolt"].map(admin).into(),
         tokens: Tokens::new(tokens),
         registry: Registry::new(),
         readiness: Readiness::new(),

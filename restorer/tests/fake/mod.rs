@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use backstock_proto::canonical::Hash;
 use backstock_proto::diff;
 use backstock_proto::journal::*;
+use backstock_proto::publish::{PublishError, Records};
 use backstock_proto::pulls::{Order, Pulls, PullsUnavailable};
 use backstock_proto::time::Clock;
 use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
@@ -51,6 +52,8 @@ type Failure = fn() -> JournalError;
 #[derive(Default)]
 pub struct Fake {
     entries: Vec<Entry>,
+    /// What was put on record, oldest first.
+    records: Mutex<Vec<(Shop, Record)>>,
     failure: Mutex<Option<Failure>>,
     snapshot_fails_after: Mutex<Option<usize>>,
 }
@@ -381,13 +384,26 @@ impl Journal for Fake {
 
     async fn records(
         &self,
-        _shop: &Shop,
-        _what: &str,
-        _id: Option<&str>,
-        _page: &Page,
+        shop: &Shop,
+        what: &str,
+        id: Option<&str>,
+        page: &Page,
     ) -> Result<List<Record>, JournalError> {
         self.answers()?;
-        Ok(List { items: Vec::new(), next: None })
+        let before: u64 = page.cursor.as_ref().map_or(u64::MAX, |c| c.parse().expect("a cursor"));
+        let records = self.records.lock().expect("not poisoned");
+        let mut items: Vec<Record> = Vec::new();
+        for (of, record) in records.iter().rev() {
+            let asked = of == shop && record.what == what && id.is_none_or(|id| record.id == id);
+            let newest = id.is_some() || items.iter().all(|newer| newer.id != record.id);
+            if asked && newest {
+                items.push(record.clone());
+            }
+        }
+        items.retain(|record| record.seq < before);
+        let next = (items.len() > page.limit).then(|| items[page.limit - 1].seq.to_string());
+        items.truncate(page.limit);
+        Ok(List { items, next })
     }
 
     async fn thin(
@@ -412,7 +428,25 @@ impl Journal for Fake {
     }
 }
 
+#[async_trait]
+impl Records for Fake {
+    async fn put(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: &str,
+        payload: &Value,
+    ) -> Result<u64, PublishError> {
+        let mut records = self.records.lock().expect("not poisoned");
+        let seq = 1_000_000 + records.len() as u64;
+        let (what, id, payload) = (what.to_owned(), id.to_owned(), payload.clone());
+        records.push((shop.clone(), Record { what, id, seq, recorded_at: instant(NOW), payload }));
+        Ok(seq)
+    }
+}
+
 /// Takes every order, and pulls nothing.
+
 pub struct NoPulls;
 
 #[async_trait]

@@ -1,18 +1,22 @@
 //! Asks the Admin API for a kind by each of the ways that the kind knows, and gives plain nodes.
 
-use backstock_proto::admin::{AdminError, Answer, Call, Client};
-use backstock_proto::kind::Spec;
-use backstock_proto::kind::pull::{Pull, Way, plain};
-use backstock_proto::{ResourceId, Timestamp};
 use serde_json::{Value, json};
+
+use super::{AdminError, Answer, Call, Client};
+use crate::kind::Spec;
+use crate::kind::pull::{Pull, Way, plain};
+use crate::{ResourceId, Timestamp};
 
 /// Why a kind could not be read as a whole.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AskError {
+pub enum AskError {
+    /// There was no answer.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The answer is not one, or not whole.
     #[error("{0}")]
     Fault(String),
+    /// Another version of the API answered.
     #[error(
         "API version {0} answered instead of the one asked for; nothing is concluded from it. Set \
          shop.api_version to one that is supported"
@@ -21,10 +25,12 @@ pub(crate) enum AskError {
 }
 
 /// Asks one shop within a part of its cost budget.
-#[derive(Clone)]
-pub(crate) struct Asker {
-    pub(crate) client: Client,
-    pub(crate) share: f64,
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The shop.
+    pub client: Client,
+    /// The part of the budget, 0 to 1.
+    pub share: f64,
 }
 
 impl Asker {
@@ -43,7 +49,7 @@ impl Asker {
     }
 
     /// Everything of a kind, by pages or as a single object.
-    pub(crate) async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
+    pub async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
         let nodes = match &pull.way {
             Way::Pages { connection, more } => {
                 let mut nodes = self.pages(pull.document, connection).await?;
@@ -81,7 +87,7 @@ impl Asker {
 
     /// Some resources by their ids: what was found, and when it was read at the latest. What is not
     /// among it is not there.
-    pub(crate) async fn by_id(
+    pub async fn by_id(
         &self,
         spec: &Spec,
         pull: &Pull,
@@ -128,7 +134,7 @@ impl Asker {
 }
 
 /// Plain nodes, one a resource.
-pub(crate) fn finished(nodes: Vec<Value>, pull: &Pull) -> Vec<Value> {
+pub fn finished(nodes: Vec<Value>, pull: &Pull) -> Vec<Value> {
     let plain = nodes.into_iter().filter(|node| node.is_object()).map(plain);
     // An id of another type than asked for leaves an object without members.
     let plain = plain.filter(|node| node.as_object().is_some_and(|members| !members.is_empty()));
@@ -149,6 +155,6 @@ fn exploded(mut node: Value, member: &str) -> Vec<Value> {
 }
 
 /// When a plain node says that it was last changed.
-pub(crate) fn dated(node: &Value) -> Option<Timestamp> {
+pub fn dated(node: &Value) -> Option<Timestamp> {
     Timestamp::parse(node.get("updatedAt")?.as_str()?).ok()
 }

@@ -1,0 +1,584 @@
+//! Field by field across three states: where two differ, and how a difference is taken back in a
+//! third that others have edited since.
+//!
+//! A field is named by a [`FieldPath`]: a JSON Pointer in which an element of a list is named by what
+//! it is known by instead of its position, so that a field is still found when others moved.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::diff::{identity, label};
+
+/// The way to a field: `/title`, `/variants/{gid:~1~1shopify~1ProductVariant~17}/price`. `{…}` is the
+/// element of a list with that identity, `{}` the order of the list's elements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, example = "/variants/{gid:~1~1shopify~1ProductVariant~17}/price")]
+pub struct FieldPath(Box<str>);
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A member of an object.
+    Member(String),
+    /// The element of a list that is known by this.
+    Element(String),
+    /// The order of a list's elements, as a list of what they are known by.
+    Order,
+}
+
+/// A field that differs. `null` stands for "none".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Field {
+    /// Which one.
+    pub path: FieldPath,
+    /// What it is.
+    pub old: Value,
+    /// What it becomes.
+    pub new: Value,
+}
+
+/// A field that is left alone because somebody changed it after what is taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Kept {
+    /// Which one.
+    pub path: FieldPath,
+    /// What taking back would have made of it.
+    pub before: Value,
+    /// What the change that is taken back made of it.
+    pub after: Value,
+    /// What it is now.
+    pub now: Value,
+}
+
+/// What is done with a field that somebody changed later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It stays as it is, and is listed.
+    #[default]
+    Keep,
+    /// It becomes what it was before.
+    Overwrite,
+}
+
+impl FieldPath {
+    /// The state as a whole.
+    pub fn root() -> Self {
+        Self("".into())
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// From its text; any JSON Pointer is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.is_empty() || text.starts_with('/')).then(|| Self(text.into()))
+    }
+
+    /// This path, one step further.
+    #[must_use]
+    pub fn then(&self, step: &Step) -> Self {
+        let escaped = |text: &str| text.replace('~', "~0").replace('/', "~1");
+        let token = match step {
+            // A member that looks like an element is told apart by an escape of its own.
+            Step::Member(name) => match escaped(name) {
+                name if name.starts_with('{') => name.replacen('{', "~2", 1),
+                name => name,
+            },
+            Step::Element(label) => format!("{{{}}}", escaped(label)),
+            Step::Order => "{}".into(),
+        };
+        Self(format!("{}/{token}", self.0).into())
+    }
+
+    /// Its steps, outermost first.
+    pub fn steps(&self) -> Vec<Step> {
+        let plain = |text: &str| text.replace("~2", "{").replace("~1", "/").replace("~0", "~");
+        self.0
+            .split('/')
+            .skip(1)
+            .map(|token| match token.strip_prefix('{') {
+                Some("}") => Step::Order,
+                Some(rest) => Step::Element(plain(rest.strip_suffix('}').unwrap_or(rest))),
+                None => Step::Member(plain(token)),
+            })
+            .collect()
+    }
+
+    /// Whether this is `other`, or lies within it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The member of the resource that it lies in: `variants`.
+    pub fn member(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Every field that differs between two states, such that [`set`] of all of them, in this order,
+/// makes `new` of `old`.
+pub fn fields(old: &Value, new: &Value) -> Vec<Field> {
+    let mut found = Vec::new();
+    differences(&FieldPath::root(), old, new, &mut found);
+    found
+}
+
+fn differences(path: &FieldPath, old: &Value, new: &Value, out: &mut Vec<Field>) {
+    if old == new {
+        return;
+    }
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => {
+            for name in names([a, b]) {
+                let path = path.then(&Step::Member(name.clone()));
+                differences(&path, member(a, name), member(b, name), out);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => match identity(&[a, b]) {
+            Some(by) => elements(path, by, a, b, out),
+            None => out.push(Field { path: path.clone(), old: old.clone(), new: new.clone() }),
+        },
+        _ => out.push(Field { path: path.clone(), old: old.clone(), new: new.clone() }),
+    }
+}
+
+fn elements(path: &FieldPath, by: &[&str], a: &[Value], b: &[Value], out: &mut Vec<Field>) {
+    for old in a {
+        let path = path.then(&Step::Element(label(old, by)));
+        match find(b, by, &label(old, by)) {
+            Some(new) => differences(&path, old, new, out),
+            None => out.push(Field { path, old: old.clone(), new: Value::Null }),
+        }
+    }
+    for new in b.iter().filter(|new| find(a, by, &label(new, by)).is_none()) {
+        let path = path.then(&Step::Element(label(new, by)));
+        out.push(Field { path, old: Value::Null, new: new.clone() });
+    }
+    // As it stands once the gone are gone and the new are at the end.
+    let (before, after) = (labels(a, by), labels(b, by));
+    let mut standing: Vec<&String> = before.iter().filter(|l| after.contains(l)).collect();
+    standing.extend(after.iter().filter(|l| !before.contains(l)));
+    if standing.iter().zip(&after).any(|(a, b)| *a != b) {
+        let list = |labels: Vec<String>| labels.into_iter().map(Value::String).collect();
+        let path = path.then(&Step::Order);
+        out.push(Field { path, old: list(before), new: list(after) });
+    }
+}
+
+/// A field's value; `None` where there is none.
+pub fn get<'a>(state: &'a Value, path: &FieldPath) -> Option<&'a Value> {
+    let mut at = state;
+    for step in path.steps() {
+        at = match (step, at) {
+            (Step::Member(name), Value::Object(members)) => members.get(&name)?,
+            (Step::Element(known), Value::Array(list)) => {
+                find(list, identity(&[list.as_slice()])?, &known)?
+            }
+            _ => return None,
+        };
+    }
+    Some(at)
+}
+
+/// The order of a list's elements, for a path that ends in [`Step::Order`].
+pub fn order(state: &Value, list: &FieldPath) -> Option<Vec<String>> {
+    let list = get(state, list)?.as_array()?;
+    Some(labels(list, identity(&[list.as_slice()])?))
+}
+
+/// Gives a field another value; `null` removes an element. Whether the place was there.
+pub fn set(state: &mut Value, path: &FieldPath, value: Value) -> bool {
+    set_at(state, &path.steps(), value)
+}
+
+fn set_at(state: &mut Value, steps: &[Step], value: Value) -> bool {
+    let Some((step, rest)) = steps.split_first() else {
+        *state = value;
+        return true;
+    };
+    match step {
+        Step::Member(name) => match state {
+            Value::Object(members) if rest.is_empty() => {
+                members.insert(name.clone(), value);
+                true
+            }
+            Value::Object(members) => {
+                let empty = match rest.first() {
+                    Some(Step::Member(_)) => Value::Object(Map::new()),
+                    _ => Value::Array(Vec::new()),
+                };
+                let inner = members.entry(name.clone()).or_insert(Value::Null);
+                if inner.is_null() {
+                    *inner = empty;
+                }
+                set_at(inner, rest, value)
+            }
+            _ => false,
+        },
+        Step::Element(known) => {
+            let Value::Array(list) = state else { return false };
+            let sample: Vec<&[Value]> = match rest.is_empty() && !value.is_null() {
+                true => vec![list.as_slice(), std::slice::from_ref(&value)],
+                false => vec![list.as_slice()],
+            };
+            let Some(by) = identity(&sample) else { return list.is_empty() && value.is_null() };
+            let at = list.iter().position(|element| label(element, by) == *known);
+            match (at, rest.is_empty()) {
+                (Some(at), true) if value.is_null() => drop(list.remove(at)),
+                (Some(at), true) => list[at] = value,
+                (Some(at), false) => return set_at(&mut list[at], rest, value),
+                (None, true) if value.is_null() => {}
+                (None, true) => list.push(value),
+                (None, false) => return false,
+            }
+            true
+        }
+        Step::Order => {
+            let (Value::Array(list), Value::Array(order)) = (state, value) else { return false };
+            let Some(by) = identity(&[list.as_slice()]) else { return list.is_empty() };
+            list.sort_by_key(|element| {
+                let known = Value::String(label(element, by));
+                order.iter().position(|l| *l == known).unwrap_or(order.len())
+            });
+            true
+        }
+    }
+}
+
+/// Takes back in `onto` what changed from `before` to `after`: what became of it, and which fields
+/// were changed again since. Those are left alone or overwritten, as `on_conflict` says.
+pub fn revert(
+    onto: &Value,
+    before: &Value,
+    after: &Value,
+    on_conflict: OnConflict,
+) -> (Value, Vec<Kept>) {
+    let mut revert = Revert { on_conflict, kept: Vec::new() };
+    let state = revert.value(&FieldPath::root(), before, after, onto);
+    (state, revert.kept)
+}
+
+struct Revert {
+    on_conflict: OnConflict,
+    kept: Vec<Kept>,
+}
+
+impl Revert {
+    fn value(&mut self, path: &FieldPath, before: &Value, after: &Value, onto: &Value) -> Value {
+        if before == after || onto == before {
+            return onto.clone();
+        }
+        if onto == after {
+            return before.clone();
+        }
+        match (before, after, onto) {
+            (Value::Object(b), Value::Object(a), Value::Object(o)) => {
+                self.members(path, b, a, o).into()
+            }
+            (Value::Array(b), Value::Array(a), Value::Array(o)) => {
+                if let Some(by) = identity(&[b, a, o]) {
+                    return self.elements(path, by, [b, a, o]).into();
+                }
+                match set_of([b, a, o]) {
+                    Some(merged) => merged.into(),
+                    None => self.conflict(path, before, after, onto),
+                }
+            }
+            _ => self.conflict(path, before, after, onto),
+        }
+    }
+
+    fn members(
+        &mut self,
+        path: &FieldPath,
+        before: &Map<String, Value>,
+        after: &Map<String, Value>,
+        onto: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut state = onto.clone();
+        for name in names([before, after]) {
+            let (b, a, o) = (member(before, name), member(after, name), member(onto, name));
+            if b == a {
+                continue;
+            }
+            let value = self.value(&path.then(&Step::Member(name.clone())), b, a, o);
+            if value.is_null() && !before.contains_key(name) {
+                state.remove(name);
+            } else {
+                state.insert(name.clone(), value);
+            }
+        }
+        state
+    }
+
+    fn elements(&mut self, path: &FieldPath, by: &[&str], lists: [&[Value]; 3]) -> Vec<Value> {
+        let [before, after, onto] = lists;
+        let mut state = onto.to_vec();
+        let (was, became) = (labels(before, by), labels(after, by));
+        let mut known = was.clone();
+        known.extend(became.iter().filter(|l| !was.contains(l)).cloned());
+        let none = Value::Null;
+        for label in &known {
+            let of = |list: &'_ [Value]| find(list, by, label).cloned().unwrap_or(Value::Null);
+            let (b, a, o) = (of(before), of(after), of(onto));
+            if b == a {
+                continue;
+            }
+            let value = self.value(&path.then(&Step::Element(label.clone())), &b, &a, &o);
+            let at = state.iter().position(|element| self::label(element, by) == *label);
+            match (at, value == none) {
+                (Some(at), true) => drop(state.remove(at)),
+                (Some(at), false) => state[at] = value,
+                (None, true) => {}
+                // Behind the nearest one that stood before it.
+                (None, false) => {
+                    let place = was.iter().position(|l| l == label).unwrap_or(was.len());
+                    let at = was[..place].iter().rev().find_map(|earlier| {
+                        state.iter().position(|element| self::label(element, by) == *earlier)
+                    });
+                    state.insert(at.map_or(0, |at| at + 1), value);
+                }
+            }
+        }
+        self.order(path, by, lists, state)
+    }
+
+    /// Takes back a change of order, if nobody has changed the order since.
+    fn order(
+        &mut self,
+        path: &FieldPath,
+        by: &[&str],
+        [before, after, onto]: [&[Value]; 3],
+        mut state: Vec<Value>,
+    ) -> Vec<Value> {
+        let common = |list: &[Value], others: [&[Value]; 2]| -> Vec<String> {
+            let everywhere = |l: &String| others.iter().all(|other| find(other, by, l).is_some());
+            labels(list, by).into_iter().filter(everywhere).collect()
+        };
+        let (b, a) = (common(before, [after, onto]), common(after, [before, onto]));
+        let o = common(onto, [before, after]);
+        if a == b || o == b {
+            return state;
+        }
+        if o != a && self.on_conflict == OnConflict::Keep {
+            let list = |labels: Vec<String>| labels.into_iter().map(Value::String).collect();
+            let path = path.then(&Step::Order);
+            self.kept.push(Kept { path, before: list(b), after: list(a), now: list(o) });
+            return state;
+        }
+        let was = labels(before, by);
+        let place = |element: &Value| was.iter().position(|l| *l == label(element, by));
+        // What was not there before stays behind what it stands behind now.
+        let mut last = 0;
+        let mut keys: Vec<(usize, usize)> = Vec::with_capacity(state.len());
+        for (at, element) in state.iter().enumerate() {
+            last = place(element).map_or(last, |place| place + 1);
+            keys.push((last, at));
+        }
+        let mut placed: Vec<((usize, usize), Value)> = keys.into_iter().zip(state).collect();
+        placed.sort_by_key(|(key, _)| *key);
+        state = placed.into_iter().map(|(_, element)| element).collect();
+        state
+    }
+
+    fn conflict(&mut self, path: &FieldPath, before: &Value, after: &Value, now: &Value) -> Value {
+        if self.on_conflict == OnConflict::Overwrite {
+            return before.clone();
+        }
+        let (path, before, after) = (path.clone(), before.clone(), after.clone());
+        self.kept.push(Kept { path, before, after, now: now.clone() });
+        now.clone()
+    }
+}
+
+/// Three sets, written as sorted lists of texts: what was added is taken out, what was taken out is
+/// added, and what others did to the set stays.
+fn set_of([before, after, onto]: [&[Value]; 3]) -> Option<Vec<Value>> {
+    let is_set = |list: &[Value]| {
+        let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+        texts.is_some_and(|texts| texts.windows(2).all(|pair| pair[0] < pair[1]))
+    };
+    if ![before, after, onto].into_iter().all(is_set) {
+        return None;
+    }
+    let added = |value: &&Value| after.contains(value) && !before.contains(value);
+    let mut set: Vec<Value> = onto.iter().filter(|value| !added(value)).cloned().collect();
+    let removed = before.iter().filter(|value| !after.contains(value) && !onto.contains(value));
+    set.extend(removed.cloned());
+    set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+    Some(set)
+}
+
+fn names<'a>(objects: [&'a Map<String, Value>; 2]) -> Vec<&'a String> {
+    let mut names: Vec<&String> = objects.iter().flat_map(|object| object.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn member<'a>(object: &'a Map<String, Value>, name: &str) -> &'a Value {
+    object.get(name).unwrap_or(&Value::Null)
+}
+
+fn find<'a>(list: &'a [Value], by: &[&str], known: &str) -> Option<&'a Value> {
+    list.iter().find(|element| label(element, by) == known)
+}
+
+fn labels(list: &[Value], by: &[&str]) -> Vec<String> {
+    list.iter().map(|element| label(element, by)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(before: Value, after: Value, now: Value, want: Value, kept: &[&str]) {
+        let (state, left) = revert(&now, &before, &after, OnConflict::Keep);
+        assert_eq!(state, want);
+        let paths: Vec<&str> = left.iter().map(|kept| kept.path.as_str()).collect();
+        assert_eq!(paths, kept);
+    }
+
+    #[test]
+    fn what_others_did_since_stays() {
+        check(
+            json!({"title": "Mug", "price": "10.00", "tags": ["a", "b"], "vendor": "V"}),
+            json!({"title": "MUG!!", "price": "1.00", "tags": ["a", "spam"], "vendor": "V"}),
+            json!({"title": "MUG!!", "price": "9.00", "tags": ["a", "c", "spam"], "vendor": "W"}),
+            json!({"title": "Mug", "price": "9.00", "tags": ["a", "b", "c"], "vendor": "W"}),
+            &["/price"],
+        );
+    }
+
+    #[test]
+    fn elements_are_followed_by_their_identity() {
+        check(
+            json!({"variants": [{"id": "a", "price": "1"}, {"id": "b", "price": "2"}]}),
+            json!({"variants": [{"id": "a", "price": "0"}]}),
+            json!({"variants": [{"id": "c", "price": "3"}, {"id": "a", "price": "0", "sku": "s"}]}),
+            json!({"variants": [{"id": "c", "price": "3"}, {"id": "a", "price": "1", "sku": "s"},
+                                {"id": "b", "price": "2"}]}),
+            &[],
+        );
+    }
+
+    #[test]
+    fn an_order_is_taken_back_unless_somebody_ordered_anew() {
+        let list = |labels: &[&str]| -> Value {
+            json!({"products": labels.iter().map(|l| json!({"id": l})).collect::<Vec<_>>()})
+        };
+        let before = list(&["a", "b", "c"]);
+        let after = list(&["c", "b", "a"]);
+        check(
+            before.clone(),
+            after.clone(),
+            list(&["c", "b", "a", "n"]),
+            list(&["a", "n", "b", "c"]),
+            &[],
+        );
+        check(before, after, list(&["b", "c", "a"]), list(&["b", "c", "a"]), &["/products/{}"]);
+    }
+
+    #[test]
+    fn overwriting_asks_nobody() {
+        let (state, kept) = revert(
+            &json!({"a": 3, "b": 1}),
+            &json!({"a": 1}),
+            &json!({"a": 2}),
+            OnConflict::Overwrite,
+        );
+        assert_eq!((state, kept), (json!({"a": 1, "b": 1}), Vec::new()));
+    }
+
+    #[test]
+    fn a_path_names_the_same_field_wherever_it_stands() {
+        let state = json!({"a/b": {"{x": [{"id": "gid://1", "v": 1}, {"id": "gid://2", "v": 2}]}});
+        let other = json!({"a/b": {"{x": [{"id": "gid://2", "v": 3}, {"id": "gid://1", "v": 1}]}});
+        let found = fields(&state, &other);
+        assert_eq!(found[0].path.as_str(), "/a~1b/~2x/{gid:~1~12}/v");
+        assert_eq!(get(&other, &found[0].path), Some(&json!(3)));
+        assert!(found[1].path.as_str().ends_with("/{}"), "{}", found[1].path);
+    }
+
+    fn state() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            (0..3u8).prop_map(Value::from),
+            "[ab]{0,2}".prop_map(Value::from)
+        ];
+        let element = |leaf: BoxedStrategy<Value>| {
+            proptest::collection::btree_map("[a-d]", leaf, 0..4).prop_shuffle_elements()
+        };
+        let leaf = leaf.boxed();
+        (
+            proptest::collection::btree_map("[xyz]", leaf.clone(), 0..3),
+            element(leaf),
+            proptest::collection::btree_set("[a-c]", 0..3),
+        )
+            .prop_map(|(members, list, tags)| {
+                let mut state: Map<String, Value> = members.into_iter().collect();
+                state.insert("list".into(), list);
+                state.insert("tags".into(), tags.into_iter().map(Value::from).collect());
+                Value::Object(state)
+            })
+    }
+
+    trait ShuffleElements {
+        fn prop_shuffle_elements(self) -> BoxedStrategy<Value>;
+    }
+
+    impl<S: Strategy<Value = std::collections::BTreeMap<String, Value>> + 'static> ShuffleElements
+        for S
+    {
+        fn prop_shuffle_elements(self) -> BoxedStrategy<Value> {
+            self.prop_map(|map| {
+                map.into_iter().map(|(id, v)| json!({"id": id, "v": v})).collect::<Vec<_>>()
+            })
+            .prop_shuffle()
+            .prop_map(Value::Array)
+            .boxed()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn setting_every_difference_makes_the_other_state(old in state(), new in state()) {
+            let mut made = old.clone();
+            for field in fields(&old, &new) {
+                prop_assert!(set(&mut made, &field.path, field.new));
+            }
+            // A member that is null and one that is not there say the same.
+            prop_assert_eq!(fields(&made, &new), vec![]);
+        }
+
+        #[test]
+        fn taking_back_what_is_still_so_gives_what_was(before in state(), after in state()) {
+            let (state, kept) = revert(&after, &before, &after, OnConflict::Keep);
+            prop_assert_eq!(fields(&state, &before), vec![]);
+            prop_assert!(kept.is_empty());
+        }
+
+        #[test]
+        fn taking_back_twice_is_taking_back_once(b in state(), a in state(), now in state()) {
+            let (once, _) = revert(&now, &b, &a, OnConflict::Overwrite);
+            let (twice, _) = revert(&once, &b, &a, OnConflict::Overwrite);
+            prop_assert_eq!(fields(&once, &twice), vec![]);
+        }
+    }
+}

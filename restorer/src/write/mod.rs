@@ -1,0 +1,79 @@
+//! Writes one resource to the shop: from what is there now to what is wanted, and nothing else.
+//!
+//! Each kind that can be written has a file of its own here. A writer compares `now` with `want`,
+//! both canonical, and sends the fewest mutations that make the one the other; a field that is the
+//! same in both is never sent. Nothing is created before it was looked for: most of Shopify's
+//! mutations are not idempotent, so what carries the resource's natural key (its handle, its path,
+//! its code) is taken for the resource itself.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use backstock_proto::admin::{AdminError, Client};
+use backstock_proto::kind::Spec;
+use serde_json::Value;
+
+/// What is to be done to one resource.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What sort of thing.
+    pub spec: &'static Spec,
+    /// The canonical state as the shop has it now, just read; `None`: it is not there.
+    pub now: Option<Value>,
+    /// The canonical state to be there afterwards, with the ids that history knows; `None`: it is to
+    /// be gone.
+    pub want: Option<Value>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// It is there anew.
+    Created {
+        /// Its gid now.
+        gid: String,
+        /// Old gid → new gid of it and of what it owns (variants, media, inventory items, …), as far
+        /// as they differ.
+        ids: BTreeMap<String, String>,
+    },
+    /// It was changed. What it owns may have been made anew.
+    Updated {
+        /// Old gid → new gid of what was made anew within it.
+        ids: BTreeMap<String, String>,
+    },
+    /// It is gone.
+    Deleted,
+    /// It was as wanted already.
+    Unchanged,
+}
+
+/// Why it was not done, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The shop could not be asked.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The shop does not accept what was written.
+    #[error("the shop refuses it: {}", .0.join("; "))]
+    Refused(Vec<String>),
+    /// Something that it refers to is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// This sort of thing cannot be written.
+    #[error("{0}")]
+    Unwritable(String),
+}
+
+/// What writers need of those around them.
+#[async_trait]
+pub trait Around: Send + Sync {
+    /// The shop.
+    fn admin(&self) -> &Client;
+    /// The gid that something has now which history knows by `gid`: the same, unless it was made anew.
+    fn gid_now(&self, gid: &str) -> String;
+    /// The bytes of a medium or a theme file, by their BLAKE3, hexadecimal; `None` where they were
+    /// never kept.
+    async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
+    /// A mutation is about to be sent that must not be sent twice: puts that on record, durably.
+    async fn before(&self, what: &str) -> Result<(), WriteError>;
+}
