@@ -348,7 +348,8 @@ impl Puller {
         }
         run.reported = Instant::now();
         let report = PullReport { objects: run.report.objects.max(lines), ..run.report.clone() };
-        Ok(self.publisher.record(&self.shop, PULL, run.spec.name, &report).await?)
+        self.publisher.record(&self.shop, PULL, run.spec.name, &report).await?;
+        Ok(())
     }
 
     /// Publishes corrections as they are found.
@@ -419,7 +420,7 @@ impl Puller {
         Ok(Settled::Published { id, facet, missed })
     }
 
-    async fn publish(&self, pulled: Pulled) -> Result<(), PublishError> {
+    async fn publish(&self, pulled: Pulled) -> Result<u64, PublishError> {
         let Pulled { key, facet, op, source, since, read_at, payload } = pulled;
         let topic = format!("{}/pulled", key.kind).into();
         let event = Event {

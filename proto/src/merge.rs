@@ -422,7 +422,7 @@ fn set_of([before, after, onto]: [&[Value]; 3]) -> Option<Vec<Value>> {
     Some(set)
 }
 
-fn names<'a>(objects: [&'a Map<String, Value>; 2]) -> Vec<&'a String> {
+fn names(objects: [&Map<String, Value>; 2]) -> Vec<&String> {
     let mut names: Vec<&String> = objects.iter().flat_map(|object| object.keys()).collect();
     names.sort();
     names.dedup();

@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Why something is not on record, or cannot be read back.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// The stream did not take it.
     #[error(transparent)]
     Publish(#[from] PublishError),

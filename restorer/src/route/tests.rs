@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use backstock_proto::Shop;
-use backstock_proto::admin::{Access, Client, Credentials};
+use backstock_proto::admin::{self, Client, Credentials};
 use backstock_proto::listen::Readiness;
 use http::{Method, Request};
 use prometheus::Registry;
@@ -31,7 +31,7 @@ fn token(text: &str, scopes: &[Scope], shops: &str) -> Token {
 /// A way to a shop that answers nobody.
 fn admin(name: &str) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let access = Access {
+    let access = admin::Access {
         shop: Shop::from_name(name).expect("a shop"),
         url: "http://127.0.0.1:9".parse().expect("a URL"),
         api_version: "2026-10".into(),

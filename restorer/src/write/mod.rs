@@ -14,7 +14,7 @@ use backstock_proto::kind::Spec;
 use serde_json::Value;
 
 /// What is to be done to one resource.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Task {
     /// What sort of thing.
     pub spec: &'static Spec,

@@ -446,7 +446,6 @@ impl Records for Fake {
 }
 
 /// Takes every order, and pulls nothing.
-
 pub struct NoPulls;
 
 #[async_trait]
