@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use backstock_proto::admin::{AdminError, Client};
-use backstock_proto::kind::Spec;
+use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
 /// What is to be done to one resource.
@@ -20,8 +20,9 @@ pub struct Task {
     pub spec: &'static Spec,
     /// The canonical state as the shop has it now, just read; `None`: it is not there.
     pub now: Option<Value>,
-    /// The canonical state to be there afterwards, with the ids that history knows; `None`: it is to
-    /// be gone.
+    /// The canonical state to be there afterwards; `None`: it is to be gone. References to what was
+    /// made anew since are already to what is there now. Where `now` is `None`, the ids of the
+    /// resource itself and of what it owns are those that history knows, and are no longer there.
     pub want: Option<Value>,
 }
 
@@ -76,4 +77,20 @@ pub trait Around: Send + Sync {
     async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
     /// A mutation is about to be sent that must not be sent twice: puts that on record, durably.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
+}
+
+/// Makes one resource what it should be, by the writer of its kind.
+pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteError> {
+    let (now, want) = (task.now.as_ref(), task.want.as_ref());
+    if let Writable::Archive(why) = task.spec.writable {
+        return Err(WriteError::Unwritable(why.into()));
+    }
+    // A kind that can be written is a line here: `"page" => page::write(around, now, want).await,`.
+    match task.spec.name {
+        _ if now == want => Ok(Written::Unchanged),
+        kind => {
+            let shop = &around.admin().access().shop;
+            Err(WriteError::Unwritable(format!("{kind} of {shop} cannot be written back yet")))
+        }
+    }
 }
