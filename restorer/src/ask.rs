@@ -1,4 +1,4 @@
-//! What a request asks: the shop that the guard let through, the resource in the path, the query.
+//! What a request asks: the shop that the gate let through, the resource in the path, the query.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use backstock_proto::journal::{AsOf, PAGE_LIMIT_MAX, Page, Span};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use crate::guard::Visit;
+use crate::gate::Visit;
 use crate::refuse;
 
 /// The shop in the path, which the token sees.
@@ -37,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for InShop {
 /// What `{shop}` takes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes what the guard reads")]
+#[expect(dead_code, reason = "describes what the gate reads")]
 pub(crate) struct ShopPath {
     /// The domain, or the name before .myshopify.com.
     #[param(

@@ -2,12 +2,12 @@
 //! snapshots.
 //!
 //! The modules read in the order of a request: who asks ([`token`], `throttle`), what may be asked
-//! by whom (`route`), how each request is checked on its way in (`guard`), what it asks (`ask`),
+//! by whom (`route`), how each request is checked on its way in (`gate`), what it asks (`ask`),
 //! and the answers (`answer`). `refuse` is what is said when there is no answer, and `openapi`
 //! describes all of it.
 //!
 //! What must not happen:
-//! - a handler that decides for itself which shop it may read: `guard` does, from the table in
+//! - a handler that decides for itself which shop it may read: `gate` does, from the table in
 //!   `route`, and hands over the shop;
 //! - a token that learns whether another shop exists;
 //! - a list or a stream that ends early without saying so;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 mod answer;
 mod ask;
-mod guard;
+mod gate;
 pub mod job;
 pub mod metrics;
 mod openapi;

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{change, pull, resource, shop, snapshot, version};
 use crate::token::Scope;
-use crate::{Desk, guard, openapi, page};
+use crate::{Desk, gate, openapi, page};
 
 /// One thing that can be asked.
 pub(crate) struct Route {
@@ -105,13 +105,13 @@ const fn open(
     Route { access: Access::Public, ..read(path, name, handler) }
 }
 
-/// Every route behind its guard, and the probes, each answer with its security headers.
+/// Every route behind its gate, and the probes, each answer with its security headers.
 pub(crate) fn router(desk: Arc<Desk>, probes: Router) -> Router {
     let mut api = Router::new();
     for route in ROUTES {
-        let guarded = (route.handler)()
-            .route_layer(middleware::from_fn_with_state((desk.clone(), route), guard::pass));
-        api = api.route(route.path, guarded);
+        let gated = (route.handler)()
+            .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass));
+        api = api.route(route.path, gated);
     }
     api.with_state(desk)
         .merge(probes)

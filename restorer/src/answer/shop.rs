@@ -10,7 +10,7 @@ use backstock_proto::problem::Problem;
 
 use super::AtDesk;
 use crate::ask::{Asked, InShop, Nothing, ShopPath};
-use crate::guard::Visit;
+use crate::gate::Visit;
 use crate::refuse;
 
 /// The shops that this token sees.

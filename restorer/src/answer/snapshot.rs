@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::AtDesk;
 use super::resource::ResourceAt;
 use crate::ask::{self, Asked, InShop, ShopPath, SnapshotQuery};
-use crate::guard::Visit;
+use crate::gate::Visit;
 use crate::token::Token;
 use crate::{Desk, refuse};
 
