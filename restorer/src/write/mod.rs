@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use backstock_proto::Timestamp;
 use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
@@ -77,6 +78,14 @@ pub trait Around: Send + Sync {
     async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
     /// A mutation is about to be sent that must not be sent twice: puts that on record, durably.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
+    /// When the job began: what carries the natural key and was made since is taken for our own work
+    /// of a try whose answer was lost, anything older for somebody else's.
+    fn began_at(&self) -> Timestamp;
+    /// A key for `@idempotent`: the same whenever this row of this job is tried again with the same
+    /// `what`, and never the same for anything else.
+    fn key(&self, what: &str) -> String;
+    /// Tells a person, with the row's outcome, what could not be brought back and what to do by hand.
+    fn note(&self, text: String);
 }
 
 /// Makes one resource what it should be, by the writer of its kind.
