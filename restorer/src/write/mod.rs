@@ -14,6 +14,10 @@ use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
+mod reach;
+
+pub use reach::{cost, incidental, unwritable};
+
 /// What is to be done to one resource.
 #[derive(Clone)]
 pub struct Task {

@@ -1,0 +1,126 @@
+//! How far a field can be written, and what writing takes: what plans say before anything is done.
+
+use backstock_proto::kind::Spec;
+use backstock_proto::merge::{Field, FieldPath, Step};
+use serde_json::Value;
+
+use crate::plan::Action;
+
+/// Why a field of a kind cannot be written; `None`: it can.
+type Hook = fn(&FieldPath) -> Option<&'static str>;
+
+/// What the kinds say of their own fields, by name. A kind that is not here can write all that
+/// [`incidental`] does not leave out.
+const HOOKS: &[(&str, Hook)] = &[];
+
+/// Members that Shopify gives and nobody chooses, or that we keep for ourselves: a difference in one
+/// of them alone is no difference to anybody.
+const INCIDENTAL: &[&str] = &["createdAt", "updatedAt", "blob"];
+
+/// What follows from other fields of a kind: the member of the resource, and the last member of the
+/// path.
+const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
+    ("product", &[("publishedAt", "publishedAt"), ("media", "url"), ("variants", "id")]),
+    ("file", &[("url", "url"), ("image", "url"), ("preview", "url")]),
+    ("theme_file", &[("checksumMd5", "checksumMd5"), ("size", "size"), ("body", "url")]),
+];
+
+/// Points that a mutation takes.
+const MUTATION: f64 = 10.0;
+
+/// Why a field that differs cannot be written, and what to do by hand, in one sentence; `None` where
+/// it can be written.
+pub fn unwritable(spec: &Spec, path: &FieldPath) -> Option<&'static str> {
+    let (_, hook) = HOOKS.iter().find(|(name, _)| *name == spec.name)?;
+    hook(path)
+}
+
+/// Whether a difference in a field of this state is nothing to write and nothing to tell.
+pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
+    // Which products a rule finds is for the rule to say.
+    let by_rule = || state.get("ruleSet").is_some_and(|rule| !rule.is_null());
+    if spec.name == "collection" && path.member() == "productIds" && by_rule() {
+        return true;
+    }
+    let steps = path.steps();
+    let Some(Step::Member(name)) = steps.last() else { return false };
+    let follows = FOLLOWS.iter().filter(|(kind, _)| *kind == spec.name);
+    // An id deeper down may be a choice: a category, the blog of an article.
+    let own_id = steps.len() == 1 && name == "id";
+    own_id
+        || INCIDENTAL.contains(&name.as_str())
+        || follows.flat_map(|(_, pairs)| *pairs).any(|pair| *pair == (path.member(), name))
+}
+
+/// Points of the cost budget that a row takes, about: ten for each mutation, of which the members of
+/// a resource that have mutations of their own each take one.
+pub fn cost(spec: &Spec, action: Action, fields: &[Field]) -> f64 {
+    let apart = |member: &str| {
+        matches!(
+            member,
+            "variants" | "media" | "metafields" | "publications" | "productIds" | "translations"
+        )
+    };
+    let mutations = match action {
+        Action::Create if matches!(spec.name, "product" | "collection") => 3.0,
+        Action::Create | Action::Delete => 1.0,
+        Action::Update => {
+            let mut members: Vec<&str> = fields
+                .iter()
+                .map(|field| field.path.member())
+                .map(|member| if apart(member) { member } else { "" })
+                .collect();
+            members.sort_unstable();
+            members.dedup();
+            members.len() as f64
+        }
+        Action::Keep | Action::Cannot => 0.0,
+    };
+    mutations * MUTATION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_proto::Kind;
+    use serde_json::json;
+
+    fn spec(kind: &str) -> &'static Spec {
+        Kind::parse(kind).expect("a kind").spec().expect("understood")
+    }
+
+    fn path(text: &str) -> FieldPath {
+        FieldPath::parse(text).expect("a path")
+    }
+
+    #[test]
+    fn what_shopify_gives_is_no_difference() {
+        let product = spec("product");
+        let state = json!({});
+        for given in ["/id", "/createdAt", "/media/{1}/url", "/variants/{1}/inventoryItem/id"] {
+            assert!(incidental(product, &path(given), &state), "{given}");
+        }
+        for chosen in ["/title", "/category/id", "/variants/{1}/price", "/variants/{1}", "/variants/{}", ""] {
+            assert!(!incidental(product, &path(chosen), &state), "{chosen}");
+        }
+        assert!(!incidental(spec("menu"), &path("/items/{1}/url"), &state));
+        assert!(!incidental(spec("collection"), &path("/image/url"), &state));
+    }
+
+    #[test]
+    fn members_are_incidental_only_where_a_rule_finds_them() {
+        let (collection, members) = (spec("collection"), path("/productIds"));
+        assert!(incidental(collection, &members, &json!({"ruleSet": {"rules": []}})));
+        assert!(!incidental(collection, &members, &json!({"ruleSet": null})));
+    }
+
+    #[test]
+    fn each_mutation_costs_ten() {
+        let field = |text: &str| Field { path: path(text), old: json!(1), new: json!(2) };
+        let (product, update) = (spec("product"), Action::Update);
+        let fields = [field("/title"), field("/vendor"), field("/variants/{1}/price")];
+        assert_eq!(cost(product, update, &fields[..2]), 10.0);
+        assert_eq!(cost(product, update, &fields), 20.0);
+        assert_eq!(cost(product, Action::Keep, &fields), 0.0);
+    }
+}
