@@ -100,7 +100,9 @@ mod tests {
         for given in ["/id", "/createdAt", "/media/{1}/url", "/variants/{1}/inventoryItem/id"] {
             assert!(incidental(product, &path(given), &state), "{given}");
         }
-        for chosen in ["/title", "/category/id", "/variants/{1}/price", "/variants/{1}", "/variants/{}", ""] {
+        for chosen in
+            ["/title", "/category/id", "/variants/{1}/price", "/variants/{1}", "/variants/{}", ""]
+        {
             assert!(!incidental(product, &path(chosen), &state), "{chosen}");
         }
         assert!(!incidental(spec("menu"), &path("/items/{1}/url"), &state));
