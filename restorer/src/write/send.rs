@@ -1,0 +1,65 @@
+//! Sends one mutation and reads what became of it.
+
+use backstock_proto::admin::{AdminError, Call, Repeat};
+use serde_json::Value;
+
+use super::{Around, WriteError};
+
+/// A mutation of which doing it twice is doing it once: it sets what it names, by id.
+pub(super) async fn set(
+    around: &dyn Around,
+    document: &str,
+    variables: Value,
+) -> Result<Value, WriteError> {
+    let call = Call { repeat: Repeat::Safe, ..Call::write(document, variables) };
+    payload(around, call).await
+}
+
+/// A mutation that must not be sent twice: it makes something. That it is sent is on record before.
+/// Where its answer is lost the error says that nobody knows, see [`is_unknown`].
+pub(super) async fn once(
+    around: &dyn Around,
+    document: &str,
+    variables: Value,
+    what: &str,
+) -> Result<Value, WriteError> {
+    around.before(what).await?;
+    payload(around, Call::write(document, variables)).await
+}
+
+/// A question.
+pub(super) async fn ask(
+    around: &dyn Around,
+    document: &str,
+    variables: Value,
+) -> Result<Value, WriteError> {
+    let call = Call { share: 1.0, ..Call::read(document, variables) };
+    let answer = around.admin().ask(call).await?;
+    match answer.errors.first() {
+        Some(error) => Err(WriteError::Refused(vec![error.message.clone()])),
+        None => Ok(answer.data),
+    }
+}
+
+/// Whether a mutation may or may not have been done.
+pub(super) fn is_unknown(error: &WriteError) -> bool {
+    matches!(error, WriteError::Admin(AdminError::Unknown { .. }))
+}
+
+/// The payload of the document's only mutation.
+async fn payload(around: &dyn Around, call: Call<'_>) -> Result<Value, WriteError> {
+    let answer = around.admin().ask(call).await?;
+    let refusals = answer.user_errors();
+    if !refusals.is_empty() {
+        return Err(WriteError::Refused(refusals));
+    }
+    let data = match answer.data {
+        Value::Object(data) => data.into_iter().next().map(|(_, payload)| payload),
+        _ => None,
+    };
+    match (data.filter(Value::is_object), answer.errors.into_iter().next()) {
+        (Some(payload), None) => Ok(payload),
+        (_, Some(error)) => Err(WriteError::Refused(vec![error.message])),
+        (None, None) => Err(WriteError::Refused(vec!["the shop answered nothing".into()])),
+    }
+}
