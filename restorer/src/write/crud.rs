@@ -109,14 +109,12 @@ impl Crud {
         }
     }
 
-    /// Takes what carries the natural key for the resource itself, and makes one only where nothing
-    /// does. What was made and not answered is found that way.
+    /// Makes one, unless it was made already by a try whose answer was lost.
     async fn create(&self, around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
         let mut refused = None;
         for attempt in 1..=ATTEMPTS {
-            if let Some(gid) = self.find(around, want).await? {
-                let ids = self.take(around, &gid, want).await?;
-                return Ok(created(gid, want, ids));
+            if let Some(written) = self.made_already(around, want).await? {
+                return Ok(written);
             }
             if let Some(error) = refused {
                 return Err(self.explained(error, want));
@@ -127,21 +125,34 @@ impl Crud {
                 // Looked for once more: it may have appeared since.
                 Err(error @ WriteError::Refused(_)) => refused = Some(error),
                 Err(error) if send::is_unknown(&error) => {
-                    let again = self.find.refuses_second && attempt < ATTEMPTS;
-                    if !again {
-                        return match self.find(around, want).await? {
-                            Some(gid) => {
-                                let ids = self.take(around, &gid, want).await?;
-                                Ok(created(gid, want, ids))
-                            }
-                            None => Err(error),
-                        };
+                    if !self.find.refuses_second || attempt == ATTEMPTS {
+                        return self.made_already(around, want).await?.ok_or(error);
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(WriteError::Refused(refused.map(|error| error.to_string()).into_iter().collect()))
+        Err(refused.unwrap_or_else(|| self.taken(want)))
+    }
+
+    /// What carries the natural key is the resource itself if it was made since the job began, or is
+    /// as wanted; then the rest is done to it. Otherwise it is somebody else's, and is left alone.
+    async fn made_already(
+        &self,
+        around: &dyn Around,
+        want: &Value,
+    ) -> Result<Option<Written>, WriteError> {
+        let Some(gid) = self.find(around, want).await? else { return Ok(None) };
+        let id = ResourceId::parse(&gid)
+            .map_err(|_| WriteError::Refused(vec![format!("{gid} is not an id")]))?;
+        let Some(there) = look::state(around.admin(), self.spec()?, &id).await? else {
+            return Ok(None);
+        };
+        if !look::is_since(around, &there) && (self.changed)(&there, want).is_some() {
+            return Err(self.taken(want));
+        }
+        let (_, ids) = self.update(around, &there, want).await?;
+        Ok(Some(created(gid, want, ids)))
     }
 
     /// What is left once it is there.
@@ -153,28 +164,13 @@ impl Crud {
     ) -> Result<Written, WriteError> {
         let gid = id_of(made)?;
         if !(self.find.is)(made, want) && (self.find.variables)(want).is_some() {
-            // Nobody has seen it yet: it is not what was asked for.
+            // It goes by another name than it was given, and nobody has seen it yet.
             self.delete(around, &gid).await?;
             return Err(self.taken(want));
         }
         self.metafields(around, &gid, &Value::Null, want).await?;
         let ids = (self.children)(want, made);
         Ok(created(gid, want, ids))
-    }
-
-    /// Makes what was found by its key what is wanted.
-    async fn take(
-        &self,
-        around: &dyn Around,
-        gid: &str,
-        want: &Value,
-    ) -> Result<BTreeMap<String, String>, WriteError> {
-        let id = ResourceId::parse(gid)
-            .map_err(|_| WriteError::Refused(vec![format!("{gid} is not an id")]))?;
-        let Some(now) = look::state(around, self.spec()?, &id).await? else {
-            return Err(WriteError::Missing(format!("{gid} was there and is gone again")));
-        };
-        Ok(self.update(around, &now, want).await?.1)
     }
 
     async fn find(&self, around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
@@ -194,7 +190,7 @@ impl Crud {
         let id = ResourceId::parse(gid).ok();
         match (&error, id) {
             (WriteError::Refused(_), Some(id))
-                if look::state(around, self.spec()?, &id).await?.is_none() =>
+                if look::state(around.admin(), self.spec()?, &id).await?.is_none() =>
             {
                 Ok(Written::Deleted)
             }

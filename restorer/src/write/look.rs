@@ -1,20 +1,21 @@
 //! Looks at what is in the shop: a resource's canonical state, whole, as history would have it.
 
+use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Kind, Spec};
-use backstock_proto::{Facet, Op, ResourceId, Source, union};
+use backstock_proto::{Facet, Op, ResourceId, Source, Timestamp, union};
 use serde_json::Value;
 
 use super::{Around, WriteError};
 
 /// A resource as it is now; `None`: it is not there.
-pub(super) async fn state(
-    around: &dyn Around,
+pub async fn state(
+    client: &Client,
     spec: &'static Spec,
     id: &ResourceId,
 ) -> Result<Option<Value>, WriteError> {
-    let asker = Asker { client: around.admin().clone(), share: 1.0 };
+    let asker = Asker { client: client.clone(), share: 1.0 };
     let mut state: Option<Value> = None;
     for pull in spec.pulls.iter().filter(|pull| matches!(pull.way, Way::ById { .. })) {
         let nodes = asker.by_id(spec, pull, std::slice::from_ref(id)).await.map_err(asked)?;
@@ -32,6 +33,16 @@ pub(super) async fn state(
         }
     }
     Ok(state)
+}
+
+/// How much the shop's clock and ours may differ, and what whole seconds leave out.
+const SKEW_S: i64 = 10;
+
+/// Whether a resource was made since the job began.
+pub(super) fn is_since(around: &dyn Around, state: &Value) -> bool {
+    let made = state["createdAt"].as_str().and_then(|at| Timestamp::parse(at).ok());
+    let earliest = around.began_at().as_micros() - SKEW_S * 1_000_000;
+    made.is_some_and(|made| made.as_micros() >= earliest)
 }
 
 /// The facets that a node brings, each canonical.

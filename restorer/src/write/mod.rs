@@ -14,7 +14,14 @@ use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
+mod crud;
+pub mod look;
+mod metafield;
+mod page;
 mod reach;
+mod redirect;
+mod send;
+mod visible;
 
 pub use reach::{cost, incidental, unwritable};
 
@@ -101,6 +108,8 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
     // A kind that can be written is a line here: `"page" => page::write(around, now, want).await,`.
     match task.spec.name {
         _ if now == want => Ok(Written::Unchanged),
+        "page" => page::write(around, now, want).await,
+        "redirect" => redirect::write(around, now, want).await,
         kind => {
             let shop = &around.admin().access().shop;
             Err(WriteError::Unwritable(format!("{kind} of {shop} cannot be written back yet")))

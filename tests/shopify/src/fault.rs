@@ -78,7 +78,7 @@ pub struct Faults {
     dice: Dice,
     requests: u64,
     often: Vec<(Fault, f64)>,
-    next: VecDeque<Fault>,
+    next: VecDeque<Option<Fault>>,
 }
 
 impl Faults {
@@ -99,14 +99,19 @@ impl Faults {
 
     /// Lets the request after those that are already doomed fail.
     pub fn next(&mut self, fault: Fault) {
-        self.next.push_back(fault);
+        self.next.push_back(Some(fault));
+    }
+
+    /// Lets the request after those that were already decided about pass.
+    pub fn spare(&mut self) {
+        self.next.push_back(None);
     }
 
     /// The fate of one more request.
     pub fn strike(&mut self) -> Option<Fault> {
         self.requests += 1;
-        if let Some(fault) = self.next.pop_front() {
-            return Some(fault);
+        if let Some(fate) = self.next.pop_front() {
+            return fate;
         }
         let (dice, n) = (self.dice, self.requests);
         ALL.into_iter().find(|fault| {

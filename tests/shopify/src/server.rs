@@ -185,13 +185,13 @@ async fn not_simulated(State(simulator): State<Arc<Simulator>>) -> Response {
     Json(simulator.not_simulated()).into_response()
 }
 
-/// Faults from now on: `often` by probability, `next` one request each.
+/// Faults from now on: `often` by probability, `next` one request each, `null` for one that passes.
 #[derive(Deserialize)]
 struct FaultPlan {
     #[serde(default)]
     often: std::collections::HashMap<Fault, f64>,
     #[serde(default)]
-    next: Vec<Fault>,
+    next: Vec<Option<Fault>>,
 }
 
 async fn set_faults(
@@ -202,8 +202,11 @@ async fn set_faults(
     for (fault, probability) in plan.often {
         faults.often(fault, probability);
     }
-    for fault in plan.next {
-        faults.next(fault);
+    for fate in plan.next {
+        match fate {
+            Some(fault) => faults.next(fault),
+            None => faults.spare(),
+        }
     }
     StatusCode::NO_CONTENT
 }
