@@ -21,7 +21,7 @@ pub(super) fn whole(want: &Value) -> Map<String, Value> {
 /// As [`whole`], where anything of it differs.
 pub(super) fn changed(now: &Value, want: &Value) -> Map<String, Value> {
     let differs = |name: &&str| want.get(*name).is_some_and(|wanted| *wanted != now[*name]);
-    match ["isPublished", "publishedAt"].iter().any(|name| differs(name)) {
+    match ["isPublished", "publishedAt"].iter().any(differs) {
         true => whole(want),
         false => Map::new(),
     }
