@@ -4,11 +4,12 @@
 //! what happened ([`event`], as it travels on the [`stream`]), what it means ([`canonical`],
 //! [`diff`], [`merge`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
 //!
-//! [`admin`] is how a shop is asked and written to.
+//! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept.
 //!
-//! Nothing but [`admin`] and [`publish`] does work of its own: no storage, no retries, no clock.
+//! Nothing but [`admin`], [`blob`] and [`publish`] does work of its own: no retries, no clock.
 
 pub mod admin;
+pub mod blob;
 pub mod canonical;
 pub mod diff;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod publish;
 pub mod pulls;
 pub mod resource;
 pub mod shop;
+pub mod storage;
 pub mod stream;
 pub mod time;
 pub mod union;

@@ -1,0 +1,78 @@
+//! Where bytes are kept that are no history themselves: blobs, checkpoints, exports. A directory, or
+//! a bucket of S3, Google Cloud Storage or Azure.
+//!
+//! Credentials for a bucket come from the environment, under the names that the provider's own tools
+//! use: `AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, ….
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreScheme, parse_url_opts};
+use url::Url;
+
+/// Environment variables that configure buckets begin with one of these.
+const VARIABLES: [&str; 3] = ["aws_", "google_", "azure_"];
+
+/// The storage cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("storage at {place} cannot be used: {reason}")]
+pub struct StorageError {
+    /// Where it is.
+    pub place: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Opens the storage at `url`, such as `s3://bucket/prefix`; without one it is the directory `dir`.
+pub fn open(url: Option<&str>, dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
+    let Some(text) = url else { return directory(dir) };
+    let failed = |reason: String| StorageError { place: shown(text), reason };
+    let url = Url::parse(text).map_err(|e| failed(e.to_string()))?;
+    let scheme = ObjectStoreScheme::parse(&url).map_err(|e| failed(e.to_string()))?;
+    if matches!(scheme, (ObjectStoreScheme::Local, _)) {
+        let path = url.to_file_path().map_err(|()| failed("it names no directory".into()))?;
+        return directory(&path);
+    }
+    let variables = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let variables = variables.filter(|(name, _)| VARIABLES.iter().any(|v| name.starts_with(v)));
+    let (store, prefix) = parse_url_opts(&url, variables).map_err(|e| failed(e.to_string()))?;
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// A directory, which is made if it is not there. What is written is on the disk before it counts.
+fn directory(dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
+    let failed = |reason: String| StorageError { place: dir.display().to_string(), reason };
+    std::fs::create_dir_all(dir).map_err(|e| failed(e.to_string()))?;
+    let store = LocalFileSystem::new_with_prefix(dir).map_err(|e| failed(e.to_string()))?;
+    Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// An address without what may be a secret.
+fn shown(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return "an address that is none".into() };
+    let _no_host = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_and_an_address_that_is_none_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        open(None, &dir.path().join("a/b")).expect("a directory of our own");
+        let url = Url::from_directory_path(dir.path().join("c")).expect("an address");
+        open(Some(url.as_str()), dir.path()).expect("a directory by its address");
+        assert!(dir.path().join("a/b").is_dir() && dir.path().join("c").is_dir());
+        for wrong in ["bucket", "gopher://x/y", "file://host/x"] {
+            let error = open(Some(wrong), dir.path()).expect_err("refused").to_string();
+            assert!(error.contains("cannot be used"), "{error}");
+        }
+        let secret = open(Some("gopher://me:hush@x/y?sig=hush"), dir.path());
+        assert!(!secret.expect_err("refused").to_string().contains("hush"));
+    }
+}
