@@ -6,10 +6,11 @@ use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::{Options, Reader, Store};
+use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal};
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
-use backstock_proto::{admin, listen};
+use backstock_proto::{admin, listen, storage};
 use backstock_restorer::{Restorer, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -84,6 +85,8 @@ pub(crate) struct Around {
     pub(crate) journal: Arc<dyn Journal>,
     /// One for each shop with credentials, so that whoever asks a shop keeps within one budget.
     pub(crate) admins: Vec<admin::Client>,
+    /// The bytes of media and theme files.
+    pub(crate) blobs: Blobs,
 }
 
 impl Around {
@@ -99,7 +102,9 @@ impl Around {
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let accesses = config.accesses().into_iter();
         let admins = accesses.map(|access| admin::Client::new(http.clone(), access)).collect();
-        Ok(Self { journal, admins })
+        let store = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+        let blobs = Blobs::new(store, &config.data_dir.join("scratch"));
+        Ok(Self { journal, admins, blobs })
     }
 }
 
@@ -239,6 +244,7 @@ pub(crate) async fn run_restorer(
             jetstream: async_nats::jetstream::new(nats.client),
             partitions: config.nats.partitions,
         }),
+        blobs: around.blobs,
         admins: around.admins,
         tokens: Tokens::new(config.tokens()?),
         registry: process.registry.clone(),

@@ -169,10 +169,11 @@ impl Blobs {
     pub async fn get(&self, shop: &Shop, hash: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let Some(reading) = self.read(shop, hash).await? else { return Ok(None) };
         let length = usize::try_from(reading.bytes).unwrap_or_default();
-        let whole = reading.pieces.try_fold(BytesMut::with_capacity(length), async |mut all, some| {
-            all.extend_from_slice(&some);
-            Ok(all)
-        });
+        let whole =
+            reading.pieces.try_fold(BytesMut::with_capacity(length), async |mut all, some| {
+                all.extend_from_slice(&some);
+                Ok(all)
+            });
         Ok(Some(whole.await?.freeze()))
     }
 
@@ -314,7 +315,8 @@ mod tests {
         let (dir, blobs) = local();
         let put = blobs.put(&shop("acme"), pieces(&[7; 200_000]), 150_000).await;
         assert!(matches!(put, Err(BlobError::TooLarge(150_000))));
-        let cut = stream::iter([Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("cut"))]);
+        let cut =
+            stream::iter([Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("cut"))]);
         assert!(matches!(blobs.put(&shop("acme"), cut, MAX).await, Err(BlobError::Source(_))));
         assert_eq!(blobs.list(&shop("acme")).count().await, 0);
         let left = std::fs::read_dir(dir.path().join("scratch")).expect("a directory").count();

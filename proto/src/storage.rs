@@ -28,7 +28,10 @@ pub struct StorageError {
 /// Opens the storage at `url`, such as `s3://bucket/prefix`; without one it is the directory `dir`.
 pub fn open(url: Option<&str>, dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let Some(text) = url else { return directory(dir) };
-    let failed = |reason: String| StorageError { place: shown(text), reason };
+    let failed = |reason: String| StorageError {
+        place: shown(text),
+        reason: reason.replace(text, &shown(text)),
+    };
     let url = Url::parse(text).map_err(|e| failed(e.to_string()))?;
     let scheme = ObjectStoreScheme::parse(&url).map_err(|e| failed(e.to_string()))?;
     if matches!(scheme, (ObjectStoreScheme::Local, _)) {

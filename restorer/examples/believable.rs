@@ -7,6 +7,7 @@ mod fake;
 
 use std::sync::Arc;
 
+use backstock_proto::blob::Blobs;
 use backstock_proto::listen::Readiness;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
@@ -25,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         journal: journal.clone(),
         pulls: Arc::new(fake::NoPulls),
         records: journal,
+        blobs: Blobs::in_memory(),
         admins: Vec::new(),
         tokens: Tokens::new(vec![Token::parse("example", &digest, &scopes, &["*".into()])?]),
         registry: Registry::new(),

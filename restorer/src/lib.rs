@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use backstock_proto::Shop;
 use backstock_proto::admin::Client;
+use backstock_proto::blob::Blobs;
 use backstock_proto::journal::Journal;
 use backstock_proto::listen::{self, Readiness};
 use backstock_proto::publish::Records;
@@ -85,6 +86,8 @@ pub struct Restorer {
     pub pulls: Arc<dyn Pulls>,
     /// Where it puts on record what is done.
     pub records: Arc<dyn Records>,
+    /// Where the bytes of media and theme files are.
+    pub blobs: Blobs,
     /// The shops whose Admin API may be asked and written to.
     pub admins: Vec<Client>,
     /// Who may ask. A clone replaces them while the restorer runs.
@@ -115,6 +118,7 @@ struct Desk {
     pulls: Arc<dyn Pulls>,
     #[allow(dead_code, reason = "plans and jobs are the next to use it")]
     records: Arc<dyn Records>,
+    blobs: Blobs,
     admins: BTreeMap<Shop, Client>,
     tokens: Tokens,
     throttle: Throttle,
@@ -139,8 +143,18 @@ pub async fn run(
 
 /// The API, the page and the probes.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
-    let Restorer { config, journal, pulls, records, admins, tokens, registry, readiness, clock } =
-        restorer;
+    let Restorer {
+        config,
+        journal,
+        pulls,
+        records,
+        blobs,
+        admins,
+        tokens,
+        registry,
+        readiness,
+        clock,
+    } = restorer;
     let admins = admins.into_iter().map(|client| (client.access().shop.clone(), client)).collect();
     let metrics = Metrics::register(&registry, &config.shops)?;
     let desk = Arc::new(Desk {
@@ -150,6 +164,7 @@ pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
         journal,
         pulls,
         records,
+        blobs,
         admins,
         tokens,
         metrics,

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
-use crate::answer::{change, pull, resource, shop, snapshot, version};
+use crate::answer::{blob, change, pull, resource, shop, snapshot, version};
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
 
@@ -31,6 +31,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         version::versions,
         version::raw,
         version::diff,
+        blob::blob,
         change::changes,
         snapshot::snapshot,
         pull::reconcile,

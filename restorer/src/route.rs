@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
-use crate::answer::{change, pull, resource, shop, snapshot, version};
+use crate::answer::{blob, change, pull, resource, shop, snapshot, version};
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
 
@@ -65,6 +65,10 @@ pub(crate) static ROUTES: &[Route] = &[
     read("/v1/shops/{shop}/resources/{kind}/{id}/versions", "versions", || get(version::versions)),
     read("/v1/shops/{shop}/resources/{kind}/{id}/versions/{seq}/raw", "raw", || get(version::raw)),
     read("/v1/shops/{shop}/resources/{kind}/{id}/diff", "diff", || get(version::diff)),
+    Route {
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/blobs/{hash}", "blob", || get(blob::blob))
+    },
     read("/v1/shops/{shop}/changes", "changes", || get(change::changes)),
     Route {
         pace: Pace::Patient,

@@ -5,6 +5,7 @@ mod fake;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use backstock_proto::blob::Blobs;
 use backstock_proto::journal::JournalError;
 use backstock_proto::listen::Readiness;
 use backstock_restorer::token::Digest;
@@ -20,6 +21,7 @@ struct Server {
     address: SocketAddr,
     tokens: Tokens,
     journal: Arc<Fake>,
+    blobs: Blobs,
     registry: Registry,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -50,12 +52,14 @@ async fn start_with(config: Config) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let (journal, registry) = (Arc::new(Fake::believable()), Registry::new());
+    let blobs = Blobs::in_memory();
     let tokens = Tokens::new(tokens());
     let restorer = Restorer {
         config,
         journal: journal.clone(),
         pulls: Arc::new(NoPulls),
         records: journal.clone(),
+        blobs: blobs.clone(),
         admins: Vec::new(),
         tokens: tokens.clone(),
         registry: registry.clone(),
@@ -64,7 +68,7 @@ async fn start_with(config: Config) -> Server {
     };
     let shutdown = CancellationToken::new();
     tokio::spawn(backstock_restorer::run(listener, restorer, shutdown.clone()));
-    Server { address, tokens, journal, registry, _stop: shutdown.drop_guard() }
+    Server { address, tokens, journal, blobs, registry, _stop: shutdown.drop_guard() }
 }
 
 async fn start() -> Server {
@@ -176,6 +180,32 @@ async fn lists_and_versions() {
     let none = server.get(&format!("{path}?from=2026-11-22T00:00:00Z")).await;
     assert_eq!((none.status, none.json()), (200, json!({"items": [], "next": null})));
     server.get("/v1/shops/acme/resources/product/7/versions").await.problem(404);
+}
+
+#[tokio::test]
+async fn bytes_of_media_are_served_by_their_hash_and_only_pictures_are_shown() {
+    let server = start().await;
+    let keep = async |bytes: &'static [u8]| {
+        let bytes = futures::stream::iter([Ok(bytes.into())]);
+        server.blobs.put(&shop("acme"), bytes, 1_000).await.expect("kept").0
+    };
+    let picture = keep(b"\x89PNG\r\n\x1a\nand so on").await;
+    let path = format!("/v1/shops/acme/blobs/{picture}");
+    let shown = server.get(&path).await;
+    assert_eq!((shown.status, shown.header("content-type")), (200, "image/png"));
+    assert_eq!(shown.header("content-disposition"), "inline");
+    assert_eq!(shown.header("x-content-type-options"), "nosniff");
+    assert_eq!(shown.header("content-length"), "17");
+    assert!(shown.header("cache-control").contains("immutable"));
+    let script = keep(b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>").await;
+    let saved = server.get(&format!("/v1/shops/acme/blobs/{script}")).await;
+    assert_eq!((saved.status, saved.header("content-type")), (200, "application/octet-stream"));
+    assert_eq!(saved.header("content-disposition"), "attachment");
+    assert!(saved.text.starts_with("<svg"));
+    server.get(&format!("/v1/shops/corner/blobs/{picture}")).await.problem(404);
+    for wrong in ["x", "..%2F..%2Fetc%2Fpasswd", &"0".repeat(64)] {
+        server.get(&format!("/v1/shops/acme/blobs/{wrong}")).await.problem(404);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use backstock_proto::{Shop, Timestamp};
 
 use crate::{Desk, refuse};
 
+pub(crate) mod blob;
 pub(crate) mod change;
 pub(crate) mod pull;
 pub(crate) mod resource;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use backstock_proto::Shop;
 use backstock_proto::admin::{self, Client, Credentials};
+use backstock_proto::blob::{BlobHash, Blobs};
 use backstock_proto::listen::Readiness;
 use http::{Method, Request};
 use prometheus::Registry;
@@ -40,7 +41,15 @@ fn admin(name: &str) -> Client {
     Client::new(reqwest::Client::new(), access)
 }
 
-fn api() -> Router {
+/// The bolt's secret among the bytes of its media.
+async fn blobs() -> Blobs {
+    let blobs = Blobs::in_memory();
+    let bytes = futures::stream::iter([Ok(SECRET.into())]);
+    blobs.put(&Shop::from_name("bolt").expect("a shop"), bytes, 100).await.expect("kept");
+    blobs
+}
+
+async fn api() -> Router {
     let mut tokens = vec![token("acme", &Scope::ALL, ACME), token("all", &Scope::ALL, "*")];
     for lacking in Scope::ALL {
         let others: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != lacking).collect();
@@ -53,6 +62,7 @@ fn api() -> Router {
         journal: journal.clone(),
         pulls: Arc::new(NoPulls),
         records: journal,
+        blobs: blobs().await,
         admins: ["acme", "bolt"].map(admin).into(),
         tokens: Tokens::new(tokens),
         registry: Registry::new(),
@@ -87,6 +97,7 @@ fn paths(route: &Route, shop: &str, number: &str) -> Vec<String> {
         .map(|id| {
             let path = route.path.replace("{shop}", shop).replace("{kind}", "product");
             let path = path.replace("{id}", id).replace("{seq}", "107");
+            let path = path.replace("{hash}", &BlobHash::of(SECRET.as_bytes()).to_string());
             if route.name == "diff" { path + "?from=2026-11-20T12:00:00Z" } else { path }
         })
         .collect::<BTreeSet<_>>()
@@ -96,7 +107,7 @@ fn paths(route: &Route, shop: &str, number: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn one_shops_token_never_sees_another_shop() {
-    let api = api();
+    let api = api().await;
     let mut asked = 0;
     for route in ROUTES {
         if !matches!(route.access, Access::Shop(_)) {
@@ -135,7 +146,7 @@ async fn one_shops_token_never_sees_another_shop() {
 async fn a_scope_that_is_missing_is_403_and_a_token_that_is_missing_401() {
     for route in ROUTES {
         // Wrong tokens are throttled, and there would be many.
-        let api = api();
+        let api = api().await;
         let scope = match route.access {
             Access::Public => {
                 assert_eq!(ask(&api, route, route.path, None).await.0, 200, "{}", route.path);
@@ -161,7 +172,7 @@ async fn a_scope_that_is_missing_is_403_and_a_token_that_is_missing_401() {
 
 #[tokio::test]
 async fn other_schemes_are_not_tokens() {
-    let api = api();
+    let api = api().await;
     for (header, status) in [
         ("Bearer all", 200),
         ("bearer all", 200),
