@@ -83,6 +83,8 @@ pub(crate) struct Compactor {
     pub(crate) full_pull: String,
     /// The part of each shop's Admin API budget that pulls may use, 0 to 1; the rest is for restores.
     pub(crate) budget_share: f64,
+    /// How often Shopify's own log of who did what is asked for what is new, in seconds.
+    pub(crate) log_every: f64,
 }
 
 /// How log lines look.
@@ -192,7 +194,7 @@ impl Default for Storage {
 
 impl Default for Compactor {
     fn default() -> Self {
-        Self { full_pull: "0 3 * * *".into(), budget_share: 0.5 }
+        Self { full_pull: "0 3 * * *".into(), budget_share: 0.5, log_every: 30.0 }
     }
 }
 
@@ -293,6 +295,10 @@ impl Config {
         if !(0.05..=1.0).contains(&self.compactor.budget_share) {
             let share = self.compactor.budget_share;
             fault(format!("compactor.budget_share is {share}, expected 0.05 to 1"));
+        }
+        if !(0.1..=86_400.0).contains(&self.compactor.log_every) {
+            let every = self.compactor.log_every;
+            fault(format!("compactor.log_every is {every}, expected 0.1 to 86,400 seconds"));
         }
         if self.nats.partitions == 0 || self.nats.partitions > 1024 {
             fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));

@@ -1,6 +1,7 @@
 //! Each role as a process of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
@@ -207,6 +208,7 @@ pub(crate) async fn run_compactor(
         config: backstock_compactor::Config {
             full_pull: config.compactor.full_pull.parse()?,
             budget_share: config.compactor.budget_share,
+            log_every: Duration::from_secs_f64(config.compactor.log_every),
             scratch: config.data_dir.join("scratch"),
             partitions: config.nats.partitions,
         },

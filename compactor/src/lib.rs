@@ -4,10 +4,11 @@
 //! The shortest path to read: [`run`](Compactor::run) decides when, `pull.rs` reads a kind whole,
 //! `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `proto/src/publish.rs` puts
 //! corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
-//! that does not tell everything.
+//! that does not tell everything, and `log.rs` follows Shopify's own log of who did what.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use backstock_proto::Shop;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub mod http;
+mod log;
 mod metrics;
 mod pull;
 mod reconcile;
@@ -47,6 +49,8 @@ pub struct Config {
     pub budget_share: f64,
     /// Where lines of bulk results are put aside while they are compared.
     pub scratch: PathBuf,
+    /// How often Shopify's own log of who did what is asked for what is new.
+    pub log_every: Duration,
     /// Into how many partitions the stream is divided.
     pub partitions: Partition,
 }
@@ -96,6 +100,7 @@ impl Compactor {
             };
             let (door, ordered) = mpsc::channel(64);
             doors.push((shop, door));
+            shops.spawn(log::run(puller.clone(), self.config.log_every, shutdown.clone()));
             shops.spawn(signal::run(puller.clone(), shutdown.clone()));
             let cron = self.config.full_pull.clone();
             shops.spawn(schedule::run(puller, cron, ordered, shutdown.clone()));

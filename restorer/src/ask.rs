@@ -145,6 +145,12 @@ pub(crate) fn as_of(at: Option<Timestamp>) -> AsOf {
     at.map_or(AsOf::Latest, AsOf::At)
 }
 
+/// What a request's body says, all of it understood.
+pub(crate) fn body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|e| refuse::bad_request(format!("the body is not understood: {e}")))
+}
+
 /// A query without parameters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,9 +231,38 @@ pub(crate) struct ChangesQuery {
     /// Only those learned in this way.
     #[param(inline)]
     pub(crate) source: Option<Source>,
-    /// Who made the change. Changes are not attributed yet: asking for it is refused.
-    #[param(ignore)]
+    /// Only what this app did, by its title, as far as that can be told; with from and to only.
     pub(crate) app: Option<String>,
+    /// At most so many items.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
+}
+
+/// Which change-sets.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ChangeSetsQuery {
+    /// With a change from this instant on, inclusive.
+    pub(crate) from: Option<Timestamp>,
+    /// With a change until this instant, inclusive.
+    pub(crate) to: Option<Timestamp>,
+    /// At most so many items.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
     /// At most so many items.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
     pub(crate) limit: Option<Limit>,

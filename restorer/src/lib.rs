@@ -32,10 +32,13 @@ use tokio_util::sync::CancellationToken;
 
 mod answer;
 mod ask;
+pub mod change_set;
 mod gate;
 pub mod job;
+pub mod mark;
 pub mod metrics;
 mod openapi;
+mod ours;
 mod page;
 pub mod plan;
 #[allow(dead_code, reason = "plans and jobs are the next to use it")]
@@ -125,6 +128,8 @@ struct Desk {
     snapshots: Arc<Semaphore>,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
+    book: change_set::read::Book,
+    ours: ours::Ours,
 }
 
 /// Answers requests on `listener` until `shutdown`, then finishes those under way.
@@ -169,6 +174,8 @@ pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
         tokens,
         metrics,
         clock,
+        book: change_set::read::Book::default(),
+        ours: ours::Ours::default(),
     });
     Ok(route::router(desk, listen::probes(readiness, registry)))
 }

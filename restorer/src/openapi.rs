@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
-use crate::answer::{blob, change, pull, resource, shop, snapshot, version};
+use crate::answer::{blob, change, change_set, mark, pull, resource, shop, snapshot, version};
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
 
@@ -33,6 +33,10 @@ use crate::route::{Access, ROUTES, Route, Verb};
         version::diff,
         blob::blob,
         change::changes,
+        change_set::change_sets,
+        change_set::change_set,
+        mark::mark,
+        mark::marks,
         snapshot::snapshot,
         pull::reconcile,
         pull::pulls,

@@ -5,6 +5,8 @@ use backstock_proto::problem::Problem;
 use backstock_proto::{ResourceKey, Shop, Timestamp};
 use http::StatusCode;
 
+use crate::record::RecordError;
+
 /// The one table from the journal's errors to HTTP. What is damaged or broken is the log's to say,
 /// not the caller's to hear.
 pub(crate) fn journal(error: JournalError) -> Problem {
@@ -23,6 +25,25 @@ pub(crate) fn journal(error: JournalError) -> Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the stored history could not be read; the restorer's log says why",
             )
+        }
+    }
+}
+
+/// What could not be put on record was not done.
+pub(crate) fn record(error: RecordError) -> Problem {
+    match error {
+        RecordError::Journal(error) => journal(error),
+        RecordError::Publish(error) => {
+            tracing::warn!("failed to put on record: {error}");
+            let detail = "the stream does not take it just now; nothing was done, try again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+        error @ RecordError::Lagging { .. } => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        }
+        error @ RecordError::Unreadable { .. } => {
+            tracing::error!("{error}");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
-use crate::answer::{blob, change, pull, resource, shop, snapshot, version};
+use crate::answer::{blob, change, change_set, mark, pull, resource, shop, snapshot, version};
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
 
@@ -70,6 +70,23 @@ pub(crate) static ROUTES: &[Route] = &[
         ..read("/v1/shops/{shop}/blobs/{hash}", "blob", || get(blob::blob))
     },
     read("/v1/shops/{shop}/changes", "changes", || get(change::changes)),
+    Route {
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/change-sets", "change_sets", || get(change_set::change_sets))
+    },
+    Route {
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/change-sets/{set}", "change_set", || get(change_set::change_set))
+    },
+    read("/v1/shops/{shop}/marks", "marks", || get(mark::marks)),
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/marks",
+        name: "mark",
+        access: Access::Shop(Scope::Restore),
+        pace: Pace::Prompt,
+        handler: || post(mark::mark),
+    },
     Route {
         pace: Pace::Patient,
         ..read("/v1/shops/{shop}/snapshot", "snapshot", || get(snapshot::snapshot))

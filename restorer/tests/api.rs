@@ -96,6 +96,17 @@ impl Server {
         }
     }
 
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        let url = format!("http://{}{path}", self.address);
+        let request = reqwest::Client::new().post(url).bearer_auth("bst_all").json(body);
+        let response = request.send().await.expect("an answer");
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("a body"),
+        }
+    }
+
     async fn shops(&self, token: Option<&str>) -> Answer {
         self.ask("GET", "/v1/shops", token).await
     }
@@ -264,7 +275,9 @@ async fn changes_newest_first() {
     let only = "/v1/shops/acme/changes?kind=customer&op=create&source=webhook";
     assert_eq!(server.get(only).await.json()["items"][0]["id"], "301");
     let app = server.get("/v1/shops/acme/changes?app=Bulk%20Editor").await;
-    assert!(app.problem(400).contains("not yet attributed"));
+    assert_eq!((app.status, app.json()), (200, json!({"items": [], "next": null})));
+    let with_kind = server.get("/v1/shops/acme/changes?app=Bulk%20Editor&kind=product").await;
+    assert!(with_kind.problem(400).contains("from and to only"));
 }
 
 #[tokio::test]
@@ -449,4 +462,71 @@ async fn every_series_is_there_from_the_start() {
     server.get("/v1/shops").await;
     let text = prometheus::TextEncoder::new().encode_to_string(&server.registry.gather()).unwrap();
     assert!(text.contains("backstock_restorer_reads_seconds_count{route=\"shops\"} 1"));
+}
+
+#[tokio::test]
+async fn change_sets_are_listed_told_and_taken_apart() {
+    let server = start().await;
+    let list = server.get("/v1/shops/acme/change-sets").await.json();
+    let told: Vec<&str> = list["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|set| set["headline"].as_str().expect("a headline"))
+        .collect();
+    let told_once: Vec<&str> = told.clone();
+    assert_eq!(
+        told,
+        [
+            "1 product deleted",
+            "1 price lowered by 90 %, description of 1 product changed",
+            "1 order placed",
+            "1 customer added",
+            "1 product added",
+            "1 product added",
+        ]
+    );
+    // In pages it is the same list.
+    let mut paged = Vec::new();
+    let mut path = "/v1/shops/acme/change-sets?limit=1".to_owned();
+    loop {
+        let page = server.get(&path).await.json();
+        paged.extend(page["items"].as_array().expect("items").clone());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/shops/acme/change-sets?limit=1&cursor={next}");
+    }
+    assert_eq!(json!(paged), list["items"]);
+    assert_eq!(told_once.len(), paged.len());
+    let fell = &list["items"][1];
+    assert_eq!(
+        fell["money"],
+        json!({
+            "lowered": 1, "raised": 0, "zero": 0, "median_ratio": 0.1, "before": "64.00",
+            "after": "6.40",
+        })
+    );
+    let one = server
+        .get(&format!("/v1/shops/acme/change-sets/{}", fell["id"].as_str().expect("id")))
+        .await;
+    assert_eq!(one.json()["headline"], fell["headline"]);
+    assert_eq!(one.json()["changes"]["items"][0]["id"], MUG);
+    server.get("/v1/shops/acme/change-sets/cs-1-1").await.problem(404);
+    server.get("/v1/shops/acme/change-sets/nonsense").await.problem(404);
+}
+
+#[tokio::test]
+async fn what_is_noted_down_is_listed() {
+    let server = start().await;
+    let noted = server
+        .post("/v1/shops/acme/marks", &json!({"label": "about to install", "app": "Bulk Editor"}))
+        .await;
+    assert_eq!(noted.status, 201, "{}", noted.text);
+    assert_eq!(noted.json()["by"], "bst_all");
+    assert_eq!(noted.json()["at"], "2026-11-22T12:00:00Z");
+    let marks = server.get("/v1/shops/acme/marks").await.json();
+    assert_eq!(marks["items"], json!([noted.json()]));
+    assert_eq!(server.get("/v1/shops/bolt/marks").await.json()["items"], json!([]));
+    for wrong in [json!({}), json!({"label": " "}), json!({"label": "x", "colour": "red"})] {
+        server.post("/v1/shops/acme/marks", &wrong).await.problem(400);
+    }
 }

@@ -116,7 +116,7 @@ impl View<'_> {
             }
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             if asked_for(&moment, filter)
-                && let Some(change) = self.change(shop, moment, position)?
+                && let Some(change) = self.change(shop, moment, position, filter.bare)?
             {
                 items.push(change);
                 last = Some(position);
@@ -132,6 +132,7 @@ impl View<'_> {
         shop: &Shop,
         moment: Moment,
         position: Position,
+        bare: bool,
     ) -> Result<Option<Change>, JournalError> {
         let Moment { kind, id, facet, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
@@ -148,7 +149,9 @@ impl View<'_> {
         if self.unchanged(&prefix, &key, &link, before.as_ref())? {
             return Ok(None);
         }
-        let (title, changes) = if facet == Facet::Core && link.is_end() {
+        let (title, changes) = if bare {
+            (String::new(), Vec::new())
+        } else if facet == Facet::Core && link.is_end() {
             let title = match self.last_living(&mut entries, &prefix)? {
                 Some(link) => self.document(&prefix, &key, &link, None)?.listing.title,
                 None => String::new(),
@@ -246,7 +249,7 @@ fn newest<'l, 'v>(
 
 fn asked_for(moment: &Moment, filter: &ChangeFilter) -> bool {
     moment.facet.is_state()
-        && filter.kind.as_ref().is_none_or(|kind| *kind == moment.kind)
+        && filter.kind.as_ref().map_or(!moment.kind.is_log(), |kind| *kind == moment.kind)
         && filter.op.is_none_or(|op| op == moment.op)
         && filter.source.is_none_or(|source| source == moment.source)
 }

@@ -41,6 +41,10 @@ impl View<'_> {
                 return Ok(List { items, next });
             }
             let (key, _) = keys::parse_facet(stored).at(|| shown(stored))?;
+            if filter.kind.is_none() && key.kind.is_log() {
+                heads.next();
+                continue;
+            }
             let head = Head::from_bytes(value).at(|| shown(stored))?;
             let summary = self.summary(key, head, filter.at)?;
             let fits = |s: &Summary| {
@@ -179,9 +183,10 @@ impl View<'_> {
                 continue;
             }
             let head = Head::from_bytes(value).at(|| shown(facet))?;
+            let (key, _) = keys::parse_facet(facet).at(|| shown(facet))?;
+            let skipped = kind.is_none() && key.kind.is_log();
             // What is gone and was gone by then needs no second look.
-            if !(head.deleted && head.position.valid_at <= at.bound()) {
-                let (key, _) = keys::parse_facet(facet).at(|| shown(facet))?;
+            if !skipped && !(head.deleted && head.position.valid_at <= at.bound()) {
                 let found = self.resource_from(&mut entries, &key, at).transpose();
                 let living = found.filter(|found| !matches!(found, Ok(r) if r.deleted));
                 if living.is_some_and(|found| !each(found)) {

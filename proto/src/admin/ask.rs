@@ -52,7 +52,7 @@ impl Asker {
     pub async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
         let nodes = match &pull.way {
             Way::Pages { connection, more } => {
-                let mut nodes = self.pages(pull.document, connection).await?;
+                let mut nodes = self.pages(pull.document, connection, json!({})).await?;
                 self.follow_all(&mut nodes, more).await?;
                 nodes
             }
@@ -68,11 +68,19 @@ impl Asker {
         Ok(finished(nodes, pull))
     }
 
-    async fn pages(&self, document: &str, connection: &str) -> Result<Vec<Value>, AskError> {
+    /// Every node of a connection, page by page: the document takes `$after: String` besides the
+    /// given variables.
+    pub async fn pages(
+        &self,
+        document: &str,
+        connection: &str,
+        mut variables: Value,
+    ) -> Result<Vec<Value>, AskError> {
         let mut found = Vec::new();
         let mut after = Value::Null;
         loop {
-            let mut data = self.data(document, json!({"after": after})).await?;
+            variables["after"] = after;
+            let mut data = self.data(document, variables.clone()).await?;
             let mut page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
             let Value::Array(nodes) = page["nodes"].take() else {
                 return Err(AskError::Fault(format!("there are no nodes at {connection}")));

@@ -171,7 +171,8 @@ pub struct ResourceFilter {
     pub deleted: Option<bool>,
 }
 
-/// Which single changes a list holds, newest first.
+/// Which single changes a list holds, newest first. Without a kind, [logs](Kind::is_log) are left
+/// out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeFilter {
     /// Within these instants, by valid time.
@@ -182,6 +183,9 @@ pub struct ChangeFilter {
     pub op: Option<Op>,
     /// Only those learned in this way.
     pub source: Option<Source>,
+    /// Without titles and fields, which are most of the work.
+    #[serde(default)]
+    pub bare: bool,
 }
 
 /// A version together with what it changed.
@@ -453,7 +457,8 @@ pub trait Journal: Send + Sync {
         page: &Page,
     ) -> Result<List<Change>, JournalError>;
 
-    /// Every living resource as of an instant, ordered by kind and id.
+    /// Every living resource as of an instant, ordered by kind and id; without a kind, no
+    /// [logs](Kind::is_log).
     async fn snapshot(
         &self,
         shop: &Shop,

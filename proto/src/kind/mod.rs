@@ -18,6 +18,7 @@ mod article;
 mod blog;
 mod collection;
 mod customer;
+pub mod event;
 mod field;
 mod file;
 pub mod generic;
@@ -66,6 +67,7 @@ pub static ALL: &[&Spec] = &[
     &publication::SPEC,
     &theme::SPEC,
     &theme_file::SPEC,
+    &event::SPEC,
 ];
 
 /// Longest kind name, in bytes.
@@ -268,6 +270,12 @@ impl Kind {
         let others = self.spec().map(|spec| spec.facets).unwrap_or_default().iter();
         let others = others.map(|members| members.facet).filter(|facet| *facet != Facet::Core);
         std::iter::once(Facet::Core).chain(others)
+    }
+
+    /// Whether its resources are a log of what happened rather than things of the shop: nobody
+    /// edits, restores or browses them, and lists hold them only when asked for them by kind.
+    pub fn is_log(&self) -> bool {
+        self.as_str() == event::NAME
     }
 
     /// The version of its mapping, to be stored beside every hash.

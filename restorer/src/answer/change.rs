@@ -7,6 +7,7 @@ use backstock_proto::problem::Problem;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, ChangesQuery, InShop, ShopPath};
+use crate::change_set::read;
 use crate::refuse;
 
 /// Single changes, newest first, each with its fields old → new.
@@ -27,14 +28,21 @@ pub(crate) async fn changes(
     Asked(asked): Asked<ChangesQuery>,
 ) -> Result<Json<List<Change>>, Problem> {
     let ChangesQuery { from, to, kind, op, source, app, limit, cursor } = asked;
-    if app.is_some() {
-        return Err(refuse::bad_request(
-            "query: app: changes are not yet attributed to apps, so they cannot be chosen by one",
-        ));
-    }
     let span = ask::span(from, to)?;
     desk.known(&shop).await?;
-    let filter = ChangeFilter { span, kind, op, source };
+    if let Some(app) = app {
+        if kind.is_some() || op.is_some() || source.is_some() {
+            return Err(refuse::bad_request("query: app goes with from and to only"));
+        }
+        let ours = desk.ours(&shop).await;
+        let sources = desk.sources(&shop, ours.as_deref());
+        let page = ask::page(limit, cursor);
+        let List { items, next } =
+            desk.book.page_of_app(sources, &app, span, &page).await.map_err(refuse::journal)?;
+        let items = read::whole(sources, &items).await.map_err(refuse::journal)?;
+        return Ok(Json(List { items, next }));
+    }
+    let filter = ChangeFilter { span, kind, op, source, bare: false };
     let page = ask::page(limit, cursor);
     desk.journal.changes(&shop, &filter, &page).await.map(Json).map_err(refuse::journal)
 }

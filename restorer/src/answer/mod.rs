@@ -10,6 +10,8 @@ use crate::{Desk, refuse};
 
 pub(crate) mod blob;
 pub(crate) mod change;
+pub(crate) mod change_set;
+pub(crate) mod mark;
 pub(crate) mod pull;
 pub(crate) mod resource;
 pub(crate) mod shop;

@@ -8,6 +8,7 @@ use super::connection::{self, Page};
 use super::search::Search;
 use super::session::{Arguments, Outcome, Session, count, not_simulated, refused};
 use crate::gid::Gid;
+use crate::shop::Actor;
 use crate::store::{Document, link};
 
 /// The types whose resources can be listed and read.
@@ -68,7 +69,7 @@ pub(super) fn root(
         }
         "shop" => Ok(root_shop(session)),
         "publicApiVersions" => Ok(api_versions()),
-        "currentAppInstallation" => Ok(installation()),
+        "currentAppInstallation" => Ok(installation(session)),
         "currentBulkOperation" => current_bulk(session, args),
         "shopLocales" => Ok(json!([
             { "locale": "en", "name": "English", "primary": true, "published": true },
@@ -334,7 +335,11 @@ fn api_versions() -> Value {
         .collect()
 }
 
-fn installation() -> Value {
+fn installation(session: &Session<'_>) -> Value {
+    let title = match &session.actor {
+        Actor::App(title) => title.clone(),
+        _ => "Backstock".to_owned(),
+    };
     let scopes = [
         "read_products",
         "write_products",
@@ -369,8 +374,8 @@ fn installation() -> Value {
     json!({
         "__typename": "AppInstallation", "id": Gid::nth("AppInstallation", 0).to_string(),
         "app": {
-            "__typename": "App", "id": Gid::nth("App", 0).to_string(), "title": "Backstock",
-            "handle": "backstock",
+            "__typename": "App", "id": Gid::nth("App", 0).to_string(), "title": title,
+            "handle": crate::catalog::handle(&title),
         },
         "accessScopes": scopes.map(|handle| json!({
             "__typename": "AccessScope", "handle": handle, "description": handle,

@@ -1,0 +1,131 @@
+//! Follows Shopify's own log of who did what, so that history can say who made a change.
+//!
+//! The log is late: an entry shows up to minutes after its date. So each look begins some time before
+//! the newest entry that is known. What was published before is recognised by the stream, and after
+//! that by the journal: the same entry at the same instant is no version.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::time::Duration;
+
+use backstock_proto::journal::{ChangeFilter, JournalError, Page};
+use backstock_proto::kind::event;
+use backstock_proto::kind::pull::plain;
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::pull::{PullError, Puller};
+
+/// How much before the newest known entry a look begins: longer than an entry is late.
+const OVERLAP_MICROS: i64 = 10 * 60 * 1_000_000;
+/// How far back the first look goes: what was before explains no change that history holds.
+const FIRST_MICROS: i64 = 7 * 24 * 3600 * 1_000_000;
+/// Rest after a failure.
+const REST: Duration = Duration::from_secs(60);
+
+/// Follows one shop's log until `shutdown`.
+pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationToken) {
+    let mut known = HashMap::new();
+    loop {
+        let looked = tokio::select! {
+            () = shutdown.cancelled() => return,
+            looked = look(&puller, &mut known) => looked,
+        };
+        let wait = match looked {
+            Ok(()) => every,
+            Err(error) => {
+                warn!(shop = %puller.shop, "reading Shopify's log failed: {error}; trying again");
+                REST.max(every)
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Publishes what is new since the last look. `known` is what was published of late.
+async fn look(
+    puller: &Puller,
+    known: &mut HashMap<ResourceId, Timestamp>,
+) -> Result<(), PullError> {
+    let since = since(puller, known).await?;
+    let query = format!("created_at:>='{since}'");
+    let variables = json!({"query": query});
+    let nodes = puller.asker.pages(event::PAGES, "/events", variables).await?;
+    let mut new = 0;
+    for node in nodes.into_iter().map(plain) {
+        let Some((id, at)) = named(&node) else { continue };
+        if let Entry::Vacant(unknown) = known.entry(id) {
+            publish(puller, unknown.key().clone(), at, &node).await?;
+            unknown.insert(at);
+            new += 1;
+        }
+    }
+    known.retain(|_, at| *at >= since);
+    if new > 0 {
+        debug!(shop = %puller.shop, entries = new, "read Shopify's log");
+    }
+    Ok(())
+}
+
+/// From when on to look.
+async fn since(
+    puller: &Puller,
+    known: &HashMap<ResourceId, Timestamp>,
+) -> Result<Timestamp, JournalError> {
+    let newest = match known.values().max() {
+        Some(newest) => Some(*newest),
+        None => {
+            let kind = Kind::parse(event::NAME).ok();
+            let filter = ChangeFilter { kind, bare: true, ..ChangeFilter::default() };
+            let page = Page { limit: 1, cursor: None };
+            let newest = puller.journal.changes(&puller.shop, &filter, &page).await?;
+            newest.items.first().map(|change| change.version.valid_at)
+        }
+    };
+    let before = |at: Timestamp, by: i64| Timestamp::from_micros(at.as_micros() - by);
+    let first = before(puller.clock.now(), FIRST_MICROS);
+    Ok(newest.map_or(first, |newest| before(newest, OVERLAP_MICROS)))
+}
+
+/// Which entry a node is, and its date. Comments are not about what somebody did.
+fn named(node: &Value) -> Option<(ResourceId, Timestamp)> {
+    if node["__typename"] != "BasicEvent" {
+        return None;
+    }
+    let id = ResourceId::parse(node["id"].as_str()?).ok()?;
+    Some((id, Timestamp::parse(node["createdAt"].as_str()?).ok()?))
+}
+
+async fn publish(
+    puller: &Puller,
+    id: ResourceId,
+    at: Timestamp,
+    node: &Value,
+) -> Result<(), PullError> {
+    let Some(kind) = Kind::parse(event::NAME).ok() else { return Ok(()) };
+    let members = kind.spec().and_then(|spec| spec.facets.first());
+    // What lacks a member says nothing.
+    let Some(payload) = members.and_then(|members| members.of(node)) else { return Ok(()) };
+    let entry = Event {
+        key: ResourceKey { shop: puller.shop.clone(), kind, id },
+        facet: Facet::Core,
+        op: Op::Create,
+        source: Source::Pull,
+        topic: "event/pulled".into(),
+        api_version: Some(puller.asker.client.access().api_version.as_str().into()),
+        webhook_id: None,
+        event_id: None,
+        triggered_at: Some(at),
+        received_at: puller.clock.now(),
+        valid_at: Some(at),
+        earliest_at: None,
+        payload: payload.to_string().into_bytes().into(),
+    };
+    puller.publisher.event(entry).await?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Change-sets: what belongs together among single changes, and who did it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use backstock_proto::Shop;
+use backstock_proto::journal::{Change, List, Span};
+use backstock_proto::problem::Problem;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::AtDesk;
+use crate::ask::{self, Asked, ChangeSetsQuery, InShop, PageQuery, ShopPath};
+use crate::change_set::read::{self, Sources};
+use crate::change_set::{ChangeSet, ChangeSetId, Undone};
+use crate::{Desk, refuse};
+
+/// A change-set with its single changes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WithChanges {
+    #[serde(flatten)]
+    set: ChangeSet,
+    /// Its changes, oldest first, a page of them.
+    changes: List<Change>,
+}
+
+/// Change-sets, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/shops/{shop}/change-sets",
+    operation_id = "change_sets",
+    tag = "Changes",
+    params(ShopPath, ChangeSetsQuery),
+    responses((status = 200, description = "By their last change, newest first.", body = List<ChangeSet>))
+)]
+pub(crate) async fn change_sets(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Asked(asked): Asked<ChangeSetsQuery>,
+) -> Result<Json<List<ChangeSet>>, Problem> {
+    let ChangeSetsQuery { from, to, limit, cursor } = asked;
+    let span = ask::span(from, to)?;
+    let page = ask::page(limit, cursor);
+    desk.known(&shop).await?;
+    let ours = desk.ours(&shop).await;
+    let sources = desk.sources(&shop, ours.as_deref());
+    desk.book.list(sources, span, &page).await.map(Json).map_err(refuse::journal)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SetPath {
+    set: String,
+}
+
+/// One change-set with its changes.
+#[utoipa::path(
+    get,
+    path = "/v1/shops/{shop}/change-sets/{set}",
+    operation_id = "change_set",
+    tag = "Changes",
+    params(
+        ShopPath,
+        ("set" = String, Path, description = "Its id, or one that it had before more was known."),
+        PageQuery
+    ),
+    responses((status = 200, description = "With its changes, oldest first.", body = WithChanges))
+)]
+pub(crate) async fn change_set(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Path(SetPath { set: named }): Path<SetPath>,
+    Asked(PageQuery { limit, cursor }): Asked<PageQuery>,
+) -> Result<Json<WithChanges>, Problem> {
+    let page = ask::page(limit, cursor);
+    desk.known(&shop).await?;
+    let ours = desk.ours(&shop).await;
+    let sources = desk.sources(&shop, ours.as_deref());
+    let id = ChangeSetId::parse(&named).map_err(|_| no_such_set(&shop, &named))?;
+    let found = desk.book.find(sources, id).await.map_err(refuse::journal)?;
+    let (set, traces) = found.ok_or_else(|| no_such_set(&shop, &named))?;
+    let begin: usize = match &page.cursor {
+        Some(cursor) => {
+            cursor.parse().map_err(|_| refuse::bad_request("cursor is not one of ours"))?
+        }
+        None => 0,
+    };
+    let asked: Vec<_> = traces.iter().skip(begin).take(page.limit).map(Arc::clone).collect();
+    let items = read::whole(sources, &asked).await.map_err(refuse::journal)?;
+    let end = begin + asked.len();
+    let next = (end < traces.len()).then(|| end.to_string());
+    Ok(Json(WithChanges { set, changes: List { items, next } }))
+}
+
+pub(crate) fn no_such_set(shop: &Shop, named: &str) -> Problem {
+    let named: String = named.chars().take(60).collect();
+    let detail = format!(
+        "{shop} has no change-set {named:?}: `GET /v1/shops/{shop}/change-sets` lists what there is"
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+#[allow(dead_code, reason = "plans are the next to use it")]
+impl Desk {
+    /// The title of the app that Backstock is in a shop.
+    pub(crate) async fn ours(&self, shop: &Shop) -> Option<String> {
+        self.ours.title(self.admins.get(shop)).await
+    }
+
+    /// What undoing a change-set undoes, resource by resource.
+    pub(crate) async fn undone_set(&self, shop: &Shop, id: &str) -> Result<Vec<Undone>, Problem> {
+        let parsed = ChangeSetId::parse(id).map_err(|_| no_such_set(shop, id))?;
+        let ours = self.ours(shop).await;
+        let found = self.book.find(self.sources(shop, ours.as_deref()), parsed).await;
+        let (_, traces) = found.map_err(refuse::journal)?.ok_or_else(|| no_such_set(shop, id))?;
+        Ok(read::undone(&traces))
+    }
+
+    /// What undoing an app undoes that it did between two instants, resource by resource.
+    pub(crate) async fn undone_app(
+        &self,
+        shop: &Shop,
+        app: &str,
+        span: Span,
+    ) -> Result<Vec<Undone>, Problem> {
+        let ours = self.ours(shop).await;
+        let traces = self.book.of_app(self.sources(shop, ours.as_deref()), app, span).await;
+        Ok(read::undone(&traces.map_err(refuse::journal)?))
+    }
+
+    /// What change-sets are made of.
+    pub(crate) fn sources<'a>(&'a self, shop: &'a Shop, ours: Option<&'a str>) -> Sources<'a> {
+        Sources { journal: &*self.journal, shop, ours }
+    }
+}

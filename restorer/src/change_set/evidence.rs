@@ -1,0 +1,313 @@
+//! What says who made a change, and how much can be built on it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use backstock_proto::kind;
+use backstock_proto::resource::gid_type;
+use backstock_proto::{Kind, Op, ResourceId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::trace::Trace;
+
+/// How far Shopify's log and a webhook about the same deed may be apart.
+const JOIN_MICROS: i64 = 10_000_000;
+/// How long after a deed a pull may have learned of it.
+const LEARNED_MICROS: i64 = 120_000_000;
+
+/// Who changes things in a shop.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// An app, by its title.
+    App,
+    /// A person of the shop.
+    Staff,
+    /// Buyers, by what they order.
+    Customers,
+    /// This Backstock.
+    Backstock,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// Somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Who {
+    /// What sort of actor.
+    pub kind: ActorKind,
+    /// What they are called.
+    pub name: Box<str>,
+}
+
+impl Who {
+    /// An app.
+    pub fn app(title: &str) -> Self {
+        Self { kind: ActorKind::App, name: title.into() }
+    }
+
+    /// A person of the shop.
+    pub fn staff(name: &str) -> Self {
+        Self { kind: ActorKind::Staff, name: name.into() }
+    }
+
+    /// This Backstock.
+    pub fn backstock() -> Self {
+        Self { kind: ActorKind::Backstock, name: "Backstock".into() }
+    }
+
+    /// Buyers.
+    pub fn customers() -> Self {
+        Self { kind: ActorKind::Customers, name: "customers".into() }
+    }
+}
+
+/// An entry of the shop's own log: who did something to what, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// What was done.
+    pub op: Op,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub who: Who,
+}
+
+impl Entry {
+    /// Reads an event as Shopify tells it. `None` for what names nobody or no kind that is known.
+    /// `ours` is the title of the app that Backstock is.
+    pub fn read(
+        member: &dyn Fn(&str) -> Option<serde_json::Value>,
+        at: Timestamp,
+        ours: Option<&str>,
+    ) -> Option<Self> {
+        let text = |name: &str| Some(member(name)?.as_str()?.to_owned());
+        let flag = |name: &str| member(name).and_then(|v| v.as_bool()).unwrap_or(false);
+        let gid = text("subjectId")?;
+        let subject = gid_type(&gid)?;
+        let spec = kind::ALL.iter().copied().find(|spec| spec.gid_type == subject)?;
+        let who = match (flag("attributeToApp"), flag("attributeToUser")) {
+            (true, _) => match text("appTitle").or_else(|| text("author"))? {
+                title if Some(title.as_str()) == ours => Who::backstock(),
+                title => Who::app(&title),
+            },
+            (false, true) => Who::staff(&text("author")?),
+            (false, false) => Who::customers(),
+        };
+        let op = match text("action")?.as_str() {
+            "create" => Op::Create,
+            "destroy" | "delete" => Op::Delete,
+            _ => Op::Update,
+        };
+        Some(Self { kind: Kind::of(spec), id: ResourceId::parse(&gid).ok()?, op, at, who })
+    }
+}
+
+/// A write of ours: what one of our jobs did to a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnWrite {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one, by the id that it has now.
+    pub id: ResourceId,
+    /// Not before then.
+    pub from: Timestamp,
+    /// Not after then.
+    pub to: Timestamp,
+}
+
+/// Something that a person said, or that was inferred, about an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppMark {
+    /// The app.
+    pub app: Box<str>,
+    /// When.
+    pub at: Timestamp,
+    /// Whether a person said so.
+    pub said: bool,
+}
+
+/// Everything that says who did what around some changes.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The shop's own log.
+    pub log: Vec<Entry>,
+    /// What our jobs wrote.
+    pub own: Vec<OwnWrite>,
+    /// What was said about apps.
+    pub marks: Vec<AppMark>,
+}
+
+/// How a change came to be ascribed to somebody, surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sign {
+    /// One of our jobs wrote it.
+    Job,
+    /// Shopify's log names who changed this resource then.
+    Log,
+    /// It is part of an action of which the log names who did it.
+    SameAction,
+    /// A pull learned of it right after a change that is ascribed.
+    Followed,
+    /// It looks like, and happened amid, changes that are ascribed.
+    Alike,
+    /// It began after a person, or a sign, said that this app comes.
+    Mark,
+    /// It is what only buyers do.
+    Trade,
+}
+
+impl Sign {
+    /// How much a change that has it counts towards being sure.
+    pub fn weight(self) -> f64 {
+        match self {
+            Self::Job => 0.99,
+            Self::Log => 0.95,
+            Self::SameAction => 0.92,
+            Self::Followed => 0.85,
+            Self::Alike => 0.75,
+            Self::Trade => 0.7,
+            Self::Mark => 0.45,
+        }
+    }
+}
+
+/// Who made each change, as far as something names it; in the order of the traces.
+pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(Who, Sign)>> {
+    let mut found: Vec<Option<(Who, Sign)>> = vec![None; traces.len()];
+    by_log(traces, &evidence.log, &mut found);
+    by_job(traces, &evidence.own, &mut found);
+    by_action(traces, &mut found);
+    by_following(traces, &mut found);
+    by_trade(traces, &mut found);
+    found
+}
+
+/// Traces of each resource.
+fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
+    let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(traces.len());
+    for (n, trace) in traces.iter().enumerate().filter(|(_, trace)| !trace.first_look) {
+        of.entry((trace.kind.as_str(), trace.id.as_str())).or_default().push(n);
+    }
+    of
+}
+
+/// Joins the shop's log with the changes of the same resource at about the same time, nearest first.
+/// One entry explains one action.
+fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>]) {
+    let of = by_resource(traces);
+    let mut pairs: Vec<(i64, usize, usize)> = Vec::new();
+    for (e, entry) in log.iter().enumerate() {
+        let Some(changes) = of.get(&(entry.kind.as_str(), entry.id.as_str())) else { continue };
+        for &n in changes {
+            let trace = &traces[n];
+            if (trace.op == Op::Delete) != (entry.op == Op::Delete) {
+                continue;
+            }
+            let apart = trace.at.as_micros() - entry.at.as_micros();
+            let learned = if trace.source.is_delivered() { JOIN_MICROS } else { LEARNED_MICROS };
+            if (-JOIN_MICROS..=learned).contains(&apart) {
+                pairs.push((apart.abs(), n, e));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    // Which action an entry explains.
+    let mut used: HashMap<usize, Option<&str>> = HashMap::new();
+    for (_, n, e) in pairs {
+        if found[n].is_some() {
+            continue;
+        }
+        let action = traces[n].event_id.as_deref();
+        let free = match used.get(&e) {
+            None => true,
+            // What a pull learned besides belongs to the same deed.
+            Some(known) => *known == action && action.is_some() || !traces[n].source.is_delivered(),
+        };
+        if free {
+            used.entry(e).or_insert(action);
+            found[n] = Some((log[e].who.clone(), Sign::Log));
+        }
+    }
+}
+
+/// What our jobs wrote is nobody else's, unless the log says so.
+fn by_job(traces: &[Arc<Trace>], own: &[OwnWrite], found: &mut [Option<(Who, Sign)>]) {
+    let of = by_resource(traces);
+    for write in own {
+        for &n in of.get(&(write.kind.as_str(), write.id.as_str())).into_iter().flatten() {
+            let within = (write.from..=write.to).contains(&traces[n].at);
+            let another = found[n].as_ref().is_some_and(|(who, _)| *who != Who::backstock());
+            if within && !another {
+                found[n] = Some((Who::backstock(), Sign::Job));
+            }
+        }
+    }
+    for (n, trace) in traces.iter().enumerate() {
+        if trace.source == backstock_proto::Source::Restore {
+            found[n] = Some((Who::backstock(), Sign::Job));
+        }
+    }
+}
+
+/// Deliveries of one action have one cause.
+fn by_action(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
+    let mut of: BTreeMap<&str, Who> = BTreeMap::new();
+    for (trace, who) in traces.iter().zip(found.iter()) {
+        if let (Some(action), Some((who, _))) = (trace.event_id.as_deref(), who) {
+            of.entry(action).or_insert_with(|| who.clone());
+        }
+    }
+    for (trace, found) in traces.iter().zip(found.iter_mut()) {
+        let known = trace.event_id.as_deref().and_then(|action| of.get(action));
+        if let (None, Some(who)) = (&found, known) {
+            *found = Some((who.clone(), Sign::SameAction));
+        }
+    }
+}
+
+/// What a pull learned of a resource right after a delivery about it.
+fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
+    for changes in by_resource(traces).into_values() {
+        for &n in &changes {
+            let trace = &traces[n];
+            if found[n].is_some() || trace.source.is_delivered() {
+                continue;
+            }
+            let before = changes.iter().rev().find(|&&other| {
+                let apart = trace.at.as_micros() - traces[other].at.as_micros();
+                traces[other].source.is_delivered() && (0..=LEARNED_MICROS).contains(&apart)
+            });
+            if let Some((who, _)) = before.and_then(|&other| found[other].clone()) {
+                found[n] = Some((who, Sign::Followed));
+            }
+        }
+    }
+}
+
+/// Orders, and stock that moves with them.
+fn by_trade(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
+    let mut actions: BTreeMap<&str, ()> = BTreeMap::new();
+    let is_order = |trace: &Trace| trace.kind.as_str() == "order" && trace.op == Op::Create;
+    for (n, trace) in traces.iter().enumerate() {
+        if is_order(trace) {
+            found[n].get_or_insert((Who::customers(), Sign::Trade));
+            if let Some(action) = trace.event_id.as_deref() {
+                actions.insert(action, ());
+            }
+        }
+    }
+    for (n, trace) in traces.iter().enumerate() {
+        let with_order = trace.event_id.as_deref().is_some_and(|a| actions.contains_key(a));
+        if with_order && trace.kind.as_str() != "order" {
+            found[n].get_or_insert((Who::customers(), Sign::Trade));
+        }
+    }
+}

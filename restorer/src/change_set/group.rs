@@ -1,0 +1,227 @@
+//! Which changes belong together: those of one actor in one go, and where nobody is named, bursts of
+//! changes of the same shape.
+//!
+//! What is found does not depend on where the window ends, as long as it ends in a pause: groups are
+//! put together from neighbours only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use backstock_proto::{Op, Timestamp};
+
+use super::evidence::{ActorKind, AppMark, Evidence, Sign, Who, named};
+use super::trace::Trace;
+
+/// The pause after which a named actor's next change begins another change-set.
+pub(super) const PAUSE_NAMED: u64 = 10 * 60 * 1_000_000;
+/// The pause that ends a burst of which nobody is named.
+pub(super) const PAUSE_UNKNOWN: u64 = 90 * 1_000_000;
+/// Trade never pauses in a good shop: it is cut at full hours.
+const TRADE_MICROS: i64 = 3600 * 1_000_000;
+/// How far from an actor's own changes one that looks alike may be.
+const NEAR: i64 = 60 * 1_000_000;
+/// So many of the same shape are needed to recognise more of them.
+const ALIKE_MIN: usize = 3;
+/// The part of those of the same shape thereabouts that must be one actor's.
+const ALIKE_PART: f64 = 0.8;
+/// From so many on, changes of which nobody is named are a burst.
+pub(super) const BURST_MIN: usize = 5;
+/// How long after a mark a burst counts as what was announced.
+const MARK_MICROS: u64 = 2 * 3600 * 1_000_000;
+
+/// Changes that belong together.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Which, in order of time: positions in what was grouped.
+    pub members: Vec<usize>,
+    /// Who did it, if anything says so.
+    pub who: Option<Who>,
+    /// What says so, and of how many members.
+    pub signs: BTreeMap<Sign, usize>,
+}
+
+/// Puts together what belongs together. The traces are in order of time.
+pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
+    let mut found = named(traces, evidence);
+    alike(traces, &mut found);
+    let mut groups = of_named(traces, &found);
+    let mut unknown = of_unknown(traces, &found);
+    for group in &mut unknown {
+        ascribe_by_mark(traces, &evidence.marks, group);
+    }
+    groups.extend(unknown);
+    groups
+}
+
+/// Where Shopify's log is silent: what looks like an actor's other changes, amid these, is theirs.
+fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
+    // For every signature, who made how many changes of it when.
+    let mut of: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (n, trace) in traces.iter().enumerate().filter(|(_, trace)| !trace.first_look) {
+        of.entry(trace.signature()).or_default().push(n);
+    }
+    let mut inferred: Vec<(usize, Who)> = Vec::new();
+    for members in of.into_values() {
+        let sure: Vec<usize> = members.iter().copied().filter(|n| found[*n].is_some()).collect();
+        if sure.len() < ALIKE_MIN || sure.len() == members.len() {
+            continue;
+        }
+        for &n in members.iter().filter(|n| found[**n].is_none()) {
+            if let Some(who) = neighbour(traces, found, &sure, n) {
+                inferred.push((n, who));
+            }
+        }
+    }
+    for (n, who) in inferred {
+        found[n] = Some((who, Sign::Alike));
+    }
+}
+
+/// Whose changes surround this one, if nearly all are one actor's.
+fn neighbour(
+    traces: &[Arc<Trace>],
+    found: &[Option<(Who, Sign)>],
+    sure: &[usize],
+    n: usize,
+) -> Option<Who> {
+    let at = traces[n].at.as_micros();
+    let pause = i64::try_from(PAUSE_NAMED).unwrap_or(i64::MAX);
+    let begin = sure.partition_point(|m| traces[*m].at.as_micros() < at - pause);
+    let end = sure.partition_point(|m| traces[*m].at.as_micros() <= at + pause);
+    let around = &sure[begin..end];
+    let mut votes: BTreeMap<&Who, (usize, i64)> = BTreeMap::new();
+    for m in around {
+        let Some((who, _)) = &found[*m] else { continue };
+        let vote = votes.entry(who).or_insert((0, i64::MAX));
+        vote.0 += 1;
+        vote.1 = vote.1.min((traces[*m].at.as_micros() - at).abs());
+    }
+    let (who, (count, nearest)) = votes.into_iter().max_by_key(|(_, (count, _))| *count)?;
+    let mostly = count as f64 >= ALIKE_PART * around.len() as f64;
+    (count >= ALIKE_MIN && mostly && nearest <= NEAR).then(|| who.clone())
+}
+
+fn of_named(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> {
+    let mut open: HashMap<&Who, Group> = HashMap::new();
+    let mut groups = Vec::new();
+    for (n, found) in found.iter().enumerate() {
+        let Some((who, sign)) = found.as_ref().filter(|_| !traces[n].first_look) else { continue };
+        let group = open.entry(who).or_insert_with(|| Group::of(Some(who.clone())));
+        if ends_before(traces, group, n) {
+            groups.push(std::mem::replace(group, Group::of(Some(who.clone()))));
+        }
+        group.members.push(n);
+        *group.signs.entry(*sign).or_default() += 1;
+    }
+    groups.extend(open.into_values());
+    groups
+}
+
+/// Whether a group is over when the next change of its actor comes.
+fn ends_before(traces: &[Arc<Trace>], group: &Group, next: usize) -> bool {
+    let Some(last) = group.members.last() else { return false };
+    let (last, next) = (traces[*last].at, traces[next].at);
+    match group.who.as_ref().map(|who| who.kind) {
+        Some(ActorKind::Customers) => hour(last) != hour(next),
+        _ => next.micros_since(last) > PAUSE_NAMED,
+    }
+}
+
+fn hour(at: Timestamp) -> i64 {
+    at.as_micros().div_euclid(TRADE_MICROS)
+}
+
+/// Bursts of the same shape. Stock that moves by itself is cut at full hours, and so is what pulls
+/// saw for the first time.
+fn of_unknown(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> {
+    let mut open: HashMap<(u64, bool), Group> = HashMap::new();
+    let mut groups = Vec::new();
+    for (n, trace) in traces.iter().enumerate() {
+        if !trace.first_look && found[n].is_some() {
+            continue;
+        }
+        let shape = if trace.first_look { 0 } else { trace.shape() };
+        let group = open.entry((shape, trace.first_look)).or_insert_with(|| Group::of(None));
+        let over = group.members.last().is_some_and(|last| {
+            let last = &traces[*last];
+            match trace.first_look || is_stock(trace) {
+                true => hour(last.at) != hour(trace.at),
+                false => trace.at.micros_since(last.at) > PAUSE_UNKNOWN,
+            }
+        });
+        if over {
+            groups.push(std::mem::replace(group, Group::of(None)));
+        }
+        group.members.push(n);
+    }
+    groups.extend(open.into_values());
+    of_one_action(traces, groups)
+}
+
+fn is_stock(trace: &Trace) -> bool {
+    trace.kind.as_str() == "inventory_level"
+}
+
+/// Joins groups of which nobody is named that are parts of the same actions: a product and its
+/// inventory items.
+fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
+    let mut of: HashMap<&str, usize> = HashMap::new();
+    let mut root: Vec<usize> = (0..groups.len()).collect();
+    fn find(root: &mut [usize], mut g: usize) -> usize {
+        while root[g] != g {
+            root[g] = root[root[g]];
+            g = root[g];
+        }
+        g
+    }
+    for (g, group) in groups.iter().enumerate() {
+        for n in &group.members {
+            let Some(action) = traces[*n].event_id.as_deref() else { continue };
+            if is_stock(&traces[*n]) {
+                continue;
+            }
+            let other = *of.entry(action).or_insert(g);
+            let (a, b) = (find(&mut root, other), find(&mut root, g));
+            root[a.max(b)] = a.min(b);
+        }
+    }
+    let mut joined: BTreeMap<usize, Group> = BTreeMap::new();
+    for (g, group) in groups.into_iter().enumerate() {
+        let to = joined.entry(find(&mut root, g)).or_insert_with(|| Group::of(None));
+        to.members.extend(group.members);
+    }
+    let mut joined: Vec<Group> = joined.into_values().collect();
+    for group in &mut joined {
+        group.members.sort_unstable();
+    }
+    joined
+}
+
+/// Ascribes what began soon after somebody said, or signs showed, that an app comes.
+fn ascribe_by_mark(traces: &[Arc<Trace>], marks: &[AppMark], group: &mut Group) {
+    let Some(first) = group.members.first().map(|n| &traces[*n]) else { return };
+    let deletes = group.members.iter().filter(|n| traces[**n].op == Op::Delete).count();
+    if first.first_look || is_stock(first) || (group.members.len() < BURST_MIN && deletes < 2) {
+        return;
+    }
+    let announced = marks.iter().filter(|mark| {
+        let since = first.at.as_micros() - mark.at.as_micros();
+        since >= 0 && first.at.micros_since(mark.at) <= MARK_MICROS
+    });
+    let Some(mark) = announced.max_by_key(|mark| (mark.said, mark.at)) else { return };
+    group.who = Some(Who::app(&mark.app));
+    group.signs.insert(Sign::Mark, group.members.len());
+}
+
+impl Group {
+    fn of(who: Option<Who>) -> Self {
+        Self { members: Vec::new(), who, signs: BTreeMap::new() }
+    }
+
+    /// How sure it is who did it, below 1.
+    pub fn confidence(&self) -> f64 {
+        let sure: f64 = self.signs.iter().map(|(sign, n)| sign.weight() * *n as f64).sum();
+        let confidence = sure / self.members.len().max(1) as f64;
+        (confidence * 100.0).round() / 100.0
+    }
+}

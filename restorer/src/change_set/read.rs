@@ -1,0 +1,477 @@
+//! Change-sets out of history: which changes and which evidence are read for a window, and how far it
+//! is widened so that no set is cut in two.
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backstock_proto::journal::{
+    Change, ChangeFilter, Journal, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
+};
+use backstock_proto::kind::event;
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use lru::LruCache;
+
+use super::evidence::{Entry, Evidence};
+use super::group::{Group, PAUSE_NAMED, group};
+use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
+use crate::mark;
+
+/// Condensed changes that are remembered, of all shops together: about 50 MB.
+const TRACES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
+/// Entries of Shopify's log that are remembered.
+const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
+/// Changes read anew together with those between them, rather than asked for one by one.
+const BETWEEN_MAX: usize = 50;
+/// Changes that are read whole together.
+const TOGETHER: usize = 100;
+/// How far a window is widened at first, and at most.
+const WIDEN_FIRST: i64 = PAUSE_NAMED as i64 + 1_000_000;
+const WIDEN_MAX: i64 = 24 * 3600 * 1_000_000;
+/// How far around changes evidence is looked for.
+const EVIDENCE_AROUND: i64 = 150 * 1_000_000;
+/// How long before a change a mark may stand.
+const MARKS_BEFORE: i64 = 2 * 3600 * 1_000_000;
+/// How much of history a list of change-sets reads at once.
+const SPAN_STEP: i64 = 6 * 3600 * 1_000_000;
+
+/// What was condensed before, so that asking again costs little.
+pub(crate) struct Book {
+    traces: Shelf<Trace>,
+    entries: Shelf<Option<Entry>>,
+}
+
+type Kept<T> = LruCache<(Shop, u64), Arc<T>>;
+
+struct Shelf<T> {
+    kept: Mutex<Kept<T>>,
+    kind: Option<&'static str>,
+}
+
+/// Everything in a window, grouped.
+pub(crate) struct Grouped {
+    /// The changes, in order of time.
+    pub(crate) traces: Vec<Arc<Trace>>,
+    /// Which of them belong together.
+    pub(crate) groups: Vec<Group>,
+    /// What was read.
+    pub(crate) span: Span,
+}
+
+/// The versions of one resource that are to be undone together, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// The versions that brought the changes.
+    pub seqs: Vec<u64>,
+}
+
+/// Whose history, and what else says who did what.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) shop: &'a Shop,
+    /// The title of the app that Backstock is, where known.
+    pub(crate) ours: Option<&'a str>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            traces: Shelf { kept: Mutex::new(LruCache::new(TRACES_MAX)), kind: None },
+            entries: Shelf {
+                kept: Mutex::new(LruCache::new(ENTRIES_MAX)),
+                kind: Some(event::NAME),
+            },
+        }
+    }
+}
+
+impl Book {
+    /// Everything that happened in a window, put together; the window is widened until no set of
+    /// which a part lies in it is cut.
+    pub(crate) async fn grouped(
+        &self,
+        from: Sources<'_>,
+        asked: Span,
+    ) -> Result<Grouped, JournalError> {
+        let (mut below, mut above) = (WIDEN_FIRST, WIDEN_FIRST);
+        loop {
+            let span = Span { from: shifted(asked.from, -below), to: shifted(asked.to, above) };
+            let traces = self.traces(from, span).await?;
+            let evidence = self.evidence(from, &traces).await?;
+            let groups = group(&traces, &evidence);
+            let grouped = Grouped { traces, groups, span };
+            let (cut_below, cut_above) = grouped.cut(asked);
+            let wider = |by: i64| (by * 4).min(WIDEN_MAX);
+            match (cut_below && below < WIDEN_MAX, cut_above && above < WIDEN_MAX) {
+                (false, false) => return Ok(grouped),
+                (true, false) => below = wider(below),
+                (false, true) => above = wider(above),
+                (true, true) => (below, above) = (wider(below), wider(above)),
+            }
+        }
+    }
+
+    /// The changes in a window, in order of time.
+    pub(crate) async fn traces(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+    ) -> Result<Vec<Arc<Trace>>, JournalError> {
+        let mut traces = self.traces.read(from, span, Trace::of).await?;
+        traces.sort_by_key(|trace| (trace.at, trace.seq));
+        Ok(traces)
+    }
+
+    /// What says who made these changes.
+    async fn evidence(
+        &self,
+        from: Sources<'_>,
+        traces: &[Arc<Trace>],
+    ) -> Result<Evidence, JournalError> {
+        let (Some(first), Some(last)) = (traces.first(), traces.last()) else {
+            return Ok(Evidence::default());
+        };
+        let around = Span {
+            from: shifted(first.at, -EVIDENCE_AROUND),
+            to: shifted(last.at, EVIDENCE_AROUND),
+        };
+        let log = self.log(from, around).await?;
+        let since = shifted(first.at, -MARKS_BEFORE);
+        let marks = mark::of_apps(from.journal, from.shop, since, last.at).await?;
+        let own = own_writes(from, around).await?;
+        Ok(Evidence { log, own, marks })
+    }
+
+    /// The entries of Shopify's log in a window, in order of time.
+    pub(crate) async fn log(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+    ) -> Result<Vec<Entry>, JournalError> {
+        let ours = from.ours.map(str::to_owned);
+        let read = move |change: Change| entry(&change, ours.as_deref());
+        let entries = self.entries.read(from, span, read).await?;
+        let mut log: Vec<Entry> = entries.iter().filter_map(|entry| (**entry).clone()).collect();
+        log.sort_by_key(|entry| entry.at);
+        Ok(log)
+    }
+
+    /// Change-sets, newest first: those that end between two instants.
+    pub(crate) async fn list(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        page: &Page,
+    ) -> Result<List<ChangeSet>, JournalError> {
+        let mut before = page.cursor.as_deref().map(Cursor::parse).transpose()?;
+        let mut to = before.map_or(span.to, |before| before.to.min(span.to));
+        let mut items: Vec<ChangeSet> = Vec::new();
+        loop {
+            let Some(newest) = self.newest(from, Span { from: span.from, to }).await? else {
+                return Ok(List { items, next: None });
+            };
+            to = to.min(newest);
+            let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
+            let mut sets = self.grouped(from, step).await?.sets();
+            sets.retain(|set| {
+                let unseen = before.is_none_or(|before| Cursor { to: set.to, id: set.id } < before);
+                unseen && set.to >= step.from && set.from <= span.to
+            });
+            sets.sort_by_key(|set| std::cmp::Reverse((set.to, set.id)));
+            for set in sets {
+                if items.len() == page.limit {
+                    let last = items.last().map(|last| Cursor { to: last.to, id: last.id });
+                    return Ok(List { items, next: last.map(|last| last.to_string()) });
+                }
+                items.push(set);
+            }
+            if step.from <= span.from {
+                return Ok(List { items, next: None });
+            }
+            to = step.from;
+            // What ends before that is next, and nothing of what was listed.
+            let first = ChangeSetId { valid_at: Timestamp::MIN, seq: 0 };
+            before = Some(Cursor { to, id: first });
+        }
+    }
+
+    /// When the newest change in a window happened.
+    async fn newest(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+    ) -> Result<Option<Timestamp>, JournalError> {
+        let filter = ChangeFilter { span, bare: true, ..ChangeFilter::default() };
+        let page = Page { limit: 1, cursor: None };
+        let newest = from.journal.changes(from.shop, &filter, &page).await?;
+        Ok(newest.items.first().map(|change| change.version.valid_at))
+    }
+
+    /// The set that holds the change by which an id is known, with its changes, in order of time.
+    pub(crate) async fn find(
+        &self,
+        from: Sources<'_>,
+        id: ChangeSetId,
+    ) -> Result<Option<(ChangeSet, Vec<Arc<Trace>>)>, JournalError> {
+        let span = Span { from: id.valid_at, to: id.valid_at };
+        let grouped = self.grouped(from, span).await?;
+        let holds = |group: &&Group| group.members.iter().any(|n| grouped.traces[*n].seq == id.seq);
+        let Some(group) = grouped.groups.iter().find(holds) else { return Ok(None) };
+        let set = ChangeSet::of(group, &grouped.traces);
+        let members = group.members.iter().map(|n| grouped.traces[*n].clone()).collect();
+        Ok(set.map(|set| (set, members)))
+    }
+
+    /// What an app did between two instants, newest first, a page of it.
+    pub(crate) async fn page_of_app(
+        &self,
+        from: Sources<'_>,
+        app: &str,
+        span: Span,
+        page: &Page,
+    ) -> Result<List<Arc<Trace>>, JournalError> {
+        let mut before = page.cursor.as_deref().map(ChangeSetId::parse).transpose();
+        let before = before.as_mut().map_err(|e| JournalError::Invalid(format!("cursor: {e}")))?;
+        let mut to = before.map_or(span.to, |before| before.valid_at.min(span.to));
+        let mut items: Vec<Arc<Trace>> = Vec::new();
+        while let Some(newest) = self.newest(from, Span { from: span.from, to }).await? {
+            to = to.min(newest);
+            let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
+            for trace in self.of_app(from, app, step).await?.into_iter().rev() {
+                let place = ChangeSetId { valid_at: trace.valid_at, seq: trace.seq };
+                if before.is_some_and(|before| place >= before) {
+                    continue;
+                }
+                if items.len() == page.limit {
+                    let last =
+                        items.last().map(|t| ChangeSetId { valid_at: t.valid_at, seq: t.seq });
+                    return Ok(List { items, next: last.map(|last| last.to_string()) });
+                }
+                items.push(trace);
+            }
+            if step.from <= span.from {
+                break;
+            }
+            to = shifted(step.from, -1);
+        }
+        Ok(List { items, next: None })
+    }
+
+    /// What an app did between two instants, in order of time, as far as it can be told.
+    pub(crate) async fn of_app(
+        &self,
+        from: Sources<'_>,
+        app: &str,
+        span: Span,
+    ) -> Result<Vec<Arc<Trace>>, JournalError> {
+        let grouped = self.grouped(from, span).await?;
+        let theirs = grouped.groups.iter().filter(|group| {
+            group.who.as_ref().is_some_and(|who| who.name.eq_ignore_ascii_case(app))
+        });
+        let mut members: Vec<usize> = theirs.flat_map(|group| group.members.clone()).collect();
+        members.sort_unstable();
+        let traces = members.into_iter().map(|n| grouped.traces[n].clone());
+        let within = |trace: &Arc<Trace>| (span.from..=span.to).contains(&trace.valid_at);
+        let mut traces: Vec<Arc<Trace>> = traces.filter(within).collect();
+        traces.sort_by_key(|trace| (trace.valid_at, trace.seq));
+        Ok(traces)
+    }
+}
+
+/// Some changes whole, in the order in which they are given, which is one of time.
+pub(crate) async fn whole(
+    from: Sources<'_>,
+    traces: &[Arc<Trace>],
+) -> Result<Vec<Change>, JournalError> {
+    let mut found: HashMap<u64, Change> = HashMap::new();
+    for some in traces.chunks(TOGETHER) {
+        let times = || some.iter().map(|trace| trace.valid_at);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { continue };
+        let wanted: BTreeSet<u64> = some.iter().map(|trace| trace.seq).collect();
+        let span = Span { from: first, to: last };
+        let filter = ChangeFilter { span, ..ChangeFilter::default() };
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        loop {
+            let list = from.journal.changes(from.shop, &filter, &page).await?;
+            let asked = list.items.into_iter().filter(|c| wanted.contains(&c.version.seq));
+            found.extend(asked.map(|change| (change.version.seq, change)));
+            match list.next {
+                Some(next) => page.cursor = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(traces.iter().filter_map(|trace| found.remove(&trace.seq)).collect())
+}
+
+/// The versions behind some changes, by resource: what a plan undoes.
+pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
+    let mut of: HashMap<(Kind, ResourceId), BTreeSet<(Timestamp, u64)>> = HashMap::new();
+    for trace in traces.iter().filter(|trace| !trace.first_look) {
+        let versions = of.entry((trace.kind.clone(), trace.id.clone())).or_default();
+        versions.insert((trace.valid_at, trace.seq));
+    }
+    let undone = of.into_iter().map(|((kind, id), versions)| Undone {
+        kind,
+        id,
+        seqs: versions.into_iter().map(|(_, seq)| seq).collect(),
+    });
+    let mut undone: Vec<Undone> = undone.collect();
+    undone.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
+    undone
+}
+
+impl Grouped {
+    /// The sets, in no order.
+    pub(crate) fn sets(&self) -> Vec<ChangeSet> {
+        self.groups.iter().filter_map(|group| ChangeSet::of(group, &self.traces)).collect()
+    }
+
+    /// Whether a set that lies in the window asked for may go on before or after what was read.
+    fn cut(&self, asked: Span) -> (bool, bool) {
+        let pause = WIDEN_FIRST - 1_000_000;
+        let (mut below, mut above) = (false, false);
+        for group in &self.groups {
+            let (Some(first), Some(last)) = (group.members.first(), group.members.last()) else {
+                continue;
+            };
+            let (first, last) = (self.traces[*first].at, self.traces[*last].at);
+            if last >= asked.from && first <= asked.to {
+                below |= first < shifted(self.span.from, pause);
+                above |= last > shifted(self.span.to, -pause);
+            }
+        }
+        (below, above)
+    }
+}
+
+impl<T: Send + Sync> Shelf<T> {
+    /// What is condensed of the changes in a window; only what was not seen before is read whole.
+    async fn read(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        condense: impl Fn(Change) -> T,
+    ) -> Result<Vec<Arc<T>>, JournalError> {
+        let there = self.all(from, span, true).await?;
+        let runs = self.unseen(from.shop, &there);
+        for run in runs {
+            let of_run = Span {
+                from: there[run.end - 1].version.valid_at,
+                to: there[run.start].version.valid_at,
+            };
+            let changes = self.all(from, of_run, false).await?;
+            let mut kept = self.kept();
+            for change in changes {
+                let seq = change.version.seq;
+                kept.put((from.shop.clone(), seq), Arc::new(condense(change)));
+            }
+        }
+        let mut kept = self.kept();
+        let known = there
+            .iter()
+            .filter_map(|change| kept.get(&(from.shop.clone(), change.version.seq)).cloned());
+        Ok(known.collect())
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept<T>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All changes in a window, newest first.
+    async fn all(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        bare: bool,
+    ) -> Result<Vec<Change>, JournalError> {
+        let kind = self.kind.map(Kind::parse).transpose();
+        let kind = kind.map_err(|e| JournalError::Invalid(e.to_string()))?;
+        let filter = ChangeFilter { span, kind, bare, ..ChangeFilter::default() };
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let mut all = Vec::new();
+        loop {
+            let list = from.journal.changes(from.shop, &filter, &page).await?;
+            all.extend(list.items);
+            match list.next {
+                Some(next) => page.cursor = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Stretches of the changes, newest first, that have to be read whole: what was not seen before,
+    /// and what stands right after it, since that changed from something else than was thought.
+    fn unseen(&self, shop: &Shop, there: &[Change]) -> Vec<std::ops::Range<usize>> {
+        let kept = self.kept();
+        let mut after: HashMap<(ResourceKey, Facet), usize> = HashMap::new();
+        let mut wanted: BTreeSet<usize> = BTreeSet::new();
+        for (n, change) in there.iter().enumerate() {
+            let key = ResourceKey {
+                shop: shop.clone(),
+                kind: change.kind.clone(),
+                id: change.id.clone(),
+            };
+            let next = after.insert((key, change.version.facet), n);
+            if kept.peek(&(shop.clone(), change.version.seq)).is_none() {
+                wanted.insert(n);
+                wanted.extend(next);
+            }
+        }
+        let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+        for n in wanted {
+            match runs.last_mut() {
+                Some(run) if n - run.end <= BETWEEN_MAX => run.end = n + 1,
+                _ => runs.push(n..n + 1),
+            }
+        }
+        runs
+    }
+}
+
+/// What an entry of Shopify's log says.
+fn entry(change: &Change, ours: Option<&str>) -> Option<Entry> {
+    let member = |name: &str| {
+        let of = |change: &&backstock_proto::diff::FieldChange| {
+            change.path.strip_prefix('/') == Some(name)
+        };
+        change.changes.iter().find(of).map(|change| change.new.clone())
+    };
+    Entry::read(&member, change.version.valid_at, ours)
+}
+
+/// What our own jobs wrote in a window.
+async fn own_writes(_from: Sources<'_>, _span: Span) -> Result<Vec<OwnWrite>, JournalError> {
+    Ok(Vec::new())
+}
+
+fn shifted(at: Timestamp, by: i64) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_add(by))
+}
+
+/// Where a list of change-sets goes on: after the set that ended then.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Cursor {
+    to: Timestamp,
+    id: ChangeSetId,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<Self, JournalError> {
+        let wrong = || JournalError::Invalid("cursor is not one of ours".into());
+        let (to, id) = text.split_once('.').ok_or_else(wrong)?;
+        let to = to.parse().map(Timestamp::from_micros).map_err(|_| wrong())?;
+        Ok(Self { to, id: ChangeSetId::parse(id).map_err(|_| wrong())? })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.to.as_micros(), self.id)
+    }
+}
