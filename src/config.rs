@@ -10,6 +10,7 @@ use backstock_proto::Shop;
 use backstock_restorer::TokenError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 mod access;
 mod environment;
@@ -25,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: Http,
     pub(crate) nats: Nats,
+    pub(crate) journal: Journal,
     pub(crate) storage: Storage,
     pub(crate) compactor: Compactor,
     pub(crate) log: Log,
@@ -40,6 +42,11 @@ pub(crate) struct Http {
     pub(crate) restorer: SocketAddr,
     pub(crate) journal: SocketAddr,
     pub(crate) compactor: SocketAddr,
+    /// Where other processes find the journals: the copies of each, in the order of `journal.index`.
+    /// Absent: one, at `journal`.
+    pub(crate) journals: Vec<Vec<String>>,
+    /// Where other processes find the compactor; absent: at `compactor`.
+    pub(crate) compactor_url: Option<String>,
     /// Largest webhook body that is accepted, in bytes.
     pub(crate) body_bytes_max: usize,
 }
@@ -52,6 +59,10 @@ pub(crate) struct Nats {
     pub(crate) url: Option<String>,
     /// Credentials for it.
     pub(crate) credentials_file: Option<PathBuf>,
+    /// The seed of an NKey, instead: the server then knows a public key only.
+    pub(crate) nkey_file: Option<PathBuf>,
+    /// Whom to trust for its certificate, PEM. With it, TLS is required.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Its monitoring address, to see that it syncs before it acknowledges.
     pub(crate) monitor_url: Option<String>,
     /// Go on although the server acknowledges before it syncs, or cannot be asked: a power cut
@@ -64,6 +75,17 @@ pub(crate) struct Nats {
     /// Most bytes that the stream may hold; 0: 70 % of the free disk with a server of our own, no
     /// limit but the server's with another.
     pub(crate) stream_bytes_max: i64,
+}
+
+/// Which partitions the journal of this process keeps, where several share the work.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Journal {
+    /// Its place among `http.journals`, from 0: with `n` of them it keeps every partition `p` with
+    /// `p % n == index`.
+    pub(crate) index: usize,
+    /// Names this copy, where several keep the same partitions.
+    pub(crate) copy: Option<String>,
 }
 
 /// Checkpoints, blobs and exports, and how long history is kept whole.
@@ -149,6 +171,7 @@ impl Default for Config {
             data_dir: "./backstock-data".into(),
             http: Http::default(),
             nats: Nats::default(),
+            journal: Journal::default(),
             storage: Storage::default(),
             compactor: Compactor::default(),
             log: Log::default(),
@@ -166,6 +189,8 @@ impl Default for Http {
             restorer: loopback(8080),
             journal: loopback(8082),
             compactor: loopback(8083),
+            journals: Vec::new(),
+            compactor_url: None,
             body_bytes_max: 16 * 1024 * 1024,
         }
     }
@@ -176,6 +201,8 @@ impl Default for Nats {
         Self {
             url: None,
             credentials_file: None,
+            nkey_file: None,
+            ca_file: None,
             monitor_url: None,
             accept_lazy_sync: false,
             server: None,
@@ -303,8 +330,33 @@ impl Config {
         if self.nats.partitions == 0 || self.nats.partitions > 1024 {
             fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));
         }
+        for url in self.http.journals.iter().flatten().chain(&self.http.compactor_url) {
+            if let Err(e) = url.parse::<Url>() {
+                fault(format!("http: {url:?} is not an address: {e}"));
+            }
+        }
+        let journals = self.http.journals.len().max(1);
+        if self.journal.index >= journals {
+            fault(format!(
+                "journal.index is {}, and http.journals names {journals}",
+                self.journal.index
+            ));
+        }
+        if journals > usize::from(self.nats.partitions) {
+            fault(format!(
+                "http.journals names {journals} journals for {} partitions: some would keep nothing",
+                self.nats.partitions
+            ));
+        }
+        let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.journal.copy.as_ref().is_some_and(|copy| !copy.chars().all(is_token)) {
+            fault("journal.copy may hold letters, digits, - and _ only".into());
+        }
         if ![1, 3, 5].contains(&self.nats.replicas) {
             fault(format!("nats.replicas is {}, expected 1, 3 or 5", self.nats.replicas));
+        }
+        if self.nats.credentials_file.is_some() && self.nats.nkey_file.is_some() {
+            fault("nats has both credentials_file and nkey_file".into());
         }
         if self.http.body_bytes_max < 1 << 20 || self.http.body_bytes_max > 16 << 20 {
             fault(format!(

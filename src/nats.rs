@@ -26,6 +26,8 @@ pub(crate) struct Address {
     pub(crate) url: String,
     pub(crate) monitor_url: Option<String>,
     pub(crate) credentials: Credentials,
+    /// Whom to trust for its certificate; with it, TLS is required.
+    pub(crate) ca_file: Option<std::path::PathBuf>,
 }
 
 /// How to prove who we are.
@@ -34,6 +36,8 @@ pub(crate) enum Credentials {
     None,
     Token(String),
     File(std::path::PathBuf),
+    /// The seed of an NKey.
+    Nkey(std::path::PathBuf),
 }
 
 impl std::fmt::Debug for Credentials {
@@ -42,6 +46,7 @@ impl std::fmt::Debug for Credentials {
             Self::None => "None",
             Self::Token(_) => "Token(***)",
             Self::File(_) => "File(***)",
+            Self::Nkey(_) => "Nkey(***)",
         })
     }
 }
@@ -57,11 +62,13 @@ impl Address {
     /// The configured server.
     pub(crate) fn configured(config: &Nats) -> Option<Self> {
         let url = config.url.clone()?;
-        let credentials = match &config.credentials_file {
-            Some(path) => Credentials::File(path.clone()),
-            None => Credentials::None,
+        let credentials = match (&config.credentials_file, &config.nkey_file) {
+            (Some(path), _) => Credentials::File(path.clone()),
+            (None, Some(path)) => Credentials::Nkey(path.clone()),
+            (None, None) => Credentials::None,
         };
-        Some(Self { url, monitor_url: config.monitor_url.clone(), credentials })
+        let (monitor_url, ca_file) = (config.monitor_url.clone(), config.ca_file.clone());
+        Some(Self { url, monitor_url, credentials, ca_file })
     }
 
     /// Connects and checks that the server can keep what it acknowledges.
@@ -113,6 +120,15 @@ impl Address {
             Credentials::None => options,
             Credentials::Token(token) => options.token(token.clone()),
             Credentials::File(path) => options.credentials_file(path).await?,
+            Credentials::Nkey(path) => {
+                let seed = std::fs::read_to_string(path)
+                    .with_context(|| format!("read nats.nkey_file {}", path.display()))?;
+                options.nkey(seed.trim().to_owned())
+            }
+        };
+        let options = match &self.ca_file {
+            Some(path) => options.add_root_certificates(path.clone()).require_tls(true),
+            None => options,
         };
         let begun = std::time::Instant::now();
         loop {

@@ -8,13 +8,15 @@ use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::{Options, Reader, Store};
 use backstock_proto::blob::Blobs;
-use backstock_proto::journal::{Client, Journal};
+use backstock_proto::journal::{Client, Journal, Spread};
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
+use backstock_proto::stream::Partition;
 use backstock_proto::{admin, listen, storage};
 use backstock_restorer::{Restorer, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use url::Url;
@@ -36,16 +38,15 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("journal", config.http.journal).await?;
-    let store = open_store(&process, &config)?;
+    let stores = open_stores(&process, &config)?;
     let nats = configured(&config)?.connect("journal", &config.nats).await?;
-    let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
-    let router = backstock_journal::http::router(reader)
+    let router = backstock_journal::http::router(read(&process, &config, &stores))
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
     let ended = async {
-        ensure_stream(&config, &store, &nats).await?;
-        run_journal(&process, store, nats, shutdown.clone()).await
+        ensure_streams(&config, &stores, &nats).await?;
+        run_journal(&process, &config, stores, nats, shutdown.clone()).await
     };
     let ended = ended.await;
     shutdown.cancel();
@@ -76,7 +77,11 @@ pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
     let listener = bind("restorer", config.http.restorer).await?;
     let nats = configured(&config)?.connect("restorer", &config.nats).await?;
     let around = Around::of(&config)?;
-    let pulls = backstock_compactor::http::Client::new(internal(config.http.compactor)?);
+    let compactor = match &config.http.compactor_url {
+        Some(url) => url.parse()?,
+        None => internal(config.http.compactor)?,
+    };
+    let pulls = backstock_compactor::http::Client::new(compactor);
     run_restorer(&process, &config, listener, around, Arc::new(pulls), nats, shutdown).await
 }
 
@@ -93,8 +98,17 @@ pub(crate) struct Around {
 impl Around {
     /// In a process of its own: the journal is another one.
     fn of(config: &Config) -> anyhow::Result<Self> {
-        let journal = Client::new(reqwest::Client::new(), internal(config.http.journal)?);
-        Self::with(config, Arc::new(journal))
+        let http = reqwest::Client::new();
+        let client = |url: Url| -> Arc<dyn Journal> { Arc::new(Client::new(http.clone(), url)) };
+        let mut places: Vec<Vec<Arc<dyn Journal>>> = Vec::new();
+        for copies in &config.http.journals {
+            let urls: Result<Vec<Url>, _> = copies.iter().map(|url| url.parse()).collect();
+            places.push(urls?.into_iter().map(client).collect());
+        }
+        if places.is_empty() {
+            places.push(vec![client(internal(config.http.journal)?)]);
+        }
+        Self::with(config, Arc::new(Spread::new(config.nats.partitions, places)))
     }
 
     pub(crate) fn with(config: &Config, journal: Arc<dyn Journal>) -> anyhow::Result<Self> {
@@ -124,31 +138,58 @@ fn configured(config: &Config) -> anyhow::Result<Address> {
     }
 }
 
-/// Opens the store under the data directory. Only one process can.
-pub(crate) fn open_store(process: &Process, config: &Config) -> anyhow::Result<Arc<Store>> {
-    if config.nats.partitions != 1 {
-        bail!("nats.partitions is {}: this version serves one partition", config.nats.partitions);
-    }
-    let path = config.data_dir.join("journal/0");
-    std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-    let store = Store::open(&path, Options::default(), process.clock.now())
-        .with_context(|| format!("open the journal in {}", path.display()))?;
-    Ok(Arc::new(store))
+/// The stores of the partitions that this process keeps.
+pub(crate) type Stores = Vec<(Partition, Arc<Store>)>;
+
+/// Opens the stores under the data directory. Only one process can.
+pub(crate) fn open_stores(process: &Process, config: &Config) -> anyhow::Result<Stores> {
+    let (index, journals) = (config.journal.index, config.http.journals.len().max(1));
+    let kept: Vec<Partition> =
+        (0..config.nats.partitions).filter(|p| usize::from(*p) % journals == index).collect();
+    let options = Options::default().divided(kept.len());
+    let open = |partition: Partition| {
+        let path = config.data_dir.join(format!("journal/{partition}"));
+        std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        let store = Store::open(&path, options, process.clock.now())
+            .with_context(|| format!("open the journal in {}", path.display()))?;
+        Ok((partition, Arc::new(store)))
+    };
+    kept.into_iter().map(open).collect()
 }
 
-/// Makes sure that the store's stream is there. Only for a store that never saw one is it created.
-pub(crate) async fn ensure_stream(
+/// The history in some stores.
+pub(crate) fn read(process: &Process, config: &Config, stores: &Stores) -> Arc<dyn Journal> {
+    let reader = |store: &Arc<Store>| -> Arc<dyn Journal> {
+        Arc::new(Reader::new(store.clone(), process.clock.clone()))
+    };
+    let mut places = vec![Vec::new(); usize::from(config.nats.partitions)];
+    for (partition, store) in stores {
+        places[usize::from(*partition)].push(reader(store));
+    }
+    if let [only] = places.as_slice()
+        && let [only] = only.as_slice()
+    {
+        return only.clone();
+    }
+    Arc::new(Spread::new(config.nats.partitions, places))
+}
+
+/// Makes sure that the stores' streams are there. Only for a store that never saw one is it created.
+pub(crate) async fn ensure_streams(
     config: &Config,
-    store: &Store,
+    stores: &Stores,
     nats: &Connected,
 ) -> anyhow::Result<()> {
     let jetstream = async_nats::jetstream::new(nats.client.clone());
-    let stream = backstock_proto::stream::stream_config(
-        0,
-        config.nats.replicas,
-        config.nats.stream_bytes_max,
-    );
-    Ok(backstock_journal::stream::ensure_stream(&jetstream, store, stream).await?)
+    for (partition, store) in stores {
+        let stream = backstock_proto::stream::stream_config(
+            (*partition, config.nats.partitions),
+            config.nats.replicas,
+            config.nats.stream_bytes_max / i64::from(config.nats.partitions),
+        );
+        backstock_journal::stream::ensure_stream(&jetstream, store, stream).await?;
+    }
+    Ok(())
 }
 
 /// Answers webhooks until `shutdown`.
@@ -181,18 +222,44 @@ pub(crate) async fn run_ingest(
     Ok(ingest.run(listener, shutdown).await?)
 }
 
-/// Applies the stream to the store until `shutdown`, then closes the store.
+/// Applies the streams to their stores until `shutdown`, then closes the stores.
 pub(crate) async fn run_journal(
     process: &Process,
-    store: Arc<Store>,
+    config: &Config,
+    stores: Stores,
     nats: Connected,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let jetstream = async_nats::jetstream::new(nats.client);
-    let ready = process.readiness.part("journal");
-    let settings = backstock_journal::Config::default();
-    let (registry, clock) = (&process.registry, process.clock.clone());
-    Ok(backstock_journal::run(settings, store, jetstream, registry, ready, clock, shutdown).await?)
+    let mut running = JoinSet::new();
+    for (partition, store) in stores {
+        let part = match config.nats.partitions {
+            1 => "journal".to_owned(),
+            _ => format!("journal of partition {partition}"),
+        };
+        let (ready, jetstream) = (process.readiness.part(&part), jetstream.clone());
+        let (registry, clock) = (process.registry.clone(), process.clock.clone());
+        let shutdown = shutdown.clone();
+        let mut settings = backstock_journal::Config { partition, ..Default::default() };
+        if let Some(copy) = &config.journal.copy {
+            settings.consumer = format!("{}-{copy}", settings.consumer);
+        }
+        running.spawn(async move {
+            backstock_journal::run(settings, store, jetstream, &registry, ready, clock, shutdown)
+                .await
+        });
+    }
+    // One that fails ends the others: the process is to be started anew.
+    let mut outcome = Ok(());
+    while let Some(ended) = running.join_next().await {
+        if let Err(failure) = ended?
+            && outcome.is_ok()
+        {
+            shutdown.cancel();
+            outcome = Err(failure.into());
+        }
+    }
+    outcome
 }
 
 /// Pulls until `shutdown`.

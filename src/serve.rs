@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstock_journal::Reader;
-use backstock_proto::journal::Journal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -62,7 +60,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let ingest_listener = bind("ingest", config.http.ingest).await?;
     let restorer_listener = bind("restorer", config.http.restorer).await?;
-    let store = roles::open_store(&process, &config)?;
+    let stores = roles::open_stores(&process, &config)?;
 
     let (address, server) = match Address::configured(&config.nats) {
         Some(address) => (address, None),
@@ -79,7 +77,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let to_journal = address.connect("journal", &config.nats).await?;
     let to_restorer = address.connect("restorer", &config.nats).await?;
     let to_compactor = address.connect("compactor", &config.nats).await?;
-    roles::ensure_stream(&config, &store, &to_journal).await?;
+    roles::ensure_streams(&config, &stores, &to_journal).await?;
     let server = server.map(|server| {
         Running::start("nats-server", |stop| {
             Box::pin(async move {
@@ -90,8 +88,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     });
 
     let config = Arc::new(config);
-    let reader: Arc<dyn Journal> = Arc::new(Reader::new(store.clone(), process.clock.clone()));
-    let around = roles::Around::with(&config, reader)?;
+    let around = roles::Around::with(&config, roles::read(&process, &config, &stores))?;
     let (door, orders) = backstock_compactor::orders();
     let restorer = {
         let (process, config, around) = (process.clone(), config.clone(), around.clone());
@@ -112,9 +109,11 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         })
     };
     let journal = {
-        let process = process.clone();
+        let (process, config) = (process.clone(), config.clone());
         Running::start("journal", |stop| {
-            Box::pin(async move { roles::run_journal(&process, store, to_journal, stop).await })
+            Box::pin(async move {
+                roles::run_journal(&process, &config, stores, to_journal, stop).await
+            })
         })
     };
     let compactor = {

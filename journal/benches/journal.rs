@@ -194,7 +194,7 @@ async fn catch_up(messages: &[Message]) -> f64 {
     let (nats, dir) = (Nats::start().await, tempfile::tempdir().unwrap());
     let store = open(dir.path());
     let jetstream = nats.jetstream().await;
-    ensure_stream(&jetstream, &store, stream_config(0, 1, 8 << 30)).await.unwrap();
+    ensure_stream(&jetstream, &store, stream_config((0, 1), 1, 8 << 30)).await.unwrap();
     let publishes = futures::stream::iter(messages).map(|message| {
         let Message { subject, headers, payload, .. } = message.clone();
         let jetstream = jetstream.clone();

@@ -1,5 +1,6 @@
 //! What the journal shows of itself. Every series is there from the start.
 
+use backstock_proto::stream::Partition;
 use backstock_proto::{Op, Source, Timestamp, kind};
 use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -28,36 +29,42 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers all series.
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let name = |what: &str| format!("backstock_journal_{what}");
+    /// Registers all series, each with the partition as a label.
+    pub(crate) fn register(
+        registry: &Registry,
+        partition: Partition,
+    ) -> Result<Self, prometheus::Error> {
+        let opts = |what: &str, help: &str| {
+            Opts::new(format!("backstock_journal_{what}"), help)
+                .const_label("partition", partition.to_string())
+        };
         let counter = |what, help| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::new(name(what), help)?;
+            let counter = IntCounter::with_opts(opts(what, help))?;
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
         let counters = |what, help, labels| -> Result<IntCounterVec, prometheus::Error> {
-            let counters = IntCounterVec::new(Opts::new(name(what), help), labels)?;
+            let counters = IntCounterVec::new(opts(what, help), labels)?;
             registry.register(Box::new(counters.clone()))?;
             Ok(counters)
         };
         let int_gauge = |what, help| -> Result<IntGauge, prometheus::Error> {
-            let gauge = IntGauge::new(name(what), help)?;
+            let gauge = IntGauge::with_opts(opts(what, help))?;
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
         let gauge = |what, help| -> Result<Gauge, prometheus::Error> {
-            let gauge = Gauge::new(name(what), help)?;
+            let gauge = Gauge::with_opts(opts(what, help))?;
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
         let lag = GaugeVec::new(
-            Opts::new(name("lag_seconds"), "Age of the oldest event not yet readable."),
+            opts("lag_seconds", "Age of the oldest event not yet readable."),
             &["shop"],
         )?;
         registry.register(Box::new(lag.clone()))?;
         let disk_bytes = IntGaugeVec::new(
-            Opts::new(name("disk_bytes"), "Bytes in sorted files, by column family."),
+            opts("disk_bytes", "Bytes in sorted files, by column family."),
             &["family"],
         )?;
         registry.register(Box::new(disk_bytes.clone()))?;

@@ -24,6 +24,16 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The memory of one store, divided among several in the same process.
+    #[must_use]
+    pub fn divided(self, stores: usize) -> Self {
+        let part = |bytes: usize| (bytes / stores.max(1)).max(8 * MIB);
+        Self {
+            cache_bytes: part(self.cache_bytes),
+            write_buffer_bytes: part(self.write_buffer_bytes),
+        }
+    }
+
     /// Small enough that a test sees flushes, compactions and cache misses.
     pub fn for_testing() -> Self {
         Self { cache_bytes: 2 * MIB, write_buffer_bytes: 2 * MIB }

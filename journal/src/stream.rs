@@ -5,6 +5,8 @@ use async_nats::jetstream::context::{CreateStreamError, GetStreamError, GetStrea
 use async_nats::jetstream::stream::{Config, Info, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 
+use backstock_proto::stream::PARTITIONS;
+
 use crate::store::{Store, StoreError};
 
 /// Why the store and the stream do not go together, or could not be brought together.
@@ -56,6 +58,7 @@ pub async fn ensure_stream(
     let name = config.name.clone();
     match open(jetstream, store, &name).await {
         Ok(stream) => {
+            check_partitions(&stream.cached_info().config, &config)?;
             if !looks_like(&stream.cached_info().config, &config) {
                 let updated = jetstream.update_stream(&config).await;
                 updated.map_err(|error| unreachable(&name, error))?;
@@ -122,6 +125,21 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How a store is divided is fixed when it is made: another number would look for shops where their
+/// history is not.
+fn check_partitions(found: &Config, wanted: &Config) -> Result<(), StoreError> {
+    let partitions =
+        |config: &Config| config.metadata.get(PARTITIONS).map_or("1", |n| n).to_owned();
+    let (found, wanted, name) = (partitions(found), partitions(wanted), &wanted.name);
+    if found == wanted {
+        return Ok(());
+    }
+    Err(StoreError::OtherStream(format!(
+        "the stream {name} is one of {found} partitions, and nats.partitions is {wanted}: set it to \
+         {found} again. How many there are is fixed when a store is made"
+    )))
+}
+
 fn looks_like(found: &Config, wanted: &Config) -> bool {
     found.subjects == wanted.subjects
         && found.max_bytes == wanted.max_bytes
@@ -130,6 +148,7 @@ fn looks_like(found: &Config, wanted: &Config) -> bool {
         && found.num_replicas == wanted.num_replicas
         && found.discard == wanted.discard
         && found.allow_atomic_publish == wanted.allow_atomic_publish
+        && found.metadata.get(PARTITIONS) == wanted.metadata.get(PARTITIONS)
 }
 
 fn is_missing(error: &GetStreamError) -> bool {

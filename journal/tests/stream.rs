@@ -72,7 +72,7 @@ async fn applied(store: &Store, seq: u64) {
 
 async fn fresh(nats: &Nats, store: &Store) -> Context {
     let jetstream = nats.jetstream().await;
-    let config = stream_config(0, 1, 1 << 30);
+    let config = stream_config((0, 1), 1, 1 << 30);
     ensure_stream(&jetstream, store, config).await.expect("stream");
     jetstream
 }
@@ -193,7 +193,7 @@ async fn another_stream_is_refused() {
     applied(&store, seq).await;
     running.stop().await;
     jetstream.delete_stream(stream_name(0)).await.expect("delete");
-    let config = stream_config(0, 1, 1 << 30);
+    let config = stream_config((0, 1), 1, 1 << 30);
     let missing = ensure_stream(&jetstream, &store, config.clone()).await;
     assert!(matches!(missing, Err(StreamError::Missing { applied: 1, .. })), "{missing:?}");
     let failed = run(&store, &jetstream).task.await.expect("no panic");

@@ -161,14 +161,14 @@ fn into_ok(response: Result<Response, Infallible>) -> Response {
 /// What is not ready yet, or no longer. Clones share one list.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    waiting: Arc<Mutex<BTreeMap<Arc<str>, String>>>,
 }
 
 /// One role's entry in a [`Readiness`]. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Part {
     of: Readiness,
-    role: &'static str,
+    role: Arc<str>,
 }
 
 impl Readiness {
@@ -178,18 +178,18 @@ impl Readiness {
     }
 
     /// Adds a role, which is waited for until it says [`Part::ready`].
-    pub fn part(&self, role: &'static str) -> Part {
-        let part = Part { of: self.clone(), role };
+    pub fn part(&self, role: &str) -> Part {
+        let part = Part { of: self.clone(), role: role.into() };
         part.not_ready("is starting");
         part
     }
 
     /// The roles that are not ready, each with the reason.
-    pub fn waiting(&self) -> BTreeMap<&'static str, String> {
+    pub fn waiting(&self) -> BTreeMap<Arc<str>, String> {
         self.list().clone()
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+    fn list(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, String>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,12 +197,12 @@ impl Readiness {
 impl Part {
     /// The role does its work.
     pub fn ready(&self) {
-        self.of.list().remove(self.role);
+        self.of.list().remove(&self.role);
     }
 
     /// The role cannot do its work. The reason follows its name: "is starting".
     pub fn not_ready(&self, reason: impl Into<String>) {
-        self.of.list().insert(self.role, reason.into());
+        self.of.list().insert(self.role.clone(), reason.into());
     }
 }
 
@@ -225,7 +225,7 @@ async fn readyz(State(readiness): State<Readiness>) -> Response {
     }
     let reasons: Vec<_> = waiting.iter().map(|(role, why)| format!("{role} {why}")).collect();
     let waiting: serde_json::Map<_, _> =
-        waiting.into_iter().map(|(role, why)| (role.to_owned(), why.into())).collect();
+        waiting.into_iter().map(|(role, why)| (role.to_string(), why.into())).collect();
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons.join("; "))
         .with("waiting", waiting)
         .into_response()

@@ -20,7 +20,7 @@ pub type Partition = u16;
 /// accept (16 MiB) with room for headers.
 pub const MAX_PAYLOAD_BYTES: usize = 17 * 1024 * 1024;
 
-/// The name of every journal's durable consumer.
+/// The name of a journal's durable consumer, unless it is a further copy.
 pub const CONSUMER: &str = "journal";
 
 /// How long events stay on the stream: long enough to rebuild a journal from its last checkpoint.
@@ -92,11 +92,18 @@ pub fn parse_ops_subject(subject: &str) -> Option<(Shop, String, String)> {
     Some((Shop::from_name(shop).ok()?, token(what)?, token(id)?))
 }
 
+/// The member of a stream's metadata that says of how many partitions it is one.
+pub const PARTITIONS: &str = "backstock.partitions";
+
 /// What a partition's stream must look like.
 ///
 /// - `discard: new` and a byte limit: a full stream refuses, it never drops what nobody has read.
 /// - `allow_atomic_publish`: ingest publishes what queues up as one batch, for one sync.
-pub fn stream_config(partition: Partition, replicas: usize, bytes_max: i64) -> Config {
+pub fn stream_config(
+    (partition, partitions): (Partition, Partition),
+    replicas: usize,
+    bytes_max: i64,
+) -> Config {
     Config {
         name: stream_name(partition),
         subjects: vec![
@@ -111,15 +118,16 @@ pub fn stream_config(partition: Partition, replicas: usize, bytes_max: i64) -> C
         duplicate_window: DUPLICATE_WINDOW,
         num_replicas: replicas,
         allow_atomic_publish: true,
+        metadata: [(PARTITIONS.to_owned(), partitions.to_string())].into(),
         description: Some("Backstock: every event of the shops in this partition".into()),
         ..Config::default()
     }
 }
 
 /// The journal's consumer, which starts after the last sequence that the journal has applied.
-pub fn consumer_config(applied_seq: u64) -> pull::Config {
+pub fn consumer_config(name: &str, applied_seq: u64) -> pull::Config {
     pull::Config {
-        durable_name: Some(CONSUMER.into()),
+        durable_name: Some(name.into()),
         ack_policy: AckPolicy::All,
         ack_wait: ACK_WAIT,
         max_ack_pending: ACK_PENDING_MAX,

@@ -150,6 +150,7 @@ impl Layout {
         let address = Address {
             url: format!("nats://127.0.0.1:{client}"),
             monitor_url: Some(monitor_url.clone()),
+            ca_file: None,
             credentials: Credentials::Token(token),
         };
         Ok(Self { binary, dir, address, monitor_url })

@@ -107,10 +107,9 @@ pub(crate) fn planned() -> (u16, String) {
     (port, access)
 }
 
-/// Beside the tests' own binaries.
+/// Beside the binary under test.
 fn binary() -> PathBuf {
-    let own = std::env::current_exe().expect("our own path");
-    let built = own.ancestors().nth(2).expect("a target directory").join("shopify");
+    let built = Path::new(env!("CARGO_BIN_EXE_backstock")).with_file_name("shopify");
     assert!(built.is_file(), "{} is not built: use `make test`", built.display());
     built
 }

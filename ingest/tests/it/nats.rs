@@ -65,7 +65,7 @@ impl Nats {
 
     /// Creates the stream of any partition.
     pub(crate) async fn create_stream_of(&self, partition: Partition, bytes_max: i64) -> Stream {
-        let config = stream_config(partition, 1, bytes_max);
+        let config = stream_config((partition, partition + 1), 1, bytes_max);
         jetstream::new(self.connect().await).create_stream(config).await.expect("a stream")
     }
 

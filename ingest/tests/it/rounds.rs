@@ -123,7 +123,7 @@ async fn too_many_open_batches_only_make_it_slower() {
 #[tokio::test]
 async fn a_stream_that_takes_no_batches_still_takes_everything() {
     let nats = Nats::start().await;
-    let mut config = stream_config(0, 1, -1);
+    let mut config = stream_config((0, 1), 1, -1);
     config.allow_atomic_publish = false;
     let context = jetstream::new(nats.connect().await);
     context.create_stream(config).await.expect("a stream");
@@ -138,7 +138,7 @@ async fn a_stream_that_takes_no_batches_still_takes_everything() {
 #[tokio::test]
 async fn a_foreign_stream_on_our_subjects_does_not_count() {
     let nats = Nats::start().await;
-    let mut config = stream_config(0, 1, -1);
+    let mut config = stream_config((0, 1), 1, -1);
     config.name = "SOMEBODY-ELSE".into();
     let context = jetstream::new(nats.connect().await);
     context.create_stream(config).await.expect("a stream");

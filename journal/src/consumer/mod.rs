@@ -37,10 +37,12 @@ const RESTART_REST: Duration = Duration::from_millis(250);
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// How the journal reads the stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Which partition's stream.
     pub partition: Partition,
+    /// Names this copy's durable consumer: copies of the same partition have one each.
+    pub consumer: String,
     /// Most messages in one write.
     pub batch_messages: usize,
     /// Most payload bytes in one write, unless a single message is larger.
@@ -55,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             partition: 0,
+            consumer: CONSUMER.into(),
             batch_messages: 512,
             batch_bytes: 8 << 20,
             linger: Duration::from_millis(4),
@@ -95,20 +98,20 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let metrics = Arc::new(Metrics::register(registry)?);
+    let metrics = Arc::new(Metrics::register(registry, config.partition)?);
     // Whatever this starts ends with it, also if the caller drops it half-way.
     let shutdown = shutdown.child_token();
     let _ends_with_this = shutdown.clone().drop_guard();
     let writer = Writer { store, metrics, ready, clock, shutdown };
     writer.blocking(|store, metrics| metrics.restore(store)).await?;
     tokio::spawn(refresh(writer.clone()));
-    let followed = follow(config, &writer, &jetstream).await;
+    let followed = follow(&config, &writer, &jetstream).await;
     let closed = writer.blocking(|store, _| store.close()).await;
     followed.and(closed)
 }
 
 /// Reads and writes until shutdown, starting anew after every interruption.
-async fn follow(config: Config, writer: &Writer, jetstream: &Context) -> Result<(), Failure> {
+async fn follow(config: &Config, writer: &Writer, jetstream: &Context) -> Result<(), Failure> {
     loop {
         let ended = tokio::select! {
             biased;
@@ -135,7 +138,7 @@ async fn follow(config: Config, writer: &Writer, jetstream: &Context) -> Result<
 
 /// Makes the consumer anew behind what the store has applied.
 async fn start(
-    config: Config,
+    config: &Config,
     writer: &Writer,
     jetstream: &Context,
 ) -> Result<Intake, StreamError> {
@@ -144,8 +147,8 @@ async fn start(
     let applied = writer.store.applied_seq();
     let unreachable = |reason: String| StreamError::Unreachable { name: name.clone(), reason };
     // It may not be there yet; if it cannot be deleted for another reason, creating it fails too.
-    let _gone = stream.delete_consumer(CONSUMER).await;
-    let consumer = stream.create_consumer(consumer_config(applied)).await;
+    let _gone = stream.delete_consumer(&config.consumer).await;
+    let consumer = stream.create_consumer(consumer_config(&config.consumer, applied)).await;
     let consumer = consumer.map_err(|error| unreachable(error.to_string()))?;
     let last = stream.cached_info().state.last_sequence;
     if last <= applied {
@@ -153,7 +156,7 @@ async fn start(
     }
     writer.ready.ready();
     tracing::info!(stream = %name, applied, last, "reading the stream");
-    let intake = Intake::start(config, consumer, applied, writer.metrics.clone()).await;
+    let intake = Intake::start(config.clone(), consumer, applied, writer.metrics.clone()).await;
     intake.map_err(|error| unreachable(error.to_string()))
 }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod pull;
+mod spread;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::{Kind, Shop, Timestamp};
 
 pub use client::{Client, Line, PATH, Question, SAME_AS};
 pub use pull::{Drift, PULL, PullReport, PullState};
+pub use spread::Spread;
 
 /// Largest number of items in one page.
 pub const PAGE_LIMIT_MAX: usize = 1_000;
