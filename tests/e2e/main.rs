@@ -11,6 +11,7 @@ mod bad_input;
 mod disk;
 mod kills;
 mod ledger;
+mod partitions;
 mod pulls;
 mod samples;
 mod shopify;
