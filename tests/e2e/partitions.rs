@@ -13,7 +13,7 @@ const FOUR: &str = "partitions = 4\n";
 
 /// Sends a product of `shop` and waits until it can be read.
 async fn kept(backstock: &Backstock, shop: &str) {
-    let sent = Delivery::product(ID, shop, 100, &format!("w-{shop}"));
+    let sent = Delivery::product(ID, shop, 100, format!("w-{shop}"));
     let sent = Delivery { shop: format!("{shop}.myshopify.com"), ..sent };
     let status = sent.send(&backstock.client, &backstock.webhooks()).await.expect("an answer");
     assert_eq!(status, 200, "{shop}");
