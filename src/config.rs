@@ -107,6 +107,8 @@ pub(crate) struct Compactor {
     pub(crate) budget_share: f64,
     /// How often Shopify's own log of who did what is asked for what is new, in seconds.
     pub(crate) log_every: f64,
+    /// Largest picture, film or file whose bytes are kept, in bytes.
+    pub(crate) media_bytes_max: u64,
 }
 
 /// How log lines look.
@@ -221,7 +223,12 @@ impl Default for Storage {
 
 impl Default for Compactor {
     fn default() -> Self {
-        Self { full_pull: "0 3 * * *".into(), budget_share: 0.5, log_every: 30.0 }
+        Self {
+            full_pull: "0 3 * * *".into(),
+            budget_share: 0.5,
+            log_every: 30.0,
+            media_bytes_max: 512 << 20,
+        }
     }
 }
 

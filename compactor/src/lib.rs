@@ -13,8 +13,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use backstock_proto::Shop;
 use backstock_proto::admin::Client;
+use backstock_proto::blob::Blobs;
 use backstock_proto::journal::Journal;
-use backstock_proto::pulls::Order;
+use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use prometheus::Registry;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod http;
 mod log;
+mod media;
 mod metrics;
 mod pull;
 mod reconcile;
@@ -51,6 +53,8 @@ pub struct Config {
     pub scratch: PathBuf,
     /// How often Shopify's own log of who did what is asked for what is new.
     pub log_every: Duration,
+    /// Most bytes of one medium that are kept.
+    pub media_bytes_max: u64,
     /// Into how many partitions the stream is divided.
     pub partitions: Partition,
 }
@@ -63,6 +67,8 @@ pub struct Compactor {
     pub shops: Vec<Client>,
     /// History.
     pub journal: Arc<dyn Journal>,
+    /// Where the bytes of media are kept.
+    pub blobs: Blobs,
     /// The stream.
     pub jetstream: jetstream::Context,
     /// Where its metrics are.
@@ -84,11 +90,13 @@ impl Compactor {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::register(&self.registry)?);
         let publisher = Publisher { jetstream: self.jetstream, partitions: self.config.partitions };
+        let media_bytes_max = self.config.media_bytes_max;
         let mut shops = JoinSet::new();
         let mut doors = Vec::new();
         for client in self.shops {
             let client = client.counting(metrics.cost_points.clone());
             let shop = client.access().shop.clone();
+            let (again, wishes) = media::look::wishes();
             let puller = Puller {
                 shop: shop.clone(),
                 asker: Asker { client, share: self.config.budget_share },
@@ -97,15 +105,21 @@ impl Compactor {
                 clock: self.clock.clone(),
                 scratch: self.config.scratch.clone(),
                 metrics: metrics.clone(),
+                media: again.clone(),
             };
-            let (door, ordered) = mpsc::channel(64);
-            doors.push((shop, door));
             shops.spawn(log::run(puller.clone(), self.config.log_every, shutdown.clone()));
+            let keeper = media::Keeper::new(puller.clone(), self.blobs.clone(), media_bytes_max)?;
+            shops.spawn(media::follow::run(keeper.clone(), again, shutdown.clone()));
+            shops.spawn(media::look::run(keeper, wishes, shutdown.clone()));
+            let (whole, ordered) = mpsc::channel(64);
+            let (some, named) = mpsc::channel(64);
+            doors.push(Doors { shop, whole, some });
+            shops.spawn(signal::answer(puller.clone(), named, shutdown.clone()));
             shops.spawn(signal::run(puller.clone(), shutdown.clone()));
             let cron = self.config.full_pull.clone();
             shops.spawn(schedule::run(puller, cron, ordered, shutdown.clone()));
         }
-        pass_on(self.orders, doors, shutdown).await;
+        pass_on(self.orders, &doors, &publisher, self.clock.as_ref(), shutdown).await;
         while let Some(ended) = shops.join_next().await {
             ended?;
         }
@@ -113,11 +127,23 @@ impl Compactor {
     }
 }
 
-/// Gives each order to its shop. An order for a shop whose Admin API may not be asked is dropped:
-/// whoever gives it has checked that.
+/// Where one shop takes orders.
+struct Doors {
+    shop: Shop,
+    /// For pulls of whole kinds.
+    whole: mpsc::Sender<Order>,
+    /// For some resources by their ids, which wait for no whole pull.
+    some: mpsc::Sender<Order>,
+}
+
+/// Gives each order to its shop. One for whole kinds is put on record before, so that a restart does
+/// not lose it. An order for a shop whose Admin API may not be asked is dropped: whoever gives it has
+/// checked that.
 async fn pass_on(
     mut orders: mpsc::Receiver<Order>,
-    doors: Vec<(Shop, mpsc::Sender<Order>)>,
+    doors: &[Doors],
+    publisher: &Publisher,
+    clock: &dyn Clock,
     shutdown: CancellationToken,
 ) {
     loop {
@@ -127,8 +153,18 @@ async fn pass_on(
         };
         // Without anybody left who could ask, it goes on by its schedule.
         let Some(order) = order else { return shutdown.cancelled().await };
-        if let Some((_, door)) = doors.iter().find(|(shop, _)| *shop == order.shop) {
-            let _stopping = door.send(order).await;
+        let Some(doors) = doors.iter().find(|doors| doors.shop == order.shop) else { continue };
+        if !order.ids.is_empty() {
+            let _stopping = doors.some.send(order).await;
+            continue;
         }
+        let ordered = Ordered { at: clock.now(), confirm_deletions: order.confirm_deletions };
+        for spec in schedule::ordered(&order) {
+            let recorded = publisher.record(&order.shop, ORDER, spec.name, &ordered).await;
+            if let Err(error) = recorded {
+                tracing::warn!(shop = %order.shop, "an order would not survive a restart: {error}");
+            }
+        }
+        let _stopping = doors.whole.send(order).await;
     }
 }

@@ -2,11 +2,14 @@
 
 use backstock_proto::kind;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 /// What a full pull finds different from the journal.
 const DRIFT: [&str; 3] = ["missed", "changed", "extra"];
+
+/// What becomes of a medium that is to be fetched.
+const MEDIA: [&str; 4] = ["kept", "gone", "refused", "failed"];
 
 /// Bounds of pull durations, in seconds: from a page to a large shop's bulk operation.
 const PULL_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0];
@@ -21,6 +24,12 @@ pub struct Metrics {
     pub pull_seconds: HistogramVec,
     /// Points of the Admin API's cost budget that were spent.
     pub cost_points: IntCounter,
+    /// Media that were to be fetched, by outcome.
+    pub media: IntCounterVec,
+    /// Bytes of media that were fetched.
+    pub media_bytes: IntCounter,
+    /// Media whose bytes are not kept, by shop and kind.
+    pub media_missing: IntGaugeVec,
     /// Webhook subscriptions that had to be made anew.
     pub subscriptions_healed: IntCounter,
 }
@@ -52,6 +61,24 @@ impl Metrics {
                 "backstock_compactor_admin_cost_points_total",
                 "Points of the Admin API's cost budget that were spent",
             )?,
+            media: IntCounterVec::new(
+                Opts::new(
+                    "backstock_compactor_media_total",
+                    "Media whose bytes were to be fetched, by outcome",
+                ),
+                &["outcome"],
+            )?,
+            media_bytes: IntCounter::new(
+                "backstock_compactor_media_bytes_total",
+                "Bytes of media that were fetched",
+            )?,
+            media_missing: IntGaugeVec::new(
+                Opts::new(
+                    "backstock_compactor_media_missing",
+                    "Media whose bytes are not kept, at the last look",
+                ),
+                &["shop", "kind"],
+            )?,
             subscriptions_healed: IntCounter::new(
                 "backstock_compactor_webhook_subscriptions_healed_total",
                 "Webhook subscriptions that were missing and were made anew",
@@ -63,6 +90,10 @@ impl Metrics {
                 metrics.drift.with_label_values(&[spec.name, found]);
             }
         }
+        MEDIA.iter().for_each(|outcome| drop(metrics.media.with_label_values(&[outcome])));
+        registry.register(Box::new(metrics.media.clone()))?;
+        registry.register(Box::new(metrics.media_bytes.clone()))?;
+        registry.register(Box::new(metrics.media_missing.clone()))?;
         registry.register(Box::new(metrics.drift.clone()))?;
         registry.register(Box::new(metrics.full_pull_age.clone()))?;
         registry.register(Box::new(metrics.pull_seconds.clone()))?;

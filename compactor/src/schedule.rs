@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use backstock_proto::journal::{JournalError, PULL, Page, PullReport};
+use backstock_proto::journal::{
+    JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
+};
 use backstock_proto::kind::{self, Spec};
-use backstock_proto::pulls::Order;
+use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::{Kind, Timestamp};
 use futures::{FutureExt, StreamExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -80,20 +83,26 @@ pub(crate) async fn run(
 
 /// Does what was ordered, or what is due. Whether all of it worked.
 async fn work(puller: &Puller, cron: &Cron, order: Option<Order>) -> bool {
-    if let Some(Order { kinds, confirm_deletions, .. }) = order {
-        let mut specs = pulled();
-        specs
-            .retain(|spec| kinds.is_empty() || kinds.iter().any(|kind| kind.as_str() == spec.name));
-        let order = pull::Order { confirm_deletions, ..pull::Order::default() };
-        return all(puller, specs, order).await;
+    if let Some(order) = order {
+        let confirm_deletions = order.confirm_deletions;
+        let how = pull::Order { confirm_deletions, ..pull::Order::default() };
+        let kinds = ordered(&order).into_iter().map(|spec| (spec, how.clone()));
+        return all(puller, kinds.collect()).await;
     }
     match due(puller, cron).await {
-        Ok((specs, order)) => all(puller, specs, order).await,
+        Ok(kinds) => all(puller, kinds).await,
         Err(error) => {
             warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
             false
         }
     }
+}
+
+/// The kinds that an order names.
+pub(crate) fn ordered(Order { kinds, .. }: &Order) -> Vec<&'static Spec> {
+    let mut specs = pulled();
+    specs.retain(|spec| kinds.is_empty() || kinds.iter().any(|kind| kind.as_str() == spec.name));
+    specs
 }
 
 /// The kinds that can be pulled, in the order in which they are restored: what comes first is of use
@@ -105,21 +114,16 @@ fn pulled() -> Vec<&'static Spec> {
     specs
 }
 
-/// What has to be pulled now, and which gaps that makes good.
+/// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
+/// a restart came before, or because a kill ended it.
 async fn due(
     puller: &Puller,
     cron: &Cron,
-) -> Result<(Vec<&'static Spec>, pull::Order), JournalError> {
+) -> Result<Vec<(&'static Spec, pull::Order)>, JournalError> {
     let now = puller.clock.now();
     let since = cron.last(now);
-    let page = Page { limit: backstock_proto::journal::PAGE_LIMIT_MAX, cursor: None };
-    let records = puller.journal.records(&puller.shop, PULL, None, &page).await?;
-    let mut newest: BTreeMap<String, PullReport> = BTreeMap::new();
-    for record in records.items {
-        if let Ok(report) = serde_json::from_value::<PullReport>(record.payload) {
-            newest.insert(record.id, report);
-        }
-    }
+    let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
+    let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
     let status = puller.journal.status(&puller.shop).await?;
     let gaps: Vec<(u64, u64)> = status
         .map(|status| status.gaps)
@@ -129,23 +133,44 @@ async fn due(
         .map(|gap| (gap.from_seq, gap.to_seq))
         .collect();
     let mut oldest = None;
-    let mut kinds = pulled();
-    kinds.retain(|spec| {
+    let mut kinds = Vec::new();
+    for spec in pulled() {
         let report = newest.get(spec.name);
         if let Some(report) = report.filter(|report| report.finished_at.is_some()) {
             oldest = oldest.min(Some(report.started_at)).or(Some(report.started_at));
         }
-        report.is_none_or(|report| is_due(report, since, now, &gaps))
-    });
+        let order = orders.get(spec.name);
+        let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
+        if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &gaps)) {
+            continue;
+        }
+        let cut = report.is_none_or(|report| report.state == PullState::Running);
+        let confirm_deletions =
+            order.is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
+        let healed_gaps = gaps.clone();
+        let may_resume = open.is_none();
+        kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, may_resume }));
+    }
     if let Some(oldest) = oldest {
         let age = puller.metrics.full_pull_age.with_label_values(&[puller.shop.name()]);
         age.set(now.seconds_since(oldest));
     }
-    Ok((kinds, pull::Order { healed_gaps: gaps, confirm_deletions: false }))
+    Ok(kinds)
+}
+
+/// The newest records of some sort, by id.
+async fn newest<T: DeserializeOwned>(
+    puller: &Puller,
+    what: &str,
+) -> Result<BTreeMap<String, T>, JournalError> {
+    let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+    let records = puller.journal.records(&puller.shop, what, None, &page).await?.items.into_iter();
+    let read = |record: Record| Some((record.id, serde_json::from_value(record.payload).ok()?));
+    Ok(records.filter_map(read).collect())
 }
 
 fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u64)]) -> bool {
-    use backstock_proto::journal::PullState::{Complete, Failed, Running};
+    use PullState::{Complete, Failed, Running};
     match report.state {
         // This process runs none at the moment: another one did, and was ended.
         Running => true,
@@ -165,9 +190,9 @@ fn failed_rest(_report: &PullReport) -> u64 {
 }
 
 /// Pulls some kinds. Whether all of them worked.
-async fn all(puller: &Puller, kinds: Vec<&'static Spec>, order: pull::Order) -> bool {
+async fn all(puller: &Puller, kinds: Vec<(&'static Spec, pull::Order)>) -> bool {
     let pulls: Vec<_> =
-        kinds.into_iter().map(|spec| one(puller.clone(), spec, order.clone()).boxed()).collect();
+        kinds.into_iter().map(|(spec, order)| one(puller.clone(), spec, order).boxed()).collect();
     let pulls = futures::stream::iter(pulls).buffered(KINDS_AT_ONCE);
     pulls.fold(true, async |all, worked| all && worked).await
 }

@@ -12,9 +12,11 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Spec};
+use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
-use backstock_proto::{Event, Facet, Op, ResourceId};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId};
 use futures::StreamExt;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -99,6 +101,54 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
         ..pull::Config::default()
     };
     Ok(stream.get_or_create_consumer(&name, config).await?)
+}
+
+/// Reads again what is ordered by its id, until `shutdown`.
+pub(crate) async fn answer(
+    puller: Puller,
+    mut orders: mpsc::Receiver<Order>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let order = tokio::select! {
+            () = shutdown.cancelled() => return,
+            order = orders.recv() => order,
+        };
+        let Some(Order { kinds, ids, .. }) = order else { return shutdown.cancelled().await };
+        for spec in kinds.iter().filter_map(Kind::spec) {
+            let read = tokio::select! {
+                () = shutdown.cancelled() => return,
+                read = read_again(&puller, spec, &ids) => read,
+            };
+            if let Err(error) = read {
+                warn!(shop = %puller.shop, kind = spec.name, "reading by id failed: {error}");
+            }
+        }
+    }
+}
+
+/// Publishes what history does not have of some resources, and the end of those that are gone. A kind
+/// that cannot be asked for by id is pulled whole.
+async fn read_again(
+    puller: &Puller,
+    spec: &'static Spec,
+    ids: &[ResourceId],
+) -> Result<(), PullError> {
+    if !by_id(spec).iter().any(|pull| pull.facets.contains(&Facet::Core)) {
+        return puller.kind(spec, &crate::pull::Order::default()).await.map(drop);
+    }
+    for pull in by_id(spec) {
+        let Way::ById { ids_max, .. } = &pull.way else { continue };
+        for some in ids.chunks(*ids_max) {
+            let asked_at = puller.clock.now();
+            let there = puller.some(spec, pull, some, |_| true).await?;
+            if pull.facets.contains(&Facet::Core) {
+                let gone = some.iter().filter(|id| !there.contains(*id));
+                puller.gone(spec, gone, asked_at).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What some messages ask for.

@@ -16,6 +16,7 @@ pub mod event;
 pub mod journal;
 pub mod kind;
 pub mod listen;
+pub mod media;
 pub mod merge;
 pub mod problem;
 pub mod publish;

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Shop};
+use crate::{Kind, ResourceId, Shop, Timestamp};
+
+/// The `what` of records of orders for whole pulls: [`Ordered`], one id a kind.
+pub const ORDER: &str = "order";
 
 /// A pull to be made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,20 @@ pub struct Order {
     /// Of which kinds; of all of them, if empty.
     #[serde(default)]
     pub kinds: Vec<Kind>,
+    /// Of these resources only, of the one kind that is named: each is asked for by its id, and one
+    /// that is not found is taken for gone.
+    #[serde(default)]
+    pub ids: Vec<ResourceId>,
+    /// Many deletions at once are meant, and are believed.
+    #[serde(default)]
+    pub confirm_deletions: bool,
+}
+
+/// An order for a whole pull, so that one given before a restart is carried out after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// When it was given.
+    pub at: Timestamp,
     /// Many deletions at once are meant, and are believed.
     #[serde(default)]
     pub confirm_deletions: bool,

@@ -4,7 +4,17 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// Adds a facet's canonical state to that of the facets before it, `core` first.
+use crate::{Facet, media};
+
+/// Lays a facet's canonical state over that of the facets before it, `core` first.
+pub fn lay(facet: Facet, state: &mut Value, part: Value) {
+    match facet {
+        Facet::Blobs => media::lay(state, &part),
+        _ => add(state, part),
+    }
+}
+
+/// Adds a facet's canonical state to that of the facets before it.
 ///
 /// Objects are merged member by member. Lists of objects that have an `id` are merged by it into the
 /// elements that are there: a facet may know of elements that `core` says are gone, or not yet

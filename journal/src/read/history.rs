@@ -198,7 +198,7 @@ impl View<'_> {
         for facet in key.kind.facets() {
             if facet == changed {
                 for (side, change) in sides.iter_mut().zip(&mut changes) {
-                    add(side, change.take());
+                    add(facet, side, change.take());
                 }
                 continue;
             }
@@ -213,17 +213,17 @@ impl View<'_> {
             };
             let state = self.state(&prefix, key, &link, payload.as_deref())?;
             let [old, new] = &mut sides;
-            add(old, state.clone());
-            add(new, state);
+            add(facet, old, state.clone());
+            add(facet, new, state);
         }
         Ok(Some(sides))
     }
 }
 
 /// Lays a facet's state over that of those before it, if it has one.
-fn add(side: &mut Value, state: Value) {
+fn add(facet: Facet, side: &mut Value, state: Value) {
     if !state.is_null() {
-        union::add(side, state);
+        union::lay(facet, side, state);
     }
 }
 

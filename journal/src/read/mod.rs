@@ -111,7 +111,8 @@ impl<'s> View<'s> {
         for (facet, part) in self.other_parts(entries, key, until)? {
             let Entry { link, payload, .. } = &part.entry;
             if !link.is_end() {
-                union::add(&mut state, self.state(&facet, key, link, payload.as_deref())?);
+                let part = self.state(&facet, key, link, payload.as_deref())?;
+                union::lay(facet_of(&facet)?, &mut state, part);
             }
             if link.position > newest.1.entry.link.position {
                 newest = (facet, part);

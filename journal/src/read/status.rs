@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use backstock_proto::journal::{
-    Gap, Healing, JournalError, KindStatus, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
-    ShopStatus, ShopSummary,
+    Gap, Healing, JournalError, KindStatus, MEDIA, MediaReport, PAGE_LIMIT_MAX, PULL, Page,
+    PullReport, PullState, ShopStatus, ShopSummary,
 };
 use backstock_proto::{Kind, Shop, Timestamp};
 
@@ -59,10 +59,12 @@ impl View<'_> {
             Ok(())
         })?;
         self.heal(shop, &pulls, &mut gaps)?;
+        let mut media = self.media(shop)?;
         let kinds = kinds.into_iter().map(|(kind, tally)| {
+            let media = media.remove(&kind);
             let pull = pulls.get(&kind);
             let complete = pull.map(|pull| self.last_complete(shop, pull)).transpose()?;
-            Ok(kind_status(kind, &tally, pull.cloned(), complete.flatten()))
+            Ok(KindStatus { media, ..kind_status(kind, &tally, pull.cloned(), complete.flatten()) })
         });
         Ok(Some(ShopStatus {
             summary,
@@ -80,6 +82,14 @@ impl View<'_> {
             true
         })?;
         Ok(pulls)
+    }
+
+    /// What is said of the bytes of each kind's media.
+    fn media(&self, shop: &Shop) -> Result<BTreeMap<Kind, MediaReport>, JournalError> {
+        let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let records = self.records(shop, MEDIA, None, &page)?.items.into_iter();
+        let reports = records.filter_map(|r| serde_json::from_value(r.payload).ok());
+        Ok(reports.map(|report: MediaReport| (report.kind.clone(), report)).collect())
     }
 
     /// The newest pull that read everything.
@@ -232,6 +242,7 @@ fn kind_status(
         understood: kind.spec().is_some(),
         pull,
         last_complete_pull,
+        media: None,
         not_covered: not_covered.map(Into::into),
         kind,
     }

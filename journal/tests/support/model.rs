@@ -71,7 +71,7 @@ impl History {
             if let Some((position, known)) = self.newest(facet, until) {
                 newest = newest.max(position);
                 if let Some(part) = &known.state {
-                    union::add(&mut state, part.clone());
+                    union::lay(facet, &mut state, part.clone());
                 }
             }
         }

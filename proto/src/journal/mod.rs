@@ -4,6 +4,7 @@
 //! only know [`Journal`].
 
 mod client;
+mod media;
 mod pull;
 mod spread;
 
@@ -20,7 +21,8 @@ use crate::resource::{Facet, ResourceId, ResourceKey};
 use crate::{Kind, Shop, Timestamp};
 
 pub use client::{Client, Line, PATH, Question, SAME_AS};
-pub use pull::{Drift, PULL, PullReport, PullState};
+pub use media::{MEDIA, MediaReport};
+pub use pull::{BulkRun, Drift, PULL, PullReport, PullState};
 pub use spread::Spread;
 
 /// Largest number of items in one page.
@@ -264,6 +266,9 @@ pub struct KindStatus {
     /// The newest pull that read everything, with the drift that it found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_complete_pull: Option<PullReport>,
+    /// How many media there are of this kind, and of how many the bytes are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaReport>,
     /// What of this kind cannot be kept, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_covered: Option<String>,

@@ -39,6 +39,22 @@ pub struct PullReport {
     /// Why it failed, or what it waits for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Bulk operations that it has run, for whoever goes on after a kill.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<BulkRun>,
+}
+
+/// A bulk operation that a pull began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BulkRun {
+    /// Which of the kind's pulls.
+    pub pull: String,
+    /// Digest of what was asked.
+    pub document: String,
+    /// The operation's gid.
+    pub id: String,
+    /// When it was begun.
+    pub at: Timestamp,
 }
 
 /// Whether a pull is under way or how it ended.
@@ -82,6 +98,7 @@ mod tests {
             progress: Some(0.25),
             eta_seconds: Some(12.5),
             reason: None,
+            operations: Vec::new(),
         };
         let value = serde_json::to_value(&report).expect("written");
         assert_eq!(value["state"], "running");

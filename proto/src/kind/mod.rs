@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::event::{Op, Source};
+use crate::media;
 use crate::resource::{Facet, ResourceId, gid_type};
 
 mod address;
@@ -320,7 +321,7 @@ impl Kind {
         let state = match (arrival.source, spec.core) {
             (Source::Webhook, Some(core)) => core(&value)?,
             (Source::Webhook, None) => return Err(MappingError::Missing("complete webhook")),
-            _ if arrival.facet == Facet::Blobs => value,
+            _ if arrival.facet == Facet::Blobs => media::canonical(value),
             _ => (spec.node)(arrival.facet, &value)?,
         };
         let listing = match arrival.facet {

@@ -68,9 +68,8 @@ pub struct Members {
     pub members: &'static [&'static str],
 }
 
-/// For kinds with media, whose bytes we keep ourselves: `{"id", "media": [{"id", "blob"}]}`, or for
-/// a file `{"id", "blob"}`, where `blob` is the BLAKE3 of the bytes, hexadecimal. It is its own
-/// canonical form, and no node has it, so that [`Members::of`] never finds it.
+/// For kinds with media, whose bytes we keep ourselves: see [`crate::media`]. No node has it, so that
+/// [`Members::of`] never finds it.
 pub(super) const BLOBS: Members = Members { facet: Facet::Blobs, members: &["blobs, not pulled"] };
 
 /// Members that every facet's payload has, where the node has them.
@@ -119,6 +118,14 @@ fn connection(members: &mut Map<String, Value>) -> Option<Vec<Value>> {
     }
     let Some(Value::Array(edges)) = members.remove("edges") else { return None };
     Some(edges.into_iter().filter_map(|mut edge| Some(edge.get_mut("node")?.take())).collect())
+}
+
+/// An address as a canonical state has it: without the part that changes when nothing else does.
+pub(crate) fn address(url: &str) -> String {
+    match super::field::url(&url.into()) {
+        Value::String(url) => url,
+        _ => url.into(),
+    }
 }
 
 /// The resource that a plain node is, by the number in its gid.

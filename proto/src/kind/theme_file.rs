@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::field::{self, MappingError};
-use super::pull::{Members, Pull, Way};
+use super::field::MappingError;
+use super::pull::{self, Members, Pull, Way};
 use super::pulled::PULLED;
 use super::{Spec, Writable, rank};
 use crate::resource::{Facet, ResourceId};
@@ -15,8 +15,9 @@ const MORE: &[(&str, &str)] = &[("files", include_str!("graphql/theme_file_more.
 pub(super) static SPEC: Spec = Spec {
     name: "theme_file",
     gid_type: "OnlineStoreThemeFile",
+    mapping: 2,
     node,
-    facets: &[CORE],
+    facets: &[CORE, pull::BLOBS],
     pulls: &[
         Pull {
             name: "pages",
@@ -42,7 +43,6 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["filename"],
     rank: rank::THEMES,
     writable: Writable::Partly("writing theme files needs an exemption that Shopify grants an app"),
-    not_covered: "the bytes of files that are no text and larger than Shopify shows",
     ..PULLED
 };
 
@@ -58,8 +58,10 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
     if let Some(size) = node.get("size").filter(|size| size.is_number()) {
         state["size"] = size.to_string().into();
     }
-    if let Some(url) = node.pointer("/body/url") {
-        state["body"]["url"] = field::url(url);
+    // The address of a large file's bytes is signed, for a short while; `checksumMd5` tells when
+    // the bytes are others.
+    if let Some(url) = node.pointer("/body/url").and_then(Value::as_str) {
+        state["body"]["url"] = url.split('?').next().unwrap_or_default().into();
     }
     Ok(state)
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use backstock_proto::journal::{List, PAGE_LIMIT_MAX, PULL, Page, PullReport};
 use backstock_proto::problem::Problem;
 use backstock_proto::pulls::Order;
-use backstock_proto::{Kind, Timestamp};
+use backstock_proto::{Kind, ResourceId, Timestamp};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,12 +15,17 @@ use super::AtDesk;
 use crate::ask::{Asked, InShop, Nothing, ShopPath};
 use crate::refuse;
 
+/// Most resources that one order names.
+const IDS_MAX: usize = 1_000;
+
 /// What is to be pulled now.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Reconcile {
     /// These kinds; all of them, if empty.
     kinds: Vec<Kind>,
+    /// These resources only, of the one kind that is named.
+    ids: Vec<ResourceId>,
     /// Believe that many resources are gone at once.
     confirm_deletions: bool,
 }
@@ -65,14 +70,18 @@ pub(crate) async fn reconcile(
         );
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    let Reconcile { kinds, confirm_deletions } = asked;
+    let Reconcile { kinds, ids, confirm_deletions } = asked;
     if let Some(unknown) = kinds.iter().find(|kind| kind.spec().is_none_or(|s| s.pulls.is_empty()))
     {
         let detail = format!("{unknown} is no kind that can be pulled");
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
+    if ids.len() > IDS_MAX || (!ids.is_empty() && kinds.len() != 1) {
+        let detail = format!("ids takes at most {IDS_MAX}, all of the one kind in kinds");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
     let (at, path) = (desk.clock.now(), format!("/v1/shops/{}/pulls", shop.domain()));
-    let ordered = desk.pulls.order(Order { shop, kinds, confirm_deletions }).await;
+    let ordered = desk.pulls.order(Order { shop, kinds, ids, confirm_deletions }).await;
     ordered.map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
     Ok((StatusCode::ACCEPTED, Json(Ordered { pulls: path, at })))
 }

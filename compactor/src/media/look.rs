@@ -1,0 +1,230 @@
+//! Media whose bytes are not kept yet: those of what a whole look at the shop brought, and those that
+//! could not be had before. What came of it is on record, kind by kind.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use backstock_proto::journal::{AsOf, MEDIA, MediaReport, PULL, Page, Resource};
+use backstock_proto::kind::pull::Way;
+use backstock_proto::{Facet, Kind, ResourceKey, Timestamp, media};
+use futures::{FutureExt, TryStreamExt};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Keeper, MediaError, Named, Outcome};
+
+/// Resources at once.
+const RESOURCES: usize = 4;
+/// How long a pull's end may take to be readable.
+const READABLE_WITHIN: Duration = Duration::from_secs(600);
+/// After failures: the first wait, and the longest.
+const WAIT_FIRST: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// Most reasons that are put on record.
+const REASONS_MAX: usize = 5;
+
+/// A kind to be looked at.
+#[derive(Debug)]
+enum Wish {
+    /// It was pulled whole; what that brought is readable when this record is.
+    Pulled(Kind, u64),
+    /// Something of it failed.
+    Failed(Kind),
+}
+
+/// Asks for a look. Clones ask the same looker.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender(mpsc::UnboundedSender<Wish>);
+
+/// Where it is heard.
+#[derive(Debug)]
+pub(crate) struct Receiver(mpsc::UnboundedReceiver<Wish>);
+
+pub(crate) fn wishes() -> (Sender, Receiver) {
+    let (send, receive) = mpsc::unbounded_channel();
+    (Sender(send), Receiver(receive))
+}
+
+impl Sender {
+    /// A kind was pulled whole, and this record says so.
+    pub(crate) fn pulled(&self, kind: &Kind, record: u64) {
+        if media::has_media(kind) {
+            // Nobody listens at the end.
+            let _ = self.0.send(Wish::Pulled(kind.clone(), record));
+        }
+    }
+
+    /// Something of a kind is to be tried again in a while.
+    pub(crate) fn later(&self, kind: &Kind) {
+        let _ = self.0.send(Wish::Failed(kind.clone()));
+    }
+}
+
+/// Looks at what is wished for, and again at what failed, until `shutdown`.
+pub(crate) async fn run(keeper: Keeper, mut wishes: Receiver, shutdown: CancellationToken) {
+    let all = backstock_proto::kind::ALL.iter().map(|spec| Kind::of(spec));
+    // What an earlier process left undone.
+    let mut due: BTreeSet<Kind> = all.filter(media::has_media).collect();
+    let mut failed: BTreeSet<Kind> = BTreeSet::new();
+    let mut wait = WAIT_FIRST;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = look_at(&keeper, std::mem::take(&mut due), &mut failed) => {}
+        }
+        let rest = async {
+            match failed.is_empty() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(wait).await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            wish = wishes.0.recv() => match wish {
+                Some(Wish::Pulled(kind, record)) => {
+                    if !is_readable(&keeper, &kind, record).await {
+                        failed.insert(kind.clone());
+                    }
+                    due.insert(kind);
+                }
+                Some(Wish::Failed(kind)) => drop(failed.insert(kind)),
+                None => return shutdown.cancelled().await,
+            },
+            () = rest => {
+                due.append(&mut failed);
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+        }
+        if failed.is_empty() && due.is_empty() {
+            wait = WAIT_FIRST;
+        }
+    }
+}
+
+/// Looks at some kinds, and notes of which not everything is kept.
+async fn look_at(keeper: &Keeper, kinds: BTreeSet<Kind>, failed: &mut BTreeSet<Kind>) {
+    for kind in kinds {
+        let whole = match look(keeper, &kind).await {
+            Ok(report) => report.media == report.kept,
+            Err(error) => {
+                let shop = &keeper.puller.shop;
+                warn!(%shop, %kind, "looking for media failed: {error}; trying again");
+                false
+            }
+        };
+        match whole {
+            true => failed.remove(&kind),
+            false => failed.insert(kind),
+        };
+    }
+}
+
+/// Waits until the journal shows a pull's record, and with it everything before.
+async fn is_readable(keeper: &Keeper, kind: &Kind, record: u64) -> bool {
+    let newest = Page { limit: 1, cursor: None };
+    let puller = &keeper.puller;
+    let shown = async {
+        loop {
+            let records =
+                puller.journal.records(&puller.shop, PULL, Some(kind.as_str()), &newest).await;
+            if records.is_ok_and(|list| list.items.first().is_some_and(|r| r.seq >= record)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(READABLE_WITHIN, shown).await.is_ok()
+}
+
+/// Looks at every living resource of a kind.
+async fn look(keeper: &Keeper, kind: &Kind) -> Result<MediaReport, MediaError> {
+    let puller = &keeper.puller;
+    let resources = puller.journal.snapshot(&puller.shop, AsOf::Latest, Some(kind)).await?;
+    let outcomes =
+        resources.map_err(MediaError::from).map_ok(|resource| one(keeper, resource).boxed());
+    let mut outcomes = std::pin::pin!(outcomes.try_buffer_unordered(RESOURCES));
+    let mut report = MediaReport::new(kind.clone(), puller.clock.now());
+    while let Some(Outcome { media, kept, failures }) = outcomes.try_next().await? {
+        report.media += media;
+        report.kept += kept;
+        for reason in failures {
+            if report.reasons.len() < REASONS_MAX && !report.reasons.contains(&reason) {
+                report.reasons.push(reason);
+            }
+        }
+    }
+    let missing = report.media - report.kept;
+    let gauge = &puller.metrics.media_missing;
+    gauge.with_label_values(&[puller.shop.name(), kind.as_str()]).set(missing.cast_signed());
+    if missing > 0 {
+        let (shop, reasons) = (&puller.shop, report.reasons.join("; "));
+        warn!(%shop, %kind, missing, "bytes of media are not kept: {reasons}; trying again");
+    } else {
+        info!(shop = %puller.shop, %kind, media = report.media, "the bytes of all media are kept");
+    }
+    put_on_record(keeper, &report).await?;
+    Ok(report)
+}
+
+/// Says what came of it, if that is news.
+async fn put_on_record(keeper: &Keeper, report: &MediaReport) -> Result<(), MediaError> {
+    let (puller, id) = (&keeper.puller, report.kind.as_str());
+    let newest = Page { limit: 1, cursor: None };
+    let before = puller.journal.records(&puller.shop, MEDIA, Some(id), &newest).await?;
+    let before = before.items.into_iter().next();
+    let before = before.and_then(|r| serde_json::from_value::<MediaReport>(r.payload).ok());
+    let same = before.is_some_and(|before| MediaReport { at: report.at, ..before } == *report);
+    if !same {
+        puller.publisher.record(&puller.shop, MEDIA, id, report).await?;
+    }
+    Ok(())
+}
+
+/// One resource: nothing to do, where every medium has its bytes.
+async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError> {
+    let media = media::sources(&resource.state, &Value::Null).len() as u64;
+    if media == 0 || media::is_complete(&resource.state) {
+        return Ok(Outcome { media, kept: media, failures: Vec::new() });
+    }
+    let key =
+        backstock_proto::ResourceKey { shop: resource.shop, kind: resource.kind, id: resource.id };
+    let versions = keeper.versions(&key).await?;
+    let core = versions.iter().find(|version| version.facet == Facet::Core);
+    let said = match core {
+        Some(version) => keeper.said(&key, version.seq).await?,
+        None => None,
+    };
+    let valid_at = core.map_or(resource.version.valid_at, |core| core.valid_at);
+    let triggered_at = core.and_then(|core| core.triggered_at).unwrap_or(valid_at);
+    let said = said.unwrap_or_default();
+    let state = &resource.state;
+    let outcome = keep(keeper, &key, state, &said, (valid_at, triggered_at)).await?;
+    if outcome.failures.is_empty() {
+        return Ok(outcome);
+    }
+    // An address that was signed for a short while may have ended: it is asked for anew.
+    match asked_anew(keeper, &key).await {
+        Some(said) => keep(keeper, &key, state, &said, (valid_at, triggered_at)).await,
+        None => Ok(outcome),
+    }
+}
+
+async fn keep(
+    keeper: &Keeper,
+    key: &ResourceKey,
+    state: &Value,
+    said: &Value,
+    (valid_at, triggered_at): (Timestamp, Timestamp),
+) -> Result<Outcome, MediaError> {
+    keeper.resource(Named { key, state, said, valid_at, triggered_at }).await
+}
+
+/// A resource as the shop tells it now, where its addresses are signed.
+async fn asked_anew(keeper: &Keeper, key: &ResourceKey) -> Option<Value> {
+    let spec = key.kind.spec().filter(|spec| spec.name == "theme_file")?;
+    let pull = spec.pulls.iter().find(|pull| matches!(pull.way, Way::ById { .. }))?;
+    let nodes = keeper.puller.asker.by_id(spec, pull, std::slice::from_ref(&key.id)).await.ok()?;
+    nodes.into_iter().find(|node| (spec.id)(node).as_ref() == Some(&key.id))
+}

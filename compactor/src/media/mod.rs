@@ -1,0 +1,250 @@
+//! Keeps the bytes of media and theme files beside the history of whatever names them, because the
+//! address of a file dies with the file.
+//!
+//! [`follow`] does it seconds after a change, [`look`] for everything that has none yet: after a pull,
+//! and where it failed before. Both end in [`Keeper::resource`]: the addresses of a state are compared
+//! with what the `Blobs` facet says, what is new or has another edition is fetched (`fetch.rs`, from
+//! where `address.rs` allows), stored by its hash, and the facet published, dated as the state that
+//! names it. What fails is counted and tried again; it never holds history up.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backstock_proto::blob::{BlobError, Blobs};
+use backstock_proto::journal::{JournalError, Page, Raw, Span, Version};
+use backstock_proto::media::{self, Copies, Copy, Source as Address};
+use backstock_proto::publish::PublishError;
+use backstock_proto::{Event, Facet, Op, ResourceKey, Source, Timestamp};
+use futures::{FutureExt, StreamExt};
+use lru::LruCache;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::pull::Puller;
+
+mod address;
+mod fetch;
+pub(crate) mod follow;
+pub(crate) mod look;
+
+use fetch::{FetchError, Fetcher};
+
+/// Bytes fetched at once for a shop.
+const FETCHES: usize = 6;
+/// Resources whose newest copies are remembered, so that one that is told of again costs nothing.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("more than none");
+/// How far back a resource's versions are looked through.
+const VERSIONS: usize = 200;
+
+/// Keeps the bytes of one shop's media.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    puller: Puller,
+    blobs: Blobs,
+    fetcher: Fetcher,
+    fetches: Arc<Semaphore>,
+    known: Arc<Mutex<LruCache<ResourceKey, Copies>>>,
+}
+
+/// A state that names media.
+pub(crate) struct Named<'a> {
+    /// Whose.
+    pub(crate) key: &'a ResourceKey,
+    /// The canonical state.
+    pub(crate) state: &'a Value,
+    /// The document that it was read from.
+    pub(crate) said: &'a Value,
+    /// Since when it is true, and when that happened.
+    pub(crate) valid_at: Timestamp,
+    pub(crate) triggered_at: Timestamp,
+}
+
+/// What became of the media of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How many it has.
+    pub(crate) media: u64,
+    /// Of how many the bytes are kept.
+    pub(crate) kept: u64,
+    /// Why those of the others are not.
+    pub(crate) failures: Vec<String>,
+}
+
+/// Why nothing could be done about a resource's media.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MediaError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Why the bytes of one medium are not kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+impl Keeper {
+    /// Keeps them in `blobs`, none larger than `bytes_max`.
+    pub(crate) fn new(puller: Puller, blobs: Blobs, bytes_max: u64) -> reqwest::Result<Self> {
+        let admin = &puller.asker.client.access().url;
+        let fetcher = Fetcher::new(&puller.shop, admin, bytes_max)?;
+        let fetches = Arc::new(Semaphore::new(FETCHES));
+        let known = Arc::new(Mutex::new(LruCache::new(REMEMBERED)));
+        Ok(Self { puller, blobs, fetcher, fetches, known })
+    }
+
+    /// Sees to it that the bytes of everything that a state names are kept and on record.
+    pub(crate) async fn resource(&self, named: Named<'_>) -> Result<Outcome, MediaError> {
+        let wanted = media::sources(named.state, named.said);
+        let mut outcome = Outcome { media: wanted.len() as u64, ..Outcome::default() };
+        if wanted.is_empty() || self.remembers(named.key, &wanted) {
+            outcome.kept = outcome.media;
+            return Ok(outcome);
+        }
+        let before = self.copies(named.key).await?;
+        let mut copies = Copies::new();
+        let copied = wanted.into_iter().map(|address| self.known_or_new(address, &before).boxed());
+        let mut copied = futures::stream::iter(copied).buffer_unordered(FETCHES);
+        while let Some((url, copy)) = copied.next().await {
+            match copy {
+                Ok(copy) => {
+                    outcome.kept += 1;
+                    copies.insert(url, copy);
+                }
+                Err(error) => outcome.failures.push(error.to_string()),
+            }
+        }
+        drop(copied);
+        self.record(named, &before, &copies).await?;
+        Ok(outcome)
+    }
+
+    /// The copy of the bytes at an address: the one there is, or a new one.
+    async fn known_or_new(
+        &self,
+        address: Address,
+        before: &Copies,
+    ) -> (String, Result<Copy, KeepError>) {
+        let known = before.get(&address.url).filter(|copy| is_same_edition(copy, &address));
+        let copy = match known {
+            Some(copy) => Ok(copy.clone()),
+            None => self.copy(&address).await,
+        };
+        (address.url, copy)
+    }
+
+    /// Fetches and stores the bytes at an address.
+    async fn copy(&self, address: &Address) -> Result<Copy, KeepError> {
+        let metrics = &self.puller.metrics;
+        let stored = async {
+            // It is never closed.
+            let _one_of_few = self.fetches.acquire().await;
+            let bytes = self.fetcher.fetch(&address.from).await?;
+            let (hash, length) =
+                self.blobs.put(&self.puller.shop, bytes, self.fetcher.bytes_max()).await?;
+            metrics.media_bytes.inc_by(length);
+            Ok(Copy { blob: hash.to_string(), v: address.v.clone() })
+        };
+        let stored: Result<Copy, KeepError> = stored.await;
+        let outcome = match &stored {
+            Ok(_) => "kept",
+            Err(KeepError::Fetch(FetchError::Refused)) => "refused",
+            Err(KeepError::Fetch(FetchError::Gone(_))) => "gone",
+            Err(_) => "failed",
+        };
+        metrics.media.with_label_values(&[outcome]).inc();
+        stored
+    }
+
+    /// Publishes what is kept now, where that is not on record.
+    async fn record(
+        &self,
+        named: Named<'_>,
+        before: &Copies,
+        copies: &Copies,
+    ) -> Result<(), MediaError> {
+        let Named { key, valid_at, triggered_at, .. } = named;
+        if !copies.is_empty() && !same_bytes(before, copies) {
+            let payload = media::payload(&key.kind, key.kind.gid(&key.id).as_deref(), copies);
+            let event = Event {
+                key: key.clone(),
+                facet: Facet::Blobs,
+                op: Op::Update,
+                source: Source::Pull,
+                topic: format!("{}/media", key.kind).into(),
+                api_version: None,
+                webhook_id: None,
+                event_id: None,
+                triggered_at: Some(triggered_at),
+                received_at: self.puller.clock.now(),
+                valid_at: Some(valid_at),
+                earliest_at: None,
+                payload: payload.to_string().into(),
+            };
+            self.puller.publisher.event(event).await?;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.put(key.clone(), copies.clone());
+        Ok(())
+    }
+
+    /// Whether exactly these were kept when the resource was last seen.
+    fn remembers(&self, key: &ResourceKey, wanted: &[Address]) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(copies) = known.get(key) else { return false };
+        let has = |address: &Address| {
+            copies.get(&address.url).is_some_and(|copy| is_same_edition(copy, address))
+        };
+        copies.len() == wanted.len() && wanted.iter().all(has)
+    }
+
+    /// The copies that are on record, with what is remembered of their editions.
+    async fn copies(&self, key: &ResourceKey) -> Result<Copies, MediaError> {
+        let versions = self.versions(key).await?;
+        let newest = versions.iter().find(|version| version.facet == Facet::Blobs);
+        let mut copies = match newest {
+            Some(version) => self.said(key, version.seq).await?.as_ref().map(media::copies),
+            None => None,
+        }
+        .unwrap_or_default();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (url, copy) in known.get(key).into_iter().flatten() {
+            copies.insert(url.clone(), copy.clone());
+        }
+        Ok(copies)
+    }
+
+    /// A resource's versions, newest first, as far back as is looked.
+    async fn versions(&self, key: &ResourceKey) -> Result<Vec<Version>, JournalError> {
+        let page = Page { limit: VERSIONS, cursor: None };
+        Ok(self.puller.journal.versions(key, Span::default(), &page).await?.items)
+    }
+
+    /// The document of a version, or of the one whose bytes it shares.
+    async fn said(&self, key: &ResourceKey, seq: u64) -> Result<Option<Value>, JournalError> {
+        let mut raw = self.puller.journal.raw(key, seq).await?;
+        if let Some(Raw::SameAs { seq }) = raw {
+            raw = self.puller.journal.raw(key, seq).await?;
+        }
+        Ok(match raw {
+            Some(Raw::Bytes(bytes)) => serde_json::from_slice(&bytes).ok(),
+            _ => None,
+        })
+    }
+}
+
+/// Whether an address still has the bytes of a copy. One without an edition says nothing.
+fn is_same_edition(copy: &Copy, address: &Address) -> bool {
+    address.v.is_none() || copy.v.is_none() || copy.v == address.v
+}
+
+/// Whether both have the same bytes at the same addresses.
+fn same_bytes(before: &Copies, now: &Copies) -> bool {
+    before.len() == now.len()
+        && now.iter().all(|(url, copy)| before.get(url).is_some_and(|old| old.blob == copy.blob))
+}

@@ -1,0 +1,137 @@
+//! What was read of a kind against what history has of it, bucket by bucket.
+
+use std::collections::HashMap;
+
+use backstock_proto::admin::ask::dated;
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::Head;
+use backstock_proto::kind::pull::Pull;
+use backstock_proto::kind::{Arrival, Spec};
+use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::PullError;
+use super::nodes::Nodes;
+use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
+use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
+
+/// A difference to be published.
+pub(super) struct Correction {
+    pub(super) id: ResourceId,
+    pub(super) facet: Facet,
+    pub(super) hash: String,
+    pub(super) dated: Option<Timestamp>,
+    pub(super) payload: Vec<u8>,
+    pub(super) since: Since,
+    pub(super) missed: bool,
+}
+
+/// Heads by resource and facet.
+pub(super) type Heads = HashMap<(ResourceId, Facet), Head>;
+
+/// What a bucket gave.
+pub(super) enum Found {
+    Correction(Correction),
+    Resource(ResourceId),
+    /// In history, not in the shop as far as this pull saw.
+    Suspect(Gone),
+    Living,
+    Broken(PullError),
+}
+
+/// The heads of some facets in a bucket.
+pub(super) fn heads_of(
+    heads: &Buckets,
+    bucket: usize,
+    facets: &[Facet],
+) -> Result<Heads, PullError> {
+    let bytes = heads.read(bucket)?;
+    let read = |line| {
+        serde_json::from_slice::<Head>(line)
+            .map_err(|e| PullError::Unreadable(format!("a head cannot be read: {e}")))
+    };
+    let mut of_bucket = Heads::new();
+    for line in lines(&bytes) {
+        let head = read(line)?;
+        if facets.contains(&head.facet) {
+            of_bucket.insert((head.id.clone(), head.facet), head);
+        }
+    }
+    Ok(of_bucket)
+}
+
+/// Compares bucket by bucket, until nobody listens.
+pub(super) fn compare_all(
+    spec: &'static Spec,
+    kind: &Kind,
+    pull: &Pull,
+    nodes: &Nodes,
+    heads: &Buckets,
+    window: Window,
+    send: &mpsc::Sender<Found>,
+) -> Result<(), PullError> {
+    let finds_gone = pull.facets.contains(&Facet::Core);
+    for bucket in 0..BUCKETS {
+        let mut heads = heads_of(heads, bucket, pull.facets)?;
+        for node in nodes.bucket(pull, bucket)? {
+            let Some(id) = (spec.id)(&node) else {
+                return Err(PullError::Unreadable(format!("a {kind} does not say which it is")));
+            };
+            if bucket_of(&(spec.ask_for)(&id)) != bucket {
+                return Err(PullError::Unreadable(format!("{kind} {id} came with another's id")));
+            }
+            for correction in differences(spec, kind, pull.facets, &id, &node, &heads, window)? {
+                if send.blocking_send(Found::Correction(correction)).is_err() {
+                    return Ok(());
+                }
+            }
+            if finds_gone {
+                let _known = heads.remove(&(id.clone(), Facet::Core));
+                let _nobody_listens = send.blocking_send(Found::Living);
+                let _nobody_listens = send.blocking_send(Found::Resource(id));
+            }
+        }
+        for ((id, _), head) in heads.into_iter().filter(|((_, facet), _)| *facet == Facet::Core) {
+            if finds_gone && reconcile::is_suspect(&head, window) {
+                let gone = Gone { id, last_seen: head.valid_at };
+                let _nobody_listens = send.blocking_send(Found::Suspect(gone));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The facets of a node that history has not, or has otherwise. A facet of which a member is
+/// missing was not given, and says nothing.
+pub(super) fn differences(
+    spec: &Spec,
+    kind: &Kind,
+    facets: &[Facet],
+    id: &ResourceId,
+    node: &Value,
+    heads: &Heads,
+    window: Window,
+) -> Result<Vec<Correction>, PullError> {
+    let mut corrections = Vec::new();
+    for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
+        let facet = members.facet;
+        let Some(part) = members.of(node) else { continue };
+        let payload = part.to_string().into_bytes();
+        let arrival = Arrival { source: Source::Reconcile, facet, op: Op::Update };
+        let document = kind
+            .read(arrival, id, &payload)
+            .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?;
+        let hash = Hash::of(document.state.as_ref()).to_hex();
+        let dated = dated(node);
+        let seen = Seen { hash: &hash, dated };
+        let head = heads.get(&(id.clone(), facet));
+        let (since, missed) = match reconcile::compare(&seen, head, window) {
+            Finding::Same | Finding::Newer => continue,
+            Finding::Missed(since) => (since, true),
+            Finding::Changed(since) => (since, false),
+        };
+        corrections.push(Correction { id: id.clone(), facet, hash, dated, payload, since, missed });
+    }
+    Ok(corrections)
+}

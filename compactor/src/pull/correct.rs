@@ -1,0 +1,162 @@
+//! Differences → the stream, unless history has learned them meanwhile.
+
+use backstock_proto::journal::{Head, Page, Span};
+use backstock_proto::publish::PublishError;
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
+use futures::{FutureExt, StreamExt};
+use tokio::sync::mpsc;
+
+use super::compare::{Correction, Found, Heads};
+use super::{PullError, Puller, Run};
+use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
+
+/// Corrections on their way to the stream at once.
+pub(super) const IN_FLIGHT: usize = 128;
+/// How far back a resource's versions are looked through for the newest of each facet.
+const HISTORY_MAX: usize = 200;
+
+/// What a pull has to say.
+pub(super) struct Pulled {
+    pub(super) key: ResourceKey,
+    pub(super) facet: Facet,
+    pub(super) op: Op,
+    pub(super) source: Source,
+    pub(super) since: Since,
+    pub(super) read_at: Timestamp,
+    pub(super) payload: Vec<u8>,
+}
+
+/// What became of something found.
+pub(super) enum Settled {
+    Published { id: ResourceId, facet: Facet, missed: bool },
+    KnownMeanwhile,
+    Other(Found),
+}
+
+impl Correction {
+    pub(super) fn pulled(self, key: ResourceKey, source: Source, read_at: Timestamp) -> Pulled {
+        let Self { facet, payload, since, missed, .. } = self;
+        let op = if missed && facet == Facet::Core { Op::Create } else { Op::Update };
+        Pulled { key, facet, op, source, since, read_at, payload }
+    }
+}
+
+impl Puller {
+    /// Publishes corrections as they are found.
+    pub(super) async fn take(
+        &self,
+        run: &mut Run,
+        window: Window,
+        found: mpsc::Receiver<Found>,
+        ids: &mut Vec<ResourceId>,
+        suspects: &mut Vec<Gone>,
+        living: &mut usize,
+    ) -> Result<(), PullError> {
+        let found = futures::stream::unfold(found, async |mut found| {
+            found.recv().await.map(|one| (one, found))
+        });
+        let (kind, drift) = (run.kind.clone(), run.counts_drift);
+        let settled = found.map(|one| {
+            let kind = &kind;
+            async move {
+                match one {
+                    Found::Correction(correction) => {
+                        self.correct(kind, correction, window, drift).await
+                    }
+                    other => Ok(Settled::Other(other)),
+                }
+            }
+            .boxed()
+        });
+        let mut settled = std::pin::pin!(settled.buffer_unordered(IN_FLIGHT));
+        while let Some(one) = settled.next().await {
+            match one? {
+                Settled::Published { id, facet, missed } => {
+                    run.drifted(id, facet, if missed { "missed" } else { "changed" });
+                }
+                Settled::KnownMeanwhile => {}
+                Settled::Other(Found::Resource(id)) => {
+                    run.report.objects += 1;
+                    ids.push(id);
+                }
+                Settled::Other(Found::Suspect(gone)) => suspects.push(gone),
+                Settled::Other(Found::Living) => *living += 1,
+                Settled::Other(Found::Broken(error)) => return Err(error),
+                Settled::Other(Found::Correction(_)) => {}
+            }
+        }
+        self.progress(run, 0).await
+    }
+
+    /// Publishes one difference, unless history has learned it since the heads were read.
+    pub(super) async fn correct(
+        &self,
+        kind: &Kind,
+        correction: Correction,
+        window: Window,
+        look_again: bool,
+    ) -> Result<Settled, PullError> {
+        let key = self.key(kind, &correction.id);
+        if look_again {
+            let head = self.head(&key, correction.facet).await?;
+            let seen = Seen { hash: &correction.hash, dated: correction.dated };
+            let finding = reconcile::compare(&seen, head.as_ref(), window);
+            if matches!(finding, Finding::Same | Finding::Newer) {
+                return Ok(Settled::KnownMeanwhile);
+            }
+        }
+        let (id, facet, missed) = (correction.id.clone(), correction.facet, correction.missed);
+        self.publish(correction.pulled(key, Source::Reconcile, window.started)).await?;
+        Ok(Settled::Published { id, facet, missed })
+    }
+
+    pub(super) async fn publish(&self, pulled: Pulled) -> Result<u64, PublishError> {
+        let Pulled { key, facet, op, source, since, read_at, payload } = pulled;
+        let topic = format!("{}/pulled", key.kind).into();
+        let event = Event {
+            key,
+            facet,
+            op,
+            source,
+            topic,
+            api_version: Some(self.asker.client.access().api_version.as_str().into()),
+            webhook_id: None,
+            event_id: None,
+            triggered_at: Some(read_at),
+            received_at: self.clock.now(),
+            valid_at: Some(since.valid_at),
+            earliest_at: since.earliest_at,
+            payload: payload.into(),
+        };
+        self.publisher.event(event).await
+    }
+
+    /// The newest version of a facet as history has it now.
+    pub(super) async fn head(
+        &self,
+        key: &ResourceKey,
+        facet: Facet,
+    ) -> Result<Option<Head>, PullError> {
+        Ok(self.heads_now(key).await?.remove(&(key.id.clone(), facet)))
+    }
+
+    /// The newest version of every facet of a resource as history has it now.
+    pub(super) async fn heads_now(&self, key: &ResourceKey) -> Result<Heads, PullError> {
+        let page = Page { limit: HISTORY_MAX, cursor: None };
+        let versions = self.journal.versions(key, Span::default(), &page).await?.items;
+        let mut heads = Heads::new();
+        for version in versions {
+            heads.entry((key.id.clone(), version.facet)).or_insert_with(|| Head {
+                id: key.id.clone(),
+                facet: version.facet,
+                deleted: version.op == Op::Delete,
+                source: version.source,
+                hash: version.hash,
+                valid_at: version.valid_at,
+                triggered_at: version.triggered_at.unwrap_or(version.valid_at),
+                seq: version.seq,
+            });
+        }
+        Ok(heads)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a pull did not see: asked for by its id, and taken for gone when it is not there.
+
+use std::collections::BTreeSet;
+
+use backstock_proto::journal::{AsOf, Head};
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::Way;
+use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+
+use super::correct::Pulled;
+use super::{Order, PullError, Puller, Run};
+use crate::reconcile::{self, Gone, Window};
+
+/// Days after which Shopify hides an order from an app without `read_all_orders`, less one.
+const ORDERS_SEEN_DAYS: i64 = 59;
+
+impl Puller {
+    /// Asks for what was not seen, and takes for gone what is.
+    pub(super) async fn settle_suspects(
+        &self,
+        run: &mut Run,
+        suspects: Vec<Gone>,
+        living: usize,
+        order: &Order,
+    ) -> Result<(), PullError> {
+        let window = Window { started: run.report.started_at };
+        let mut gone = self.confirmed(run.spec, suspects).await?;
+        if run.spec.name == "order" && !gone.is_empty() && !self.sees_all_orders().await? {
+            gone = self.young_enough(&run.kind, gone).await?;
+        }
+        if reconcile::is_suspicious(gone.len(), living + gone.len()) && !order.confirm_deletions {
+            let (gone, living) = (gone.len(), living + gone.len());
+            return Err(PullError::Held { kind: run.spec.name, gone, living });
+        }
+        for one in gone {
+            if self.end(&run.kind, &one.id, window, |_| one.last_seen).await? {
+                run.drifted(one.id, Facet::Core, "extra");
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the end of resources that were asked for by id and not found.
+    pub(crate) async fn gone(
+        &self,
+        spec: &'static Spec,
+        ids: impl Iterator<Item = &ResourceId>,
+        asked_at: Timestamp,
+    ) -> Result<(), PullError> {
+        let (kind, window) = (Kind::of(spec), Window { started: asked_at });
+        for id in ids {
+            self.end(&kind, id, window, |head| head.valid_at).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a resource's end, unless it has ended already or was touched since it was asked for.
+    async fn end(
+        &self,
+        kind: &Kind,
+        id: &ResourceId,
+        window: Window,
+        last_seen: impl Fn(&Head) -> Timestamp,
+    ) -> Result<bool, PullError> {
+        let key = self.key(kind, id);
+        let head = self.head(&key, Facet::Core).await?;
+        let Some(head) = head.filter(|head| reconcile::is_suspect(head, window)) else {
+            return Ok(false);
+        };
+        let gid = key.kind.gid(&key.id).unwrap_or_default();
+        let payload = serde_json::json!({"id": gid}).to_string().into_bytes();
+        let gone = Pulled {
+            key,
+            facet: Facet::Core,
+            op: Op::Delete,
+            source: Source::Reconcile,
+            since: reconcile::gone_since(last_seen(&head), window),
+            read_at: window.started,
+            payload,
+        };
+        self.publish(gone).await?;
+        Ok(true)
+    }
+
+    /// Those of the suspects that the shop says are not there.
+    async fn confirmed(
+        &self,
+        spec: &'static Spec,
+        suspects: Vec<Gone>,
+    ) -> Result<Vec<Gone>, PullError> {
+        if suspects.is_empty() {
+            return Ok(suspects);
+        }
+        let by_id = spec.pulls.iter().find_map(|pull| match &pull.way {
+            Way::ById { ids_max, .. } if pull.facets.contains(&Facet::Core) => {
+                Some((pull, *ids_max))
+            }
+            _ => None,
+        });
+        let mut there = BTreeSet::new();
+        match by_id {
+            Some((pull, ids_max)) => {
+                for some in suspects.chunks(ids_max) {
+                    let ids: Vec<ResourceId> = some.iter().map(|gone| gone.id.clone()).collect();
+                    let nodes = self.asker.by_id(spec, pull, &ids).await?;
+                    there.extend(nodes.iter().filter_map(spec.id));
+                }
+            }
+            // Where nothing can be asked for by id, it must be missing from a second list as well.
+            None => {
+                for pull in spec.pulls {
+                    there.extend(self.asker.all(pull).await?.iter().filter_map(spec.id));
+                }
+            }
+        }
+        Ok(suspects.into_iter().filter(|gone| !there.contains(&gone.id)).collect())
+    }
+
+    /// Whether orders of any age are shown to this app.
+    async fn sees_all_orders(&self) -> Result<bool, PullError> {
+        let scopes = crate::scope::granted(&self.asker).await?;
+        Ok(scopes.iter().any(|scope| scope == "read_all_orders"))
+    }
+
+    /// Those that Shopify would show if they were there.
+    async fn young_enough(&self, kind: &Kind, gone: Vec<Gone>) -> Result<Vec<Gone>, PullError> {
+        let day = 24 * 3600 * 1_000_000;
+        let oldest = Timestamp::from_micros(self.clock.now().as_micros() - ORDERS_SEEN_DAYS * day);
+        let mut young = Vec::new();
+        for one in gone {
+            let known = self.journal.resource(&self.key(kind, &one.id), AsOf::Latest).await?;
+            let created = known.as_ref().and_then(|known| known.state["createdAt"].as_str());
+            if created.and_then(|at| Timestamp::parse(at).ok()).is_some_and(|at| at > oldest) {
+                young.push(one);
+            }
+        }
+        Ok(young)
+    }
+}

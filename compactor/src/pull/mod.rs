@@ -1,0 +1,280 @@
+//! A full pull of one kind: everything that the shop has of it, compared with everything that history
+//! has, and the differences published.
+//!
+//! Nothing is concluded from what was not read whole. What a pull does not see is asked for by its
+//! id before it counts as gone, and many at once need a person's word.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstock_proto::admin::ask::{AskError, Asker};
+use backstock_proto::admin::{AdminError, bulk};
+use backstock_proto::journal::{
+    Drift, Journal, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
+};
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::{Pull, Way};
+use backstock_proto::publish::{PublishError, Publisher};
+use backstock_proto::time::Clock;
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop};
+use tokio::sync::mpsc;
+
+use crate::media::look;
+use crate::metrics::Metrics;
+use crate::tree::TreeError;
+
+mod compare;
+mod correct;
+mod gone;
+mod nodes;
+mod operation;
+mod some;
+
+use compare::{Found, compare_all};
+use correct::IN_FLIGHT;
+
+/// How often its progress is put on record.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a pull ended before everything was read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("putting heads aside failed: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the bulk operation ended as {0:?}{1}")]
+    Operation(bulk::State, String),
+    #[error("reading a bulk result broke off: {0}")]
+    Lines(std::io::Error),
+    #[error("{0}")]
+    Unreadable(String),
+    #[error(
+        "{gone} of {living} are no longer in the shop. So many at once are not taken for deleted \
+         before somebody says so: `backstock reconcile --kind {kind} --confirm-deletions`"
+    )]
+    Held { kind: &'static str, gone: usize, living: usize },
+}
+
+impl From<AdminError> for PullError {
+    fn from(error: AdminError) -> Self {
+        Self::Ask(error.into())
+    }
+}
+
+/// Pulls kinds of one shop.
+#[derive(Clone)]
+pub(crate) struct Puller {
+    pub(crate) shop: Shop,
+    pub(crate) asker: Asker,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) publisher: Publisher,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where lines are put aside.
+    pub(crate) scratch: PathBuf,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Who looks after the media of what was pulled.
+    pub(crate) media: look::Sender,
+}
+
+/// Why and how a pull is made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Order {
+    /// Gaps of the stream that it makes good.
+    pub(crate) healed_gaps: Vec<(u64, u64)>,
+    /// Many deletions at once are meant.
+    pub(crate) confirm_deletions: bool,
+    /// It may go on with what a pull had begun that a kill ended.
+    pub(crate) may_resume: bool,
+}
+
+/// What one run of a pull has found so far.
+struct Run {
+    spec: &'static Spec,
+    kind: Kind,
+    report: PullReport,
+    /// History knew the kind whole before: differences are drift.
+    counts_drift: bool,
+    drifted: BTreeSet<(ResourceId, &'static str)>,
+    reported: Instant,
+    begun: Instant,
+}
+
+impl Puller {
+    /// Pulls one kind whole. What is put on record at the end is also the answer.
+    pub(crate) async fn kind(
+        &self,
+        spec: &'static Spec,
+        order: &Order,
+    ) -> Result<PullReport, PullError> {
+        let mut run = self.begin(spec, order).await?;
+        let ended = self.read_all(&mut run, order).await;
+        let mut report = run.report.clone();
+        report.finished_at = Some(self.clock.now());
+        report.eta_seconds = None;
+        match ended {
+            Ok(()) => {
+                report.state = PullState::Complete;
+                report.operations.clear();
+                report.progress = Some(1.0);
+            }
+            Err(ref error) => {
+                report.state = PullState::Failed;
+                report.healed_gaps.clear();
+                report.operations.clear();
+                report.reason = Some(error.to_string());
+            }
+        }
+        let recorded = self.publisher.record(&self.shop, PULL, spec.name, &report).await?;
+        self.media.pulled(&run.kind, recorded);
+        self.metrics
+            .pull_seconds
+            .with_label_values(&[spec.name])
+            .observe(run.begun.elapsed().as_secs_f64());
+        ended.map(|()| report)
+    }
+
+    async fn begin(&self, spec: &'static Spec, order: &Order) -> Result<Run, PullError> {
+        let kind = Kind::of(spec);
+        let (newest, complete) = self.before(spec).await?;
+        let resumes = |newest: &PullReport| {
+            let healed = |gap| newest.healed_gaps.contains(gap);
+            let ended = newest.state != PullState::Running || newest.operations.is_empty();
+            order.may_resume && !ended && order.healed_gaps.iter().all(healed)
+        };
+        let fresh = PullReport {
+            kind: kind.clone(),
+            state: PullState::Running,
+            started_at: self.clock.now(),
+            finished_at: None,
+            objects: 0,
+            drift: Drift::default(),
+            healed_gaps: order.healed_gaps.clone(),
+            progress: None,
+            eta_seconds: None,
+            reason: None,
+            operations: Vec::new(),
+        };
+        let report = match newest.filter(resumes) {
+            Some(newest) => PullReport {
+                started_at: newest.started_at,
+                healed_gaps: newest.healed_gaps,
+                operations: newest.operations,
+                ..fresh
+            },
+            None => fresh,
+        };
+        self.publisher.record(&self.shop, PULL, spec.name, &report).await?;
+        Ok(Run {
+            spec,
+            kind,
+            report,
+            counts_drift: complete,
+            drifted: BTreeSet::new(),
+            reported: Instant::now(),
+            begun: Instant::now(),
+        })
+    }
+
+    /// What the newest pull of a kind says of itself, and whether any was complete.
+    async fn before(&self, spec: &Spec) -> Result<(Option<PullReport>, bool), PullError> {
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let mut newest = None;
+        loop {
+            let records = self.journal.records(&self.shop, PULL, Some(spec.name), &page).await?;
+            for record in records.items {
+                let Ok(report) = serde_json::from_value::<PullReport>(record.payload) else {
+                    continue;
+                };
+                let complete = report.state == PullState::Complete;
+                newest.get_or_insert(report);
+                if complete {
+                    return Ok((newest, true));
+                }
+            }
+            page.cursor = records.next;
+            if page.cursor.is_none() {
+                return Ok((newest, false));
+            }
+        }
+    }
+
+    async fn read_all(&self, run: &mut Run, order: &Order) -> Result<(), PullError> {
+        let spec = run.spec;
+        let heads = Arc::new(self.heads(&run.kind).await?);
+        let mut ids = Vec::new();
+        let mut suspects = Vec::new();
+        let mut living = 0;
+        let (by_id, whole): (Vec<&Pull>, Vec<&Pull>) =
+            spec.pulls.iter().partition(|pull| matches!(pull.way, Way::ById { .. }));
+        for pull in &whole {
+            let pull: &'static Pull = pull;
+            let (nodes, window) = self.nodes(run, pull).await?;
+            let (send, found) = mpsc::channel(IN_FLIGHT);
+            let kind = run.kind.clone();
+            let heads = heads.clone();
+            let comparing = tokio::task::spawn_blocking(move || {
+                let compared = compare_all(spec, &kind, pull, &nodes, &heads, window, &send);
+                if let Err(error) = compared {
+                    let _nobody_listens = send.blocking_send(Found::Broken(error));
+                }
+            });
+            self.take(run, window, found, &mut ids, &mut suspects, &mut living).await?;
+            comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
+        }
+        ids.sort();
+        ids.dedup();
+        let covered: Vec<Facet> =
+            whole.iter().flat_map(|pull| pull.facets.iter().copied()).collect();
+        for pull in by_id {
+            let further: Vec<Facet> =
+                pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect();
+            if !further.is_empty() {
+                self.by_id(run, pull, &further, &ids, &heads).await?;
+            }
+        }
+        self.settle_suspects(run, suspects, living, order).await
+    }
+
+    /// Puts on record how far it is, now and then.
+    async fn progress(&self, run: &mut Run, lines: u64) -> Result<(), PullError> {
+        match run.reported.elapsed() < REPORT_EVERY {
+            true => Ok(()),
+            false => self.put_on_record(run, lines).await,
+        }
+    }
+
+    async fn put_on_record(&self, run: &mut Run, lines: u64) -> Result<(), PullError> {
+        run.reported = Instant::now();
+        let report = PullReport { objects: run.report.objects.max(lines), ..run.report.clone() };
+        self.publisher.record(&self.shop, PULL, run.spec.name, &report).await?;
+        Ok(())
+    }
+
+    fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
+        ResourceKey { shop: self.shop.clone(), kind: kind.clone(), id: id.clone() }
+    }
+}
+
+impl Run {
+    /// Counts a difference that a webhook should have told of.
+    fn drifted(&mut self, id: ResourceId, facet: Facet, found: &'static str) {
+        let told = facet == Facet::Core && !self.spec.topics.is_empty();
+        if !self.counts_drift || !told || !self.drifted.insert((id, found)) {
+            return;
+        }
+        match found {
+            "missed" => self.report.drift.missed += 1,
+            "changed" => self.report.drift.changed += 1,
+            _ => self.report.drift.extra += 1,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the shop has of a kind and what history has of it, read whole and put aside by resource.
+
+use std::path::Path;
+
+use backstock_proto::Kind;
+use backstock_proto::admin::ask::finished;
+use backstock_proto::admin::bulk;
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::{Pull, Way};
+use futures::{StreamExt, TryStreamExt};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{PullError, Puller, Run};
+use crate::reconcile::Window;
+use crate::spill::{BUCKETS, Buckets, Spill, bucket_of, lines};
+use crate::tree::{Grown, TreeError, Trees};
+
+/// Bulk lines that are handed on together.
+const LINES_TOGETHER: usize = 2_000;
+
+/// What was read of a kind, by bucket.
+pub(super) enum Nodes {
+    Grown(Grown),
+    /// Elements of what was read, put aside once more: they go by other ids.
+    Exploded(Buckets),
+    Few(Vec<Vec<Value>>),
+}
+
+impl Puller {
+    /// Everything that history has of the kind, put aside by resource.
+    pub(super) async fn heads(&self, kind: &Kind) -> Result<Buckets, PullError> {
+        let spec = kind.spec();
+        let mut spill = Spill::new(&self.scratch)?;
+        let mut heads = self.journal.heads(&self.shop, kind).await?;
+        while let Some(head) = heads.try_next().await? {
+            let key = spec.map_or_else(|| head.id.to_string(), |spec| (spec.ask_for)(&head.id));
+            let line = serde_json::to_vec(&head)
+                .map_err(|e| PullError::Unreadable(format!("a head cannot be written: {e}")))?;
+            spill.put(&key, &line)?;
+        }
+        Ok(spill.finish()?)
+    }
+
+    /// Asks for everything and puts it aside. What changed before its window began is in it.
+    pub(super) async fn nodes(
+        &self,
+        run: &mut Run,
+        pull: &'static Pull,
+    ) -> Result<(Nodes, Window), PullError> {
+        let Way::Bulk { children, owner } = &pull.way else {
+            let window = Window { started: self.clock.now() };
+            let nodes = self.asker.all(pull).await?;
+            return Ok((Nodes::few(run.spec, nodes), window));
+        };
+        let (operation, started) = self.operation(run, pull).await?;
+        let window = Window { started };
+        let mut trees = Trees::new(&self.scratch, children, *owner)?;
+        let Some(url) = &operation.url else {
+            // Nothing was found, which is no error.
+            let nothing = trees.finish(&self.scratch, operation.lines())?;
+            return Ok((Nodes::Grown(nothing), window));
+        };
+        let lines = bulk::lines(&self.asker.client, url).await?;
+        let mut together = lines.ready_chunks(LINES_TOGETHER);
+        let (send, mut receive) = mpsc::channel::<Vec<String>>(4);
+        let (scratch, expected) = (self.scratch.clone(), operation.lines());
+        let growing = tokio::task::spawn_blocking(move || {
+            while let Some(lines) = receive.blocking_recv() {
+                lines.iter().try_for_each(|line| trees.line(line))?;
+            }
+            Ok::<_, TreeError>((trees, scratch, expected))
+        });
+        while let Some(chunk) = together.next().await {
+            let chunk = chunk.into_iter().collect::<Result<Vec<_>, _>>();
+            if send.send(chunk.map_err(PullError::Lines)?).await.is_err() {
+                break;
+            }
+        }
+        drop(send);
+        let ended = |e: tokio::task::JoinError| PullError::Unreadable(e.to_string());
+        let (trees, scratch, expected) = growing.await.map_err(ended)??;
+        let (spec, pull) = (run.spec, pull);
+        let grown = tokio::task::spawn_blocking(move || {
+            let grown = trees.finish(&scratch, expected)?;
+            match pull.explode {
+                Some(_) => Nodes::exploded(spec, pull, &grown, &scratch),
+                None => Ok(Nodes::Grown(grown)),
+            }
+        });
+        Ok((grown.await.map_err(ended)??, window))
+    }
+}
+
+impl Nodes {
+    pub(super) fn few(spec: &Spec, nodes: Vec<Value>) -> Self {
+        let mut buckets = vec![Vec::new(); BUCKETS];
+        for node in nodes {
+            let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
+            buckets[bucket_of(&key)].push(node);
+        }
+        Self::Few(buckets)
+    }
+
+    pub(super) fn exploded(
+        spec: &Spec,
+        pull: &Pull,
+        grown: &Grown,
+        scratch: &Path,
+    ) -> Result<Self, PullError> {
+        let mut spill = Spill::new(scratch)?;
+        for bucket in 0..BUCKETS {
+            for node in finished(grown.nodes(bucket)?, pull) {
+                let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
+                spill.put(&key, node.to_string().as_bytes())?;
+            }
+        }
+        Ok(Self::Exploded(spill.finish()?))
+    }
+
+    pub(super) fn bucket(&self, pull: &Pull, bucket: usize) -> Result<Vec<Value>, PullError> {
+        match self {
+            Self::Exploded(buckets) => {
+                let read = |line| {
+                    serde_json::from_slice(line).map_err(|e| PullError::Unreadable(e.to_string()))
+                };
+                lines(&buckets.read(bucket)?).map(read).collect()
+            }
+            Self::Grown(grown) => Ok(finished(grown.nodes(bucket)?, pull)),
+            Self::Few(buckets) => Ok(buckets[bucket].clone()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Questions by id: what a webhook left open, what an order names, and what only they bring.
+
+use std::collections::BTreeSet;
+
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::{Pull, Way};
+use backstock_proto::{Facet, Kind, ResourceId, Source};
+use futures::{FutureExt, StreamExt};
+
+use super::compare::{differences, heads_of};
+use super::correct::Settled;
+use super::{PullError, Puller, Run};
+use crate::reconcile::Window;
+use crate::spill::{BUCKETS, Buckets, bucket_of};
+
+/// Questions by id at once.
+const QUESTIONS: usize = 4;
+
+impl Puller {
+    /// Asks for some resources by id, because webhooks left something open about them, and publishes
+    /// what history does not have. The core only of those that `core` names: of the others a webhook
+    /// has told it. Answers which are there.
+    pub(crate) async fn some(
+        &self,
+        spec: &'static Spec,
+        pull: &'static Pull,
+        ids: &[ResourceId],
+        core: impl Fn(&ResourceId) -> bool,
+    ) -> Result<BTreeSet<ResourceId>, PullError> {
+        let kind = Kind::of(spec);
+        let read_at = self.clock.now();
+        let mut there = BTreeSet::new();
+        for node in self.asker.by_id(spec, pull, ids).await? {
+            let Some(id) = (spec.id)(&node) else { continue };
+            let facets: Vec<Facet> =
+                pull.facets.iter().copied().filter(|f| *f != Facet::Core || core(&id)).collect();
+            let key = self.key(&kind, &id);
+            let heads = self.heads_now(&key).await?;
+            let window = Window { started: read_at };
+            for found in differences(spec, &kind, &facets, &id, &node, &heads, window)? {
+                self.publish(found.pulled(key.clone(), Source::Pull, read_at)).await?;
+            }
+            there.insert(id);
+        }
+        Ok(there)
+    }
+
+    /// Reads facets that only a question by id brings.
+    pub(super) async fn by_id(
+        &self,
+        run: &mut Run,
+        pull: &'static Pull,
+        facets: &[Facet],
+        ids: &[ResourceId],
+        heads: &Buckets,
+    ) -> Result<(), PullError> {
+        let Way::ById { ids_max, .. } = &pull.way else { return Ok(()) };
+        let spec = run.spec;
+        let mut of_bucket: Vec<Vec<ResourceId>> = vec![Vec::new(); BUCKETS];
+        for id in ids {
+            of_bucket[bucket_of(&(spec.ask_for)(id))].push(id.clone());
+        }
+        for (bucket, ids) in of_bucket.iter().enumerate() {
+            if ids.is_empty() {
+                continue;
+            }
+            let heads = heads_of(heads, bucket, facets)?;
+            let window = Window { started: self.clock.now() };
+            let some: Vec<Vec<ResourceId>> = ids.chunks(*ids_max).map(<[_]>::to_vec).collect();
+            let asked = futures::stream::iter(some)
+                .map(|ids| async move { self.asker.by_id(spec, pull, &ids).await }.boxed());
+            let mut asked = std::pin::pin!(asked.buffer_unordered(QUESTIONS));
+            while let Some(nodes) = asked.next().await {
+                for node in nodes? {
+                    let Some(id) = (spec.id)(&node) else { continue };
+                    for correction in
+                        differences(spec, &run.kind, facets, &id, &node, &heads, window)?
+                    {
+                        let drift = run.counts_drift;
+                        let settled = self.correct(&run.kind, correction, window, drift).await?;
+                        if let Settled::Published { id, facet, missed } = settled {
+                            run.drifted(id, facet, if missed { "missed" } else { "changed" });
+                        }
+                    }
+                }
+            }
+            self.progress(run, 0).await?;
+        }
+        Ok(())
+    }
+}
