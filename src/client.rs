@@ -18,8 +18,10 @@ mod moment;
 mod page;
 mod reconcile;
 mod resource;
+mod retain;
 mod show;
 mod status;
+mod subscribe;
 mod token;
 mod value;
 mod verify;
@@ -42,6 +44,10 @@ pub(crate) enum Verb {
     /// Compare history with the shop now, and put history right
     #[command(visible_alias = "backfill")]
     Reconcile(reconcile::Args),
+    /// Subscribe the shop to what is kept, and mend its subscriptions
+    Subscribe(subscribe::Args),
+    /// Thin old history now, see how much would go, or have everything kept
+    Retain(retain::Args),
     /// Read all of history back and check every digest
     Verify(verify::Args),
     /// Tokens of the HTTP API
@@ -116,6 +122,8 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Diff(args) => diff::answer(args, now).await,
         Verb::Changes(args) => changes::answer(args, now).await,
         Verb::Reconcile(args) => reconcile::answer(args).await,
+        Verb::Subscribe(args) => subscribe::answer(args).await,
+        Verb::Retain(args) => retain::answer(args).await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Token(verb) => token::answer(verb),
         Verb::Completions { shell } => Ok(completions(shell)),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use backstock_proto::Shop;
+use backstock_proto::journal::Retention;
 use backstock_restorer::TokenError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub(crate) struct Http {
     pub(crate) journals: Vec<Vec<String>>,
     /// Where other processes find the compactor; absent: at `compactor`.
     pub(crate) compactor_url: Option<String>,
+    /// Where webhooks reach us, such as `https://backstock.example.com`. With it, each shop is
+    /// subscribed to, and subscriptions that go missing are made anew.
+    pub(crate) public_url: Option<String>,
     /// Largest webhook body that is accepted, in bytes.
     pub(crate) body_bytes_max: usize,
 }
@@ -107,6 +111,10 @@ pub(crate) struct Compactor {
     pub(crate) budget_share: f64,
     /// How often Shopify's own log of who did what is asked for what is new, in seconds.
     pub(crate) log_every: f64,
+    /// When history is thinned: cron, UTC.
+    pub(crate) thin: String,
+    /// How often webhook subscriptions are looked after, in seconds; only with `http.public_url`.
+    pub(crate) subscriptions_every: f64,
     /// Largest picture, film or file whose bytes are kept, in bytes.
     pub(crate) media_bytes_max: u64,
 }
@@ -193,8 +201,32 @@ impl Default for Http {
             compactor: loopback(8083),
             journals: Vec::new(),
             compactor_url: None,
+            public_url: None,
             body_bytes_max: 16 * 1024 * 1024,
         }
+    }
+}
+
+impl Http {
+    /// Where webhooks reach us.
+    pub(crate) fn public_url(&self) -> anyhow::Result<Option<Url>> {
+        let Some(text) = &self.public_url else { return Ok(None) };
+        let url = Url::parse(text)?;
+        let loopback =
+            url.host_str().is_some_and(|host| host == "127.0.0.1" || host == "localhost");
+        anyhow::ensure!(
+            url.scheme() == "https" || (url.scheme() == "http" && loopback),
+            "{text:?} is not an https address, and Shopify sends to no other"
+        );
+        Ok(Some(url))
+    }
+}
+
+impl Storage {
+    /// How long history is kept.
+    pub(crate) fn retention(&self) -> Retention {
+        let Self { keep_all_days, keep_daily, keep_weekly, .. } = *self;
+        Retention { keep_all_days, keep_daily, keep_weekly }
     }
 }
 
@@ -227,6 +259,8 @@ impl Default for Compactor {
             full_pull: "0 3 * * *".into(),
             budget_share: 0.5,
             log_every: 30.0,
+            thin: "30 4 * * *".into(),
+            subscriptions_every: 600.0,
             media_bytes_max: 512 << 20,
         }
     }
@@ -325,6 +359,16 @@ impl Config {
         }
         if let Err(e) = self.compactor.full_pull.parse::<backstock_compactor::Cron>() {
             fault(format!("compactor.full_pull: {e}"));
+        }
+        if let Err(e) = self.compactor.thin.parse::<backstock_compactor::Cron>() {
+            fault(format!("compactor.thin: {e}"));
+        }
+        if !(0.1..=86_400.0).contains(&self.compactor.subscriptions_every) {
+            let every = self.compactor.subscriptions_every;
+            fault(format!("compactor.subscriptions_every is {every}, expected 0.1 to 86400"));
+        }
+        if let Err(why) = self.http.public_url() {
+            fault(format!("http.public_url: {why}"));
         }
         if !(0.05..=1.0).contains(&self.compactor.budget_share) {
             let share = self.compactor.budget_share;

@@ -278,6 +278,10 @@ pub(crate) async fn run_compactor(
             log_every: Duration::from_secs_f64(config.compactor.log_every),
             scratch: config.data_dir.join("scratch"),
             media_bytes_max: config.compactor.media_bytes_max,
+            thin: config.compactor.thin.parse()?,
+            retention: config.storage.retention(),
+            public_url: config.http.public_url()?,
+            subscriptions_every: Duration::from_secs_f64(config.compactor.subscriptions_every),
             partitions: config.nats.partitions,
         },
         shops: around.admins,
@@ -307,6 +311,8 @@ pub(crate) async fn run_restorer(
     let restorer = Restorer {
         config: backstock_restorer::Config {
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
+            retention: config.storage.retention(),
+            public_url: config.http.public_url()?,
             ..backstock_restorer::Config::default()
         },
         journal: around.journal,

@@ -14,7 +14,7 @@ use async_nats::jetstream;
 use backstock_proto::Shop;
 use backstock_proto::admin::Client;
 use backstock_proto::blob::Blobs;
-use backstock_proto::journal::Journal;
+use backstock_proto::journal::{Journal, Retention};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
@@ -22,6 +22,7 @@ use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 pub mod http;
 mod log;
@@ -29,10 +30,12 @@ mod media;
 mod metrics;
 mod pull;
 mod reconcile;
+mod retain;
 mod schedule;
 mod scope;
 mod signal;
 mod spill;
+mod subscriptions;
 mod tree;
 
 pub use metrics::Metrics;
@@ -53,6 +56,14 @@ pub struct Config {
     pub scratch: PathBuf,
     /// How often Shopify's own log of who did what is asked for what is new.
     pub log_every: Duration,
+    /// When history is thinned, and how long it is kept.
+    pub thin: Cron,
+    /// See [`Self::thin`].
+    pub retention: Retention,
+    /// Where webhooks reach us; absent: subscriptions are somebody else's.
+    pub public_url: Option<Url>,
+    /// How often subscriptions are looked after.
+    pub subscriptions_every: Duration,
     /// Most bytes of one medium that are kept.
     pub media_bytes_max: u64,
     /// Into how many partitions the stream is divided.
@@ -108,6 +119,17 @@ impl Compactor {
                 media: again.clone(),
             };
             shops.spawn(log::run(puller.clone(), self.config.log_every, shutdown.clone()));
+            let thinning = (self.config.thin.clone(), self.config.retention);
+            shops.spawn(retain::run(
+                puller.clone(),
+                self.blobs.clone(),
+                thinning,
+                shutdown.clone(),
+            ));
+            if let Some(url) = self.config.public_url.clone() {
+                let every = self.config.subscriptions_every;
+                shops.spawn(subscriptions::run(puller.clone(), url, every, shutdown.clone()));
+            }
             let keeper = media::Keeper::new(puller.clone(), self.blobs.clone(), media_bytes_max)?;
             shops.spawn(media::follow::run(keeper.clone(), again, shutdown.clone()));
             shops.spawn(media::look::run(keeper, wishes, shutdown.clone()));

@@ -13,13 +13,16 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path as Place;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::time::{Clock as _, SystemClock};
 use crate::{Shop, Timestamp};
 
 /// Blobs up to this size are written in one piece, larger ones in pieces of it.
 const PIECE_BYTES: usize = 8 << 20;
+/// For how long a stored blob is not stored once more, in microseconds.
+const YOUNG: u64 = 24 * 3600 * 1_000_000;
 
 /// The BLAKE3 of a blob's bytes: its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,8 +122,11 @@ impl Blobs {
     ) -> Result<(BlobHash, u64), BlobError> {
         let (mut file, hash, length) = self.put_aside(bytes, bytes_max).await?;
         let place = place(shop, hash);
+        // One that has been there for long may be about to go, if nothing names it.
+        let now = SystemClock.now();
+        let young = |there: &ObjectMeta| now.micros_since(stored_at(there)) < YOUNG;
         let there = self.store.head(&place).await;
-        if there.is_ok_and(|there| there.size == length) {
+        if there.is_ok_and(|there| there.size == length && young(&there)) {
             return Ok((hash, length));
         }
         file.rewind().await.map_err(BlobError::Scratch)?;
@@ -202,10 +208,20 @@ impl Blobs {
         let listed = self.store.list(Some(&of_shop(shop)));
         let kept = listed.map_err(BlobError::from).try_filter_map(async |meta| {
             let hash = meta.location.filename().and_then(|name| name.parse().ok());
-            let at = Timestamp::from_micros(meta.last_modified.timestamp_micros());
-            Ok(hash.map(|hash| Kept { hash, bytes: meta.size, at }))
+            let (bytes, at) = (meta.size, stored_at(&meta));
+            Ok(hash.map(|hash| Kept { hash, bytes, at }))
         });
         kept.boxed()
+    }
+
+    /// Keeps a blob no longer, unless it was stored once more since it was listed. Whether it is gone.
+    pub async fn delete_unless_newer(&self, shop: &Shop, kept: &Kept) -> Result<bool, BlobError> {
+        match self.store.head(&place(shop, kept.hash)).await {
+            Ok(there) if stored_at(&there) > kept.at => Ok(false),
+            Ok(_) => self.delete(shop, kept.hash).await.map(|()| true),
+            Err(object_store::Error::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Keeps a blob no longer.
@@ -215,6 +231,10 @@ impl Blobs {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn stored_at(meta: &ObjectMeta) -> Timestamp {
+    Timestamp::from_micros(meta.last_modified.timestamp_micros())
 }
 
 fn of_shop(shop: &Shop) -> Place {

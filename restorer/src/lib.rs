@@ -20,7 +20,7 @@ use std::time::Duration;
 use backstock_proto::Shop;
 use backstock_proto::admin::Client;
 use backstock_proto::blob::Blobs;
-use backstock_proto::journal::Journal;
+use backstock_proto::journal::{Journal, Retention};
 use backstock_proto::listen::{self, Readiness};
 use backstock_proto::publish::Records;
 use backstock_proto::pulls::Pulls;
@@ -29,6 +29,7 @@ use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 mod answer;
 mod ask;
@@ -64,6 +65,10 @@ pub struct Config {
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
     pub snapshots_max: usize,
+    /// How long history is kept.
+    pub retention: Retention,
+    /// Where webhooks reach us, as far as that is known.
+    pub public_url: Option<Url>,
     /// What the listener allows.
     pub listen: listen::Limits,
 }
@@ -74,6 +79,8 @@ impl Default for Config {
             shops: BTreeSet::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
+            retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
+            public_url: None,
             listen: listen::Limits::default(),
         }
     }

@@ -8,7 +8,9 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
-use crate::answer::{blob, change, change_set, mark, pull, resource, shop, snapshot, version};
+use crate::answer::{
+    blob, change, change_set, mark, pull, resource, shop, snapshot, upkeep, version,
+};
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
 
@@ -40,6 +42,9 @@ use crate::route::{Access, ROUTES, Route, Verb};
         snapshot::snapshot,
         pull::reconcile,
         pull::pulls,
+        upkeep::subscriptions,
+        upkeep::subscribe,
+        upkeep::retention,
         shop::verify
     ),
     components(schemas(Problem)),

@@ -9,7 +9,9 @@ use axum::routing::{MethodRouter, get, post};
 use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
-use crate::answer::{blob, change, change_set, mark, pull, resource, shop, snapshot, version};
+use crate::answer::{
+    blob, change, change_set, mark, pull, resource, shop, snapshot, upkeep, version,
+};
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
 
@@ -99,6 +101,26 @@ pub(crate) static ROUTES: &[Route] = &[
         access: Access::Shop(Scope::Admin),
         pace: Pace::Prompt,
         handler: || post(pull::reconcile),
+    },
+    Route {
+        access: Access::Shop(Scope::Admin),
+        ..read("/v1/shops/{shop}/subscriptions", "subscriptions", || get(upkeep::subscriptions))
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/subscriptions",
+        name: "subscribe",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(upkeep::subscribe),
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/retention",
+        name: "retention",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(upkeep::retention),
     },
     Route {
         verb: Verb::Post,

@@ -2,8 +2,11 @@
 
 use backstock_proto::Timestamp;
 use backstock_proto::journal::{Drift, Gap, KindStatus, PullState, ShopStatus};
+use backstock_proto::retain::Retained;
+use backstock_proto::subscribe::Subscriptions;
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
+use serde::Deserialize;
 
 use super::api::{self, Api, Target};
 use super::{Answer, Failure, moment, page};
@@ -29,7 +32,46 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     if args.target.server.json {
         return Ok(Answer::json(&body));
     }
-    Ok(Answer::done(shown(&api::read(&body)?, now)))
+    let upkeep: Upkeep = api::read(&body)?;
+    Ok(Answer::done(shown(&api::read(&body)?, now) + &upkeep.shown(now)))
+}
+
+/// What keeps a shop's history in order.
+#[derive(Deserialize)]
+struct Upkeep {
+    subscriptions: Option<Subscriptions>,
+    retention: Option<Retained>,
+}
+
+impl Upkeep {
+    fn shown(&self, now: &Zoned) -> String {
+        let mut text = String::new();
+        if let Some(Subscriptions { at, uri, wanted, good, refused, .. }) = &self.subscriptions {
+            let when = moment::age(*at, now);
+            text += &match wanted == good {
+                true => format!("{} All {wanted} topics reach {uri}.\n", page::good("Subscribed.")),
+                false => {
+                    let missing = page::bad(format!("{} topics do not arrive.", wanted - good));
+                    format!("{missing} Looked at {when}; {good} of {wanted} reach {uri}.\n")
+                }
+            };
+            for one in refused {
+                text += &format!("  {}: {}\n", one.topic, one.reason);
+            }
+        }
+        if let Some(Retained { at, thinned, held, .. }) = &self.retention {
+            let when = moment::age(*at, now);
+            text += &match held {
+                true => format!("{} Nothing goes while a hold is on.\n", page::odd("Held.")),
+                false => format!(
+                    "{} History was thinned {when}; {} went.\n",
+                    page::good("Kept as configured."),
+                    page::count(thinned.removed, "version"),
+                ),
+            };
+        }
+        text
+    }
 }
 
 fn shown(status: &ShopStatus, now: &Zoned) -> String {
@@ -39,7 +81,7 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
         return format!("{}: {nothing}\n", page::strong(&summary.shop));
     }
     format!(
-        "{}: {}, {} kept\n\n{}\n{}{}{}",
+        "{}: {}, {} kept\n\n{}\n{}{}{}{}",
         page::strong(&summary.shop),
         page::count(summary.resources, "resource"),
         page::count(summary.versions, "version"),
@@ -47,6 +89,7 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
         lag(summary.lag_seconds, summary.newest_received_at, now),
         gaps(&status.gaps, now),
         quarantine(status.quarantined),
+        not_kept(&status.kinds),
     )
 }
 
@@ -71,6 +114,35 @@ fn kinds(status: &ShopStatus, now: &Zoned) -> String {
         ]);
     }
     page::lines(&table)
+}
+
+/// What is not kept, and why.
+fn not_kept(kinds: &[KindStatus]) -> String {
+    let mut text = String::new();
+    for kind in kinds {
+        if let Some(what) = &kind.not_covered {
+            text += &format!("  {}: {what}\n", kind.kind);
+        }
+        if let Some(media) = kind.media.as_ref().filter(|media| media.kept < media.media) {
+            let (kept, all) = (page::grouped(media.kept), page::grouped(media.media));
+            let reasons = media.reasons.join("; ");
+            let some = page::bad(format!("the bytes of {kept} of {all} media only"));
+            text += &format!("  {}: {some}: {reasons}\n", kind.kind);
+        }
+    }
+    let media: u64 = kinds.iter().filter_map(|kind| Some(kind.media.as_ref()?.kept)).sum();
+    let kept = match media {
+        0 => String::new(),
+        media => format!(
+            "{} The bytes of {} are kept.\n",
+            page::good("Media."),
+            page::count(media, "media file")
+        ),
+    };
+    match text.is_empty() {
+        true => kept,
+        false => format!("{kept}Not kept:\n{text}"),
+    }
 }
 
 /// When the shop was last asked for everything of a kind, and what came of it.

@@ -6,6 +6,7 @@
 //! crash too, leaves nothing that names what is gone. Running again finds what is left.
 
 mod keep;
+mod records;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -83,6 +84,7 @@ impl Store {
         if View::of(self).is_held(shop)? {
             return Ok(done);
         }
+        done.records = self.thin_records(shop, now, dry_run, &stop)?;
         while !stop() {
             self.track(!dry_run);
             let most = Most {

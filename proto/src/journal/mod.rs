@@ -379,6 +379,9 @@ pub struct Thinned {
     pub removed: u64,
     /// Bytes of payload removed.
     pub bytes: u64,
+    /// Records removed of how pulls and jobs went on, of which newer ones say more.
+    #[serde(default)]
+    pub records: u64,
 }
 
 /// What reading everything back found.

@@ -16,6 +16,7 @@ pub(crate) mod pull;
 pub(crate) mod resource;
 pub(crate) mod shop;
 pub(crate) mod snapshot;
+pub(crate) mod upkeep;
 pub(crate) mod version;
 
 /// Where a handler finds its tools.

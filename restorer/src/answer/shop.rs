@@ -7,8 +7,12 @@ use axum::{Extension, Json};
 use backstock_proto::Shop;
 use backstock_proto::journal::{List, ShopStatus, ShopSummary, VerifyReport};
 use backstock_proto::problem::Problem;
+use backstock_proto::retain::{RETENTION, Retained};
+use backstock_proto::subscribe::{SUBSCRIPTIONS, Subscriptions};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::AtDesk;
+use super::{AtDesk, upkeep};
 use crate::ask::{Asked, InShop, Nothing, ShopPath};
 use crate::gate::Visit;
 use crate::refuse;
@@ -35,6 +39,19 @@ pub(crate) async fn shops(
     Ok(Json(List { items, next: None }))
 }
 
+/// One shop, kind by kind, and what keeps its history in order.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Status {
+    #[serde(flatten)]
+    history: ShopStatus,
+    /// Its webhook subscriptions, where we look after them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriptions: Option<Subscriptions>,
+    /// What was no longer kept, at the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<Retained>,
+}
+
 /// One shop, kind by kind.
 #[utoipa::path(
     get,
@@ -42,23 +59,26 @@ pub(crate) async fn shops(
     operation_id = "status",
     tag = "Shops",
     params(ShopPath),
-    responses((status = 200, description = "Kinds by name.", body = ShopStatus))
+    responses((status = 200, description = "Kinds by name.", body = Status))
 )]
 pub(crate) async fn status(
     State(desk): AtDesk,
     InShop(shop): InShop,
     Asked(Nothing {}): Asked<Nothing>,
-) -> Result<Json<ShopStatus>, Problem> {
-    match desk.journal.status(&shop).await.map_err(refuse::journal)? {
-        Some(status) => Ok(Json(status)),
-        None if desk.config.shops.contains(&shop) => Ok(Json(ShopStatus {
+) -> Result<Json<Status>, Problem> {
+    let history = match desk.journal.status(&shop).await.map_err(refuse::journal)? {
+        Some(history) => history,
+        None if desk.config.shops.contains(&shop) => ShopStatus {
             summary: nothing_yet(&shop),
             kinds: Vec::new(),
             gaps: Vec::new(),
             quarantined: 0,
-        })),
-        None => Err(refuse::unknown_shop(&shop.domain())),
-    }
+        },
+        None => return Err(refuse::unknown_shop(&shop.domain())),
+    };
+    let subscriptions = upkeep::newest(&desk, &shop, SUBSCRIPTIONS).await?;
+    let retention = upkeep::newest(&desk, &shop, RETENTION).await?;
+    Ok(Json(Status { history, subscriptions, retention }))
 }
 
 /// Reads all stored history back and checks every digest and every invariant.

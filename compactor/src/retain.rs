@@ -1,0 +1,79 @@
+//! Once a night: keeps no longer what need not be kept. When it was done last is on record, so that a
+//! night that was missed is made up for.
+
+use std::time::Duration;
+
+use backstock_proto::Timestamp;
+use backstock_proto::blob::Blobs;
+use backstock_proto::journal::{JournalError, Page, Retention};
+use backstock_proto::retain::{ALL, RETENTION, RetainError, Retained, retain};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::pull::Puller;
+use crate::schedule::Cron;
+
+/// How often it looks whether it is time.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Rest after a failure.
+const REST: Duration = Duration::from_secs(900);
+
+/// Thins one shop's history when it is time, until `shutdown`.
+pub(crate) async fn run(
+    puller: Puller,
+    blobs: Blobs,
+    (cron, retention): (Cron, Retention),
+    shutdown: CancellationToken,
+) {
+    let mut wait = LOOK_EVERY;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let thinned = tokio::select! {
+            () = shutdown.cancelled() => return,
+            thinned = when_due(&puller, &blobs, &cron, retention) => thinned,
+        };
+        wait = LOOK_EVERY;
+        match thinned {
+            Ok(None) => {}
+            Ok(Some(Retained { thinned, blobs, blob_bytes, held, .. })) => info!(
+                shop = %puller.shop, versions = thinned.removed, bytes = thinned.bytes,
+                records = thinned.records, blobs, blob_bytes, held, "history was thinned"
+            ),
+            Err(error) => {
+                warn!(shop = %puller.shop, "thinning history failed: {error}; trying again");
+                wait = REST;
+            }
+        }
+    }
+}
+
+async fn when_due(
+    puller: &Puller,
+    blobs: &Blobs,
+    cron: &Cron,
+    retention: Retention,
+) -> Result<Option<Retained>, RetainError> {
+    let now = puller.clock.now();
+    let last = last(puller).await?;
+    let due = last.is_none_or(|last| last < cron.last(now));
+    if !due {
+        return Ok(None);
+    }
+    let journal = puller.journal.as_ref();
+    let retained = retain((journal, blobs), &puller.shop, (retention, now), false).await?;
+    let recorded = puller.publisher.record(&puller.shop, RETENTION, ALL, &retained).await;
+    recorded.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+    Ok(Some(retained))
+}
+
+/// When it was done last.
+async fn last(puller: &Puller) -> Result<Option<Timestamp>, JournalError> {
+    let newest = Page { limit: 1, cursor: None };
+    let records = puller.journal.records(&puller.shop, RETENTION, Some(ALL), &newest).await?;
+    let newest = records.items.into_iter().next();
+    let retained = newest.and_then(|r| serde_json::from_value::<Retained>(r.payload).ok());
+    Ok(retained.map(|retained| retained.at))
+}
