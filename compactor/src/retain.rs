@@ -57,16 +57,25 @@ async fn when_due(
     retention: Retention,
 ) -> Result<Option<Retained>, RetainError> {
     let now = puller.clock.now();
-    let last = last(puller).await?;
-    let due = last.is_none_or(|last| last < cron.last(now));
-    if !due {
-        return Ok(None);
+    match last(puller).await? {
+        Some(last) if last < cron.last(now) => {}
+        Some(_) => return Ok(None),
+        // From now on the schedule counts.
+        None => {
+            put_on_record(puller, &Retained { at: now, ..Retained::default() }).await?;
+            return Ok(None);
+        }
     }
     let journal = puller.journal.as_ref();
     let retained = retain((journal, blobs), &puller.shop, (retention, now), false).await?;
-    let recorded = puller.publisher.record(&puller.shop, RETENTION, ALL, &retained).await;
-    recorded.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+    put_on_record(puller, &retained).await?;
     Ok(Some(retained))
+}
+
+async fn put_on_record(puller: &Puller, retained: &Retained) -> Result<(), RetainError> {
+    let recorded = puller.publisher.record(&puller.shop, RETENTION, ALL, retained).await;
+    recorded.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+    Ok(())
 }
 
 /// When it was done last.

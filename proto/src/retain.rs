@@ -23,7 +23,7 @@ pub const ALL: &str = "all";
 const GRACE: u64 = 7 * 24 * 3600 * 1_000_000;
 
 /// What is no longer kept, or would not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retained {
     /// When.
     pub at: Timestamp,

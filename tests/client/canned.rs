@@ -307,6 +307,7 @@ fn statuses() -> Vec<ShopStatus> {
         understood: name != "theme",
         pull: None,
         last_complete_pull: None,
+        media: None,
         not_covered: None,
     };
     let summary = |name: &str, newest: Option<Timestamp>, lag_seconds| ShopSummary {

@@ -44,6 +44,18 @@ impl Backstock {
         backstock
     }
 
+    /// The same, with `more` TOML before the shops, and reached from outside at its ingest port.
+    pub(crate) fn public(more: &str, access: &str) -> Self {
+        let kept = tempfile::Builder::new().prefix("backstock-").tempdir().expect("a directory");
+        let mut backstock = Self::configured(kept.path(), more, access);
+        let file = kept.path().join("backstock.toml");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        let public = format!("[http]\npublic_url = \"{}\"\n", backstock.ingest);
+        std::fs::write(&file, text.replace("[http]\n", &public)).expect("written");
+        backstock.kept = Some(kept);
+        backstock
+    }
+
     /// In `dir`, with `more` TOML before the shops.
     pub(crate) fn at(dir: &Path, more: &str) -> Self {
         Self::configured(dir, more, "")

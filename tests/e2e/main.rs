@@ -17,3 +17,4 @@ mod samples;
 mod shopify;
 mod simulator;
 mod story;
+mod upkeep;

@@ -13,17 +13,19 @@ use crate::backstock::Backstock;
 use crate::kills::{count, seed};
 use crate::simulator::{Simulator, planned};
 
-const SHOP: &str = "/v1/shops/acme.myshopify.com";
+pub(crate) const SHOP: &str = "/v1/shops/acme.myshopify.com";
 
 /// The pull of a kind that began last.
-async fn pull_of(backstock: &Backstock, kind: &str) -> Option<Value> {
+pub(crate) async fn pull_of(backstock: &Backstock, kind: &str) -> Option<Value> {
     let (status, pulls) = backstock.get(&format!("{SHOP}/pulls")).await;
     assert_eq!(status, 200, "{pulls}");
     pulls["items"].as_array()?.iter().find(|pull| pull["kind"] == kind).cloned()
 }
 
 /// Waits for something, and says what was missing when it does not come.
-async fn eventually<T, F: Future<Output = Result<T, String>>>(mut look: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(
+    mut look: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         match look().await {
@@ -37,7 +39,7 @@ async fn eventually<T, F: Future<Output = Result<T, String>>>(mut look: impl FnM
 }
 
 /// Waits until a pull of the kind that began at `since` or later is over.
-async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
+pub(crate) async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
     let after = Timestamp::parse(since).unwrap_or(Timestamp::MIN);
     eventually(|| async {
         let pull = pull_of(backstock, kind).await;
@@ -51,7 +53,7 @@ async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
 }
 
 /// Waits until everything was read for the first time.
-async fn backfilled(backstock: &Backstock) {
+pub(crate) async fn backfilled(backstock: &Backstock) {
     let kinds = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty());
     for kind in kinds {
         let pull = pulled(backstock, kind.name, "").await;
@@ -61,7 +63,7 @@ async fn backfilled(backstock: &Backstock) {
 }
 
 /// Orders a pull of a kind and waits for its end.
-async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
+pub(crate) async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
     let order = json!({"kinds": [kind]});
     let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
     assert_eq!(status, 202, "{ordered}");
@@ -72,7 +74,7 @@ async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
 
 /// Waits until the journal has read everything that is on the stream by now: what a pull says of
 /// itself at its end comes after all of it.
-async fn settled(backstock: &Backstock) {
+pub(crate) async fn settled(backstock: &Backstock) {
     let order = json!({"kinds": ["location"]});
     let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
     assert_eq!(status, 202, "{ordered}");

@@ -61,6 +61,25 @@ impl Simulator {
         answer.text().await.expect("a text")
     }
 
+    /// Deploys the app's configuration.
+    pub(crate) async fn deploy(&self, app_toml: &str) {
+        let url = format!("{}/_sim/app_config", self.url);
+        let answer = self.client.post(url).body(app_toml.to_owned()).send().await;
+        let answer = answer.expect("an answer");
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        assert!(status.is_success(), "{status}: {text}\n{app_toml}");
+    }
+
+    /// The bytes at an address of the shop's.
+    pub(crate) async fn bytes(&self, url: &str) -> Option<bytes::Bytes> {
+        assert!(url.starts_with(&self.url), "{url} is not the simulator's");
+        let answer = self.client.get(url).send().await.expect("an answer");
+        match answer.status().is_success() {
+            true => Some(answer.bytes().await.expect("bytes")),
+            false => None,
+        }
+    }
+
     /// `GET /_sim/…`, a JSON value a line.
     pub(crate) async fn lines(&self, path: &str) -> Vec<Value> {
         let url = format!("{}/_sim/{path}", self.url);

@@ -255,6 +255,7 @@ impl Journal for Fake {
                     understood: kind.spec().is_some(),
                     pull: None,
                     last_complete_pull: None,
+                    media: None,
                     not_covered: None,
                     kind,
                 }

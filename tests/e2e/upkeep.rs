@@ -1,0 +1,315 @@
+//! What keeps history in order by itself: the bytes of media, the shop's subscriptions, retention.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::backstock::{Backstock, TOKEN};
+use crate::kills::{count, seed};
+use crate::pulls::{SHOP, backfilled, eventually, reconciled};
+use crate::simulator::{Simulator, planned};
+
+const PLAIN: [&str; 6] = ["--products", "12", "--rate", "0", "--plan", "plus"];
+
+/// What the status says of a kind.
+async fn kind(backstock: &Backstock, kind: &str) -> Value {
+    let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
+    let kinds = status["kinds"].as_array().cloned().unwrap_or_default();
+    kinds.into_iter().find(|k| k["kind"] == kind).unwrap_or_default()
+}
+
+/// Waits until the bytes of all media of a kind are kept, and answers how many there are.
+async fn kept(backstock: &Backstock, of: &str) -> u64 {
+    eventually(|| async {
+        let media = kind(backstock, of).await["media"].clone();
+        match (media["media"].as_u64(), media["kept"].as_u64()) {
+            (Some(all), Some(kept)) if all == kept && all > 0 => Ok(all),
+            _ => Err(format!("media of {of}: {media}")),
+        }
+    })
+    .await
+}
+
+/// Every medium of a living product: the product's id, and the medium.
+async fn media(backstock: &Backstock) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for product in backstock.list(&format!("{SHOP}/resources?kind=product")).await {
+        let id = product["id"].as_str().expect("an id").to_owned();
+        let (_, now) = backstock.get(&format!("{SHOP}/resources/product/{id}")).await;
+        let media = now["state"]["media"].as_array().cloned().unwrap_or_default();
+        found.extend(media.into_iter().map(|medium| (id.clone(), medium)));
+    }
+    found
+}
+
+/// The bytes of a blob, as the API serves them.
+async fn blob(backstock: &Backstock, shop: &str, hash: &str) -> Result<Bytes, u16> {
+    let url = format!("{}/v1/shops/{shop}/blobs/{hash}", backstock.api);
+    let answer = backstock.client.get(url).bearer_auth(TOKEN).send().await.expect("an answer");
+    match answer.status().as_u16() {
+        200 => Ok(answer.bytes().await.expect("bytes")),
+        status => Err(status),
+    }
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
+}
+
+#[tokio::test]
+async fn pictures_that_are_gone_from_the_shop_are_served_byte_for_byte() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let (of_products, of_files) =
+        (kept(&backstock, "product").await, kept(&backstock, "file").await);
+    println!("{of_products} media of products, {of_files} of files");
+    let (product, medium) = media(&backstock).await.swap_remove(0);
+    let (url, hash) = (text(&medium, "url"), text(&medium, "blob"));
+    let original = simulator.bytes(url).await.expect("it is there yet");
+    assert!(original.len() > 100);
+    let path = format!("{SHOP}/resources/product/{product}");
+    let versions = backstock.list(&format!("{path}/versions")).await;
+    let core = versions.iter().find(|v| v["facet"] == "core").expect("a version");
+    let then = text(core, "valid_at").to_owned();
+
+    let id = text(&medium, "id");
+    let delete = format!("mutation {{ fileDelete(fileIds: [\"{id}\"]) {{ deletedFileIds }} }}");
+    simulator.ask(&delete).await;
+    assert!(simulator.bytes(url).await.is_none(), "the address died with the file");
+    eventually(|| async {
+        let (_, now) = backstock.get(&path).await;
+        match now["state"].to_string().contains(url) {
+            true => Err("the picture is still there".into()),
+            false => Ok(()),
+        }
+    })
+    .await;
+    let (_, before) = backstock.get(&format!("{path}?at={then}")).await;
+    let media = before["state"]["media"].as_array().expect("media");
+    assert!(media.contains(&medium), "as of when it was known: {before}");
+    let served = blob(&backstock, "acme.myshopify.com", hash).await.expect("served");
+    assert!(served == original, "other bytes");
+    assert_eq!(blake3::hash(&served).to_hex().as_str(), hash);
+    assert_eq!(blob(&backstock, "other.myshopify.com", hash).await, Err(404));
+    assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_new_picture_are_kept_seconds_later() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    kept(&backstock, "product").await;
+    let (product, _) = media(&backstock).await.swap_remove(0);
+    let made = simulator
+        .ask(
+            "mutation { fileCreate(files: [{originalSource: \"https://elsewhere.example/new.jpg\", \
+             contentType: IMAGE, alt: \"New\"}]) { files { id } userErrors { message } } }",
+        )
+        .await;
+    let file = text(&made["fileCreate"]["files"][0], "id").to_owned();
+    let refer = format!(
+        "mutation {{ fileUpdate(files: [{{id: \"{file}\", \
+         referencesToAdd: [\"gid://shopify/Product/{product}\"]}}]) {{ userErrors {{ message }} }} }}"
+    );
+    eventually(|| async {
+        let done = simulator.ask(&refer).await;
+        let errors = done["fileUpdate"]["userErrors"].as_array().expect("a list").clone();
+        if errors.is_empty() { Ok(()) } else { Err(format!("{errors:?}")) }
+    })
+    .await;
+    let begun = Instant::now();
+    let medium = eventually(|| async {
+        let (_, now) = backstock.get(&format!("{SHOP}/resources/product/{product}")).await;
+        let media = now["state"]["media"].as_array().cloned().unwrap_or_default();
+        let new = media.into_iter().find(|m| m["id"] == file.as_str());
+        new.filter(|m| m["blob"].is_string()).ok_or_else(|| format!("{}", now["state"]["media"]))
+    })
+    .await;
+    println!("the bytes of a new picture are on record after {:?}", begun.elapsed());
+    let original = simulator.bytes(text(&medium, "url")).await.expect("there");
+    let served = blob(&backstock, "acme.myshopify.com", text(&medium, "blob")).await;
+    assert!(served == Ok(original), "other bytes");
+}
+
+/// Kills the process while pictures are being copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_kills_while_pictures_are_copied() {
+    let (kills, seed) = (count("BACKSTOCK_KILLS", 4).min(50), seed());
+    println!("{kills} kills while pictures are copied, seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = ["--products", "60", "--rate", "0", "--plan", "plus"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(200..4_000))).await;
+        backstock.signal("serve", Signal::SIGKILL);
+        backstock.start("serve").await;
+    }
+    backfilled(&backstock).await;
+    let all = kept(&backstock, "product").await;
+    let media = media(&backstock).await;
+    assert_eq!(media.len() as u64, all);
+    for (product, medium) in &media {
+        let original = simulator.bytes(text(medium, "url")).await.expect("there");
+        let served = blob(&backstock, "acme.myshopify.com", text(medium, "blob")).await;
+        assert!(served == Ok(original), "{product}: other bytes than at {}", medium["url"]);
+    }
+    // Nothing half-written is left where blobs are.
+    let dir = backstock.dir.join("data/blobs/acme");
+    for file in std::fs::read_dir(dir).expect("blobs") {
+        let file = file.expect("a blob");
+        let name = file.file_name().into_string().expect("a name");
+        if name.len() == 64 {
+            let bytes = std::fs::read(file.path()).expect("bytes");
+            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
+        }
+    }
+}
+
+/// Waits until a product is known by a title.
+async fn titled(backstock: &Backstock, product: &str, title: &str) {
+    eventually(|| async {
+        let (_, now) = backstock.get(&format!("{SHOP}/resources/product/{product}")).await;
+        let found = now["state"]["title"].as_str().unwrap_or_default().to_owned();
+        if found == title { Ok(()) } else { Err(format!("{product} is called {found}")) }
+    })
+    .await;
+}
+
+/// What the status says of the subscriptions.
+async fn subscribed(backstock: &Backstock) -> Value {
+    eventually(|| async {
+        let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
+        let report = status["subscriptions"].clone();
+        let good = report["good"].as_u64().is_some_and(|good| report["wanted"] == good);
+        if good { Ok(report) } else { Err(format!("subscriptions: {report}")) }
+    })
+    .await
+}
+
+/// The shop's own subscriptions: topic → address.
+async fn subscriptions(simulator: &Simulator) -> Vec<(String, String)> {
+    let asked = "{ webhookSubscriptions(first: 100) { nodes { topic uri filter } } }";
+    let found = simulator.ask(asked).await;
+    let nodes = found["webhookSubscriptions"]["nodes"].as_array().expect("nodes").iter();
+    nodes.map(|node| (text(node, "topic").to_owned(), text(node, "uri").to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_subscription_that_shopify_deleted_is_made_anew() {
+    let (port, access) = planned();
+    let often = "[compactor]\nsubscriptions_every = 0.5\n";
+    let mut backstock = Backstock::public(often, &access);
+    let more = [&PLAIN[..], &["--retry-scale", "0.00001"]].concat();
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    // The app subscribes itself to nothing.
+    simulator.deploy("[webhooks]\napi_version = \"2026-10\"\n").await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let report = subscribed(&backstock).await;
+    let made = subscriptions(&simulator).await;
+    assert_eq!(made.len() as u64, report["wanted"].as_u64().expect("a number"), "{made:?}");
+    let (_, product) = backstock.get(&format!("{SHOP}/resources?kind=product&limit=1")).await;
+    let id = text(&product["items"][0], "id").to_owned();
+    let rename = |title: &str| {
+        format!(
+            "mutation {{ productUpdate(product: {{id: \"gid://shopify/Product/{id}\", \
+             title: \"{title}\"}}) {{ product {{ id }} }} }}"
+        )
+    };
+    simulator.ask(&rename("Told")).await;
+    titled(&backstock, &id, "Told").await;
+
+    // Nobody is there for eight retries.
+    backstock.signal("serve", Signal::SIGKILL);
+    simulator.ask(&rename("Untold")).await;
+    simulator.quiet().await;
+    let left = subscriptions(&simulator).await;
+    assert!(!left.iter().any(|(topic, _)| topic == "PRODUCTS_UPDATE"), "{left:?}");
+    backstock.start("serve").await;
+    eventually(|| async {
+        let there = subscriptions(&simulator).await;
+        let again = there.iter().any(|(topic, _)| topic == "PRODUCTS_UPDATE");
+        if again { Ok(()) } else { Err(format!("{there:?}")) }
+    })
+    .await;
+    eventually(|| async {
+        let healed =
+            backstock.metric("backstock_compactor_webhook_subscriptions_healed_total").await;
+        if healed >= 1.0 { Ok(()) } else { Err(format!("{healed} healed")) }
+    })
+    .await;
+    simulator.ask(&rename("Told again")).await;
+    titled(&backstock, &id, "Told again").await;
+
+    // By hand, the same; and what is printed for the app is what Shopify takes.
+    let dry = backstock.client_verb(&["subscribe", "--dry-run", "--app"]);
+    assert!(dry.status.success(), "{}", String::from_utf8_lossy(&dry.stderr));
+    simulator.deploy(&String::from_utf8(dry.stdout).expect("text")).await;
+    let done = backstock.client_verb(&["subscribe"]);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("compliance_topics"), "{said}");
+    assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
+}
+
+#[tokio::test]
+async fn retention_keeps_what_it_says_and_a_hold_keeps_all() {
+    let (port, access) = planned();
+    let nothing = "[storage]\nkeep_all_days = 0\nkeep_daily = 0\nkeep_weekly = 0\n";
+    let mut backstock = Backstock::public(nothing, &access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    kept(&backstock, "product").await;
+    let (product, medium) = media(&backstock).await.swap_remove(0);
+    let path = format!("{SHOP}/resources/product/{product}");
+    for title in ["One", "Two", "Three"] {
+        let rename = format!(
+            "mutation {{ productUpdate(product: {{id: \"gid://shopify/Product/{product}\", \
+             title: \"{title}\"}}) {{ product {{ id }} }} }}"
+        );
+        simulator.ask(&rename).await;
+        titled(&backstock, &product, title).await;
+    }
+    let cores = async || {
+        let versions = backstock.list(&format!("{path}/versions")).await;
+        versions.iter().filter(|version| version["facet"] == "core").count()
+    };
+    let before = cores().await;
+    assert!(before >= 4, "{before} versions");
+    let retain = async |body: Value| {
+        let (status, retained) = backstock.post(&format!("{SHOP}/retention"), body).await;
+        assert_eq!(status, 200, "{retained}");
+        retained
+    };
+    let dry = retain(json!({"dry_run": true})).await;
+    assert!(dry["thinned"]["removed"].as_u64().is_some_and(|n| n >= 3), "{dry}");
+    assert_eq!(cores().await, before, "a dry run removes nothing");
+    assert_eq!(retain(json!({"hold": true})).await["held"], true);
+    assert_eq!(retain(json!({})).await["thinned"]["removed"], 0);
+    assert_eq!(cores().await, before, "a hold keeps all");
+    retain(json!({"hold": false})).await;
+    let said = backstock.client_verb(&["retain", "--dry-run"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("would go"), "{said:?}");
+    let done = retain(json!({})).await;
+    assert_eq!(done["thinned"]["removed"], dry["thinned"]["removed"], "{done}");
+    assert_eq!(cores().await, 1, "the newest stays");
+    let (_, now) = backstock.get(&path).await;
+    assert_eq!(now["state"]["title"], "Three");
+    let served = blob(&backstock, "acme.myshopify.com", text(&medium, "blob")).await;
+    assert!(served.is_ok(), "a blob that is named stays: {served:?}");
+    let pull = reconciled(&backstock, "product").await;
+    assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 0}), "{pull}");
+}
