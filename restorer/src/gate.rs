@@ -14,7 +14,8 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::metrics::Refused;
-use crate::route::{Access, Pace, Route};
+use crate::page::{self, Session};
+use crate::route::{Access, Pace, Route, Verb};
 use crate::token::{Scope, Token};
 use crate::{Desk, refuse};
 
@@ -27,12 +28,14 @@ const BODY_READ: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Visit {
     pub(crate) token: Option<Arc<Token>>,
+    /// The session of the page that it comes from, if it came without a token.
+    pub(crate) session: Option<Session>,
     /// The shop in the path: the token sees it.
     pub(crate) shop: Option<Shop>,
 }
 
 /// Why a request goes no further.
-enum Refusal {
+pub(crate) enum Refusal {
     NoToken,
     WrongToken,
     Throttled { seconds: u64 },
@@ -87,7 +90,13 @@ async fn admit(
         Access::Public => return Ok(()),
         Access::Token(scope) | Access::Shop(scope) | Access::EveryShop(scope) => scope,
     };
-    let token = identify(desk, parts)?;
+    let token = match signed_in(desk, route, parts) {
+        Some((session, token)) => {
+            visit.session = Some(session);
+            token
+        }
+        None => identify(desk, parts)?,
+    };
     visit.token = Some(token.clone());
     if let Access::Shop(_) = route.access {
         let asked = path_shop(parts).await;
@@ -105,6 +114,20 @@ async fn admit(
     Ok(())
 }
 
+/// The session that the request brings, and its token. It opens what only reads, and what our own
+/// forms ask for; the rest of the API knows tokens only, so that no other site's page can use it.
+fn signed_in(desk: &Desk, route: &Route, parts: &Parts) -> Option<(Session, Arc<Token>)> {
+    if parts.headers.contains_key(header::AUTHORIZATION)
+        || route.verb != Verb::Get && !route.is_page()
+        || !page::is_ours(parts)
+    {
+        return None;
+    }
+    let session = desk.config.session_key.find(&parts.headers, desk.clock.now())?;
+    let token = desk.tokens.with_digest(&session.token)?;
+    Some((session, token))
+}
+
 /// The valid token that the request brings. A valid one is never throttled.
 fn identify(desk: &Desk, parts: &Parts) -> Result<Arc<Token>, Refusal> {
     let bearer = parts
@@ -115,6 +138,11 @@ fn identify(desk: &Desk, parts: &Parts) -> Result<Arc<Token>, Refusal> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, text)| text.trim());
     let text = bearer.filter(|text| !text.is_empty()).ok_or(Refusal::NoToken)?;
+    recognise(desk, parts, text)
+}
+
+/// The token with this text; a wrong one is counted against whoever guesses.
+pub(crate) fn recognise(desk: &Desk, parts: &Parts, text: &str) -> Result<Arc<Token>, Refusal> {
     if let Some(token) = desk.tokens.find(text) {
         return Ok(token);
     }

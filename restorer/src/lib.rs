@@ -35,6 +35,7 @@ mod answer;
 mod ask;
 pub mod change_set;
 mod gate;
+pub mod human;
 pub mod job;
 pub mod mark;
 pub mod metrics;
@@ -51,6 +52,7 @@ pub mod token;
 pub mod write;
 
 pub use openapi::document;
+pub use page::SessionKey;
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
 
 use metrics::Metrics;
@@ -69,6 +71,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where webhooks reach us, as far as that is known.
     pub public_url: Option<Url>,
+    /// What seals the sessions of the page. Restorers side by side share one.
+    pub session_key: SessionKey,
     /// What the listener allows.
     pub listen: listen::Limits,
 }
@@ -81,6 +85,7 @@ impl Default for Config {
             snapshots_max: 16,
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
             public_url: None,
+            session_key: SessionKey::default(),
             listen: listen::Limits::default(),
         }
     }

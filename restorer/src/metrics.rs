@@ -68,7 +68,7 @@ impl Metrics {
         )?;
         registry.register(Box::new(reads.clone()))?;
         registry.register(Box::new(refused.clone()))?;
-        for route in crate::route::ROUTES {
+        for route in crate::route::ROUTES.iter().chain(crate::page::ROUTES) {
             reads.with_label_values(&[route.name]);
         }
         for reason in Refused::ALL {

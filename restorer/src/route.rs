@@ -23,7 +23,14 @@ pub(crate) struct Route {
     pub(crate) name: &'static str,
     pub(crate) access: Access,
     pub(crate) pace: Pace,
-    handler: fn() -> MethodRouter<Arc<Desk>>,
+    pub(crate) handler: fn() -> MethodRouter<Arc<Desk>>,
+}
+
+impl Route {
+    /// Whether it answers people in a browser, rather than programs.
+    pub(crate) fn is_page(&self) -> bool {
+        !self.path.starts_with("/v1/")
+    }
 }
 
 /// Asking, or having something done.
@@ -58,7 +65,6 @@ pub(crate) enum Pace {
 const READ: Access = Access::Shop(Scope::Read);
 
 pub(crate) static ROUTES: &[Route] = &[
-    open("/", "page", || get(page::page)),
     open("/v1/openapi.json", "openapi", || get(openapi::openapi)),
     Route { access: Access::Token(Scope::Read), ..read("/v1/shops", "shops", || get(shop::shops)) },
     read("/v1/shops/{shop}/status", "status", || get(shop::status)),
@@ -154,6 +160,12 @@ pub(crate) fn router(desk: Arc<Desk>, probes: Router) -> Router {
     for route in ROUTES {
         let gated = (route.handler)()
             .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass));
+        api = api.route(route.path, gated);
+    }
+    for route in page::ROUTES {
+        let gated = (route.handler)()
+            .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass))
+            .route_layer(middleware::from_fn_with_state(desk.clone(), page::dress));
         api = api.route(route.path, gated);
     }
     api.with_state(desk)

@@ -179,6 +179,11 @@ impl Tokens {
         found
     }
 
+    /// The token with this digest, for whoever has proved elsewhere to have its text.
+    pub(crate) fn with_digest(&self, digest: &Digest) -> Option<Arc<Token>> {
+        self.table().iter().find(|token| token.digest == *digest).cloned()
+    }
+
     /// Whether a token found before is still as it was.
     pub fn still_valid(&self, token: &Token) -> bool {
         self.table().iter().any(|now| **now == *token)

@@ -1,0 +1,110 @@
+//! What every answer to a browser gets: its policy, a session that lives on, and errors as pages.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::problem::{MEDIA_TYPE, Problem};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use maud::html;
+
+use super::shell;
+use crate::Desk;
+
+/// Our own style, script and pictures, pictures of the shop's own files, and forms that come back
+/// here. Nothing is framed, and nothing written into a page runs.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+    img-src 'self' https://cdn.shopify.com; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
+
+/// Most bytes that a problem has.
+const PROBLEM_BYTES_MAX: usize = 256 * 1024;
+
+/// Makes a page of what the gate and the handlers answer.
+pub(crate) async fn dress(
+    State(desk): State<Arc<Desk>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (method, asked) = (request.method().clone(), request.uri().clone());
+    let headers = request.headers().clone();
+    let mut response = next.run(request).await;
+    if is_problem(&response) {
+        let asked = asked.path_and_query().map_or("/", |path| path.as_str());
+        response = problem(response, &method, asked).await;
+    } else {
+        extend(&desk, &headers, &mut response);
+    }
+    let policy = HeaderValue::from_static(POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// A session that is used does not end.
+fn extend(desk: &Desk, headers: &HeaderMap, response: &mut Response) {
+    let now = desk.clock.now();
+    let Some(session) = desk.config.session_key.find(headers, now) else { return };
+    if !session.is_old(now) || response.headers().contains_key(header::SET_COOKIE) {
+        return;
+    }
+    if let Some(cookie) = desk.config.session_key.open(session.token, now).cookie(headers) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+}
+
+fn is_problem(response: &Response) -> bool {
+    let media = response.headers().get(header::CONTENT_TYPE);
+    media.is_some_and(|media| media.as_bytes().starts_with(MEDIA_TYPE.as_bytes()))
+}
+
+async fn problem(response: Response, method: &Method, asked: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if parts.status == StatusCode::UNAUTHORIZED && reads {
+        return Redirect::to(&super::signin::address(asked)).into_response();
+    }
+    let body = axum::body::to_bytes(body, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+    let problem = serde_json::from_slice::<Problem>(&body).ok();
+    let detail = problem.map(|problem| problem.detail).unwrap_or_default();
+    let (title, advice) = said(parts.status);
+    let page = shell::alone(title, html! {
+        h1 { (title) }
+        @if !detail.is_empty() { p { (sentence(&detail)) } }
+        @if let Some(advice) = advice { p.quiet { (advice) } }
+        p.actions {
+            @if parts.status == StatusCode::UNAUTHORIZED {
+                a.button.primary href="/signin" { "Sign in" }
+            } @else {
+                a.button.primary href="/" { "Go to the overview" }
+            }
+        }
+    });
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, shell::HTML);
+    (parts, page.into_string()).into_response()
+}
+
+fn said(status: StatusCode) -> (&'static str, Option<&'static str>) {
+    match status.as_u16() {
+        401 => ("Please sign in", Some("Your session has ended. Nothing was done.")),
+        403 => ("You may not do this", Some("Nothing was done.")),
+        404 => ("There is nothing here", Some("It may never have existed, or this account does not see it.")),
+        409 => ("Not as it was", Some("Look again at how things are now, and try once more.")),
+        429 => ("Slow down a little", None),
+        503 => ("Just a moment", Some("Nothing is lost. Reload the page in a few seconds.")),
+        500..=599 => ("Something went wrong here", Some("Nothing was changed in your shop.")),
+        _ => ("That did not work", None),
+    }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(detail: &str) -> String {
+    let mut chars = detail.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let mut text: String = first.to_uppercase().chain(chars).collect();
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}

@@ -1,0 +1,63 @@
+//! The page that a worried merchant opens: what happened, what will be done, and a button that says
+//! exactly that. Drawn here, so that there is nothing to build and little to load; it works without
+//! its script, which only makes it quicker.
+//!
+//! What must not happen:
+//! - a page that reads or writes otherwise than the API does: the same gate, the same functions, the
+//!   same journal;
+//! - something written because another site's page asked for it: see [`session`] and [`form`];
+//! - a shop's own text taken for markup: everything is escaped, and nothing but our own style and
+//!   script is ever run;
+//! - a page that grows with the shop: everything is read page by page.
+
+mod asset;
+mod changes;
+mod diff;
+mod dress;
+mod find;
+mod form;
+mod overview;
+mod resource;
+mod room;
+mod session;
+mod shell;
+mod shops;
+mod signin;
+mod when;
+
+use std::sync::Arc;
+
+use axum::routing::{MethodRouter, get, post};
+
+use crate::Desk;
+use crate::route::{Access, Pace, Route, Verb};
+use crate::token::Scope;
+
+pub use session::SessionKey;
+
+pub(crate) use dress::dress;
+pub(crate) use session::{Session, is_ours};
+
+/// Every page, and who may see it.
+pub(crate) static ROUTES: &[Route] = &[
+    open("/", || get(shops::home)),
+    open("/assets/{name}", || get(asset::asset)),
+    open("/signin", || get(signin::ask)),
+    Route { verb: Verb::Post, ..open("/signin", || post(signin::sign_in)) },
+    Route { verb: Verb::Post, ..open("/signout", || post(signin::sign_out)) },
+    shows("/shops/{shop}", || get(overview::overview)),
+    shows("/shops/{shop}/find", || get(find::find)),
+    shows("/shops/{shop}/changes", || get(changes::changes)),
+    shows("/shops/{shop}/resources/{kind}/{id}", || get(resource::resource)),
+];
+
+/// Seen by everybody.
+const fn open(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
+    Route { access: Access::Public, ..shows(path, handler) }
+}
+
+/// Seen by whoever may read the shop.
+const fn shows(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
+    let access = Access::Shop(Scope::Read);
+    Route { verb: Verb::Get, path, name: "page", access, pace: Pace::Prompt, handler }
+}

@@ -1,0 +1,139 @@
+//! What every page of a shop has at hand: who looks, at which shop, in which time zone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use backstock_proto::journal::{AsOf, Page, ResourceFilter};
+use backstock_proto::problem::Problem;
+use backstock_proto::resource::gid_type;
+use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
+use http::request::Parts;
+use serde_json::Value;
+
+use super::when::Clock;
+use crate::ask::InShop;
+use crate::gate::Visit;
+use crate::human::Known;
+use crate::token::Scope;
+use crate::Desk;
+
+/// Other resources whose titles are looked up for one page.
+const TITLES_MAX: usize = 60;
+
+pub(crate) struct Room {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) visit: Visit,
+    pub(crate) shop: Shop,
+    pub(crate) clock: Clock,
+    /// The shop's currency, where known.
+    pub(crate) currency: Option<String>,
+    /// What a form of this session carries.
+    pub(crate) seal: String,
+}
+
+impl FromRequestParts<Arc<Desk>> for Room {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Problem> {
+        let InShop(shop) = InShop::from_request_parts(parts, desk).await?;
+        let visit = parts.extensions.get::<Visit>().cloned().unwrap_or_default();
+        let key = &desk.config.session_key;
+        let seal = visit.session.as_ref().map(|session| key.form_seal(session));
+        let settings = settings(desk, &shop).await;
+        let text = |name: &str| settings.get(name).and_then(Value::as_str);
+        Ok(Self {
+            clock: Clock::new(text("ianaTimezone"), desk.clock.now()),
+            currency: text("currencyCode").map(str::to_owned),
+            seal: seal.unwrap_or_default(),
+            desk: desk.clone(),
+            visit,
+            shop,
+        })
+    }
+}
+
+/// What the shop says of itself; nothing where that is not known.
+async fn settings(desk: &Desk, shop: &Shop) -> Value {
+    let Ok(kind) = Kind::parse("shop") else { return Value::Null };
+    if kind.spec().is_none() {
+        return Value::Null;
+    }
+    let filter = ResourceFilter { kind: Some(kind.clone()), ..ResourceFilter::default() };
+    let first = Page { limit: 1, cursor: None };
+    let Ok(list) = desk.journal.resources(shop, &filter, &first).await else { return Value::Null };
+    let Some(found) = list.items.into_iter().next() else { return Value::Null };
+    let key = ResourceKey { shop: shop.clone(), kind, id: found.id };
+    let resource = desk.journal.resource(&key, AsOf::Latest).await.ok().flatten();
+    resource.map(|resource| resource.state).unwrap_or_default()
+}
+
+impl Room {
+    /// The shop's own path.
+    pub(crate) fn path(&self) -> String {
+        format!("/shops/{}", self.shop.name())
+    }
+
+    /// A resource's path.
+    pub(crate) fn resource(&self, kind: &Kind, id: &ResourceId) -> String {
+        format!("{}/resources/{kind}/{}", self.path(), encoded(id.as_str()))
+    }
+
+    /// Where something is to be had from the API.
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("/v1/shops/{}/{path}", self.shop.domain())
+    }
+
+    /// Whether whoever looks may do this.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.visit.token.as_ref().is_some_and(|token| token.scopes.contains(&scope))
+    }
+
+    /// What names values, beside the states themselves.
+    pub(crate) fn known<'a>(&'a self, titles: &'a BTreeMap<String, String>) -> Known<'a> {
+        Known { titles: Some(titles), currency: self.currency.as_deref(), ..Known::default() }
+    }
+
+    /// What resources are called, as far as history has them.
+    pub(crate) async fn titles(
+        &self,
+        gids: impl IntoIterator<Item = String>,
+    ) -> BTreeMap<String, String> {
+        let mut titles = BTreeMap::new();
+        for gid in gids.into_iter().take(TITLES_MAX) {
+            let Some(key) = self.key_of(&gid) else { continue };
+            if let Ok(Some(found)) = self.desk.journal.resource(&key, AsOf::Latest).await {
+                let title = found.kind.listing(&found.state).title;
+                if !title.is_empty() {
+                    titles.insert(gid, title);
+                }
+            }
+        }
+        titles
+    }
+
+    /// The resource that a gid names, if we keep its kind.
+    pub(crate) fn key_of(&self, gid: &str) -> Option<ResourceKey> {
+        let found = gid_type(gid)?;
+        let spec = backstock_proto::kind::ALL.iter().find(|spec| spec.gid_type == found)?;
+        let id = ResourceId::parse(gid).ok()?;
+        Some(ResourceKey { shop: self.shop.clone(), kind: Kind::of(spec), id })
+    }
+}
+
+/// A part of a path or of a query, escaped.
+pub(crate) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A query made of what is there.
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let there = pairs.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    let mut out = String::new();
+    for (name, value) in there.filter(|(_, value)| !value.is_empty()) {
+        out.push(if out.is_empty() { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        out.push_str(&encoded(value));
+    }
+    out
+}

@@ -1,0 +1,66 @@
+//! The way in: the sign-in form, the only shop, or a choice of shops.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::journal::ShopSummary;
+use backstock_proto::problem::Problem;
+use http::HeaderMap;
+use maud::html;
+
+use super::{shell, signin, when};
+use crate::answer::shop;
+use crate::ask::{Asked, Nothing};
+use crate::gate::Visit;
+use crate::Desk;
+
+/// `/`
+pub(crate) async fn home(
+    State(desk): State<Arc<Desk>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let session = desk.config.session_key.find(&headers, desk.clock.now());
+    let token = session.as_ref().and_then(|session| desk.tokens.with_digest(&session.token));
+    let Some(token) = token else {
+        return Ok(shell::Shown(signin::form(None, None)).into_response());
+    };
+    let visit = Visit { token: Some(token), session, shop: None };
+    let asked = Asked(Nothing {});
+    let shops = shop::shops(State(desk), Extension(visit), asked).await?.0.items;
+    Ok(match shops.as_slice() {
+        [only] => Redirect::to(&path(only)).into_response(),
+        shops => shell::Shown(choice(shops)).into_response(),
+    })
+}
+
+fn path(shop: &ShopSummary) -> String {
+    format!("/shops/{}", shop.shop.name())
+}
+
+fn choice(shops: &[ShopSummary]) -> maud::Markup {
+    shell::alone("Your shops", html! {
+        h1 { "Your shops" }
+        @if shops.is_empty() {
+            (shell::empty("No shop yet", html! {
+                "None is configured, or this token sees none. A shop is a " code { "[[shop]]" }
+                " in " code { "backstock.toml" } "."
+            }))
+        }
+        ul.rows {
+            @for shop in shops {
+                li {
+                    a.row href=(path(shop)) {
+                        span.main { strong { (shop.shop.name()) } }
+                        span.quiet {
+                            (shell::number(shop.resources)) " kept · "
+                            @if shop.lag_seconds < 60.0 { "up to date" }
+                            @else { (when::lasting(shop.lag_seconds)) " behind" }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}
