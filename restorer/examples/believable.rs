@@ -1,6 +1,6 @@
-//! The API with a small, believable history in memory, to look at and to test other programs
+//! The API and the page with a believable history in memory, to look at and to test other programs
 //! against: `cargo run --release -p backstock-restorer --example believable -- 127.0.0.1:8090`.
-//! Its token is `bst_example`.
+//! Its token is `bst_example`. With a second argument, `store`, a shop with a year behind it.
 
 #[path = "../tests/fake/mod.rs"]
 mod fake;
@@ -20,13 +20,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".into());
     let scopes = ["read", "restore", "admin"].map(str::to_owned);
     let digest = Digest::of("bst_example").to_string();
-    let journal = Arc::new(fake::Fake::believable());
+    let store = std::env::args().nth(2).is_some_and(|name| name == "store");
+    let journal = Arc::new(if store { fake::Fake::store() } else { fake::Fake::believable() });
+    let blobs = Blobs::in_memory();
+    for (_, bytes) in fake::PICTURES {
+        let pieces = futures::stream::iter([Ok(bytes::Bytes::from_static(bytes))]);
+        blobs.put(&fake::shop("acme"), Box::pin(pieces), bytes.len() as u64).await?;
+    }
     let restorer = Restorer {
         config: Config::default(),
         journal: journal.clone(),
         pulls: Arc::new(fake::NoPulls),
         records: journal,
-        blobs: Blobs::in_memory(),
+        blobs,
         admins: Vec::new(),
         tokens: Tokens::new(vec![Token::parse("example", &digest, &scopes, &["*".into()])?]),
         registry: Registry::new(),

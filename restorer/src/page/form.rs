@@ -46,11 +46,12 @@ impl Form {
 
     /// A field that is there and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.0.iter().find(|(field, value)| field == name && !value.is_empty()).map(|(_, v)| v.as_str())
     }
 
     /// Every value of a field, the empty ones left out.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    #[allow(dead_code, reason = "plans are the next to use it")]
+    pub(crate) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(field, value)| field == name && !value.is_empty());
         named.map(|(_, value)| value.as_str())
     }

@@ -32,8 +32,9 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let (desk, shop) = (State(room.desk.clone()), InShop(room.shop.clone()));
     let status = shop::status(desk, shop, Asked(Nothing {})).await?.0;
     let newest = Page { limit: LATEST, cursor: None };
-    let latest = room.desk.journal.changes(&room.shop, &ChangeFilter::default(), &newest);
-    let latest = latest.await.map_err(refuse::journal)?.items;
+    let any = ChangeFilter::default();
+    let latest = room.desk.journal.changes(&room.shop, &any, &newest).await;
+    let latest = latest.map_err(refuse::journal)?.items;
     let told = changes::told(&room, latest).await;
     let content = html! {
         h1.hidden { "Overview" }

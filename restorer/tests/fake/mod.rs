@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, dead_code, reason = "shared by several test binaries")]
 
+mod store;
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -16,6 +18,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use serde_json::{Value, json};
+
+pub use store::PICTURES;
 
 /// The present, in tests.
 pub const NOW: &str = "2026-11-22T12:00:00Z";
@@ -56,6 +60,8 @@ pub struct Fake {
     records: Mutex<Vec<(Shop, Record)>>,
     failure: Mutex<Option<Failure>>,
     snapshot_fails_after: Mutex<Option<usize>>,
+    /// What the last whole look at each kind found.
+    pulls: Vec<PullReport>,
 }
 
 impl Fake {
@@ -254,15 +260,17 @@ impl Journal for Fake {
                     newest_version: versions.iter().map(|entry| entry.version.valid_at).max(),
                     understood: kind.spec().is_some(),
                     pull: None,
-                    last_complete_pull: None,
+                    last_complete_pull: self.pulls.iter().find(|pull| pull.kind == kind).cloned(),
                     media: None,
                     not_covered: None,
                     kind,
                 }
             })
             .collect();
-        let gaps = vec![Gap::new(90, 92, instant(NOW))];
-        Ok(Some(ShopStatus { summary, kinds, gaps, quarantined: 1 }))
+        let mut gap = Gap::new(90, 92, instant(NOW));
+        gap.healed = !self.pulls.is_empty();
+        let quarantined = u64::from(!gap.healed);
+        Ok(Some(ShopStatus { summary, kinds, gaps: vec![gap], quarantined }))
     }
 
     async fn resources(
