@@ -233,7 +233,8 @@ fn money(members: &Map<String, Value>) -> Option<(String, Option<String>)> {
 fn picture(members: &Map<String, Value>) -> Option<Picture> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
     let is_medium = members.contains_key("mediaContentType")
-        || members.contains_key("alt") && (members.contains_key("url") || members.contains_key("blob"));
+        || members.contains_key("alt")
+            && (members.contains_key("url") || members.contains_key("blob"));
     is_medium.then(|| Picture {
         url: text("url"),
         blob: text("blob"),

@@ -48,7 +48,9 @@ pub fn blocks(html: &str) -> Vec<Block> {
                     "script" | "style" | "template" if !tag.self_closing => unseen += 1,
                     "img" => {
                         let attribute = |name: &[u8]| {
-                            tag.attributes.get(name).map(|v| String::from_utf8_lossy(v).into_owned())
+                            tag.attributes
+                                .get(name)
+                                .map(|v| String::from_utf8_lossy(v).into_owned())
                         };
                         let alt = attribute(b"alt").filter(|alt| !alt.is_empty());
                         text.push_str(&format!(" [{}] ", alt.as_deref().unwrap_or("picture")));

@@ -68,7 +68,11 @@ pub fn tell(fields: &[Field], known: Known<'_>) -> Vec<Line> {
         let (place, what) = place::of(&steps, field, known);
         let cell = |value: &Value| cell::of(&steps, value, known);
         let (old, new) = (cell(&field.old), cell(&field.new));
-        lines.push((place::rank(&steps), n, Line { place, what, path: field.path.clone(), old, new }));
+        lines.push((
+            place::rank(&steps),
+            n,
+            Line { place, what, path: field.path.clone(), old, new },
+        ));
     }
     lines.sort_by_key(|(rank, n, _)| (*rank, *n));
     lines.into_iter().map(|(_, _, line)| line).collect()

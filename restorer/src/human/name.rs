@@ -146,8 +146,14 @@ mod tests {
     fn kinds_have_their_plurals() {
         let all = ["product", "company", "gift_card", "publication", "metaobject", "policy"];
         let shown: Vec<String> = all.iter().map(|kind| count(4_115, kind)).collect();
-        assert_eq!(shown.join("; "), "4,115 products; 4,115 companies; 4,115 gift cards; 4,115 publications; 4,115 metaobject entries; 4,115 policies");
-        assert_eq!([count(1, "redirect"), count(1_000_000, "x")], ["1 URL redirect", "1,000,000 xs"]);
+        assert_eq!(
+            shown.join("; "),
+            "4,115 products; 4,115 companies; 4,115 gift cards; 4,115 publications; 4,115 metaobject entries; 4,115 policies"
+        );
+        assert_eq!(
+            [count(1, "redirect"), count(1_000_000, "x")],
+            ["1 URL redirect", "1,000,000 xs"]
+        );
     }
 
     #[test]

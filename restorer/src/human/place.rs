@@ -47,7 +47,8 @@ pub(super) fn of(steps: &[Step], field: &Field, known: Known<'_>) -> (Vec<String
             Step::Member(member) if last => {
                 return match (list, member.as_str()) {
                     // These are pairs of a name and a value: the name says it all.
-                    ("metafields" | "fields", "value" | "jsonValue") | ("selectedOptions", "value") => {
+                    ("metafields" | "fields", "value" | "jsonValue")
+                    | ("selectedOptions", "value") => {
                         let what = place.pop().unwrap_or_default();
                         (place, what)
                     }
@@ -71,7 +72,9 @@ pub(super) fn of(steps: &[Step], field: &Field, known: Known<'_>) -> (Vec<String
                 }
                 place.extend(called);
             }
-            Step::Order => return (place, format!("Order of {}", name::field(list).to_lowercase())),
+            Step::Order => {
+                return (place, format!("Order of {}", name::field(list).to_lowercase()));
+            }
         }
     }
     (place, "Everything".into())

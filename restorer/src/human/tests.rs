@@ -143,7 +143,14 @@ fn what_was_created_is_described() {
 #[test]
 fn any_two_states_can_be_told() {
     // Shapes that no kind has: nothing panics, and every difference is somewhere.
-    let odd = [json!(null), json!(1), json!([]), json!({"a": [1, {"b": null}]}), json!("x"), json!({"a": {"id": 7}})];
+    let odd = [
+        json!(null),
+        json!(1),
+        json!([]),
+        json!({"a": [1, {"b": null}]}),
+        json!("x"),
+        json!({"a": {"id": 7}}),
+    ];
     for a in &odd {
         for b in &odd {
             assert_eq!(changes(a, b, Known::default()).is_empty(), a == b, "{a} {b}");

@@ -158,7 +158,10 @@ mod tests {
     #[test]
     fn only_the_words_that_differ_are_marked() {
         assert_eq!(
-            shown("<p>Soft <b>cotton</b> tee.</p><p>Wash cold.</p>", "<p>Soft linen tee.</p><ul><li>Wash cold.</li></ul>"),
+            shown(
+                "<p>Soft <b>cotton</b> tee.</p><p>Wash cold.</p>",
+                "<p>Soft linen tee.</p><ul><li>Wash cold.</li></ul>"
+            ),
             "¶Soft [-cotton-] [+linen+] tee. ¶[--] ¶[+Wash+] x"
         );
         assert_eq!(shown("same words", "same words"), "¶same words");

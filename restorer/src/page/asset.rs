@@ -14,10 +14,16 @@ pub(crate) struct Asset {
     body: &'static str,
 }
 
-pub(crate) static STYLE: Asset =
-    Asset { name: "page.css", media_type: "text/css; charset=utf-8", body: include_str!("assets/page.css") };
-pub(crate) static SCRIPT: Asset =
-    Asset { name: "page.js", media_type: "text/javascript; charset=utf-8", body: include_str!("assets/page.js") };
+pub(crate) static STYLE: Asset = Asset {
+    name: "page.css",
+    media_type: "text/css; charset=utf-8",
+    body: include_str!("assets/page.css"),
+};
+pub(crate) static SCRIPT: Asset = Asset {
+    name: "page.js",
+    media_type: "text/javascript; charset=utf-8",
+    body: include_str!("assets/page.js"),
+};
 pub(crate) static ICON: Asset =
     Asset { name: "icon.svg", media_type: "image/svg+xml", body: include_str!("assets/icon.svg") };
 

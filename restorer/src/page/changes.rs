@@ -37,10 +37,7 @@ pub(crate) struct Told {
 }
 
 /// The page.
-pub(crate) async fn changes(
-    room: Room,
-    Asked(filter): Asked<Filter>,
-) -> Result<Shown, Problem> {
+pub(crate) async fn changes(room: Room, Asked(filter): Asked<Filter>) -> Result<Shown, Problem> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let instant = |text: &Option<String>| given(text).and_then(|text| room.clock.parse(&text));
     let asked = ChangesQuery {
@@ -77,7 +74,13 @@ pub(crate) async fn changes(
 impl Filter {
     fn address(&self, room: &Room, cursor: Option<String>) -> String {
         let own = self.clone();
-        let pairs = [("kind", own.kind), ("op", own.op), ("from", own.from), ("to", own.to), ("cursor", cursor)];
+        let pairs = [
+            ("kind", own.kind),
+            ("op", own.op),
+            ("from", own.from),
+            ("to", own.to),
+            ("cursor", cursor),
+        ];
         format!("{}/changes{}", room.path(), query(&pairs))
     }
 }
@@ -125,10 +128,16 @@ pub(crate) async fn told(room: &Room, changes: Vec<Change>) -> Vec<Told> {
     let mut told = Vec::new();
     for change in changes {
         let fields = human::fields_of(&change.changes);
-        let key = ResourceKey { shop: room.shop.clone(), kind: change.kind.clone(), id: change.id.clone() };
+        let key = ResourceKey {
+            shop: room.shop.clone(),
+            kind: change.kind.clone(),
+            id: change.id.clone(),
+        };
         let state = |at: Timestamp| {
             let (journal, key) = (&room.desk.journal, &key);
-            async move { journal.resource(key, AsOf::At(at)).await.ok().flatten().map(|found| found.state) }
+            async move {
+                journal.resource(key, AsOf::At(at)).await.ok().flatten().map(|found| found.state)
+            }
         };
         let has_elements = change.changes.iter().any(|change| change.element.is_some());
         let (mut before, mut after) = (None, None);
@@ -138,10 +147,13 @@ pub(crate) async fn told(room: &Room, changes: Vec<Change>) -> Vec<Told> {
             before = state(Timestamp::from_micros(at.as_micros() - 1)).await;
         }
         let titles = BTreeMap::new();
-        let known = human::Known { before: before.as_ref(), after: after.as_ref(), ..room.known(&titles) };
+        let known =
+            human::Known { before: before.as_ref(), after: after.as_ref(), ..room.known(&titles) };
         let lines = human::tell(&fields, known);
         let gids: BTreeSet<String> = human::mentioned(&lines);
-        let lines = if gids.is_empty() { lines } else {
+        let lines = if gids.is_empty() {
+            lines
+        } else {
             let titles = room.titles(gids).await;
             human::tell(&fields, human::Known { titles: Some(&titles), ..known })
         };
@@ -171,7 +183,8 @@ pub(crate) fn list(room: &Room, told: &[Told]) -> Markup {
 fn row(room: &Room, told: &Told) -> Markup {
     let change = &told.change;
     let at = change.version.valid_at;
-    let title = if change.title.is_empty() { format!("#{}", change.id) } else { change.title.clone() };
+    let title =
+        if change.title.is_empty() { format!("#{}", change.id) } else { change.title.clone() };
     html! {
         li {
             a.row href={ (room.resource(&change.kind, &change.id)) "?to=" (at) } {

@@ -72,7 +72,7 @@ pub(crate) fn cell(room: &Room, cell: &Cell) -> Markup {
     match cell {
         Cell::Nothing => html! { span.none { "–" span.hidden { "nothing" } } },
         Cell::Text(text) => html! { span.text { (text) } },
-        Cell::Html(source) => html! { div.prose { @for block in human::blocks(source) { (paragraph(block.part, html! { (block.text()) })) } } },
+        Cell::Html(source) => prose(source),
         Cell::Code(source) => html! { pre.code tabindex="0" { (source) } },
         Cell::Money { .. } => html! { span.money { (cell.short(40)) } },
         Cell::Flag(flag) => html! { @if *flag { "Yes" } @else { "No" } },
@@ -103,7 +103,9 @@ fn picture(room: &Room, picture: &Picture) -> Markup {
                 @if !picture.alt.is_empty() { figcaption aria-hidden="true" { (picture.alt) } }
             }
         },
-        None => html! { span.nopicture { "Picture" @if !picture.alt.is_empty() { " “" (picture.alt) "”" } } },
+        None => {
+            html! { span.nopicture { "Picture" @if !picture.alt.is_empty() { " “" (picture.alt) "”" } } }
+        }
     }
 }
 
@@ -134,6 +136,15 @@ fn paragraph(part: Part, words: Markup) -> Markup {
     }
 }
 
+/// A text, paragraph by paragraph.
+fn prose(source: &str) -> Markup {
+    html! {
+        div.prose {
+            @for block in human::blocks(source) { (paragraph(block.part, html! { (block.text()) })) }
+        }
+    }
+}
+
 /// Two texts in one, with what went and what came.
 fn text(old: &str, new: &str) -> Markup {
     let pieces = human::words(old, new);
@@ -145,6 +156,17 @@ fn text(old: &str, new: &str) -> Markup {
             }
         };
     }
+    let words = |side: Side| -> usize {
+        let of_side = pieces.iter().filter(|piece| piece.side == side);
+        of_side.map(|piece| piece.text.split(' ').filter(|word| !word.is_empty()).count()).sum()
+    };
+    if words(Side::Same) * 3 < words(Side::Gone).min(words(Side::New)) {
+        // Written anew: two texts side by side are easier to read than one made of both.
+        return html! {
+            div.old { span.hidden { "Before: " } (prose(old)) }
+            div.new { span.hidden { "After: " } (prose(new)) }
+        };
+    }
     let mut paragraphs: Vec<(Part, Vec<&Piece>)> = Vec::new();
     for piece in &pieces {
         match (piece.begins, paragraphs.last_mut()) {
@@ -152,8 +174,11 @@ fn text(old: &str, new: &str) -> Markup {
             (begins, _) => paragraphs.push((begins.unwrap_or(Part::Paragraph), vec![piece])),
         }
     }
-    let is_same = |(_, pieces): &(Part, Vec<&Piece>)| pieces.iter().all(|piece| piece.side == Side::Same);
-    let near = |n: usize| (n.saturating_sub(1)..=n + 1).filter_map(|n| paragraphs.get(n)).any(|p| !is_same(p));
+    let is_same =
+        |(_, pieces): &(Part, Vec<&Piece>)| pieces.iter().all(|piece| piece.side == Side::Same);
+    let near = |n: usize| {
+        (n.saturating_sub(1)..=n + 1).filter_map(|n| paragraphs.get(n)).any(|p| !is_same(p))
+    };
     html! {
         div.both.prose {
             @for (n, (part, pieces)) in paragraphs.iter().enumerate() {

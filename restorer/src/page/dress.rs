@@ -22,11 +22,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 const PROBLEM_BYTES_MAX: usize = 256 * 1024;
 
 /// Makes a page of what the gate and the handlers answer.
-pub(crate) async fn dress(
-    State(desk): State<Arc<Desk>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn dress(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
     let (method, asked) = (request.method().clone(), request.uri().clone());
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
@@ -68,18 +64,21 @@ async fn problem(response: Response, method: &Method, asked: &str) -> Response {
     let problem = serde_json::from_slice::<Problem>(&body).ok();
     let detail = problem.map(|problem| problem.detail).unwrap_or_default();
     let (title, advice) = said(parts.status);
-    let page = shell::alone(title, html! {
-        h1 { (title) }
-        @if !detail.is_empty() { p { (sentence(&detail)) } }
-        @if let Some(advice) = advice { p.quiet { (advice) } }
-        p.actions {
-            @if parts.status == StatusCode::UNAUTHORIZED {
-                a.button.primary href="/signin" { "Sign in" }
-            } @else {
-                a.button.primary href="/" { "Go to the overview" }
+    let page = shell::alone(
+        title,
+        html! {
+            h1 { (title) }
+            @if !detail.is_empty() { p { (sentence(&detail)) } }
+            @if let Some(advice) = advice { p.quiet { (advice) } }
+            p.actions {
+                @if parts.status == StatusCode::UNAUTHORIZED {
+                    a.button.primary href="/signin" { "Sign in" }
+                } @else {
+                    a.button.primary href="/" { "Go to the overview" }
+                }
             }
-        }
-    });
+        },
+    );
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, shell::HTML);
     (parts, page.into_string()).into_response()
@@ -89,7 +88,10 @@ fn said(status: StatusCode) -> (&'static str, Option<&'static str>) {
     match status.as_u16() {
         401 => ("Please sign in", Some("Your session has ended. Nothing was done.")),
         403 => ("You may not do this", Some("Nothing was done.")),
-        404 => ("There is nothing here", Some("It may never have existed, or this account does not see it.")),
+        404 => (
+            "There is nothing here",
+            Some("It may never have existed, or this account does not see it."),
+        ),
         409 => ("Not as it was", Some("Look again at how things are now, and try once more.")),
         429 => ("Slow down a little", None),
         503 => ("Just a moment", Some("Nothing is lost. Reload the page in a few seconds.")),

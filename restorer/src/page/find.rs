@@ -30,7 +30,8 @@ pub(crate) struct Filter {
 
 /// The page.
 pub(crate) async fn find(room: Room, Asked(filter): Asked<Filter>) -> Result<Shown, Problem> {
-    let given = |text: &Option<String>| text.clone().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+    let given =
+        |text: &Option<String>| text.clone().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
     let asked = ResourcesQuery {
         kind: given(&filter.kind).and_then(|kind| Kind::parse(&kind).ok()),
         q: given(&filter.q),
@@ -61,7 +62,13 @@ pub(crate) async fn find(room: Room, Asked(filter): Asked<Filter>) -> Result<Sho
 impl Filter {
     fn address(&self, room: &Room, cursor: Option<String>) -> String {
         let own = self.clone();
-        let pairs = [("q", own.q), ("kind", own.kind), ("deleted", own.deleted), ("at", own.at), ("cursor", cursor)];
+        let pairs = [
+            ("q", own.q),
+            ("kind", own.kind),
+            ("deleted", own.deleted),
+            ("at", own.at),
+            ("cursor", cursor),
+        ];
         format!("{}/find{}", room.path(), query(&pairs))
     }
 }
@@ -97,14 +104,18 @@ fn nothing(filter: &Filter) -> Markup {
     if looked_for.is_empty() {
         return shell::empty("Nothing here", html! { "Nothing of this sort has been kept yet." });
     }
-    shell::empty(&format!("Nothing matches “{looked_for}”"), html! {
-        "Try a part of the name, or another kind. What was deleted is looked through as well, unless you chose otherwise."
-    })
+    shell::empty(
+        &format!("Nothing matches “{looked_for}”"),
+        html! {
+            "Try a part of the name, or another kind. What was deleted is looked through as well, unless you chose otherwise."
+        },
+    )
 }
 
 fn row(room: &Room, found: &Summary, at: Option<&str>) -> Markup {
     let listing = &found.listing;
-    let title = if listing.title.is_empty() { format!("#{}", found.id) } else { listing.title.clone() };
+    let title =
+        if listing.title.is_empty() { format!("#{}", found.id) } else { listing.title.clone() };
     let at = at.filter(|at| !at.is_empty()).and_then(|at| room.clock.parse(at));
     let to = query(&[("to", at.map(|at| at.to_string()))]);
     html! {

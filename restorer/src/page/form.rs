@@ -46,7 +46,10 @@ impl Form {
 
     /// A field that is there and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(field, value)| field == name && !value.is_empty()).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(field, value)| field == name && !value.is_empty())
+            .map(|(_, v)| v.as_str())
     }
 
     /// Every value of a field, the empty ones left out.

@@ -57,9 +57,18 @@ fn verdict(room: &Room, status: &ShopStatus) -> Markup {
     let concerns = concerns(room, status);
     let worst = concerns.iter().map(|concern| concern.tone).max().unwrap_or(Tone::Good);
     let (title, shape) = match worst {
-        Tone::Good | Tone::Plain => ("Your store is safe", "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM9 11.8l2.2 2.2 4-4.2"),
-        Tone::Notice => ("Your store is being read", "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM12 8v4l2.5 2"),
-        _ => ("Your store needs a look", "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM12 8v5m0 2.5v.1"),
+        Tone::Good | Tone::Plain => (
+            "Your store is safe",
+            "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM9 11.8l2.2 2.2 4-4.2",
+        ),
+        Tone::Notice => (
+            "Your store is being read",
+            "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM12 8v4l2.5 2",
+        ),
+        _ => (
+            "Your store needs a look",
+            "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM12 8v5m0 2.5v.1",
+        ),
     };
     let summary = &status.summary;
     let looked = status.kinds.iter().filter_map(last_look).min();
@@ -103,23 +112,43 @@ fn concerns(room: &Room, status: &ShopStatus) -> Vec<Concern> {
     let mut say = |tone, text: String| concerns.push(Concern { tone, text });
     if status.summary.lag_seconds > LAG_SECONDS_FINE {
         let lag = when::lasting(status.summary.lag_seconds);
-        say(Tone::Warning, format!("What happened in the last {lag} is not readable yet. Nothing is lost; it is being caught up."));
+        say(
+            Tone::Warning,
+            format!(
+                "What happened in the last {lag} is not readable yet. Nothing is lost; it is being caught up."
+            ),
+        );
     }
     let open = status.gaps.iter().filter(|gap| !gap.healed).count();
     if open > 0 {
         let gaps = many(open, "gap");
-        say(Tone::Warning, format!("{gaps} in what reached us: the next whole look fills what is missing."));
+        say(
+            Tone::Warning,
+            format!("{gaps} in what reached us: the next whole look fills what is missing."),
+        );
     }
     if status.quarantined > 0 {
         let events = many(status.quarantined as usize, "message");
-        say(Tone::Notice, format!("{events} could not be understood and is kept aside, as received."));
+        say(
+            Tone::Notice,
+            format!("{events} could not be understood and is kept aside, as received."),
+        );
     }
-    let running: Vec<&PullReport> =
-        status.kinds.iter().filter_map(|kind| kind.pull.as_ref()).filter(|p| p.state == PullState::Running).collect();
+    let running: Vec<&PullReport> = status
+        .kinds
+        .iter()
+        .filter_map(|kind| kind.pull.as_ref())
+        .filter(|p| p.state == PullState::Running)
+        .collect();
     if !running.is_empty() {
-        let names: Vec<String> = running.iter().take(3).map(|p| human::plural(p.kind.as_str())).collect();
+        let names: Vec<String> =
+            running.iter().take(3).map(|p| human::plural(p.kind.as_str())).collect();
         let left = running.iter().filter_map(|pull| pull.eta_seconds).fold(0.0, f64::max);
-        let left = if left > 0.0 { format!(", about {} left", when::lasting(left)) } else { String::new() };
+        let left = if left > 0.0 {
+            format!(", about {} left", when::lasting(left))
+        } else {
+            String::new()
+        };
         say(Tone::Notice, format!("The shop is being read now: {}{left}.", names.join(", ")));
     }
     for kind in &status.kinds {
@@ -129,12 +158,23 @@ fn concerns(room: &Room, status: &ShopStatus) -> Vec<Concern> {
             say(Tone::Warning, format!("{kinds} could not be read: {why}."));
         }
     }
-    let stale = status.kinds.iter().filter_map(last_look).filter(|at| room.clock.now().seconds_since(*at) > LOOK_SECONDS_MAX).count();
+    let stale = status
+        .kinds
+        .iter()
+        .filter_map(last_look)
+        .filter(|at| room.clock.now().seconds_since(*at) > LOOK_SECONDS_MAX)
+        .count();
     if stale > 0 {
-        say(Tone::Warning, format!("{} were not looked at as a whole since yesterday.", many(stale, "kind")));
+        say(
+            Tone::Warning,
+            format!("{} were not looked at as a whole since yesterday.", many(stale, "kind")),
+        );
     }
     if status.summary.versions == 0 {
-        say(Tone::Notice, "Nothing has been heard of this shop yet. Check that its webhooks point here.".into());
+        say(
+            Tone::Notice,
+            "Nothing has been heard of this shop yet. Check that its webhooks point here.".into(),
+        );
     }
     concerns
 }

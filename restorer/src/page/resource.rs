@@ -80,7 +80,11 @@ pub(crate) async fn resource(
 
 fn title(resource: &Resource) -> String {
     let title = resource.kind.listing(&resource.state).title;
-    if title.is_empty() { format!("{} {}", human::singular(resource.kind.as_str()), resource.id) } else { title }
+    if title.is_empty() {
+        format!("{} {}", human::singular(resource.kind.as_str()), resource.id)
+    } else {
+        title
+    }
 }
 
 async fn state(room: &Room, key: &ResourceKey, at: AsOf) -> Result<(bool, Value), Problem> {
@@ -193,7 +197,8 @@ fn head(room: &Room, now: &Resource, title: &str) -> Markup {
 }
 
 fn first_picture(state: &Value) -> Option<human::Picture> {
-    let medium = state.get("media").and_then(|media| media.get(0)).or_else(|| state.get("image"))?;
+    let medium =
+        state.get("media").and_then(|media| media.get(0)).or_else(|| state.get("image"))?;
     let members = serde_json::json!({"media": [medium]});
     let lines = human::describe(&members, human::Known::default());
     match lines.into_iter().next()?.new {
@@ -219,7 +224,9 @@ fn in_admin(room: &Room, now: &Resource) -> Option<String> {
         _ => return None,
     };
     let there = !now.deleted;
-    there.then(|| format!("https://admin.shopify.com/store/{}/{section}/{}", room.shop.name(), now.id))
+    there.then(|| {
+        format!("https://admin.shopify.com/store/{}/{section}/{}", room.shop.name(), now.id)
+    })
 }
 
 fn gone(room: &Room, now: &Resource) -> Markup {
@@ -284,15 +291,17 @@ fn actions(room: &Room, key: &ResourceKey, compared: &Compared) -> Markup {
 
 fn choose(room: &Room, life: &Life, compared: &Compared) -> Markup {
     let listed = |at: Timestamp| life.moments.iter().any(|moment| moment.at == at);
-    let choice = |id: &str, chosen: Option<Timestamp>, now: bool| html! {
-        select id=(id) name=(id) data-submit="" {
-            @if now { option value="" selected[chosen.is_none()] { "Now" } }
-            @if let Some(at) = chosen.filter(|at| !listed(*at)) {
-                option value=(at) selected { (room.clock.short(at)) }
-            }
-            @for moment in &life.moments {
-                option value=(moment.at) selected[chosen == Some(moment.at)] {
-                    (room.clock.short(moment.at)) " – " (human::headline(moment.op, &moment.lines))
+    let choice = |id: &str, chosen: Option<Timestamp>, now: bool| {
+        html! {
+            select id=(id) name=(id) data-submit="" {
+                @if now { option value="" selected[chosen.is_none()] { "Now" } }
+                @if let Some(at) = chosen.filter(|at| !listed(*at)) {
+                    option value=(at) selected { (room.clock.short(at)) }
+                }
+                @for moment in &life.moments {
+                    option value=(moment.at) selected[chosen == Some(moment.at)] {
+                        (room.clock.short(moment.at)) " – " (human::headline(moment.op, &moment.lines))
+                    }
                 }
             }
         }

@@ -12,11 +12,11 @@ use http::request::Parts;
 use serde_json::Value;
 
 use super::when::Clock;
+use crate::Desk;
 use crate::ask::InShop;
 use crate::gate::Visit;
 use crate::human::Known;
 use crate::token::Scope;
-use crate::Desk;
 
 /// Other resources whose titles are looked up for one page.
 const TITLES_MAX: usize = 60;

@@ -90,7 +90,8 @@ impl SessionKey {
     /// The session that a request brings.
     pub(crate) fn find(&self, headers: &HeaderMap, now: Timestamp) -> Option<Session> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+        let pairs =
+            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
         let wanted = if over_https(headers) { NAME_SECURE } else { NAME };
         let ours = pairs.filter(|(name, _)| name.trim() == wanted);
         ours.map(|(_, text)| text.trim()).find_map(|text| self.read(text, now))
@@ -137,8 +138,7 @@ pub(crate) fn no_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn cookie(headers: &HeaderMap, text: &str, seconds: i64) -> String {
-    let (name, secure) =
-        if over_https(headers) { (NAME_SECURE, "; Secure") } else { (NAME, "") };
+    let (name, secure) = if over_https(headers) { (NAME_SECURE, "; Secure") } else { (NAME, "") };
     format!("{name}={text}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
@@ -195,7 +195,9 @@ mod tests {
         assert_eq!(key.find(&headers, at(1_001)).as_ref(), Some(&session));
         assert!(key.find(&headers, at(1_000 + SECONDS)).is_none(), "over");
         assert!(SessionKey::random().find(&headers, at(1_001)).is_none(), "another key");
-        for (from, to) in [(Digest::of("bst_b").to_string(), token.to_string()), ("44200".into(), "99999".into())] {
+        for (from, to) in
+            [(Digest::of("bst_b").to_string(), token.to_string()), ("44200".into(), "99999".into())]
+        {
             let forged = session.text.replace(&to, &from).replace("44200", &from);
             let headers = with("cookie", &format!("backstock={forged}"));
             assert!(key.find(&headers, at(1_001)).is_none(), "{forged}");
@@ -229,7 +231,8 @@ mod tests {
     #[test]
     fn only_our_own_pages_write() {
         let ours = |method: &str, headers: &[(&str, &str)]| {
-            let mut request = Request::builder().method(method).uri("/").header("host", "b.example");
+            let mut request =
+                Request::builder().method(method).uri("/").header("host", "b.example");
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
@@ -238,7 +241,10 @@ mod tests {
         assert!(ours("POST", &[("sec-fetch-site", "same-origin")]));
         assert!(ours("POST", &[("origin", "https://b.example")]));
         assert!(!ours("POST", &[("origin", "https://evil.example")]));
-        assert!(!ours("POST", &[("sec-fetch-site", "cross-site"), ("origin", "https://b.example")]));
+        assert!(!ours(
+            "POST",
+            &[("sec-fetch-site", "cross-site"), ("origin", "https://b.example")]
+        ));
         assert!(!ours("POST", &[("sec-fetch-site", "same-site")]));
         assert!(!ours("POST", &[]));
         assert!(ours("GET", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]));

@@ -30,7 +30,12 @@ pub(crate) enum Tab {
 
 /// Every part: where it is, what it is called, what stands before it.
 const TABS: &[(Tab, &str, &str, &str)] = &[
-    (Tab::Overview, "", "Overview", "M4 11.5 12 5l8 6.5V19a1 1 0 0 1-1 1h-4.5v-5h-5v5H5a1 1 0 0 1-1-1z"),
+    (
+        Tab::Overview,
+        "",
+        "Overview",
+        "M4 11.5 12 5l8 6.5V19a1 1 0 0 1-1 1h-4.5v-5h-5v5H5a1 1 0 0 1-1-1z",
+    ),
     (Tab::Find, "/find", "Find", "M11 4.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13Zm5 11.5 4 4"),
     (Tab::Changes, "/changes", "Changes", "M4 7h10M4 12h16M4 17h7M17.5 4.5v5M15 7h5"),
 ];
@@ -79,16 +84,19 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
 
 /// A page that stands for itself.
 pub(crate) fn alone(title: &str, content: Markup) -> Markup {
-    document(&format!("{title} · Backstock"), html! {
-        main.alone #content {
-            div.brand { (icon()) span { "Backstock" } }
-            section.card { (content) }
-            footer.foot {
-                "Every version of everything in a Shopify store. "
-                a href="/v1/openapi.json" { "API" }
+    document(
+        &format!("{title} · Backstock"),
+        html! {
+            main.alone #content {
+                div.brand { (icon()) span { "Backstock" } }
+                section.card { (content) }
+                footer.foot {
+                    "Every version of everything in a Shopify store. "
+                    a href="/v1/openapi.json" { "API" }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn document(title: &str, body: Markup) -> Markup {
@@ -191,4 +199,3 @@ pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
-

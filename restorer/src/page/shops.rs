@@ -11,10 +11,10 @@ use http::HeaderMap;
 use maud::html;
 
 use super::{shell, signin, when};
+use crate::Desk;
 use crate::answer::shop;
 use crate::ask::{Asked, Nothing};
 use crate::gate::Visit;
-use crate::Desk;
 
 /// `/`
 pub(crate) async fn home(
@@ -40,27 +40,30 @@ fn path(shop: &ShopSummary) -> String {
 }
 
 fn choice(shops: &[ShopSummary]) -> maud::Markup {
-    shell::alone("Your shops", html! {
-        h1 { "Your shops" }
-        @if shops.is_empty() {
-            (shell::empty("No shop yet", html! {
-                "None is configured, or this token sees none. A shop is a " code { "[[shop]]" }
-                " in " code { "backstock.toml" } "."
-            }))
-        }
-        ul.rows {
-            @for shop in shops {
-                li {
-                    a.row href=(path(shop)) {
-                        span.main { strong { (shop.shop.name()) } }
-                        span.quiet {
-                            (shell::number(shop.resources)) " kept · "
-                            @if shop.lag_seconds < 60.0 { "up to date" }
-                            @else { (when::lasting(shop.lag_seconds)) " behind" }
+    shell::alone(
+        "Your shops",
+        html! {
+            h1 { "Your shops" }
+            @if shops.is_empty() {
+                (shell::empty("No shop yet", html! {
+                    "None is configured, or this token sees none. A shop is a " code { "[[shop]]" }
+                    " in " code { "backstock.toml" } "."
+                }))
+            }
+            ul.rows {
+                @for shop in shops {
+                    li {
+                        a.row href=(path(shop)) {
+                            span.main { strong { (shop.shop.name()) } }
+                            span.quiet {
+                                (shell::number(shop.resources)) " kept · "
+                                @if shop.lag_seconds < 60.0 { "up to date" }
+                                @else { (when::lasting(shop.lag_seconds)) " behind" }
+                            }
                         }
                     }
                 }
             }
-        }
-    })
+        },
+    )
 }

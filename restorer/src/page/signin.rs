@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::form::Form;
 use super::room::encoded;
 use super::{session, shell};
-use crate::gate::{self, Refusal};
 use crate::Desk;
+use crate::gate::{self, Refusal};
 
 #[derive(Default, Deserialize)]
 pub(crate) struct SignInQuery {
@@ -35,25 +35,28 @@ pub(crate) async fn ask(Query(query): Query<SignInQuery>) -> shell::Shown {
 
 /// The form, and what was wrong with it the last time.
 pub(super) fn form(to: Option<&str>, wrong: Option<&str>) -> Markup {
-    shell::alone("Sign in", html! {
-        h1 { "Sign in" }
-        @if let Some(wrong) = wrong { p.banner.bad role="alert" #wrong { (wrong) } }
-        form.stack method="post" action="/signin" {
-            @if let Some(to) = to { input type="hidden" name="to" value=(to); }
-            input.hidden type="text" name="username" value="backstock" autocomplete="username" tabindex="-1" aria-hidden="true" readonly;
-            div.field {
-                label for="token" { "Access token" }
-                input #token type="password" name="token" required autofocus
-                    autocomplete="current-password" spellcheck="false" placeholder="bst_…"
-                    aria-describedby=[wrong.map(|_| "wrong")] aria-invalid=[wrong.map(|_| "true")];
+    shell::alone(
+        "Sign in",
+        html! {
+            h1 { "Sign in" }
+            @if let Some(wrong) = wrong { p.banner.bad role="alert" #wrong { (wrong) } }
+            form.stack method="post" action="/signin" {
+                @if let Some(to) = to { input type="hidden" name="to" value=(to); }
+                input.hidden type="text" name="username" value="backstock" autocomplete="username" tabindex="-1" aria-hidden="true" readonly;
+                div.field {
+                    label for="token" { "Access token" }
+                    input #token type="password" name="token" required autofocus
+                        autocomplete="current-password" spellcheck="false" placeholder="bst_…"
+                        aria-describedby=[wrong.map(|_| "wrong")] aria-invalid=[wrong.map(|_| "true")];
+                }
+                button.button.primary type="submit" { "Sign in" }
             }
-            button.button.primary type="submit" { "Sign in" }
-        }
-        p.quiet {
-            "Whoever looks after Backstock for you makes one with "
-            code { "backstock token new --name you --scope read --scope restore" } "."
-        }
-    })
+            p.quiet {
+                "Whoever looks after Backstock for you makes one with "
+                code { "backstock token new --name you --scope read --scope restore" } "."
+            }
+        },
+    )
 }
 
 /// Takes the form.
@@ -75,7 +78,8 @@ pub(crate) async fn sign_in(
                 Refusal::Throttled { seconds } => {
                     format!("Too many wrong tokens came from here. Wait {seconds} seconds.")
                 }
-                _ => "This is not a token that Backstock knows. Check that all of it was pasted.".into(),
+                _ => "This is not a token that Backstock knows. Check that all of it was pasted."
+                    .into(),
             };
             let page = shell::Shown(self::form(to, Some(&said)));
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
@@ -114,7 +118,14 @@ mod tests {
     #[test]
     fn signing_in_leads_nowhere_else() {
         assert!(is_here("/shops/acme?x=1"));
-        for other in ["https://evil.example", "//evil.example", "/\\evil.example", "", "shops", "/\t/evil.example"] {
+        for other in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "",
+            "shops",
+            "/\t/evil.example",
+        ] {
             assert!(!is_here(other), "{other}");
         }
     }

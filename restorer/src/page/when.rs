@@ -106,9 +106,7 @@ pub(crate) fn ago(seconds: f64) -> String {
 
 /// So many seconds, in words, in the largest unit of which there are two.
 pub(crate) fn lasting(seconds: f64) -> String {
-    let many = |n: u64, unit: &str| {
-        format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
-    };
+    let many = |n: u64, unit: &str| format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
     match seconds.max(0.0) as u64 {
         s @ 0..=119 => many(s, "second"),
         s @ 120..=7_199 => many(s / 60, "minute"),
@@ -133,8 +131,14 @@ mod tests {
         assert_eq!(berlin.short(at("2026-11-20T23:30:00Z")), "yesterday 00:30");
         assert_eq!(berlin.short(at("2025-07-01T10:00:00Z")), "1 Jul 2025 12:00");
         assert_eq!(berlin.day(at("2026-11-20T10:00:00Z")), "Friday 20 November");
-        assert_eq!(berlin.full(at("2026-11-22T10:02:03Z")), "22 November 2026, 11:02:03 Europe/Berlin");
-        assert_eq!(berlin.parse(&berlin.input(at("2026-11-22T10:02:03Z"))), Some(at("2026-11-22T10:02:03Z")));
+        assert_eq!(
+            berlin.full(at("2026-11-22T10:02:03Z")),
+            "22 November 2026, 11:02:03 Europe/Berlin"
+        );
+        assert_eq!(
+            berlin.parse(&berlin.input(at("2026-11-22T10:02:03Z"))),
+            Some(at("2026-11-22T10:02:03Z"))
+        );
         let nowhere = Clock::new(Some("Mars/Olympus"), now);
         assert_eq!(nowhere.zone(), "UTC");
         assert_eq!(nowhere.parse("2026-11-22T10:02"), Some(at("2026-11-22T10:02:00Z")));
@@ -144,7 +148,10 @@ mod tests {
     #[test]
     fn durations_are_words() {
         let shown = [0.4, 61.0, 119.9, 3_600.0, 90_000.0, 400_000.0].map(lasting);
-        assert_eq!(shown.join(", "), "0 seconds, 61 seconds, 119 seconds, 60 minutes, 25 hours, 4 days");
+        assert_eq!(
+            shown.join(", "),
+            "0 seconds, 61 seconds, 119 seconds, 60 minutes, 25 hours, 4 days"
+        );
         assert_eq!(ago(1.0), "just now");
     }
 }

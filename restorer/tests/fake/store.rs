@@ -58,7 +58,14 @@ impl Fake {
         self.add("acme", "shop", "1", "create", "2026-02-01T08:00:00Z", Some(shop));
         for (n, name) in [(1, "Online Store"), (2, "Point of Sale"), (3, "Shop")] {
             let channel = json!({"id": format!("gid://shopify/Publication/{n}"), "name": name});
-            self.add("acme", "publication", &n.to_string(), "create", "2026-02-01T08:00:00Z", Some(channel));
+            self.add(
+                "acme",
+                "publication",
+                &n.to_string(),
+                "create",
+                "2026-02-01T08:00:00Z",
+                Some(channel),
+            );
         }
     }
 
@@ -75,7 +82,10 @@ impl Fake {
         edit("2026-08-02T15:41:00Z", &|p| summer(p));
         let pictured = |p: &mut Value| {
             summer(p);
-            p["media"] = json!([medium(0, "mug", "Mug from the front"), medium(90, "mug-back", "Mug from the back")]);
+            p["media"] = json!([
+                medium(0, "mug", "Mug from the front"),
+                medium(90, "mug-back", "Mug from the back")
+            ]);
         };
         edit("2026-10-19T11:05:00Z", &|p| pictured(p));
         let described = |p: &mut Value| {
@@ -89,34 +99,62 @@ impl Fake {
             tenth(p);
             p["media"] = json!([medium(90, "mug-back", "Mug from the back")]);
             p["descriptionHtml"] = json!("<p>MUG. BUY NOW!!! Holds 350 ml. Best price.</p>");
-            p["publications"] = json!([{"isPublished": true, "publicationId": "gid://shopify/Publication/2"}]);
+            p["publications"] =
+                json!([{"isPublished": true, "publicationId": "gid://shopify/Publication/2"}]);
         });
     }
 
     fn content(&mut self) {
-        let page = |body: &str| json!({
-            "id": "gid://shopify/Page/71", "title": "Shipping and returns", "handle": "shipping",
-            "isPublished": true, "body": body,
-        });
+        let page = |body: &str| {
+            json!({
+                "id": "gid://shopify/Page/71", "title": "Shipping and returns", "handle": "shipping",
+                "isPublished": true, "body": body,
+            })
+        };
         self.add("acme", "page", "71", "create", "2026-03-01T10:00:00Z", Some(page("<h2>Shipping</h2><p>Within Germany for 4.90 €, free from 60 €.</p><h2>Returns</h2><p>Within 30 days, unworn.</p>")));
         self.add("acme", "page", "71", "update", "2026-11-18T10:00:00Z", Some(page("<h2>Shipping</h2><p>Within Germany for 5.90 €, free from 80 €.</p><h2>Returns</h2><p>Within 14 days, unworn.</p><ul><li>Bags: 30 days</li></ul>")));
-        let menu = |title: &str| json!({
-            "id": "gid://shopify/Menu/81", "title": "Main menu", "handle": "main-menu", "isDefault": true,
-            "items": [
-                {"id": "gid://shopify/MenuItem/1", "title": title, "url": "/collections/all", "type": "CATALOG", "items": []},
-                {"id": "gid://shopify/MenuItem/2", "title": "Journal", "url": "/blogs/journal", "type": "BLOG", "items": []},
-            ],
-        });
+        let menu = |title: &str| {
+            json!({
+                "id": "gid://shopify/Menu/81", "title": "Main menu", "handle": "main-menu", "isDefault": true,
+                "items": [
+                    {"id": "gid://shopify/MenuItem/1", "title": title, "url": "/collections/all", "type": "CATALOG", "items": []},
+                    {"id": "gid://shopify/MenuItem/2", "title": "Journal", "url": "/blogs/journal", "type": "BLOG", "items": []},
+                ],
+            })
+        };
         self.add("acme", "menu", "81", "create", "2026-03-01T10:10:00Z", Some(menu("Shop")));
         self.add("acme", "menu", "81", "update", "2026-11-21T13:10:00Z", Some(menu("Shop all")));
         let redirect = |target: &str| json!({"id": "gid://shopify/UrlRedirect/91", "path": "/tassen", "target": target});
-        self.add("acme", "redirect", "91", "create", "2026-04-01T10:00:00Z", Some(redirect("/collections/mugs")));
-        let collection = |title: &str| json!({
-            "id": "gid://shopify/Collection/61", "title": title, "handle": "mugs", "sortOrder": "BEST_SELLING",
-            "descriptionHtml": "<p>For the first coffee outside.</p>",
-        });
-        self.add("acme", "collection", "61", "create", "2026-03-02T09:00:00Z", Some(collection("Mugs")));
-        self.add("acme", "collection", "61", "update", "2026-11-22T08:15:02Z", Some(collection("MUGS SALE")));
+        self.add(
+            "acme",
+            "redirect",
+            "91",
+            "create",
+            "2026-04-01T10:00:00Z",
+            Some(redirect("/collections/mugs")),
+        );
+        let collection = |title: &str| {
+            json!({
+                "id": "gid://shopify/Collection/61", "title": title, "handle": "mugs", "sortOrder": "BEST_SELLING",
+                "descriptionHtml": "<p>For the first coffee outside.</p>",
+            })
+        };
+        self.add(
+            "acme",
+            "collection",
+            "61",
+            "create",
+            "2026-03-02T09:00:00Z",
+            Some(collection("Mugs")),
+        );
+        self.add(
+            "acme",
+            "collection",
+            "61",
+            "update",
+            "2026-11-22T08:15:02Z",
+            Some(collection("MUGS SALE")),
+        );
         let sold_out = product(40, |p| {
             p["title"] = json!("Wool Blanket “Aurora”");
             p["handle"] = json!("wool-blanket-aurora");
@@ -141,7 +179,12 @@ impl Fake {
                 "email": "ada@example.com", "displayFinancialStatus": "PAID",
                 "totalPriceSet": {"shopMoney": {"amount": format!("{}.00", 24 + n * 7), "currencyCode": "EUR"}},
             });
-            let at = format!("2026-11-{:02}T{:02}:{:02}:00Z", 13 + n / 2, 7 + (n * 5) % 14, (n * 17) % 60);
+            let at = format!(
+                "2026-11-{:02}T{:02}:{:02}:00Z",
+                13 + n / 2,
+                7 + (n * 5) % 14,
+                (n * 17) % 60
+            );
             self.add("acme", "order", &(401 + n).to_string(), "create", &at, Some(order));
         }
     }
@@ -183,11 +226,18 @@ fn product(n: usize, with: impl Fn(&mut Value)) -> Value {
             "selectedOptions": [{"name": "Colour", "value": colour}],
         }))
         .collect();
-    let handle: String = title.to_lowercase().chars().filter_map(|c| match c {
-        'a'..='z' | '0'..='9' => Some(c),
-        ' ' => Some('-'),
-        _ => None,
-    }).collect();
+    let handle: String = title
+        .to_lowercase()
+        .chars()
+        .filter_map(|c| match c {
+            'a'..='z' | '0'..='9' => Some(c),
+            ' ' => Some('-'),
+            _ => None,
+        })
+        .collect();
+    let channels = [1, 2, 3].map(
+        |n| json!({"isPublished": true, "publicationId": format!("gid://shopify/Publication/{n}")}),
+    );
     let mut product = json!({
         "id": format!("gid://shopify/Product/{}", id(n)), "title": title, "handle": handle,
         "vendor": "Nordlys", "productType": kind, "status": "ACTIVE", "tags": ["camping"],
@@ -196,7 +246,7 @@ fn product(n: usize, with: impl Fn(&mut Value)) -> Value {
         "variants": variants, "media": [medium(n, picture, &format!("{title}, front"))],
         "seo": {"title": null, "description": null},
         "metafields": [{"namespace": "custom", "key": "care", "type": "single_line_text_field", "value": "Hand wash"}],
-        "publications": [1, 2, 3].map(|n| json!({"isPublished": true, "publicationId": format!("gid://shopify/Publication/{n}")})),
+        "publications": channels,
     });
     with(&mut product);
     product
@@ -228,6 +278,8 @@ fn pulls() -> Vec<PullReport> {
     ["product", "collection", "customer", "page", "menu", "redirect"]
         .into_iter()
         .enumerate()
-        .map(|named| pull(named, Drift { changed: u64::from(named.1 == "menu"), ..Drift::default() }))
+        .map(|named| {
+            pull(named, Drift { changed: u64::from(named.1 == "menu"), ..Drift::default() })
+        })
         .collect()
 }
