@@ -43,7 +43,7 @@ pub(crate) async fn shops(
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Status {
     #[serde(flatten)]
-    history: ShopStatus,
+    pub(crate) history: ShopStatus,
     /// Its webhook subscriptions, where we look after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions: Option<Subscriptions>,

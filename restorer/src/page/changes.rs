@@ -52,7 +52,7 @@ pub(crate) async fn changes(room: Room, Asked(filter): Asked<Filter>) -> Result<
     };
     let (desk, at) = (State(room.desk.clone()), InShop(room.shop.clone()));
     let list = change::changes(desk.clone(), at, Asked(asked)).await?.0;
-    let status = shop::status(desk, InShop(room.shop.clone()), Asked(Nothing {})).await?.0;
+    let status = shop::status(desk, InShop(room.shop.clone()), Asked(Nothing {})).await?.0.history;
     let kinds: Vec<Kind> = status.kinds.into_iter().map(|status| status.kind).collect();
     let told = told(&room, list.items).await;
     let content = html! {

@@ -30,7 +30,7 @@ struct Concern {
 /// The page.
 pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let (desk, shop) = (State(room.desk.clone()), InShop(room.shop.clone()));
-    let status = shop::status(desk, shop, Asked(Nothing {})).await?.0;
+    let status = shop::status(desk, shop, Asked(Nothing {})).await?.0.history;
     let newest = Page { limit: LATEST, cursor: None };
     let any = ChangeFilter::default();
     let latest = room.desk.journal.changes(&room.shop, &any, &newest).await;

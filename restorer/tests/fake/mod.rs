@@ -19,6 +19,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use serde_json::{Value, json};
 
+#[allow(unused_imports, reason = "shared by several test binaries")]
 pub use store::PICTURES;
 
 /// The present, in tests.

@@ -274,6 +274,7 @@ fn pulls() -> Vec<PullReport> {
         progress: None,
         eta_seconds: None,
         reason: None,
+        operations: Vec::new(),
     };
     ["product", "collection", "customer", "page", "menu", "redirect"]
         .into_iter()
