@@ -41,7 +41,8 @@ pub(crate) async fn find(room: Room, Asked(filter): Asked<Filter>) -> Result<Sho
         cursor: given(&filter.cursor),
     };
     let desk = State(room.desk.clone());
-    let status = shop::status(desk.clone(), InShop(room.shop.clone()), Asked(Nothing {})).await?.0.history;
+    let status =
+        shop::status(desk.clone(), InShop(room.shop.clone()), Asked(Nothing {})).await?.0.history;
     let kinds: Vec<Kind> = status.kinds.into_iter().map(|status| status.kind).collect();
     let list = resource::resources(desk, InShop(room.shop.clone()), Asked(asked)).await?.0;
     let content = html! {
