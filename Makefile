@@ -22,9 +22,10 @@ test: tools ## every test
 	$(CARGO) nextest run $(PROFILE) --workspace
 	$(CARGO) test $(PROFILE) --workspace --doc
 
-lint: tools ## formatting, clippy, documentation
+lint: tools ## formatting, clippy, documentation, manifests and alert rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	k8s/check.sh $(TOOLS)/k8s
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc $(PROFILE) --workspace --no-deps --document-private-items
 
 bench: tools ## benchmarks, as tables of ratios

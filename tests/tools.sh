@@ -34,6 +34,9 @@ need curl command -v curl
 # What the simulated shop is held to: Shopify's published schemas, as packages.
 need npm command -v npm
 need openssl command -v openssl
+# Alert rules are tried with Prometheus's own tool.
+need prometheus command -v promtool
+need python3-venv python3 -c 'import ensurepip'
 need util-linux command -v flock
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then

