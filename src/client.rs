@@ -10,10 +10,12 @@ use clap::Subcommand;
 use jiff::Zoned;
 
 mod api;
+mod change_sets;
 mod changes;
 mod diff;
 mod find;
 mod log;
+mod mark;
 mod moment;
 mod page;
 mod reconcile;
@@ -41,6 +43,8 @@ pub(crate) enum Verb {
     Diff(diff::Args),
     /// What changed in the shop, newest first
     Changes(changes::Args),
+    /// Note down a safety point, such as an app that is about to be installed
+    Mark(mark::Args),
     /// Compare history with the shop now, and put history right
     #[command(visible_alias = "backfill")]
     Reconcile(reconcile::Args),
@@ -121,6 +125,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Log(args) => log::answer(args, now).await,
         Verb::Diff(args) => diff::answer(args, now).await,
         Verb::Changes(args) => changes::answer(args, now).await,
+        Verb::Mark(args) => mark::answer(args, now).await,
         Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Subscribe(args) => subscribe::answer(args).await,
         Verb::Retain(args) => retain::answer(args).await,

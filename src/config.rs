@@ -2,7 +2,7 @@
 //! (`BACKSTOCK_HTTP__INGEST=…` for `http.ingest`). What does not make sense stops the start, one
 //! clear line for each fault.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -157,7 +157,7 @@ pub(crate) struct ShopConfig {
     pub(crate) admin_url: Option<String>,
     /// Thresholds and action of the guard.
     #[serde(default)]
-    pub(crate) guard: Option<toml::Table>,
+    pub(crate) guard: Option<backstock_restorer::guard::Policy>,
 }
 
 /// A token of the HTTP API, by its SHA-256.
@@ -345,6 +345,9 @@ impl Config {
             if let Err(e) = shop.url() {
                 fault(format!("shop {domain}: admin_url is not an address: {e}"));
             }
+            for why in shop.guard.iter().flat_map(|guard| guard.faults()) {
+                fault(format!("shop {domain}: guard.{why}"));
+            }
             if !is_api_version(&shop.api_version) {
                 fault(format!(
                     "shop {domain}: api_version {:?} is not like \"2026-10\"",
@@ -415,6 +418,13 @@ impl Config {
                 self.http.body_bytes_max
             ));
         }
+    }
+
+    /// How each shop is guarded.
+    pub(crate) fn guards(&self) -> BTreeMap<Shop, backstock_restorer::guard::Policy> {
+        let guard =
+            |shop: &ShopConfig| (shop.domain.clone(), shop.guard.clone().unwrap_or_default());
+        self.shop.iter().map(guard).collect()
     }
 
     /// The tokens of the HTTP API.

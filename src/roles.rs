@@ -313,6 +313,7 @@ pub(crate) async fn run_restorer(
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
             retention: config.storage.retention(),
             public_url: config.http.public_url()?,
+            guards: config.guards(),
             ..backstock_restorer::Config::default()
         },
         journal: around.journal,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A simulated shop with live traffic, and Backstock beside it. Ctrl-C stops all of it.
-#   --script   no person: capture, kill -9, compare with the truth, verify; exits 0 if all of it holds
+#   --script   no person: capture, kill -9, compare with the truth, verify, a bad app and its automatic
+#              rollback, proof that the shop is as before; exits 0 if all of it holds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,11 +33,16 @@ data_dir = "$dir/data"
 [http]
 ingest = "127.0.0.1:$ingest"
 restorer = "127.0.0.1:$api"
+[compactor]
+log_every = 1
 [[shop]]
 domain = "$shop"
 webhook_secrets = ["$secret"]
 access_token = "shpat_demo"
 admin_url = "http://127.0.0.1:$admin"
+[shop.guard]
+action = "apply"
+settle_seconds = 3
 [[token]]
 name = "demo"
 sha256 = "$(printf %s "$token" | sha256sum | cut -d' ' -f1)"
@@ -80,6 +86,7 @@ if ! $script; then
     $bin/backstock status
     $bin/backstock changes --from "1 minute ago"
     $bin/backstock find mug
+    curl -X POST "http://127.0.0.1:$admin/_sim/scenario/bad_app?products=50"   # an app breaks it; watch changes
     curl -H "Authorization: Bearer \$BACKSTOCK_TOKEN" $BACKSTOCK_URL/v1/shops/$shop/snapshot
 
   API      $BACKSTOCK_URL/v1/openapi.json
@@ -123,3 +130,43 @@ say "5. The shop is asked for everything, and compared with history"
 
 say "6. Everything is read back and checked"
 "$bin/backstock" verify
+
+# What buyers see: every product's title and prices, and every collection.
+shown() {
+    for kind in product collection; do curl -fsS "$admin_url/_sim/truth?kind=$kind"; done | python3 -c '
+import json, sys
+for line in sys.stdin:
+    it = json.loads(line)
+    it = it.get("state", it)
+    variants = it.get("variants") or []
+    print(it["title"], [(v["price"], v["compareAtPrice"]) for v in variants] if variants else "")
+' | sort
+}
+
+say "7. An app is about to be installed; somebody notes that down"
+"$bin/backstock" mark "about to install Bulk Price Wizard" --app "Bulk Price Wizard"
+shown >"$dir/before"
+
+say "8. The app cuts prices to a tenth and deletes collections"
+curl -fsS -X POST "$admin_url/_sim/scenario/bad_app?products=50"
+echo
+shown >"$dir/broken"
+echo "$(diff "$dir/before" "$dir/broken" | grep -c '^[<]') products and collections are not as before"
+
+say "9. The guard sees it, and undoes it by itself"
+for _ in $(seq 600); do
+    job=$(curl -fsS -H "Authorization: Bearer $token" "$BACKSTOCK_URL/v1/shops/$shop/incidents" |
+        python3 -c 'import json, sys
+for incident in json.load(sys.stdin)["items"]:
+    if incident.get("job"): print(incident["job"]); break')
+    [ -n "$job" ] && break
+    sleep 0.1
+done
+[ -n "$job" ] || { echo "error: nothing was undone within a minute" >&2; tail -20 "$dir/backstock.log" >&2; exit 1; }
+"$bin/backstock" changes --from "2 minutes ago" --app "Bulk Price Wizard"
+"$bin/backstock" job "$job" --watch
+
+say "10. Proof: what buyers see, before the app and now"
+shown >"$dir/after"
+diff "$dir/before" "$dir/after"
+echo "$(wc -l <"$dir/after") products and collections, all as before"

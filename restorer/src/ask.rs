@@ -250,6 +250,10 @@ pub(crate) struct ChangeSetsQuery {
     pub(crate) from: Option<Timestamp>,
     /// With a change until this instant, inclusive.
     pub(crate) to: Option<Timestamp>,
+    /// Only those with changes of this kind.
+    pub(crate) kind: Option<Kind>,
+    /// Only those that this app, or person, made, as far as that can be told.
+    pub(crate) app: Option<String>,
     /// At most so many items.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
     pub(crate) limit: Option<Limit>,

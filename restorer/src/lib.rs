@@ -35,6 +35,7 @@ mod answer;
 mod ask;
 pub mod change_set;
 mod gate;
+pub mod guard;
 pub mod human;
 pub mod job;
 pub mod mark;
@@ -63,6 +64,8 @@ use throttle::Throttle;
 pub struct Config {
     /// The configured shops: they are known before their first event.
     pub shops: BTreeSet<Shop>,
+    /// The shops that are guarded, and how.
+    pub guards: BTreeMap<Shop, guard::Policy>,
     /// How long an answer may take to begin, snapshots and `verify` aside.
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
@@ -81,6 +84,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             shops: BTreeSet::new(),
+            guards: BTreeMap::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
@@ -144,7 +148,8 @@ struct Desk {
     ours: ours::Ours,
 }
 
-/// Answers requests on `listener` until `shutdown`, then finishes those under way.
+/// Answers requests on `listener`, and watches over the shops, until `shutdown`; then finishes what is
+/// under way.
 pub async fn run(
     listener: TcpListener,
     restorer: Restorer,
@@ -152,14 +157,25 @@ pub async fn run(
 ) -> Result<(), RestorerError> {
     let part = restorer.readiness.part("restorer");
     let limits = restorer.config.listen;
-    let router = router(restorer)?;
+    let (desk, probes) = desk(restorer)?;
+    let guard = tokio::spawn(guard::watch::run(desk.clone(), desk.clone(), shutdown.clone()));
+    let router = route::router(desk, probes);
     part.ready();
-    listen::serve(listener, router, limits, shutdown).await?;
-    Ok(())
+    let served = listen::serve(listener, router, limits, shutdown.clone()).await;
+    shutdown.cancel();
+    if let Err(error) = guard.await {
+        tracing::error!("the guard ended badly: {error}");
+    }
+    Ok(served?)
 }
 
-/// The API, the page and the probes.
+/// The API, the page and the probes. Nobody watches over the shops.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
+    let (desk, probes) = desk(restorer)?;
+    Ok(route::router(desk, probes))
+}
+
+fn desk(restorer: Restorer) -> Result<(Arc<Desk>, axum::Router), RestorerError> {
     let Restorer {
         config,
         journal,
@@ -174,7 +190,7 @@ pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
     } = restorer;
     let admins = admins.into_iter().map(|client| (client.access().shop.clone(), client)).collect();
     let metrics = Metrics::register(&registry, &config.shops)?;
-    let desk = Arc::new(Desk {
+    let desk = Desk {
         snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
         throttle: Throttle::default(),
         config,
@@ -188,6 +204,6 @@ pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
         clock,
         book: change_set::read::Book::default(),
         ours: ours::Ours::default(),
-    });
-    Ok(route::router(desk, listen::probes(readiness, registry)))
+    };
+    Ok((Arc::new(desk), listen::probes(readiness, registry)))
 }

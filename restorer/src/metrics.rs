@@ -8,6 +8,8 @@ use prometheus::{
     Registry,
 };
 
+use crate::guard::Action;
+
 /// States of a job.
 pub const JOB_STATES: [&str; 5] = ["queued", "running", "done", "failed", "cancelled"];
 /// States of a row of a job.
@@ -49,6 +51,7 @@ impl Refused {
 pub(crate) struct Metrics {
     reads: HistogramVec,
     refused: IntCounterVec,
+    incidents: IntCounterVec,
 }
 
 impl Metrics {
@@ -68,6 +71,12 @@ impl Metrics {
         )?;
         registry.register(Box::new(reads.clone()))?;
         registry.register(Box::new(refused.clone()))?;
+        let incidents = IntCounterVec::new(
+            Opts::new("backstock_restorer_guard_incidents_total", "Incidents, by what was done."),
+            &["action"],
+        )?;
+        registry.register(Box::new(incidents.clone()))?;
+        GUARD_ACTIONS.iter().for_each(|action| drop(incidents.with_label_values(&[action])));
         for route in crate::route::ROUTES.iter().chain(crate::page::ROUTES) {
             reads.with_label_values(&[route.name]);
         }
@@ -75,11 +84,18 @@ impl Metrics {
             refused.with_label_values(&[reason.as_str()]);
         }
         register_still(registry, shops)?;
-        Ok(Self { reads, refused })
+        Ok(Self { reads, refused, incidents })
     }
 
     pub(crate) fn read(&self, route: &str) -> Histogram {
         self.reads.with_label_values(&[route])
+    }
+
+    /// An incident, by what is done about it.
+    pub(crate) fn incident(&self, action: Action) {
+        if GUARD_ACTIONS.contains(&action.as_str()) {
+            self.incidents.with_label_values(&[action.as_str()]).inc();
+        }
     }
 
     pub(crate) fn refused(&self, reason: Refused) {
@@ -87,7 +103,7 @@ impl Metrics {
     }
 }
 
-/// What stands still until plans, jobs, the guard, drills and erasures exist.
+/// What stands still until plans, jobs, drills and erasures exist.
 fn register_still(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<(), prometheus::Error> {
     let jobs = IntGaugeVec::new(
         Opts::new("backstock_restorer_jobs", "Restore jobs, by state."),
@@ -97,16 +113,10 @@ fn register_still(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<(), pro
         Opts::new("backstock_restorer_rows_total", "Rows of restore jobs that ended, by state."),
         &["state"],
     )?;
-    let incidents = IntCounterVec::new(
-        Opts::new("backstock_restorer_guard_incidents_total", "Incidents, by what was done."),
-        &["action"],
-    )?;
     JOB_STATES.iter().for_each(|state| drop(jobs.with_label_values(&[state])));
     ROW_STATES.iter().for_each(|state| drop(rows.with_label_values(&[state])));
-    GUARD_ACTIONS.iter().for_each(|action| drop(incidents.with_label_values(&[action])));
     registry.register(Box::new(jobs))?;
     registry.register(Box::new(rows))?;
-    registry.register(Box::new(incidents))?;
     let per_shop = [
         ("backstock_restorer_proof_age_seconds", "Age of the last drill."),
         ("backstock_restorer_proof_mismatches", "What the last drill found to differ."),

@@ -9,7 +9,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    blob, change, change_set, mark, pull, resource, shop, snapshot, upkeep, version,
+    blob, change, change_set, incident, mark, pull, resource, shop, snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -39,6 +39,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         change_set::change_set,
         mark::mark,
         mark::marks,
+        incident::incidents,
         snapshot::snapshot,
         pull::reconcile,
         pull::pulls,

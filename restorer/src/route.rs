@@ -10,7 +10,7 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    blob, change, change_set, mark, pull, resource, shop, snapshot, upkeep, version,
+    blob, change, change_set, incident, mark, pull, resource, shop, snapshot, upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -87,6 +87,7 @@ pub(crate) static ROUTES: &[Route] = &[
         ..read("/v1/shops/{shop}/change-sets/{set}", "change_set", || get(change_set::change_set))
     },
     read("/v1/shops/{shop}/marks", "marks", || get(mark::marks)),
+    read("/v1/shops/{shop}/incidents", "incidents", || get(incident::incidents)),
     Route {
         verb: Verb::Post,
         path: "/v1/shops/{shop}/marks",

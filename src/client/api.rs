@@ -195,7 +195,7 @@ impl Api {
 
     async fn expect_ok(&self, answer: Answer) -> Result<Vec<u8>, Failure> {
         match answer.status {
-            StatusCode::OK | StatusCode::ACCEPTED => Ok(answer.body),
+            StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(answer.body),
             _ => Err(self.refused(answer).await),
         }
     }

@@ -3,13 +3,14 @@
 use backstock_proto::diff::FieldChange;
 use backstock_proto::journal::{Change, List};
 use backstock_proto::{Kind, Op, Shop, Timestamp};
+use backstock_restorer::change_set::ChangeSet;
 use futures::StreamExt;
 use jiff::Zoned;
 use serde_json::Value;
 
 use super::api::{self, Api, Limit, Target};
 use super::value::Length;
-use super::{Answer, Failure, diff, instant, moment, page, resource, show, value};
+use super::{Answer, Failure, change_sets, diff, instant, moment, page, resource, show, value};
 
 /// Most fields of one change that are shown, unless all are asked for.
 const FIELDS: usize = 12;
@@ -19,14 +20,15 @@ const AT_ONCE: usize = 8;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Newest first, one by one. Grouping what belongs together, such as everything an app did, comes
-later; --flat will then ask for this list, and asks for it already.
+Newest first, put together by who did them and in one go: Shopify's log, the ids of actions and the
+shape of what happens say who, and each says how sure that is. --flat lists single changes instead.
 
 Examples:
   backstock changes
+  backstock changes --app \"Bulk Editor\" --from yesterday
   backstock changes --from \"2 hours ago\"
   backstock changes --from \"yesterday 14:00\" --to \"yesterday 15:00\" --kind product
-  backstock changes --from today --limit 1000 --json | jq -r '.items[] | .kind + \" \" + .title'")]
+  backstock changes --flat --from today --limit 1000 --json | jq -r '.items[] | .kind + \" \" + .title'")]
 pub(crate) struct Args {
     /// Not before then
     #[arg(long, value_name = "TIME", value_parser = instant)]
@@ -37,7 +39,10 @@ pub(crate) struct Args {
     /// Only this kind
     #[arg(long, value_name = "KIND", value_parser = resource::kind)]
     kind: Option<Kind>,
-    /// Single changes instead of change-sets (there are no change-sets yet)
+    /// Only what this app did, by its title, as far as that can be told
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// Single changes instead of change-sets
     #[arg(long)]
     flat: bool,
     /// Show every field, and long texts and lists whole
@@ -56,7 +61,11 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
         ("from", api::instant(args.from)),
         ("to", api::instant(args.to)),
         ("kind", args.kind.as_ref().map(Kind::to_string)),
+        ("app", args.app.clone()),
     ];
+    if !args.flat {
+        return sets(&api, &shop, &args, &query, now).await;
+    }
     let list = api.list(&format!("/v1/shops/{shop}/changes"), &query, args.limit.limit).await?;
     if args.target.server.json {
         return Answer::json_list(&list);
@@ -69,6 +78,28 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     let states = states(&api, &shop, &changes).await;
     let list = List { items: changes, next: list.next };
     Ok(Answer::done(shown(&args, &list, &states, now)))
+}
+
+/// Change-sets.
+async fn sets(
+    api: &Api,
+    shop: &Shop,
+    args: &Args,
+    query: &[(&str, Option<String>)],
+    now: &Zoned,
+) -> Result<Answer, Failure> {
+    let path = format!("/v1/shops/{shop}/change-sets");
+    let list = api.list(&path, query, args.limit.limit).await?;
+    if args.target.server.json {
+        return Answer::json_list(&list);
+    }
+    if list.items.is_empty() {
+        return Ok(Answer::done("Nothing changed.\n".into()));
+    }
+    let sets: Vec<ChangeSet> =
+        list.items.iter().map(|i| api::read(i.get().as_bytes())).collect::<Result<_, _>>()?;
+    let list = List { items: sets, next: list.next };
+    Ok(Answer::done(change_sets::shown(&list, shop, args.limit.limit, now)))
 }
 
 /// The state after each change, where the names of list elements are needed.

@@ -128,6 +128,7 @@ fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response
             match rest {
                 ["status"] => Ok(Json(status).into_response()),
                 ["changes"] => Ok(Json(changes()).into_response()),
+                ["change-sets"] => Ok(Json(change_sets()).into_response()),
                 ["resources"] => Ok(Json(resources(query)).into_response()),
                 ["resources", "product", id, rest @ ..] => product(id, rest),
                 _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
@@ -244,6 +245,46 @@ fn versions() -> Vec<Version> {
         same,
         version(4_711, Op::Create, "2026-07-01T10:00:00Z"),
     ]
+}
+
+/// An app that broke prices, and somebody of the staff.
+fn change_sets() -> Value {
+    let set = |id: &str, from: &str, to: &str, actor: Value, headline: &str, risk: &str| {
+        json!({
+            "id": id, "from": from, "to": to,
+            "counts": {"changes": 412, "resources": 412, "created": 0, "updated": 412, "deleted": 0},
+            "kinds": {"product": 412}, "actor": actor, "headline": headline, "risk": risk,
+        })
+    };
+    let app = json!({
+        "kind": "app", "name": "Bulk Editor", "confidence": 0.93,
+        "evidence": [
+            "371 of 412 changes: Shopify's log names Bulk Editor",
+            "41 of 412 changes: not in Shopify's log, but like those by Bulk Editor around them",
+        ],
+    });
+    let nobody = json!({"kind": "unknown", "name": "unknown", "confidence": 0.0, "evidence": ["nothing says who did it"]});
+    let mut broke = set(
+        "cs-6437f0a2b1c40-1a2f",
+        "2026-11-20T13:02:11.5Z",
+        "2026-11-20T13:09:40Z",
+        app,
+        "412 prices lowered by 90 %, by Bulk Editor",
+        "high",
+    );
+    broke["money"] = json!({
+        "lowered": 412, "raised": 0, "zero": 0, "median_ratio": 0.1, "before": "26368.00",
+        "after": "2636.80",
+    });
+    let seen = set(
+        "cs-6437f0a2b1c3f-1a01",
+        "2026-11-20T12:00:00Z",
+        "2026-11-20T12:00:00Z",
+        nobody,
+        "1 product added",
+        "low",
+    );
+    json!({"items": [broke, seen], "next": null})
 }
 
 fn changes() -> List<Change> {

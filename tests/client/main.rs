@@ -271,9 +271,33 @@ fn a_diff_goes_field_by_field() {
 }
 
 #[test]
+fn what_belongs_together_is_told_together() {
+    let server = Server::start();
+    let asked = ["changes", "--app", "Bulk Editor", "--shop", "acme"];
+    insta::assert_snapshot!(said(&server, &asked), @"
+    2026-11-20 14:02:11 – 14:09:40  412 prices lowered by 90 %, by Bulk Editor
+        cs-6437f0a2b1c40-1a2f · 412 changes · one of each: 26368.00 → 2636.80 · 93 % sure
+        371 of 412 changes: Shopify's log names Bulk Editor
+        41 of 412 changes: not in Shopify's log, but like those by Bulk Editor around them
+    2026-11-20 13:00:00  1 product added
+        cs-6437f0a2b1c3f-1a01 · 412 changes
+        nothing says who did it
+    What would undo the worst of it: backstock rollback --shop acme --change-set cs-6437f0a2b1c40-1a2f --dry-run
+    ");
+    assert!(
+        server
+            .asked()
+            .iter()
+            .any(|asked| asked.contains("app=Bulk%20Editor") || asked.contains("app=Bulk+Editor")),
+        "{:?}",
+        server.asked()
+    );
+}
+
+#[test]
 fn changes_are_told_newest_first() {
     let server = Server::start();
-    insta::assert_snapshot!(said(&server, &["changes", "--from", "2026-11-20"]), @"
+    insta::assert_snapshot!(said(&server, &["changes", "--flat", "--from", "2026-11-20"]), @"
     2026-11-21 10:30:00  Old Mug (product 13) deleted, webhook products/delete
     2026-11-20 14:00:00  Enamel Mug (product 8072139866342) updated, webhook products/update
         descriptionHtml  …Holds 0.35 l of hot tea and keeps it wa… → …Holds 0.35 l of soft coffee and keeps it wa…
@@ -444,7 +468,9 @@ fn colours_are_for_terminals() {
 
 #[test]
 fn every_verb_has_examples_and_completions() {
-    for verb in ["status", "find", "show", "log", "diff", "changes", "verify", "completions"] {
+    for verb in
+        ["status", "find", "show", "log", "diff", "changes", "mark", "verify", "completions"]
+    {
         let (code, help) = run(command(&[verb, "--help"]));
         assert_eq!(code, 0);
         assert!(help.contains(&format!("Examples:\n  backstock {verb}")), "{help}");

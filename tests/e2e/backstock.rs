@@ -38,8 +38,13 @@ impl Backstock {
 
     /// A new directory, where shop acme's Admin API may be asked: `access` is TOML of its section.
     pub(crate) fn pulling(access: &str) -> Self {
+        Self::pulling_with("", access)
+    }
+
+    /// The same, with `more` TOML before the shops.
+    pub(crate) fn pulling_with(more: &str, access: &str) -> Self {
         let kept = tempfile::Builder::new().prefix("backstock-").tempdir().expect("a directory");
-        let mut backstock = Self::configured(kept.path(), "", access);
+        let mut backstock = Self::configured(kept.path(), more, access);
         backstock.kept = Some(kept);
         backstock
     }

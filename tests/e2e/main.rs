@@ -9,6 +9,7 @@
 mod backstock;
 mod bad_input;
 mod disk;
+mod guard;
 mod kills;
 mod ledger;
 mod partitions;

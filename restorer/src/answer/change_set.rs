@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, ChangeSetsQuery, InShop, PageQuery, ShopPath};
-use crate::change_set::read::{self, Sources};
+use crate::change_set::read::{self, Sources, Wanted};
 use crate::change_set::{ChangeSet, ChangeSetId, Undone};
 use crate::{Desk, refuse};
 
@@ -40,13 +40,14 @@ pub(crate) async fn change_sets(
     InShop(shop): InShop,
     Asked(asked): Asked<ChangeSetsQuery>,
 ) -> Result<Json<List<ChangeSet>>, Problem> {
-    let ChangeSetsQuery { from, to, limit, cursor } = asked;
+    let ChangeSetsQuery { from, to, kind, app, limit, cursor } = asked;
     let span = ask::span(from, to)?;
     let page = ask::page(limit, cursor);
     desk.known(&shop).await?;
     let ours = desk.ours(&shop).await;
     let sources = desk.sources(&shop, ours.as_deref());
-    desk.book.list(sources, span, &page).await.map(Json).map_err(refuse::journal)
+    let wanted = Wanted { span, kind, by: app };
+    desk.book.list(sources, &wanted, &page).await.map(Json).map_err(refuse::journal)
 }
 
 #[derive(Deserialize)]

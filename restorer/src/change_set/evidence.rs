@@ -15,6 +15,10 @@ use super::trace::Trace;
 const JOIN_MICROS: i64 = 10_000_000;
 /// How long after a deed a pull may have learned of it.
 const LEARNED_MICROS: i64 = 120_000_000;
+/// A second.
+const SECOND_MICROS: i64 = 1_000_000;
+/// Documents date themselves in whole seconds, deliveries do not.
+const DATED_MICROS: i64 = 2_000_000;
 
 /// Who changes things in a shop.
 #[derive(
@@ -203,7 +207,7 @@ fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
 /// One entry explains one action.
 fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>]) {
     let of = by_resource(traces);
-    let mut pairs: Vec<(i64, usize, usize)> = Vec::new();
+    let mut pairs: Vec<(i64, i64, usize, usize)> = Vec::new();
     for (e, entry) in log.iter().enumerate() {
         let Some(changes) = of.get(&(entry.kind.as_str(), entry.id.as_str())) else { continue };
         for &n in changes {
@@ -214,14 +218,16 @@ fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>
             let apart = trace.at.as_micros() - entry.at.as_micros();
             let learned = if trace.source.is_delivered() { JOIN_MICROS } else { LEARNED_MICROS };
             if (-JOIN_MICROS..=learned).contains(&apart) {
-                pairs.push((apart.abs(), n, e));
+                // The log is dated in whole seconds: within its second nothing is nearer.
+                let outside = if apart < 0 { -apart } else { (apart - SECOND_MICROS).max(0) };
+                pairs.push((outside, apart.abs(), n, e));
             }
         }
     }
     pairs.sort_unstable();
     // Which action an entry explains.
     let mut used: HashMap<usize, Option<&str>> = HashMap::new();
-    for (_, n, e) in pairs {
+    for (.., n, e) in pairs {
         if found[n].is_some() {
             continue;
         }
@@ -283,7 +289,8 @@ fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
             }
             let before = changes.iter().rev().find(|&&other| {
                 let apart = trace.at.as_micros() - traces[other].at.as_micros();
-                traces[other].source.is_delivered() && (0..=LEARNED_MICROS).contains(&apart)
+                traces[other].source.is_delivered()
+                    && (-DATED_MICROS..=LEARNED_MICROS).contains(&apart)
             });
             if let Some((who, _)) = before.and_then(|&other| found[other].clone()) {
                 found[n] = Some((who, Sign::Followed));

@@ -55,10 +55,10 @@ pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
 
 /// Where Shopify's log is silent: what looks like an actor's other changes, amid these, is theirs.
 fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    // For every signature, who made how many changes of it when.
+    // For every shape, all changes of it, in order of time.
     let mut of: HashMap<u64, Vec<usize>> = HashMap::new();
     for (n, trace) in traces.iter().enumerate().filter(|(_, trace)| !trace.first_look) {
-        of.entry(trace.signature()).or_default().push(n);
+        of.entry(trace.shape()).or_default().push(n);
     }
     let mut inferred: Vec<(usize, Who)> = Vec::new();
     for members in of.into_values() {
@@ -66,8 +66,14 @@ fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
         if sure.len() < ALIKE_MIN || sure.len() == members.len() {
             continue;
         }
+        let signatures: HashMap<usize, u64> =
+            members.iter().map(|n| (*n, traces[*n].signature())).collect();
         for &n in members.iter().filter(|n| found[**n].is_none()) {
-            if let Some(who) = neighbour(traces, found, &sure, n) {
+            let around = around(traces, &sure, n);
+            let Some((who, theirs)) = mostly(found, around, n, traces) else { continue };
+            // What is done by one rule is told apart from what only looks like it.
+            let one_rule = dominant(theirs.iter().map(|m| signatures[m]));
+            if one_rule.is_none_or(|rule| rule == signatures[&n]) {
                 inferred.push((n, who));
             }
         }
@@ -77,28 +83,45 @@ fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
     }
 }
 
-/// Whose changes surround this one, if nearly all are one actor's.
-fn neighbour(
-    traces: &[Arc<Trace>],
-    found: &[Option<(Who, Sign)>],
-    sure: &[usize],
-    n: usize,
-) -> Option<Who> {
+/// Those of some changes, in order of time, that are at about the same time as another.
+fn around<'a>(traces: &[Arc<Trace>], sure: &'a [usize], n: usize) -> &'a [usize] {
     let at = traces[n].at.as_micros();
     let pause = i64::try_from(PAUSE_NAMED).unwrap_or(i64::MAX);
     let begin = sure.partition_point(|m| traces[*m].at.as_micros() < at - pause);
     let end = sure.partition_point(|m| traces[*m].at.as_micros() <= at + pause);
-    let around = &sure[begin..end];
-    let mut votes: BTreeMap<&Who, (usize, i64)> = BTreeMap::new();
-    for m in around {
-        let Some((who, _)) = &found[*m] else { continue };
-        let vote = votes.entry(who).or_insert((0, i64::MAX));
-        vote.0 += 1;
-        vote.1 = vote.1.min((traces[*m].at.as_micros() - at).abs());
+    &sure[begin..end]
+}
+
+/// Whose the changes around one are, if nearly all of them are one actor's and some are near it.
+fn mostly(
+    found: &[Option<(Who, Sign)>],
+    around: &[usize],
+    n: usize,
+    traces: &[Arc<Trace>],
+) -> Option<(Who, Vec<usize>)> {
+    let mut by: BTreeMap<&Who, Vec<usize>> = BTreeMap::new();
+    for &m in around {
+        if let Some((who, _)) = &found[m] {
+            by.entry(who).or_default().push(m);
+        }
     }
-    let (who, (count, nearest)) = votes.into_iter().max_by_key(|(_, (count, _))| *count)?;
-    let mostly = count as f64 >= ALIKE_PART * around.len() as f64;
-    (count >= ALIKE_MIN && mostly && nearest <= NEAR).then(|| who.clone())
+    let (who, theirs) = by.into_iter().max_by_key(|(_, theirs)| theirs.len())?;
+    let at = traces[n].at.as_micros();
+    let near = theirs.iter().any(|m| (traces[*m].at.as_micros() - at).abs() <= NEAR);
+    let mostly = theirs.len() as f64 >= ALIKE_PART * around.len() as f64;
+    (theirs.len() >= ALIKE_MIN && mostly && near).then(|| (who.clone(), theirs))
+}
+
+/// The value that nearly all of some have.
+fn dominant(values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    let mut all = 0;
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+        all += 1;
+    }
+    let (value, count) = counts.into_iter().max_by_key(|(value, count)| (*count, *value))?;
+    (count as f64 >= ALIKE_PART * f64::from(all)).then_some(value)
 }
 
 fn of_named(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> {
@@ -155,7 +178,19 @@ fn of_unknown(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group
         group.members.push(n);
     }
     groups.extend(open.into_values());
+    let groups = groups.into_iter().flat_map(|group| by_rule(traces, group)).collect();
     of_one_action(traces, groups)
+}
+
+/// A burst that is done by one rule, and apart from it what only has its shape.
+fn by_rule(traces: &[Arc<Trace>], group: Group) -> Vec<Group> {
+    let signature = |n: &usize| traces[*n].signature();
+    let rule = dominant(group.members.iter().map(signature));
+    let (Some(rule), true) = (rule, group.members.len() >= BURST_MIN) else { return vec![group] };
+    let (by_rule, others): (Vec<usize>, Vec<usize>) =
+        group.members.into_iter().partition(|n| signature(n) == rule);
+    let of = |members| Group { members, ..Group::of(None) };
+    [by_rule, others].into_iter().filter(|members| !members.is_empty()).map(of).collect()
 }
 
 fn is_stock(trace: &Trace) -> bool {

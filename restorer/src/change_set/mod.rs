@@ -26,6 +26,7 @@ pub use damage::{Damage, Harm, count as damage};
 pub use evidence::{ActorKind, AppMark, Entry, Evidence, OwnWrite, Sign, Who};
 pub use group::{Group, group};
 pub use read::Undone;
+pub(crate) use trace::amount;
 pub use trace::{Effect, Trace, Turn};
 
 /// Changes that belong together.

@@ -58,6 +58,17 @@ pub(crate) struct Grouped {
     pub(crate) span: Span,
 }
 
+/// Which change-sets a list holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// With a change in there.
+    pub(crate) span: Span,
+    /// With changes of this kind.
+    pub(crate) kind: Option<Kind>,
+    /// Made by somebody of this name.
+    pub(crate) by: Option<String>,
+}
+
 /// The versions of one resource that are to be undone together, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
@@ -165,9 +176,10 @@ impl Book {
     pub(crate) async fn list(
         &self,
         from: Sources<'_>,
-        span: Span,
+        wanted: &Wanted,
         page: &Page,
     ) -> Result<List<ChangeSet>, JournalError> {
+        let span = wanted.span;
         let mut before = page.cursor.as_deref().map(Cursor::parse).transpose()?;
         let mut to = before.map_or(span.to, |before| before.to.min(span.to));
         let mut items: Vec<ChangeSet> = Vec::new();
@@ -180,7 +192,7 @@ impl Book {
             let mut sets = self.grouped(from, step).await?.sets();
             sets.retain(|set| {
                 let unseen = before.is_none_or(|before| Cursor { to: set.to, id: set.id } < before);
-                unseen && set.to >= step.from && set.from <= span.to
+                unseen && set.to >= step.from && set.from <= span.to && wanted.holds(set)
             });
             sets.sort_by_key(|set| std::cmp::Reverse((set.to, set.id)));
             for set in sets {
@@ -326,7 +338,20 @@ pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
     undone
 }
 
+impl Wanted {
+    fn holds(&self, set: &ChangeSet) -> bool {
+        let by = self.by.as_ref().is_none_or(|name| set.actor.name.eq_ignore_ascii_case(name));
+        by && self.kind.as_ref().is_none_or(|kind| set.kinds.contains_key(kind))
+    }
+}
+
 impl Grouped {
+    /// The groups, each told as a set, in no order.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&Group, ChangeSet)> {
+        let told = |group| Some((group, ChangeSet::of(group, &self.traces)?));
+        self.groups.iter().filter_map(told)
+    }
+
     /// The sets, in no order.
     pub(crate) fn sets(&self) -> Vec<ChangeSet> {
         self.groups.iter().filter_map(|group| ChangeSet::of(group, &self.traces)).collect()

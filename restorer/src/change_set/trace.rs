@@ -119,18 +119,22 @@ impl Trace {
         hasher.finish()
     }
 
-    /// [`Self::shape`], with by how much prices moved: equal for what one cause does by one rule.
+    /// [`Self::shape`], with by how much prices moved and which text was put in: equal for what one
+    /// cause does by one rule.
     pub fn signature(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.shape().hash(&mut hasher);
-        let mut steps: Vec<(&str, i64)> = self
-            .effects
-            .iter()
-            .filter_map(|effect| Some((&*effect.field, step(effect.ratio()?))))
-            .collect();
-        steps.sort_unstable();
-        steps.dedup_by_key(|(field, _)| *field);
-        steps.hash(&mut hasher);
+        let rule = |effect: &Effect| match &effect.turn {
+            _ if effect.is_price() => effect.ratio().map(step),
+            Turn::Word(_, new) => Some(digest(new)),
+            Turn::Text(_, _, new) => Some(new.cast_signed()),
+            _ => None,
+        };
+        let mut rules: Vec<(&str, i64)> =
+            self.effects.iter().filter_map(|e| Some((&*e.field, rule(e)?))).collect();
+        rules.sort_unstable();
+        rules.dedup_by_key(|(field, _)| *field);
+        rules.hash(&mut hasher);
         hasher.finish()
     }
 
@@ -274,7 +278,7 @@ fn length(value: &Value) -> u32 {
 }
 
 /// A decimal in ten-thousandths; further digits are cut off.
-pub(super) fn amount(text: &str) -> Option<i64> {
+pub(crate) fn amount(text: &str) -> Option<i64> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text),
@@ -286,6 +290,12 @@ pub(super) fn amount(text: &str) -> Option<i64> {
     }
     let part: i64 = format!("{part:0<4}").get(..4)?.parse().ok()?;
     whole.parse::<i64>().ok()?.checked_mul(10_000)?.checked_add(part).map(|n| sign * n)
+}
+
+fn digest(text: &str) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish().cast_signed()
 }
 
 /// A ratio of prices in steps of a twentieth.

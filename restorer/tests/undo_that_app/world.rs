@@ -1,0 +1,526 @@
+//! A simulated shop, and the history that its webhooks make, in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::{Change, Version};
+use backstock_proto::kind::{self, Arrival};
+use backstock_proto::merge::{self, OnConflict};
+use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp, diff};
+use backstock_restorer::change_set::{AppMark, Entry, Evidence, Trace};
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+use shopify::catalog::Size;
+use shopify::dice::Dice;
+use shopify::gid::Gid;
+use shopify::payload::{Detail, Renderer, Topic};
+use shopify::shop::{Actor, Shop};
+use shopify::subscription::Subscription;
+use shopify::traffic::Traffic;
+
+/// The app that does the damage.
+pub(crate) const APP: &str = "Bulk Price Wizard";
+/// An app that belongs here.
+const SYNC: &str = "Stock Sync";
+
+/// What the app does to each product, or instead of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    Prices,
+    Texts,
+    Tags,
+    Unpublish,
+    Retitle,
+    Delete,
+    Collections,
+}
+
+impl Damage {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Prices,
+        Self::Texts,
+        Self::Tags,
+        Self::Unpublish,
+        Self::Retitle,
+        Self::Delete,
+        Self::Collections,
+    ];
+
+    pub(crate) fn of(seed: u64) -> Self {
+        Self::ALL[usize::try_from(seed).expect("small") % Self::ALL.len()]
+    }
+}
+
+/// How much of the shop's own log there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// Every deed.
+    Whole,
+    /// As Shopify's: some deeds are missing, and what shows late is not there yet.
+    AsShopifys,
+    /// Every other entry of that.
+    Half,
+    /// None, but somebody noted that the app comes.
+    OnlyMark,
+}
+
+pub(crate) type Key = (Kind, ResourceId);
+
+/// A state that a resource took.
+#[derive(Clone)]
+struct State {
+    seq: u64,
+    state: Option<Value>,
+    theirs: bool,
+}
+
+/// What undoing gives.
+pub(crate) struct Undone {
+    pub(crate) states: BTreeMap<Key, Option<Value>>,
+    pub(crate) kept: u64,
+    /// Resources that only others touched, and that came out different.
+    pub(crate) touched_by_others: Vec<String>,
+}
+
+pub(crate) struct World {
+    shop: Shop,
+    traffic: Traffic,
+    dice: Dice,
+    now: jiff::Timestamp,
+    history: BTreeMap<Key, Vec<State>>,
+    pub(crate) traces: Vec<Arc<Trace>>,
+    /// Who did what really, as the log would tell it.
+    deeds: Vec<Entry>,
+    began: Option<Timestamp>,
+    seq: u64,
+    deed: u64,
+    products: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, products: u64) -> Self {
+        let now: jiff::Timestamp = "2026-03-02T08:00:00Z".parse().expect("an instant");
+        let size = Size { big_every: 0, ..Size::of_products(products) };
+        let base = "http://127.0.0.1:9".to_owned();
+        let mut shop = Shop::new("acme.myshopify.com", seed, size, now, base);
+        shop.subscriptions = Subscription::of_app("http://127.0.0.1:9/webhooks", "2026-10");
+        let mut world = Self {
+            shop,
+            traffic: Traffic::new(seed),
+            dice: Dice::new(seed).of("world"),
+            now,
+            history: BTreeMap::new(),
+            traces: Vec::new(),
+            deeds: Vec::new(),
+            began: None,
+            seq: 1_000,
+            deed: 0,
+            products,
+        };
+        world.look();
+        world
+    }
+
+    /// The same shop a while later, without its past.
+    pub(crate) fn clone_at_rest(&self, seed: u64) -> Self {
+        Self::new(seed + 1_000_000, self.products)
+    }
+
+    /// Learns everything that is there, as the first look at a shop does.
+    fn look(&mut self) {
+        let topics = [
+            ("Product", "products/update"),
+            ("Collection", "collections/update"),
+            ("Customer", "customers/update"),
+        ];
+        let text = self.shop.now_text();
+        for (type_name, topic) in topics {
+            let ids: Vec<Gid> = self.shop.store.live_ids(type_name).collect();
+            for gid in ids {
+                let renderer = Renderer {
+                    store: &self.shop.store,
+                    offset: self.shop.offset,
+                    now: &text,
+                    at: None,
+                };
+                let topic = Topic::parse(topic).expect("a topic");
+                let Some(body) = renderer.body(topic, gid, &Detail::default()) else { continue };
+                let Some((key, op, state)) = read(topic.name(), body.to_string().as_bytes()) else {
+                    continue;
+                };
+                assert_eq!(op, Op::Update);
+                self.seq += 1;
+                self.history.insert(key, vec![State { seq: self.seq, state, theirs: false }]);
+            }
+        }
+    }
+
+    /// Something is done, and its webhooks become history.
+    fn act(&mut self, after: SignedDuration, actor: Actor, deed: impl FnOnce(&mut Shop)) {
+        self.now += after;
+        self.shop.act(self.now, actor, deed);
+        self.hear();
+    }
+
+    /// Staff, buyers: so many deeds of ordinary traffic, half a minute apart or so.
+    pub(crate) fn work(&mut self, deeds: u64) {
+        for _ in 0..deeds {
+            self.deed += 1;
+            let pause = 5 + self.dice.of("pause").below(self.deed, 50);
+            self.now += SignedDuration::from_secs(pause.cast_signed());
+            self.traffic.step(&mut self.shop, self.now);
+            self.hear();
+        }
+    }
+
+    /// The app damages so many things, one every second or two; the staff works on beside it, also
+    /// on what the app has just damaged.
+    pub(crate) fn damage(&mut self, damage: Damage, count: usize) {
+        self.began = Some(instant(self.now));
+        let app = || Actor::App(APP.into());
+        let kind = if damage == Damage::Collections { "Collection" } else { "Product" };
+        let ids: Vec<Gid> = self.shop.store.live_ids(kind).take(count).collect();
+        for (n, gid) in ids.into_iter().enumerate() {
+            let n = n as u64;
+            let step =
+                SignedDuration::from_millis(900 + self.dice.of("step").below(n, 900).cast_signed());
+            self.act(step, app(), |shop| match damage {
+                Damage::Prices => shop.reprice(gid, 10),
+                Damage::Texts => {
+                    shop.edit_product(gid, |p| p["descriptionHtml"] = json!(""));
+                }
+                Damage::Tags => {
+                    shop.edit_product(gid, |p| p["tags"] = json!([]));
+                }
+                Damage::Unpublish => {
+                    shop.edit_product(gid, |p| p["status"] = json!("DRAFT"));
+                }
+                Damage::Retitle => {
+                    shop.edit_product(gid, |p| p["title"] = json!("SALE"));
+                }
+                Damage::Delete => {
+                    shop.delete_product(gid);
+                }
+                Damage::Collections => {
+                    shop.delete_collection(gid);
+                }
+            });
+            if self.dice.of("beside").happens(n, 0.25) {
+                self.work_on(gid, n, damage);
+            }
+        }
+    }
+
+    /// Somebody of the staff edits what the app has just damaged: something else, or the same.
+    fn work_on(&mut self, gid: Gid, n: u64, damage: Damage) {
+        if matches!(damage, Damage::Delete | Damage::Collections) {
+            let pause = SignedDuration::from_secs(1);
+            let some = self.shop.store.live_ids("Product").last();
+            let Some(some) = some else { return };
+            return self.act(pause, staff(n), |shop| {
+                shop.edit_product(some, |p| p["vendor"] = json!(format!("Vendor {n}")));
+            });
+        }
+        let pause = SignedDuration::from_secs(1 + self.dice.of("soon").below(n, 20).cast_signed());
+        let same = self.dice.of("same").happens(n, 0.3);
+        self.act(pause, staff(n), |shop| match (same, damage) {
+            (true, Damage::Prices) => shop.reprice(gid, 250),
+            (true, Damage::Texts) => {
+                shop.edit_product(gid, |p| {
+                    p["descriptionHtml"] = json!(format!("<p>Again {n}.</p>"))
+                });
+            }
+            (true, Damage::Retitle) => {
+                shop.edit_product(gid, |p| p["title"] = json!(format!("Mended by hand {n}")));
+            }
+            _ => {
+                shop.edit_product(gid, |p| p["vendor"] = json!(format!("Vendor {n}")));
+            }
+        });
+    }
+
+    /// A day of ordinary life, with what comes now and then: sales, imports, clear-outs.
+    pub(crate) fn day(&mut self, day: u64) {
+        let midnight = self.now;
+        self.work(25);
+        match day % 10 {
+            1 => self.sale(0.35),
+            2 => self.import(60),
+            3 => self.end_sale(),
+            5 => self.reprice_season(),
+            7 => self.flash_sale(),
+            8 => self.clear_out(12),
+            _ => {}
+        }
+        self.sync(day, 25);
+        self.work(15);
+        self.now = self.now.max(midnight + SignedDuration::from_hours(24));
+    }
+
+    fn some_products(&self, n: u64, count: usize) -> Vec<Gid> {
+        let all: Vec<Gid> = self.shop.store.live_ids("Product").collect();
+        let from = usize::try_from(self.dice.of("some").below(n, 20)).expect("small");
+        all.into_iter().skip(from).take(count).collect()
+    }
+
+    fn each(&mut self, gids: Vec<Gid>, actor: &Actor, mut deed: impl FnMut(&mut Shop, Gid)) {
+        for gid in gids {
+            self.act(SignedDuration::from_millis(700), actor.clone(), |shop| deed(shop, gid));
+        }
+    }
+
+    /// Prices go down by a part, and the price before is shown.
+    fn sale(&mut self, part: f64) {
+        let gids = self.some_products(self.deed, 50);
+        self.each(gids, &staff(1), |shop, gid| {
+            for variant in shop.variants(gid) {
+                shop.update(variant, |v| {
+                    v["compareAtPrice"] = v["price"].clone();
+                    v["price"] = scaled(&v["price"], 1.0 - part);
+                });
+            }
+            shop.edit_product(gid, |_| {});
+        });
+    }
+
+    fn end_sale(&mut self) {
+        let gids = self.some_products(self.deed, 60);
+        self.each(gids, &staff(1), |shop, gid| {
+            for variant in shop.variants(gid) {
+                shop.update(variant, |v| {
+                    if !v["compareAtPrice"].is_null() {
+                        v["price"] = v["compareAtPrice"].take();
+                    }
+                });
+            }
+            shop.edit_product(gid, |_| {});
+        });
+    }
+
+    /// A file of new texts is imported by somebody of the staff.
+    fn import(&mut self, count: usize) {
+        let (gids, n) = (self.some_products(self.deed, count), self.deed);
+        self.each(gids, &staff(2), |shop, gid| {
+            let text = format!("<p>New for the season, {gid}, {n}.</p>");
+            shop.edit_product(gid, |p| {
+                p["descriptionHtml"] = json!(text);
+                p["vendor"] = json!("Acme Imports");
+            });
+        });
+    }
+
+    fn reprice_season(&mut self) {
+        let gids = self.some_products(self.deed, 70);
+        self.each(gids, &staff(0), |shop, gid| shop.reprice(gid, 80));
+    }
+
+    /// Many orders at once.
+    fn flash_sale(&mut self) {
+        let scale = shopify::scenario::Scale { products: 30, step: SignedDuration::from_secs(2) };
+        let _told =
+            shopify::scenario::Scenario::FlashSale.tell(&mut self.shop, self.now, self.deed, scale);
+        self.now = self.shop.now();
+        self.hear();
+    }
+
+    /// Somebody of the staff deletes what is no longer sold.
+    fn clear_out(&mut self, count: usize) {
+        let gids = self.some_products(self.deed, count);
+        self.each(gids.clone(), &staff(2), |shop, gid| {
+            shop.delete_product(gid);
+        });
+        for n in 0..gids.len() {
+            let title = format!("Fresh Sample {} {n}", self.deed);
+            self.act(SignedDuration::from_secs(20), staff(2), |shop| {
+                shop.add_product(&title, "Acme", 2_500);
+            });
+        }
+    }
+
+    /// An app that belongs here does its daily work.
+    fn sync(&mut self, day: u64, count: usize) {
+        let gids = self.some_products(day, count);
+        self.each(gids, &Actor::App(SYNC.into()), |shop, gid| {
+            shop.edit_product(gid, |p| p["vendor"] = json!(format!("Synced {day}")));
+        });
+    }
+
+    /// Webhooks → history, and what the log would say.
+    fn hear(&mut self) {
+        let actor = self.shop.actor().clone();
+        let theirs = actor == Actor::App(APP.into());
+        for delivery in self.shop.take_deliveries() {
+            let Some((key, op, state)) = read(delivery.topic.name(), &delivery.body) else {
+                continue;
+            };
+            let at = instant(delivery.triggered_at);
+            self.seq += 1;
+            let past = self.history.entry(key.clone()).or_default();
+            let before = past.last().and_then(|last| last.state.clone());
+            if past.last().is_some_and(|last| last.state == state) {
+                continue;
+            }
+            past.push(State { seq: self.seq, state: state.clone(), theirs });
+            let empty = Value::Object(Map::new());
+            let changes =
+                state.as_ref().map(|s| diff::fields(before.as_ref().unwrap_or(&empty), s));
+            let shown = state.as_ref().or(before.as_ref()).unwrap_or(&Value::Null);
+            let (kind, id) = key.clone();
+            let change = Change {
+                gid: kind.gid(&id),
+                title: kind.listing(shown).title,
+                kind: kind.clone(),
+                id: id.clone(),
+                version: version(self.seq, op, at, &delivery, state.as_ref()),
+                changes: changes.unwrap_or_default(),
+            };
+            self.traces.push(Arc::new(Trace::of(change)));
+            let who = match &actor {
+                Actor::App(title) => backstock_restorer::change_set::Who::app(title),
+                Actor::Staff(name) => backstock_restorer::change_set::Who::staff(name),
+                Actor::Buyer => continue,
+            };
+            // To the second, as Shopify dates them.
+            let at = Timestamp::from_micros(at.as_micros() / 1_000_000 * 1_000_000);
+            let logged = ["product", "collection", "customer", "order"].contains(&kind.as_str());
+            if logged {
+                self.deeds.push(Entry { kind, id, op, at, who });
+            }
+        }
+    }
+
+    pub(crate) fn evidence(&self, log: Log) -> Evidence {
+        let shopifys = || self.shopifys_log();
+        let mark = self.began.map(|at| AppMark { app: APP.into(), at, said: true });
+        match log {
+            Log::Whole => Evidence { log: self.deeds.clone(), ..Evidence::default() },
+            Log::AsShopifys => Evidence { log: shopifys(), ..Evidence::default() },
+            Log::Half => {
+                let half = shopifys().into_iter().step_by(2).collect();
+                Evidence { log: half, ..Evidence::default() }
+            }
+            Log::OnlyMark => Evidence { marks: mark.into_iter().collect(), ..Evidence::default() },
+        }
+    }
+
+    /// The log as the simulated shop keeps it, as far as it shows by now.
+    fn shopifys_log(&self) -> Vec<Entry> {
+        let ids: Vec<Gid> = self.shop.store.live_ids("BasicEvent").collect();
+        let mut log: Vec<Entry> = ids
+            .into_iter()
+            .filter_map(|gid| {
+                let event = self.shop.store.get(gid)?;
+                let visible: jiff::Timestamp = event["_visibleAt"].as_str()?.parse().ok()?;
+                if visible > self.now {
+                    return None;
+                }
+                let at = Timestamp::parse(event["createdAt"].as_str()?).ok()?;
+                Entry::read(&|name| event.get(name).cloned(), at, None)
+            })
+            .collect();
+        log.sort_by_key(|entry| entry.at);
+        log
+    }
+
+    pub(crate) fn is_theirs(&self, seq: u64) -> bool {
+        self.history.values().flatten().any(|state| state.seq == seq && state.theirs)
+    }
+
+    pub(crate) fn living(&self) -> BTreeMap<Kind, u64> {
+        let mut living = BTreeMap::new();
+        for ((kind, _), past) in &self.history {
+            if past.last().is_some_and(|last| last.state.is_some()) {
+                *living.entry(kind.clone()).or_default() += 1;
+            }
+        }
+        living
+    }
+
+    /// Takes back some versions, newest first, in what is there now.
+    pub(crate) fn undo(&self, seqs: &[u64]) -> Undone {
+        let seqs: BTreeSet<u64> = seqs.iter().copied().collect();
+        let mut undone = Undone { states: BTreeMap::new(), kept: 0, touched_by_others: Vec::new() };
+        for (key, past) in &self.history {
+            let now = past.last().and_then(|last| last.state.clone());
+            let mut state = now.clone().unwrap_or(Value::Null);
+            for at in (1..past.len()).rev().filter(|at| seqs.contains(&past[*at].seq)) {
+                let of = |state: &State| state.state.clone().unwrap_or(Value::Null);
+                let (before, after) = (of(&past[at - 1]), of(&past[at]));
+                let (back, kept) = merge::revert(&state, &before, &after, OnConflict::Keep);
+                undone.kept += kept.len() as u64;
+                state = back;
+            }
+            let state = Some(state).filter(|state| !state.is_null());
+            if !past.iter().any(|state| state.theirs) && state != now {
+                undone.touched_by_others.push(format!("{key:?}"));
+            }
+            undone.states.insert(key.clone(), state);
+        }
+        undone
+    }
+
+    /// What a resource would be if the app had never been: everything that others did, in order.
+    pub(crate) fn without_app(&self, key: &Key) -> Option<Value> {
+        let past = &self.history[key];
+        let of = |state: &State| state.state.clone().unwrap_or(Value::Null);
+        let mut state = of(&past[0]);
+        for pair in past.windows(2).filter(|pair| !pair[1].theirs) {
+            // Doing something is taking back its undoing.
+            state = merge::revert(&state, &of(&pair[1]), &of(&pair[0]), OnConflict::Overwrite).0;
+        }
+        Some(state).filter(|state| !state.is_null())
+    }
+}
+
+fn staff(n: u64) -> Actor {
+    let names = ["Amelia Byrne", "Lukas Weber", "Priya Patel"];
+    Actor::Staff(names[usize::try_from(n % 3).expect("small")].into())
+}
+
+fn scaled(price: &Value, by: f64) -> Value {
+    let price: f64 = price.as_str().and_then(|p| p.parse().ok()).unwrap_or_default();
+    json!(format!("{:.2}", price * by))
+}
+
+fn instant(at: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_microsecond())
+}
+
+/// A body as a state of something; `None` for what is no state.
+fn read(topic: &str, body: &[u8]) -> Option<(Key, Op, Option<Value>)> {
+    let route = kind::route(topic);
+    if route.facet != Facet::Core || route.kind.spec().is_none() {
+        return None;
+    }
+    let id = kind::identify(&route.kind, body);
+    let arrival = Arrival { source: Source::Webhook, facet: route.facet, op: route.op };
+    let document = route.kind.read(arrival, &id, body).expect("a body that is understood");
+    Some(((route.kind, id), route.op, document.state))
+}
+
+fn version(
+    seq: u64,
+    op: Op,
+    at: Timestamp,
+    delivery: &shopify::subscription::Delivery,
+    state: Option<&Value>,
+) -> Version {
+    Version {
+        seq,
+        op,
+        source: Source::Webhook,
+        facet: Facet::Core,
+        valid_at: at,
+        recorded_at: at,
+        received_at: at,
+        triggered_at: Some(at),
+        earliest_at: None,
+        topic: delivery.topic.name().into(),
+        api_version: Some(delivery.api_version.clone()),
+        webhook_id: Some(delivery.webhook_id.clone()),
+        event_id: Some(delivery.event_id.clone()),
+        hash: Hash::of(state).to_hex(),
+        unchanged: false,
+    }
+}
