@@ -17,10 +17,15 @@ use serde_json::Value;
 mod crud;
 pub mod look;
 mod metafield;
+mod order;
 mod page;
+mod product;
+mod publication;
 mod reach;
 mod redirect;
 mod send;
+mod step;
+mod upload;
 mod visible;
 
 pub use reach::{cost, incidental, unwritable};
@@ -109,6 +114,7 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
     match task.spec.name {
         _ if now == want => Ok(Written::Unchanged),
         "page" => page::write(around, now, want).await,
+        "product" => product::write(around, now, want).await,
         "redirect" => redirect::write(around, now, want).await,
         kind => {
             let shop = &around.admin().access().shop;

@@ -3,6 +3,7 @@
 mod collection;
 mod customer;
 mod event;
+mod file;
 mod founding;
 mod idempotency;
 mod order;

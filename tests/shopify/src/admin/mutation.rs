@@ -14,6 +14,8 @@ mod metaobject;
 mod order;
 mod pricing;
 mod product;
+mod product_media;
+mod product_option;
 mod product_set;
 mod publication;
 mod segment;
@@ -74,9 +76,11 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 20] = [
+const FAMILIES: [Family; 22] = [
     product::run,
     product_set::run,
+    product_option::run,
+    product_media::run,
     variant::run,
     collection::run,
     customer::run,
@@ -237,6 +241,11 @@ impl<'a> Input<'a> {
     /// A field that was given and is not null.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A field that was given, be it as null.
+    pub(super) fn given(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name)
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {

@@ -10,7 +10,6 @@ use http::{HeaderMap, StatusCode, header};
 use tokio_util::io::ReaderStream;
 
 use crate::bulk_run::result_path;
-use crate::dice::Dice;
 use crate::gid::Gid;
 use crate::simulator::Simulator;
 
@@ -93,26 +92,7 @@ pub(super) async fn media(
     State(simulator): State<Arc<Simulator>>,
     Path(path): Path<String>,
 ) -> Response {
-    let stem = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(stem, _)| stem);
-    let n = stem.and_then(|stem| stem.rsplit_once('-')?.1.parse::<u64>().ok());
-    let Some(n) = n else { return StatusCode::NOT_FOUND.into_response() };
-    let shop = simulator.shop();
-    let found = ["MediaImage", "GenericFile", "Video"].into_iter().find_map(|kind| {
-        let gid = Gid::nth(kind, n);
-        let state = shop.store.get(gid)?;
-        let url = state["image"]["url"].as_str().or_else(|| state["url"].as_str())?;
-        url.split('?').next().is_some_and(|url| url.ends_with(&path)).then_some((gid, state))
-    });
-    let Some((gid, state)) = found else { return StatusCode::NOT_FOUND.into_response() };
-    let mime = state["mimeType"].as_str().unwrap_or("application/octet-stream").to_owned();
-    let bytes = shop.blobs.get(&gid).cloned().unwrap_or_else(|| seeded(&path));
-    drop(shop);
+    let found = simulator.shop().file_at(&path);
+    let Some((mime, bytes)) = found else { return StatusCode::NOT_FOUND.into_response() };
     ([(header::CONTENT_TYPE, mime)], bytes).into_response()
-}
-
-/// Bytes that follow from the name, so that a copy can be checked.
-fn seeded(path: &str) -> Bytes {
-    let dice = Dice::new(0).of(path);
-    let words = 128 + dice.below(0, 1024);
-    (0..words).flat_map(|n| dice.roll(n + 1).to_le_bytes()).collect()
 }

@@ -50,6 +50,7 @@ fn product(session: &Session<'_>, of: &Subject<'_>, name: &str, args: &Arguments
     let document = of.document;
     let variants = || targets(document, "variants").filter_map(|gid| session.get(gid));
     match name {
+        "options" => Some(options(session, document)),
         "description" => Some(json!(plain(&document["descriptionHtml"]))),
         "bodyHtml" => Some(document["descriptionHtml"].clone()),
         "variantsCount" => Some(count(length(document, "variants"), None)),
@@ -102,12 +103,35 @@ fn product(session: &Session<'_>, of: &Subject<'_>, name: &str, args: &Arguments
     }
 }
 
+/// `values` are those that some variant has; `optionValues` are all.
 fn option(of: &Subject<'_>, name: &str) -> Option<Value> {
     if name != "values" {
         return None;
     }
-    let values = of.document["optionValues"].as_array()?;
-    Some(values.iter().map(|value| value["name"].clone()).collect())
+    let used = of.document["_used"].as_array();
+    let values = of.document["optionValues"].as_array()?.iter().map(|value| &value["name"]);
+    Some(values.filter(|name| used.is_none_or(|used| used.contains(name))).cloned().collect())
+}
+
+/// A product's options, each knowing which of its values some variant has.
+fn options(session: &Session<'_>, product: &Value) -> Value {
+    let variants: Vec<_> =
+        targets(product, "variants").filter_map(|gid| session.get(gid)).collect();
+    let options = product["options"].as_array().into_iter().flatten();
+    options
+        .into_iter()
+        .map(|option| {
+            let chosen = variants.iter().flat_map(|variant| variant["selectedOptions"].as_array());
+            let used: Vec<Value> = chosen
+                .flatten()
+                .filter(|choice| choice["name"] == option["name"])
+                .map(|choice| choice["value"].clone())
+                .collect();
+            let mut option = option.clone();
+            option["_used"] = used.into();
+            option
+        })
+        .collect()
 }
 
 fn variant(session: &Session<'_>, of: &Subject<'_>, name: &str) -> Option<Value> {

@@ -61,9 +61,15 @@ fn stage(shop: &mut Shop, call: &Call<'_>) -> Value {
     answer("stagedTargets", json!(targets), vec![])
 }
 
-/// The bytes behind a source: an upload's, or none that we know for a foreign address.
+/// The bytes behind a source: an upload's, those of a file that is still there, or none that we know
+/// for a foreign address.
 fn source(shop: &Shop, url: &str) -> Result<Option<Bytes>, ()> {
     let staged = format!("{}/_uploads/", shop.base());
+    let own = format!("{}/cdn/", shop.base());
+    if let Some(path) = url.strip_prefix(&own) {
+        let path = path.split('?').next().unwrap_or_default();
+        return shop.file_at(path).map(|(_, bytes)| Some(bytes)).ok_or(());
+    }
     match url.strip_prefix(&staged) {
         Some(key) => shop.uploads.get(key).cloned().map(Some).ok_or(()),
         None if url.starts_with("http") => Ok(None),
@@ -137,7 +143,7 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
 }
 
 /// Whether a file has become ready.
-fn is_ready(shop: &Shop, state: &Value) -> bool {
+pub(super) fn is_ready(shop: &Shop, state: &Value) -> bool {
     let at = state["_readyAt"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
     state["fileStatus"] == "READY" && at.is_none_or(|at| at <= shop.now())
 }

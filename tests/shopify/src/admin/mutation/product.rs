@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Input, UserError, done, failed, metafield, sorted_tags};
+use super::{Call, Input, UserError, done, failed, metafield, product_media, sorted_tags};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::handle;
 use crate::gid::Gid;
 use crate::shop::Shop;
-use crate::store::{link, targets};
+use crate::store::link;
 
 /// Fields of a product's input that are modelled.
-pub(super) const FIELDS: [&str; 19] = [
+pub(super) const FIELDS: [&str; 20] = [
     "id",
     "title",
     "handle",
@@ -20,6 +20,7 @@ pub(super) const FIELDS: [&str; 19] = [
     "status",
     "tags",
     "templateSuffix",
+    "giftCard",
     "giftCardTemplateSuffix",
     "category",
     "requiresSellingPlan",
@@ -49,16 +50,12 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
         "productUpdate" => update(shop, call),
         "productDelete" => delete(shop, call),
         "productChangeStatus" => change_status(shop, call),
-        "productReorderMedia" => reorder_media(shop, call),
         "tagsAdd" | "tagsRemove" => tags(shop, call),
         _ => return None,
     })
 }
 
 fn input<'a>(call: &'a Call<'_>) -> Outcome<Input<'a>> {
-    if call.args.get("media").is_some() {
-        return Err(not_simulated(format_args!("{} with media", call.name)));
-    }
     let given = call.args.get("product").or_else(|| call.args.get("input"));
     Input::of("ProductInput", given.unwrap_or(&Value::Null), &FIELDS)
 }
@@ -80,6 +77,7 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     if let Some(options) = input.list("productOptions") {
         super::variant::first_options(shop, gid, options)?;
     }
+    product_media::append(shop, gid, call)?;
     shop.announce("products/create", gid);
     Ok(done("product", link(gid)))
 }
@@ -154,11 +152,18 @@ pub(super) fn apply(
         if let Some(status) = input.get("status") {
             state["status"] = status.clone();
         }
-        if let Some(category) = input.text("category") {
-            let tail = category.rsplit('/').next().unwrap_or_default();
-            state["category"] = json!({
-                "__typename": "TaxonomyCategory", "id": category, "name": tail, "fullName": tail,
-            });
+        match input.given("category").map(Value::as_str) {
+            Some(Some(category)) => {
+                let tail = category.rsplit('/').next().unwrap_or_default();
+                state["category"] = json!({
+                    "__typename": "TaxonomyCategory", "id": category, "name": tail, "fullName": tail,
+                });
+            }
+            Some(None) => state["category"] = Value::Null,
+            None => {}
+        }
+        if input.get("giftCard") == Some(&json!(true)) {
+            state["isGiftCard"] = json!(true);
         }
         if let Some(seo) = input.get("seo") {
             for field in ["title", "description"] {
@@ -201,6 +206,7 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     match apply(shop, gid, &input)? {
         Err(error) => Ok(failed("product", vec![error])),
         Ok(()) => {
+            product_media::append(shop, gid, call)?;
             shop.announce("products/update", gid);
             Ok(done("product", link(gid)))
         }
@@ -229,20 +235,6 @@ fn change_status(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let status = call.args.get("status").cloned().unwrap_or_default();
     shop.edit_product(gid, |state| state["status"] = status);
     Ok(done("product", link(gid)))
-}
-
-fn reorder_media(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
-    let gid = call.args.gid("id").filter(|gid| shop.store.get(*gid).is_some());
-    let Some(gid) = gid else {
-        let error = UserError::new(&["id"], "Product does not exist");
-        return Ok(failed("job", vec![error]));
-    };
-    let moves = call.args.get("moves").and_then(Value::as_array).cloned().unwrap_or_default();
-    shop.edit_product(gid, |state| {
-        let order: Vec<Gid> = targets(state, "media").collect();
-        state["media"] = moved(order, &moves).into_iter().map(link).collect();
-    });
-    Ok(done("job", super::job(shop)))
 }
 
 /// A list after each of `moves` took an element to its new position.

@@ -8,7 +8,7 @@ use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::{link, own, targets};
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "id",
     "title",
     "handle",
@@ -18,6 +18,7 @@ const FIELDS: [&str; 20] = [
     "status",
     "tags",
     "templateSuffix",
+    "giftCard",
     "giftCardTemplateSuffix",
     "category",
     "requiresSellingPlan",
@@ -164,13 +165,14 @@ fn apply(shop: &mut Shop, gid: Gid, given: &Value) -> Outcome<Result<(), UserErr
     if let Err(error) = product::apply(shop, gid, &own_fields)? {
         return Ok(Err(error));
     }
+    let media = match input.list("files") {
+        Some(files) => set_files(shop, gid, files)?,
+        None => Vec::new(),
+    };
     if let (Some(options), Some(variants)) = (input.list("productOptions"), input.list("variants"))
-        && let Err(error) = set_variants(shop, gid, options, variants)?
+        && let Err(error) = set_variants(shop, gid, options, variants, &media)?
     {
         return Ok(Err(error));
-    }
-    if let Some(files) = input.list("files") {
-        set_files(shop, gid, files)?;
     }
     if let Some(collections) = input.list("collections") {
         return Ok(set_collections(shop, gid, collections));
@@ -185,6 +187,7 @@ fn set_variants(
     gid: Gid,
     options: &[Value],
     variants: &[Value],
+    media: &[(Value, Gid)],
 ) -> Outcome<Result<(), UserError>> {
     let options = keep_option_ids(shop, gid, options);
     let built = variant::build_options(shop, &options)?;
@@ -193,9 +196,6 @@ fn set_variants(
     let mut kept = Vec::new();
     for given in variants {
         let input = Input::of("ProductVariantSetInput", given, &variant::FIELDS)?;
-        if input.get("file").is_some() {
-            return Err(not_simulated("ProductVariantSetInput.file"));
-        }
         let choices = match variant::choices(shop, gid, &input) {
             Ok(choices) => choices,
             Err(error) => return Ok(Err(error)),
@@ -214,6 +214,19 @@ fn set_variants(
         rename(shop, variant, &choices);
         if let Err(error) = variant::apply(shop, variant, &input)? {
             return Ok(Err(error));
+        }
+        if let Some(file) = input.get("file") {
+            let is = |known: &Value| {
+                ["id", "originalSource"]
+                    .iter()
+                    .any(|f| known[*f].is_string() && known[*f] == file[*f])
+            };
+            let Some((_, medium)) = media.iter().find(|(known, _)| is(known)) else {
+                let message = "The file must be among the product's files";
+                let error = UserError::new(&["input", "variants", "file"], message);
+                return Ok(Err(error.code("INVALID_INPUT")));
+            };
+            shop.update(variant, |state| state["media"] = json!([link(*medium)]));
         }
     }
     for variant in before.into_iter().filter(|variant| !kept.contains(variant)) {
@@ -250,7 +263,7 @@ fn keep_option_ids(shop: &Shop, gid: Gid, options: &[Value]) -> Vec<Value> {
     options
 }
 
-fn rename(shop: &mut Shop, variant: Gid, choices: &[variant::Choice]) {
+pub(super) fn rename(shop: &mut Shop, variant: Gid, choices: &[variant::Choice]) {
     let title: Vec<&str> = choices.iter().map(|(_, value)| value.as_str()).collect();
     let title = title.join(" / ");
     let selected: Vec<Value> = choices
@@ -267,16 +280,17 @@ fn rename(shop: &mut Shop, variant: Gid, choices: &[variant::Choice]) {
     });
 }
 
-fn set_files(shop: &mut Shop, gid: Gid, files: &[Value]) -> Outcome<()> {
+/// What was given and the medium that it is.
+fn set_files(shop: &mut Shop, gid: Gid, files: &[Value]) -> Outcome<Vec<(Value, Gid)>> {
     let mut media = Vec::new();
     for file in files {
         match file["id"].as_str().and_then(|id| id.parse::<Gid>().ok()) {
-            Some(id) => media.push(id),
-            None => media.push(super::file::add(shop, file)?),
+            Some(id) => media.push((file.clone(), id)),
+            None => media.push((file.clone(), super::file::add(shop, file)?)),
         }
     }
-    shop.update(gid, |state| state["media"] = media.into_iter().map(link).collect());
-    Ok(())
+    shop.update(gid, |state| state["media"] = media.iter().map(|(_, gid)| link(*gid)).collect());
+    Ok(media)
 }
 
 fn set_collections(shop: &mut Shop, gid: Gid, wanted: &[Value]) -> Result<(), UserError> {

@@ -60,7 +60,10 @@ fn set(shop: &mut Shop, call: &Call<'_>, publish: bool) -> Outcome<Value> {
             }
             let online = publication == Gid::nth("Publication", 0);
             if online && state.get("publishedAt").is_some_and(|at| at.is_null() == publish) {
-                state["publishedAt"] = if publish && !future { json!(now) } else { Value::Null };
+                state["publishedAt"] = match publish && !future {
+                    true => json!(date.as_ref().unwrap_or(&now)),
+                    false => Value::Null,
+                };
             }
         }
         state["resourcePublicationsV2"] = json!(entries);

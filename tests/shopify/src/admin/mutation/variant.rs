@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Input, UserError, metafield};
+use super::{Call, Input, UserError, metafield, product_media, product_option};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::{cents, cents_to_money};
 use crate::gid::Gid;
@@ -52,18 +52,18 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
         "productVariantsBulkCreate" => bulk_create(shop, call),
         "productVariantsBulkUpdate" => bulk_update(shop, call),
         "productVariantsBulkDelete" => bulk_delete(shop, call),
-        "productOptionsCreate" => create_options(shop, call),
+        "productVariantsBulkReorder" => Ok(bulk_reorder(shop, call)),
         _ => return None,
     })
 }
 
-fn product(shop: &Shop, call: &Call<'_>) -> Option<Gid> {
+pub(super) fn product(shop: &Shop, call: &Call<'_>) -> Option<Gid> {
     call.args
         .gid("productId")
         .filter(|gid| gid.type_name() == "Product" && shop.store.get(*gid).is_some())
 }
 
-fn answer(product: Option<Gid>, variants: &[Gid], errors: Vec<UserError>) -> Value {
+pub(super) fn answer(product: Option<Gid>, variants: &[Gid], errors: Vec<UserError>) -> Value {
     let failed = !errors.is_empty();
     let variants: Vec<Value> = variants.iter().map(|gid| link(*gid)).collect();
     json!({
@@ -73,7 +73,7 @@ fn answer(product: Option<Gid>, variants: &[Gid], errors: Vec<UserError>) -> Val
     })
 }
 
-fn no_product() -> UserError {
+pub(super) fn no_product() -> UserError {
     UserError::new(&["productId"], "Product does not exist").code("PRODUCT_DOES_NOT_EXIST")
 }
 
@@ -140,6 +140,14 @@ fn bulk_update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let mut updated = Vec::new();
     for (variant, given) in checked {
         let input = Input::of("ProductVariantsBulkInput", given, &FIELDS)?;
+        if input.get("optionValues").is_some() {
+            let chosen = choices(shop, gid, &input);
+            let chosen =
+                chosen.and_then(|chosen| product_option::rechoose(shop, gid, variant, &chosen));
+            if let Err(error) = chosen {
+                return Ok(answer(Some(gid), &[], vec![error]));
+            }
+        }
         if let Err(error) = apply(shop, variant, &input)? {
             return Ok(answer(Some(gid), &[], vec![error]));
         }
@@ -170,6 +178,41 @@ fn bulk_delete(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     }
     renumber(shop, gid);
     Ok(answer(Some(gid), &[], vec![]))
+}
+
+/// Each variant that is named goes to its position, the others keep their order around them.
+fn bulk_reorder(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some(gid) = product(shop, call) else { return answer(None, &[], vec![no_product()]) };
+    let given = call.args.get("positions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let own_ids = shop.variants(gid);
+    let mut placed: Vec<(u64, Gid)> = Vec::new();
+    for entry in &given {
+        let variant = entry["id"].as_str().and_then(|id| id.parse::<Gid>().ok());
+        let position = entry["position"].as_u64().filter(|position| *position >= 1);
+        let (Some(variant), Some(position)) = (variant, position) else {
+            let error = UserError::new(&["positions"], "Position must be at least 1");
+            return answer(Some(gid), &[], vec![error.code("INVALID_POSITION")]);
+        };
+        if !own_ids.contains(&variant) {
+            let error = UserError::new(&["positions"], "Product variant does not exist");
+            return answer(Some(gid), &[], vec![error.code("MISSING_VARIANT")]);
+        }
+        placed.push((position, variant));
+    }
+    placed.sort_unstable();
+    let mut order: Vec<Gid> = own_ids
+        .into_iter()
+        .filter(|variant| !placed.iter().any(|(_, placed)| placed == variant))
+        .collect();
+    for (position, variant) in placed {
+        let at = usize::try_from(position - 1).unwrap_or(usize::MAX).min(order.len());
+        order.insert(at, variant);
+    }
+    shop.update(gid, |state| {
+        state["variants"] = order.iter().map(|variant| own(*variant)).collect();
+    });
+    renumber(shop, gid);
+    answer(Some(gid), &[], vec![])
 }
 
 /// An option and the value chosen of it.
@@ -243,7 +286,7 @@ pub(super) fn add(shop: &mut Shop, product: Gid, choices: &[Choice]) -> Gid {
 }
 
 /// Gives a product's options the values that a variant brings.
-fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
+pub(super) fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
     let mut new_ids: Vec<Gid> =
         choices.iter().map(|_| shop.store.fresh("ProductOptionValue")).collect();
     shop.update(product, |state| {
@@ -261,7 +304,7 @@ fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
     });
 }
 
-fn option_value(id: Gid, name: &str) -> Value {
+pub(super) fn option_value(id: Gid, name: &str) -> Value {
     json!({
         "__typename": "ProductOptionValue", "id": id.to_string(), "name": name,
         "linkedMetafieldValue": null, "swatch": null,
@@ -306,6 +349,16 @@ pub(super) fn apply(
             return Ok(Err(error.code("INVALID_INPUT")));
         }
     }
+    let medium = input.text("mediaId").and_then(|id| id.parse::<Gid>().ok());
+    if let (Some(medium), Some(product)) = (medium, shop.product_of(variant))
+        && let Some((message, code)) = product_media::refusal(shop, product, medium)
+    {
+        let code = match code {
+            "NON_READY_MEDIA" => "INVALID_INPUT",
+            _ => "MUST_BE_FOR_THIS_PRODUCT",
+        };
+        return Ok(Err(UserError::new(&["variants", "mediaId"], message).code(code)));
+    }
     if let Some(metafields) = input.list("metafields")
         && let Err(error) = metafield::write_owned(shop, variant, metafields)?
     {
@@ -329,8 +382,8 @@ pub(super) fn apply(
                 state[field] = json!(cents_to_money(price));
             }
         }
-        if let Some(media) = input.text("mediaId").and_then(|id| id.parse().ok()) {
-            state["media"] = json!([link(media)]);
+        if let Some(medium) = medium {
+            state["media"] = json!([link(medium)]);
         }
     });
     let item = shop.store.get(variant).and_then(|state| target(&state["inventoryItem"]));
@@ -457,17 +510,4 @@ pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Outcome<Vec<V
         }));
     }
     Ok(built)
-}
-
-fn create_options(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
-    let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
-    let single = shop.variants(gid).len() == 1;
-    let state = shop.store.get(gid).unwrap_or_default();
-    if !single || state["options"][0]["name"] != "Title" {
-        return Err(not_simulated("productOptionsCreate on a product that has options"));
-    }
-    let options = call.args.get("options").and_then(Value::as_array).cloned().unwrap_or_default();
-    first_options(shop, gid, &options)?;
-    shop.edit_product(gid, |_| {});
-    Ok(answer(Some(gid), &[], vec![]))
 }

@@ -1,0 +1,131 @@
+//! A product that is gone, made anew.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
+use super::variants::INPUT_MAX;
+use super::{fields, media, variants};
+use crate::write::step::{Step, ask, is_unknown, list, send, text, until};
+use crate::write::{Around, WriteError, look, metafield, upload};
+
+const BY_HANDLE: &str = include_str!("../graphql/product_by_handle.graphql");
+const OPERATION: &str = include_str!("../graphql/product_set_operation.graphql");
+
+/// So often a product whose making nobody heard of is looked for again, a second apart.
+const LOOKS: u32 = 10;
+
+/// Makes the product, or finds that an earlier try has made it. Answers its gid.
+pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError> {
+    let handle = text(want, "handle");
+    if let Some(gid) = ours(around, handle).await? {
+        return Ok(gid);
+    }
+    let mut variables = variables(want);
+    upload::fill(around, &mut variables).await?;
+    match send(around, &Step::making(SET, variables)).await {
+        Ok(payload) => finished(around, &payload).await,
+        Err(error) if is_unknown(&error) => {
+            for _ in 0..LOOKS {
+                if let Some(gid) = ours(around, handle).await? {
+                    return Ok(gid);
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The product with a handle, if this job has made it. Somebody else's is in the way.
+async fn ours(around: &dyn Around, handle: &str) -> Result<Option<String>, WriteError> {
+    let data = ask(around, BY_HANDLE, json!({"handle": handle})).await?;
+    let found = &data["productByIdentifier"];
+    let Some(gid) = found["id"].as_str() else { return Ok(None) };
+    if look::is_since(around, found) {
+        return Ok(Some(gid.to_owned()));
+    }
+    Err(WriteError::Refused(vec![format!(
+        "another product, {:?}, has the handle {handle:?} now: give that one another handle or \
+         delete it, then try again",
+        text(found, "title")
+    )]))
+}
+
+/// Everything about the product that one mutation takes.
+fn variables(want: &Value) -> Value {
+    let mut input = fields::all(want);
+    let options: Vec<Value> = list(want, "options").iter().map(option_input).collect();
+    let known: Vec<&Value> = list(want, "variants")
+        .iter()
+        .filter(|variant| variant["selectedOptions"].is_array())
+        .collect();
+    let files: Vec<(&Value, Value)> = list(want, "media")
+        .iter()
+        .filter_map(|medium| Some((medium, media::file_input(medium)?)))
+        .take(INPUT_MAX)
+        .collect();
+    if !options.is_empty() && !known.is_empty() {
+        let of_variant = |variant: &&Value| {
+            let mut input = variants::set_input(variant);
+            let medium = list(variant, "mediaIds").first();
+            let file = medium.and_then(|id| files.iter().find(|(medium, _)| medium["id"] == *id));
+            if let Some((_, file)) = file {
+                input["file"] = file.clone();
+            }
+            input
+        };
+        let some: Vec<Value> = known.iter().take(INPUT_MAX).map(of_variant).collect();
+        // Those that come later bring their own values.
+        input.insert("productOptions".into(), with_values_of(options, &some).into());
+        input.insert("variants".into(), some.into());
+    }
+    if !files.is_empty() {
+        let files: Vec<Value> = files.into_iter().map(|(_, file)| file).collect();
+        input.insert("files".into(), files.into());
+    }
+    let metafields = metafield::inputs(&json!([]), &want["metafields"]);
+    if !metafields.is_empty() {
+        input.insert("metafields".into(), metafields.into());
+    }
+    let synchronous = known.len() <= SYNCHRONOUS_MAX;
+    json!({"identifier": null, "input": Map::from_iter(input), "synchronous": synchronous})
+}
+
+/// Options with those of their values that the variants have.
+fn with_values_of(mut options: Vec<Value>, variants: &[Value]) -> Vec<Value> {
+    for option in &mut options {
+        let name = option["name"].clone();
+        let is_used = |value: &Value| {
+            variants
+                .iter()
+                .flat_map(|variant| list(variant, "optionValues"))
+                .any(|chosen| chosen["optionName"] == name && chosen["name"] == value["name"])
+        };
+        if let Some(values) = option["values"].as_array_mut() {
+            values.retain(is_used);
+        }
+    }
+    options
+}
+
+/// The product's gid, once the shop is done.
+async fn finished(around: &dyn Around, payload: &Value) -> Result<String, WriteError> {
+    if let Some(gid) = payload["product"]["id"].as_str() {
+        return Ok(gid.to_owned());
+    }
+    let operation = payload["productSetOperation"]["id"].clone();
+    let data = until(around, OPERATION, json!({"id": operation}), |data| {
+        text(&data["productOperation"], "status") == "COMPLETE"
+    })
+    .await?;
+    let outcome = &data["productOperation"];
+    let refused: Vec<String> =
+        list(outcome, "userErrors").iter().map(|error| text(error, "message").to_owned()).collect();
+    match outcome["product"]["id"].as_str() {
+        Some(gid) if refused.is_empty() => Ok(gid.to_owned()),
+        _ => Err(WriteError::Refused(refused)),
+    }
+}

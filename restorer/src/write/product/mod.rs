@@ -1,0 +1,221 @@
+//! Products with their options, variants and media.
+//!
+//! What is wanted is first matched with what is there ([`matching`]). Steps that change what there is
+//! (options, new variants, new media) are sent first, and then the product is looked at again: what
+//! they made is known by what it is, not by their answers, so a lost answer does no harm. The rest
+//! are fields, one mutation for each sort.
+
+mod create;
+mod fields;
+mod matching;
+mod media;
+mod options;
+mod variants;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstock_proto::{Kind, ResourceId};
+use serde_json::{Value, json};
+
+use super::metafield::{self, Changes};
+use super::step::{Step, is_unknown, list, send, text};
+use super::{Around, WriteError, Written, look, publication, upload};
+
+const DELETE: &str = include_str!("../graphql/product_delete.graphql");
+
+/// So often what there is may have to be changed until it is as wanted.
+const ROUNDS: usize = 8;
+
+/// Brings a product from one state to another.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => delete(around, text(now, "id")).await,
+        (Some(now), Some(want)) => {
+            let mut work = Work::new(around, want);
+            work.bring(now.clone()).await?;
+            if !work.refused.is_empty() {
+                return Err(WriteError::Refused(work.refused));
+            }
+            match work.changed {
+                true => Ok(Written::Updated { ids: work.ids }),
+                false => Ok(Written::Unchanged),
+            }
+        }
+        (None, Some(want)) => {
+            let mut work = Work::new(around, want);
+            let gid = create::create(around, want).await?;
+            let made = work.look(&gid).await?;
+            work.fresh = ids(&made);
+            let made = work.settled(made, &BTreeSet::new()).await?;
+            work.bring(made).await?;
+            // It is there with its new ids, which others need, whatever else was refused.
+            work.refused.into_iter().for_each(|why| around.note(why));
+            Ok(Written::Created { gid, ids: work.ids })
+        }
+    }
+}
+
+async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
+    match send(around, &Step::setting(DELETE, json!({"id": gid}))).await {
+        Ok(_) => Ok(Written::Deleted),
+        Err(error) => match publication::there(around, &[gid.to_owned()]).await?.is_empty() {
+            true => Ok(Written::Deleted),
+            false => Err(error),
+        },
+    }
+}
+
+/// The steps from one state to another.
+#[derive(Debug, PartialEq)]
+pub(super) struct Steps {
+    /// Those that change what there is. After them one has to look again.
+    pub(super) shape: Vec<Step>,
+    /// Those that change what it is like. They are right only where there are none of the others.
+    pub(super) rest: Vec<Step>,
+}
+
+/// The steps from one state to another, which has the ids of the first. `files` are the wanted media
+/// that are still in the shop.
+fn steps(now: &Value, want: &Value, files: &BTreeSet<String>) -> Steps {
+    let mut shape = options::shape(now, want);
+    if shape.is_empty() {
+        shape.extend(variants::shape(now, want));
+        shape.extend(media::shape(now, want, files));
+    }
+    if shape.is_empty() {
+        shape.extend(options::order(now, want));
+    }
+    let mut rest: Vec<Step> = fields::step(now, want).into_iter().collect();
+    // What is retyped goes before the variants bring it back.
+    rest.extend(metafields(now, want).steps());
+    rest.extend(variants::rest(now, want));
+    rest.extend(media::rest(now, want));
+    rest.extend(publication::steps(text(now, "id"), now, want));
+    Steps { shape, rest }
+}
+
+/// The product's own, and those to be deleted of variants; the others of variants go with these.
+fn metafields(now: &Value, want: &Value) -> Changes {
+    let known = |state: &Value| state["metafields"].is_array();
+    let mut changes = match known(want) {
+        true => metafield::changes(text(now, "id"), &now["metafields"], &want["metafields"]),
+        false => Changes::default(),
+    };
+    for variant in list(want, "variants").iter().filter(|variant| known(variant)) {
+        let id = text(variant, "id");
+        if let Some(there) = matching::by_id(list(now, "variants"), id) {
+            let of = metafield::changes(id, &there["metafields"], &variant["metafields"]);
+            changes.delete.extend(of.delete);
+        }
+    }
+    changes
+}
+
+/// A product on its way to what is wanted.
+struct Work<'a> {
+    around: &'a dyn Around,
+    want: Value,
+    /// Media that were made on the way.
+    fresh: BTreeSet<String>,
+    ids: BTreeMap<String, String>,
+    changed: bool,
+    refused: Vec<String>,
+}
+
+impl<'a> Work<'a> {
+    fn new(around: &'a dyn Around, want: &Value) -> Self {
+        Self {
+            around,
+            want: want.clone(),
+            fresh: BTreeSet::new(),
+            ids: BTreeMap::new(),
+            changed: false,
+            refused: Vec::new(),
+        }
+    }
+
+    async fn bring(&mut self, mut now: Value) -> Result<(), WriteError> {
+        publication::drop_missing(self.around, &now, &mut self.want).await?;
+        let mut may_shape = true;
+        for _ in 0..ROUNDS {
+            let matched = matching::matched(&now, &self.want, &self.fresh);
+            self.ids.extend(matched.ids);
+            let mut want = matched.want;
+            let files = media::drop_lost(self.around, &now, &mut want).await?;
+            if options::order(&now, &want).is_some() {
+                options::complete(self.around, &mut now).await?;
+            }
+            let Steps { shape, rest } = steps(&now, &want, &files);
+            let is_shaping = may_shape && !shape.is_empty();
+            let heard = self.send(if is_shaping { shape } else { rest }).await?;
+            if !is_shaping && heard {
+                return Ok(());
+            }
+            may_shape = self.refused.is_empty();
+            let before = ids(&now);
+            now = self.look(text(&now, "id")).await?;
+            now = self.settled(now, &before).await?;
+        }
+        self.refused.push("it does not become as wanted, however often it is written".into());
+        Ok(())
+    }
+
+    /// Sends steps one after the other; whether each was heard of. What the shop refuses is set
+    /// aside, so that one bad field does not hold up the others.
+    async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
+        for mut step in steps {
+            upload::fill(self.around, &mut step.variables).await?;
+            match send(self.around, &step).await {
+                Ok(_) => self.changed = true,
+                Err(WriteError::Refused(why)) => self.refused.extend(why),
+                Err(error) if is_unknown(&error) => {
+                    self.changed = true;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn look(&self, gid: &str) -> Result<Value, WriteError> {
+        let gone = || WriteError::Missing(format!("the product {gid} was deleted meanwhile"));
+        let spec = Kind::parse("product").ok().and_then(|kind| kind.spec()).ok_or_else(gone)?;
+        let id = ResourceId::parse(gid).map_err(|_| gone())?;
+        look::state(self.around.admin(), spec, &id).await?.ok_or_else(gone)
+    }
+
+    /// Waits for the media that are new since `before`, and gives up those that the shop could not
+    /// read.
+    async fn settled(
+        &mut self,
+        mut now: Value,
+        before: &BTreeSet<String>,
+    ) -> Result<Value, WriteError> {
+        let new: BTreeSet<String> = ids(&now).difference(before).cloned().collect();
+        self.fresh.extend(new.iter().cloned());
+        let failed = media::settle(self.around, &new).await?;
+        if !failed.is_empty() {
+            let matched = matching::matched(&now, &self.want, &self.fresh);
+            let lost: Vec<String> = matched
+                .ids
+                .into_iter()
+                .filter(|(_, new)| failed.contains(new))
+                .map(|(old, _)| old)
+                .collect();
+            media::forget(&mut self.want, &lost);
+            media::forget(&mut now, &failed);
+        }
+        Ok(now)
+    }
+}
+
+/// The media of a product.
+fn ids(product: &Value) -> BTreeSet<String> {
+    list(product, "media").iter().map(|medium| text(medium, "id").to_owned()).collect()
+}

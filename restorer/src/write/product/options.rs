@@ -1,0 +1,136 @@
+//! What a product's variants differ by.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::matching::by_id;
+use super::variants;
+use crate::write::step::{Step, ask, list, text};
+use crate::write::{Around, WriteError};
+
+pub(super) const SET: &str = include_str!("../graphql/product_set.graphql");
+const VALUES: &str = include_str!("../graphql/product_option_values.graphql");
+const UPDATE: &str = include_str!("../graphql/product_option_update.graphql");
+const REORDER: &str = include_str!("../graphql/product_options_reorder.graphql");
+
+/// With more variants than this a product is set while we wait elsewhere.
+pub(super) const SYNCHRONOUS_MAX: usize = 50;
+
+/// What makes the options those that are wanted; what hangs on them has to be looked at again after
+/// it. Nothing, when they are, but for the order.
+pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
+    if !want["options"].is_array() {
+        return Vec::new();
+    }
+    let (there, wanted) = (list(now, "options"), list(want, "options"));
+    let ids = |options: &[Value]| -> BTreeSet<String> {
+        options.iter().map(|option| text(option, "id").to_owned()).collect()
+    };
+    if ids(there) != ids(wanted) {
+        return set(now, want).into_iter().collect();
+    }
+    wanted
+        .iter()
+        .filter(|option| {
+            by_id(there, text(option, "id")).is_some_and(|there| there["name"] != option["name"])
+        })
+        .map(|option| {
+            let renamed = json!({"id": option["id"], "name": option["name"]});
+            Step::setting(UPDATE, json!({"productId": now["id"], "option": renamed}))
+        })
+        .collect()
+}
+
+/// Options and variants set as a whole, which is the only way from one set of options to another:
+/// what is in neither list is deleted, so both lists have everything.
+fn set(now: &Value, want: &Value) -> Option<Step> {
+    let wanted = list(want, "variants");
+    if wanted.is_empty() || !wanted.iter().all(|variant| variant["selectedOptions"].is_array()) {
+        return None;
+    }
+    let there = list(now, "variants");
+    let variants: Vec<Value> = wanted
+        .iter()
+        .map(|variant| match by_id(there, text(variant, "id")) {
+            Some(_) => json!({
+                "id": variant["id"], "optionValues": variants::option_values(variant),
+            }),
+            None => variants::set_input(variant),
+        })
+        .collect();
+    let options: Vec<Value> = list(want, "options")
+        .iter()
+        .map(|option| {
+            let mut input = input(option);
+            if by_id(list(now, "options"), text(option, "id")).is_some() {
+                input["id"] = option["id"].clone();
+            }
+            input
+        })
+        .collect();
+    let synchronous = variants.len() <= SYNCHRONOUS_MAX;
+    Some(Step::setting(
+        SET,
+        json!({
+            "identifier": {"id": now["id"]}, "synchronous": synchronous,
+            "input": {"productOptions": options, "variants": variants},
+        }),
+    ))
+}
+
+/// Puts on each option all values that it has, those too that no variant has: an order names all.
+pub(super) async fn complete(around: &dyn Around, now: &mut Value) -> Result<(), WriteError> {
+    let data = ask(around, VALUES, json!({"id": now["id"]})).await?;
+    let known = list(&data["product"], "options");
+    for option in now["options"].as_array_mut().into_iter().flatten() {
+        if let Some(known) = by_id(known, text(option, "id")) {
+            let values = list(known, "optionValues").iter().map(|value| value["name"].clone());
+            option["allValues"] = values.collect();
+        }
+    }
+    Ok(())
+}
+
+/// An option as `productSet` takes it.
+pub(super) fn input(option: &Value) -> Value {
+    let values: Vec<Value> =
+        list(option, "values").iter().map(|value| json!({"name": value})).collect();
+    json!({"name": option["name"], "position": option["position"], "values": values})
+}
+
+/// The order of options and of their values, once both are there. It also orders the variants anew.
+pub(super) fn order(now: &Value, want: &Value) -> Option<Step> {
+    let (there, wanted) = (list(now, "options"), list(want, "options"));
+    let common = |of: &[Value], other: &[Value]| -> Vec<String> {
+        let ids = of.iter().map(|option| text(option, "id").to_owned());
+        ids.filter(|id| by_id(other, id).is_some()).collect()
+    };
+    let moved = common(there, wanted) != common(wanted, there);
+    let values = |option: &Value, other: &Value| -> Vec<Value> {
+        let there = list(other, "values");
+        list(option, "values").iter().filter(|value| there.contains(value)).cloned().collect()
+    };
+    let shuffled = wanted.iter().any(|option| {
+        by_id(there, text(option, "id"))
+            .is_some_and(|there| values(option, there) != values(there, option))
+    });
+    if there.len() != wanted.len() || !(moved || shuffled) {
+        return None;
+    }
+    let options: Vec<Value> = wanted
+        .iter()
+        .filter_map(|option| {
+            let there = by_id(there, text(option, "id"))?;
+            let mut named: Vec<Value> = values(option, there);
+            // What is there and not wanted goes last, also values that no variant has.
+            let all = if there["allValues"].is_array() { "allValues" } else { "values" };
+            let rest = list(there, all).iter().filter(|value| !named.contains(value));
+            let rest: Vec<Value> = rest.cloned().collect();
+            named.extend(rest);
+            let named: Vec<Value> = named.into_iter().map(|name| json!({"name": name})).collect();
+            Some(json!({"name": option["name"], "values": named}))
+        })
+        .collect();
+    Some(Step::setting(REORDER, json!({"productId": now["id"], "options": options})))
+}

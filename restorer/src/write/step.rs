@@ -1,0 +1,116 @@
+//! Mutations, and how they are sent: each answer is heard out, and what goes on in the shop after an
+//! answer is waited for.
+
+use std::time::{Duration, Instant};
+
+use backstock_proto::admin::{AdminError, Repeat};
+use serde_json::{Value, json};
+
+pub(super) use super::send::{ask, is_unknown};
+use super::{Around, WriteError, send};
+
+/// For how long the shop's own work is waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Waits between two looks at it: the first, and the longest.
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(3);
+
+const JOB: &str = include_str!("graphql/job.graphql");
+
+/// One mutation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// The GraphQL document, with one mutation in it.
+    pub(super) document: &'static str,
+    /// Its variables, an object.
+    pub(super) variables: Value,
+    /// Whether it may be sent again when its answer was lost.
+    pub(super) repeat: Repeat,
+}
+
+impl Step {
+    /// A mutation that sets something: done twice is done once.
+    pub(super) fn setting(document: &'static str, variables: Value) -> Self {
+        Self { document, variables, repeat: Repeat::Safe }
+    }
+
+    /// A mutation that makes something: done twice would make it twice.
+    pub(super) fn making(document: &'static str, variables: Value) -> Self {
+        Self { document, variables, repeat: Repeat::Never }
+    }
+
+    /// What the document calls itself.
+    fn name(&self) -> &'static str {
+        let name = self.document.trim_start().strip_prefix("mutation ").unwrap_or_default();
+        name.split(['(', ' ', '{', '\n']).next().unwrap_or_default()
+    }
+}
+
+/// Sends a mutation, and answers with its payload once the shop is done with it.
+pub(super) async fn send(around: &dyn Around, step: &Step) -> Result<Value, WriteError> {
+    let (document, variables) = (step.document, step.variables.clone());
+    let payload = match step.repeat {
+        Repeat::Safe => send::set(around, document, variables).await?,
+        Repeat::Never => send::once(around, document, variables, step.name()).await?,
+    };
+    if payload["job"]["done"] == false
+        && let Some(id) = payload["job"]["id"].as_str()
+    {
+        until(around, JOB, json!({"id": id}), |data| data["job"]["done"] != false).await?;
+    }
+    Ok(payload)
+}
+
+/// Asks a question until the answer is the one that is waited for.
+pub(super) async fn until(
+    around: &dyn Around,
+    document: &str,
+    variables: Value,
+    is_over: impl Fn(&Value) -> bool,
+) -> Result<Value, WriteError> {
+    let begun = Instant::now();
+    let mut wait = WAIT_FIRST;
+    loop {
+        let data = ask(around, document, variables.clone()).await?;
+        if is_over(&data) {
+            return Ok(data);
+        }
+        if begun.elapsed() > PATIENCE {
+            let shop = around.admin().access().shop.clone();
+            let last = "it is still at work on what was sent".into();
+            return Err(AdminError::Unavailable { shop, waited: begun.elapsed(), last }.into());
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(WAIT_MAX);
+    }
+}
+
+/// The elements of a list member; none where it is no list.
+pub(super) fn list<'a>(state: &'a Value, member: &str) -> &'a [Value] {
+    state.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A text member; empty where there is none.
+pub(super) fn text<'a>(state: &'a Value, member: &str) -> &'a str {
+    state.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A text as it is written: none is the empty one, since many fields do not take `null`.
+pub(super) fn written(value: &Value) -> Value {
+    match value {
+        Value::Null => "".into(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutation_is_named_as_its_document_names_it() {
+        let named = |document| Step::setting(document, json!({})).name();
+        assert_eq!(named("mutation ProductUpdate($p: X!) { a }"), "ProductUpdate");
+        assert_eq!(named("mutation Go { a }\n"), "Go");
+    }
+}

@@ -1,0 +1,226 @@
+//! Bytes on their way to the shop: a staged upload for each, whose address then stands where a
+//! document wants a source.
+
+use std::time::Duration;
+
+use backstock_proto::admin::AdminError;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::step::{Step, list, send, text};
+use super::{Around, WriteError};
+
+const STAGE: &str = include_str!("graphql/staged_uploads_create.graphql");
+
+/// The member by which a place-holder for bytes is known.
+const BYTES: &str = "$bytes";
+/// One upload may take so long.
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Between the parts of a form. Nothing in it depends on what it holds, so it only must not occur.
+const BOUNDARY: &str = "-----------------------------backstock-8f3d1c5a9e7b4260";
+
+/// Where the bytes of a medium or a file come from: what we kept of them, else the address that they
+/// had. `None` where there is neither.
+pub(super) fn source(medium: &Value, content_type: &str) -> Option<Value> {
+    let url = Some(text(medium, "url")).filter(|url| !url.is_empty());
+    let blob = Some(text(medium, "blob")).filter(|blob| !blob.is_empty());
+    // The address of anything but a picture is that of its preview.
+    let fallback = url.filter(|_| matches!(content_type, "IMAGE" | "FILE"));
+    match (blob, fallback) {
+        (Some(hash), fallback) => {
+            let filename = filename(url.unwrap_or_default()).unwrap_or_else(|| hash.into());
+            let mime = text(medium, "mimeType");
+            let mime = if mime.is_empty() { mime_of(&filename, content_type) } else { mime };
+            Some(json!({BYTES: {
+                "hash": hash, "filename": filename, "mimeType": mime, "resource": content_type,
+                "url": fallback,
+            }}))
+        }
+        (None, Some(url)) => Some(url.into()),
+        (None, None) => None,
+    }
+}
+
+/// The name of a file, from its address.
+pub(super) fn filename(url: &str) -> Option<String> {
+    let name = url.split(['?', '#']).next()?.rsplit('/').next()?;
+    (name.contains('.') && !name.starts_with('.')).then(|| name.to_owned())
+}
+
+fn mime_of(filename: &str, content_type: &str) -> &'static str {
+    let extension = filename.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "svg" => "image/svg+xml",
+        "heic" => "image/heic",
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "glb" => "model/gltf-binary",
+        "usdz" => "model/vnd.usdz+zip",
+        "pdf" => "application/pdf",
+        _ if content_type == "IMAGE" => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Puts addresses in the place of bytes, wherever they stand, after the bytes are there.
+pub(super) async fn fill(around: &dyn Around, variables: &mut Value) -> Result<(), WriteError> {
+    let mut wanted = Vec::new();
+    find(variables, &mut wanted);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    wanted.dedup();
+    let mut held: Vec<(Value, Bytes)> = Vec::new();
+    let mut addresses: Vec<(Value, Value)> = Vec::new();
+    for place in wanted {
+        match (around.blob(text(&place, "hash")).await, &place["url"]) {
+            (Some(bytes), _) => held.push((place, bytes)),
+            (None, Value::Null) => {
+                let name = text(&place, "filename");
+                return Err(WriteError::Missing(format!(
+                    "the bytes of {name} were not kept, and it has no address to fetch them from"
+                )));
+            }
+            (None, url) => addresses.push((place.clone(), url.clone())),
+        }
+    }
+    for held in held.chunks(100) {
+        let targets = stage(around, held).await?;
+        for ((place, bytes), target) in held.iter().zip(&targets) {
+            put(around, target, place, bytes).await?;
+            addresses.push((place.clone(), target["resourceUrl"].clone()));
+        }
+    }
+    replace(variables, &addresses);
+    Ok(())
+}
+
+fn find(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(members) => match members.get(BYTES) {
+            Some(place) => found.push(place.clone()),
+            None => members.values().for_each(|value| find(value, found)),
+        },
+        Value::Array(items) => items.iter().for_each(|value| find(value, found)),
+        _ => {}
+    }
+}
+
+fn replace(value: &mut Value, addresses: &[(Value, Value)]) {
+    match value {
+        Value::Object(members) => match members.get(BYTES) {
+            Some(place) => {
+                let address = addresses.iter().find(|(known, _)| known == place);
+                *value = address.map(|(_, address)| address.clone()).unwrap_or_default();
+            }
+            None => members.values_mut().for_each(|value| replace(value, addresses)),
+        },
+        Value::Array(items) => items.iter_mut().for_each(|value| replace(value, addresses)),
+        _ => {}
+    }
+}
+
+async fn stage(around: &dyn Around, held: &[(Value, Bytes)]) -> Result<Vec<Value>, WriteError> {
+    let input: Vec<Value> = held
+        .iter()
+        .map(|(place, bytes)| {
+            json!({
+                "resource": place["resource"], "filename": place["filename"],
+                "mimeType": place["mimeType"], "fileSize": bytes.len().to_string(),
+                "httpMethod": "POST",
+            })
+        })
+        .collect();
+    // A staged target that nobody uses goes by itself.
+    let payload = send(around, &Step::setting(STAGE, json!({"input": input}))).await?;
+    let targets = list(&payload, "stagedTargets").to_vec();
+    match targets.len() == held.len() {
+        true => Ok(targets),
+        false => Err(lost(around, "there is not an upload target for each file".into())),
+    }
+}
+
+/// Uploads as a form: the parameters that the shop gave, then the bytes.
+async fn put(
+    around: &dyn Around,
+    target: &Value,
+    place: &Value,
+    bytes: &Bytes,
+) -> Result<(), WriteError> {
+    let mut form = Vec::with_capacity(bytes.len() + 4096);
+    for parameter in list(target, "parameters") {
+        let (name, value) = (text(parameter, "name"), text(parameter, "value"));
+        form.extend_from_slice(
+            format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            )
+            .as_bytes(),
+        );
+    }
+    let filename = text(place, "filename").replace(['"', '\r', '\n'], "_");
+    let mime = text(place, "mimeType");
+    form.extend_from_slice(
+        format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; \
+             filename=\"{filename}\"\r\nContent-Type: {mime}\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    form.extend_from_slice(bytes);
+    form.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let sent = around
+        .admin()
+        .http()
+        .post(text(target, "url"))
+        .header("Content-Type", format!("multipart/form-data; boundary={BOUNDARY}"))
+        .timeout(DEADLINE)
+        .body(form)
+        .send()
+        .await;
+    match sent {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => {
+            Err(lost(around, format!("{filename} was not accepted: {}", response.status())))
+        }
+        Err(error) => {
+            Err(lost(around, format!("{filename} was not uploaded: {}", error.without_url())))
+        }
+    }
+}
+
+fn lost(around: &dyn Around, detail: String) -> WriteError {
+    WriteError::Admin(AdminError::Garbled { shop: around.admin().access().shop.clone(), detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_bytes_come_before_the_old_address() {
+        let url = "https://cdn/s/files/mug.jpg";
+        let kept = json!({"blob": "ab", "url": url});
+        let place = source(&kept, "IMAGE").expect("a source");
+        assert_eq!(place[BYTES]["filename"], "mug.jpg");
+        assert_eq!(place[BYTES]["mimeType"], "image/jpeg");
+        assert_eq!(place[BYTES]["url"], url);
+        assert_eq!(source(&json!({"url": url}), "IMAGE"), Some(url.into()));
+        assert_eq!(source(&json!({"url": url}), "VIDEO"), None, "that is only its preview");
+        assert_eq!(source(&json!({"url": null}), "IMAGE"), None);
+    }
+
+    #[test]
+    fn addresses_take_the_place_of_bytes_wherever_they_stand() {
+        let place = json!({"hash": "ab"});
+        let mut variables = json!({"files": [{"originalSource": {BYTES: place}}, {"id": 1}]});
+        let mut found = Vec::new();
+        find(&variables, &mut found);
+        assert_eq!(found, [place.clone()]);
+        replace(&mut variables, &[(place, "https://up".into())]);
+        assert_eq!(variables, json!({"files": [{"originalSource": "https://up"}, {"id": 1}]}));
+    }
+}
