@@ -3,10 +3,11 @@
 
 mod simulated;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::ResourceId;
 use backstock_restorer::write::Written;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use shopify::fault::Fault;
 use simulated::Simulated;
@@ -89,7 +90,9 @@ fn settled(state: &Value, ids: &BTreeMap<String, String>) -> Value {
         state.as_object_mut().unwrap().remove(name);
     }
     for variant in state["variants"].as_array_mut().into_iter().flatten() {
-        variant.as_object_mut().unwrap().remove("createdAt");
+        let members = variant.as_object_mut().unwrap();
+        // The title follows from the options.
+        ["createdAt", "title"].iter().for_each(|name| drop(members.remove(*name)));
     }
     for medium in state["media"].as_array_mut().into_iter().flatten() {
         medium.as_object_mut().unwrap().remove("url");
@@ -125,7 +128,7 @@ fn damaged(state: &Value, dice: &mut Dice) -> Option<(Value, &'static [&'static 
     let mut state = state.clone();
     let update: &[&str] = &["productUpdate"];
     let variants: &[&str] = &["productVariantsBulkUpdate"];
-    let expected: &[&str] = match dice.below(20) {
+    let expected: &[&str] = match dice.below(21) {
         0 => {
             state["title"] = json!("HACKED");
             update
@@ -210,6 +213,23 @@ fn damaged(state: &Value, dice: &mut Dice) -> Option<(Value, &'static [&'static 
             variant["metafields"] = json!([metafield("fit", "none")]);
             return Some((state, &[]));
         }
+        19 => {
+            // One value is called otherwise, with all variants that have it.
+            let option = state["options"][0].clone();
+            let (name, was) = (option["name"].clone(), option["values"][0].clone());
+            if was == "Default Title" {
+                return None;
+            }
+            state["options"][0]["values"][0] = json!("Renamed");
+            for variant in state["variants"].as_array_mut()? {
+                for choice in variant["selectedOptions"].as_array_mut()? {
+                    if choice["name"] == name && choice["value"] == was {
+                        choice["value"] = json!("Renamed");
+                    }
+                }
+            }
+            return Some((state, &[]));
+        }
         18 => {
             let name = json!("Grösse");
             let was = state["options"][0]["name"].clone();
@@ -235,39 +255,43 @@ fn damaged(state: &Value, dice: &mut Dice) -> Option<(Value, &'static [&'static 
     Some((state, expected))
 }
 
+/// Deletes products and makes them anew; how many.
+async fn recreated(seed: u64) -> usize {
+    let mut shop = Try::new(seed).await;
+    let mut recreated = 0;
+    for id in shop.shop.ids("Product").into_iter().take(4) {
+        let plain = shop.product(&id).await;
+        let (_, was) = shop.bring(&plain, &adorned(&plain)).await;
+        let deleted = shop.shop.write("product", Some(&was), None).await.unwrap();
+        assert_eq!(deleted, Written::Deleted);
+        assert_eq!(shop.shop.read("product", &id).await, None);
+        // Nothing of the old pictures is left, so that only what we kept can be what comes back.
+        shop.delete_files(&was);
+        let made = shop.shop.write("product", None, Some(&was)).await.unwrap();
+        let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+        let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+        assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "seed {seed}");
+        for variant in was["variants"].as_array().unwrap() {
+            assert!(ids.contains_key(variant["id"].as_str().unwrap()));
+            assert!(ids.contains_key(variant["inventoryItem"]["id"].as_str().unwrap()));
+        }
+        shop.shop.writes();
+        let mut want = was.clone();
+        rewrite(&mut want, &ids);
+        let again = shop.shop.write("product", Some(&is), Some(&want)).await.unwrap();
+        assert_eq!(again, Written::Unchanged);
+        assert_eq!(shop.mutations(), Vec::<String>::new());
+        recreated += 1;
+    }
+    shop.shop.assert_simulated();
+    assert_eq!(*shop.shop.notes.lock().unwrap(), Vec::<String>::new());
+    recreated
+}
+
 #[tokio::test]
 async fn a_deleted_product_comes_back_as_it_was() {
-    let mut recreated = 0;
-    for seed in 1..=12 {
-        let mut shop = Try::new(seed).await;
-        for id in shop.shop.ids("Product").into_iter().take(4) {
-            let plain = shop.product(&id).await;
-            let (_, was) = shop.bring(&plain, &adorned(&plain)).await;
-            let deleted = shop.shop.write("product", Some(&was), None).await.unwrap();
-            assert_eq!(deleted, Written::Deleted);
-            assert_eq!(shop.shop.read("product", &id).await, None);
-            // Nothing of the old pictures is left, so that only what we kept can be what comes back.
-            shop.delete_files(&was);
-            let made = shop.shop.write("product", None, Some(&was)).await.unwrap();
-            let Written::Created { gid, ids } = made else { panic!("{made:?}") };
-            let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
-            assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "seed {seed}");
-            for variant in was["variants"].as_array().unwrap() {
-                assert!(ids.contains_key(variant["id"].as_str().unwrap()));
-                assert!(ids.contains_key(variant["inventoryItem"]["id"].as_str().unwrap()));
-            }
-            shop.shop.writes();
-            let mut want: Value = serde_json::from_str(&was.to_string()).unwrap();
-            rewrite(&mut want, &ids);
-            let again = shop.shop.write("product", Some(&is), Some(&want)).await.unwrap();
-            assert_eq!(again, Written::Unchanged);
-            assert_eq!(shop.mutations(), Vec::<String>::new());
-            recreated += 1;
-        }
-        shop.shop.assert_simulated();
-        assert_eq!(*shop.shop.notes.lock().unwrap(), Vec::<String>::new());
-    }
-    assert_eq!(recreated, 48);
+    let recreated = join_all((1..=12).map(recreated)).await;
+    assert_eq!(recreated, [4; 12]);
 }
 
 fn rewrite(state: &mut Value, ids: &BTreeMap<String, String>) {
@@ -289,42 +313,47 @@ impl Try {
     }
 }
 
+/// Damages products one field at a time, and takes it back; by which mutations.
+async fn taken_back(seed: u64) -> Vec<String> {
+    let mut shop = Try::new(seed).await;
+    let mut tried = Vec::new();
+    for id in shop.shop.ids("Product").into_iter().take(5) {
+        let plain = shop.product(&id).await;
+        let (_, mut was) = shop.bring(&plain, &adorned(&plain)).await;
+        for _ in 0..4 {
+            let Some((bad, expected)) = damaged(&was, &mut shop.dice) else { continue };
+            let (_, broken) = shop.bring(&was, &bad).await;
+            assert_eq!(settled(&bad, &BTreeMap::new()), settled(&broken, &BTreeMap::new()));
+            shop.shop.writes();
+            let (written, is) = shop.bring(&broken, &was).await;
+            let log = shop.shop.writes();
+            let Written::Updated { ids } = written else { panic!("{written:?}") };
+            assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "seed {seed}");
+            assert!(ids.is_empty(), "nothing had to be made anew: {ids:?}");
+            let mutations: Vec<&str> = log.iter().map(|write| write.mutation.as_str()).collect();
+            if !expected.is_empty() {
+                assert_eq!(mutations, expected, "seed {seed}");
+            }
+            let own = was.to_string();
+            for touched in log.iter().flat_map(|write| &write.touched) {
+                let helper = ["/Job/", "/Metafield/", "/BasicEvent/"];
+                let known = helper.iter().any(|kind| touched.gid.contains(kind));
+                assert!(known || own.contains(&touched.gid), "{touched:?} is none of its own");
+            }
+            tried.push(mutations.join(" "));
+            was = is;
+        }
+    }
+    shop.shop.assert_simulated();
+    assert_eq!(*shop.shop.notes.lock().unwrap(), Vec::<String>::new());
+    tried
+}
+
 #[tokio::test]
 async fn one_field_is_restored_alone() {
-    let mut tried: BTreeMap<String, usize> = BTreeMap::new();
-    for seed in 1..=12 {
-        let mut shop = Try::new(seed).await;
-        for id in shop.shop.ids("Product").into_iter().take(5) {
-            let plain = shop.product(&id).await;
-            let (_, mut was) = shop.bring(&plain, &adorned(&plain)).await;
-            for _ in 0..4 {
-                let Some((bad, expected)) = damaged(&was, &mut shop.dice) else { continue };
-                let (_, broken) = shop.bring(&was, &bad).await;
-                assert_eq!(settled(&bad, &BTreeMap::new()), settled(&broken, &BTreeMap::new()));
-                shop.shop.writes();
-                let (written, is) = shop.bring(&broken, &was).await;
-                let log = shop.shop.writes();
-                let Written::Updated { ids } = written else { panic!("{written:?}") };
-                assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "seed {seed}");
-                assert!(ids.is_empty(), "nothing had to be made anew: {ids:?}");
-                let mutations: Vec<&str> =
-                    log.iter().map(|write| write.mutation.as_str()).collect();
-                if !expected.is_empty() {
-                    assert_eq!(mutations, expected, "seed {seed}");
-                }
-                let own = was.to_string();
-                for touched in log.iter().flat_map(|write| &write.touched) {
-                    let made = touched.gid.contains("/Job/") || touched.gid.contains("/Metafield/");
-                    assert!(made || own.contains(&touched.gid), "{touched:?} is none of its own");
-                }
-                *tried.entry(format!("{mutations:?}")).or_default() += 1;
-                was = is;
-            }
-        }
-        shop.shop.assert_simulated();
-        assert_eq!(*shop.shop.notes.lock().unwrap(), Vec::<String>::new());
-    }
-    assert!(tried.len() >= 9, "too few sorts of damage were met: {tried:?}");
+    let tried = join_all((1..=12).map(taken_back)).await.concat();
+    let sorts: BTreeSet<&String> = tried.iter().collect();
+    assert!(sorts.len() >= 11, "too few sorts of damage were met: {sorts:?}");
 }
 
 #[tokio::test]
@@ -373,25 +402,59 @@ async fn a_deleted_variant_comes_back_as_a_new_one_in_its_old_place() {
     shop.shop.assert_simulated();
 }
 
+/// Makes a product anew while one answer is lost.
+async fn made_once(lost_at: usize) {
+    let mut shop = Try::new(5).await;
+    let id = shop.shop.ids("Product").into_iter().nth(2).unwrap();
+    let plain = shop.product(&id).await;
+    let (_, was) = shop.bring(&plain, &adorned(&plain)).await;
+    shop.shop.write("product", Some(&was), None).await.unwrap();
+    shop.delete_files(&was);
+    let before = shop.shop.ids("Product").len();
+    shop.shop.begin_now();
+    let mut fates = vec![None; lost_at];
+    fates.push(Some(Fault::Lost));
+    shop.shop.fates(&fates);
+    let made = shop.shop.write("product", None, Some(&was)).await.unwrap();
+    let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+    assert_eq!(shop.shop.ids("Product").len(), before + 1, "lost at {lost_at}");
+    let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+    assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "lost at {lost_at}");
+}
+
 #[tokio::test]
 async fn a_lost_answer_makes_nothing_twice() {
-    for lost_at in 0..14 {
-        let mut shop = Try::new(5).await;
-        let id = shop.shop.ids("Product").into_iter().nth(2).unwrap();
-        let plain = shop.product(&id).await;
-        let (_, was) = shop.bring(&plain, &adorned(&plain)).await;
-        shop.shop.write("product", Some(&was), None).await.unwrap();
-        shop.delete_files(&was);
-        let before = shop.shop.ids("Product").len();
-        let mut fates = vec![None; lost_at];
-        fates.push(Some(Fault::Lost));
-        shop.shop.fates(&fates);
-        let made = shop.shop.write("product", None, Some(&was)).await.unwrap();
-        let Written::Created { gid, ids } = made else { panic!("{made:?}") };
-        assert_eq!(shop.shop.ids("Product").len(), before + 1, "lost at {lost_at}");
-        let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
-        assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()), "lost at {lost_at}");
-    }
+    join_all((0..14).map(made_once)).await;
+}
+
+#[tokio::test]
+async fn a_product_of_many_variants_is_made_in_parts() {
+    let mut shop = Try::new(9).await;
+    let id = shop.shop.ids("Product")[0].clone();
+    let mut want = shop.product(&id).await;
+    shop.shop.write("product", Some(&want), None).await.unwrap();
+    let names: Vec<String> = (0..600).map(|n| format!("No. {n}")).collect();
+    want["options"] = json!([{"id": "gid://shopify/ProductOption/1", "name": "Number", "position": 1,
+                              "values": names}]);
+    let pattern = want["variants"][0].clone();
+    let variant = |(at, name): (usize, &String)| {
+        let mut variant = pattern.clone();
+        variant["id"] = json!(format!("gid://shopify/ProductVariant/{}", at + 1));
+        variant["inventoryItem"] = json!({"id": format!("gid://shopify/InventoryItem/{}", at + 1)});
+        variant["position"] = json!(at + 1);
+        variant["sku"] = json!(format!("S{at}"));
+        variant["selectedOptions"] = json!([{"name": "Number", "value": name}]);
+        variant
+    };
+    want["variants"] = names.iter().enumerate().map(variant).collect();
+    shop.shop.writes();
+    let made = shop.shop.write("product", None, Some(&want)).await.unwrap();
+    let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+    let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+    assert_eq!(settled(&want, &ids), settled(&is, &BTreeMap::new()));
+    let mutations = shop.mutations();
+    let creates = mutations.iter().filter(|m| *m == "productVariantsBulkCreate").count();
+    assert_eq!((mutations.iter().filter(|m| *m == "productSet").count(), creates), (1, 2));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "file",
     gid_type: "MediaImage",
+    mapping: 2,
     facets: &[CORE, pull::BLOBS],
     pulls: &[
         Pull {
@@ -32,4 +33,20 @@ pub(super) static SPEC: Spec = Spec {
     ..PULLED
 };
 
-const CORE: Members = Members { facet: Facet::Core, members: &["alt", "fileStatus"] };
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &[
+        "alt",
+        "fileStatus",
+        "?mimeType",
+        "?image",
+        "?url",
+        "?originalFileSize",
+        "?duration",
+        "?filename",
+        "?originalSource",
+        "?embedUrl",
+        "?host",
+        "?originUrl",
+    ],
+};

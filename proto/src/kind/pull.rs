@@ -64,7 +64,7 @@ pub enum Way {
 pub struct Members {
     /// Which facet.
     pub facet: Facet,
-    /// Its members.
+    /// Its members. One that begins with `?` is of some types only.
     pub members: &'static [&'static str],
 }
 
@@ -82,7 +82,13 @@ impl Members {
         let node = node.as_object()?;
         let mut part = Map::new();
         for name in self.members {
-            part.insert((*name).into(), node.get(*name)?.clone());
+            match name.strip_prefix('?') {
+                Some(name) => {
+                    let value = node.get(name).cloned();
+                    part.extend(value.map(|value| (name.to_owned(), value)));
+                }
+                None => drop(part.insert((*name).into(), node.get(*name)?.clone())),
+            }
         }
         for name in EVERYWHERE {
             if let Some(value) = node.get(name) {
@@ -160,5 +166,14 @@ mod tests {
         let node = json!({"id": "1", "seo": null, "handle": "mug", "title": "Mug"});
         assert_eq!(facet.of(&node), Some(json!({"id": "1", "seo": null, "handle": "mug"})));
         assert_eq!(facet.of(&json!({"id": "1", "seo": null})), None);
+    }
+
+    #[test]
+    fn what_only_some_types_have_may_be_missing() {
+        let facet = Members { facet: Facet::Core, members: &["alt", "?image"] };
+        let picture = json!({"id": "1", "alt": "a", "image": {"url": "u"}});
+        assert_eq!(facet.of(&picture), Some(picture.clone()));
+        let document = json!({"id": "1", "alt": "a"});
+        assert_eq!(facet.of(&document), Some(document.clone()));
     }
 }

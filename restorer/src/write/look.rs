@@ -38,11 +38,15 @@ pub async fn state(
 /// How much the shop's clock and ours may differ, and what whole seconds leave out.
 const SKEW_S: i64 = 10;
 
+/// The earliest moment at which the shop may say that something was made which this job made.
+pub(super) fn earliest(around: &dyn Around) -> Timestamp {
+    Timestamp::from_micros(around.began_at().as_micros() - SKEW_S * 1_000_000)
+}
+
 /// Whether a resource was made since the job began.
 pub(super) fn is_since(around: &dyn Around, state: &Value) -> bool {
     let made = state["createdAt"].as_str().and_then(|at| Timestamp::parse(at).ok());
-    let earliest = around.began_at().as_micros() - SKEW_S * 1_000_000;
-    made.is_some_and(|made| made.as_micros() >= earliest)
+    made.is_some_and(|made| made >= earliest(around))
 }
 
 /// The facets that a node brings, each canonical.

@@ -14,11 +14,18 @@ use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
+mod catalog;
+mod collection;
 mod crud;
+mod file;
+mod inventory_item;
+mod inventory_level;
+mod location;
 pub mod look;
 mod metafield;
 mod order;
 mod page;
+mod price_list;
 mod product;
 mod publication;
 mod reach;
@@ -113,7 +120,14 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
     // A kind that can be written is a line here: `"page" => page::write(around, now, want).await,`.
     match task.spec.name {
         _ if now == want => Ok(Written::Unchanged),
+        "catalog" => catalog::write(around, now, want).await,
+        "collection" => collection::write(around, now, want).await,
+        "file" => file::write(around, now, want).await,
+        "inventory_item" => inventory_item::write(around, now, want).await,
+        "inventory_level" => inventory_level::write(around, now, want).await,
+        "location" => location::write(around, now, want).await,
         "page" => page::write(around, now, want).await,
+        "price_list" => price_list::write(around, now, want).await,
         "product" => product::write(around, now, want).await,
         "redirect" => redirect::write(around, now, want).await,
         kind => {

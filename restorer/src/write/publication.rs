@@ -73,7 +73,7 @@ pub(super) async fn drop_missing(
 
 /// Which of some gids there are.
 pub(super) async fn there(around: &dyn Around, gids: &[String]) -> Result<Vec<String>, WriteError> {
-    let mut there = Vec::new();
+    let mut there = Vec::with_capacity(gids.len());
     for gids in gids.chunks(100) {
         let data = ask(around, THERE, json!({"ids": gids})).await?;
         there.extend(list(&data, "nodes").iter().map(|node| text(node, "id").to_owned()));

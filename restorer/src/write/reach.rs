@@ -11,7 +11,15 @@ type Hook = fn(&FieldPath) -> Option<&'static str>;
 
 /// What the kinds say of their own fields, by name. A kind that is not here can write all that
 /// [`incidental`] does not leave out.
-const HOOKS: &[(&str, Hook)] = &[];
+const HOOKS: &[(&str, Hook)] = &[
+    ("product", super::product::unwritable),
+    ("collection", super::collection::unwritable),
+    ("inventory_item", super::inventory_item::unwritable),
+    ("inventory_level", super::inventory_level::unwritable),
+    ("catalog", super::catalog::unwritable),
+    ("file", super::file::unwritable),
+    ("location", super::location::unwritable),
+];
 
 /// Members that Shopify gives and nobody chooses, or that we keep for ourselves: a difference in one
 /// of them alone is no difference to anybody.
@@ -20,7 +28,17 @@ const INCIDENTAL: &[&str] = &["createdAt", "updatedAt", "blob"];
 /// What follows from other fields of a kind: the member of the resource, and the last member of the
 /// path.
 const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
-    ("product", &[("publishedAt", "publishedAt"), ("media", "url"), ("variants", "id")]),
+    (
+        "product",
+        &[
+            ("publishedAt", "publishedAt"),
+            ("media", "url"),
+            ("variants", "id"),
+            ("variants", "title"),
+            ("category", "fullName"),
+        ],
+    ),
+    ("location", &[("address", "country"), ("address", "province")]),
     ("file", &[("url", "url"), ("image", "url"), ("preview", "url")]),
     ("theme_file", &[("checksumMd5", "checksumMd5"), ("size", "size"), ("body", "url")]),
 ];

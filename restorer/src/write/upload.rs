@@ -47,6 +47,22 @@ pub(super) fn filename(url: &str) -> Option<String> {
     (name.contains('.') && !name.starts_with('.')).then(|| name.to_owned())
 }
 
+/// Whether a file was made of another's bytes, as far as its address tells: the name is the same, but
+/// for what Shopify puts to it where that name is taken.
+pub(super) fn is_named_after(url: &str, former: &str) -> bool {
+    let stem = |url: &str| {
+        let name = filename(url)?.to_lowercase();
+        Some(name.rsplit_once('.')?.0.to_owned())
+    };
+    let (Some(is), Some(was)) = (stem(url), stem(former)) else { return false };
+    is.strip_prefix(&was).is_some_and(|rest| {
+        rest.is_empty()
+            || rest.strip_prefix('_').is_some_and(|uuid| {
+                uuid.len() >= 32 && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+            })
+    })
+}
+
 fn mime_of(filename: &str, content_type: &str) -> &'static str {
     let extension = filename.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {

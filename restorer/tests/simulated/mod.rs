@@ -47,6 +47,8 @@ pub(crate) struct Simulated {
     pub(crate) simulator: Arc<Simulator>,
     pub(crate) client: Client,
     began_at: Timestamp,
+    /// Former gid → present gid, of what was made anew.
+    pub(crate) renamed: BTreeMap<String, String>,
     /// The bytes that were kept, by their BLAKE3.
     pub(crate) blobs: HashMap<String, Bytes>,
     /// What was put on record before it was sent.
@@ -109,11 +111,17 @@ impl Simulated {
             // What the shop began with is as old as the shop.
             began_at: Timestamp::from_micros(simulator.now().as_microsecond() + 60_000_000),
             simulator,
+            renamed: BTreeMap::new(),
             blobs: HashMap::new(),
             befores: Mutex::default(),
             notes: Mutex::default(),
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// The job begins at this moment of the shop's clock.
+    pub(crate) fn begin_now(&mut self) {
+        self.began_at = Timestamp::from_micros(self.simulator.now().as_microsecond());
     }
 
     /// The job begins now.
@@ -178,7 +186,7 @@ impl Around for Simulated {
     }
 
     fn gid_now(&self, gid: &str) -> String {
-        gid.into()
+        self.renamed.get(gid).cloned().unwrap_or_else(|| gid.into())
     }
 
     async fn blob(&self, hash: &str) -> Option<Bytes> {

@@ -96,6 +96,13 @@ pub fn published(n: u64, at: &str) -> Value {
     })
 }
 
+/// The names of a country and of a province in it, by their codes, where they are known.
+pub(crate) fn place(country: &str, province: &str) -> (Option<&'static str>, Option<&'static str>) {
+    let in_country = || words::CITIES.iter().filter(|city| city[4] == country);
+    let name = in_country().next().map(|city| city[3]);
+    (name, in_country().find(|city| city[2] == province).map(|city| city[1]))
+}
+
 /// A text as Shopify makes a handle of it: lower case, everything else a hyphen.
 #[must_use]
 pub fn handle(title: &str) -> String {

@@ -60,6 +60,8 @@ pub struct Shop {
     pub(crate) expected_uploads: HashSet<String>,
     /// The bytes of files that do not follow from their names.
     pub(crate) blobs: HashMap<Gid, Bytes>,
+    /// Whose bytes are under a path of the CDN that does not follow from its file's number.
+    paths: HashMap<String, Gid>,
     /// Bulk operations that wait to be run.
     pub(crate) bulk_started: Vec<Gid>,
     /// Whether the app is approved for customers' data. Without it, what identifies a customer
@@ -109,6 +111,7 @@ impl Shop {
             uploads: HashMap::new(),
             expected_uploads: HashSet::new(),
             blobs: HashMap::new(),
+            paths: HashMap::new(),
             bulk_started: Vec::new(),
             protected_data: true,
             said: HashMap::new(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::write::step::{list, text};
-use crate::write::upload::filename;
+use crate::write::upload::is_named_after;
 
 /// A wanted state in the ids of what is there.
 pub(super) struct Matched {
@@ -131,22 +131,9 @@ fn media<'a>(now: &'a Value, want: &'a Value, fresh: &BTreeSet<String>) -> Pairs
     found
 }
 
-/// Whether a medium was made of another's file: its name is the same, but for what is put to it
-/// where that name is taken, and so is its text.
+/// Whether a medium was made of another's file: it is named after it, and says the same.
 fn is_copy(old: &Value, new: &Value) -> bool {
-    let stem = |medium: &Value| {
-        let name = filename(text(medium, "url"))?.to_lowercase();
-        Some(name.rsplit_once('.')?.0.to_owned())
-    };
-    let (Some(was), Some(is)) = (stem(old), stem(new)) else { return false };
-    let rest = is.strip_prefix(&was);
-    let suffix = |rest: &str| {
-        rest.is_empty()
-            || rest.strip_prefix('_').is_some_and(|uuid| {
-                uuid.len() >= 32 && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-            })
-    };
-    rest.is_some_and(suffix)
+    is_named_after(text(new, "url"), text(old, "url"))
         && old["alt"] == new["alt"]
         && old["mediaContentType"] == new["mediaContentType"]
 }

@@ -101,33 +101,32 @@ pub(super) fn file_input(medium: &Value) -> Option<Value> {
     }))
 }
 
-/// Takes out of a wanted state what can neither be found nor made, and says so.
-pub(super) async fn drop_lost(
+/// Where the missing ones are to come from.
+#[derive(Default)]
+pub(super) struct Sources {
+    /// Those whose file is still in the shop.
+    pub(super) files: BTreeSet<String>,
+    /// Those of which nothing is left.
+    pub(super) lost: Vec<String>,
+}
+
+/// Looks where the missing ones are to come from.
+pub(super) async fn sources(
     around: &dyn Around,
     now: &Value,
-    want: &mut Value,
-) -> Result<BTreeSet<String>, WriteError> {
+    want: &Value,
+) -> Result<Sources, WriteError> {
     let ids: Vec<String> = missing(now, want)
         .map(|medium| text(medium, "id").to_owned())
         .filter(|id| id.starts_with("gid://"))
         .collect();
-    let files: BTreeSet<String> = match ids.is_empty() {
-        true => BTreeSet::new(),
-        false => publication::there(around, &ids).await?.into_iter().collect(),
-    };
-    let lost: Vec<String> = missing(now, want)
+    let files: BTreeSet<String> = publication::there(around, &ids).await?.into_iter().collect();
+    let lost = missing(now, want)
         .filter(|medium| !files.contains(text(medium, "id")))
         .filter(|medium| create_input(medium).is_none())
         .map(|medium| text(medium, "id").to_owned())
         .collect();
-    forget(want, &lost);
-    if !lost.is_empty() {
-        around.note(format!(
-            "{} of its videos or models cannot be brought back: their bytes were not kept",
-            lost.len()
-        ));
-    }
-    Ok(files)
+    Ok(Sources { files, lost })
 }
 
 /// Takes media out of a wanted state.

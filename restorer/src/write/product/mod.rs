@@ -14,6 +14,7 @@ mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backstock_proto::merge::FieldPath;
 use backstock_proto::{Kind, ResourceId};
 use serde_json::{Value, json};
 
@@ -53,10 +54,41 @@ pub(super) async fn write(
             work.fresh = ids(&made);
             let made = work.settled(made, &BTreeSet::new()).await?;
             work.bring(made).await?;
+            let reserved = reserved(want);
+            if reserved > 0 {
+                around.note(format!(
+                    "{reserved} of its metafields belong to other apps, which alone can write them"
+                ));
+            }
             // It is there with its new ids, which others need, whatever else was refused.
             work.refused.into_iter().for_each(|why| around.note(why));
             Ok(Written::Created { gid, ids: work.ids })
         }
+    }
+}
+
+/// Why a field of a product cannot be written, if it cannot.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    let of_item = path.member() == "variants"
+        && ["/inventoryItem/requiresShipping", "/inventoryItem/tracked"]
+            .iter()
+            .any(|end| path.as_str().ends_with(end));
+    match path.member() {
+        "isGiftCard" => Some(
+            "whether a product is a gift card is decided when it is made: delete it and restore it",
+        ),
+        "combinedListingRole" => Some(
+            "the place of a product in a combined listing is set by the app that combines them: set \
+             it there",
+        ),
+        "hasVariantsThatRequiresComponents" => {
+            Some("bundles are put together by the app that made them: change it there")
+        }
+        _ if of_item => Some("it belongs to the variant's inventory item: restore that one"),
+        "metafields" | "variants" if path.as_str().contains("app--") => {
+            Some("the metafields of another app can be written by that app only")
+        }
+        _ => None,
     }
 }
 
@@ -146,7 +178,15 @@ impl<'a> Work<'a> {
             let matched = matching::matched(&now, &self.want, &self.fresh);
             self.ids.extend(matched.ids);
             let mut want = matched.want;
-            let files = media::drop_lost(self.around, &now, &mut want).await?;
+            let media::Sources { files, lost } = media::sources(self.around, &now, &want).await?;
+            if !lost.is_empty() {
+                self.around.note(format!(
+                    "{} of its videos or models cannot be brought back: their bytes were not kept",
+                    lost.len()
+                ));
+                media::forget(&mut want, &lost);
+                media::forget(&mut self.want, &lost);
+            }
             if options::order(&now, &want).is_some() {
                 options::complete(self.around, &mut now).await?;
             }
@@ -213,6 +253,15 @@ impl<'a> Work<'a> {
         }
         Ok(now)
     }
+}
+
+/// How many metafields, its own and its variants', are in the reserved namespaces of apps.
+fn reserved(product: &Value) -> usize {
+    let of = |state: &Value| {
+        let all = list(state, "metafields").iter();
+        all.filter(|metafield| metafield::is_reserved(text(metafield, "namespace"))).count()
+    };
+    of(product) + list(product, "variants").iter().map(of).sum::<usize>()
 }
 
 /// The media of a product.

@@ -17,9 +17,19 @@ const VARIANTS_MAX: usize = 2048;
 /// A list in an input has no more elements than this.
 pub(super) const INPUT_MAX: usize = 250;
 
-/// What brings the missing ones back. Too many at once are made room for first.
+/// What brings the missing ones back, and gives those that are there the values that they should
+/// have. Too many at once are made room for first.
 pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
     let there = list(now, "variants");
+    let rechosen: Vec<Value> = list(want, "variants")
+        .iter()
+        .filter(|variant| variant["selectedOptions"].is_array())
+        .filter(|variant| {
+            by_id(there, text(variant, "id"))
+                .is_some_and(|there| there["selectedOptions"] != variant["selectedOptions"])
+        })
+        .map(|variant| json!({"id": variant["id"], "optionValues": option_values(variant)}))
+        .collect();
     let missing: Vec<Value> = list(want, "variants")
         .iter()
         .filter(|variant| by_id(there, text(variant, "id")).is_none())
@@ -30,6 +40,9 @@ pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
         true => drop_extra(now, want),
         false => Vec::new(),
     };
+    steps.extend(rechosen.chunks(INPUT_MAX).map(|variants| {
+        Step::setting(UPDATE, json!({"productId": now["id"], "variants": variants}))
+    }));
     steps.extend(missing.chunks(INPUT_MAX).map(|variants| {
         Step::making(CREATE, json!({"productId": now["id"], "variants": variants}))
     }));
@@ -124,7 +137,7 @@ fn input(now: Option<&Value>, want: &Value, product: &Value) -> Map<String, Valu
     let mut input = fields(now, want);
     let nothing = json!({});
     let now = now.unwrap_or(&nothing);
-    if want["selectedOptions"].is_array() && now["selectedOptions"] != want["selectedOptions"] {
+    if now["selectedOptions"].is_null() && want["selectedOptions"].is_array() {
         input.insert("optionValues".into(), option_values(want));
     }
     if let Some(medium) = list(want, "mediaIds").first()

@@ -3,7 +3,7 @@
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::resolvers::Execution;
-use apollo_compiler::response::{ExecutionResponse, JsonMap};
+use apollo_compiler::response::{ExecutionResponse, JsonMap, JsonValue};
 use apollo_compiler::validation::Valid;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -21,11 +21,19 @@ pub struct Request {
     /// The document.
     pub query: String,
     /// Values of its variables.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "variables")]
     pub variables: Option<JsonMap>,
     /// Which operation of the document.
     #[serde(default, rename = "operationName")]
     pub operation_name: Option<String>,
+}
+
+/// By way of ordinary JSON, since only that understands numbers that keep their digits.
+fn variables<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<JsonMap>, D::Error> {
+    Ok(match JsonValue::from(Value::deserialize(from)?) {
+        JsonValue::Object(given) => Some(given),
+        _ => None,
+    })
 }
 
 /// Who asks, when, and in which version.

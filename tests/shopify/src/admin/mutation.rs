@@ -9,6 +9,7 @@ mod discount;
 mod file;
 mod gift_card;
 mod inventory;
+mod location;
 mod metafield;
 mod metaobject;
 mod order;
@@ -76,7 +77,7 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 22] = [
+const FAMILIES: [Family; 23] = [
     product::run,
     product_set::run,
     product_option::run,
@@ -86,6 +87,7 @@ const FAMILIES: [Family; 22] = [
     customer::run,
     metafield::run,
     inventory::run,
+    location::run,
     publication::run,
     content::run,
     subscription::run,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Input, UserError, done, failed, metafield, product};
+use super::{Call, Input, UserError, done, failed, file, metafield, product};
 use crate::admin::membership;
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::handle;
@@ -169,6 +169,14 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
         let (path, target) = (format!("/collections/{old}"), format!("/collections/{wanted}"));
         super::content::add_redirect(shop, &path, &target);
     }
+    let image = match input.given("image") {
+        None => None,
+        Some(Value::Null) => Some(None),
+        Some(image) => match picture(shop, image) {
+            Ok(picture) => Some(Some(picture)),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
     let pairs = [
         ("title", "title"),
         ("descriptionHtml", "descriptionHtml"),
@@ -190,11 +198,18 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
                 }
             }
         }
-        if let Some(image) = input.get("image") {
-            state["image"] = json!({
-                "__typename": "Image", "id": null, "url": image["src"], "altText": image["altText"],
-                "width": null, "height": null,
-            });
+        match image {
+            Some(Some((Some(address), alt))) => {
+                state["image"] = json!({
+                    "__typename": "Image", "id": null, "url": address, "altText": alt,
+                    "width": null, "height": null,
+                });
+            }
+            Some(Some((None, alt))) if state["image"].is_object() => {
+                state["image"]["altText"] = alt;
+            }
+            Some(Some(_)) | None => {}
+            Some(None) => state["image"] = Value::Null,
         }
         if let Some(products) = input.list("products") {
             state["products"] =
@@ -202,6 +217,22 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
         }
     });
     Ok(Ok(()))
+}
+
+/// The address of a picture that is copied from its source, if it has one, and its text.
+fn picture(shop: &mut Shop, image: &Value) -> Result<(Option<String>, Value), UserError> {
+    let alt = image.get("altText").cloned().unwrap_or_default();
+    let Some(url) = image["src"].as_str() else { return Ok((None, alt)) };
+    let bytes = file::source(shop, url)
+        .map_err(|()| UserError::new(&["input", "image"], "Image upload failed."))?;
+    let gid = shop.store.fresh("ImageSource");
+    let name = url.split('?').next().and_then(|url| url.rsplit('/').next()).unwrap_or("image.jpg");
+    let address = shop.new_address(gid, "collections/", &file::staged_name(name));
+    shop.put(gid, json!({ "__typename": "ImageSource", "mimeType": "image/jpeg" }));
+    if let Some(bytes) = bytes {
+        shop.blobs.insert(gid, bytes);
+    }
+    Ok((Some(address), alt))
 }
 
 fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Input, JOB_TIME, UserError, answer};
 use crate::admin::session::{Outcome, not_simulated};
-use crate::catalog::{handle, image};
+use crate::catalog::image;
 use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::{link, targets};
@@ -63,7 +63,7 @@ fn stage(shop: &mut Shop, call: &Call<'_>) -> Value {
 
 /// The bytes behind a source: an upload's, those of a file that is still there, or none that we know
 /// for a foreign address.
-fn source(shop: &Shop, url: &str) -> Result<Option<Bytes>, ()> {
+pub(super) fn source(shop: &Shop, url: &str) -> Result<Option<Bytes>, ()> {
     let staged = format!("{}/_uploads/", shop.base());
     let own = format!("{}/cdn/", shop.base());
     if let Some(path) = url.strip_prefix(&own) {
@@ -77,13 +77,20 @@ fn source(shop: &Shop, url: &str) -> Result<Option<Bytes>, ()> {
     }
 }
 
+/// The name that an upload was given, without what staging put before it.
+pub(super) fn staged_name(name: &str) -> String {
+    let given = name.strip_prefix("tmp-").and_then(|rest| rest.split_once('-'));
+    given.map_or(name, |(_, name)| name).to_owned()
+}
+
 /// A file of a source; it fails when nothing was uploaded there.
 pub(super) fn add(shop: &mut Shop, given: &Value) -> Outcome<Gid> {
     let url = given["originalSource"].as_str().unwrap_or_default();
     let name = given["filename"].as_str().map(str::to_owned).unwrap_or_else(|| {
         url.split('?').next().and_then(|url| url.rsplit('/').next()).unwrap_or("file").to_owned()
     });
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, "bin"));
+    let name = staged_name(&name);
+    let extension = name.rsplit_once('.').map_or("bin", |(_, extension)| extension);
     let picture = match given["contentType"].as_str() {
         Some("IMAGE") => true,
         Some("FILE") => false,
@@ -93,11 +100,8 @@ pub(super) fn add(shop: &mut Shop, given: &Value) -> Outcome<Gid> {
     let bytes = source(shop, url);
     let kind = if picture { "MediaImage" } else { "GenericFile" };
     let gid = shop.store.fresh(kind);
-    let n = gid.n().unwrap_or_default();
     let now = shop.now_text();
-    let version = shop.now().as_second();
-    let at =
-        format!("{}/cdn/s/files/1/0788/{}-{n}.{extension}?v={version}", shop.base(), handle(stem));
+    let at = shop.new_address(gid, "", &name);
     let alt = given["alt"].as_str().unwrap_or_default();
     let mut state = if picture {
         image(gid, &at, alt, &now)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Input, UserError, metafield, product_media, product_option};
 use crate::admin::session::{Outcome, not_simulated};
-use crate::catalog::{cents, cents_to_money};
+use crate::catalog::{cents, cents_to_decimal, cents_to_money};
 use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::{link, own, target, targets};
@@ -413,11 +413,17 @@ pub(super) fn apply_item(shop: &mut Shop, item: Gid, input: &Input<'_>, sku: Opt
         if let Some(sku) = sku {
             state["sku"] = sku.clone();
         }
-        if let Some(cost) = input.get("cost") {
-            let cost = cost.as_str().map_or_else(|| cost.to_string(), str::to_owned);
-            state["unitCost"] = json!({
-                "__typename": "MoneyV2", "amount": cost, "currencyCode": "USD",
-            });
+        match input.given("cost") {
+            None => {}
+            Some(Value::Null) => state["unitCost"] = Value::Null,
+            Some(cost) => {
+                let cost = cost.as_str().map_or_else(|| cost.to_string(), str::to_owned);
+                let cents = cents(&cost).unwrap_or_default();
+                state["unitCost"] = json!({
+                    "__typename": "MoneyV2", "amount": cents_to_decimal(cents),
+                    "currencyCode": "USD",
+                });
+            }
         }
         if let Some(weight) = input.get("measurement").map(|m| &m["weight"])
             && weight.is_object()

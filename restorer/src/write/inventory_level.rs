@@ -1,0 +1,124 @@
+//! How much of an item is at a location. Amounts are written only where the wanted state has any: they
+//! move with every sale, so an old one is mostly wrong.
+
+use backstock_proto::merge::{FieldPath, Step};
+use serde_json::{Value, json};
+
+use super::step::{self, ask, list, send, text};
+use super::{Around, WriteError, Written, publication};
+
+const LEVEL: &str = include_str!("graphql/inventory_level.graphql");
+const ACTIVATE: &str = include_str!("graphql/inventory_activate.graphql");
+const DEACTIVATE: &str = include_str!("graphql/inventory_deactivate.graphql");
+const SET: &str = include_str!("graphql/inventory_set_quantities.graphql");
+
+/// The amount that is written. What is on hand follows from it.
+const WRITTEN: &str = "available";
+
+/// Brings the level of an item at a location from one state to another.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => {
+            send(around, &step::Step::setting(DEACTIVATE, json!({"id": now["id"]}))).await?;
+            Ok(Written::Deleted)
+        }
+        (Some(now), Some(want)) => match set(around, now, want).await? {
+            true => Ok(Written::Updated { ids: [].into() }),
+            false => Ok(Written::Unchanged),
+        },
+        (None, Some(want)) => connect(around, want).await,
+    }
+}
+
+/// Why a field of an inventory level cannot be written, if it cannot.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match (path.member(), path.steps().get(1)) {
+        ("quantities", Some(Step::Element(name))) if name == "on_hand" => {
+            Some("what is on hand follows from what is available and what is set aside")
+        }
+        ("quantities", Some(Step::Element(name))) if name == "committed" => {
+            Some("what is committed follows from open orders")
+        }
+        ("quantities", Some(Step::Element(name))) if name == "incoming" => {
+            Some("what is incoming follows from transfers and purchase orders")
+        }
+        ("quantities", Some(Step::Element(name))) if name != WRITTEN => {
+            Some("stock that is set aside is moved by hand or by the app that set it aside")
+        }
+        ("isActive", _) => Some("stock the item at the location by hand, or stop doing so"),
+        _ => None,
+    }
+}
+
+/// Stocks the item at the location, if it is not, and sets the amount.
+async fn connect(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
+    let item = around.gid_now(text(&want["item"], "id"));
+    let location = around.gid_now(text(&want["location"], "id"));
+    let ids = vec![item.clone(), location.clone()];
+    let there = publication::there(around, &ids).await?;
+    if let Some(missing) = ids.iter().find(|id| !there.contains(id)) {
+        return Err(WriteError::Missing(format!(
+            "{missing} is not there any more: restore the product or the location first"
+        )));
+    }
+    let found = || async {
+        let data = ask(around, LEVEL, json!({"item": item, "location": location})).await?;
+        let level = data["inventoryItem"]["inventoryLevel"].clone();
+        Ok::<Option<Value>, WriteError>(level.is_object().then_some(level))
+    };
+    let mut level = found().await?;
+    if level.is_none() {
+        let key = around.key("activate");
+        let variables = json!({"item": item, "location": location, "key": key});
+        send(around, &step::Step::setting(ACTIVATE, variables)).await?;
+        level = found().await?;
+    }
+    let level = level.ok_or_else(|| {
+        WriteError::Missing(format!("{item} cannot be stocked at {location}: try again"))
+    })?;
+    set(around, &level, want).await?;
+    let (was, gid) = (text(want, "id"), text(&level, "id"));
+    let ids = [(was.to_owned(), gid.to_owned())].into_iter().filter(|(old, new)| old != new);
+    Ok(Written::Created { gid: gid.into(), ids: ids.collect() })
+}
+
+/// Sets the amount, over the one that is known only. Whether anything had to be written.
+async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, WriteError> {
+    let Some(quantity) = quantity_of(want) else { return Ok(false) };
+    let is = quantity_of(now);
+    if is == Some(quantity) {
+        return Ok(false);
+    }
+    let input = json!({
+        "name": WRITTEN, "reason": "correction",
+        "quantities": [{
+            "inventoryItemId": now["item"]["id"], "locationId": now["location"]["id"],
+            "quantity": quantity, "changeFromQuantity": is,
+        }],
+    });
+    let key = around.key(&format!("set {is:?} to {quantity}"));
+    send(around, &step::Step::setting(SET, json!({"input": input, "key": key}))).await?;
+    Ok(true)
+}
+
+fn quantity_of(state: &Value) -> Option<i64> {
+    let mut quantities = list(state, "quantities").iter();
+    quantities.find(|entry| entry["name"] == WRITTEN)?["quantity"].as_i64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_written_only_where_it_is_wanted() {
+        let level = json!({"quantities": [{"name": "on_hand", "quantity": 9}, {"name": "available", "quantity": 7}]});
+        assert_eq!(quantity_of(&level), Some(7));
+        assert_eq!(quantity_of(&json!({"isActive": true})), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Price lists with their fixed prices and rules of quantity. Both stand at variants, by whose gid they
+//! are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::step::{Step, ask, is_unknown, list, send, text};
+use super::{Around, WriteError, Written, publication};
+
+const BY_NAME: &str = include_str!("graphql/price_lists_by_name.graphql");
+const CREATE: &str = include_str!("graphql/price_list_create.graphql");
+const UPDATE: &str = include_str!("graphql/price_list_update.graphql");
+const DELETE: &str = include_str!("graphql/price_list_delete.graphql");
+const ADD_PRICES: &str = include_str!("graphql/price_list_prices_add.graphql");
+const DELETE_PRICES: &str = include_str!("graphql/price_list_prices_delete.graphql");
+const ADD_RULES: &str = include_str!("graphql/quantity_rules_add.graphql");
+const DELETE_RULES: &str = include_str!("graphql/quantity_rules_delete.graphql");
+
+/// A list in an input has no more elements than this.
+const INPUT_MAX: usize = 250;
+
+/// Brings a price list from one state to another.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => {
+            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            Ok(Written::Deleted)
+        }
+        (Some(now), Some(want)) => {
+            let mut want = want.clone();
+            drop_missing(around, now, &mut want).await?;
+            let steps = steps(now, &want);
+            for step in &steps {
+                send(around, step).await?;
+            }
+            match steps.is_empty() {
+                true => Ok(Written::Unchanged),
+                false => Ok(Written::Updated { ids: BTreeMap::new() }),
+            }
+        }
+        (None, Some(want)) => {
+            let mut want = want.clone();
+            drop_missing(around, &json!({}), &mut want).await?;
+            let gid = create(around, &want).await?;
+            let mut made = want.clone();
+            made["id"] = json!(gid);
+            for step in steps(&json!({"id": gid}), &made).iter().filter(|s| s.document != UPDATE) {
+                send(around, step).await?;
+            }
+            let ids = [(text(&want, "id").to_owned(), gid.clone())].into();
+            Ok(Written::Created { gid, ids })
+        }
+    }
+}
+
+/// Leaves out a catalog and variants that are not there any more, and says so.
+async fn drop_missing(
+    around: &dyn Around,
+    now: &Value,
+    want: &mut Value,
+) -> Result<(), WriteError> {
+    let known = |member: &str| -> BTreeSet<String> {
+        list(now, member).iter().map(|entry| text(entry, "id").to_owned()).collect()
+    };
+    let mut new: BTreeSet<String> = BTreeSet::new();
+    for member in ["prices", "quantityRules"] {
+        let known = known(member);
+        let ids = list(want, member).iter().map(|entry| text(entry, "id").to_owned());
+        new.extend(ids.filter(|id| !known.contains(id)));
+    }
+    let catalog = text(&want["catalog"], "id").to_owned();
+    if !catalog.is_empty() && now["catalog"] != want["catalog"] {
+        new.insert(catalog.clone());
+    }
+    let new: Vec<String> = new.into_iter().collect();
+    let there: BTreeSet<String> = publication::there(around, &new).await?.into_iter().collect();
+    let is_missing = |id: &str| new.iter().any(|new| new == id) && !there.contains(id);
+    if is_missing(&catalog) {
+        // The catalog names its list itself, once it is there again.
+        want["catalog"] = Value::Null;
+    }
+    let mut missing = 0;
+    for member in ["prices", "quantityRules"] {
+        if let Some(entries) = want[member].as_array_mut() {
+            let before = entries.len();
+            entries.retain(|entry| !is_missing(text(entry, "id")));
+            missing += before - entries.len();
+        }
+    }
+    if missing > 0 {
+        around.note(format!(
+            "{missing} of its prices and rules are of variants that are not there any more: restore \
+             their products first, then it"
+        ));
+    }
+    Ok(())
+}
+
+/// The fields that differ, as an input has them.
+fn changed(now: &Value, want: &Value) -> Map<String, Value> {
+    let mut input = Map::new();
+    for name in ["name", "currency"] {
+        if let Some(value) = want.get(name).filter(|v| !v.is_null() && now.get(name) != Some(v)) {
+            input.insert(name.into(), value.clone());
+        }
+    }
+    if want["parent"].is_object() && want["parent"] != now["parent"] {
+        let (adjustment, settings) = (&want["parent"]["adjustment"], &want["parent"]["settings"]);
+        let mut parent = json!({
+            "adjustment": {"type": adjustment["type"], "value": adjustment["value"]},
+        });
+        if settings.is_object() {
+            parent["settings"] = json!({"compareAtMode": settings["compareAtMode"]});
+        }
+        input.insert("parent".into(), parent);
+    }
+    if let Some(catalog) = want["catalog"]["id"].as_str()
+        && now["catalog"]["id"] != want["catalog"]["id"]
+    {
+        input.insert("catalogId".into(), catalog.into());
+    }
+    input
+}
+
+fn steps(now: &Value, want: &Value) -> Vec<Step> {
+    let gid = &now["id"];
+    let mut steps = Vec::new();
+    let input = changed(now, want);
+    if !input.is_empty() {
+        steps.push(Step::setting(UPDATE, json!({"id": gid, "input": input})));
+    }
+    let price = |price: &Value| {
+        let mut input = json!({"variantId": price["id"], "price": money(&price["price"])});
+        if price["compareAtPrice"].is_object() {
+            input["compareAtPrice"] = money(&price["compareAtPrice"]);
+        }
+        input
+    };
+    let (set, gone) = differing(now, want, "prices");
+    for prices in set.chunks(INPUT_MAX) {
+        let prices: Vec<Value> = prices.iter().map(|entry| price(entry)).collect();
+        steps.push(Step::setting(ADD_PRICES, json!({"id": gid, "prices": prices})));
+    }
+    for ids in gone.chunks(INPUT_MAX) {
+        steps.push(Step::setting(DELETE_PRICES, json!({"id": gid, "variantIds": ids})));
+    }
+    let (set, gone) = differing(now, want, "quantityRules");
+    let rule = |rule: &&Value| {
+        json!({
+            "variantId": rule["id"], "minimum": rule["minimum"], "maximum": rule["maximum"],
+            "increment": rule["increment"],
+        })
+    };
+    for rules in set.chunks(INPUT_MAX) {
+        let rules: Vec<Value> = rules.iter().map(rule).collect();
+        steps.push(Step::setting(ADD_RULES, json!({"id": gid, "rules": rules})));
+    }
+    for ids in gone.chunks(INPUT_MAX) {
+        steps.push(Step::setting(DELETE_RULES, json!({"id": gid, "variantIds": ids})));
+    }
+    steps
+}
+
+fn money(amount: &Value) -> Value {
+    json!({"amount": amount["amount"], "currencyCode": amount["currencyCode"]})
+}
+
+/// What is new or other than now, and the variants of what is not wanted.
+fn differing<'a>(
+    now: &'a Value,
+    want: &'a Value,
+    member: &str,
+) -> (Vec<&'a Value>, Vec<&'a Value>) {
+    if !want[member].is_array() {
+        return (Vec::new(), Vec::new());
+    }
+    let by_id = |state: &'a Value| -> BTreeMap<&'a str, &'a Value> {
+        list(state, member).iter().map(|entry| (text(entry, "id"), entry)).collect()
+    };
+    let (is, should) = (by_id(now), by_id(want));
+    let set = should.iter().filter(|(id, entry)| is.get(*id) != Some(entry)).map(|(_, e)| *e);
+    let gone = is.iter().filter(|(id, _)| !should.contains_key(*id)).map(|(_, e)| &e["id"]);
+    (set.collect(), gone.collect())
+}
+
+/// Makes the list, or finds that an earlier try has made it: no two have the same name.
+async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError> {
+    if let Some(gid) = named(around, want).await? {
+        return Ok(gid);
+    }
+    let variables = json!({"input": changed(&json!({}), want)});
+    match send(around, &Step::making(CREATE, variables)).await {
+        Ok(payload) => Ok(text(&payload["priceList"], "id").to_owned()),
+        Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+async fn named(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
+    let data = ask(around, BY_NAME, json!({})).await?;
+    let found = list(&data["priceLists"], "nodes").iter().find(|l| l["name"] == want["name"]);
+    match found {
+        None => Ok(None),
+        Some(found) if found["currency"] == want["currency"] => {
+            Ok(Some(text(found, "id").to_owned()))
+        }
+        Some(_) => Err(WriteError::Refused(vec![format!(
+            "another price list is called {:?} now: give that one another name, then try again",
+            text(want, "name")
+        )])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(id: &str, amount: &str) -> Value {
+        json!({"id": id, "price": {"amount": amount, "currencyCode": "EUR"}, "compareAtPrice": null})
+    }
+
+    #[test]
+    fn only_prices_that_differ_are_written() {
+        let now = json!({"id": "l", "name": "EU", "prices": [price("a", "1.00"), price("b", "2.00"), price("x", "9.00")]});
+        let want =
+            json!({"id": "l", "name": "EU", "prices": [price("a", "1.00"), price("b", "3.00")]});
+        let sent = steps(&now, &want);
+        assert_eq!(
+            sent,
+            [
+                Step::setting(
+                    ADD_PRICES,
+                    json!({"id": "l", "prices": [
+                    {"variantId": "b", "price": {"amount": "3.00", "currencyCode": "EUR"}}]})
+                ),
+                Step::setting(DELETE_PRICES, json!({"id": "l", "variantIds": ["x"]})),
+            ]
+        );
+        assert_eq!(steps(&now, &now), []);
+        assert_eq!(steps(&now, &json!({"id": "l"})), []);
+    }
+}
