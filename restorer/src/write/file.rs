@@ -5,7 +5,7 @@ use backstock_proto::merge::FieldPath;
 use backstock_proto::resource::gid_type;
 use serde_json::{Value, json};
 
-use super::step::{Step, ask, is_unknown, list, send, text, until, written};
+use super::step::{Step, is_unknown, list, send, text, until, written};
 use super::{Around, WriteError, Written, look, publication, upload};
 
 const RECENT: &str = include_str!("graphql/files_recent.graphql");
@@ -121,9 +121,8 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         Err(error) if is_unknown(&error) => ours(around, want).await?.ok_or(error)?,
         Err(error) => return Err(error),
     };
-    let at_work =
-        |data: &Value| matches!(text(&data["node"], "fileStatus"), "UPLOADED" | "PROCESSING");
-    let data = until(around, STATUS, json!({"id": gid}), |data| !at_work(data)).await?;
+    let settled = |data: &Value| !is_at_work(&data["node"]);
+    let data = until(around, STATUS, json!({"id": gid}), settled).await?;
     if text(&data["node"], "fileStatus") == "FAILED" {
         send(around, &Step::setting(DELETE, json!({"fileIds": [gid]}))).await?;
         return Err(WriteError::Missing(
@@ -135,16 +134,23 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     Ok(gid)
 }
 
-/// A file of that name that was made since the job began.
+/// A file of that name and text that was made since the job began. A file has its address only once
+/// the shop has worked through it.
 async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let query = format!("created_at:>='{}'", look::earliest(around));
-    let data = ask(around, RECENT, json!({"query": query})).await?;
-    let ours = list(&data["files"], "nodes").iter().find(|file| {
-        look::is_since(around, file)
-            && upload::is_named_after(address(file), address(want))
-            && text(file, "alt") == text(want, "alt")
-    });
-    Ok(ours.map(|file| text(file, "id").to_owned()))
+    let is_like =
+        |file: &&Value| look::is_since(around, file) && text(file, "alt") == text(want, "alt");
+    let data = until(around, RECENT, json!({"query": query}), |data| {
+        !list(&data["files"], "nodes").iter().filter(is_like).any(is_at_work)
+    })
+    .await?;
+    let ours = list(&data["files"], "nodes").iter().filter(is_like);
+    let mut named = ours.filter(|file| upload::is_named_after(address(file), address(want)));
+    Ok(named.next().map(|file| text(file, "id").to_owned()))
+}
+
+fn is_at_work(file: &Value) -> bool {
+    matches!(text(file, "fileStatus"), "UPLOADED" | "PROCESSING")
 }
 
 #[cfg(test)]

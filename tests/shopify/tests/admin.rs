@@ -158,11 +158,11 @@ fn what_is_not_simulated_is_no_answer() {
     assert_eq!(code, "NOT_SIMULATED");
     let (code, message) = client.refusal(
         "mutation($p: ProductCreateInput!) { productCreate(product: $p) { product { id } } }",
-        json!({ "p": { "title": "x", "giftCard": true } }),
+        json!({ "p": { "title": "x", "claimOwnership": { "bundles": true } } }),
     );
     assert_eq!(
         (code.as_str(), message.as_str()),
-        ("NOT_SIMULATED", "not simulated: ProductInput.giftCard")
+        ("NOT_SIMULATED", "not simulated: ProductInput.claimOwnership")
     );
 }
 
