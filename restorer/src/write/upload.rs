@@ -235,7 +235,7 @@ mod tests {
         let mut variables = json!({"files": [{"originalSource": {BYTES: place}}, {"id": 1}]});
         let mut found = Vec::new();
         find(&variables, &mut found);
-        assert_eq!(found, [place.clone()]);
+        assert_eq!(found, std::slice::from_ref(&place));
         replace(&mut variables, &[(place, "https://up".into())]);
         assert_eq!(variables, json!({"files": [{"originalSource": "https://up"}, {"id": 1}]}));
     }
