@@ -26,18 +26,26 @@ pub(super) static SPEC: Spec = Spec {
             name: "by_id",
             document: include_str!("graphql/market_by_id.graphql"),
             facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 20, more: &[] },
+            way: Way::ById { list: "/nodes", ids_max: 2, more: &[] },
             explode: None,
         },
     ],
     ask_for: |id| format!("gid://shopify/Market/{id}"),
     natural_key: &["handle"],
     rank: rank::PRICING,
-    writable: Writable::Partly("domains cannot be written"),
+    writable: Writable::Partly("domains, subfolders and parts of countries cannot be written"),
     ..PULLED
 };
 
 const CORE: Members = Members {
     facet: Facet::Core,
-    members: &["name", "handle", "status", "type", "currencySettings", "webPresences"],
+    members: &[
+        "name",
+        "handle",
+        "status",
+        "type",
+        "conditions",
+        "currencySettings",
+        "webPresences",
+    ],
 };

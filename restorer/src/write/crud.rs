@@ -7,7 +7,7 @@ use backstock_proto::kind::{Kind, Spec};
 use backstock_proto::{Facet, ResourceId};
 use serde_json::{Map, Value, json};
 
-use super::{Around, WriteError, Written, look, metafield, send};
+use super::{Around, WriteError, Written, look, metafield, send, upload};
 
 /// How one kind is written.
 pub(super) struct Crud {
@@ -85,6 +85,7 @@ impl Crud {
         let mut ids = BTreeMap::new();
         if let Some(mut variables) = (self.changed)(now, want) {
             variables["id"] = id.as_str().into();
+            upload::fill(around, &mut variables).await?;
             let answered = send::set(around, self.update, variables).await;
             let answered = answered.map_err(|error| self.explained(error, want))?;
             ids = (self.children)(want, &answered[self.result]);
@@ -120,7 +121,9 @@ impl Crud {
                 return Err(self.explained(error, want));
             }
             let what = format!("make the {} {}", self.called, name(want));
-            match send::once(around, self.create, (self.made)(want), &what).await {
+            let mut variables = (self.made)(want);
+            upload::fill(around, &mut variables).await?;
+            match send::once(around, self.create, variables, &what).await {
                 Ok(answered) => return self.finish(around, want, &answered[self.result]).await,
                 // Looked for once more: it may have appeared since.
                 Err(error @ WriteError::Refused(_)) => refused = Some(error),
@@ -215,11 +218,13 @@ impl Crud {
     }
 }
 
-fn is_taken(why: &str) -> bool {
+/// Whether a refusal says that something else goes by the same name.
+pub(super) fn is_taken(why: &str) -> bool {
     why.contains("(TAKEN)") || why.contains("already been taken")
 }
 
-fn created(gid: String, want: &Value, mut ids: BTreeMap<String, String>) -> Written {
+/// What is said of what was made: its gid, and what it was known by before.
+pub(super) fn created(gid: String, want: &Value, mut ids: BTreeMap<String, String>) -> Written {
     if let Some(old) = want["id"].as_str().filter(|old| *old != gid) {
         ids.insert(old.into(), gid.clone());
     }

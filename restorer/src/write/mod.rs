@@ -14,15 +14,23 @@ use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
+mod address;
+mod article;
+mod blog;
 mod catalog;
 mod collection;
 mod crud;
+mod customer;
 mod file;
 mod inventory_item;
 mod inventory_level;
 mod location;
 pub mod look;
+mod market;
+mod menu;
 mod metafield;
+mod metaobject;
+mod metaobject_definition;
 mod order;
 mod page;
 mod price_list;
@@ -30,12 +38,15 @@ mod product;
 mod publication;
 mod reach;
 mod redirect;
+mod segment;
 mod send;
 mod step;
+mod theme;
+mod theme_file;
 mod upload;
 mod visible;
 
-pub use reach::{cost, incidental, unwritable};
+pub use reach::{cost, incidental, unwritable, unwritable_to};
 
 /// What is to be done to one resource.
 #[derive(Clone)]
@@ -99,6 +110,13 @@ pub trait Around: Send + Sync {
     /// The bytes of a medium or a theme file, by their BLAKE3, hexadecimal; `None` where they were
     /// never kept.
     async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
+    /// The wanted states of what belongs to a resource and is written for itself, such as the files
+    /// of a theme, by the gid that history knows the resource by. All of them, where a theme is made
+    /// anew: a theme comes of its files.
+    async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
+        let _ = gid;
+        Ok(Vec::new())
+    }
     /// A mutation is about to be sent that must not be sent twice: puts that on record, durably.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
     /// When the job began: what carries the natural key and was made since is taken for our own work
@@ -120,16 +138,26 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
     // A kind that can be written is a line here: `"page" => page::write(around, now, want).await,`.
     match task.spec.name {
         _ if now == want => Ok(Written::Unchanged),
+        "article" => article::write(around, now, want).await,
+        "blog" => blog::write(around, now, want).await,
         "catalog" => catalog::write(around, now, want).await,
         "collection" => collection::write(around, now, want).await,
+        "customer" => customer::write(around, now, want).await,
         "file" => file::write(around, now, want).await,
         "inventory_item" => inventory_item::write(around, now, want).await,
         "inventory_level" => inventory_level::write(around, now, want).await,
         "location" => location::write(around, now, want).await,
+        "market" => market::write(around, now, want).await,
+        "menu" => menu::write(around, now, want).await,
+        "metaobject" => metaobject::write(around, now, want).await,
+        "metaobject_definition" => metaobject_definition::write(around, now, want).await,
         "page" => page::write(around, now, want).await,
         "price_list" => price_list::write(around, now, want).await,
         "product" => product::write(around, now, want).await,
         "redirect" => redirect::write(around, now, want).await,
+        "segment" => segment::write(around, now, want).await,
+        "theme" => theme::write(around, now, want).await,
+        "theme_file" => theme_file::write(around, now, want).await,
         kind => {
             let shop = &around.admin().access().shop;
             Err(WriteError::Unwritable(format!("{kind} of {shop} cannot be written back yet")))

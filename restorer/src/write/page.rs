@@ -43,6 +43,10 @@ fn made(want: &Value) -> Value {
 fn changed(now: &Value, want: &Value) -> Option<Value> {
     let mut page = crud::differing(now, want, &FIELDS);
     page.extend(visible::changed(now, want));
+    // Shopify's reference has it that a page becomes visible where nothing is said of that.
+    if !page.is_empty() && now["isPublished"] == false {
+        page.extend(visible::whole(want));
+    }
     crud::cleared(&mut page, &["body", "templateSuffix"]);
     (!page.is_empty()).then(|| json!({"page": page}))
 }

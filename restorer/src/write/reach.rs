@@ -4,6 +4,7 @@ use backstock_proto::kind::Spec;
 use backstock_proto::merge::{Field, FieldPath, Step};
 use serde_json::Value;
 
+use super::{blog, customer, market, menu, metaobject, metaobject_definition, theme, theme_file};
 use crate::plan::Action;
 
 /// Why a field of a kind cannot be written; `None`: it can.
@@ -19,7 +20,22 @@ const HOOKS: &[(&str, Hook)] = &[
     ("catalog", super::catalog::unwritable),
     ("file", super::file::unwritable),
     ("location", super::location::unwritable),
+    ("blog", blog::unwritable),
+    ("customer", customer::unwritable),
+    ("market", market::unwritable),
+    ("menu", menu::unwritable),
+    ("metaobject", metaobject::unwritable),
+    ("metaobject_definition", metaobject_definition::unwritable),
+    ("theme", theme::unwritable),
+    ("theme_file", theme_file::unwritable),
 ];
+
+/// Why a field cannot be given a value; `None`: it can.
+type ValueHook = fn(&FieldPath, &Value) -> Option<&'static str>;
+
+/// What the kinds say of values that their fields cannot be given.
+const VALUE_HOOKS: &[(&str, ValueHook)] =
+    &[("customer", customer::unwritable_to), ("theme", theme::unwritable_to)];
 
 /// Members that Shopify gives and nobody chooses, or that we keep for ourselves: a difference in one
 /// of them alone is no difference to anybody.
@@ -39,6 +55,8 @@ const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("location", &[("address", "country"), ("address", "province")]),
+    ("blog", &[("tags", "tags")]),
+    ("metaobject", &[("displayName", "displayName")]),
     ("file", &[("url", "url"), ("image", "url"), ("preview", "url")]),
     ("theme_file", &[("checksumMd5", "checksumMd5"), ("size", "size"), ("body", "url")]),
 ];
@@ -53,11 +71,22 @@ pub fn unwritable(spec: &Spec, path: &FieldPath) -> Option<&'static str> {
     hook(path)
 }
 
+/// As [`unwritable`], for the value that a field is to have: some fields take one and not another.
+pub fn unwritable_to(spec: &Spec, field: &Field) -> Option<&'static str> {
+    unwritable(spec, &field.path).or_else(|| {
+        let (_, hook) = VALUE_HOOKS.iter().find(|(name, _)| *name == spec.name)?;
+        hook(&field.path, &field.new)
+    })
+}
+
 /// Whether a difference in a field of this state is nothing to write and nothing to tell.
 pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     // Which products a rule finds is for the rule to say.
     let by_rule = || state.get("ruleSet").is_some_and(|rule| !rule.is_null());
     if spec.name == "collection" && path.member() == "productIds" && by_rule() {
+        return true;
+    }
+    if spec.name == "menu" && menu::follows(path, state) {
         return true;
     }
     let steps = path.steps();
@@ -132,6 +161,19 @@ mod tests {
         let (collection, members) = (spec("collection"), path("/productIds"));
         assert!(incidental(collection, &members, &json!({"ruleSet": {"rules": []}})));
         assert!(!incidental(collection, &members, &json!({"ruleSet": null})));
+    }
+
+    #[test]
+    fn nobody_is_subscribed_and_no_theme_unpublished() {
+        let field = |text: &str, new: Value| Field { path: path(text), old: Value::Null, new };
+        let why = |kind: &str, field: Field| unwritable_to(spec(kind), &field).is_some();
+        let consent = "/emailMarketingConsent/marketingState";
+        assert!(why("customer", field(consent, json!("SUBSCRIBED"))));
+        assert!(!why("customer", field(consent, json!("UNSUBSCRIBED"))));
+        assert!(why("customer", field("/state", json!("ENABLED"))));
+        assert!(!why("customer", field("/note", json!("SUBSCRIBED"))));
+        assert!(why("theme", field("/role", json!("UNPUBLISHED"))));
+        assert!(!why("theme", field("/role", json!("MAIN"))));
     }
 
     #[test]

@@ -115,6 +115,23 @@ pub(super) async fn fill(around: &dyn Around, variables: &mut Value) -> Result<(
     Ok(())
 }
 
+/// Uploads bytes that stand in no place-holder; the address that they then have.
+pub(super) async fn address(
+    around: &dyn Around,
+    filename: &str,
+    mime: &str,
+    bytes: Bytes,
+) -> Result<String, WriteError> {
+    let place = json!({"resource": "FILE", "filename": filename, "mimeType": mime});
+    let held = [(place, bytes)];
+    let targets = stage(around, &held).await?;
+    for ((place, bytes), target) in held.iter().zip(&targets) {
+        put(around, target, place, bytes).await?;
+    }
+    let address = targets.first().map(|target| text(target, "resourceUrl").to_owned());
+    address.ok_or_else(|| lost(around, format!("{filename} got no address")))
+}
+
 fn find(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(members) => match members.get(BYTES) {

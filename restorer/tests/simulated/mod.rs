@@ -51,6 +51,8 @@ pub(crate) struct Simulated {
     pub(crate) renamed: BTreeMap<String, String>,
     /// The bytes that were kept, by their BLAKE3.
     pub(crate) blobs: HashMap<String, Bytes>,
+    /// What belongs to a resource, by its gid.
+    pub(crate) parts: HashMap<String, Vec<Value>>,
     /// What was put on record before it was sent.
     pub(crate) befores: Mutex<Vec<String>>,
     /// What people are told.
@@ -113,6 +115,7 @@ impl Simulated {
             simulator,
             renamed: BTreeMap::new(),
             blobs: HashMap::new(),
+            parts: HashMap::new(),
             befores: Mutex::default(),
             notes: Mutex::default(),
             _stop: stop.drop_guard(),
@@ -150,6 +153,17 @@ impl Simulated {
     ) -> Result<Written, WriteError> {
         let task = Task { spec: spec(kind), now: now.cloned(), want: want.cloned() };
         write(self, &task).await
+    }
+
+    /// The numbers of customers who have orders.
+    pub(crate) fn buyers(&self) -> Vec<String> {
+        let shop = self.simulator.shop();
+        let orders = shop.store.live("Order");
+        let buyers = orders.filter_map(|(_, order)| {
+            let gid = shopify::store::target(&order["customer"])?;
+            Some(gid.number().to_string())
+        });
+        buyers.collect()
     }
 
     /// What was written to the shop since the last time that this was asked.
@@ -191,6 +205,10 @@ impl Around for Simulated {
 
     async fn blob(&self, hash: &str) -> Option<Bytes> {
         self.blobs.get(hash).cloned()
+    }
+
+    async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
+        Ok(self.parts.get(gid).cloned().unwrap_or_default())
     }
 
     async fn before(&self, what: &str) -> Result<(), WriteError> {

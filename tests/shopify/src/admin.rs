@@ -17,4 +17,6 @@ pub(crate) mod search;
 mod session;
 mod translation;
 
-pub(crate) use mutation::{gift_card_at_founding, metaobject_definition, theme_file};
+pub(crate) use mutation::{
+    gift_card_at_founding, market_conditions, metaobject_definition, theme_file, theme_file_of,
+};

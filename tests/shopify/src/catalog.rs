@@ -4,7 +4,7 @@ mod content;
 mod customer;
 mod order;
 mod product;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use order::{Line, Sale, bag, cents, two_decimals};
 pub(crate) use product::{cents_to_decimal, cents_to_money, image};

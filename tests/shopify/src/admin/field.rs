@@ -295,6 +295,12 @@ fn theme(
     name: &str,
     args: &Arguments,
 ) -> Outcome<Option<Value>> {
+    if name == "processing" && !ready(session, of) {
+        return Ok(Some(json!(true)));
+    }
+    if name == "processingFailed" && !ready(session, of) {
+        return Ok(Some(json!(false)));
+    }
     if name != "files" {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ mod file;
 mod gift_card;
 mod inventory;
 mod location;
+mod market;
 mod metafield;
 mod metaobject;
 mod order;
@@ -22,6 +23,7 @@ mod publication;
 mod segment;
 mod subscription;
 mod theme;
+mod theme_create;
 mod translation;
 mod variant;
 
@@ -32,8 +34,9 @@ use super::schema::{Schema, Version};
 use super::session::{Arguments, Outcome, Session, not_simulated, refused};
 use crate::shop::Shop;
 
+pub(crate) use market::conditions as market_conditions;
 pub(crate) use metaobject::put_definition as metaobject_definition;
-pub(crate) use theme::file as theme_file;
+pub(crate) use theme::{file as theme_file, file_of as theme_file_of};
 
 /// A gift card that was sold before the beginning.
 pub(crate) fn gift_card_at_founding(shop: &mut Shop, code: &str, cents: u64) {
@@ -77,7 +80,7 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 23] = [
+const FAMILIES: [Family; 25] = [
     product::run,
     product_set::run,
     product_option::run,
@@ -88,12 +91,14 @@ const FAMILIES: [Family; 23] = [
     metafield::run,
     inventory::run,
     location::run,
+    market::run,
     publication::run,
     content::run,
     subscription::run,
     file::run,
     bulk::run,
     theme::run,
+    theme_create::run,
     metaobject::run,
     order::run,
     discount::run,
@@ -252,6 +257,11 @@ impl<'a> Input<'a> {
 
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.get(name)?.as_str()
+    }
+
+    /// Whether a field was given as null, which takes what is there away.
+    pub(super) fn clears(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::is_null)
     }
 
     pub(super) fn list(&self, name: &str) -> Option<&'a [Value]> {

@@ -113,8 +113,11 @@ fn known(field: &str) -> Option<&'static str> {
 fn words(query: &str) -> Result<Vec<String>, String> {
     let mut words = vec![String::new()];
     let mut quote = None;
-    for letter in query.chars() {
+    let mut letters = query.chars();
+    while let Some(letter) = letters.next() {
         match (quote, letter) {
+            // A backslash takes the meaning from what follows it.
+            (_, '\\') => words.last_mut().expect("never empty").extend(letters.next()),
             (None, '(' | ')') => return Err("not simulated: parentheses in a search".into()),
             (None, '\'' | '"') => quote = Some(letter),
             (Some(open), letter) if open == letter => quote = None,

@@ -150,3 +150,16 @@ pub(super) const STREETS: [&str; 8] = [
     "Station Road",
     "5th Avenue",
 ];
+
+/// The name of a province where somebody lives.
+pub(crate) fn province(country: &str, code: &str) -> Option<&'static str> {
+    let found =
+        CITIES.iter().find(|[_, _, known, _, there, _]| *known == code && *there == country);
+    found.map(|[_, name, ..]| *name)
+}
+
+/// The name of a country, or its code where nobody lives.
+pub(crate) fn country(code: &str) -> Option<&str> {
+    let found = CITIES.iter().find(|[.., known, _]| *known == code);
+    found.map(|[_, _, _, name, ..]| *name).or(Some(code)).filter(|name| !name.is_empty())
+}

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::admin::{gift_card_at_founding, metaobject_definition, theme_file};
+use crate::admin::{
+    gift_card_at_founding, market_conditions, metaobject_definition, theme_file, theme_file_of,
+};
 use crate::gid::Gid;
 use crate::store::{link, own};
 
@@ -27,7 +29,10 @@ impl Shop {
         self.put(gid, json!({
             "__typename": "Market", "id": gid.to_string(), "name": "United States",
             "handle": "us", "status": "ACTIVE", "type": "REGION", "enabled": true, "primary": true,
-            "conditions": null, "currencySettings": null, "priceInclusions": null,
+            "conditions": market_conditions(&json!({
+                "regionsCondition": { "regions": [{ "countryCode": "US" }] },
+            })),
+            "currencySettings": null, "priceInclusions": null,
             "webPresences": [], "metafields": [],
         }));
     }
@@ -126,10 +131,11 @@ impl Shop {
             ("sections/header.liquid", "<header>{{ shop.name }}</header>\n".into()),
             ("assets/base.css", "body { margin: 0 }\n".to_owned()),
         ];
-        let files: Vec<Value> = files
+        let mut files: Vec<Value> = files
             .iter()
             .map(|(name, content): &(&str, String)| theme_file(name, content, &now))
             .collect();
+        files.push(theme_file_of("assets/logo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", &now));
         for (name, role) in [("Dawn", "MAIN"), ("Winter draft", "UNPUBLISHED")] {
             let gid = self.store.fresh("OnlineStoreTheme");
             self.put(gid, json!({

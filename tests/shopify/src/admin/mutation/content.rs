@@ -157,11 +157,11 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
         if let Some(author) = input.get("author") {
             state["author"] = json!({ "__typename": "ArticleAuthor", "name": author["name"] });
         }
+        if input.clears("image") {
+            state["image"] = Value::Null;
+        }
         if let Some(image) = input.get("image") {
-            state["image"] = json!({
-                "__typename": "Image", "id": null, "url": image["url"], "altText": image["altText"],
-                "width": null, "height": null,
-            });
+            picture(&mut state["image"], image);
         }
         if let Some(blog) = input.text("blogId").and_then(|id| id.parse().ok()) {
             state["blog"] = link(blog);
@@ -180,6 +180,21 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
         }
     });
     Ok(Ok(()))
+}
+
+/// Another picture, or another text for the one that is there.
+fn picture(held: &mut Value, given: &Value) {
+    if held.is_null() {
+        *held = json!({
+            "__typename": "Image", "id": null, "url": null, "altText": null, "width": null,
+            "height": null,
+        });
+    }
+    for field in ["url", "altText"] {
+        if let Some(value) = given.get(field) {
+            held[field] = value.clone();
+        }
+    }
 }
 
 fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Input, UserError, done, failed, metafield, sorted_tags};
 use crate::admin::session::{Outcome, not_simulated};
+use crate::catalog::words;
 use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::link;
@@ -33,6 +34,9 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
         "customerSet" => set(shop, call),
         "customerDelete" => Ok(delete(shop, call)),
         "customerEmailMarketingConsentUpdate" => Ok(consent(shop, call)),
+        "customerSmsMarketingConsentUpdate" => Ok(sms_consent(shop, call)),
+        "customerAddressUpdate" => Ok(change_address(shop, call)),
+        "customerUpdateDefaultAddress" => Ok(choose_address(shop, call)),
         _ => return None,
     })
 }
@@ -72,9 +76,17 @@ fn check(shop: &Shop, own: Option<Gid>, input: &Input<'_>) -> Option<UserError> 
             return error("phone", "Phone has already been taken", "TAKEN");
         }
     }
-    let nameless =
-        ["email", "phone", "firstName", "lastName"].iter().all(|f| input.get(f).is_none());
-    if own.is_none() && nameless {
+    let held = own.and_then(|gid| shop.store.get(gid)).unwrap_or_default();
+    let names = [
+        ("email", "defaultEmailAddress"),
+        ("phone", "defaultPhoneNumber"),
+        ("firstName", "firstName"),
+        ("lastName", "lastName"),
+    ];
+    let nameless = names.iter().all(|(given, kept)| {
+        input.get(given).is_none() && (input.clears(given) || held[*kept].is_null())
+    });
+    if nameless {
         return Some(UserError::new(&[], "A name, phone number, or email address must be present"));
     }
     None
@@ -107,6 +119,11 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
             }
             state["defaultEmailAddress"]["emailAddress"] = json!(email);
         }
+        for (given, kept) in [("email", "defaultEmailAddress"), ("phone", "defaultPhoneNumber")] {
+            if input.clears(given) {
+                state[kept] = Value::Null;
+            }
+        }
         if let Some(phone) = input.text("phone") {
             state["defaultPhoneNumber"] = json!({
                 "__typename": "CustomerPhoneNumber", "phoneNumber": phone,
@@ -116,7 +133,11 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
             });
         }
         if let Some(addresses) = addresses {
-            state["defaultAddress"] = addresses.first().cloned().unwrap_or_default();
+            // The default one stays it for as long as it is there.
+            let default = &state["defaultAddress"]["id"];
+            let kept = addresses.iter().find(|address| address["id"] == *default);
+            let default = kept.or_else(|| addresses.first()).cloned();
+            state["defaultAddress"] = default.unwrap_or_default();
             state["addressesV2"] = json!(addresses);
         }
         if let Some(consent) = input.get("emailMarketingConsent") {
@@ -167,25 +188,10 @@ fn addresses(shop: &mut Shop, gid: Gid, given: &[Value]) -> Vec<Value> {
 
 /// Countries and provinces are normalised: only their codes are taken.
 pub(super) fn address_of(given: &Value) -> Value {
-    let (country, provinces): (&str, &[(&str, &str)]) = match given["countryCode"].as_str() {
-        Some("CA") => {
-            ("Canada", &[("ON", "Ontario"), ("QC", "Quebec"), ("BC", "British Columbia")])
-        }
-        Some("US") => (
-            "United States",
-            &[
-                ("NY", "New York"),
-                ("CA", "California"),
-                ("OR", "Oregon"),
-                ("TX", "Texas"),
-                ("IL", "Illinois"),
-            ],
-        ),
-        Some(code) => (code, &[]),
-        None => ("", &[]),
-    };
+    let country = given["countryCode"].as_str().unwrap_or_default();
     let code = given["provinceCode"].as_str();
-    let province = provinces.iter().find(|(known, _)| Some(*known) == code).map(|(_, name)| *name);
+    let province = code.and_then(|code| words::province(country, code));
+    let country = words::country(country);
     let part = |field: &str| given[field].as_str().unwrap_or_default();
     let name = format!("{} {}", part("firstName"), part("lastName"));
     json!({
@@ -193,7 +199,7 @@ pub(super) fn address_of(given: &Value) -> Value {
         "firstName": given["firstName"], "lastName": given["lastName"], "name": name.trim(),
         "company": given["company"], "address1": given["address1"], "address2": given["address2"],
         "city": given["city"], "province": province, "provinceCode": code,
-        "country": (!country.is_empty()).then_some(country), "countryCodeV2": given["countryCode"],
+        "country": country, "countryCodeV2": given["countryCode"],
         "zip": given["zip"], "phone": given["phone"], "latitude": null, "longitude": null,
     })
 }
@@ -310,6 +316,106 @@ fn consent(shop: &mut Shop, call: &Call<'_>) -> Value {
         return failed("customer", vec![error.code("INVALID")]);
     };
     let consent = &given["emailMarketingConsent"];
+    if let Some(error) = no_consent(shop, gid, consent, "defaultEmailAddress", "email address") {
+        return failed("customer", vec![error]);
+    }
     shop.set_email_consent(gid, consent["marketingState"] == "SUBSCRIBED");
+    done("customer", link(gid))
+}
+
+/// What makes a consent impossible: only three states can be given, and only to an address or number
+/// that is there.
+fn no_consent(
+    shop: &Shop,
+    gid: Gid,
+    consent: &Value,
+    kept: &str,
+    called: &str,
+) -> Option<UserError> {
+    let state = consent["marketingState"].as_str().unwrap_or_default();
+    if !["SUBSCRIBED", "UNSUBSCRIBED", "PENDING"].contains(&state) {
+        let message = format!("Cannot specify {state} as a marketing state input");
+        return Some(UserError::new(&["input", "marketingState"], message).code("INVALID"));
+    }
+    let held = shop.store.get(gid).unwrap_or_default();
+    let message = format!("A(n) {called} is required to set the consent state.");
+    let error = || UserError::new(&["input"], message).code("INVALID");
+    held[kept].is_null().then(error)
+}
+
+fn sms_consent(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let given = call.args.get("input").cloned().unwrap_or_default();
+    let gid = given["customerId"].as_str().and_then(|id| id.parse::<Gid>().ok());
+    let Some(gid) = gid.filter(|gid| shop.store.get(*gid).is_some()) else {
+        let error = UserError::new(&["input", "customerId"], "Customer does not exist");
+        return failed("customer", vec![error.code("INVALID")]);
+    };
+    let consent = &given["smsMarketingConsent"];
+    if let Some(error) = no_consent(shop, gid, consent, "defaultPhoneNumber", "phone number") {
+        return failed("customer", vec![error]);
+    }
+    let now = shop.now_text();
+    shop.update(gid, |state| {
+        let phone = &mut state["defaultPhoneNumber"];
+        phone["marketingState"] = consent["marketingState"].clone();
+        phone["marketingUpdatedAt"] = json!(now);
+    });
+    shop.announce("customers_marketing_consent/update", gid);
+    done("customer", link(gid))
+}
+
+/// The customer, and the place of one of their addresses.
+fn held_address(shop: &Shop, call: &Call<'_>) -> Option<(Gid, usize)> {
+    let gid = call.args.gid("customerId")?;
+    let id = call.args.text("addressId")?;
+    let customer = shop.store.get(gid)?;
+    let addresses = customer["addressesV2"].as_array()?;
+    Some((gid, addresses.iter().position(|address| address["id"] == *id)?))
+}
+
+/// What an address is made of, as it is given and as it is kept.
+const ADDRESS: [(&str, &str); 10] = [
+    ("firstName", "firstName"),
+    ("lastName", "lastName"),
+    ("company", "company"),
+    ("address1", "address1"),
+    ("address2", "address2"),
+    ("city", "city"),
+    ("provinceCode", "provinceCode"),
+    ("countryCode", "countryCodeV2"),
+    ("zip", "zip"),
+    ("phone", "phone"),
+];
+
+/// What is not given stays.
+fn change_address(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some((gid, at)) = held_address(shop, call) else {
+        let error = UserError::new(&["addressId"], "Address does not exist");
+        return failed("address", vec![error]);
+    };
+    let given = call.args.get("address").cloned().unwrap_or_default();
+    let mut state = shop.store.get(gid).map(|state| (*state).clone()).unwrap_or_default();
+    let before = state["addressesV2"][at].clone();
+    let mut whole = json!({});
+    for (given_as, kept_as) in ADDRESS {
+        whole[given_as] = given.get(given_as).unwrap_or(&before[kept_as]).clone();
+    }
+    let mut address = address_of(&whole);
+    address["id"] = before["id"].clone();
+    if state["defaultAddress"]["id"] == before["id"] || call.args.flag("setAsDefault") == Some(true)
+    {
+        state["defaultAddress"] = address.clone();
+    }
+    state["addressesV2"][at] = address.clone();
+    shop.edit_customer(gid, |held| *held = state);
+    done("address", address)
+}
+
+fn choose_address(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let Some((gid, at)) = held_address(shop, call) else {
+        let error = UserError::new(&["addressId"], "Address does not exist");
+        return failed("customer", vec![error]);
+    };
+    shop.edit_customer(gid, |state| state["defaultAddress"] = state["addressesV2"][at].clone());
     done("customer", link(gid))
 }

@@ -74,8 +74,11 @@ pub(crate) fn put_definition(shop: &mut Shop, given: &Value) -> Gid {
     let gid = shop.store.fresh("MetaobjectDefinition");
     let now = shop.now_text();
     let fields = given["fieldDefinitions"].as_array().into_iter().flatten();
-    let publishable = given["capabilities"]["publishable"]["enabled"] == true;
-    let translatable = given["capabilities"]["translatable"]["enabled"] == true;
+    let mut capabilities = json!({
+        "__typename": "MetaobjectCapabilities", "publishable": { "enabled": false },
+        "translatable": { "enabled": false }, "onlineStore": null, "renderable": null,
+    });
+    give_capabilities(&mut capabilities, &given["capabilities"]);
     let access = |field: &str, default: &str| match &given["access"][field] {
         Value::Null => json!(default),
         value => value.clone(),
@@ -89,14 +92,44 @@ pub(crate) fn put_definition(shop: &mut Shop, given: &Value) -> Gid {
             "__typename": "MetaobjectAccess", "admin": access("admin", "PUBLIC_READ_WRITE"),
             "storefront": access("storefront", "NONE"), "customerAccount": "NONE",
         },
-        "capabilities": {
-            "__typename": "MetaobjectCapabilities", "publishable": { "enabled": publishable },
-            "translatable": { "enabled": translatable }, "onlineStore": null, "renderable": null,
-        },
+        "capabilities": capabilities,
         "hasThumbnailField": false, "standardTemplate": null,
         "createdAt": now, "updatedAt": now,
     }));
     gid
+}
+
+/// Turns capabilities on and off; those that are not named stay.
+fn give_capabilities(held: &mut Value, given: &Value) {
+    for name in ["publishable", "translatable"] {
+        if let Some(enabled) = given[name].get("enabled") {
+            held[name]["enabled"] = enabled.clone();
+        }
+    }
+    for (name, type_name, data_type) in [
+        (
+            "renderable",
+            "MetaobjectCapabilitiesRenderable",
+            "MetaobjectCapabilityDefinitionDataRenderable",
+        ),
+        (
+            "onlineStore",
+            "MetaobjectCapabilitiesOnlineStore",
+            "MetaobjectCapabilityDefinitionDataOnlineStore",
+        ),
+    ] {
+        let Some(enabled) = given[name].get("enabled") else { continue };
+        let mut data = held[name]["data"].take();
+        if let Value::Object(new) = &given[name]["data"] {
+            data = json!({ "__typename": data_type });
+            let names = ["metaTitleKey", "metaDescriptionKey", "urlHandle"];
+            for name in names.iter().filter(|name| new.contains_key(**name)) {
+                data[*name] = new[*name].clone();
+            }
+            data["canCreateRedirects"] = json!(new.get("createRedirects") == Some(&json!(true)));
+        }
+        held[name] = json!({ "__typename": type_name, "enabled": enabled, "data": data });
+    }
 }
 
 fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
@@ -107,7 +140,15 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         return Ok(answer(result, Value::Null, vec![error]));
     };
     let given = call.args.get("definition").cloned().unwrap_or_default();
-    let fields = ["name", "description", "displayNameKey", "fieldDefinitions"];
+    let fields = [
+        "name",
+        "description",
+        "displayNameKey",
+        "fieldDefinitions",
+        "access",
+        "capabilities",
+        "resetFieldOrder",
+    ];
     let input = Input::of("MetaobjectDefinitionUpdateInput", &given, &fields)?;
     let mut state = shop.store.get(gid).map(|state| (*state).clone()).unwrap_or_default();
     let mut held = state["fieldDefinitions"].as_array().cloned().unwrap_or_default();
@@ -117,16 +158,27 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         } else if change["delete"].is_object() {
             held.retain(|field| field["key"] != change["delete"]["key"]);
         } else if let Some(field) = held.iter_mut().find(|f| f["key"] == change["update"]["key"]) {
-            for name in ["name", "description", "required"] {
+            for name in ["name", "description", "required", "validations"] {
                 if let Some(value) = change["update"].get(name) {
                     field[name] = value.clone();
                 }
             }
         }
     }
+    if input.get("resetFieldOrder") == Some(&json!(true)) {
+        let named = input.list("fieldDefinitions").unwrap_or_default();
+        reorder(&mut held, named);
+    }
     state["fieldDefinitions"] = json!(held);
-    shop.put(gid, state);
+    shop.put(gid, state.clone());
+    redefine_fields(shop, &state);
     shop.update(gid, |state| {
+        give_capabilities(&mut state["capabilities"], &given["capabilities"]);
+        for name in ["admin", "storefront", "customerAccount"] {
+            if let Some(access) = given["access"].get(name) {
+                state["access"][name] = access.clone();
+            }
+        }
         input.copy(
             state,
             &[
@@ -137,6 +189,45 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         );
     });
     Ok(answer(result, link(gid), vec![]))
+}
+
+/// Fields in the order in which they were named, then those that were not, by their keys.
+fn reorder(held: &mut [Value], named: &[Value]) {
+    let key = |change: &Value| {
+        ["create", "update"].iter().find_map(|how| change[*how]["key"].as_str().map(str::to_owned))
+    };
+    let named: Vec<String> = named.iter().filter_map(key).collect();
+    held.sort_by_key(|field| {
+        let own = field["key"].as_str().unwrap_or_default().to_owned();
+        (named.iter().position(|key| *key == own).unwrap_or(named.len()), own)
+    });
+}
+
+/// Metaobjects have the fields that their definition has, in its order.
+fn redefine_fields(shop: &mut Shop, definition: &Value) {
+    let kind = definition["type"].as_str().unwrap_or_default();
+    let defined = definition["fieldDefinitions"].as_array().cloned().unwrap_or_default();
+    let entries = shop.store.live("Metaobject").filter(|(_, m)| m["type"] == *kind);
+    let entries: Vec<(Gid, Value)> = entries.map(|(gid, m)| (gid, (*m).clone())).collect();
+    for (gid, mut entry) in entries {
+        let held = entry["fields"].as_array().cloned().unwrap_or_default();
+        let fields: Vec<Value> = defined
+            .iter()
+            .map(|known| {
+                let value = held.iter().find(|field| field["key"] == known["key"]);
+                json!({
+                    "__typename": "MetaobjectField", "key": known["key"],
+                    "value": value.map(|field| field["value"].clone()).unwrap_or_default(),
+                    "type": known["type"]["name"], "definition": known, "thumbnail": null,
+                })
+            })
+            .collect();
+        if entry["fields"] != json!(fields) {
+            entry["displayName"] = json!(display_name(definition, &fields, kind));
+            entry["fields"] = json!(fields);
+            shop.put(gid, entry);
+        }
+    }
 }
 
 /// Takes all its metaobjects with it.
@@ -177,7 +268,9 @@ fn fields(definition: &Value, before: &Value, given: &[Value]) -> Result<Vec<Val
         let value = given.iter().find(|field| field["key"] == known["key"]);
         let held = before["fields"].as_array().into_iter().flatten();
         let held = held.into_iter().find(|field| field["key"] == known["key"]);
-        let value = value.or(held).map(|field| field["value"].clone()).unwrap_or_default();
+        let value = value.or(held).map(|field| field["value"].clone());
+        // An empty value is none.
+        let value = value.filter(|value| *value != "").unwrap_or_default();
         if known["required"] == true && value.as_str().is_none_or(str::is_empty) {
             let message = format!("{} can't be blank", known["name"].as_str().unwrap_or_default());
             let error = UserError::new(&["metaobject", "fields"], message);
@@ -189,6 +282,13 @@ fn fields(definition: &Value, before: &Value, given: &[Value]) -> Result<Vec<Val
         }));
     }
     Ok(fields)
+}
+
+/// What a metaobject is called: by the field that its definition chose.
+fn display_name(definition: &Value, fields: &[Value], kind: &str) -> String {
+    let key = definition["displayNameKey"].as_str();
+    let chosen = fields.iter().find(|field| field["key"].as_str() == key);
+    chosen.and_then(|field| field["value"].as_str()).unwrap_or(kind).to_owned()
 }
 
 /// Writes a metaobject, new or known.
@@ -215,9 +315,7 @@ fn write(
         Ok(fields) => fields,
         Err(error) => return refuse(error),
     };
-    let display = definition["displayNameKey"].as_str();
-    let display = fields.iter().find(|field| field["key"].as_str() == display);
-    let display = display.and_then(|field| field["value"].as_str()).unwrap_or(kind).to_owned();
+    let display = display_name(&definition, &fields, kind);
     let gid = known.unwrap_or_else(|| shop.store.fresh("Metaobject"));
     let name = wanted.map(handle).or_else(|| before["handle"].as_str().map(str::to_owned));
     let name = name.unwrap_or_else(|| handle(&format!("{display}-{}", gid.number() % 100_000)));

@@ -1,5 +1,7 @@
 //! Themes and their files. Writing files takes an exemption that Shopify grants app by app.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
@@ -10,7 +12,7 @@ use crate::shop::Shop;
 use crate::store::link;
 
 const FILES_MAX: usize = 50;
-const THEMES_MAX: usize = 20;
+pub(super) const THEMES_MAX: usize = 20;
 
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
@@ -24,19 +26,36 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     })
 }
 
-/// A file as a theme keeps it.
+/// A file of text as a theme keeps it.
 pub(crate) fn file(filename: &str, content: &str, at: &str) -> Value {
+    file_of(filename, content.as_bytes(), at)
+}
+
+/// A file as a theme keeps it: what is no text is shown in Base64.
+pub(crate) fn file_of(filename: &str, content: &[u8], at: &str) -> Value {
     let checksum: String = Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    let kind = match filename.rsplit('.').next() {
-        Some("json") => "application/json",
-        Some("css") => "text/css",
-        Some("js") => "application/javascript",
-        _ => "application/x-liquid",
+    let (kind, is_text) = match filename.rsplit('.').next() {
+        Some("json") => ("application/json", true),
+        Some("css") => ("text/css", true),
+        Some("js") => ("application/javascript", true),
+        Some("svg") => ("image/svg+xml", true),
+        Some("png") => ("image/png", false),
+        Some("jpg" | "jpeg") => ("image/jpeg", false),
+        Some("woff2") => ("font/woff2", false),
+        _ => ("application/x-liquid", true),
+    };
+    let body = match std::str::from_utf8(content) {
+        Ok(text) if is_text => {
+            json!({ "__typename": "OnlineStoreThemeFileBodyText", "content": text })
+        }
+        _ => json!({
+            "__typename": "OnlineStoreThemeFileBodyBase64", "contentBase64": BASE64.encode(content),
+        }),
     };
     json!({
         "__typename": "OnlineStoreThemeFile", "filename": filename, "checksumMd5": checksum,
         "contentType": kind, "size": content.len().to_string(), "createdAt": at, "updatedAt": at,
-        "body": { "__typename": "OnlineStoreThemeFileBodyText", "content": content },
+        "body": body,
     })
 }
 
@@ -78,20 +97,23 @@ fn upsert(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let mut written = Vec::new();
     for entry in &given {
         let value = entry["body"]["value"].as_str().unwrap_or_default();
-        if entry["body"]["type"] != "TEXT" {
-            return Err(not_simulated("theme files that are not TEXT"));
-        }
         let filename = entry["filename"].as_str().unwrap_or_default();
-        if filename.rsplit('.').next() == Some("json")
-            && serde_json::from_str::<Value>(value).is_err()
-        {
+        let content = match entry["body"]["type"].as_str() {
+            Some("TEXT") => Some(value.as_bytes().to_vec()),
+            Some("BASE64") => BASE64.decode(value).ok(),
+            _ => return Err(not_simulated("theme files by address")),
+        };
+        let is_json = filename.rsplit('.').next() == Some("json");
+        let valid =
+            |content: &Vec<u8>| !is_json || serde_json::from_slice::<Value>(content).is_ok();
+        let Some(content) = content.filter(valid) else {
             let error = UserError::new(&["files"], "Invalid JSON").code("FILE_VALIDATION_ERROR");
             let mut refusal = answer(result, Value::Null, vec![error]);
             refusal["userErrors"][0]["filename"] = json!(filename);
             refusal["job"] = Value::Null;
             return Ok(refusal);
-        }
-        written.push(file(filename, value, &now));
+        };
+        written.push(file_of(filename, &content, &now));
     }
     // A change of files is no change of the theme that anybody is told of.
     shop.write_theme_files(gid, &written);

@@ -1,0 +1,248 @@
+//! Customers: their own fields and addresses in one mutation, what the API keeps apart in others.
+//! Nobody is ever subscribed to anything here: consent is for the customer to give. A withdrawal is
+//! written.
+
+use std::collections::BTreeMap;
+
+use backstock_proto::ResourceId;
+use backstock_proto::kind::{Kind, Spec};
+use backstock_proto::merge::FieldPath;
+use serde_json::{Map, Value, json};
+
+use super::crud::{self, created, id_of};
+use super::{Around, WriteError, Written, address, look, metafield, send};
+
+const FIND: &str = include_str!("graphql/customer_find.graphql");
+const SET: &str = include_str!("graphql/customer_set.graphql");
+const UPDATE: &str = include_str!("graphql/customer_update.graphql");
+const DELETE: &str = include_str!("graphql/customer_delete.graphql");
+const EMAIL_CONSENT: &str = include_str!("graphql/customer_email_consent.graphql");
+const SMS_CONSENT: &str = include_str!("graphql/customer_sms_consent.graphql");
+
+/// What one mutation can set beside the addresses.
+const FIELDS: [&str; 9] = [
+    "firstName",
+    "lastName",
+    "email",
+    "phone",
+    "note",
+    "tags",
+    "taxExempt",
+    "taxExemptions",
+    "locale",
+];
+
+const TAKEN: &str = "another customer of the shop has this e-mail address or phone number: merge the \
+                     two in the Shopify admin, or delete the other one, then try again";
+
+/// Makes one customer what they should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => delete(around, &id_of(now)?).await,
+        (None, Some(want)) => create(around, want).await,
+        (Some(now), Some(want)) => match update(around, now, want).await? {
+            (true, ids) => Ok(Written::Updated { ids }),
+            (false, _) => Ok(Written::Unchanged),
+        },
+    }
+}
+
+/// Why a field stays as it is.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match (path.member(), path.as_str()) {
+        ("state", _) => Some(
+            "whether a customer has an account cannot be written: invite the customer again in the \
+             Shopify admin",
+        ),
+        ("verifiedEmail", _) => Some("that an e-mail address was verified is for Shopify to say"),
+        ("emailMarketingConsent" | "smsMarketingConsent", path)
+            if path.ends_with("/marketingOptInLevel") || path.ends_with("/consentUpdatedAt") =>
+        {
+            Some("when and how consent was given cannot be written")
+        }
+        _ => None,
+    }
+}
+
+/// Why a difference in consent stays: it would subscribe somebody.
+pub(super) fn unwritable_to(path: &FieldPath, new: &Value) -> Option<&'static str> {
+    let state = new.get("marketingState").unwrap_or(new);
+    (path.member().ends_with("MarketingConsent") && is_subscribed(state)).then_some(
+        "nobody is subscribed to marketing on their behalf: ask the customer for consent again",
+    )
+}
+
+fn spec() -> Result<&'static Spec, WriteError> {
+    let spec = Kind::parse("customer").ok().and_then(|kind| kind.spec());
+    spec.ok_or_else(|| WriteError::Unwritable("customer is not a kind".into()))
+}
+
+async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
+    if let Some(written) = made_already(around, want).await? {
+        return Ok(written);
+    }
+    let mut input = crud::present(want, &FIELDS);
+    input.insert("addresses".into(), address::inputs(&want["addresses"], &Value::Null));
+    let sent = send::once(around, SET, json!({"input": input}), "make a customer").await;
+    let answered = match sent {
+        Ok(answered) => answered,
+        // A mutation whose answer is lost may have been done, and so may an earlier try.
+        Err(error) if send::is_unknown(&error) || is_taken(&error) => {
+            return made_already(around, want).await?.ok_or_else(|| explained(error));
+        }
+        Err(error) => return Err(error),
+    };
+    let there = &answered["customer"];
+    let gid = id_of(there)?;
+    let mut ids = BTreeMap::new();
+    address::renamed(&want["addresses"], &there["addressesV2"]["nodes"], &mut ids);
+    let default = &there["defaultAddress"]["id"];
+    address::set_default(around, &gid, default, want, &ids).await?;
+    rest(around, &gid, &Value::Null, want).await?;
+    if want["state"].as_str().is_some_and(|state| state != "DISABLED") {
+        around.note(
+            "the customer had an account: invite them again, Shopify keeps no password".into(),
+        );
+    }
+    Ok(created(gid, want, ids))
+}
+
+/// Who has the same e-mail address or phone number is the customer, if they were made since the job
+/// began or are as wanted; then the rest is done. Otherwise it is somebody else.
+async fn made_already(around: &dyn Around, want: &Value) -> Result<Option<Written>, WriteError> {
+    let keys = [("email", "emailAddress"), ("phone", "phoneNumber")];
+    let identifiers = keys.iter().filter_map(|(member, key)| {
+        let value = want[*member].as_str()?;
+        Some(json!({"identifier": {*key: value}}))
+    });
+    for variables in identifiers {
+        let data = send::ask(around, FIND, variables).await?;
+        let Some(gid) = data["found"]["id"].as_str() else { continue };
+        let id = ResourceId::parse(gid).map_err(|_| WriteError::Refused(vec![TAKEN.into()]))?;
+        let Some(there) = look::state(around.admin(), spec()?, &id).await? else { continue };
+        let same = crud::differing(&there, want, &FIELDS).is_empty()
+            && address::same(&there["addresses"], &want["addresses"]);
+        if !same && !look::is_since(around, &there) {
+            return Err(WriteError::Refused(vec![TAKEN.into()]));
+        }
+        let (_, mut ids) = update(around, &there, want).await?;
+        address::renamed(&want["addresses"], &there["addresses"], &mut ids);
+        return Ok(Some(created(gid.into(), want, ids)));
+    }
+    Ok(None)
+}
+
+/// Whether anything was sent, and which addresses were made anew.
+async fn update(
+    around: &dyn Around,
+    now: &Value,
+    want: &Value,
+) -> Result<(bool, BTreeMap<String, String>), WriteError> {
+    let id = id_of(now)?;
+    let mut fields = crud::differing(now, want, &FIELDS);
+    crud::cleared(&mut fields, &["firstName", "lastName", "note"]);
+    let mut ids = BTreeMap::new();
+    let mut default = now["defaultAddress"]["id"].clone();
+    let mut sent = false;
+    let moved = want.get("addresses").is_some()
+        && !address::same_ids(&now["addresses"], &want["addresses"]);
+    if moved {
+        fields.insert("addresses".into(), address::inputs(&want["addresses"], &now["addresses"]));
+        let variables = json!({"identifier": {"id": id}, "input": fields});
+        let answered = send::set(around, SET, variables).await.map_err(explained)?;
+        let there = &answered["customer"];
+        address::renamed(&want["addresses"], &there["addressesV2"]["nodes"], &mut ids);
+        default = there["defaultAddress"]["id"].clone();
+        fields = Map::new();
+        sent = true;
+    }
+    fields.extend(crud::differing(now, want, &["multipassIdentifier"]));
+    if !fields.is_empty() {
+        fields.insert("id".into(), id.as_str().into());
+        send::set(around, UPDATE, json!({"input": fields})).await.map_err(explained)?;
+        sent = true;
+    }
+    if want.get("addresses").is_some() && !moved {
+        sent |= address::update(around, &id, &now["addresses"], &want["addresses"]).await?;
+    }
+    sent |= address::set_default(around, &id, &default, want, &ids).await?;
+    sent |= rest(around, &id, now, want).await?;
+    Ok((sent, ids))
+}
+
+/// What is written apart: withdrawals of consent, metafields. `now` is `null` for somebody new.
+async fn rest(
+    around: &dyn Around,
+    id: &str,
+    now: &Value,
+    want: &Value,
+) -> Result<bool, WriteError> {
+    let mut sent = false;
+    if now.is_null() && want["multipassIdentifier"].is_string() {
+        let input = json!({"id": id, "multipassIdentifier": want["multipassIdentifier"]});
+        send::set(around, UPDATE, json!({"input": input})).await?;
+    }
+    for (member, owner, document) in [
+        ("emailMarketingConsent", "email", EMAIL_CONSENT),
+        ("smsMarketingConsent", "phone", SMS_CONSENT),
+    ] {
+        let (was, wanted) = (&now[member]["marketingState"], &want[member]["marketingState"]);
+        if is_subscribed(wanted) && !is_subscribed(was) {
+            around.note(format!(
+                "the customer had agreed to marketing by {owner}: nobody is subscribed on their \
+                 behalf, ask them again"
+            ));
+        }
+        let no_longer = is_subscribed(was) && wanted.is_string() && !is_subscribed(wanted);
+        let withdrawn = no_longer || (*wanted == "UNSUBSCRIBED" && wanted != was);
+        if withdrawn && want[owner].is_string() {
+            let consent = json!({"marketingState": "UNSUBSCRIBED"});
+            let input = json!({"customerId": id, member: consent});
+            send::set(around, document, json!({"input": input})).await?;
+            sent = true;
+        }
+    }
+    if let Some(metafields) = want.get("metafields") {
+        sent |= metafield::write(around, id, &now["metafields"], metafields).await?;
+    }
+    Ok(sent)
+}
+
+fn is_subscribed(state: &Value) -> bool {
+    *state == "SUBSCRIBED" || *state == "PENDING"
+}
+
+async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
+    let Err(error) = send::set(around, DELETE, json!({"input": {"id": gid}})).await else {
+        return Ok(Written::Deleted);
+    };
+    let WriteError::Refused(why) = &error else { return Err(error) };
+    if let Ok(id) = ResourceId::parse(gid)
+        && look::state(around.admin(), spec()?, &id).await?.is_none()
+    {
+        return Ok(Written::Deleted);
+    }
+    if why.iter().any(|why| why.contains("orders")) {
+        return Err(WriteError::Unwritable(
+            "Shopify does not delete a customer who has orders".into(),
+        ));
+    }
+    Err(error)
+}
+
+fn is_taken(error: &WriteError) -> bool {
+    matches!(error, WriteError::Refused(why) if why.iter().any(|why| crud::is_taken(why)))
+}
+
+/// A refusal without anybody's address or number in it.
+fn explained(error: WriteError) -> WriteError {
+    match is_taken(&error) {
+        true => WriteError::Refused(vec![TAKEN.into()]),
+        false => error,
+    }
+}

@@ -1,0 +1,148 @@
+//! Menus. The tree of items is always written as a whole; an item that is there keeps its id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstock_proto::merge::{self, FieldPath};
+use serde_json::{Map, Value, json};
+
+use super::crud::{self, Crud, Find};
+use super::{Around, WriteError, Written};
+
+const MENU: Crud = Crud {
+    kind: "menu",
+    called: "menu",
+    create: include_str!("graphql/menu_create.graphql"),
+    update: include_str!("graphql/menu_update.graphql"),
+    delete: include_str!("graphql/menu_delete.graphql"),
+    result: "menu",
+    find: Find {
+        // Menus cannot be searched by their handle, but there are few.
+        document: include_str!("graphql/menu_find.graphql"),
+        variables: |want| want["handle"].is_string().then(|| json!({})),
+        is: |node, want| node["handle"] == want["handle"],
+        refuses_second: true,
+    },
+    made: |want| {
+        let items = inputs(&want["items"], &BTreeSet::new());
+        json!({"title": want["title"], "handle": want["handle"], "items": items})
+    },
+    changed,
+    children: |want, answered| {
+        let mut ids = BTreeMap::new();
+        renamed(&want["items"], &answered["items"], &mut ids);
+        ids
+    },
+};
+
+/// Makes one menu what it should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    MENU.write(around, now, want).await
+}
+
+/// Why a field stays as it is.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match path.member() {
+        "isDefault" => Some("which menus are the default ones is for Shopify to say"),
+        _ => None,
+    }
+}
+
+/// Whether a path is the address of an item that leads to a resource: the address follows from it.
+pub(super) fn follows(path: &FieldPath, state: &Value) -> bool {
+    let Some(item) = path.as_str().strip_suffix("/url").and_then(FieldPath::parse) else {
+        return false;
+    };
+    path.member() == "items"
+        && merge::get(state, &item).is_some_and(|item| item["resourceId"].is_string())
+}
+
+fn changed(now: &Value, want: &Value) -> Option<Value> {
+    let mut menu = crud::differing(now, want, &["handle"]);
+    let titled = !crud::differing(now, want, &["title"]).is_empty();
+    let none = BTreeSet::new();
+    let itemed = want.get("items").is_some()
+        && inputs(&now["items"], &none) != inputs(&want["items"], &none);
+    if menu.is_empty() && !titled && !itemed {
+        return None;
+    }
+    let mut there = BTreeSet::new();
+    ids(&now["items"], &mut there);
+    let items = if want.get("items").is_some() { &want["items"] } else { &now["items"] };
+    menu.insert("title".into(), want.get("title").unwrap_or(&now["title"]).clone());
+    menu.insert("items".into(), inputs(items, &there));
+    Some(menu.into())
+}
+
+/// The ids of a tree's items.
+fn ids(items: &Value, found: &mut BTreeSet<String>) {
+    for item in items.as_array().into_iter().flatten() {
+        found.extend(item["id"].as_str().map(str::to_owned));
+        ids(&item["items"], found);
+    }
+}
+
+/// A tree of items as a mutation takes it, with the ids of those that are `there`. An item that
+/// leads to a resource has the address of that.
+fn inputs(items: &Value, there: &BTreeSet<String>) -> Value {
+    let input = |item: &Value| {
+        let mut input = Map::new();
+        for name in ["title", "type", "resourceId", "tags"] {
+            if !item[name].is_null() {
+                input.insert(name.into(), item[name].clone());
+            }
+        }
+        if item["resourceId"].is_null() && !item["url"].is_null() {
+            input.insert("url".into(), item["url"].clone());
+        }
+        if item["id"].as_str().is_some_and(|id| there.contains(id)) {
+            input.insert("id".into(), item["id"].clone());
+        }
+        input.insert("items".into(), inputs(&item["items"], there));
+        Value::Object(input)
+    };
+    items.as_array().into_iter().flatten().map(input).collect()
+}
+
+/// Old id → new id of items, by their places in the tree.
+fn renamed(want: &Value, is: &Value, ids: &mut BTreeMap<String, String>) {
+    let (Some(want), Some(is)) = (want.as_array(), is.as_array()) else { return };
+    for (wanted, item) in want.iter().zip(is) {
+        if let (Some(old), Some(new)) = (wanted["id"].as_str(), item["id"].as_str())
+            && old != new
+        {
+            ids.insert(old.into(), new.into());
+        }
+        renamed(&wanted["items"], &item["items"], ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, title: &str, items: Value) -> Value {
+        json!({
+            "id": id, "title": title, "type": "PAGE", "url": format!("/pages/{title}"),
+            "resourceId": "gid://shopify/Page/1", "tags": [], "items": items,
+        })
+    }
+
+    #[test]
+    fn an_item_keeps_its_id_while_it_is_there() {
+        let now = json!({"id": "m", "title": "Main", "items": [item("a", "A", json!([]))]});
+        let want = json!({"id": "m", "title": "Main", "items": [
+            item("gone", "G", json!([item("a", "A", json!([]))])),
+        ]});
+        let sent = changed(&now, &want).expect("something differs");
+        assert_eq!(sent["items"][0].get("id"), None);
+        assert_eq!(sent["items"][0]["items"][0]["id"], "a");
+        assert_eq!(sent["items"][0].get("url"), None, "it follows from the page");
+        assert_eq!(changed(&want, &want), None);
+        let path = FieldPath::parse("/items/{a}/url").expect("a path");
+        assert!(follows(&path, &now));
+    }
+}

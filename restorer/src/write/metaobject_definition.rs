@@ -1,0 +1,175 @@
+//! What metaobjects of a type are made of. Deleting a definition deletes its metaobjects.
+
+use backstock_proto::merge::FieldPath;
+use serde_json::{Map, Value, json};
+
+use super::crud::{self, Crud, Find};
+use super::{Around, WriteError, Written};
+
+const DEFINITION: Crud = Crud {
+    kind: "metaobject_definition",
+    called: "metaobject definition",
+    create: include_str!("graphql/metaobject_definition_create.graphql"),
+    update: include_str!("graphql/metaobject_definition_update.graphql"),
+    delete: include_str!("graphql/metaobject_definition_delete.graphql"),
+    result: "metaobjectDefinition",
+    find: Find {
+        document: include_str!("graphql/metaobject_definition_find.graphql"),
+        variables: |want| Some(json!({"type": want["type"].as_str()?})),
+        is: |node, want| node["type"] == want["type"],
+        refuses_second: true,
+    },
+    made,
+    changed,
+    children: crud::childless,
+};
+
+const FIELDS: [&str; 3] = ["name", "description", "displayNameKey"];
+const FIELD_FIELDS: [&str; 4] = ["name", "description", "required", "validations"];
+
+/// Makes one definition what it should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    DEFINITION.write(around, now, want).await
+}
+
+/// Why a field stays as it is.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match (path.member(), path.as_str()) {
+        ("type", _) => Some("the type of a metaobject definition is for ever"),
+        ("access", "/access/admin") => {
+            Some("who may see metaobjects in the admin is chosen for types of an app alone")
+        }
+        ("fieldDefinitions", path) if path.ends_with("/type/name") || path.ends_with("/type") => {
+            Some(
+                "the type of a field cannot be changed while it is there: delete the field in \
+                 Settings → Metafields and metaobjects, which deletes its values, then restore again",
+            )
+        }
+        _ => None,
+    }
+}
+
+fn made(want: &Value) -> Value {
+    let mut definition = crud::present(want, &FIELDS);
+    definition.insert("type".into(), want["type"].clone());
+    let fields: Vec<Value> = fields(want).map(created).collect();
+    definition.insert("fieldDefinitions".into(), fields.into());
+    apart(&json!({}), want, &mut definition);
+    json!({"definition": definition})
+}
+
+fn changed(now: &Value, want: &Value) -> Option<Value> {
+    let mut definition = crud::differing(now, want, &FIELDS);
+    crud::cleared(&mut definition, &["description"]);
+    apart(now, want, &mut definition);
+    let operations = operations(now, want);
+    if !operations.is_empty() {
+        definition.insert("fieldDefinitions".into(), operations.into());
+        definition.insert("resetFieldOrder".into(), true.into());
+    }
+    (!definition.is_empty()).then(|| json!({"definition": definition}))
+}
+
+fn fields(state: &Value) -> impl Iterator<Item = &Value> {
+    state["fieldDefinitions"].as_array().into_iter().flatten()
+}
+
+/// What makes the one list of fields the other: every field is named, in order, so that the order is
+/// the wanted one too. Nothing, where nothing differs.
+fn operations(now: &Value, want: &Value) -> Vec<Value> {
+    let keys = |state: &Value| fields(state).map(|f| f["key"].clone()).collect::<Vec<_>>();
+    let (before, after) = (keys(now), keys(want));
+    if want.get("fieldDefinitions").is_none() {
+        return Vec::new();
+    }
+    let gone = before.iter().filter(|key| !after.contains(key));
+    let mut found: Vec<Value> = gone.map(|key| json!({"delete": {"key": key}})).collect();
+    let mut differs = before != after;
+    for wanted in fields(want) {
+        let there = fields(now).find(|field| field["key"] == wanted["key"]);
+        found.push(match there {
+            None => json!({"create": created(wanted)}),
+            Some(there) => {
+                let mut update = crud::differing(there, wanted, &FIELD_FIELDS);
+                crud::cleared(&mut update, &["description"]);
+                differs |= !update.is_empty();
+                update.insert("key".into(), wanted["key"].clone());
+                json!({"update": update})
+            }
+        });
+    }
+    if differs { found } else { Vec::new() }
+}
+
+fn created(field: &Value) -> Value {
+    let mut input = crud::present(field, &["key", "name", "description", "required"]);
+    input.insert("type".into(), field["type"]["name"].clone());
+    if field["validations"].as_array().is_some_and(|list| !list.is_empty()) {
+        input.insert("validations".into(), field["validations"].clone());
+    }
+    input.into()
+}
+
+/// Access and capabilities. In the admin, only metaobjects of an app can be kept from people.
+fn apart(now: &Value, want: &Value, definition: &mut Map<String, Value>) {
+    let storefront = crud::differing(&now["access"], &want["access"], &["storefront"]);
+    if !storefront.is_empty() {
+        definition.insert("access".into(), storefront.into());
+    }
+    let (now, want) = (&now["capabilities"], &want["capabilities"]);
+    let mut capabilities = Map::new();
+    for name in ["publishable", "translatable", "renderable", "onlineStore"] {
+        let was = now[name]["enabled"] == true;
+        if !want[name].is_object() || (want[name] == now[name]) {
+            continue;
+        }
+        if was || want[name]["enabled"] == true {
+            capabilities.insert(name.into(), capability(&want[name]));
+        }
+    }
+    if !capabilities.is_empty() {
+        definition.insert("capabilities".into(), capabilities.into());
+    }
+}
+
+fn capability(want: &Value) -> Value {
+    let mut input = Map::new();
+    input.insert("enabled".into(), want["enabled"].clone());
+    if let Value::Object(data) = &want["data"] {
+        let mut data = data.clone();
+        // A redirect for every renamed handle is not what anybody asked for.
+        data.remove("canCreateRedirects");
+        input.insert("data".into(), data.into());
+    }
+    input.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_changed_by_key_and_in_order() {
+        let field = |key: &str, name: &str| {
+            json!({"key": key, "name": name, "description": null, "required": false,
+                   "type": {"name": "json"}, "validations": []})
+        };
+        let now = json!({"fieldDefinitions": [field("a", "A"), field("gone", "G")]});
+        let want = json!({"fieldDefinitions": [field("new", "N"), field("a", "B")]});
+        let sent = changed(&now, &want).expect("something differs");
+        let expected = json!({"definition": {
+            "fieldDefinitions": [
+                {"delete": {"key": "gone"}},
+                {"create": {"key": "new", "name": "N", "required": false, "type": "json"}},
+                {"update": {"key": "a", "name": "B"}},
+            ],
+            "resetFieldOrder": true,
+        }});
+        assert_eq!(sent, expected);
+        assert_eq!(changed(&want, &want), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! Files of themes, one by one. Shopify grants writing them app by app.
+
+use std::collections::BTreeMap;
+
+use backstock_proto::admin::AdminError;
+use backstock_proto::merge::FieldPath;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Around, WriteError, Written, send, step, theme};
+
+const FIND: &str = include_str!("graphql/theme_file_find.graphql");
+const UPSERT: &str = include_str!("graphql/theme_files_upsert.graphql");
+const DELETE: &str = include_str!("graphql/theme_files_delete.graphql");
+
+/// Makes one file what it should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => {
+            let variables = json!({"theme": theme_of(now)?, "files": [filename(now)?]});
+            send::set(around, DELETE, variables).await.map_err(explained)?;
+            Ok(Written::Deleted)
+        }
+        (Some(now), Some(want)) if now["checksumMd5"] == want["checksumMd5"] => {
+            Ok(Written::Unchanged)
+        }
+        (Some(_), Some(want)) => {
+            upsert(around, want).await?;
+            Ok(Written::Updated { ids: BTreeMap::new() })
+        }
+        (None, Some(want)) => create(around, want).await,
+    }
+}
+
+/// Why a field stays as it is.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match path.member() {
+        "filename" | "theme" => Some("a file of a theme keeps its name; it is deleted and made"),
+        "contentType" => Some("what sort of file it is follows from its name"),
+        _ => None,
+    }
+}
+
+/// A file that is there already as it should be came with its theme.
+async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
+    let (theme, filename) = (theme_of(want)?, filename(want)?);
+    let variables = json!({"theme": theme, "files": [filename]});
+    let data = send::ask(around, FIND, variables).await?;
+    if data["theme"].is_null() {
+        return Err(WriteError::Missing(format!(
+            "the theme of {filename} is not there: bring back the theme together with its files"
+        )));
+    }
+    let there = &data["theme"]["files"]["nodes"][0];
+    if there["checksumMd5"] != want["checksumMd5"] {
+        upsert(around, want).await?;
+    }
+    let theme = theme.rsplit('/').next().unwrap_or_default();
+    let gid = format!("gid://shopify/OnlineStoreThemeFile/{theme}-{filename}");
+    Ok(Written::Created { gid, ids: BTreeMap::new() })
+}
+
+async fn upsert(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
+    let filename = filename(want)?;
+    let Some(body) = body(around, want).await else {
+        return Err(WriteError::Missing(format!("the bytes of {filename} were not kept")));
+    };
+    let files = json!([{"filename": filename, "body": body}]);
+    let variables = json!({"theme": theme_of(want)?, "files": files});
+    let step = step::Step::setting(UPSERT, variables);
+    match step::send(around, &step).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_denied(&error) => match theme::beside(around, theme_of(want)?).await? {
+            Some(name) => Err(WriteError::Unwritable(format!(
+                "Shopify does not let this app write theme files in place without its exemption. \
+                 The theme as it was is in the theme library as “{name}”: look at it, then publish \
+                 it"
+            ))),
+            None => Err(explained(error)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// A file's content as a mutation takes it: text as text, all else in Base64. `None`: it was not kept.
+async fn body(around: &dyn Around, file: &Value) -> Option<Value> {
+    if let Some(text) = file["body"]["content"].as_str() {
+        return Some(json!({"type": "TEXT", "value": text}));
+    }
+    let bytes = bytes(around, file).await?;
+    Some(match std::str::from_utf8(&bytes) {
+        Ok(text) if is_text(file) => json!({"type": "TEXT", "value": text}),
+        _ => json!({"type": "BASE64", "value": BASE64.encode(&bytes)}),
+    })
+}
+
+/// A file's bytes: those that its state holds, or those that we kept. A file without a body that has
+/// no bytes is an empty one.
+pub(super) async fn bytes(around: &dyn Around, file: &Value) -> Option<Bytes> {
+    let body = &file["body"];
+    if let Some(text) = body["content"].as_str() {
+        return Some(Bytes::copy_from_slice(text.as_bytes()));
+    }
+    if let Some(encoded) = body["contentBase64"].as_str() {
+        return BASE64.decode(encoded).ok().map(Bytes::from);
+    }
+    if let Some(hash) = file["blob"].as_str().or_else(|| body["blob"].as_str()) {
+        return around.blob(hash).await;
+    }
+    (file["size"] == "0").then(Bytes::new)
+}
+
+fn is_text(file: &Value) -> bool {
+    let kind = file["contentType"].as_str().unwrap_or_default();
+    kind.starts_with("text/")
+        || ["application/json", "application/javascript", "application/x-liquid"].contains(&kind)
+}
+
+fn theme_of(state: &Value) -> Result<&str, WriteError> {
+    let theme = state["theme"]["id"].as_str();
+    theme.ok_or_else(|| WriteError::Missing("the file belongs to no theme".into()))
+}
+
+/// A file's name within its theme.
+pub(super) fn filename(state: &Value) -> Result<&str, WriteError> {
+    let name = state["filename"].as_str();
+    name.ok_or_else(|| WriteError::Missing("the file has no name".into()))
+}
+
+/// Whether it is refused for want of the exemption.
+fn is_denied(error: &WriteError) -> bool {
+    match error {
+        WriteError::Admin(AdminError::Refused { status: 200, .. }) => true,
+        WriteError::Refused(why) => why.iter().any(|why| why.contains("(ACCESS_DENIED)")),
+        _ => false,
+    }
+}
+
+/// A refusal for want of the exemption, with what to do.
+fn explained(error: WriteError) -> WriteError {
+    match is_denied(&error) {
+        true => WriteError::Unwritable(
+            "Shopify does not let this app write theme files in place: ask Shopify for the exemption \
+             for themeFilesUpsert and install the app again, or change the file by hand in the \
+             theme's code editor"
+                .into(),
+        ),
+        false => error,
+    }
+}
