@@ -445,7 +445,8 @@ async fn addresses_are_put_right_one_by_one_or_as_a_list() {
         .into_iter()
         .find(|(_, c)| c["addresses"].as_array().is_some_and(|list| list.len() > 1))
         .expect("a customer with two addresses");
-    let edits: [(fn(&mut Value), usize); 4] = [
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, usize); 4] = [
         (|c| c["addresses"][1]["city"] = json!("Elsewhere"), 1),
         (|c| drop(c["addresses"].as_array_mut().expect("a list").remove(0)), 2),
         (|c| c["defaultAddress"] = c["addresses"][1].clone(), 1),

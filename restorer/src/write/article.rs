@@ -7,6 +7,7 @@ use super::{Around, WriteError, Written, upload, visible};
 
 const ARTICLE: Crud = Crud {
     kind: "article",
+    gid_type: None,
     called: "article of the blog",
     create: include_str!("graphql/article_create.graphql"),
     update: include_str!("graphql/article_update.graphql"),

@@ -8,6 +8,7 @@ use super::{Around, WriteError, Written};
 
 const BLOG: Crud = Crud {
     kind: "blog",
+    gid_type: None,
     called: "blog",
     create: include_str!("graphql/blog_create.graphql"),
     update: include_str!("graphql/blog_update.graphql"),

@@ -13,6 +13,8 @@ use super::{Around, WriteError, Written, look, metafield, send, upload};
 pub(super) struct Crud {
     /// The kind's name.
     pub(super) kind: &'static str,
+    /// The type of the gids that its mutations take, where it is not the kind's.
+    pub(super) gid_type: Option<&'static str>,
     /// How it is called in a sentence, such as `page`.
     pub(super) called: &'static str,
     /// The mutation that makes one.
@@ -73,6 +75,14 @@ impl Crud {
         spec.ok_or_else(|| WriteError::Unwritable(format!("{} is not a kind", self.kind)))
     }
 
+    /// The gid that its mutations take.
+    fn taken_gid(&self, gid: &str) -> Result<String, WriteError> {
+        match self.gid_type {
+            Some(gid_type) => of_type(gid_type, gid),
+            None => Ok(gid.to_owned()),
+        }
+    }
+
     /// Whether anything was sent, and which of what it owns was made anew.
     async fn update(
         &self,
@@ -80,11 +90,13 @@ impl Crud {
         now: &Value,
         want: &Value,
     ) -> Result<(bool, BTreeMap<String, String>), WriteError> {
-        let id = id_of(now)?;
+        let id = self.taken_gid(&id_of(now)?)?;
         let mut sent = false;
         let mut ids = BTreeMap::new();
         if let Some(mut variables) = (self.changed)(now, want) {
-            variables["id"] = id.as_str().into();
+            if self.update.contains("$id") {
+                variables["id"] = id.as_str().into();
+            }
             upload::fill(around, &mut variables).await?;
             let answered = send::set(around, self.update, variables).await;
             let answered = answered.map_err(|error| self.explained(error, want))?;
@@ -155,7 +167,7 @@ impl Crud {
             return Err(self.taken(want));
         }
         let (_, ids) = self.update(around, &there, want).await?;
-        Ok(Some(created(gid, want, ids)))
+        Ok(Some(created(id_of(&there)?, want, ids)))
     }
 
     /// What is left once it is there.
@@ -173,6 +185,7 @@ impl Crud {
         }
         self.metafields(around, &gid, &Value::Null, want).await?;
         let ids = (self.children)(want, made);
+        let gid = of_type(self.spec()?.gid_type, &gid)?;
         Ok(created(gid, want, ids))
     }
 
@@ -187,7 +200,8 @@ impl Crud {
     }
 
     async fn delete(&self, around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
-        let Err(error) = send::set(around, self.delete, json!({"id": gid})).await else {
+        let variables = json!({"id": self.taken_gid(gid)?});
+        let Err(error) = send::set(around, self.delete, variables).await else {
             return Ok(Written::Deleted);
         };
         let id = ResourceId::parse(gid).ok();
@@ -236,6 +250,13 @@ fn name(want: &Value) -> String {
     let shown = ["handle", "path", "filename", "name", "title"];
     let shown = shown.iter().find_map(|name| want[*name].as_str()).unwrap_or("this name");
     format!("“{shown}”")
+}
+
+/// The same number as a gid of another type.
+fn of_type(gid_type: &str, gid: &str) -> Result<String, WriteError> {
+    let id = ResourceId::parse(gid);
+    let id = id.map_err(|_| WriteError::Refused(vec![format!("{gid} is not an id")]))?;
+    Ok(format!("gid://shopify/{gid_type}/{id}"))
 }
 
 /// A resource's gid.

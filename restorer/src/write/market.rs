@@ -9,6 +9,7 @@ use super::{Around, WriteError, Written};
 
 const MARKET: Crud = Crud {
     kind: "market",
+    gid_type: None,
     called: "market",
     create: include_str!("graphql/market_create.graphql"),
     update: include_str!("graphql/market_update.graphql"),

@@ -10,6 +10,7 @@ use super::{Around, WriteError, Written};
 
 const MENU: Crud = Crud {
     kind: "menu",
+    gid_type: None,
     called: "menu",
     create: include_str!("graphql/menu_create.graphql"),
     update: include_str!("graphql/menu_update.graphql"),

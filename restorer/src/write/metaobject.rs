@@ -8,6 +8,7 @@ use super::{Around, WriteError, Written};
 
 const METAOBJECT: Crud = Crud {
     kind: "metaobject",
+    gid_type: None,
     called: "metaobject of its type",
     create: include_str!("graphql/metaobject_upsert.graphql"),
     update: include_str!("graphql/metaobject_update.graphql"),

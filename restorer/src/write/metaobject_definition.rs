@@ -8,6 +8,7 @@ use super::{Around, WriteError, Written};
 
 const DEFINITION: Crud = Crud {
     kind: "metaobject_definition",
+    gid_type: None,
     called: "metaobject definition",
     create: include_str!("graphql/metaobject_definition_create.graphql"),
     update: include_str!("graphql/metaobject_definition_update.graphql"),

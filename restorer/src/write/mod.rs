@@ -21,6 +21,7 @@ mod catalog;
 mod collection;
 mod crud;
 mod customer;
+mod discount;
 mod file;
 mod inventory_item;
 mod inventory_level;
@@ -29,10 +30,12 @@ pub mod look;
 mod market;
 mod menu;
 mod metafield;
+mod metafield_definition;
 mod metaobject;
 mod metaobject_definition;
 mod order;
 mod page;
+mod policy;
 mod price_list;
 mod product;
 mod publication;
@@ -43,6 +46,7 @@ mod send;
 mod step;
 mod theme;
 mod theme_file;
+mod translation;
 mod upload;
 mod visible;
 
@@ -143,21 +147,25 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
         "catalog" => catalog::write(around, now, want).await,
         "collection" => collection::write(around, now, want).await,
         "customer" => customer::write(around, now, want).await,
+        "discount" => discount::write(around, now, want).await,
         "file" => file::write(around, now, want).await,
         "inventory_item" => inventory_item::write(around, now, want).await,
         "inventory_level" => inventory_level::write(around, now, want).await,
         "location" => location::write(around, now, want).await,
         "market" => market::write(around, now, want).await,
         "menu" => menu::write(around, now, want).await,
+        "metafield_definition" => metafield_definition::write(around, now, want).await,
         "metaobject" => metaobject::write(around, now, want).await,
         "metaobject_definition" => metaobject_definition::write(around, now, want).await,
         "page" => page::write(around, now, want).await,
+        "policy" => policy::write(around, now, want).await,
         "price_list" => price_list::write(around, now, want).await,
         "product" => product::write(around, now, want).await,
         "redirect" => redirect::write(around, now, want).await,
         "segment" => segment::write(around, now, want).await,
         "theme" => theme::write(around, now, want).await,
         "theme_file" => theme_file::write(around, now, want).await,
+        "translation" => translation::write(around, now, want).await,
         kind => {
             let shop = &around.admin().access().shop;
             Err(WriteError::Unwritable(format!("{kind} of {shop} cannot be written back yet")))

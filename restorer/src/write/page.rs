@@ -7,6 +7,7 @@ use super::{Around, WriteError, Written, visible};
 
 const PAGE: Crud = Crud {
     kind: "page",
+    gid_type: None,
     called: "page",
     create: include_str!("graphql/page_create.graphql"),
     update: include_str!("graphql/page_update.graphql"),

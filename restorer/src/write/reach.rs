@@ -4,7 +4,10 @@ use backstock_proto::kind::Spec;
 use backstock_proto::merge::{Field, FieldPath, Step};
 use serde_json::Value;
 
-use super::{blog, customer, market, menu, metaobject, metaobject_definition, theme, theme_file};
+use super::{
+    blog, customer, discount, market, menu, metafield_definition, metaobject,
+    metaobject_definition, policy, theme, theme_file,
+};
 use crate::plan::Action;
 
 /// Why a field of a kind cannot be written; `None`: it can.
@@ -22,10 +25,13 @@ const HOOKS: &[(&str, Hook)] = &[
     ("location", super::location::unwritable),
     ("blog", blog::unwritable),
     ("customer", customer::unwritable),
+    ("discount", discount::unwritable),
     ("market", market::unwritable),
     ("menu", menu::unwritable),
+    ("metafield_definition", metafield_definition::unwritable),
     ("metaobject", metaobject::unwritable),
     ("metaobject_definition", metaobject_definition::unwritable),
+    ("policy", policy::unwritable),
     ("theme", theme::unwritable),
     ("theme_file", theme_file::unwritable),
 ];

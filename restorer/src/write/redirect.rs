@@ -7,6 +7,7 @@ use super::{Around, WriteError, Written};
 
 const REDIRECT: Crud = Crud {
     kind: "redirect",
+    gid_type: None,
     called: "redirect",
     create: include_str!("graphql/redirect_create.graphql"),
     update: include_str!("graphql/redirect_update.graphql"),

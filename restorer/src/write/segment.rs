@@ -7,6 +7,7 @@ use super::{Around, WriteError, Written};
 
 const SEGMENT: Crud = Crud {
     kind: "segment",
+    gid_type: None,
     called: "customer segment",
     create: include_str!("graphql/segment_create.graphql"),
     update: include_str!("graphql/segment_update.graphql"),

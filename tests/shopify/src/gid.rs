@@ -84,6 +84,7 @@ const TYPES: &[&str] = &[
     "ImageSource",
     "Translation",
     "Comment",
+    "DiscountRedeemCodeBulkCreation",
 ];
 
 /// The id of one resource.

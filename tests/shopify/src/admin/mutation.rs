@@ -14,6 +14,7 @@ mod market;
 mod metafield;
 mod metaobject;
 mod order;
+mod policy;
 mod pricing;
 mod product;
 mod product_media;
@@ -80,7 +81,7 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 25] = [
+const FAMILIES: [Family; 26] = [
     product::run,
     product_set::run,
     product_option::run,
@@ -101,6 +102,7 @@ const FAMILIES: [Family; 25] = [
     theme_create::run,
     metaobject::run,
     order::run,
+    policy::run,
     discount::run,
     gift_card::run,
     translation::run,

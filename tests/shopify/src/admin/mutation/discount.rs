@@ -1,4 +1,7 @@
-//! Basic discounts, by code and automatic. The other sorts are not modelled.
+//! Discounts by code and automatic: basic ones, buy X get Y, free shipping. Those that apps calculate
+//! are not modelled.
+
+mod terms;
 
 use serde_json::{Value, json};
 
@@ -8,23 +11,34 @@ use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::link;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 20] = [
     "title",
     "code",
     "startsAt",
     "endsAt",
     "usageLimit",
+    "usesPerOrderLimit",
     "appliesOncePerCustomer",
+    "appliesOnOneTimePurchase",
+    "appliesOnSubscription",
     "combinesWith",
+    "customerBuys",
     "customerGets",
     "context",
-    "customerSelection",
+    "destination",
+    "maximumShippingPrice",
     "recurringCycleLimit",
     "tags",
     "minimumRequirement",
+    // The schema's defaults.
+    "functionHandle",
+    "metafields",
 ];
 
-/// The two sorts and what GraphQL calls their parts.
+/// Most codes that are added at once.
+const CODES_MAX: usize = 250;
+
+/// One sort and what GraphQL calls its parts.
 struct Sort {
     node: &'static str,
     field: &'static str,
@@ -33,27 +47,38 @@ struct Sort {
     argument: &'static str,
 }
 
-const CODE: Sort = Sort {
-    node: "DiscountCodeNode",
-    field: "codeDiscount",
-    discount: "DiscountCodeBasic",
-    result: "codeDiscountNode",
-    argument: "basicCodeDiscount",
-};
-const AUTOMATIC: Sort = Sort {
-    node: "DiscountAutomaticNode",
-    field: "automaticDiscount",
-    discount: "DiscountAutomaticBasic",
-    result: "automaticDiscountNode",
-    argument: "automaticBasicDiscount",
-};
+const fn code(discount: &'static str, argument: &'static str) -> Sort {
+    let (node, field, result) = ("DiscountCodeNode", "codeDiscount", "codeDiscountNode");
+    Sort { node, field, discount, result, argument }
+}
+
+const fn automatic(discount: &'static str, argument: &'static str) -> Sort {
+    let (node, field) = ("DiscountAutomaticNode", "automaticDiscount");
+    Sort { node, field, discount, result: "automaticDiscountNode", argument }
+}
+
+const CODE: Sort = code("DiscountCodeBasic", "basicCodeDiscount");
+const AUTOMATIC: Sort = automatic("DiscountAutomaticBasic", "automaticBasicDiscount");
+
+const SORTS: [Sort; 6] = [
+    CODE,
+    code("DiscountCodeBxgy", "bxgyCodeDiscount"),
+    code("DiscountCodeFreeShipping", "freeShippingCodeDiscount"),
+    AUTOMATIC,
+    automatic("DiscountAutomaticBxgy", "automaticBxgyDiscount"),
+    automatic("DiscountAutomaticFreeShipping", "freeShippingAutomaticDiscount"),
+];
 
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
+    let written = SORTS.iter().find(|sort| {
+        let rest = call.name.strip_prefix(&sort.discount[..1].to_lowercase());
+        let rest = rest.and_then(|rest| rest.strip_prefix(&sort.discount[1..]));
+        rest.is_some_and(|verb| verb == "Create" || verb == "Update")
+    });
+    if let Some(sort) = written {
+        return Some(write(shop, call, sort));
+    }
     Some(match call.name {
-        "discountCodeBasicCreate" | "discountCodeBasicUpdate" => write(shop, call, &CODE),
-        "discountAutomaticBasicCreate" | "discountAutomaticBasicUpdate" => {
-            write(shop, call, &AUTOMATIC)
-        }
         "discountCodeActivate" => Ok(switch(shop, call, &CODE, "ACTIVE")),
         "discountCodeDeactivate" => Ok(switch(shop, call, &CODE, "EXPIRED")),
         "discountAutomaticActivate" => Ok(switch(shop, call, &AUTOMATIC, "ACTIVE")),
@@ -62,6 +87,7 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
         "discountAutomaticDelete" => {
             Ok(delete(shop, call, &AUTOMATIC, "deletedAutomaticDiscountId"))
         }
+        "discountRedeemCodeBulkAdd" => Ok(add_codes(shop, call)),
         _ => return None,
     })
 }
@@ -78,9 +104,6 @@ fn missing(result: &str) -> Value {
 fn write(shop: &mut Shop, call: &Call<'_>, sort: &Sort) -> Outcome<Value> {
     let given = call.args.get(sort.argument).cloned().unwrap_or_default();
     let input = Input::of("DiscountInput", &given, &FIELDS)?;
-    if input.get("minimumRequirement").is_some() {
-        return Err(not_simulated("minimumRequirement of a discount"));
-    }
     let known = if call.args.has("id") {
         match find(shop, call, sort) {
             Some(gid) => Some(gid),
@@ -100,7 +123,6 @@ fn write(shop: &mut Shop, call: &Call<'_>, sort: &Sort) -> Outcome<Value> {
         let error = UserError::new(&[sort.argument, "code"], message).code("TAKEN");
         return Ok(answer(sort.result, Value::Null, vec![error]));
     }
-    let gets = input.get("customerGets").map(customer_gets).transpose()?;
     let gid = known.unwrap_or_else(|| shop.store.fresh(sort.node));
     let mut state = known
         .and_then(|gid| shop.store.get(gid))
@@ -108,22 +130,31 @@ fn write(shop: &mut Shop, call: &Call<'_>, sort: &Sort) -> Outcome<Value> {
     let code_id = shop.store.fresh("DiscountRedeemCode");
     let now = shop.now_text();
     let held = &mut state[sort.field];
-    for field in ["title", "startsAt", "endsAt", "usageLimit", "appliesOncePerCustomer", "tags"] {
+    if held["__typename"] != sort.discount {
+        let error = UserError::new(&["id"], "Discount is of another type").code("INVALID");
+        return Ok(answer(sort.result, Value::Null, vec![error]));
+    }
+    let plain = [
+        "title",
+        "startsAt",
+        "endsAt",
+        "usageLimit",
+        "appliesOncePerCustomer",
+        "appliesOnOneTimePurchase",
+        "appliesOnSubscription",
+        "recurringCycleLimit",
+        "tags",
+    ];
+    for field in plain {
         input.copy(held, &[(field, field)]);
     }
-    if let Some(combines) = input.get("combinesWith") {
-        for field in ["orderDiscounts", "productDiscounts", "shippingDiscounts"] {
-            held["combinesWith"][field] = json!(combines[field] == true);
-        }
-    }
-    if let Some(gets) = gets {
-        held["customerGets"] = gets;
-    }
+    terms::apply(held, &given)?;
     if let Some(code) = input.text("code") {
-        held["codes"] = json!([{
-            "__typename": "DiscountRedeemCode", "id": code_id.to_string(), "code": code,
-            "asyncUsageCount": 0,
-        }]);
+        let codes = held["codes"].as_array().map(Vec::len).unwrap_or_default();
+        if codes > 1 {
+            return Err(not_simulated("another code for a discount of several"));
+        }
+        held["codes"] = json!([redeem_code(code_id, code)]);
     }
     held["updatedAt"] = json!(now);
     shop.put(gid, state);
@@ -155,7 +186,11 @@ fn blank(shop: &Shop, gid: Gid, sort: &Sort) -> Value {
             "productDiscountsWithTagsOnSameCartLine": null,
         },
         "context": { "__typename": "DiscountBuyerSelectionAll", "all": "ALL" },
-        "customerGets": null, "recurringCycleLimit": 1, "createdAt": now, "updatedAt": now,
+        "customerGets": null, "customerBuys": null, "usesPerOrderLimit": null,
+        "appliesOnOneTimePurchase": true, "appliesOnSubscription": false,
+        "destinationSelection": { "__typename": "DiscountCountryAll", "allCountries": true },
+        "maximumShippingPrice": null, "recurringCycleLimit": 1, "createdAt": now,
+        "updatedAt": now,
     });
     if sort.node == "DiscountCodeNode" {
         discount["usageLimit"] = Value::Null;
@@ -171,43 +206,54 @@ fn blank(shop: &Shop, gid: Gid, sort: &Sort) -> Value {
     json!({ "__typename": sort.node, "id": gid.to_string(), sort.field: discount, "metafields": [] })
 }
 
-fn customer_gets(given: &Value) -> Outcome<Value> {
-    let value = if let Some(percentage) = given["value"]["percentage"].as_f64() {
-        json!({ "__typename": "DiscountPercentage", "percentage": percentage })
-    } else if given["value"]["discountAmount"].is_object() {
-        let amount = &given["value"]["discountAmount"];
+fn redeem_code(id: Gid, code: &str) -> Value {
+    json!({
+        "__typename": "DiscountRedeemCode", "id": id.to_string(), "code": code,
+        "asyncUsageCount": 0, "createdBy": null,
+    })
+}
+
+/// Further codes. One that a discount has already fails for itself.
+fn add_codes(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "bulkCreation";
+    let found = call.args.gid("discountId").filter(|gid| gid.type_name() == CODE.node);
+    let Some((gid, node)) = found.and_then(|gid| Some((gid, shop.store.get(gid)?))) else {
+        let error = UserError::new(&["discountId"], "Discount does not exist");
+        return answer(result, Value::Null, vec![error.code("INVALID")]);
+    };
+    let given = call.args.get("codes").and_then(Value::as_array).cloned().unwrap_or_default();
+    if given.len() > CODES_MAX {
+        let message = format!("The number of codes must be at most {CODES_MAX}");
+        let error = UserError::new(&["codes"], message).code("MAX_CODES_EXCEEDED");
+        return answer(result, Value::Null, vec![error]);
+    }
+    let mut state = (*node).clone();
+    let mut failed = 0;
+    for code in given.iter().filter_map(|given| given["code"].as_str()) {
+        let codes = state["codeDiscount"]["codes"].as_array().cloned().unwrap_or_default();
+        let own = codes.iter().any(|known| known["code"] == code);
+        if own || holder(shop, code).is_some() {
+            failed += 1;
+            continue;
+        }
+        let id = shop.store.fresh("DiscountRedeemCode");
+        if let Some(codes) = state["codeDiscount"]["codes"].as_array_mut() {
+            codes.push(redeem_code(id, code));
+        }
+    }
+    shop.put(gid, state);
+    shop.announce("discounts/update", gid);
+    let run = shop.store.fresh("DiscountRedeemCodeBulkCreation");
+    let now = shop.now_text();
+    shop.put(
+        run,
         json!({
-            "__typename": "DiscountAmount",
-            "appliesOnEachItem": amount["appliesOnEachItem"] == true,
-            "amount": {
-                "__typename": "MoneyV2", "currencyCode": "USD",
-                "amount": amount["amount"].as_str().map_or_else(|| amount["amount"].to_string(), str::to_owned),
-            },
-        })
-    } else {
-        return Err(not_simulated("the value of a discount"));
-    };
-    let chosen = |list: &Value| -> Value {
-        let ids = list.as_array().into_iter().flatten();
-        ids.filter_map(|id| id.as_str()?.parse().ok()).map(link).collect()
-    };
-    let items = &given["items"];
-    let items = if items["all"] == true {
-        json!({ "__typename": "AllDiscountItems", "allItems": true })
-    } else if items["products"].is_object() {
-        json!({
-            "__typename": "DiscountProducts", "products": chosen(&items["products"]["productsToAdd"]),
-            "productVariants": chosen(&items["products"]["productVariantsToAdd"]),
-        })
-    } else if items["collections"].is_object() {
-        json!({ "__typename": "DiscountCollections", "collections": chosen(&items["collections"]["add"]) })
-    } else {
-        return Err(not_simulated("the items of a discount"));
-    };
-    Ok(json!({
-        "__typename": "DiscountCustomerGets", "value": value, "items": items,
-        "appliesOnOneTimePurchase": true, "appliesOnSubscription": false,
-    }))
+            "__typename": "DiscountRedeemCodeBulkCreation", "id": run.to_string(), "done": true,
+            "codesCount": given.len(), "failedCount": failed, "importedCount": given.len() - failed,
+            "discountCode": link(gid), "createdAt": now,
+        }),
+    );
+    answer(result, link(run), vec![])
 }
 
 fn switch(shop: &mut Shop, call: &Call<'_>, sort: &Sort, status: &str) -> Value {

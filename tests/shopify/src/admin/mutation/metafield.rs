@@ -266,6 +266,7 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "validations",
         "pin",
         "access",
+        "capabilities",
     ];
     let input = super::Input::of("MetafieldDefinitionInput", &given, &fields)?;
     let text = |field: &str| input.text(field).unwrap_or_default().to_owned();
@@ -275,13 +276,7 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         return Ok(super::failed("createdDefinition", vec![error.code("TAKEN")]));
     }
     let gid = shop.store.fresh("MetafieldDefinition");
-    let validations = input.list("validations").unwrap_or_default().iter();
-    let validations: Vec<Value> = validations
-        .map(|v| json!({
-            "__typename": "MetafieldDefinitionValidation", "name": v["name"], "value": v["value"],
-            "type": "single_line_text_field",
-        }))
-        .collect();
+    let validations = validations(input.list("validations").unwrap_or_default());
     let pinned = input.get("pin") == Some(&json!(true));
     let kind = text("type");
     shop.put(gid, json!({
@@ -296,7 +291,8 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "access": {
             "__typename": "MetafieldAccess", "admin": "PUBLIC_READ_WRITE",
             "storefront": given["access"].get("storefront").cloned().unwrap_or(json!("NONE")),
-            "customerAccount": "NONE",
+            "customerAccount":
+                given["access"].get("customerAccount").cloned().unwrap_or(json!("NONE")),
         },
         "capabilities": {
             "__typename": "MetafieldCapabilities",
@@ -307,12 +303,42 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "pinnedPosition": pinned.then_some(1), "constraints": null, "standardTemplate": null,
         "validationStatus": "ALL_VALID", "useAsCollectionCondition": false,
     }));
+    shop.update(gid, |state| give_capabilities(state, &given["capabilities"]));
     Ok(super::done("createdDefinition", link(gid)))
+}
+
+fn validations(given: &[Value]) -> Vec<Value> {
+    let validation = |v: &Value| {
+        json!({
+            "__typename": "MetafieldDefinitionValidation", "name": v["name"], "value": v["value"],
+            "type": "single_line_text_field",
+        })
+    };
+    given.iter().map(validation).collect()
+}
+
+/// Turns capabilities on and off; those that are not named stay.
+fn give_capabilities(state: &mut Value, given: &Value) {
+    for name in ["adminFilterable", "smartCollectionCondition", "uniqueValues"] {
+        if let Some(enabled) = given[name].get("enabled") {
+            state["capabilities"][name]["enabled"] = enabled.clone();
+        }
+    }
 }
 
 fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("definition").cloned().unwrap_or_default();
-    let fields = ["name", "namespace", "key", "ownerType", "description"];
+    let fields = [
+        "name",
+        "namespace",
+        "key",
+        "ownerType",
+        "description",
+        "validations",
+        "pin",
+        "access",
+        "capabilities",
+    ];
     let input = super::Input::of("MetafieldDefinitionUpdateInput", &given, &fields)?;
     let text = |field: &str| input.text(field).unwrap_or_default();
     let found = shop.store.live("MetafieldDefinition").find(|(_, definition)| {
@@ -324,6 +350,18 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     };
     shop.update(gid, |state| {
         input.copy(state, &[("name", "name"), ("description", "description")]);
+        if let Some(given) = input.list("validations") {
+            state["validations"] = json!(validations(given));
+        }
+        if let Some(pin) = input.get("pin") {
+            state["pinnedPosition"] = if *pin == json!(true) { json!(1) } else { Value::Null };
+        }
+        for name in ["storefront", "customerAccount"] {
+            if let Some(access) = given["access"].get(name) {
+                state["access"][name] = access.clone();
+            }
+        }
+        give_capabilities(state, &given["capabilities"]);
     });
     Ok(super::done("updatedDefinition", link(gid)))
 }

@@ -1,0 +1,122 @@
+//! What metafields of a name are. Deleting a definition leaves its values.
+
+use backstock_proto::merge::FieldPath;
+use serde_json::{Map, Value, json};
+
+use super::crud::{self, Crud, Find};
+use super::{Around, WriteError, Written};
+
+const DEFINITION: Crud = Crud {
+    kind: "metafield_definition",
+    gid_type: None,
+    called: "metafield definition",
+    create: include_str!("graphql/metafield_definition_create.graphql"),
+    update: include_str!("graphql/metafield_definition_update.graphql"),
+    delete: include_str!("graphql/metafield_definition_delete.graphql"),
+    result: "definition",
+    find: Find {
+        document: include_str!("graphql/metafield_definition_find.graphql"),
+        variables: |want| {
+            let names = ["ownerType", "namespace", "key"];
+            names.iter().all(|name| want[*name].is_string()).then(|| {
+                json!({
+                    "owner": want["ownerType"], "namespace": want["namespace"], "key": want["key"],
+                })
+            })
+        },
+        is: |node, want| {
+            ["ownerType", "namespace", "key"].iter().all(|name| node[*name] == want[*name])
+        },
+        refuses_second: true,
+    },
+    made,
+    changed,
+    children: crud::childless,
+};
+
+const NAMES: [&str; 3] = ["ownerType", "namespace", "key"];
+const FIELDS: [&str; 3] = ["name", "description", "validations"];
+const CAPABILITIES: [&str; 3] = ["adminFilterable", "smartCollectionCondition", "uniqueValues"];
+/// Access in the admin is chosen for the namespaces of apps alone.
+const ACCESS: [&str; 2] = ["storefront", "customerAccount"];
+
+/// Makes one definition what it should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    DEFINITION.write(around, now, want).await
+}
+
+/// Why a field stays as it is.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    match (path.member(), path.as_str()) {
+        ("type", _) => Some(
+            "the type of a metafield definition cannot be changed while it is there: delete the \
+             definition in Settings → Metafields and metaobjects, then restore again",
+        ),
+        ("namespace" | "key" | "ownerType", _) => Some("a metafield definition keeps its name"),
+        ("access", "/access/admin") => {
+            Some("who may see metafields in the admin is chosen for those of an app alone")
+        }
+        ("standardTemplate", _) => Some("which template it was made of cannot be written"),
+        ("constraints", _) => {
+            Some("which categories a metafield is for is changed in Settings → Metafields")
+        }
+        _ => None,
+    }
+}
+
+fn made(want: &Value) -> Value {
+    let mut definition = crud::present(want, &NAMES);
+    definition.extend(crud::present(want, &FIELDS));
+    definition.insert("type".into(), want["type"]["name"].clone());
+    definition.insert("pin".into(), (!want["pinnedPosition"].is_null()).into());
+    let access = crud::present(&want["access"], &ACCESS);
+    if !access.is_empty() {
+        definition.insert("access".into(), access.into());
+    }
+    apart(&Value::Null, want, &mut definition);
+    if let (Some(key), Some(values)) =
+        (want["constraints"]["key"].as_str(), want["constraints"]["values"].as_array())
+        && !values.is_empty()
+    {
+        let values: Vec<&Value> = values.iter().map(|value| &value["value"]).collect();
+        definition.insert("constraints".into(), json!({"key": key, "values": values}));
+    }
+    json!({"definition": definition})
+}
+
+fn changed(now: &Value, want: &Value) -> Option<Value> {
+    let mut definition = crud::differing(now, want, &FIELDS);
+    crud::cleared(&mut definition, &["description"]);
+    let access = crud::differing(&now["access"], &want["access"], &ACCESS);
+    if !access.is_empty() {
+        definition.insert("access".into(), access.into());
+    }
+    let pinned = |state: &Value| !state["pinnedPosition"].is_null();
+    if want.get("pinnedPosition").is_some() && pinned(now) != pinned(want) {
+        definition.insert("pin".into(), pinned(want).into());
+    }
+    apart(now, want, &mut definition);
+    if definition.is_empty() {
+        return None;
+    }
+    definition.extend(crud::present(now, &NAMES));
+    Some(json!({"definition": definition}))
+}
+
+/// Capabilities that are to be turned on or off.
+fn apart(now: &Value, want: &Value, definition: &mut Map<String, Value>) {
+    let enabled = |state: &Value, name: &str| state["capabilities"][name]["enabled"] == true;
+    let capabilities: Map<String, Value> = CAPABILITIES
+        .iter()
+        .filter(|name| want["capabilities"][**name].is_object())
+        .filter(|name| enabled(now, name) != enabled(want, name))
+        .map(|name| ((*name).to_owned(), json!({"enabled": enabled(want, name)})))
+        .collect();
+    if !capabilities.is_empty() {
+        definition.insert("capabilities".into(), capabilities.into());
+    }
+}

@@ -1,0 +1,86 @@
+//! Translations. Each names the digest of the text that it translates, as that text is now: it is
+//! read anew whenever one is written.
+
+use std::collections::BTreeMap;
+
+use backstock_proto::ResourceId;
+use backstock_proto::resource::gid_type;
+use serde_json::{Value, json};
+
+use super::{Around, WriteError, Written, send};
+
+const FIND: &str = include_str!("graphql/translation_find.graphql");
+const REGISTER: &str = include_str!("graphql/translations_register.graphql");
+const REMOVE: &str = include_str!("graphql/translations_remove.graphql");
+
+/// Makes one translation what it should be.
+pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    match (now, want) {
+        (None, None) => Ok(Written::Unchanged),
+        (Some(now), None) => {
+            let variables = json!({
+                "resource": resource(now)?, "keys": [now["key"]], "locales": [now["locale"]],
+            });
+            send::set(around, REMOVE, variables).await?;
+            Ok(Written::Deleted)
+        }
+        (Some(now), Some(want)) if now["value"] == want["value"] => Ok(Written::Unchanged),
+        (Some(_), Some(want)) => {
+            register(around, want).await?;
+            Ok(Written::Updated { ids: BTreeMap::new() })
+        }
+        (None, Some(want)) => {
+            register(around, want).await?;
+            Ok(Written::Created { gid: gid(want)?, ids: BTreeMap::new() })
+        }
+    }
+}
+
+async fn register(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
+    let (resource, key, locale) = (resource(want)?, text(want, "key"), text(want, "locale"));
+    let data = send::ask(around, FIND, json!({"resource": resource})).await?;
+    let contents = data["found"]["translatableContent"].as_array().into_iter().flatten();
+    let content = contents.into_iter().find(|content| content["key"] == key);
+    let Some(digest) = content.and_then(|content| content["digest"].as_str()) else {
+        return Err(WriteError::Missing(format!(
+            "what “{key}” is translated of is not there: bring that back first"
+        )));
+    };
+    let translation = json!({
+        "key": key, "locale": locale, "value": text(want, "value"),
+        "translatableContentDigest": digest,
+    });
+    let variables = json!({"resource": resource, "translations": [translation]});
+    match send::set(around, REGISTER, variables).await {
+        Err(WriteError::Refused(why)) if why.iter().any(|why| why.contains("LOCALE")) => {
+            Err(WriteError::Refused(vec![format!(
+                "the language {locale} is not one of the shop's: add it in Settings → Languages, \
+                 then try again"
+            )]))
+        }
+        other => other.map(drop),
+    }
+}
+
+fn text<'a>(state: &'a Value, name: &str) -> &'a str {
+    state[name].as_str().unwrap_or_default()
+}
+
+fn resource(state: &Value) -> Result<&str, WriteError> {
+    let gid = state["resource"]["id"].as_str();
+    gid.ok_or_else(|| WriteError::Missing("what is translated is not there".into()))
+}
+
+/// It is known by what is translated, the language and the key.
+fn gid(state: &Value) -> Result<String, WriteError> {
+    let owner = resource(state)?;
+    let missing = || WriteError::Missing(format!("{owner} is not an id"));
+    let of = gid_type(owner).ok_or_else(missing)?;
+    let number = ResourceId::parse(owner).map_err(|_| missing())?;
+    let (locale, key) = (text(state, "locale"), text(state, "key"));
+    Ok(format!("gid://shopify/Translation/{of}-{number}-{locale}-{key}"))
+}
