@@ -10,10 +10,12 @@ use clap::Subcommand;
 use jiff::Zoned;
 
 mod api;
+mod apply;
 mod change_sets;
 mod changes;
 mod diff;
 mod find;
+mod job;
 mod log;
 mod mark;
 mod moment;
@@ -52,6 +54,20 @@ pub(crate) enum Verb {
     Subscribe(subscribe::Args),
     /// Thin old history now, see how much would go, or have everything kept
     Retain(retain::Args),
+    /// Apply a plan to the shop
+    Apply(apply::Args),
+    /// How a job gets on, or how it ended
+    Job(job::JobArgs),
+    /// The jobs of a shop, newest first
+    Jobs(job::JobsArgs),
+    /// End a job; what it wrote stays
+    Cancel(job::ControlArgs),
+    /// Have a job stand still
+    Pause(job::ControlArgs),
+    /// Have a job go on that stands still
+    Resume(job::ControlArgs),
+    /// Take up what failed in a job
+    Retry(job::ControlArgs),
     /// Read all of history back and check every digest
     Verify(verify::Args),
     /// Tokens of the HTTP API
@@ -77,6 +93,7 @@ enum Exit {
     Done = 0,
     Failed = 1,
     Usage = 2,
+    Undecided = 3,
 }
 
 /// What a verb has to say.
@@ -93,7 +110,8 @@ struct Failure {
     exit: Exit,
 }
 
-/// Does what was asked, on a runtime of its own, and says how it ended: 0 done, 1 failed, 2 usage.
+/// Does what was asked, on a runtime of its own, and says how it ended: 0 done, 1 failed, 2 usage, 3
+/// conflicts need a decision.
 pub(crate) fn run(verb: Verb) -> ExitCode {
     match begin(verb) {
         Ok(answer) => {
@@ -129,6 +147,13 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Subscribe(args) => subscribe::answer(args).await,
         Verb::Retain(args) => retain::answer(args).await,
+        Verb::Apply(args) => apply::answer(args).await,
+        Verb::Job(args) => job::job(args).await,
+        Verb::Jobs(args) => job::jobs(args).await,
+        Verb::Cancel(args) => job::control(args, "cancel").await,
+        Verb::Pause(args) => job::control(args, "pause").await,
+        Verb::Resume(args) => job::control(args, "resume").await,
+        Verb::Retry(args) => job::again(args, "retry").await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Token(verb) => token::answer(verb),
         Verb::Completions { shell } => Ok(completions(shell)),

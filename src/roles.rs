@@ -13,6 +13,7 @@ use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
 use backstock_proto::stream::Partition;
 use backstock_proto::{admin, listen, storage};
+use backstock_restorer::job::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_restorer::{Restorer, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -308,6 +309,12 @@ pub(crate) async fn run_restorer(
     if config.token.is_empty() {
         warn!("no token is configured: the API answers nobody. `backstock token new` makes one");
     }
+    let jetstream = async_nats::jetstream::new(nats.client);
+    // A server of our own has one restorer only.
+    let leases: Arc<dyn Leases> = match &config.nats.url {
+        None => Arc::new(LocalLeases::default()),
+        Some(_) => Arc::new(SharedLeases::open(&jetstream, config.nats.replicas).await?),
+    };
     let restorer = Restorer {
         config: backstock_restorer::Config {
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
@@ -318,11 +325,9 @@ pub(crate) async fn run_restorer(
         },
         journal: around.journal,
         pulls,
-        records: Arc::new(Publisher {
-            jetstream: async_nats::jetstream::new(nats.client),
-            partitions: config.nats.partitions,
-        }),
         blobs: around.blobs,
+        records: Arc::new(Publisher { jetstream, partitions: config.nats.partitions }),
+        leases,
         admins: around.admins,
         tokens: Tokens::new(config.tokens()?),
         registry: process.registry.clone(),

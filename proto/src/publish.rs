@@ -1,7 +1,9 @@
 //! Corrections and records → the stream, each acknowledged: what compactor and restorer publish with.
 
 use async_nats::HeaderMap;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,6 +24,28 @@ pub trait Records: Send + Sync {
         id: &str,
         payload: &Value,
     ) -> Result<u64, PublishError>;
+
+    /// The same, if the newest record of `what`/`id` is the one with the sequence `after`; 0: if there
+    /// is none. Of several who put at once after the same record, one succeeds.
+    async fn put_after(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: &str,
+        payload: &Value,
+        after: u64,
+    ) -> Result<u64, PutError>;
+}
+
+/// Why something was not put after another record.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The newest record is another one by now. After a lost acknowledgement it may be this one.
+    #[error("{0} has a newer record by now")]
+    Moved(String),
+    /// The stream did not take it, as far as is known.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 #[async_trait]
@@ -35,6 +59,35 @@ impl Records for Publisher {
     ) -> Result<u64, PublishError> {
         self.record(shop, what, id, payload).await
     }
+
+    async fn put_after(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: &str,
+        payload: &Value,
+        after: u64,
+    ) -> Result<u64, PutError> {
+        let subject = ops_subject(partition_of(shop, self.partitions), shop, what, id);
+        let payload = Bytes::from(payload.to_string());
+        match self.publish_after(&subject, payload.clone(), after).await? {
+            After::Taken(seq) => Ok(seq),
+            // The stream remembers some days only: what stood there is in the journal and not here.
+            After::Moved(0) if after > 0 => match self.publish_after(&subject, payload, 0).await? {
+                After::Taken(seq) => Ok(seq),
+                After::Moved(_) => Err(PutError::Moved(subject)),
+            },
+            After::Moved(_) => Err(PutError::Moved(subject)),
+        }
+    }
+}
+
+/// What the stream says to a message that is to come after another one.
+enum After {
+    /// It stands there now, with this sequence.
+    Taken(u64),
+    /// The last one under the subject has this sequence.
+    Moved(u64),
 }
 
 /// Publishes what was found out about shops.
@@ -77,6 +130,29 @@ impl Publisher {
         let payload = written
             .map_err(|e| PublishError { subject: subject.clone(), reason: e.to_string() })?;
         self.publish(subject, HeaderMap::new(), payload.into()).await
+    }
+
+    async fn publish_after(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        after: u64,
+    ) -> Result<After, PublishError> {
+        let failed = |reason: String| PublishError { subject: subject.into(), reason };
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after.to_string().as_str());
+        let sent = self.jetstream.publish_with_headers(subject.to_owned(), headers, payload).await;
+        match sent.map_err(|e| failed(e.to_string()))?.await {
+            Ok(taken) => Ok(After::Taken(taken.sequence)),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                // "wrong last sequence: 17 (code 400, error code 10071)"
+                let said = error.to_string();
+                let said = said.split(" (code").next().unwrap_or_default();
+                let last = said.rsplit(|c: char| !c.is_ascii_digit()).find(|n| !n.is_empty());
+                Ok(After::Moved(last.and_then(|n| n.parse().ok()).unwrap_or(u64::MAX)))
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
     }
 
     async fn publish(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use backstock_proto::blob::Blobs;
 use backstock_proto::listen::Readiness;
+use backstock_restorer::job::lease::LocalLeases;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
 use prometheus::Registry;
@@ -33,6 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         pulls: Arc::new(fake::NoPulls),
         records: journal,
         blobs,
+        leases: Arc::new(LocalLeases::default()),
         admins: Vec::new(),
         tokens: Tokens::new(vec![Token::parse("example", &digest, &scopes, &["*".into()])?]),
         registry: Registry::new(),

@@ -1,9 +1,9 @@
 //! What a request asks: the shop that the gate let through, the resource in the path, the query.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path, Query, RawPathParams};
 use backstock_proto::journal::{AsOf, PAGE_LIMIT_MAX, Page, Span};
 use backstock_proto::problem::Problem;
-use backstock_proto::resource::gid_type;
+use backstock_proto::resource::{ID_BYTES_MAX, gid_type};
 use backstock_proto::{Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
 use http::StatusCode;
 use http::request::Parts;
@@ -20,6 +20,12 @@ pub(crate) struct InShop(pub(crate) Shop);
 /// The resource in the path, in a shop that the token sees.
 pub(crate) struct Named(pub(crate) ResourceKey);
 
+/// The `{id}` in the path.
+pub(crate) struct Which(pub(crate) String);
+
+/// The name of the token that asks.
+pub(crate) struct By(pub(crate) String);
+
 /// The query, all of it understood.
 pub(crate) struct Asked<T>(pub(crate) T);
 
@@ -32,6 +38,47 @@ impl<S: Send + Sync> FromRequestParts<S> for InShop {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this route names no shop")
         })
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Which {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, &()).await;
+        let id = params.ok().and_then(|params| {
+            params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
+        });
+        let named = |id: &String| (1..=ID_BYTES_MAX).contains(&id.len());
+        id.filter(named).filter(|id| !id.chars().any(char::is_control)).map(Self).ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "the path names nothing that can be there")
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for By {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let visit = parts.extensions.get::<Visit>();
+        let token = visit.and_then(|visit| visit.token.as_ref());
+        Ok(Self(token.map_or_else(String::new, |token| token.name.clone())))
+    }
+}
+
+/// What `plans/{id}` takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what `Which` reads")]
+pub(crate) struct PlanPath {
+    /// The plan.
+    id: String,
+}
+
+/// What `jobs/{id}` takes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes what `Which` reads")]
+pub(crate) struct JobPath {
+    /// The job.
+    id: String,
 }
 
 /// What `{shop}` takes.
@@ -127,6 +174,19 @@ impl TryFrom<usize> for Limit {
 pub(crate) fn page(limit: Option<Limit>, cursor: Option<String>) -> Page {
     let limit = limit.map_or(Page::default().limit, |Limit(limit)| limit);
     Page { limit, cursor }
+}
+
+/// The number that a page of numbered things begins with, and how many are on it.
+pub(crate) fn numbered(
+    limit: Option<Limit>,
+    cursor: Option<String>,
+) -> Result<(u64, usize), Problem> {
+    let wrong = |cursor: &str| {
+        let cursor: String = cursor.chars().take(100).collect();
+        refuse::bad_request(format!("query: cursor {cursor:?} is not one of ours"))
+    };
+    let from = cursor.map(|cursor| cursor.parse().map_err(|_| wrong(&cursor)));
+    Ok((from.transpose()?.unwrap_or(0), page(limit, None).limit))
 }
 
 /// The instants between, both of which count.

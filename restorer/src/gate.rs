@@ -10,9 +10,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use backstock_proto::Shop;
 use backstock_proto::problem::Problem;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
 
+use crate::audit::{self, Deed};
 use crate::metrics::Refused;
 use crate::page::{self, Session};
 use crate::route::{Access, Pace, Route, Verb};
@@ -146,12 +149,16 @@ pub(crate) fn recognise(desk: &Desk, parts: &Parts, text: &str) -> Result<Arc<To
     if let Some(token) = desk.tokens.find(text) {
         return Ok(token);
     }
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-    match desk.throttle.guessed(peer, desk.clock.now()) {
+    match desk.throttle.guessed(peer(parts), desk.clock.now()) {
         Ok(()) => Err(Refusal::WrongToken),
         Err(seconds) => Err(Refusal::Throttled { seconds }),
     }
+}
+
+/// The address that a request comes from.
+fn peer(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
 }
 
 /// What the path says for `{shop}`; empty if that is not text.
@@ -169,19 +176,61 @@ fn parse_shop(asked: &str) -> Option<Shop> {
 
 async fn answer(desk: &Desk, route: &Route, parts: Parts, body: Body, next: Next) -> Response {
     let body = match parts.method {
-        Method::GET | Method::HEAD => Body::empty(),
+        Method::GET | Method::HEAD => Bytes::new(),
         _ => match read_body(body).await {
             Ok(body) => body,
             Err(problem) => return problem.into_response(),
         },
     };
-    let answer = next.run(Request::from_parts(parts, body));
-    match route.pace {
+    let audited = match audited(desk, route, &parts, &body).await {
+        Ok(audited) => audited,
+        Err(problem) => return problem.into_response(),
+    };
+    let answer = next.run(Request::from_parts(parts, body.into()));
+    let response = match route.pace {
         Pace::Patient => answer.await,
         Pace::Prompt => tokio::time::timeout(desk.config.request, answer)
             .await
             .unwrap_or_else(|_| late(desk.config.request).into_response()),
+    };
+    if let Some((shop, deed)) = audited {
+        let ended = Deed { status: Some(response.status().as_u16()), asked: Value::Null, ..deed };
+        if let Err(error) = desk.audit.add(&shop, ended).await {
+            tracing::error!(%shop, "how {} ended is not on record: {error}", route.name);
+        }
     }
+    response
+}
+
+/// Puts on record who is about to have what done in a shop, so that nothing is done unseen. Answers
+/// what the entry about its end begins with.
+async fn audited(
+    desk: &Desk,
+    route: &Route,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Option<(Shop, Deed)>, Problem> {
+    let visit = parts.extensions.get::<Visit>().cloned().unwrap_or_default();
+    let (Verb::Post, Some(shop), Some(token)) = (route.verb, visit.shop, visit.token) else {
+        return Ok(None);
+    };
+    match desk.known(&shop).await {
+        Ok(()) => {}
+        // The handler says the same.
+        Err(problem) if problem.status == 404 => return Ok(None),
+        Err(problem) => return Err(problem),
+    }
+    let deed = Deed {
+        who: token.name.clone(),
+        from: peer(parts).to_string(),
+        what: route.name.into(),
+        path: parts.uri.path().chars().take(500).collect(),
+        asked: audit::shortened(body),
+        status: None,
+        of: None,
+    };
+    let n = desk.audit.add(&shop, deed.clone()).await.map_err(refuse::record)?;
+    Ok(Some((shop, Deed { of: Some(n), ..deed })))
 }
 
 fn late(limit: Duration) -> Problem {
@@ -191,13 +240,13 @@ fn late(limit: Duration) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
-async fn read_body(body: Body) -> Result<Body, Problem> {
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(BODY_READ, axum::body::to_bytes(body, BODY_BYTES_MAX)).await;
     let Ok(read) = read else {
         let detail = format!("the request's body did not arrive within {BODY_READ:?}");
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
     };
-    read.map(Body::from).map_err(|error| {
+    read.map_err(|error| {
         let too_long = std::error::Error::source(&error)
             .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         if too_long {

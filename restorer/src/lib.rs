@@ -33,6 +33,7 @@ use url::Url;
 
 mod answer;
 mod ask;
+mod audit;
 pub mod change_set;
 mod gate;
 pub mod guard;
@@ -44,7 +45,6 @@ mod openapi;
 mod ours;
 mod page;
 pub mod plan;
-#[allow(dead_code, reason = "plans and jobs are the next to use it")]
 mod record;
 mod refuse;
 mod route;
@@ -56,6 +56,10 @@ pub use openapi::document;
 pub use page::SessionKey;
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
 
+use audit::Audit;
+use job::desk::{Jobs, Tools};
+use job::lease::Leases;
+use job::written::Books;
 use metrics::Metrics;
 use throttle::Throttle;
 
@@ -107,6 +111,8 @@ pub struct Restorer {
     pub records: Arc<dyn Records>,
     /// Where the bytes of media and theme files are.
     pub blobs: Blobs,
+    /// Who may write to which shop, where several restorers run.
+    pub leases: Arc<dyn Leases>,
     /// The shops whose Admin API may be asked and written to.
     pub admins: Vec<Client>,
     /// Who may ask. A clone replaces them while the restorer runs.
@@ -146,10 +152,12 @@ struct Desk {
     clock: Arc<dyn Clock>,
     book: change_set::read::Book,
     ours: ours::Ours,
+    jobs: Arc<Jobs>,
+    audit: Audit,
 }
 
-/// Answers requests on `listener`, and watches over the shops, until `shutdown`; then finishes what is
-/// under way.
+/// Answers requests on `listener`, works at jobs and watches over the shops, until `shutdown`; then
+/// finishes what is under way.
 pub async fn run(
     listener: TcpListener,
     restorer: Restorer,
@@ -159,6 +167,7 @@ pub async fn run(
     let limits = restorer.config.listen;
     let (desk, probes) = desk(restorer)?;
     let guard = tokio::spawn(guard::watch::run(desk.clone(), desk.clone(), shutdown.clone()));
+    let jobs = tokio::spawn(desk.jobs.clone().work(shutdown.clone()));
     let router = route::router(desk, probes);
     part.ready();
     let served = listen::serve(listener, router, limits, shutdown.clone()).await;
@@ -166,10 +175,14 @@ pub async fn run(
     if let Err(error) = guard.await {
         tracing::error!("the guard ended badly: {error}");
     }
+    if let Err(error) = jobs.await {
+        tracing::error!("working at jobs ended badly: {error}");
+    }
     Ok(served?)
 }
 
-/// The API, the page and the probes. Nobody watches over the shops.
+/// The API, the page and the probes. Jobs are taken and nobody works at them, and nobody watches over
+/// the shops.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
     let (desk, probes) = desk(restorer)?;
     Ok(route::router(desk, probes))
@@ -182,18 +195,33 @@ fn desk(restorer: Restorer) -> Result<(Arc<Desk>, axum::Router), RestorerError> 
         pulls,
         records,
         blobs,
+        leases,
         admins,
         tokens,
         registry,
         readiness,
         clock,
     } = restorer;
-    let admins = admins.into_iter().map(|client| (client.access().shop.clone(), client)).collect();
+    let admins: BTreeMap<Shop, Client> =
+        admins.into_iter().map(|client| (client.access().shop.clone(), client)).collect();
     let metrics = Metrics::register(&registry, &config.shops)?;
+    let tools = Tools {
+        journal: journal.clone(),
+        records: records.clone(),
+        pulls: pulls.clone(),
+        blobs: blobs.clone(),
+        leases,
+        clock: clock.clone(),
+        books: Books::default(),
+        metrics: metrics.jobs.clone(),
+        holder: record::new_id("restorer", clock.now()),
+    };
     let desk = Desk {
         snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
         throttle: Throttle::default(),
         config,
+        jobs: Arc::new(Jobs::new(tools, &admins)),
+        audit: Audit::new(journal.clone(), records.clone(), clock.clone()),
         journal,
         pulls,
         records,

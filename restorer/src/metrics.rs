@@ -9,11 +9,8 @@ use prometheus::{
 };
 
 use crate::guard::Action;
+use crate::job::{JobState, RowState};
 
-/// States of a job.
-pub const JOB_STATES: [&str; 5] = ["queued", "running", "done", "failed", "cancelled"];
-/// States of a row of a job.
-pub const ROW_STATES: [&str; 5] = ["created", "updated", "skipped", "conflict", "failed"];
 /// What the guard does.
 pub const GUARD_ACTIONS: [&str; 3] = ["alert", "plan", "apply"];
 
@@ -52,6 +49,59 @@ pub(crate) struct Metrics {
     reads: HistogramVec,
     refused: IntCounterVec,
     incidents: IntCounterVec,
+    pub(crate) jobs: JobMetrics,
+}
+
+/// What jobs count.
+#[derive(Clone)]
+pub(crate) struct JobMetrics {
+    jobs: IntGaugeVec,
+    rows: IntCounterVec,
+    budget: Gauge,
+}
+
+impl JobMetrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let jobs = Opts::new("backstock_restorer_jobs", "Restore jobs, by state.");
+        let jobs = IntGaugeVec::new(jobs, &["state"])?;
+        let rows = Opts::new(
+            "backstock_restorer_rows_total",
+            "Rows of restore jobs that ended, by state.",
+        );
+        let rows = IntCounterVec::new(rows, &["state"])?;
+        let budget = Gauge::new(
+            "backstock_restorer_budget_used_ratio",
+            "Share that the running or the last job used of the cost points that the shop granted \
+             during it.",
+        )?;
+        JobState::ALL.iter().for_each(|state| drop(jobs.with_label_values(&[state.as_str()])));
+        RowState::ENDS.iter().for_each(|state| drop(rows.with_label_values(&[state.as_str()])));
+        registry.register(Box::new(jobs.clone()))?;
+        registry.register(Box::new(rows.clone()))?;
+        registry.register(Box::new(budget.clone()))?;
+        Ok(Self { jobs, rows, budget })
+    }
+
+    /// These are the jobs that there are.
+    pub(crate) fn jobs(&self, states: impl Iterator<Item = JobState>) {
+        let mut counts = JobState::ALL.map(|_| 0);
+        for state in states {
+            counts[state as usize] += 1;
+        }
+        for (state, count) in JobState::ALL.iter().zip(counts) {
+            self.jobs.with_label_values(&[state.as_str()]).set(count);
+        }
+    }
+
+    /// A row ended.
+    pub(crate) fn row(&self, state: RowState) {
+        self.rows.with_label_values(&[state.as_str()]).inc();
+    }
+
+    /// Which share a job used of what the shop granted.
+    pub(crate) fn budget(&self, ratio: f64) {
+        self.budget.set(ratio);
+    }
 }
 
 impl Metrics {
@@ -83,8 +133,9 @@ impl Metrics {
         for reason in Refused::ALL {
             refused.with_label_values(&[reason.as_str()]);
         }
+        let jobs = JobMetrics::register(registry)?;
         register_still(registry, shops)?;
-        Ok(Self { reads, refused, incidents })
+        Ok(Self { reads, refused, incidents, jobs })
     }
 
     pub(crate) fn read(&self, route: &str) -> Histogram {
@@ -103,20 +154,8 @@ impl Metrics {
     }
 }
 
-/// What stands still until plans, jobs, drills and erasures exist.
+/// What stands still until drills and erasures exist.
 fn register_still(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<(), prometheus::Error> {
-    let jobs = IntGaugeVec::new(
-        Opts::new("backstock_restorer_jobs", "Restore jobs, by state."),
-        &["state"],
-    )?;
-    let rows = IntCounterVec::new(
-        Opts::new("backstock_restorer_rows_total", "Rows of restore jobs that ended, by state."),
-        &["state"],
-    )?;
-    JOB_STATES.iter().for_each(|state| drop(jobs.with_label_values(&[state])));
-    ROW_STATES.iter().for_each(|state| drop(rows.with_label_values(&[state])));
-    registry.register(Box::new(jobs))?;
-    registry.register(Box::new(rows))?;
     let per_shop = [
         ("backstock_restorer_proof_age_seconds", "Age of the last drill."),
         ("backstock_restorer_proof_mismatches", "What the last drill found to differ."),
@@ -126,10 +165,8 @@ fn register_still(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<(), pro
         shops.iter().for_each(|shop| drop(gauge.with_label_values(&[&shop.domain()])));
         registry.register(Box::new(gauge))?;
     }
-    let single = [
-        ("backstock_restorer_budget_used_ratio", "Share of Shopify's cost budget in use."),
-        ("backstock_restorer_erasure_open_seconds", "Age of the oldest erasure not yet done."),
-    ];
+    let single =
+        [("backstock_restorer_erasure_open_seconds", "Age of the oldest erasure not yet done.")];
     for (name, help) in single {
         registry.register(Box::new(Gauge::new(name, help)?))?;
     }

@@ -9,7 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    blob, change, change_set, incident, mark, pull, resource, shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, incident, job, mark, pull, resource, shop, snapshot, upkeep,
+    version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -46,6 +47,15 @@ use crate::route::{Access, ROUTES, Route, Verb};
         upkeep::subscriptions,
         upkeep::subscribe,
         upkeep::retention,
+        job::apply,
+        job::jobs,
+        job::job,
+        job::events,
+        job::cancel,
+        job::pause,
+        job::resume,
+        job::retry,
+        audit::audit,
         shop::verify
     ),
     components(schemas(Problem)),

@@ -43,6 +43,13 @@ pub(crate) enum RecordError {
     },
 }
 
+impl RecordError {
+    /// What is on record is not what it should be.
+    pub(crate) fn unreadable(what: &str, id: &str, error: &serde_json::Error) -> Self {
+        Self::Unreadable { what: what.into(), id: id.into(), reason: error.to_string() }
+    }
+}
+
 /// Puts on record and waits until the journal shows it. Answers its sequence.
 pub(crate) async fn put(
     (journal, records): (&dyn Journal, &dyn Records),
@@ -52,6 +59,17 @@ pub(crate) async fn put(
 ) -> Result<u64, RecordError> {
     let payload: Value = serde_json::to_value(payload).map_err(|e| unreadable(what, id, &e))?;
     let seq = records.put(shop, what, id, &payload).await?;
+    shown(journal, shop, (what, id), seq).await
+}
+
+/// Waits until the journal shows a record, and with it everything that was put before. Answers its
+/// sequence.
+pub(crate) async fn shown(
+    journal: &dyn Journal,
+    shop: &Shop,
+    (what, id): (&str, &str),
+    seq: u64,
+) -> Result<u64, RecordError> {
     let newest = Page { limit: 1, cursor: None };
     let seen = async {
         loop {
@@ -80,7 +98,7 @@ pub(crate) async fn get<T: DeserializeOwned>(
 }
 
 fn unreadable(what: &str, id: &str, error: &serde_json::Error) -> RecordError {
-    RecordError::Unreadable { what: what.into(), id: id.into(), reason: error.to_string() }
+    RecordError::unreadable(what, id, error)
 }
 
 /// A new id for something of this sort, such as `plan-019dc3f2a41b-5f2a`: they sort by time, and two

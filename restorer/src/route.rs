@@ -10,7 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    blob, change, change_set, incident, mark, pull, resource, shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, incident, job, mark, pull, resource, shop, snapshot, upkeep,
+    version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -109,6 +110,21 @@ pub(crate) static ROUTES: &[Route] = &[
         pace: Pace::Prompt,
         handler: || post(pull::reconcile),
     },
+    restore("/v1/shops/{shop}/plans/{id}/apply", "apply", || post(job::apply)),
+    read("/v1/shops/{shop}/jobs", "jobs", || get(job::jobs)),
+    read("/v1/shops/{shop}/jobs/{id}", "job", || get(job::job)),
+    Route {
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/jobs/{id}/events", "job_events", || get(job::events))
+    },
+    restore("/v1/shops/{shop}/jobs/{id}/cancel", "cancel", || post(job::cancel)),
+    restore("/v1/shops/{shop}/jobs/{id}/pause", "pause", || post(job::pause)),
+    restore("/v1/shops/{shop}/jobs/{id}/resume", "resume", || post(job::resume)),
+    restore("/v1/shops/{shop}/jobs/{id}/retry", "retry", || post(job::retry)),
+    Route {
+        access: Access::Shop(Scope::Admin),
+        ..read("/v1/shops/{shop}/audit", "audit", || get(audit::audit))
+    },
     Route {
         access: Access::Shop(Scope::Admin),
         ..read("/v1/shops/{shop}/subscriptions", "subscriptions", || get(upkeep::subscriptions))
@@ -145,6 +161,15 @@ const fn read(
     handler: fn() -> MethodRouter<Arc<Desk>>,
 ) -> Route {
     Route { verb: Verb::Get, path, name, access: READ, pace: Pace::Prompt, handler }
+}
+
+const fn restore(
+    path: &'static str,
+    name: &'static str,
+    handler: fn() -> MethodRouter<Arc<Desk>>,
+) -> Route {
+    let access = Access::Shop(Scope::Restore);
+    Route { verb: Verb::Post, access, ..read(path, name, handler) }
 }
 
 const fn open(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::JournalError;
 use backstock_proto::listen::Readiness;
+use backstock_restorer::job::lease::LocalLeases;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
 use fake::{Fake, MUG, NoPulls, Noon, shop};
@@ -60,6 +61,7 @@ async fn start_with(config: Config) -> Server {
         pulls: Arc::new(NoPulls),
         records: journal.clone(),
         blobs: blobs.clone(),
+        leases: Arc::new(LocalLeases::default()),
         admins: Vec::new(),
         tokens: tokens.clone(),
         registry: registry.clone(),

@@ -26,6 +26,17 @@ pub(super) struct Status {
     pub(super) restore_rate: f64,
 }
 
+/// The cost points that a shop grants, as its last answer said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Granted {
+    /// Most that can be saved up.
+    pub maximum: f64,
+    /// What can be spent now.
+    pub available: f64,
+    /// What comes back each second.
+    pub per_second: f64,
+}
+
 /// Hands out points.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -118,6 +129,16 @@ impl Budget {
         let now = Instant::now();
         state.status.currently_available = (state.refilled(now) - reservation.points).max(0.0);
         state.at = now;
+    }
+
+    /// What the shop grants, and what is there now.
+    pub(super) fn granted(&self) -> Granted {
+        let state = self.lock();
+        Granted {
+            maximum: state.status.maximum_available,
+            available: state.available(Instant::now()).max(0.0),
+            per_second: state.status.restore_rate,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -106,6 +106,11 @@ impl Client {
         &self.inner.http
     }
 
+    /// The cost points that the shop grants.
+    pub fn granted(&self) -> super::Granted {
+        self.inner.budget.granted()
+    }
+
     /// Sends one document and waits for its answer, as long as that makes sense.
     pub async fn ask(&self, call: Call<'_>) -> Result<Answer, AdminError> {
         let begun = Instant::now();

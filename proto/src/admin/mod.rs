@@ -22,6 +22,7 @@ pub mod bulk;
 mod client;
 mod token;
 
+pub use budget::Granted;
 pub use client::Client;
 
 /// Where a shop's Admin API is, and who asks.

@@ -8,10 +8,12 @@ use backstock_proto::{Shop, Timestamp};
 
 use crate::{Desk, refuse};
 
+pub(crate) mod audit;
 pub(crate) mod blob;
 pub(crate) mod change;
 pub(crate) mod change_set;
 pub(crate) mod incident;
+pub(crate) mod job;
 pub(crate) mod mark;
 pub(crate) mod pull;
 pub(crate) mod resource;
@@ -34,7 +36,7 @@ impl Desk {
 
     /// Refuses a shop that is neither configured nor has any history, so that an empty list always
     /// means that nothing was found in a shop that is there.
-    async fn known(&self, shop: &Shop) -> Result<(), Problem> {
+    pub(crate) async fn known(&self, shop: &Shop) -> Result<(), Problem> {
         if self.config.shops.contains(shop) {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use backstock_proto::Shop;
 
+use super::job;
 use crate::Desk;
 use crate::change_set::{ChangeSet, Undone};
 use crate::guard::watch::WayBack;
@@ -13,7 +14,7 @@ impl WayBack for Desk {
         Err("plans cannot be made yet".into())
     }
 
-    async fn apply(&self, _: &Shop, _: &str) -> Result<String, String> {
-        Err("jobs cannot be begun yet".into())
+    async fn apply(&self, shop: &Shop, plan: &str) -> Result<String, String> {
+        job::begin_for_guard(self, shop, plan).await.map_err(|problem| problem.detail)
     }
 }

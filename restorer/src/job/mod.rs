@@ -5,6 +5,19 @@ use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod around;
+mod decide;
+pub(crate) mod desk;
+mod gid;
+pub mod lease;
+mod ledger;
+mod live;
+pub(crate) mod rows;
+pub(crate) mod run;
+mod runner;
+mod worker;
+pub mod written;
+
 /// What a record of a job stands under.
 pub const JOB: &str = "job";
 
@@ -106,4 +119,99 @@ pub struct Job {
     pub eta_seconds: Option<f64>,
     /// Points of the cost budget that it spent.
     pub cost: f64,
+    /// Points that the shop granted while it ran.
+    #[serde(default)]
+    pub granted: f64,
+    /// When it first began to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
+    /// The digest of the plan.
+    #[serde(default)]
+    pub digest: String,
+    /// How often it was begun anew for what failed.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Rows of the plan that are not to be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deselected: Vec<u64>,
+    /// The job whose writes it undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// Why it stands still or did not end well, where that needs saying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl JobState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Paused, Self::Cancelled, Self::Done, Self::Failed];
+
+    /// Whether nothing more happens by itself.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Done | Self::Failed)
+    }
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Cancelled => "cancelled",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl RowState {
+    /// What a row can end as.
+    pub const ENDS: [Self; 6] =
+        [Self::Created, Self::Updated, Self::Deleted, Self::Skipped, Self::Conflict, Self::Failed];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Skipped => "skipped",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl RowCounts {
+    /// How many are in a state.
+    pub fn of(&self, state: RowState) -> u64 {
+        let mut counts = *self;
+        *counts.at(state)
+    }
+
+    /// All rows.
+    pub fn total(&self) -> u64 {
+        self.pending + RowState::ENDS.iter().map(|state| self.of(*state)).sum::<u64>()
+    }
+
+    fn at(&mut self, state: RowState) -> &mut u64 {
+        match state {
+            RowState::Pending => &mut self.pending,
+            RowState::Created => &mut self.created,
+            RowState::Updated => &mut self.updated,
+            RowState::Deleted => &mut self.deleted,
+            RowState::Skipped => &mut self.skipped,
+            RowState::Conflict => &mut self.conflict,
+            RowState::Failed => &mut self.failed,
+        }
+    }
+
+    /// A row goes from one state to another.
+    fn moved(&mut self, from: RowState, to: RowState) {
+        let from = self.at(from);
+        *from = from.saturating_sub(1);
+        *self.at(to) += 1;
+    }
 }

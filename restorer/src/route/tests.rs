@@ -15,6 +15,7 @@ use prometheus::Registry;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::job::lease::LocalLeases;
 use crate::token::Digest;
 use crate::{Config, Restorer, Token, Tokens};
 use fake::{Fake, NoPulls, Noon};
@@ -63,6 +64,7 @@ async fn api() -> Router {
         pulls: Arc::new(NoPulls),
         records: journal,
         blobs: blobs().await,
+        leases: Arc::new(LocalLeases::default()),
         admins: ["acme", "bolt"].map(admin).into(),
         tokens: Tokens::new(tokens),
         registry: Registry::new(),

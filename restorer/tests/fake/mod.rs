@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use backstock_proto::canonical::Hash;
 use backstock_proto::diff;
 use backstock_proto::journal::*;
-use backstock_proto::publish::{PublishError, Records};
+use backstock_proto::publish::{PublishError, PutError, Records};
 use backstock_proto::pulls::{Order, Pulls, PullsUnavailable};
 use backstock_proto::time::Clock;
 use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop, Source, Timestamp};
@@ -134,6 +134,11 @@ impl Fake {
         let secret = json!({"id": "gid://shopify/Product/601", "title": "Bolt's secret"});
         fake.add("bolt", "product", "601", "create", "2026-11-20T11:00:00Z", Some(secret));
         fake
+    }
+
+    /// Shop `acme` had a resource in this state since `at`.
+    pub fn remember(&mut self, kind: &str, id: &str, at: &str, state: &Value) {
+        self.add("acme", kind, id, "update", at, Some(state.clone()));
     }
 
     /// Every question fails like this from now on, or is answered again.
@@ -448,6 +453,27 @@ impl Records for Fake {
         payload: &Value,
     ) -> Result<u64, PublishError> {
         let mut records = self.records.lock().expect("not poisoned");
+        let seq = 1_000_000 + records.len() as u64;
+        let (what, id, payload) = (what.to_owned(), id.to_owned(), payload.clone());
+        records.push((shop.clone(), Record { what, id, seq, recorded_at: instant(NOW), payload }));
+        Ok(seq)
+    }
+
+    async fn put_after(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: &str,
+        payload: &Value,
+        after: u64,
+    ) -> Result<u64, PutError> {
+        let mut records = self.records.lock().expect("not poisoned");
+        let same =
+            |(of, record): &&(Shop, Record)| of == shop && record.what == what && record.id == id;
+        let newest = records.iter().rev().find(same).map_or(0, |(_, record)| record.seq);
+        if newest != after {
+            return Err(PutError::Moved(format!("{what} {id}")));
+        }
         let seq = 1_000_000 + records.len() as u64;
         let (what, id, payload) = (what.to_owned(), id.to_owned(), payload.clone());
         records.push((shop.clone(), Record { what, id, seq, recorded_at: instant(NOW), payload }));

@@ -1,0 +1,96 @@
+//! What a writer has around it: the shop, the ids of now, and the job's record of what it is about to
+//! do.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use backstock_proto::Timestamp;
+use backstock_proto::admin::Client;
+use bytes::Bytes;
+
+use super::ledger::{LedgerError, Step};
+use super::runner::Runner;
+use crate::write::{Around, WriteError};
+
+/// Around the writing of one row.
+pub(super) struct AroundRow<'a> {
+    pub(super) runner: &'a Runner,
+    /// The row.
+    pub(super) n: u64,
+    /// Whether it is on record that it was begun.
+    begun: tokio::sync::Mutex<bool>,
+    broken: Mutex<Option<LedgerError>>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl<'a> AroundRow<'a> {
+    pub(super) fn new(runner: &'a Runner, n: u64, begun: bool) -> Self {
+        let begun = tokio::sync::Mutex::new(begun);
+        Self { runner, n, begun, broken: Mutex::default(), notes: Mutex::default() }
+    }
+
+    /// Why nothing can be put on record any more, if that is so: then nothing may be written.
+    pub(super) fn broken(&self) -> Option<LedgerError> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a mutation may have been sent.
+    pub(super) async fn begun(&self) -> bool {
+        *self.begun.lock().await
+    }
+
+    /// What a person should know, as one text.
+    pub(super) fn notes(&self) -> Option<String> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
+#[async_trait]
+impl Around for AroundRow<'_> {
+    fn admin(&self) -> &Client {
+        self.runner.client()
+    }
+
+    fn gid_now(&self, gid: &str) -> String {
+        self.runner.written().now(gid).unwrap_or_else(|| gid.to_owned())
+    }
+
+    async fn blob(&self, hash: &str) -> Option<Bytes> {
+        self.runner.blob(hash).await
+    }
+
+    async fn before(&self, _what: &str) -> Result<(), WriteError> {
+        let mut begun = self.begun.lock().await;
+        if *begun {
+            return Ok(());
+        }
+        match self.runner.ledger().put(Step::Begun(self.n), None).await {
+            Ok(()) => {
+                *begun = true;
+                Ok(())
+            }
+            Err(error) => {
+                let why = format!("nothing was written: {error}");
+                *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(WriteError::Missing(why))
+            }
+        }
+    }
+
+    fn began_at(&self) -> Timestamp {
+        self.runner.began_at()
+    }
+
+    fn key(&self, what: &str) -> String {
+        let named = format!("{}\n{}\n{what}", self.runner.job_id(), self.n);
+        blake3::hash(named.as_bytes()).to_hex()[..32].to_owned()
+    }
+
+    fn note(&self, text: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&text) {
+            notes.push(text);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What is to be done about a row, given what the shop has now. Knows neither clock nor network.
+
+use backstock_proto::merge::{self, Field, FieldPath, Step};
+use serde_json::Value;
+
+/// Longest value that a reason tells.
+const SHOWN_MAX: usize = 60;
+
+/// What is to be done about a resource that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Change {
+    /// Nothing: every field is as wanted.
+    Nothing,
+    /// This state is to be there.
+    Make(Value),
+    /// Nothing: it is neither as the plan expects nor as it wants it.
+    Conflict(String),
+}
+
+/// What fields make of a state: each is as wanted, or as expected and then set.
+pub(super) fn change(live: &Value, fields: &[Field]) -> Change {
+    let mut want = live.clone();
+    for field in fields {
+        if !is(live, &field.path, &field.new) && !is(live, &field.path, &field.old) {
+            let found = value(live, &field.path);
+            return Change::Conflict(format!(
+                "{} is {} now; the plan expects {}. Make a new plan to see what has changed",
+                field.path,
+                shown(&found),
+                shown(&field.old)
+            ));
+        }
+        if !is_there(&want, &field.path, &field.new)
+            && !merge::set(&mut want, &field.path, field.new.clone())
+        {
+            let why = format!("there is no place for {} any more. Make a new plan", field.path);
+            return Change::Conflict(why);
+        }
+    }
+    if want == *live { Change::Nothing } else { Change::Make(want) }
+}
+
+/// Whether a state tells enough to decide about some fields: each is there as wanted or as expected,
+/// or where it would be is.
+pub(super) fn tells(live: &Value, fields: &[Field]) -> bool {
+    fields.iter().all(|field| {
+        let has_place = match parent(&field.path) {
+            Some(parent) => merge::get(live, &parent).is_some(),
+            None => true,
+        };
+        let there = merge::get(live, &field.path).is_some();
+        let member = live.get(field.path.member()).is_some();
+        let matches = is(live, &field.path, &field.new) || is(live, &field.path, &field.old);
+        matches && (there || (has_place && member))
+    })
+}
+
+/// What stands at a path; `null` for nothing.
+fn value(state: &Value, path: &FieldPath) -> Value {
+    if path.steps().last() == Some(&Step::Order) {
+        let order = parent(path).and_then(|list| merge::order(state, &list));
+        return order.map_or(Value::Null, |known| known.into_iter().map(Value::String).collect());
+    }
+    merge::get(state, path).cloned().unwrap_or(Value::Null)
+}
+
+/// Whether a field has this value. An order has it if those elements that are there stand so.
+fn is(state: &Value, path: &FieldPath, expected: &Value) -> bool {
+    let found = value(state, path);
+    match (path.steps().last(), &found, expected) {
+        (Some(Step::Order), Value::Array(found), Value::Array(expected)) => {
+            let common = |list: &[Value], other: &[Value]| -> Vec<Value> {
+                list.iter().filter(|known| other.contains(known)).cloned().collect()
+            };
+            common(found, expected) == common(expected, found)
+        }
+        _ => found == *expected,
+    }
+}
+
+/// Whether nothing is to be set: an order is always set, since elements may have been added before.
+fn is_there(state: &Value, path: &FieldPath, wanted: &Value) -> bool {
+    path.steps().last() != Some(&Step::Order) && value(state, path) == *wanted
+}
+
+/// The path to what a field is a part of; `None` for a member of the resource itself.
+fn parent(path: &FieldPath) -> Option<FieldPath> {
+    let steps = path.steps();
+    let (_, before) = steps.split_last()?;
+    if before.is_empty() {
+        return None;
+    }
+    Some(before.iter().fold(FieldPath::root(), |path, step| path.then(step)))
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn field(path: &str, old: Value, new: Value) -> Field {
+        Field { path: FieldPath::parse(path).expect("a path"), old, new }
+    }
+
+    #[test]
+    fn a_field_is_set_from_what_is_expected_and_from_nothing_else() {
+        let live = json!({"id": "p", "title": "Bad", "body": "kept"});
+        let fields = [field("/title", json!("Bad"), json!("Good"))];
+        let good = json!({"id": "p", "title": "Good", "body": "kept"});
+        assert_eq!(change(&live, &fields), Change::Make(good.clone()));
+        assert_eq!(change(&good, &fields), Change::Nothing);
+        let other = json!({"id": "p", "title": "Better"});
+        assert!(matches!(change(&other, &fields), Change::Conflict(why) if why.contains("Better")));
+    }
+
+    #[test]
+    fn what_was_half_done_is_completed() {
+        let fields =
+            [field("/a", json!(1), json!(2)), field("/list/{k}", json!(null), json!({"key": "k"}))];
+        let live = json!({"id": "p", "a": 2, "list": [{"key": "j"}]});
+        let want = json!({"id": "p", "a": 2, "list": [{"key": "j"}, {"key": "k"}]});
+        assert_eq!(change(&live, &fields), Change::Make(want.clone()));
+        assert_eq!(change(&want, &fields), Change::Nothing);
+    }
+
+    #[test]
+    fn an_order_is_set_after_elements_were_added() {
+        let fields = [
+            field("/list/{a}", json!(null), json!({"key": "a"})),
+            field("/list/{}", json!(["b", "c"]), json!(["a", "b", "c"])),
+        ];
+        let live = json!({"id": "p", "list": [{"key": "b"}, {"key": "c"}]});
+        let want = json!({"id": "p", "list": [{"key": "a"}, {"key": "b"}, {"key": "c"}]});
+        assert_eq!(change(&live, &fields), Change::Make(want));
+    }
+
+    #[test]
+    fn a_part_that_was_not_read_tells_nothing() {
+        let price = [field("/variants/{v}/price", json!("1"), json!("2"))];
+        let core = json!({"id": "p", "variants": [{"id": "v", "price": "1"}]});
+        assert!(tells(&core, &price));
+        let added = [field("/publications/{x}", json!(null), json!({"id": "x"}))];
+        assert!(!tells(&core, &added));
+        assert!(tells(&json!({"id": "p", "publications": []}), &added));
+        let gone = [field("/seo", json!({"title": "x"}), json!(null))];
+        assert!(!tells(&core, &gone));
+    }
+}

@@ -1,0 +1,396 @@
+//! The jobs of all shops: begun, looked at, stopped, taken up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backstock_proto::admin::Client;
+use backstock_proto::blob::Blobs;
+use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
+use backstock_proto::publish::{PutError, Records};
+use backstock_proto::pulls::Pulls;
+use backstock_proto::time::Clock;
+use backstock_proto::{Shop, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Leases;
+use super::ledger::{self, Place};
+use super::run::{JOB_ORDER, Run, Want, Wanted};
+use super::written::Books;
+use super::{JOB, Job, JobState, RowCounts, RowResult, RowState, rows, worker};
+use crate::metrics::JobMetrics;
+use crate::plan::Plan;
+use crate::record::{self, RecordError};
+
+/// What jobs work with.
+pub(crate) struct Tools {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) pulls: Arc<dyn Pulls>,
+    pub(crate) blobs: Blobs,
+    pub(crate) leases: Arc<dyn Leases>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) books: Books,
+    pub(crate) metrics: JobMetrics,
+    /// Names this process among those that share a shop.
+    pub(crate) holder: String,
+}
+
+/// The jobs of all shops.
+pub(crate) struct Jobs {
+    pub(crate) tools: Arc<Tools>,
+    shops: BTreeMap<Shop, (Client, Arc<Notify>)>,
+    running: Mutex<HashMap<String, Arc<Run>>>,
+    /// How each job is, as far as this process knows.
+    states: Mutex<HashMap<(Shop, String), JobState>>,
+}
+
+/// What is asked for when a plan is applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Apply {
+    pub(crate) plan: Plan,
+    pub(crate) deselected: Vec<u64>,
+    pub(crate) by: String,
+    /// What the caller calls this request, so that asking twice is asking once.
+    pub(crate) key: Option<String>,
+    pub(crate) undoes: Option<String>,
+}
+
+/// Why a job is not begun, or not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl From<PutError> for JobError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Moved(_) => {
+                Self::Conflict("somebody changed the job at the same time; look at it again".into())
+            }
+            PutError::Publish(error) => Self::Record(error.into()),
+        }
+    }
+}
+
+impl Jobs {
+    pub(crate) fn new(tools: Tools, admins: &BTreeMap<Shop, Client>) -> Self {
+        let shop = |(shop, client): (&Shop, &Client)| {
+            (shop.clone(), (client.clone(), Arc::new(Notify::new())))
+        };
+        Self {
+            tools: Arc::new(tools),
+            shops: admins.iter().map(shop).collect(),
+            running: Mutex::default(),
+            states: Mutex::default(),
+        }
+    }
+
+    /// Works at jobs until `stop`, each shop for itself.
+    pub(crate) async fn work(self: Arc<Self>, stop: CancellationToken) {
+        let mut workers = tokio::task::JoinSet::new();
+        for (shop, (client, wake)) in &self.shops {
+            let (shop, client, wake) = (shop.clone(), client.clone(), wake.clone());
+            workers.spawn(worker::work(self.clone(), shop, client, wake, stop.clone()));
+        }
+        while workers.join_next().await.is_some() {}
+    }
+
+    /// Puts a job on record and has somebody begin with it.
+    pub(crate) async fn apply(&self, shop: &Shop, apply: Apply) -> Result<Job, JobError> {
+        let now = self.tools.clock.now();
+        let id = match &apply.key {
+            Some(key) => {
+                let named = format!("{}\n{}\n{key}", shop.name(), apply.by);
+                format!("job-{}", &blake3::hash(named.as_bytes()).to_hex()[..24])
+            }
+            None => record::new_id("job", now),
+        };
+        let counts = apply.plan.counts;
+        let total = counts.create + counts.update + counts.delete + counts.keep + counts.cannot;
+        let job = Job {
+            id: id.clone(),
+            plan: apply.plan.id.clone(),
+            state: JobState::Queued,
+            by: apply.by,
+            started_at: now,
+            finished_at: None,
+            counts: RowCounts { pending: total, ..RowCounts::default() },
+            eta_seconds: Some(apply.plan.eta_seconds),
+            cost: 0.0,
+            granted: 0.0,
+            began_at: None,
+            digest: apply.plan.digest,
+            attempt: 0,
+            deselected: apply.deselected,
+            undoes: apply.undoes,
+            reason: None,
+        };
+        match self.put_after(shop, &job, 0).await {
+            Ok(_) => {}
+            Err(JobError::Conflict(_)) if apply.key.is_some() => {
+                return self.same_as(shop, &job).await;
+            }
+            Err(error) => return Err(error),
+        }
+        self.note(shop, &job);
+        self.wake(shop);
+        Ok(job)
+    }
+
+    /// The job that the same key began before, if it was for the same.
+    async fn same_as(&self, shop: &Shop, job: &Job) -> Result<Job, JobError> {
+        let there = self.find(shop, &job.id).await?;
+        match there {
+            Some(there) if there.plan == job.plan && there.deselected == job.deselected => {
+                Ok(there)
+            }
+            _ => Err(JobError::Conflict(
+                "this Idempotency-Key was used for another request; use a new one".into(),
+            )),
+        }
+    }
+
+    /// One job as it is now.
+    pub(crate) async fn find(&self, shop: &Shop, id: &str) -> Result<Option<Job>, RecordError> {
+        if let Some(run) = self.running(shop, id) {
+            return Ok(Some(run.job()));
+        }
+        let journal = self.tools.journal.as_ref();
+        let Some(mut job) = record::get::<Job>(journal, shop, (JOB, id)).await? else {
+            return Ok(None);
+        };
+        if job.state == JobState::Queued && self.wanted(shop, id).await? == Want::Cancel {
+            job.state = JobState::Cancelled;
+        }
+        Ok(Some(job))
+    }
+
+    /// Jobs, newest first.
+    pub(crate) async fn list(
+        &self,
+        shop: &Shop,
+        page: &Page,
+    ) -> Result<(Vec<Job>, Option<String>), RecordError> {
+        let list = self.tools.journal.records(shop, JOB, None, page).await?;
+        let mut jobs = Vec::with_capacity(list.items.len());
+        for record in list.items {
+            let job: Job = serde_json::from_value(record.payload)
+                .map_err(|e| RecordError::unreadable(JOB, &record.id, &e))?;
+            jobs.push(self.running(shop, &job.id).map_or(job, |run| run.job()));
+        }
+        jobs.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| b.id.cmp(&a.id)));
+        Ok((jobs, list.next))
+    }
+
+    /// What became of a job's rows, from row `from` on.
+    pub(crate) async fn rows(
+        &self,
+        shop: &Shop,
+        job: &Job,
+        (from, state, limit): (u64, Option<RowState>, usize),
+    ) -> Result<Vec<RowResult>, RecordError> {
+        if state == Some(RowState::Pending) {
+            return self.pending(shop, job, from, limit).await;
+        }
+        if let Some(run) = self.running(shop, &job.id) {
+            return Ok(run.results(from, state, limit));
+        }
+        let place = self.place(shop, job);
+        let standing = ledger::standing(&place).await.map_err(|e| RecordError::Unreadable {
+            what: ledger::JOB_STEPS.into(),
+            id: job.id.clone(),
+            reason: e.to_string(),
+        })?;
+        let asked = standing.over.range(from..).map(|(_, result)| result.clone());
+        let asked = asked.filter(|result| state.is_none_or(|state| result.state == state));
+        Ok(asked.take(limit).collect())
+    }
+
+    /// Rows that ended since a job was seen like this, at most some, where it runs in this process.
+    pub(crate) fn recent(&self, shop: &Shop, id: &str, seen: Option<&Job>) -> Vec<RowResult> {
+        let over = |job: &Job| job.counts.total() - job.counts.pending;
+        match (self.running(shop, id), seen) {
+            (Some(run), Some(seen)) => run.recent(over(&run.job()).saturating_sub(over(seen))),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Rows that are still to be done.
+    async fn pending(
+        &self,
+        shop: &Shop,
+        job: &Job,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<RowResult>, RecordError> {
+        let over: std::collections::BTreeSet<u64> = match self.running(shop, &job.id) {
+            Some(run) => run.results(from, None, usize::MAX).into_iter().map(|r| r.n).collect(),
+            None => {
+                let standing = ledger::standing(&self.place(shop, job)).await;
+                standing.map(|standing| standing.over.into_keys().collect()).unwrap_or_default()
+            }
+        };
+        let (mut found, mut n) = (Vec::new(), 0);
+        let journal = self.tools.journal.as_ref();
+        while let Some(rows) = rows::piece(journal, shop, &job.plan, n).await? {
+            n += 1;
+            let open = rows.into_iter().filter(|row| row.n >= from && !over.contains(&row.n));
+            found.extend(open.map(|row| RowResult {
+                n: row.n,
+                kind: row.kind,
+                id: row.id,
+                title: row.title,
+                state: RowState::Pending,
+                reason: None,
+                new_gid: None,
+            }));
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Says what is wanted of a job: that it goes on, stands still, or ends.
+    pub(crate) async fn order(
+        &self,
+        shop: &Shop,
+        id: &str,
+        (want, by): (Want, &str),
+    ) -> Result<Job, JobError> {
+        let job = self.existing(shop, id).await?;
+        if job.state.is_over() {
+            let state = job.state.as_str();
+            return Err(JobError::Conflict(format!("job {id} of {shop} is {state} already")));
+        }
+        let wanted = Wanted { want, by: by.into(), at: self.tools.clock.now() };
+        let (journal, records) = (self.tools.journal.as_ref(), self.tools.records.as_ref());
+        record::put((journal, records), shop, (JOB_ORDER, id), &wanted).await?;
+        if let Some(run) = self.running(shop, id) {
+            run.want.send_replace(want);
+        }
+        self.wake(shop);
+        self.existing(shop, id).await
+    }
+
+    /// Begins a job anew for the rows that failed.
+    pub(crate) async fn retry(&self, shop: &Shop, id: &str, by: &str) -> Result<Job, JobError> {
+        let mut job = self.existing(shop, id).await?;
+        if !job.state.is_over() {
+            let state = job.state.as_str();
+            let why = format!("job {id} of {shop} is {state}: only what has ended can be retried");
+            return Err(JobError::Conflict(why));
+        }
+        let journal = self.tools.journal.as_ref();
+        let page = Page { limit: 1, cursor: None };
+        let newest =
+            journal.records(shop, JOB, Some(id), &page).await.map_err(RecordError::from)?;
+        let seq = newest.items.first().map_or(0, |record| record.seq);
+        let wanted = Wanted { want: Want::Run, by: by.into(), at: self.tools.clock.now() };
+        record::put((journal, self.tools.records.as_ref()), shop, (JOB_ORDER, id), &wanted).await?;
+        job.attempt += 1;
+        job.state = JobState::Queued;
+        job.finished_at = None;
+        job.counts.pending += std::mem::take(&mut job.counts.failed);
+        self.put_after(shop, &job, seq).await?;
+        self.note(shop, &job);
+        self.wake(shop);
+        Ok(job)
+    }
+
+    pub(crate) async fn existing(&self, shop: &Shop, id: &str) -> Result<Job, JobError> {
+        let found = self.find(shop, id).await?;
+        found.ok_or_else(|| {
+            JobError::Missing(format!("{shop} has no job {id:?}; `backstock jobs` lists them"))
+        })
+    }
+
+    /// What is wanted of a job.
+    pub(super) async fn wanted(&self, shop: &Shop, id: &str) -> Result<Want, RecordError> {
+        let journal = self.tools.journal.as_ref();
+        let wanted = record::get::<Wanted>(journal, shop, (JOB_ORDER, id)).await?;
+        Ok(wanted.map(|wanted| wanted.want).unwrap_or_default())
+    }
+
+    /// The shop's oldest job that is not over.
+    pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
+        let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let (jobs, _) = self.list(shop, &page).await?;
+        jobs.iter().for_each(|job| self.note(shop, job));
+        Ok(jobs.into_iter().rev().find(|job| !job.state.is_over()))
+    }
+
+    /// Puts a job on record as it is, and waits until it is seen.
+    pub(super) async fn put(&self, shop: &Shop, job: &Job) -> Result<u64, RecordError> {
+        let (journal, records) = (self.tools.journal.as_ref(), self.tools.records.as_ref());
+        self.note(shop, job);
+        record::put((journal, records), shop, (JOB, &job.id), job).await
+    }
+
+    async fn put_after(&self, shop: &Shop, job: &Job, after: u64) -> Result<u64, JobError> {
+        let journal = self.tools.journal.as_ref();
+        let payload =
+            serde_json::to_value(job).map_err(|e| RecordError::unreadable(JOB, &job.id, &e))?;
+        let put = self.tools.records.put_after(shop, JOB, &job.id, &payload, after).await;
+        let seq = match put {
+            Ok(seq) => seq,
+            // It may be there, and the journal does not show it yet.
+            Err(PutError::Moved(_)) if after == 0 => {
+                record::shown(journal, shop, (JOB, &job.id), 1).await?;
+                return Err(JobError::Conflict(format!("there is a job {} already", job.id)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        record::shown(journal, shop, (JOB, &job.id), seq).await?;
+        Ok(seq)
+    }
+
+    pub(super) fn place(&self, shop: &Shop, job: &Job) -> Place {
+        Place {
+            journal: self.tools.journal.clone(),
+            records: self.tools.records.clone(),
+            shop: shop.clone(),
+            job: job.id.clone(),
+            by: self.tools.holder.clone(),
+            attempt: job.attempt,
+        }
+    }
+
+    pub(super) fn running(&self, shop: &Shop, id: &str) -> Option<Arc<Run>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(id).filter(|run| run.shop == *shop).cloned()
+    }
+
+    pub(super) fn runs(&self, id: &str, run: Option<Arc<Run>>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match run {
+            Some(run) => running.insert(id.to_owned(), run),
+            None => running.remove(id),
+        };
+    }
+
+    /// Counts a job as what it is now.
+    pub(super) fn note(&self, shop: &Shop, job: &Job) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.insert((shop.clone(), job.id.clone()), job.state);
+        self.tools.metrics.jobs(states.values().copied());
+    }
+
+    fn wake(&self, shop: &Shop) {
+        if let Some((_, wake)) = self.shops.get(shop) {
+            wake.notify_one();
+        }
+    }
+
+    /// Now, by this process's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.tools.clock.now()
+    }
+}

@@ -1,0 +1,188 @@
+//! Gids within a state: where they stand, and what they become once something was made anew.
+
+use backstock_proto::merge::{Field, FieldPath, Step};
+use serde_json::Value;
+
+/// What every gid begins with.
+const GID: &str = "gid://shopify/";
+
+/// Gives every gid within a value, wherever it stands (also within texts, such as a metafield's list
+/// of references or rich text), the one that it has now.
+pub(crate) fn rewrite(value: &mut Value, now: &impl Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(other) = rewritten(text, now) {
+                *text = other;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, now)),
+        Value::Object(members) => members.values_mut().for_each(|member| rewrite(member, now)),
+        _ => {}
+    }
+}
+
+/// A field with the gids of now, in its path too.
+pub(crate) fn rewrite_field(field: &mut Field, now: &impl Fn(&str) -> Option<String>) {
+    rewrite(&mut field.old, now);
+    rewrite(&mut field.new, now);
+    let steps = field.path.steps();
+    if !steps.iter().any(|step| matches!(step, Step::Element(known) if known.contains(GID))) {
+        return;
+    }
+    field.path = steps.into_iter().fold(FieldPath::root(), |path, step| match step {
+        Step::Element(known) => path.then(&Step::Element(rewritten(&known, now).unwrap_or(known))),
+        other => path.then(&other),
+    });
+}
+
+/// Whether any gid within a value is one that `is` names, other than as the `id` of an object.
+pub(crate) fn refers(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => gids(text).any(is),
+        Value::Array(items) => items.iter().any(|item| refers(item, is)),
+        Value::Object(members) => {
+            members.iter().any(|(name, member)| name != "id" && refers(member, is))
+        }
+        _ => false,
+    }
+}
+
+/// Takes out of a state what refers to something that is not there yet: the smallest element of a
+/// list that holds the reference, or else the member.
+pub(crate) fn leave_out(value: &mut Value, is: &impl Fn(&str) -> bool) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| {
+                if item.is_array() || item.is_object() {
+                    leave_out_within(item, is);
+                }
+            });
+            items.retain(|item| !refers(item, is));
+        }
+        Value::Object(members) => {
+            for (_, member) in members.iter_mut().filter(|(name, _)| *name != "id") {
+                leave_out(member, is);
+                if refers(member, is) {
+                    *member = Value::Null;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Of an element of a list only what stands in lists of its own: a metafield goes as a whole.
+fn leave_out_within(element: &mut Value, is: &impl Fn(&str) -> bool) {
+    match element {
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| leave_out_within(member, is));
+        }
+        list @ Value::Array(_) => leave_out(list, is),
+        _ => {}
+    }
+}
+
+/// The gids within a text.
+fn gids(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices(GID).map(|(at, _)| &text[at..at + length(&text[at..])])
+}
+
+/// How long the gid is with which a text begins.
+fn length(text: &str) -> usize {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '?' | '=');
+    text[GID.len()..].find(|c| !part(c)).map_or(text.len(), |end| GID.len() + end)
+}
+
+/// A text with the gids of now; `None` if nothing in it is another one now.
+fn rewritten(text: &str, now: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    if !text.contains(GID) {
+        return None;
+    }
+    let (mut out, mut done, mut any) = (String::with_capacity(text.len()), 0, false);
+    for (at, _) in text.match_indices(GID) {
+        if at < done {
+            continue;
+        }
+        let end = at + length(&text[at..]);
+        if let Some(other) = now(&text[at..end]) {
+            out.push_str(&text[done..at]);
+            out.push_str(&other);
+            (done, any) = (end, true);
+        }
+    }
+    out.push_str(&text[done..]);
+    any.then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now(gid: &str) -> Option<String> {
+        match gid {
+            "gid://shopify/Product/1" => Some("gid://shopify/Product/100".into()),
+            "gid://shopify/ProductVariant/11" => Some("gid://shopify/ProductVariant/110".into()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn gids_are_found_wherever_they_stand_and_others_are_left_alone() {
+        let mut state = json!({
+            "id": "gid://shopify/Product/1",
+            "other": "gid://shopify/Product/11",
+            "theme": "shopify://products/mug",
+            "metafields": [
+                {"key": "one", "value": "gid://shopify/Product/1"},
+                {"key": "list", "value": "[\"gid://shopify/Product/1\",\"gid://shopify/Page/1\"]"},
+                {"key": "rich", "value": "{\"url\":\"gid://shopify/ProductVariant/11\"}"},
+            ],
+        });
+        rewrite(&mut state, &now);
+        let expected = json!({
+            "id": "gid://shopify/Product/100",
+            "other": "gid://shopify/Product/11",
+            "theme": "shopify://products/mug",
+            "metafields": [
+                {"key": "one", "value": "gid://shopify/Product/100"},
+                {"key": "list", "value": "[\"gid://shopify/Product/100\",\"gid://shopify/Page/1\"]"},
+                {"key": "rich", "value": "{\"url\":\"gid://shopify/ProductVariant/110\"}"},
+            ],
+        });
+        assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn a_path_names_the_element_of_now() {
+        let path = "/variants/{gid:~1~1shopify~1ProductVariant~111}/price";
+        let mut field = Field {
+            path: FieldPath::parse(path).expect("a path"),
+            old: json!("1.00"),
+            new: json!("2.00"),
+        };
+        rewrite_field(&mut field, &now);
+        assert_eq!(field.path.as_str(), "/variants/{gid:~1~1shopify~1ProductVariant~1110}/price");
+    }
+
+    #[test]
+    fn what_refers_to_what_is_not_there_yet_is_left_out_and_nothing_else() {
+        let is = |gid: &str| gid == "gid://shopify/Product/1";
+        let mut state = json!({
+            "id": "gid://shopify/Product/1",
+            "parent": "gid://shopify/Product/1",
+            "productIds": ["gid://shopify/Product/1", "gid://shopify/Product/2"],
+            "variants": [{"id": "v", "metafields": [
+                {"key": "a", "value": "[\"gid://shopify/Product/1\"]"}, {"key": "b", "value": "x"},
+            ]}],
+        });
+        leave_out(&mut state, &is);
+        let expected = json!({
+            "id": "gid://shopify/Product/1",
+            "parent": null,
+            "productIds": ["gid://shopify/Product/2"],
+            "variants": [{"id": "v", "metafields": [{"key": "b", "value": "x"}]}],
+        });
+        assert_eq!(state, expected);
+    }
+}

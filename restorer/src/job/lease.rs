@@ -1,0 +1,135 @@
+//! One job of a shop at a time, also where several restorers run: a lease that ends by itself when
+//! its holder does.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::context::CreateKeyValueError;
+use async_nats::jetstream::{self, kv};
+use async_trait::async_trait;
+use backstock_proto::Shop;
+
+/// How long a lease holds that is not renewed.
+pub(super) const HOLDS: Duration = Duration::from_secs(12);
+/// How often its holder renews it.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// The bucket that the leases are in.
+const BUCKET: &str = "backstock-leases";
+
+/// Nobody can say who holds a lease.
+#[derive(Debug, thiserror::Error)]
+#[error("the lease of {shop} cannot be taken or renewed: {reason}")]
+pub struct LeaseError {
+    /// Whose.
+    pub shop: Shop,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Says who may write to a shop.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Takes the lease of a shop, or renews it. False: somebody else holds it.
+    async fn take(&self, shop: &Shop, holder: &str) -> Result<bool, LeaseError>;
+    /// Gives it back, if it is the holder's.
+    async fn release(&self, shop: &Shop, holder: &str) -> Result<(), LeaseError>;
+}
+
+/// Leases within one process: enough where there is one restorer, as in `serve`.
+#[derive(Debug, Default)]
+pub struct LocalLeases {
+    held: Mutex<HashMap<Shop, String>>,
+}
+
+#[async_trait]
+impl Leases for LocalLeases {
+    async fn take(&self, shop: &Shop, holder: &str) -> Result<bool, LeaseError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(held.entry(shop.clone()).or_insert_with(|| holder.to_owned()) == holder)
+    }
+
+    async fn release(&self, shop: &Shop, holder: &str) -> Result<(), LeaseError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.get(shop).is_some_and(|by| by == holder) {
+            held.remove(shop);
+        }
+        Ok(())
+    }
+}
+
+/// Leases between processes: entries of a NATS bucket that forgets what is not renewed.
+#[derive(Clone, Debug)]
+pub struct SharedLeases {
+    bucket: kv::Store,
+}
+
+impl SharedLeases {
+    /// Opens the bucket, and makes it if it is not there.
+    pub async fn open(
+        jetstream: &jetstream::Context,
+        replicas: usize,
+    ) -> Result<Self, CreateKeyValueError> {
+        let config = kv::Config {
+            bucket: BUCKET.into(),
+            description: "Backstock: which restorer writes to which shop".into(),
+            history: 1,
+            max_age: HOLDS,
+            num_replicas: replicas,
+            ..kv::Config::default()
+        };
+        match jetstream.get_key_value(BUCKET).await {
+            Ok(bucket) => Ok(Self { bucket }),
+            Err(_) => Ok(Self { bucket: jetstream.create_key_value(config).await? }),
+        }
+    }
+}
+
+#[async_trait]
+impl Leases for SharedLeases {
+    async fn take(&self, shop: &Shop, holder: &str) -> Result<bool, LeaseError> {
+        let failed = |reason: String| LeaseError { shop: shop.clone(), reason };
+        let holder = bytes::Bytes::copy_from_slice(holder.as_bytes());
+        let entry = self.bucket.entry(shop.name()).await.map_err(|e| failed(e.to_string()))?;
+        match entry.filter(|entry| entry.operation == kv::Operation::Put) {
+            Some(entry) if entry.value != holder => Ok(false),
+            Some(entry) => match self.bucket.update(shop.name(), holder, entry.revision).await {
+                Ok(_) => Ok(true),
+                Err(e) if e.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(false),
+                Err(e) => Err(failed(e.to_string())),
+            },
+            None => match self.bucket.create(shop.name(), holder).await {
+                Ok(_) => Ok(true),
+                Err(e) if e.kind() == kv::CreateErrorKind::AlreadyExists => Ok(false),
+                Err(e) => Err(failed(e.to_string())),
+            },
+        }
+    }
+
+    async fn release(&self, shop: &Shop, holder: &str) -> Result<(), LeaseError> {
+        let failed = |reason: String| LeaseError { shop: shop.clone(), reason };
+        let entry = self.bucket.entry(shop.name()).await.map_err(|e| failed(e.to_string()))?;
+        let ours = entry.filter(|entry| entry.value.as_ref() == holder.as_bytes());
+        let Some(entry) = ours else { return Ok(()) };
+        let freed = self.bucket.delete_expect_revision(shop.name(), Some(entry.revision)).await;
+        freed.map_err(|e| failed(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_holds_until_it_gives_back() {
+        let leases = LocalLeases::default();
+        let shop = Shop::from_name("acme").expect("a shop");
+        assert!(leases.take(&shop, "a").await.expect("a lease"));
+        assert!(leases.take(&shop, "a").await.expect("renewed"));
+        assert!(!leases.take(&shop, "b").await.expect("held"));
+        leases.release(&shop, "b").await.expect("not b's to give");
+        assert!(!leases.take(&shop, "b").await.expect("held"));
+        leases.release(&shop, "a").await.expect("given back");
+        assert!(leases.take(&shop, "b").await.expect("free"));
+    }
+}

@@ -1,0 +1,306 @@
+//! What a job does, on the stream before and after it is done. All of a job's steps stand under one
+//! id, each record after the one before, so that two who write at the same job cannot both go on:
+//! the second to take it up fences off the first.
+//!
+//! What queues up while one record is under way is the next one, so that rows that are written at
+//! once share a sync.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstock_proto::Shop;
+use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
+use backstock_proto::publish::{PublishError, PutError, Records};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use super::RowResult;
+use super::RowState;
+use super::written::{Batch, WRITTEN, Wrote};
+use crate::record::RecordError;
+
+/// What a record of some of a job's steps stands under, by the job's id.
+pub(super) const JOB_STEPS: &str = "job_steps";
+
+/// Most steps in one record.
+const STEPS_MAX: usize = 256;
+/// Steps that may wait.
+const WAITING_MAX: usize = 1_024;
+/// How often the stream is tried, and for how long.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const TRIES_MAX: u32 = 240;
+/// How often the journal is asked whether it has read so far, and how often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOKS_MAX: u32 = 3_000;
+
+/// One thing that a job did, or is about to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// Somebody takes the job up: whoever had it before goes no further.
+    Taken,
+    /// A row's first mutation is about to be sent.
+    Begun(u64),
+    /// A row is over.
+    Over(RowResult),
+    /// A row was made anew without what refers to rows that were not there yet: that follows.
+    Rest(RowResult),
+}
+
+/// Some steps, on record together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Who writes.
+    by: String,
+    /// How many records he wrote before.
+    k: u64,
+    /// How often the job was begun anew before.
+    attempt: u32,
+    steps: Vec<Step>,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    /// Rows whose first mutation may have been sent.
+    pub(super) begun: BTreeSet<u64>,
+    /// Rows that are over, with what became of them.
+    pub(super) over: BTreeMap<u64, RowResult>,
+    /// Rows of which a part follows.
+    pub(super) rest: BTreeSet<u64>,
+}
+
+/// Why a job cannot go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum LedgerError {
+    /// Somebody else took it up.
+    #[error("another restorer took the job up")]
+    Fenced,
+    /// The stream or the journal does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<RecordError> for LedgerError {
+    fn from(error: RecordError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// Where and what a ledger is.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) shop: Shop,
+    pub(super) job: String,
+    /// Who writes.
+    pub(super) by: String,
+    pub(super) attempt: u32,
+}
+
+/// Takes steps of one job. Clones share it.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    waiting: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    step: Step,
+    wrote: Option<Wrote>,
+    done: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+/// Takes a job up: from here on nobody else can add to its steps. Answers how far it is.
+pub(super) async fn take_up(place: Place) -> Result<(Ledger, Standing), LedgerError> {
+    let mut tries = 0;
+    let taken = loop {
+        let newest = newest(&place).await?;
+        let after = newest.as_ref().map_or(0, |(seq, _)| *seq);
+        let entry =
+            Entry { by: place.by.clone(), k: 0, attempt: place.attempt, steps: vec![Step::Taken] };
+        match put(&place, &entry, after).await {
+            Ok(seq) => break seq,
+            // The journal is behind the stream, or the stream does not answer.
+            Err(error) if tries >= TRIES_MAX => {
+                return Err(LedgerError::Unavailable(error.to_string()));
+            }
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    };
+    // Once the journal shows this, it shows everything that was put before.
+    seen(&place, taken).await?;
+    let standing = standing(&place).await?;
+    let (waiting, queue) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(write(place, queue, taken));
+    Ok((Ledger { waiting }, standing))
+}
+
+/// How far a job is, as far as the journal has read.
+pub(super) async fn standing(place: &Place) -> Result<Standing, LedgerError> {
+    let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let list = place.journal.records(&place.shop, JOB_STEPS, Some(&place.job), &page).await;
+        let list = list.map_err(|e| LedgerError::Unavailable(e.to_string()))?;
+        for record in list.items {
+            let entry = serde_json::from_value(record.payload)
+                .map_err(|e| RecordError::unreadable(JOB_STEPS, &place.job, &e))?;
+            entries.push(entry);
+        }
+        match list.next {
+            Some(next) => page.cursor = Some(next),
+            None => break,
+        }
+    }
+    let mut standing = Standing::default();
+    entries.into_iter().rev().for_each(|entry| standing.add(entry, place.attempt));
+    Ok(standing)
+}
+
+impl Standing {
+    /// Takes up the next entry, oldest first. What failed in an earlier attempt is to be tried again.
+    fn add(&mut self, entry: Entry, attempt: u32) {
+        let earlier = entry.attempt < attempt;
+        for step in entry.steps {
+            match step {
+                Step::Taken => {}
+                Step::Begun(n) => drop(self.begun.insert(n)),
+                Step::Rest(result) => {
+                    self.rest.insert(result.n);
+                    self.over.insert(result.n, result);
+                }
+                Step::Over(result) if result.state == RowState::Failed && earlier => {
+                    // What was made anew before the rest of it failed stays so.
+                    if !self.rest.contains(&result.n) {
+                        self.over.remove(&result.n);
+                    }
+                }
+                Step::Over(result) => {
+                    self.rest.remove(&result.n);
+                    self.over.insert(result.n, result);
+                }
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Puts a step on record, durably.
+    pub(super) async fn put(&self, step: Step, wrote: Option<Wrote>) -> Result<(), LedgerError> {
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting { step, wrote, done };
+        let gone = || LedgerError::Unavailable("the job's steps are no longer written".into());
+        self.waiting.send(waiting).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Writes what waits, together, until nobody is left who could put anything or nothing can be put
+/// any more.
+async fn write(place: Place, mut queue: mpsc::Receiver<Waiting>, taken: u64) {
+    let (mut last, mut k) = (taken, 0);
+    let mut some = Vec::with_capacity(STEPS_MAX);
+    while queue.recv_many(&mut some, STEPS_MAX).await > 0 {
+        k += 1;
+        let steps = some.iter().map(|waiting| waiting.step.clone()).collect();
+        let entry = Entry { by: place.by.clone(), k, attempt: place.attempt, steps };
+        let rows: Vec<Wrote> = some.iter().filter_map(|w| w.wrote.clone()).collect();
+        let put = async {
+            // What was made anew is known before its row is over, so that it is never looked for in vain.
+            put_written(&place, k, rows).await?;
+            put_next(&place, &entry, last).await
+        };
+        match put.await {
+            Ok(seq) => {
+                last = seq;
+                some.drain(..).for_each(|waiting| drop(waiting.done.send(Ok(()))));
+            }
+            Err(error) => {
+                some.drain(..).for_each(|waiting| drop(waiting.done.send(Err(error.clone()))));
+                return;
+            }
+        }
+    }
+}
+
+async fn put_written(place: &Place, k: u64, rows: Vec<Wrote>) -> Result<(), LedgerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let id = format!("{}.{}.{k}", place.job, place.by);
+    let payload = serde_json::to_value(Batch { rows }).unwrap_or_default();
+    let mut tries = 0;
+    // The same id holds the same batch, so putting it twice is putting it once.
+    while let Err(error) = place.records.put(&place.shop, WRITTEN, &id, &payload).await {
+        tries += 1;
+        if tries >= TRIES_MAX {
+            return Err(LedgerError::Unavailable(error.to_string()));
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+    Ok(())
+}
+
+/// Puts an entry after the last one, whatever it takes.
+async fn put_next(place: &Place, entry: &Entry, last: u64) -> Result<u64, LedgerError> {
+    let mut tries = 0;
+    loop {
+        match put(place, entry, last).await {
+            Ok(seq) => return Ok(seq),
+            Err(PutError::Moved(_)) => match ours(place, entry, last).await? {
+                Some(seq) => return Ok(seq),
+                None => return Err(LedgerError::Fenced),
+            },
+            Err(PutError::Publish(error)) if tries >= TRIES_MAX => {
+                return Err(LedgerError::Unavailable(error.to_string()));
+            }
+            Err(PutError::Publish(_)) => tries += 1,
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// The sequence of an entry whose acknowledgement was lost, if it is what stands after `last`.
+async fn ours(place: &Place, entry: &Entry, last: u64) -> Result<Option<u64>, LedgerError> {
+    for _ in 0..LOOKS_MAX {
+        if let Some((seq, newest)) = newest(place).await?
+            && seq > last
+        {
+            return Ok((newest.by == entry.by && newest.k == entry.k).then_some(seq));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(LedgerError::Unavailable("the journal does not show the job's newest step".into()))
+}
+
+async fn newest(place: &Place) -> Result<Option<(u64, Entry)>, LedgerError> {
+    let page = Page { limit: 1, cursor: None };
+    let list = place.journal.records(&place.shop, JOB_STEPS, Some(&place.job), &page).await;
+    let mut list = list.map_err(|e| LedgerError::Unavailable(e.to_string()))?;
+    let Some(record) = list.items.pop() else { return Ok(None) };
+    let entry = serde_json::from_value(record.payload)
+        .map_err(|e| RecordError::unreadable(JOB_STEPS, &place.job, &e))?;
+    Ok(Some((record.seq, entry)))
+}
+
+/// Waits until the journal shows a sequence.
+async fn seen(place: &Place, seq: u64) -> Result<(), LedgerError> {
+    for _ in 0..LOOKS_MAX {
+        if newest(place).await?.is_some_and(|(newest, _)| newest >= seq) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(LedgerError::Unavailable("the journal lags behind the stream".into()))
+}
+
+async fn put(place: &Place, entry: &Entry, after: u64) -> Result<u64, PutError> {
+    let payload: Value = serde_json::to_value(entry).map_err(|e| {
+        PutError::Publish(PublishError { subject: place.job.clone(), reason: e.to_string() })
+    })?;
+    place.records.put_after(&place.shop, JOB_STEPS, &place.job, &payload, after).await
+}

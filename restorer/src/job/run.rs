@@ -1,0 +1,169 @@
+//! A job that runs in this process, as others see it: how far it is, and what is wanted of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use backstock_proto::admin::Granted;
+use backstock_proto::{Shop, Timestamp};
+use prometheus::IntCounter;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{Job, JobState, RowResult, RowState};
+
+/// What a record of what is wanted of a job stands under, by the job's id.
+pub(crate) const JOB_ORDER: &str = "job_order";
+
+/// Rows that ended last, of which those who watch are told.
+const RECENT_MAX: usize = 50;
+
+/// What is wanted of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Want {
+    /// That it goes on.
+    #[default]
+    Run,
+    /// That it stands still.
+    Pause,
+    /// That it ends.
+    Cancel,
+}
+
+/// What somebody wants of a job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    pub(crate) want: Want,
+    pub(crate) by: String,
+    pub(crate) at: Timestamp,
+}
+
+/// A job at work.
+pub(crate) struct Run {
+    pub(crate) shop: Shop,
+    state: Mutex<State>,
+    /// What is wanted of it.
+    pub(crate) want: watch::Sender<Want>,
+    /// Points that it spent since this process took it up.
+    pub(super) spent: IntCounter,
+}
+
+struct State {
+    job: Job,
+    results: BTreeMap<u64, RowResult>,
+    /// Rows that ended last, the last one last.
+    recent: VecDeque<u64>,
+    /// Where rates are counted from.
+    since: Instant,
+    /// Rows that were over then.
+    over_then: u64,
+    /// Points spent and granted before.
+    cost_then: f64,
+    granted_then: f64,
+    /// Points that were there then.
+    saved_then: f64,
+}
+
+impl Run {
+    pub(super) fn new(shop: Shop, job: Job, spent: IntCounter, want: Want) -> Self {
+        let (cost_then, granted_then) = (job.cost, job.granted);
+        let state = State {
+            job,
+            results: BTreeMap::new(),
+            recent: VecDeque::new(),
+            since: Instant::now(),
+            over_then: 0,
+            cost_then,
+            granted_then,
+            saved_then: 0.0,
+        };
+        Self { shop, state: Mutex::new(state), want: watch::Sender::new(want), spent }
+    }
+
+    /// The job as it is now.
+    pub(crate) fn job(&self) -> Job {
+        self.lock().job.clone()
+    }
+
+    /// What became of rows so far, from row `from` on.
+    pub(crate) fn results(
+        &self,
+        from: u64,
+        state: Option<RowState>,
+        limit: usize,
+    ) -> Vec<RowResult> {
+        let held = self.lock();
+        let asked = held.results.range(from..).map(|(_, result)| result);
+        let asked = asked.filter(|result| state.is_none_or(|state| result.state == state));
+        asked.take(limit).cloned().collect()
+    }
+
+    /// What became of the rows that ended last, at most so many.
+    pub(crate) fn recent(&self, most: u64) -> Vec<RowResult> {
+        let held = self.lock();
+        let most = usize::try_from(most).unwrap_or(RECENT_MAX).min(held.recent.len());
+        let last = held.recent.iter().skip(held.recent.len() - most);
+        last.filter_map(|n| held.results.get(n)).cloned().collect()
+    }
+
+    /// All of a job's rows are known, and what became of some of them.
+    pub(super) fn begins(&self, total: u64, over: BTreeMap<u64, RowResult>, granted: Granted) {
+        let mut held = self.lock();
+        let mut counts = super::RowCounts { pending: total, ..super::RowCounts::default() };
+        over.values().for_each(|result| counts.moved(RowState::Pending, result.state));
+        held.job.counts = counts;
+        held.over_then = total - counts.pending;
+        held.results = over;
+        held.since = Instant::now();
+        held.saved_then = granted.available;
+    }
+
+    pub(super) fn set_state(&self, state: JobState, reason: Option<String>) {
+        let mut held = self.lock();
+        held.job.state = state;
+        held.job.reason = reason;
+    }
+
+    pub(super) fn began(&self, at: Timestamp) -> Timestamp {
+        *self.lock().job.began_at.get_or_insert(at)
+    }
+
+    pub(super) fn finished(&self, state: JobState, at: Timestamp) {
+        let mut held = self.lock();
+        held.job.state = state;
+        held.job.finished_at = Some(at);
+        held.job.eta_seconds = Some(0.0);
+    }
+
+    /// A row is over.
+    pub(super) fn over(&self, result: RowResult) {
+        let mut held = self.lock();
+        if held.recent.len() == RECENT_MAX {
+            held.recent.pop_front();
+        }
+        held.recent.push_back(result.n);
+        let before = held.results.insert(result.n, result.clone());
+        let before = before.map_or(RowState::Pending, |before| before.state);
+        held.job.counts.moved(before, result.state);
+    }
+
+    /// Brings points, rate and end up to date. Answers which share of what was granted is spent.
+    pub(super) fn reckon(&self, granted: Granted) -> f64 {
+        let mut held = self.lock();
+        let elapsed = held.since.elapsed().as_secs_f64();
+        held.job.cost = held.cost_then + self.spent.get() as f64;
+        held.job.granted = held.granted_then + held.saved_then + granted.per_second * elapsed;
+        let counts = held.job.counts;
+        let done = (counts.total() - counts.pending).saturating_sub(held.over_then);
+        held.job.eta_seconds = match done {
+            0 => held.job.eta_seconds,
+            done => Some(counts.pending as f64 * elapsed / done as f64),
+        };
+        if held.job.granted > 0.0 { (held.job.cost / held.job.granted).min(1.0) } else { 0.0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

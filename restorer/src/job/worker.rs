@@ -1,0 +1,263 @@
+//! Takes up a shop's jobs, the oldest first, while it holds the shop's lease.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backstock_proto::admin::Client;
+use backstock_proto::admin::ask::Asker;
+use backstock_proto::pulls::Order;
+use backstock_proto::{Kind, ResourceId, Shop};
+use prometheus::IntCounter;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::desk::Jobs;
+use super::lease::{HOLDS, RENEW_EVERY};
+use super::ledger;
+use super::run::{Run, Want};
+use super::runner::{RunError, Runner};
+use super::{Job, JobState, RowState};
+use crate::plan::{PLAN, Plan};
+use crate::record;
+
+/// How often it looks for jobs that nobody told it of: those of a process that was killed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Rest after a failure.
+const REST: Duration = Duration::from_secs(3);
+/// How often a running job's progress is put on record.
+const REPORT_EVERY: Duration = Duration::from_secs(3);
+/// Resources of a kind that are looked at one by one after a job.
+const IDS_MAX: usize = 1_000;
+/// How often it is asked what is wanted of the job.
+const ASK_EVERY: Duration = Duration::from_millis(1_000);
+
+/// Works at one shop's jobs until `stop`.
+pub(super) async fn work(
+    jobs: Arc<Jobs>,
+    shop: Shop,
+    client: Client,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut wait = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = wake.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = match one(&jobs, &shop, &client, &stop).await {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => LOOK_EVERY,
+            Err(error) => {
+                tracing::warn!(%shop, "a job does not go on: {error}; trying again");
+                REST
+            }
+        };
+    }
+}
+
+/// Takes up the oldest job, if this is the one to do it. Whether there may be more to do at once.
+async fn one(
+    jobs: &Arc<Jobs>,
+    shop: &Shop,
+    client: &Client,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
+    let Some(job) = jobs.next(shop).await? else { return Ok(false) };
+    let holder = &jobs.tools.holder;
+    let leases = &jobs.tools.leases;
+    let taken = leases.take(shop, holder).await.map_err(|e| RunError::Plan(e.to_string()))?;
+    if !taken {
+        return Ok(false);
+    }
+    // Between the look and the lease somebody else may have ended it.
+    let outcome = match jobs.next(shop).await? {
+        Some(again) if again.id == job.id => run(jobs, shop, client, again, stop).await,
+        _ => Ok(()),
+    };
+    if let Err(error) = leases.release(shop, holder).await {
+        tracing::warn!(%shop, "{error}; it ends by itself");
+    }
+    outcome.map(|()| true)
+}
+
+/// One job, until it is over or this process is to stop.
+async fn run(
+    jobs: &Arc<Jobs>,
+    shop: &Shop,
+    client: &Client,
+    mut job: Job,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let want = jobs.wanted(shop, &job.id).await?;
+    if want == Want::Cancel {
+        job.state = JobState::Cancelled;
+        job.finished_at = Some(jobs.now());
+        jobs.put(shop, &job).await?;
+        return Ok(());
+    }
+    let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Plan(e.to_string()))?;
+    let client = client.counting(spent.clone());
+    job.state = JobState::Running;
+    let id = job.id.clone();
+    let run = Arc::new(Run::new(shop.clone(), job.clone(), spent, want));
+    run.began(jobs.now());
+    jobs.put(shop, &run.job()).await?;
+    jobs.runs(&id, Some(run.clone()));
+    let stop = stop.child_token();
+    let beats = tokio::spawn(beat(jobs.clone(), run.clone(), client.clone(), stop.clone()));
+    let outcome = applied(jobs, &run, client.clone(), &job, stop.clone()).await;
+    stop.cancel();
+    let _beats_do_not_fail = beats.await;
+    let ended = end(jobs, &run, &client, outcome).await;
+    jobs.runs(&id, None);
+    ended
+}
+
+async fn applied(
+    jobs: &Arc<Jobs>,
+    run: &Arc<Run>,
+    client: Client,
+    job: &Job,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let (tools, shop) = (&jobs.tools, &run.shop);
+    let plan = record::get::<Plan>(tools.journal.as_ref(), shop, (PLAN, &job.plan)).await?;
+    let Some(plan) = plan else {
+        return Err(RunError::Plan(format!("plan {} is no longer on record", job.plan)));
+    };
+    let (ledger, standing) = ledger::take_up(jobs.place(shop, job)).await?;
+    let written = tools.books.of(tools.journal.as_ref(), shop).await?;
+    let mut runner = Runner {
+        tools: tools.clone(),
+        run: run.clone(),
+        shop: shop.clone(),
+        job: job.id.clone(),
+        plan,
+        began_at: run.began(jobs.now()),
+        deselected: job.deselected.iter().copied().collect::<HashSet<u64>>(),
+        asker: Asker { client, share: 1.0 },
+        ledger,
+        standing,
+        written,
+        stop,
+        anew: HashSet::new(),
+        missing: Mutex::default(),
+        rest: Mutex::default(),
+        again: Mutex::default(),
+    };
+    runner.survey().await?;
+    runner.apply().await
+}
+
+/// Says how the job ended, if it did.
+async fn end(
+    jobs: &Arc<Jobs>,
+    run: &Run,
+    client: &Client,
+    outcome: Result<(), RunError>,
+) -> Result<(), RunError> {
+    let ratio = run.reckon(client.granted());
+    jobs.tools.metrics.budget(ratio);
+    let (now, counts) = (jobs.now(), run.job().counts);
+    let state = match outcome {
+        Ok(()) if counts.of(RowState::Failed) > 0 => JobState::Failed,
+        Ok(()) => JobState::Done,
+        Err(RunError::Cancelled) => JobState::Cancelled,
+        // What cannot get better by itself.
+        Err(error @ (RunError::Plan(_) | RunError::Ask(_))) => {
+            run.set_state(JobState::Failed, Some(error.to_string()));
+            JobState::Failed
+        }
+        // Whoever takes it up next goes on.
+        Err(RunError::Stopped) => {
+            jobs.put(&run.shop, &run.job()).await?;
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    run.finished(state, now);
+    let job = run.job();
+    jobs.put(&run.shop, &job).await?;
+    tracing::info!(
+        shop = %run.shop, job = %job.id, state = state.as_str(), created = counts.created,
+        updated = counts.updated, deleted = counts.deleted, skipped = counts.skipped,
+        conflict = counts.conflict, failed = counts.failed, points = job.cost,
+        granted = job.granted, "a job ended"
+    );
+    look(jobs, run).await;
+    Ok(())
+}
+
+/// Has what was written and no webhook tells of looked at, so that history shows it now.
+async fn look(jobs: &Jobs, run: &Run) {
+    let (tools, shop) = (&jobs.tools, &run.shop);
+    let Ok(written) = tools.books.of(tools.journal.as_ref(), shop).await else { return };
+    let mut silent: BTreeMap<Kind, (Vec<ResourceId>, bool)> = BTreeMap::new();
+    for result in run.results(0, None, usize::MAX) {
+        let Some(spec) = result.kind.spec().filter(|spec| spec.topics.is_empty()) else { continue };
+        if matches!(result.state, RowState::Created | RowState::Updated | RowState::Deleted) {
+            let (ids, deleted) = silent.entry(result.kind).or_default();
+            ids.push(written.id_now(spec, &result.id));
+            *deleted |= result.state == RowState::Deleted;
+        }
+    }
+    for (kind, (ids, confirm_deletions)) in silent {
+        // So many are read sooner as a whole; where we deleted many, that was meant.
+        let ids = if ids.len() > IDS_MAX { Vec::new() } else { ids };
+        let shop = shop.clone();
+        let order = Order { shop, kinds: vec![kind], ids, confirm_deletions };
+        if let Err(error) = tools.pulls.order(order).await {
+            let shop = &run.shop;
+            tracing::warn!(%shop, "what was written is seen at the next whole look: {error}");
+        }
+    }
+}
+
+/// While a job runs: keeps the lease, tells how far it is, and hears what is wanted of it.
+async fn beat(jobs: Arc<Jobs>, run: Arc<Run>, client: Client, stop: CancellationToken) {
+    let id = run.job().id;
+    let (mut renew, mut report) = every(RENEW_EVERY, REPORT_EVERY);
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    let mut held = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = renew.tick() => {
+                match jobs.tools.leases.take(&run.shop, &jobs.tools.holder).await {
+                    Ok(true) => held = tokio::time::Instant::now(),
+                    Ok(false) => return stop.cancel(),
+                    // Somebody else may take it from then on.
+                    Err(_) if held.elapsed() > HOLDS - RENEW_EVERY => return stop.cancel(),
+                    Err(_) => {}
+                }
+            }
+            _ = report.tick() => {
+                jobs.tools.metrics.budget(run.reckon(client.granted()));
+                let job = run.job();
+                let payload = serde_json::to_value(&job).unwrap_or_default();
+                // The next report makes up for a lost one.
+                let _lost = jobs.tools.records.put(&run.shop, super::JOB, &id, &payload).await;
+            }
+            _ = ask.tick() => {
+                if let Ok(want) = jobs.wanted(&run.shop, &id).await {
+                    run.want.send_if_modified(|now| std::mem::replace(now, want) != want);
+                    let state = match want {
+                        Want::Pause => JobState::Paused,
+                        _ => JobState::Running,
+                    };
+                    if run.job().state != state {
+                        run.set_state(state, None);
+                        jobs.note(&run.shop, &run.job());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn every(a: Duration, b: Duration) -> (tokio::time::Interval, tokio::time::Interval) {
+    (tokio::time::interval(a), tokio::time::interval_at(tokio::time::Instant::now() + b, b))
+}

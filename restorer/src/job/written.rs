@@ -1,0 +1,281 @@
+//! What jobs wrote: by it, what was made anew is found under its new id, and our own writes are told
+//! from what others do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
+use backstock_proto::kind::Spec;
+use backstock_proto::merge::Field;
+use backstock_proto::resource::gid_type;
+use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::gid;
+use crate::record::RecordError;
+
+/// What a record of written resources stands under.
+pub const WRITTEN: &str = "written";
+
+/// How long after the last mutation Shopify may date what it did.
+const SETTLES_MICROS: u64 = 10_000_000;
+/// How far Shopify's clock may be behind ours.
+const BEHIND_MICROS: u64 = 5_000_000;
+/// How many steps from an old id to the one of now; more would be a circle.
+const STEPS_MAX: usize = 64;
+
+/// One resource that a job wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wrote {
+    /// The job.
+    pub job: String,
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one, by the id that the shop knows.
+    pub id: ResourceId,
+    /// The id that it had before it was made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<ResourceId>,
+    /// Old gid → new gid of it and of what it owns.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ids: BTreeMap<String, String>,
+    /// When it began.
+    pub from: Timestamp,
+    /// When the last mutation was answered.
+    pub to: Timestamp,
+    /// BLAKE3 of the state that was wanted, hexadecimal; none for what was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// Several of them, on record together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Wrote>,
+}
+
+/// What jobs wrote in one shop, as far as it has been read.
+#[derive(Debug, Default)]
+pub struct Written {
+    read: RwLock<Read>,
+    /// One reads on at a time.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    /// The newest record that was read.
+    seq: u64,
+    now: HashMap<String, String>,
+    was: HashMap<String, String>,
+    windows: HashMap<(Kind, ResourceId), Vec<Window>>,
+}
+
+#[derive(Clone, Debug)]
+struct Window {
+    job: String,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// What jobs wrote, by shop. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    shops: Arc<Mutex<HashMap<Shop, Arc<Written>>>>,
+}
+
+impl Books {
+    /// What was written in a shop, up to now.
+    pub(crate) async fn of(
+        &self,
+        journal: &dyn Journal,
+        shop: &Shop,
+    ) -> Result<Arc<Written>, RecordError> {
+        let written = {
+            let mut shops = self.shops.lock().unwrap_or_else(PoisonError::into_inner);
+            shops.entry(shop.clone()).or_default().clone()
+        };
+        written.read_on(journal, shop).await?;
+        Ok(written)
+    }
+}
+
+impl Written {
+    /// The gid that something has now; `None` if it is the one given.
+    pub fn now(&self, gid: &str) -> Option<String> {
+        follow(&self.lock().now, gid)
+    }
+
+    /// The gid that something had first; `None` if it is the one given.
+    pub fn first(&self, gid: &str) -> Option<String> {
+        follow(&self.lock().was, gid)
+    }
+
+    /// The id by which the shop knows a resource now.
+    pub fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId {
+        let of = |gid_type: &str, number: &str| {
+            let gid = self.now(&format!("gid://shopify/{gid_type}/{number}"));
+            gid.and_then(|gid| ResourceId::parse(&gid).ok())
+        };
+        let part = |gid_type: &str, number: &str| {
+            of(gid_type, number).map_or_else(|| number.to_owned(), |id| id.as_str().to_owned())
+        };
+        let composed = match (spec.name, id.as_str().split_once(['-', '/'])) {
+            ("inventory_level", Some((item, location))) => {
+                Some(format!("{}-{}", part("InventoryItem", item), part("Location", location)))
+            }
+            ("theme_file", Some((theme, file))) => {
+                Some(format!("{}/{file}", part("OnlineStoreTheme", theme)))
+            }
+            _ => None,
+        };
+        let composed = composed.and_then(|text| ResourceId::parse(&text).ok());
+        let asked = gid_type_of(spec, id);
+        composed.or_else(|| of(&asked, id.as_str())).unwrap_or_else(|| id.clone())
+    }
+
+    /// Gives every gid in a state the one that it has now.
+    pub fn rewrite(&self, state: &mut Value) {
+        gid::rewrite(state, &|gid| self.now(gid));
+    }
+
+    /// The same for a field, and its path.
+    pub fn rewrite_field(&self, field: &mut Field) {
+        gid::rewrite_field(field, &|gid| self.now(gid));
+    }
+
+    /// The job whose write made a resource what it was at an instant, if that is what it was.
+    pub fn job_at(&self, kind: &Kind, id: &ResourceId, at: Timestamp) -> Option<String> {
+        let read = self.lock();
+        let windows = read.windows.get(&(kind.clone(), id.clone()))?;
+        let within = |window: &&Window| {
+            window.from.micros_since(at) <= BEHIND_MICROS
+                && at.micros_since(window.to) <= SETTLES_MICROS
+        };
+        windows.iter().rev().find(within).map(|window| window.job.clone())
+    }
+
+    /// Takes up what was just put on record.
+    pub(super) fn add(&self, rows: &[Wrote]) {
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().for_each(|wrote| read.add(wrote));
+    }
+
+    /// Reads the records that came since it was last asked.
+    async fn read_on(&self, journal: &dyn Journal, shop: &Shop) -> Result<(), RecordError> {
+        let _one = self.reading.lock().await;
+        let known = self.lock().seq;
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let (mut newest, mut batches) = (known, Vec::new());
+        'pages: loop {
+            let list = journal.records(shop, WRITTEN, None, &page).await?;
+            for record in list.items {
+                if record.seq <= known {
+                    break 'pages;
+                }
+                newest = newest.max(record.seq);
+                let (id, payload) = (record.id, record.payload);
+                let batch: Batch = serde_json::from_value(payload)
+                    .map_err(|e| RecordError::unreadable(WRITTEN, &id, &e))?;
+                batches.push(batch);
+            }
+            match list.next {
+                Some(next) => page.cursor = Some(next),
+                None => break,
+            }
+        }
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        // Oldest first: what was made anew twice is found under its last id.
+        for batch in batches.iter().rev() {
+            batch.rows.iter().for_each(|wrote| read.add(wrote));
+        }
+        read.seq = newest;
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::RwLockReadGuard<'_, Read> {
+        self.read.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read {
+    fn add(&mut self, wrote: &Wrote) {
+        for (old, new) in wrote.ids.iter().filter(|(old, new)| old != new) {
+            self.now.insert(old.clone(), new.clone());
+            self.was.insert(new.clone(), old.clone());
+        }
+        let windows = self.windows.entry((wrote.kind.clone(), wrote.id.clone())).or_default();
+        let same = |w: &&Window| w.job == wrote.job && w.from == wrote.from;
+        if windows.iter().find(same).is_none() {
+            let Wrote { job, from, to, .. } = wrote.clone();
+            windows.push(Window { job, from, to });
+        }
+    }
+}
+
+/// The type in a resource's gid: of a file, the kind knows only one of several.
+fn gid_type_of(spec: &'static Spec, id: &ResourceId) -> String {
+    let asked = (spec.ask_for)(id);
+    gid_type(&asked).unwrap_or(spec.gid_type).to_owned()
+}
+
+fn follow(steps: &HashMap<String, String>, gid: &str) -> Option<String> {
+    let mut at = steps.get(gid)?;
+    for _ in 0..STEPS_MAX {
+        match steps.get(at) {
+            Some(next) if next != gid => at = next,
+            _ => break,
+        }
+    }
+    Some(at.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrote(old: &str, new: &str, from: &str, to: &str) -> Wrote {
+        let instant = |text: &str| Timestamp::parse(text).expect("an instant");
+        let gid = |n: &str| format!("gid://shopify/Page/{n}");
+        Wrote {
+            job: format!("job-{new}"),
+            kind: Kind::parse("page").expect("a kind"),
+            id: ResourceId::parse(new).expect("an id"),
+            was: ResourceId::parse(old).ok(),
+            ids: BTreeMap::from([(gid(old), gid(new))]),
+            from: instant(from),
+            to: instant(to),
+            hash: None,
+        }
+    }
+
+    #[test]
+    fn what_was_made_anew_twice_is_found_both_ways() {
+        let written = Written::default();
+        written.add(&[
+            wrote("1", "2", "2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z"),
+            wrote("2", "3", "2026-11-21T10:00:00Z", "2026-11-21T10:00:01Z"),
+        ]);
+        assert_eq!(written.now("gid://shopify/Page/1").as_deref(), Some("gid://shopify/Page/3"));
+        assert_eq!(written.first("gid://shopify/Page/3").as_deref(), Some("gid://shopify/Page/1"));
+        assert_eq!(written.now("gid://shopify/Page/3"), None);
+        let spec = Kind::parse("page").expect("a kind").spec().expect("known");
+        let id = |text: &str| ResourceId::parse(text).expect("an id");
+        assert_eq!(written.id_now(spec, &id("1")), id("3"));
+        assert_eq!(written.id_now(spec, &id("7")), id("7"));
+    }
+
+    #[test]
+    fn our_own_writes_are_told_by_when_they_were() {
+        let written = Written::default();
+        written.add(&[wrote("1", "2", "2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z")]);
+        let page = Kind::parse("page").expect("a kind");
+        let id = ResourceId::parse("2").expect("an id");
+        let job = |at: &str| written.job_at(&page, &id, Timestamp::parse(at).expect("an instant"));
+        assert_eq!(job("2026-11-20T10:00:01Z").as_deref(), Some("job-2"));
+        assert_eq!(job("2026-11-20T10:00:05Z").as_deref(), Some("job-2"));
+        assert_eq!(job("2026-11-20T09:59:50Z"), None);
+        assert_eq!(job("2026-11-20T10:05:00Z"), None);
+    }
+}

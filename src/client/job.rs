@@ -1,0 +1,291 @@
+//! `backstock job`, `jobs`, `cancel`, `pause`, `resume`, `retry` and `undo`
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use backstock_proto::Shop;
+use backstock_proto::journal::List;
+use backstock_restorer::job::{Job, JobState, RowCounts, RowResult, RowState};
+use comfy_table::{Cell, CellAlignment};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::api::{self, Api, Limit, Target};
+use super::{Answer, Exit, Failure, page};
+
+/// How often it is asked how far a job is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Rows that are shown of each sort that needs a look.
+const SHOWN_MAX: usize = 20;
+/// Width of the bar, in characters.
+const BAR: usize = 30;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit code 0 if everything is done, 3 if something in the shop was not as the plan expected and was
+left alone, 1 if something failed or the job was cancelled.
+
+Examples:
+  backstock job job-019dc3f2a41b-5f2a
+  backstock job job-019dc3f2a41b-5f2a --watch")]
+pub(crate) struct JobArgs {
+    #[command(flatten)]
+    target: Target,
+    /// The job, as `backstock apply` or `backstock jobs` named it
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// Wait until it is over
+    #[arg(long, short)]
+    watch: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct JobsArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ControlArgs {
+    #[command(flatten)]
+    target: Target,
+    /// The job, as `backstock apply` or `backstock jobs` named it
+    #[arg(value_name = "JOB")]
+    job: String,
+    /// Do not wait for the end
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Deserialize)]
+struct Rows {
+    rows: List<RowResult>,
+}
+
+/// One job.
+pub(super) async fn job(args: JobArgs) -> Result<Answer, Failure> {
+    let api = Api::new(&args.target.server)?;
+    let shop = api.shop(&args.target).await?;
+    if args.watch {
+        return watched(&api, &args.target, &shop, &args.job).await;
+    }
+    let (job, body) = seen(&api, &shop, &args.job).await?;
+    ended(&api, &args.target, &shop, (job, body)).await
+}
+
+/// All jobs.
+pub(super) async fn jobs(args: JobsArgs) -> Result<Answer, Failure> {
+    let api = Api::new(&args.target.server)?;
+    let shop = api.shop(&args.target).await?;
+    let path = format!("/v1/shops/{shop}/jobs");
+    let list = api.list(&path, &[], args.limit.limit).await?;
+    if args.target.server.json {
+        return Answer::json_list(&list);
+    }
+    let mut table = page::table(&["Job", "State", "Rows", "Done", "By", "Begun"]);
+    for item in &list.items {
+        let job: Job = api::read(item.get().as_bytes())?;
+        let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
+        let total = job.counts.total();
+        table.add_row(vec![
+            Cell::new(&job.id),
+            Cell::new(painted(&job)),
+            number(total),
+            number(total - job.counts.pending),
+            Cell::new(&job.by),
+            page::faint_cell(job.started_at),
+        ]);
+    }
+    let mut text = match list.items.is_empty() {
+        true => "No jobs. `backstock plan` makes a plan, `backstock apply` a job of it.\n".into(),
+        false => page::lines(&table),
+    };
+    if list.next.is_some() {
+        text.push_str(&page::more(args.limit.limit));
+    }
+    Ok(Answer::done(text))
+}
+
+/// `cancel`, `pause`, `resume`: what is wanted of a job.
+pub(super) async fn control(args: ControlArgs, verb: &str) -> Result<Answer, Failure> {
+    let api = Api::new(&args.target.server)?;
+    let shop = api.shop(&args.target).await?;
+    let path = format!("/v1/shops/{shop}/jobs/{}/{verb}", segment(&args.job));
+    let body = api.post(&path, None).await?;
+    if args.target.server.json {
+        return Ok(Answer::json(&body));
+    }
+    let job: Job = api::read(&body)?;
+    let told = match verb {
+        "cancel" => "ends once the rows under way are finished; what was written stays",
+        "pause" => "stands still once the rows under way are finished",
+        _ => "goes on",
+    };
+    Ok(Answer::done(format!("{} {told}.\n", job.id)))
+}
+
+/// `retry` and `undo`: a job that begins anew, or another one.
+pub(super) async fn again(args: ControlArgs, verb: &str) -> Result<Answer, Failure> {
+    let api = Api::new(&args.target.server)?;
+    let shop = api.shop(&args.target).await?;
+    let path = format!("/v1/shops/{shop}/jobs/{}/{verb}", segment(&args.job));
+    let body = api.post(&path, None).await?;
+    let job: Job = api::read(&body)?;
+    if !args.no_wait {
+        return watched(&api, &args.target, &shop, &job.id).await;
+    }
+    Ok(match args.target.server.json {
+        true => Answer::json(&body),
+        false => Answer::done(format!("{} works at it.\n", job.id)),
+    })
+}
+
+/// Waits until a job is over, and says how it went.
+pub(super) async fn watched(
+    api: &Api,
+    target: &Target,
+    shop: &Shop,
+    id: &str,
+) -> Result<Answer, Failure> {
+    let screen = std::io::stderr().is_terminal() && !target.server.json;
+    loop {
+        let (job, body) = seen(api, shop, id).await?;
+        if screen {
+            let line = format!("\r\x1b[2K{}", bar(&job));
+            let mut stderr = std::io::stderr();
+            let _nobody_reads = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
+        }
+        if job.state.is_over() {
+            if screen {
+                eprintln!();
+            }
+            return ended(api, target, shop, (job, body)).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn seen(api: &Api, shop: &Shop, id: &str) -> Result<(Job, Vec<u8>), Failure> {
+    let path = format!("/v1/shops/{shop}/jobs/{}", segment(id));
+    let body = api.get(&path, &[("limit", Some("1".into()))]).await?;
+    Ok((api::read(&body)?, body))
+}
+
+/// How a job is, with the rows that somebody should look at.
+async fn ended(
+    api: &Api,
+    target: &Target,
+    shop: &Shop,
+    (job, body): (Job, Vec<u8>),
+) -> Result<Answer, Failure> {
+    let mut answer = match target.server.json {
+        true => Answer::json(&body),
+        false => {
+            let mut text = format!("{} is {}\n", page::strong(&job.id), painted(&job));
+            if let Some(reason) = &job.reason {
+                text.push_str(&format!("  {}\n", page::bad(reason)));
+            }
+            text.push_str(&counted(&job.counts));
+            for state in [RowState::Failed, RowState::Conflict] {
+                if job.counts.of(state) > 0 {
+                    text.push_str(&rows(api, shop, &job, state).await?);
+                }
+            }
+            Answer::done(text)
+        }
+    };
+    answer.exit = exit(&job);
+    Ok(answer)
+}
+
+fn exit(job: &Job) -> Exit {
+    match job.state {
+        JobState::Failed | JobState::Cancelled => Exit::Failed,
+        _ if job.counts.conflict > 0 => Exit::Undecided,
+        _ => Exit::Done,
+    }
+}
+
+async fn rows(api: &Api, shop: &Shop, job: &Job, state: RowState) -> Result<String, Failure> {
+    let path = format!("/v1/shops/{shop}/jobs/{}", segment(&job.id));
+    let query =
+        [("state", Some(state.as_str().to_owned())), ("limit", Some(SHOWN_MAX.to_string()))];
+    let found: Rows = api::read(&api.get(&path, &query).await?)?;
+    let mut table = page::table(&["Row", "Kind", "What", "Why"]);
+    for row in &found.rows.items {
+        let why = row.reason.as_deref().unwrap_or_default();
+        table.add_row(vec![
+            page::faint_cell(row.n),
+            Cell::new(&row.kind),
+            Cell::new(&row.title),
+            Cell::new(match state {
+                RowState::Failed => page::bad(why),
+                _ => page::odd(why),
+            }),
+        ]);
+    }
+    let mut text = page::lines(&table);
+    if found.rows.next.is_some() {
+        text.push_str(&page::more(SHOWN_MAX));
+    }
+    Ok(text)
+}
+
+fn counted(counts: &RowCounts) -> String {
+    let done = counts.created + counts.updated + counts.deleted;
+    if done == 0 && counts.pending + counts.conflict + counts.failed == 0 {
+        return "  nothing to do: everything is as wanted already\n".into();
+    }
+    let told = [
+        (counts.created, "created anew"),
+        (counts.updated, "updated"),
+        (counts.deleted, "deleted"),
+        (counts.skipped, "skipped: as wanted already, or not to be written"),
+        (counts.conflict, "in conflict: no longer as the plan expects, and left alone"),
+        (counts.failed, "failed"),
+        (counts.pending, "not begun"),
+    ];
+    let told = told.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, what)| format!("  {:>8} {what}\n", page::grouped(count))).collect()
+}
+
+fn painted(job: &Job) -> String {
+    let state = job.state.as_str();
+    match job.state {
+        JobState::Done if job.counts.conflict > 0 => page::odd(state),
+        JobState::Done => page::good(state),
+        JobState::Failed | JobState::Cancelled => page::bad(state),
+        JobState::Queued | JobState::Running | JobState::Paused => page::odd(state),
+    }
+}
+
+/// How far a job is, in one line.
+fn bar(job: &Job) -> String {
+    let total = job.counts.total();
+    let over = total - job.counts.pending;
+    let full = match total {
+        0 => BAR,
+        total => usize::try_from(over * BAR as u64 / total).unwrap_or(BAR),
+    };
+    let left = match job.eta_seconds {
+        Some(seconds) if !job.state.is_over() && seconds >= 1.0 => {
+            format!(", {:.0} s left", seconds.ceil())
+        }
+        _ => String::new(),
+    };
+    format!(
+        "{} [{}{}] {} of {}{left}",
+        job.state.as_str(),
+        "█".repeat(full),
+        " ".repeat(BAR - full),
+        page::grouped(over),
+        page::grouped(total)
+    )
+}
+
+/// A name as a part of a path.
+pub(super) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
