@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::audit::{self, Deed};
 use crate::metrics::Refused;
-use crate::page::{self, Session};
+use crate::page::{self, Inside, Session};
 use crate::route::{Access, Pace, Route, Verb};
 use crate::token::{Scope, Token};
 use crate::{Desk, refuse};
@@ -93,12 +93,13 @@ async fn admit(
         Access::Public => return Ok(()),
         Access::Token(scope) | Access::Shop(scope) | Access::EveryShop(scope) => scope,
     };
-    let token = match signed_in(desk, route, parts) {
-        Some((session, token)) => {
-            visit.session = Some(session);
-            token
-        }
-        None => identify(desk, parts)?,
+    let token = if let Some(Inside(token)) = parts.extensions.get() {
+        token.clone()
+    } else if let Some((session, token)) = signed_in(desk, route, parts) {
+        visit.session = Some(session);
+        token
+    } else {
+        identify(desk, parts)?
     };
     visit.token = Some(token.clone());
     if let Access::Shop(_) = route.access {

@@ -182,23 +182,31 @@ const fn open(
 
 /// Every route behind its gate, and the probes, each answer with its security headers.
 pub(crate) fn router(desk: Arc<Desk>, probes: Router) -> Router {
+    let mut pages = Router::new();
+    for route in page::ROUTES {
+        let gated = (route.handler)()
+            .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass))
+            .route_layer(middleware::from_fn_with_state(desk.clone(), page::dress));
+        pages = pages.route(route.path, gated);
+    }
+    pages
+        .with_state(desk.clone())
+        .merge(api(desk))
+        .merge(probes)
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::map_response(harden))
+}
+
+/// The API alone: what programs ask, and pages too.
+pub(crate) fn api(desk: Arc<Desk>) -> Router {
     let mut api = Router::new();
     for route in ROUTES {
         let gated = (route.handler)()
             .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass));
         api = api.route(route.path, gated);
     }
-    for route in page::ROUTES {
-        let gated = (route.handler)()
-            .route_layer(middleware::from_fn_with_state((desk.clone(), route), gate::pass))
-            .route_layer(middleware::from_fn_with_state(desk.clone(), page::dress));
-        api = api.route(route.path, gated);
-    }
     api.with_state(desk)
-        .merge(probes)
-        .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::map_response(harden))
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -19,7 +19,7 @@ use serde_json::Value;
 pub use cell::{Cell, Picture};
 pub use headline::headline;
 pub use html::{Block, Part, blocks};
-pub use name::{count, grouped, plural, singular};
+pub use name::{count, field as called, grouped, plural, singular};
 pub use words::{Piece, Side, code, words};
 
 /// One thing that changed.

@@ -46,7 +46,7 @@ pub fn grouped(n: u64) -> String {
 }
 
 /// What a member of a state is called.
-pub(super) fn field(member: &str) -> String {
+pub fn field(member: &str) -> String {
     let known = match member {
         "descriptionHtml" | "description" => "Description",
         "body" | "bodyHtml" => "Text",

@@ -162,7 +162,7 @@ mod tests {
                 "<p>Soft <b>cotton</b> tee.</p><p>Wash cold.</p>",
                 "<p>Soft linen tee.</p><ul><li>Wash cold.</li></ul>"
             ),
-            "¶Soft [-cotton-] [+linen+] tee. ¶[--] ¶[+Wash+] x"
+            "¶Soft [-cotton-] [+linen+] tee. ¶[--] ¶[++] Wash cold."
         );
         assert_eq!(shown("same words", "same words"), "¶same words");
         assert_eq!(shown("", "new"), "¶[+new+]");

@@ -56,7 +56,8 @@ pub(crate) async fn changes(room: Room, Asked(filter): Asked<Filter>) -> Result<
     let kinds: Vec<Kind> = status.kinds.into_iter().map(|status| status.kind).collect();
     let told = told(&room, list.items).await;
     let content = html! {
-        (shell::heading("Changes", html! {}))
+        a.back href={ (room.path()) "/changes" } { "Changes" }
+        (shell::heading("Single changes", html! {}))
         section.card {
             (form(&room, &filter, &kinds))
             @if told.is_empty() {
@@ -81,7 +82,7 @@ impl Filter {
             ("to", own.to),
             ("cursor", cursor),
         ];
-        format!("{}/changes{}", room.path(), query(&pairs))
+        format!("{}/changes/single{}", room.path(), query(&pairs))
     }
 }
 

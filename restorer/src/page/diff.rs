@@ -17,7 +17,7 @@ const ITEMS_MAX: usize = 40;
 pub(crate) fn table(room: &Room, lines: &[Line], from: &str, to: &str) -> Markup {
     html! {
         div.diff {
-            div.diffhead aria-hidden="true" { span {} span { "Before · " (from) } span { "After · " (to) } }
+            @if !from.is_empty() { div.diffhead aria-hidden="true" { span {} span { (shell::capital(from)) } span { (shell::capital(to)) } } }
             ul {
                 @for line in lines.iter().take(LINES_MAX) { li.line { (self::line(room, line)) } }
             }
@@ -26,6 +26,28 @@ pub(crate) fn table(room: &Room, lines: &[Line], from: &str, to: &str) -> Markup
             }
         }
     }
+}
+
+/// What changed, each field with a box to tick for putting it back.
+pub(crate) fn choice(room: &Room, lines: &[Line], from: &str, to: &str) -> Markup {
+    html! {
+        div.diff.pick {
+            div.diffhead aria-hidden="true" { span {} span {} span { "Before · " (from) } span { "After · " (to) } }
+            ul {
+                @for line in lines.iter().take(LINES_MAX) {
+                    li.line {
+                        input type="checkbox" name="field" value=(line.path) aria-label={ "Put back " (called(line)) };
+                        (self::line(room, line))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn called(line: &Line) -> String {
+    let place: String = line.place.iter().map(|place| format!(" of {place}")).collect();
+    line.what.clone() + &place
 }
 
 /// One field.

@@ -53,7 +53,6 @@ impl Form {
     }
 
     /// Every value of a field, the empty ones left out.
-    #[allow(dead_code, reason = "plans are the next to use it")]
     pub(crate) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(field, value)| field == name && !value.is_empty());
         named.map(|(_, value)| value.as_str())

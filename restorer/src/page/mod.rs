@@ -10,14 +10,22 @@
 //!   script is ever run;
 //! - a page that grows with the shop: everything is read page by page.
 
+mod activity;
 mod asset;
+mod audit;
+mod change_sets;
 mod changes;
 mod diff;
 mod dress;
 mod find;
 mod form;
+mod guard;
+mod inside;
+mod job;
 mod overview;
+mod plan;
 mod resource;
+mod restore;
 mod room;
 mod session;
 mod shell;
@@ -36,6 +44,7 @@ use crate::token::Scope;
 pub use session::SessionKey;
 
 pub(crate) use dress::dress;
+pub(crate) use inside::Inside;
 pub(crate) use session::{Session, is_ours};
 
 /// Every page, and who may see it.
@@ -47,13 +56,29 @@ pub(crate) static ROUTES: &[Route] = &[
     Route { verb: Verb::Post, ..open("/signout", || post(signin::sign_out)) },
     shows("/shops/{shop}", || get(overview::overview)),
     shows("/shops/{shop}/find", || get(find::find)),
-    shows("/shops/{shop}/changes", || get(changes::changes)),
+    shows("/shops/{shop}/changes", || get(change_sets::change_sets)),
+    shows("/shops/{shop}/changes/single", || get(changes::changes)),
+    shows("/shops/{shop}/changes/{set}", || get(change_sets::change_set)),
     shows("/shops/{shop}/resources/{kind}/{id}", || get(resource::resource)),
+    shows("/shops/{shop}/restore", || get(restore::restores)),
+    restores("/shops/{shop}/restore", || post(restore::make)),
+    shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
+    restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
+    shows("/shops/{shop}/jobs/{id}", || get(job::job)),
+    restores("/shops/{shop}/jobs/{id}/{what}", || post(job::control_job)),
+    shows("/shops/{shop}/guard", || get(guard::guard)),
+    restores("/shops/{shop}/guard/marks", || post(guard::mark)),
+    shows("/shops/{shop}/audit", || get(audit::audit)),
 ];
 
 /// Seen by everybody.
 const fn open(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
     Route { access: Access::Public, ..shows(path, handler) }
+}
+
+/// Asked for by whoever may write to the shop.
+const fn restores(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
+    Route { verb: Verb::Post, access: Access::Shop(Scope::Restore), ..shows(path, handler) }
 }
 
 /// Seen by whoever may read the shop.

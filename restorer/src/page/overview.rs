@@ -1,25 +1,28 @@
 //! Is my store safe? How far behind we are, what is kept, what changed last.
 
 use axum::extract::State;
-use backstock_proto::journal::{
-    ChangeFilter, Gap, KindStatus, Page, PullReport, PullState, ShopStatus,
-};
+use backstock_proto::Timestamp;
+use backstock_proto::journal::{Gap, KindStatus, PullReport, PullState, ShopStatus};
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
 use super::room::Room;
 use super::shell::{self, Shown, Tab, Tone};
-use super::{changes, when};
+use super::{activity, change_sets, when};
 use crate::answer::shop;
 use crate::ask::{Asked, InShop, Nothing};
-use crate::{human, refuse};
+use crate::human;
 
 /// Behind by less than this, nobody needs to know.
 const LAG_SECONDS_FINE: f64 = 60.0;
 /// A whole look at the shop is due every night; after this one was missed.
 const LOOK_SECONDS_MAX: f64 = 36.0 * 3600.0;
-/// Changes shown.
-const LATEST: usize = 8;
+/// Change-sets shown.
+const LATEST: usize = 6;
+/// Change-sets that the picture of the last day is drawn from.
+const SETS_DRAWN: usize = 200;
+/// A day, in microseconds.
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Something that a person should know, and how much it matters.
 struct Concern {
@@ -31,22 +34,28 @@ struct Concern {
 pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let (desk, shop) = (State(room.desk.clone()), InShop(room.shop.clone()));
     let status = shop::status(desk, shop, Asked(Nothing {})).await?.0.history;
-    let newest = Page { limit: LATEST, cursor: None };
-    let any = ChangeFilter::default();
-    let latest = room.desk.journal.changes(&room.shop, &any, &newest).await;
-    let latest = latest.map_err(refuse::journal)?.items;
-    let told = changes::told(&room, latest).await;
+    let yesterday = Timestamp::from_micros(room.clock.now().as_micros() - DAY_MICROS);
+    let today = change_sets::latest(&room, (Some(yesterday), None), SETS_DRAWN, None).await?.items;
+    let earlier = if today.len() < LATEST {
+        change_sets::latest(&room, (None, None), LATEST, None).await?.items
+    } else {
+        Vec::new()
+    };
+    let latest = if earlier.is_empty() { &today } else { &earlier };
     let content = html! {
         h1.hidden { "Overview" }
         (verdict(&room, &status))
         section.card aria-labelledby="latest" {
             div.cardhead {
-                h2 #latest { "Latest changes" }
+                h2 #latest { "What happened" }
                 a href={ (room.path()) "/changes" } { "All changes" }
             }
-            @if told.is_empty() {
+            @if latest.is_empty() {
                 (shell::empty("Nothing yet", html! { "Changes show here seconds after they happen in the shop." }))
-            } @else { (changes::list(&room, &told)) }
+            } @else {
+                (activity::picture(&room, &today, Some(yesterday), None))
+                (change_sets::rows(&room, &latest[..latest.len().min(LATEST)]))
+            }
         }
         (coverage(&room, &status))
     };

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
-use super::{changes, diff};
+use super::{changes, diff, restore};
 use crate::ask::{Asked, Named};
 use crate::human::{self, Cell, Line};
-use crate::{refuse, token};
+use crate::refuse;
+use crate::token::Scope;
 
 /// Versions read for one page of a life.
 const VERSIONS: usize = 60;
@@ -240,6 +241,12 @@ fn gone(room: &Room, now: &Resource) -> Markup {
                 }
                 " Its last state is kept, and can be made anew."
             }
+            @if room.may(Scope::Restore) {
+                form method="post" action={ (room.path()) "/restore" } {
+                    (restore::of_one(room, (&now.kind, &now.id), before(now.version.valid_at)))
+                    button.button.primary type="submit" { "Bring it back…" }
+                }
+            }
         }
     }
 }
@@ -258,7 +265,18 @@ fn compared_card(room: &Room, key: &ResourceKey, life: &Life, compared: &Compare
                     (shell::empty("No difference", html! { "It was the same at both moments." }))
                 }
                 (true, true) => {
-                    (diff::table(room, &compared.lines, &name(compared.from), &name(compared.to)))
+                    @if let Some(at) = compared.from.filter(|_| room.may(Scope::Restore)) {
+                        form method="post" action={ (room.path()) "/restore" } {
+                            (restore::of_one(room, (&key.kind, &key.id), at))
+                            (diff::choice(room, &compared.lines, &name(compared.from), &name(compared.to)))
+                            div.actions.low {
+                                button.button.primary type="submit" name="some" value="fields" data-ticked="Put back what is ticked" { "Put back what is ticked" }
+                                span.quiet.small { "You see what would change before anything is written." }
+                            }
+                        }
+                    } @else {
+                        (diff::table(room, &compared.lines, &format!("Before · {}", name(compared.from)), &format!("After · {}", name(compared.to))))
+                    }
                 }
                 (false, true) => p.banner.good { "It came into being between these moments." },
                 (true, false) => p.banner.bad { "It was deleted between these moments." },
@@ -277,7 +295,13 @@ fn actions(room: &Room, key: &ResourceKey, compared: &Compared) -> Markup {
     };
     html! {
         div.actions.low {
-            @if !room.may(token::Scope::Restore) {
+            @if let Some(at) = compared.from.filter(|_| room.may(Scope::Restore) && compared.was_there) {
+                form method="post" action={ (room.path()) "/restore" } {
+                    (restore::of_one(room, (&key.kind, &key.id), at))
+                    button.button type="submit" { "Put all of it back as it was " (room.clock.short(at)) }
+                }
+            }
+            @if !room.may(Scope::Restore) {
                 span.quiet.small { "Your token may look, but not restore." }
             }
             span.raw {

@@ -1,9 +1,10 @@
 //! What every page of a shop has at hand: who looks, at which shop, in which time zone.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use backstock_proto::journal::{AsOf, Page, ResourceFilter};
 use backstock_proto::problem::Problem;
 use backstock_proto::resource::gid_type;
@@ -30,6 +31,8 @@ pub(crate) struct Room {
     pub(crate) currency: Option<String>,
     /// What a form of this session carries.
     pub(crate) seal: String,
+    /// From where.
+    pub(crate) peer: Option<ConnectInfo<SocketAddr>>,
 }
 
 impl FromRequestParts<Arc<Desk>> for Room {
@@ -45,6 +48,7 @@ impl FromRequestParts<Arc<Desk>> for Room {
             clock: Clock::new(text("ianaTimezone"), desk.clock.now()),
             currency: text("currencyCode").map(str::to_owned),
             seal: seal.unwrap_or_default(),
+            peer: parts.extensions.get().copied(),
             desk: desk.clone(),
             visit,
             shop,

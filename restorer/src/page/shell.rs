@@ -26,6 +26,9 @@ pub(crate) enum Tab {
     Overview,
     Find,
     Changes,
+    Restore,
+    Guard,
+    Audit,
 }
 
 /// Every part: where it is, what it is called, what stands before it.
@@ -38,6 +41,14 @@ const TABS: &[(Tab, &str, &str, &str)] = &[
     ),
     (Tab::Find, "/find", "Find", "M11 4.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13Zm5 11.5 4 4"),
     (Tab::Changes, "/changes", "Changes", "M4 7h10M4 12h16M4 17h7M17.5 4.5v5M15 7h5"),
+    (Tab::Restore, "/restore", "Restore", "M5 5v5h5M5.6 9.6A7.5 7.5 0 1 1 4.7 14M12 8.5V13l3 2"),
+    (Tab::Guard, "/guard", "Guard", "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6z"),
+    (
+        Tab::Audit,
+        "/audit",
+        "Who did what",
+        "M12 4.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7ZM5 20a7 7 0 0 1 14 0",
+    ),
 ];
 
 /// A page of a shop.

@@ -42,3 +42,105 @@ for (const picture of document.querySelectorAll("img:not(.logo)")) {
   if (picture.complete && picture.naturalWidth === 0) gone();
   else picture.addEventListener("error", gone, { once: true });
 }
+
+// The button says how many changes it makes, also when some are unticked, on this page or another.
+const plan = document.querySelector("form[data-plan]");
+if (plan) {
+  const key = `plan ${plan.dataset.plan}`;
+  const left = new Set(JSON.parse(sessionStorage.getItem(key) ?? "[]"));
+  const button = document.querySelector("[data-count]");
+  const boxes = plan.querySelectorAll("input[name='row']");
+  const show = () => {
+    const count = Number(plan.dataset.writes) - left.size;
+    if (button) {
+      button.textContent = `Apply ${count.toLocaleString("en")} ${count === 1 ? "change" : "changes"}`;
+      button.disabled = count === 0;
+    }
+    for (const box of boxes) box.closest("li").classList.toggle("unticked", !box.checked);
+    plan.elements.deselect.value = [...left].join(",");
+    sessionStorage.setItem(key, JSON.stringify([...left]));
+  };
+  for (const box of boxes) {
+    box.checked = !left.has(box.value);
+    box.addEventListener("change", () => {
+      if (box.checked) left.delete(box.value);
+      else left.add(box.value);
+      show();
+    });
+  }
+  show();
+}
+
+// The fields to put back are counted on their button.
+for (const button of document.querySelectorAll("[data-ticked]")) {
+  const boxes = [...button.form.querySelectorAll("input[name='field']")];
+  const show = () => {
+    const count = boxes.filter((box) => box.checked).length;
+    button.disabled = count === 0;
+    button.textContent = count === 0 ? button.dataset.ticked : `Put back ${count} ${count === 1 ? "field" : "fields"}`;
+  };
+  for (const box of boxes) box.addEventListener("change", show);
+  show();
+}
+
+// Copies the page's address.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
+    button.textContent = "Copied";
+  });
+}
+
+// A job tells how far it is.
+const job = document.querySelector("[data-events]");
+if (job) {
+  const events = new EventSource(job.dataset.events);
+  const words = { updated: "changed", created: "created anew", deleted: "deleted", skipped: "skipped", conflict: "moved meanwhile", failed: "failed", pending: "to do" };
+  const bar = job.querySelector("progress");
+  events.addEventListener("progress", (event) => {
+    const counts = JSON.parse(event.data).counts;
+    const all = Object.values(counts).reduce((a, b) => a + b, 0);
+    bar.max = Math.max(all, 1);
+    bar.value = all - counts.pending;
+    const said = Object.entries(words).filter(([name]) => counts[name] > 0).map(([name, word]) => `${counts[name].toLocaleString("en")} ${word}`);
+    job.querySelector("[data-live='summary']").textContent = said.join(" · ");
+  });
+  events.addEventListener("end", () => {
+    events.close();
+    location.reload();
+  });
+}
+
+// Dragging over the picture chooses a stretch of time.
+for (const picture of document.querySelectorAll("[data-brush]")) {
+  const form = document.querySelector("#span");
+  const brush = picture.querySelector(".brush");
+  const width = picture.viewBox.baseVal.width;
+  let start = null;
+  const at = (event) => {
+    const box = picture.getBoundingClientRect();
+    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+  };
+  picture.addEventListener("pointerdown", (event) => {
+    start = at(event);
+    picture.setPointerCapture(event.pointerId);
+  });
+  picture.addEventListener("pointermove", (event) => {
+    if (start === null) return;
+    const [a, b] = [start, at(event)].sort((x, y) => x - y);
+    brush.setAttribute("x", a * width);
+    brush.setAttribute("width", (b - a) * width);
+  });
+  picture.addEventListener("pointerup", (event) => {
+    const [a, b] = [start, at(event)].sort((x, y) => x - y);
+    start = null;
+    if (b - a < 0.01) return;
+    const [from, to] = [Number(picture.dataset.from), Number(picture.dataset.to)];
+    const moment = (share) => new Date(from + (to - from) * share).toISOString();
+    const query = new URLSearchParams({ from: moment(a), to: moment(b) });
+    const path = form ? location.pathname : document.querySelector("a[href$='/changes']").getAttribute("href");
+    location.assign(`${path}?${query}`);
+  });
+}

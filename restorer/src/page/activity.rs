@@ -1,0 +1,91 @@
+//! A picture of what happened over time: a bar for each stretch, as high as there were changes in
+//! it, in the colour of the worst change-set. Dragging over it chooses a stretch.
+
+use backstock_proto::Timestamp;
+use maud::{Markup, html};
+
+use super::room::Room;
+use super::shell;
+use crate::change_set::{ChangeSet, Risk};
+
+/// Bars.
+const BARS: usize = 60;
+/// The picture's size, in its own units.
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 120.0;
+/// Where the bars stand.
+const FLOOR: f64 = 98.0;
+/// The least time that the picture shows, in microseconds.
+const SPAN_MIN: i64 = 3_600_000_000;
+
+#[derive(Clone, Copy)]
+struct Bar {
+    changes: u64,
+    risk: Risk,
+}
+
+/// Draws change-sets between two moments; without these, between the first and the last of them.
+pub(super) fn picture(
+    room: &Room,
+    sets: &[ChangeSet],
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Markup {
+    let first = sets.iter().map(|set| set.from).min();
+    let to = to.unwrap_or_else(|| room.clock.now());
+    let from = from.or(first).unwrap_or(to).as_micros();
+    let from = from.min(to.as_micros() - SPAN_MIN);
+    let each = ((to.as_micros() - from) / BARS as i64).max(1);
+    let mut bars = [Bar { changes: 0, risk: Risk::None }; BARS];
+    for set in sets {
+        let place =
+            |at: Timestamp| (((at.as_micros() - from) / each).clamp(0, BARS as i64 - 1)) as usize;
+        let (a, b) = (place(set.from), place(set.to));
+        let share = (set.counts.changes / (b - a + 1) as u64).max(1);
+        for bar in &mut bars[a..=b] {
+            bar.changes += share;
+            bar.risk = bar.risk.max(set.risk);
+        }
+    }
+    let most = bars.iter().map(|bar| bar.changes).max().unwrap_or(0).max(1);
+    let all: u64 = sets.iter().map(|set| set.counts.changes).sum();
+    let width = WIDTH / BARS as f64;
+    let said = format!(
+        "{} changes in {} change-sets from {} to {}",
+        shell::number(all),
+        sets.len(),
+        room.clock.short(Timestamp::from_micros(from)),
+        room.clock.short(to)
+    );
+    html! {
+        figure.activity {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(said) preserveAspectRatio="none"
+                data-brush="" data-from=(from / 1_000) data-to=(to.as_micros() / 1_000) {
+                line x1="0" x2=(WIDTH) y1=(FLOOR + 0.5) y2=(FLOOR + 0.5) class="floor" {}
+                @for (n, bar) in bars.iter().enumerate().filter(|(_, bar)| bar.changes > 0) {
+                    // A tall bar does not hide that the others are there.
+                    @let height = 6.0 + (FLOOR - 14.0) * (bar.changes as f64 / most as f64).sqrt();
+                    rect.(class(bar.risk)) x=(format!("{:.1}", n as f64 * width + 1.5)) y=(format!("{:.1}", FLOOR - height))
+                        width=(format!("{:.1}", width - 3.0)) height=(format!("{height:.1}")) rx="2" {
+                        title { (shell::number(bar.changes)) " changes" }
+                    }
+                }
+                rect.brush x="0" y="0" width="0" height=(FLOOR) {}
+            }
+            figcaption.ticks aria-hidden="true" {
+                @for n in 0..=4_i64 {
+                    span { (room.clock.short(Timestamp::from_micros(from + (to.as_micros() - from) / 4 * n))) }
+                }
+            }
+        }
+    }
+}
+
+fn class(risk: Risk) -> &'static str {
+    match risk {
+        Risk::None => "none",
+        Risk::Low => "low",
+        Risk::Medium => "medium",
+        Risk::High => "high",
+    }
+}

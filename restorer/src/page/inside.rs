@@ -1,0 +1,72 @@
+//! Asking our own API, as whoever looks at the page: the same route, the same gate, the same answer
+//! that a program gets.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use backstock_proto::problem::Problem;
+use http::{Method, Request, StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::room::Room;
+use crate::route;
+use crate::token::Token;
+
+/// Most bytes of an answer that a page is made of.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// On a request that a page makes: for whom. Requests from outside never have it.
+#[derive(Clone)]
+pub(crate) struct Inside(pub(crate) Arc<Token>);
+
+impl Room {
+    /// What the API answers to a question about this shop.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// What the API answers to something that is to be done in this shop.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Problem> {
+        self.call(Method::POST, path, body).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Problem> {
+        let broken = |what: &str| {
+            tracing::error!("a page asked {path:?}, and {what}");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer was not understood")
+        };
+        let token = self.visit.token.clone().ok_or_else(|| broken("nobody is signed in"))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(self.api(path))
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(Inside(token))
+            .body(Body::from(body));
+        let mut request = request.map_err(|_| broken("it is no path"))?;
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        // A router answers everything; its error is that there is none.
+        let Ok(response) = route::api(self.desk.clone()).oneshot(request).await;
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX)
+            .await
+            .map_err(|_| broken("the answer was cut"))?;
+        if !status.is_success() {
+            return Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| broken("it failed")));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| broken(&error.to_string()))
+    }
+}

@@ -1,0 +1,299 @@
+//! A plan: how many rows do what, what comes of it, each row as a difference between now and
+//! afterwards, and the button with the number in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::Path;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::merge::{Field, Kept};
+use backstock_proto::problem::Problem;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::form::Form;
+use super::room::{Room, query};
+use super::shell::{self, Shown, Tab, Tone};
+use super::{diff, restore};
+use crate::ask::Asked;
+use crate::human::{self, Line};
+use crate::job::Job;
+use crate::plan::{Action, Counts, Plan, Request, Row};
+use crate::refuse;
+use crate::token::Scope;
+
+/// Rows on one page.
+const PAGE: usize = 50;
+
+/// A plan with a page of its rows, as the API answers.
+#[derive(Deserialize)]
+struct WithRows {
+    #[serde(flatten)]
+    plan: Plan,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// Which rows.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rows {
+    action: Option<String>,
+    cursor: Option<String>,
+}
+
+/// Which plan.
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    id: String,
+}
+
+/// The page.
+pub(crate) async fn plan(
+    room: Room,
+    Path(Which { id }): Path<Which>,
+    Asked(asked): Asked<Rows>,
+) -> Result<Shown, Problem> {
+    let pairs = [
+        ("action", asked.action.clone()),
+        ("cursor", asked.cursor.clone()),
+        ("limit", Some(PAGE.to_string())),
+    ];
+    let path = format!("plans/{}{}", super::room::encoded(&id), query(&pairs));
+    // Flattened exact numbers do not survive serde's buffer: read in two steps.
+    let mut answer: Value = room.get(&path).await?;
+    let rows = answer["rows"].take();
+    let next = answer["next"].as_str().map(str::to_owned);
+    let unreadable =
+        |error: serde_json::Error| refuse::bad_request(format!("the plan cannot be read: {error}"));
+    let found = WithRows {
+        plan: serde_json::from_value(answer).map_err(unreadable)?,
+        rows: serde_json::from_value(rows).map_err(unreadable)?,
+        next,
+    };
+    let titles = titles(&room, &found.rows).await;
+    let here = format!("{}/plans/{}", room.path(), found.plan.id);
+    let page = |cursor: Option<String>| {
+        here.clone() + &query(&[("action", asked.action.clone()), ("cursor", cursor)])
+    };
+    let writes = writes(&found.plan.counts);
+    let content = html! {
+        a.back href={ (room.path()) "/restore" } { "Restore" }
+        (shell::heading(&wanted(&room, &found.plan.request), html! {
+            button.button type="button" data-copy=(here) hidden { "Copy link for approval" }
+        }))
+        (counts(&here, &found.plan, asked.action.as_deref()))
+        (consequences(&found.plan))
+        section.card aria-labelledby="rows" {
+            div.cardhead { h2 #rows { "What would change" } span.quiet.small { "Untick what is to stay as it is." } }
+            @if found.rows.is_empty() {
+                (shell::empty("Nothing to do", html! { "Everything that was asked for is already as wanted." }))
+            }
+            form #apply method="post" action={ (here) "/apply" } data-plan=(found.plan.id) data-writes=(writes) {
+                (shell::sealed(&room))
+                input type="hidden" name="digest" value=(found.plan.digest);
+                input type="hidden" name="deselect" value="";
+                ul.rows.plan {
+                    @for row in &found.rows { (self::row(&room, row, &titles)) }
+                }
+            }
+            (shell::paging(asked.cursor.is_some().then(|| page(None)), found.next.map(|next| page(Some(next)))))
+        }
+        @if writes > 0 { (footer(&room, &found.plan, writes)) }
+    };
+    Ok(shell::page(&room, Tab::Restore, "Plan", content))
+}
+
+/// Rows that write something.
+pub(super) fn writes(counts: &Counts) -> u64 {
+    counts.create + counts.update + counts.delete
+}
+
+/// What was asked for, in a few words.
+pub(super) fn wanted(room: &Room, request: &Request) -> String {
+    let select = &request.select;
+    let what = match (select.kinds.as_slice(), select.ids.as_slice()) {
+        ([kind], [_]) => format!("one {}", human::singular(kind.as_str())),
+        ([kind], []) => human::plural(kind.as_str()),
+        (_, [_]) => "one thing".into(),
+        _ => "the shop".into(),
+    };
+    if let Some(at) = request.at {
+        return format!("Put {what} back to {}", room.clock.short(at));
+    }
+    if request.undo.is_some() {
+        return "Undo what was put back".into();
+    }
+    if let Some(app) = &request.app {
+        return format!("Undo what {app} did");
+    }
+    if request.change_set.is_some() {
+        return "Undo one change-set".into();
+    }
+    match request.from {
+        Some(from) => format!("Undo what happened since {}", room.clock.short(from)),
+        None => "Put back what an export holds".into(),
+    }
+}
+
+/// How many rows do what, in a sentence.
+pub(super) fn counted(counts: &Counts) -> String {
+    let number = shell::number;
+    let all = [
+        (counts.update, "change"),
+        (counts.create, "create anew"),
+        (counts.delete, "delete"),
+        (counts.keep, "leave alone"),
+        (counts.cannot, "cannot"),
+    ];
+    let parts: Vec<String> = all
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{what} {}", number(*n)))
+        .collect();
+    if parts.is_empty() { "Nothing to do".into() } else { shell::capital(&parts.join(" · ")) }
+}
+
+fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
+    let counts = plan.counts;
+    let all = [
+        ("update", "Will change", counts.update),
+        ("create", "Create anew", counts.create),
+        ("delete", "Delete", counts.delete),
+        ("keep", "Newer edits, left alone", counts.keep),
+        ("cannot", "Cannot be written", counts.cannot),
+    ];
+    html! {
+        nav.counts aria-label="Rows by what they do" {
+            a href=(here) aria-current=[shown.is_none().then_some("true")] {
+                span.n { (shell::number(writes(&counts))) } span { "To be written" }
+            }
+            @for (action, name, n) in all {
+                @if n > 0 {
+                    a href={ (here) "?action=" (action) } aria-current=[(shown == Some(action)).then_some("true")] {
+                        span.n { (shell::number(n)) } span { (name) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn consequences(plan: &Plan) -> Markup {
+    html! {
+        section.card aria-labelledby="consequences" {
+            div.cardhead { h2 #consequences { "Before you say yes" } span.quiet.small { "Takes " (restore::takes(plan.eta_seconds)) } }
+            ul.concerns {
+                @for consequence in &plan.consequences { li.notice { (consequence) } }
+                @if plan.counts.kept_fields > 0 {
+                    li.notice { (shell::number(plan.counts.kept_fields)) " fields were edited later by others and stay as they are." }
+                }
+                li.good { "The shop is read once more before each write; what moved meanwhile is not touched." }
+                li.good { "All of it can be undone afterwards." }
+            }
+        }
+    }
+}
+
+/// The names of what the rows' fields speak of.
+async fn titles(room: &Room, rows: &[Row]) -> BTreeMap<String, String> {
+    let none = BTreeMap::new();
+    let gids =
+        rows.iter().flat_map(|row| human::mentioned(&human::tell(&row.fields, room.known(&none))));
+    let gids: BTreeSet<String> = gids.collect();
+    room.titles(gids).await
+}
+
+fn row(room: &Room, row: &Row, titles: &BTreeMap<String, String>) -> Markup {
+    let writes = matches!(row.action, Action::Create | Action::Update | Action::Delete);
+    let title = if row.title.is_empty() { format!("#{}", row.id) } else { row.title.clone() };
+    let lines = lines(room, row, titles);
+    let (tone, said) = said(row.action);
+    html! {
+        li.planrow {
+            div.planhead {
+                @if writes {
+                    input type="hidden" name="shown" value=(row.n);
+                    input type="checkbox" checked name="row" value=(row.n) aria-label={ "Do it: " (title) };
+                }
+                div.main {
+                    a href=(room.resource(&row.kind, &row.id)) { strong { (title) } } " "
+                    span.quiet { (human::singular(row.kind.as_str())) }
+                }
+                (shell::badge(tone, said))
+            }
+            @if !lines.is_empty() { (diff::table(room, &lines, "now", "afterwards")) }
+            @for kept in &row.kept { (self::kept(room, kept, titles)) }
+            @for field in &row.unwritable {
+                p.small.quiet { "Stays as it is: " (spelt(field.path.member())) ". " (field.why) }
+            }
+            @for note in &row.notes { p.small.quiet { (note) } }
+        }
+    }
+}
+
+fn spelt(member: &str) -> String {
+    human::called(member)
+}
+
+/// What an update writes. What is created is told by its notes.
+fn lines(room: &Room, row: &Row, titles: &BTreeMap<String, String>) -> Vec<Line> {
+    if row.action != Action::Update {
+        return Vec::new();
+    }
+    human::tell(&row.fields, room.known(titles))
+}
+
+fn kept(room: &Room, kept: &Kept, titles: &BTreeMap<String, String>) -> Markup {
+    let field = Field { path: kept.path.clone(), old: kept.now.clone(), new: kept.before.clone() };
+    let lines = human::tell(&[field], room.known(titles));
+    html! {
+        @for line in &lines {
+            p.small.quiet {
+                "Newer edit, left alone: " (line.what) " stays " (line.old.short(80))
+                " (it was " (line.new.short(80)) ")"
+            }
+        }
+    }
+}
+
+fn said(action: Action) -> (Tone, &'static str) {
+    match action {
+        Action::Create => (Tone::Good, "create anew"),
+        Action::Update => (Tone::Notice, "change"),
+        Action::Delete => (Tone::Bad, "delete"),
+        Action::Keep => (Tone::Plain, "leave alone"),
+        Action::Cannot => (Tone::Warning, "cannot"),
+    }
+}
+
+fn footer(room: &Room, plan: &Plan, writes: u64) -> Markup {
+    html! {
+        div.applybar {
+            p { strong { (counted(&plan.counts)) } }
+            @if room.may(Scope::Restore) {
+                button.button.primary type="submit" form="apply" data-count="" {
+                    "Apply " (shell::number(writes)) @if writes == 1 { " change" } @else { " changes" }
+                }
+            } @else { p.quiet { "Your token may not apply it. Send the link to somebody who may." } }
+        }
+    }
+}
+
+/// Begins the job, and shows it.
+pub(crate) async fn apply(
+    room: Room,
+    Path(Which { id }): Path<Which>,
+    form: Form,
+) -> Result<Response, Problem> {
+    // What was unticked on this page, and on the others as the script remembers it.
+    let ticked: BTreeSet<&str> = form.all("row").collect();
+    let here = form.all("shown").filter(|n| !ticked.contains(n));
+    let elsewhere = form.get("deselect").unwrap_or_default().split(',').filter(|n| !n.is_empty());
+    let deselect: Result<BTreeSet<u64>, _> = here.chain(elsewhere).map(str::parse).collect();
+    let deselect = deselect.map_err(|_| refuse::bad_request("deselect holds numbers of rows"))?;
+    let digest = form.get("digest").unwrap_or_default();
+    let path = format!("plans/{}/apply", super::room::encoded(&id));
+    let job: Job = room.post(&path, Some(&json!({"digest": digest, "deselect": deselect}))).await?;
+    Ok(Redirect::to(&format!("{}/jobs/{}", room.path(), job.id)).into_response())
+}

@@ -1,0 +1,220 @@
+//! Saying what is to be put back: from a thing's page, from a change-set, or the whole shop as of a
+//! moment. What comes of it is a plan; nothing is written here.
+
+use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::journal::List;
+use backstock_proto::merge::OnConflict;
+use backstock_proto::problem::Problem;
+use backstock_proto::{Kind, ResourceId, Timestamp};
+use http::StatusCode;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::form::Form;
+use super::room::Room;
+use super::shell::{self, Shown, Tab};
+use super::{job, when};
+use crate::ask::Asked;
+use crate::job::Job;
+use crate::plan::{Modes, Plan, Request, Select};
+use crate::token::Scope;
+use crate::{human, refuse};
+
+/// Jobs and plans shown.
+const LATEST: usize = 20;
+
+/// What the form begins with.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Begin {
+    at: Option<String>,
+}
+
+/// The page: put the shop back, and what was put back before.
+pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<Shown, Problem> {
+    let newest = format!("jobs?limit={LATEST}");
+    let jobs: List<Job> = room.get(&newest).await.unwrap_or(List { items: Vec::new(), next: None });
+    let newest = format!("plans?limit={LATEST}");
+    let plans: List<Plan> =
+        room.get(&newest).await.unwrap_or(List { items: Vec::new(), next: None });
+    let status: serde_json::Value = room.get("status").await?;
+    let kinds = status["kinds"].as_array().into_iter().flatten();
+    let kinds: Vec<Kind> = kinds
+        .filter_map(|kind| Kind::parse(kind["kind"].as_str()?).ok())
+        .filter(|kind| kind.spec().is_some())
+        .collect();
+    let content = html! {
+        (shell::heading("Restore", html! {}))
+        @if room.may(Scope::Restore) { (whole_shop(&room, &kinds, begin.at.as_deref())) }
+        @else { p.banner.notice { "Your token may look at everything, but put nothing back." } }
+        section.card aria-labelledby="jobs" {
+            div.cardhead { h2 #jobs { "What was put back" } }
+            @if jobs.items.is_empty() {
+                (shell::empty("Nothing yet", html! { "What you put back shows here, with its report, and can be undone." }))
+            }
+            ul.rows { @for one in &jobs.items { (job_row(&room, one)) } }
+        }
+        @if !plans.items.is_empty() {
+            section.card aria-labelledby="plans" {
+                div.cardhead { h2 #plans { "Plans" } }
+                ul.rows { @for plan in &plans.items { (plan_row(&room, plan)) } }
+            }
+        }
+    };
+    Ok(shell::page(&room, Tab::Restore, "Restore", content))
+}
+
+fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
+    let at = at.and_then(|at| room.clock.parse(at));
+    html! {
+        section.card aria-labelledby="scope" {
+            div.cardhead { h2 #scope { "Put the shop back to a moment" } }
+            form.stack method="post" action={ (room.path()) "/restore" } {
+                (shell::sealed(room))
+                div.filters.open {
+                    div.field {
+                        label for="at" { "As it was at (" (room.clock.zone()) ")" }
+                        input #at type="datetime-local" step="1" name="at" required
+                            value=(at.map(|at| room.clock.input(at)).unwrap_or_default())
+                            max=(room.clock.input(room.clock.now()));
+                    }
+                    div.field {
+                        label for="kind" { "What" }
+                        select #kind name="kind" {
+                            option value="" { "Everything that can be written" }
+                            @for kind in kinds {
+                                option value=(kind) { (shell::capital(&human::plural(kind.as_str()))) }
+                            }
+                        }
+                    }
+                    div.field.wide {
+                        label for="words" { "Only what is called" }
+                        input #words type="text" name="q" placeholder="any name, handle or SKU" autocomplete="off";
+                    }
+                }
+                fieldset.choices {
+                    legend { "What may be done" }
+                    (tick("update", "Change back what was changed", true))
+                    (tick("create", "Create anew what was deleted (with a new id)", true))
+                    (tick("delete_new", "Delete what was created since", false))
+                    (tick("overwrite", "Also where somebody else made a newer edit", false))
+                }
+                div.actions {
+                    button.button.primary type="submit" { "Show what would change" }
+                    span.quiet.small { "Nothing is written yet." }
+                }
+            }
+        }
+    }
+}
+
+fn tick(name: &str, text: &str, ticked: bool) -> Markup {
+    html! {
+        label.tick { input type="checkbox" name=(name) value="yes" checked[ticked]; span { (text) } }
+    }
+}
+
+/// Takes a form, makes the plan, and shows it.
+pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
+    let instant = |name: &'static str| {
+        let text = form.get(name);
+        text.map(|text| {
+            room.clock.parse(text).ok_or_else(|| {
+                refuse::bad_request(format!("{text:?} is no moment such as 2026-11-22T14:02"))
+            })
+        })
+        .transpose()
+    };
+    let kinds = form.get("kind").map(Kind::parse).transpose();
+    let kinds = kinds.map_err(|error| refuse::bad_request(error.to_string()))?;
+    let request = Request {
+        at: instant("at")?,
+        change_set: form.get("change_set").map(str::to_owned),
+        undo: form.get("undo").map(str::to_owned),
+        select: Select {
+            kinds: kinds.into_iter().collect(),
+            ids: form.get("id").map(str::to_owned).into_iter().collect(),
+            q: form.get("q").map(str::to_owned),
+            fields: form.all("field").map(str::to_owned).collect(),
+        },
+        modes: Modes {
+            create: form.get("create").is_some(),
+            update: form.get("update").is_some(),
+            delete_new: form.get("delete_new").is_some(),
+        },
+        on_conflict: match form.get("overwrite") {
+            Some(_) => OnConflict::Overwrite,
+            None => OnConflict::Keep,
+        },
+        ..Request::default()
+    };
+    if form.get("some") == Some("fields") && request.select.fields.is_empty() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "tick the fields to put back first, or choose to put all of them back",
+        ));
+    }
+    let made: Plan = room.post("plans", Some(&json!(request))).await?;
+    Ok(Redirect::to(&format!("{}/plans/{}", room.path(), made.id)).into_response())
+}
+
+/// The fields of the form that a thing's page has around its differences.
+pub(super) fn of_one(room: &Room, (kind, id): (&Kind, &ResourceId), at: Timestamp) -> Markup {
+    html! {
+        (shell::sealed(room))
+        input type="hidden" name="at" value=(at);
+        input type="hidden" name="kind" value=(kind);
+        input type="hidden" name="id" value=(id);
+        input type="hidden" name="update" value="yes";
+        input type="hidden" name="create" value="yes";
+    }
+}
+
+/// The button that undoes a change-set.
+pub(super) fn of_set(room: &Room, set: &str) -> Markup {
+    html! {
+        form method="post" action={ (room.path()) "/restore" } {
+            (shell::sealed(room))
+            input type="hidden" name="change_set" value=(set);
+            input type="hidden" name="update" value="yes";
+            input type="hidden" name="create" value="yes";
+            input type="hidden" name="delete_new" value="yes";
+            button.button.primary type="submit" { "Undo this…" }
+        }
+    }
+}
+
+fn job_row(room: &Room, one: &Job) -> Markup {
+    let (tone, state) = job::said(one.state);
+    html! {
+        li {
+            a.row href={ (room.path()) "/jobs/" (one.id) } {
+                span.main {
+                    strong { (job::summary(&one.counts)) }
+                    span.what { "By " (one.by) }
+                }
+                span.side { (shell::badge(tone, state)) (room.clock.time(one.started_at)) }
+            }
+        }
+    }
+}
+
+fn plan_row(room: &Room, plan: &Plan) -> Markup {
+    html! {
+        li {
+            a.row href={ (room.path()) "/plans/" (plan.id) } {
+                span.main {
+                    strong { (super::plan::wanted(room, &plan.request)) }
+                    span.what { (super::plan::counted(&plan.counts)) }
+                }
+                span.side { (room.clock.time(plan.made_at)) }
+            }
+        }
+    }
+}
+
+/// How long something takes, in words; nothing where it is no time at all.
+pub(super) fn takes(seconds: f64) -> Markup {
+    html! { @if seconds >= 1.0 { "about " (when::lasting(seconds)) } @else { "a moment" } }
+}
