@@ -44,7 +44,10 @@ fn list(what: &str, old: &[Cell], new: &[Cell]) -> String {
         a.iter().filter(|cell| !b.contains(cell)).map(|cell| cell.short(24)).collect()
     };
     match (only(new, old).as_slice(), only(old, new).as_slice()) {
-        ([], []) => format!("{what} put in another order"),
+        ([], []) => match what.strip_prefix("Order of ") {
+            Some(list) => format!("Order of {list} changed"),
+            None => format!("{what} put in another order"),
+        },
         (added, []) => format!("{what}: {} added", super::cell::shortened(&added.join(", "), 60)),
         ([], gone) => format!("{what}: {} removed", super::cell::shortened(&gone.join(", "), 60)),
         (added, gone) => format!("{what}: {} added, {} removed", added.len(), gone.len()),
