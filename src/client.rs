@@ -13,6 +13,7 @@ mod api;
 mod apply;
 mod change_sets;
 mod changes;
+mod checkpoint;
 mod diff;
 mod find;
 mod job;
@@ -70,6 +71,8 @@ pub(crate) enum Verb {
     Retry(job::ControlArgs),
     /// Read all of history back and check every digest
     Verify(verify::Args),
+    /// Copy the journal into the object store now
+    Checkpoint(checkpoint::Args),
     /// Tokens of the HTTP API
     #[command(subcommand)]
     Token(token::Verb),
@@ -155,6 +158,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Resume(args) => job::control(args, "resume").await,
         Verb::Retry(args) => job::again(args, "retry").await,
         Verb::Verify(args) => verify::answer(args).await,
+        Verb::Checkpoint(args) => checkpoint::answer(args).await,
         Verb::Token(verb) => token::answer(verb),
         Verb::Completions { shell } => Ok(completions(shell)),
     }

@@ -97,6 +97,8 @@ pub(crate) struct Journal {
 #[serde(default)]
 pub(crate) struct Storage {
     pub(crate) url: Option<String>,
+    /// How often the journal is copied there, in hours; 0: never by itself.
+    pub(crate) checkpoint_hours: u32,
     pub(crate) keep_all_days: u32,
     pub(crate) keep_daily: u32,
     pub(crate) keep_weekly: u32,
@@ -249,7 +251,13 @@ impl Default for Nats {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { url: None, keep_all_days: 90, keep_daily: 365, keep_weekly: 260 }
+        Self {
+            url: None,
+            checkpoint_hours: 6,
+            keep_all_days: 90,
+            keep_daily: 365,
+            keep_weekly: 260,
+        }
     }
 }
 

@@ -49,6 +49,25 @@ enum Command {
     Compactor(ConfigArgs),
     /// Answer the HTTP API.
     Restorer(ConfigArgs),
+    /// Bring the journal back from a checkpoint, into an empty data directory.
+    #[command(after_help = "\
+Brings back the newest checkpoint of every partition. What came after it is read from the stream when
+Backstock starts. If the stream is lost as well, say so: a new one is made, and every shop is pulled
+anew.
+
+Examples:
+  backstock recover --from s3://bucket/prefix
+  backstock recover --from file:///mnt/backup/backstock --stream-lost")]
+    Recover {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where the checkpoints are; the configuration's storage.url by default.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+        /// The stream that the store was filled from is gone for good.
+        #[arg(long)]
+        stream_lost: bool,
+    },
     /// Check the configuration and print it, secrets masked.
     CheckConfig(ConfigArgs),
     #[command(flatten)]
@@ -92,6 +111,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 config.data_dir = dir;
             }
             begin(config, serve::run)
+        }
+        Command::Recover { config, from, stream_lost } => {
+            begin(config.load()?, move |config| roles::recover(config, from, stream_lost))
         }
         Command::Ingest(args) => begin(args.load()?, roles::ingest),
         Command::Journal(args) => begin(args.load()?, roles::journal),

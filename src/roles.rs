@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
+use backstock_journal::checkpoint::{self, Checkpoints};
 use backstock_journal::{Options, Reader, Store};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
@@ -41,7 +42,7 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     let listener = bind("journal", config.http.journal).await?;
     let stores = open_stores(&process, &config)?;
     let nats = configured(&config)?.connect("journal", &config.nats).await?;
-    let router = backstock_journal::http::router(read(&process, &config, &stores))
+    let router = backstock_journal::http::router(read(&process, &config, &stores)?)
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
@@ -142,11 +143,15 @@ fn configured(config: &Config) -> anyhow::Result<Address> {
 /// The stores of the partitions that this process keeps.
 pub(crate) type Stores = Vec<(Partition, Arc<Store>)>;
 
+/// The partitions that this process keeps.
+fn kept(config: &Config) -> Vec<Partition> {
+    let (index, journals) = (config.journal.index, config.http.journals.len().max(1));
+    (0..config.nats.partitions).filter(|p| usize::from(*p) % journals == index).collect()
+}
+
 /// Opens the stores under the data directory. Only one process can.
 pub(crate) fn open_stores(process: &Process, config: &Config) -> anyhow::Result<Stores> {
-    let (index, journals) = (config.journal.index, config.http.journals.len().max(1));
-    let kept: Vec<Partition> =
-        (0..config.nats.partitions).filter(|p| usize::from(*p) % journals == index).collect();
+    let kept = kept(config);
     let options = Options::default().divided(kept.len());
     let open = |partition: Partition| {
         let path = config.data_dir.join(format!("journal/{partition}"));
@@ -158,21 +163,64 @@ pub(crate) fn open_stores(process: &Process, config: &Config) -> anyhow::Result<
     kept.into_iter().map(open).collect()
 }
 
+/// Brings the newest checkpoint of every partition that this process keeps back into an empty data
+/// directory.
+pub(crate) async fn recover(
+    config: Config,
+    from: Option<String>,
+    stream_lost: bool,
+) -> anyhow::Result<()> {
+    let process = Process::new()?;
+    let url = from.as_deref().or(config.storage.url.as_deref());
+    let storage = storage::open(url, &config.data_dir)?;
+    for partition in kept(&config) {
+        let path = config.data_dir.join(format!("journal/{partition}"));
+        let checkpoints = Checkpoints::new(storage.clone(), partition);
+        let began = std::time::Instant::now();
+        let made = checkpoints
+            .recover(&path, stream_lost, process.clock.now())
+            .await
+            .with_context(|| format!("bring partition {partition} back"))?;
+        let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
+        println!(
+            "partition {partition}: as of {}, up to event {}, {bytes} bytes in {:.1} s",
+            made.at,
+            made.applied_seq,
+            began.elapsed().as_secs_f64()
+        );
+    }
+    println!(
+        "Start Backstock now. {}",
+        if stream_lost {
+            "A new stream is made, and every shop is pulled anew."
+        } else {
+            "What came after the checkpoint is read from the stream."
+        }
+    );
+    Ok(())
+}
+
 /// The history in some stores.
-pub(crate) fn read(process: &Process, config: &Config, stores: &Stores) -> Arc<dyn Journal> {
-    let reader = |store: &Arc<Store>| -> Arc<dyn Journal> {
-        Arc::new(Reader::new(store.clone(), process.clock.clone()))
+pub(crate) fn read(
+    process: &Process,
+    config: &Config,
+    stores: &Stores,
+) -> anyhow::Result<Arc<dyn Journal>> {
+    let storage = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let reader = |partition: Partition, store: &Arc<Store>| -> Arc<dyn Journal> {
+        let reader = Reader::new(store.clone(), process.clock.clone());
+        Arc::new(reader.checkpointing(storage.clone(), partition))
     };
     let mut places = vec![Vec::new(); usize::from(config.nats.partitions)];
     for (partition, store) in stores {
-        places[usize::from(*partition)].push(reader(store));
+        places[usize::from(*partition)].push(reader(*partition, store));
     }
     if let [only] = places.as_slice()
         && let [only] = only.as_slice()
     {
-        return only.clone();
+        return Ok(only.clone());
     }
-    Arc::new(Spread::new(config.nats.partitions, places))
+    Ok(Arc::new(Spread::new(config.nats.partitions, places)))
 }
 
 /// Makes sure that the stores' streams are there. Only for a store that never saw one is it created.
@@ -232,6 +280,8 @@ pub(crate) async fn run_journal(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let jetstream = async_nats::jetstream::new(nats.client);
+    let storage = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let every = Duration::from_secs(u64::from(config.storage.checkpoint_hours) * 3600);
     let mut running = JoinSet::new();
     for (partition, store) in stores {
         let part = match config.nats.partitions {
@@ -241,6 +291,11 @@ pub(crate) async fn run_journal(
         let (ready, jetstream) = (process.readiness.part(&part), jetstream.clone());
         let (registry, clock) = (process.registry.clone(), process.clock.clone());
         let shutdown = shutdown.clone();
+        if !every.is_zero() {
+            let checkpoints = Checkpoints::new(storage.clone(), partition);
+            let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
+            tokio::spawn(checkpoint::run(checkpoints, store, clock, every, shutdown));
+        }
         let mut settings = backstock_journal::Config { partition, ..Default::default() };
         if let Some(copy) = &config.journal.copy {
             settings.consumer = format!("{}-{copy}", settings.consumer);

@@ -88,7 +88,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     });
 
     let config = Arc::new(config);
-    let around = roles::Around::with(&config, roles::read(&process, &config, &stores))?;
+    let around = roles::Around::with(&config, roles::read(&process, &config, &stores)?)?;
     let (door, orders) = backstock_compactor::orders();
     let restorer = {
         let (process, config, around) = (process.clone(), config.clone(), around.clone());

@@ -56,6 +56,7 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
             json(journal.thin(&shop, retention, now, dry_run).await?)
         }
         Question::Verify => json(journal.verify().await?),
+        Question::Checkpoint { to } => json(journal.checkpoint(to.as_deref()).await?),
     })
 }
 

@@ -157,6 +157,7 @@ pub(crate) mod meta {
     pub(crate) const APPLIED: &[u8] = b"applied";
     pub(crate) const CREATED: &[u8] = b"created";
     pub(crate) const VERIFIED: &[u8] = b"verified";
+    pub(crate) const CHECKPOINTED: &[u8] = b"checkpointed";
     pub(crate) const SHOPS: &[u8] = b"shop\0";
     pub(crate) const KINDS: &[u8] = b"kind\0";
     pub(crate) const GAPS: &[u8] = b"gap\0";

@@ -9,6 +9,7 @@
 //! - The stream is acknowledged only after a synced write.
 
 pub mod append;
+pub mod checkpoint;
 pub mod consumer;
 pub mod decode;
 pub mod http;

@@ -153,7 +153,8 @@ impl Metrics {
         for (family, bytes) in store.disk_bytes() {
             self.disk_bytes.with_label_values(&[family]).set(bytes as i64);
         }
-        self.checkpoint_age.set(now.seconds_since(store.created_at()));
+        let checkpointed = store.checkpointed_at()?.unwrap_or(store.created_at());
+        self.checkpoint_age.set(now.seconds_since(checkpointed));
         let verified = store.verified_at()?.unwrap_or(store.created_at());
         self.verify_age.set(now.seconds_since(verified));
         self.applied_seq.set(store.applied_seq() as i64);

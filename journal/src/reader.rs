@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backstock_proto::journal::{
-    AsOf, Change, ChangeFilter, Head, Journal, JournalError, List, Page, Raw, Record, Resource,
-    ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned, VerifyReport,
-    Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
+    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
+    VerifyReport, Version,
 };
+use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use backstock_proto::{Kind, ResourceKey, Shop, Timestamp};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use object_store::ObjectStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::Checkpoints;
 use crate::read::View;
 use crate::store::Store;
 
@@ -35,12 +38,21 @@ pub struct Reader {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     reads: Arc<Semaphore>,
+    /// Where checkpoints go, and of which partition they are.
+    checkpoints: Option<(Arc<dyn ObjectStore>, Partition)>,
 }
 
 impl Reader {
     /// Reads from `store`. The clock tells how old what waits is.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, reads: Arc::new(Semaphore::new(READS_MAX)) }
+        Self { store, clock, reads: Arc::new(Semaphore::new(READS_MAX)), checkpoints: None }
+    }
+
+    /// Makes checkpoints in `storage` when it is asked for one.
+    #[must_use]
+    pub fn checkpointing(mut self, storage: Arc<dyn ObjectStore>, partition: Partition) -> Self {
+        self.checkpoints = Some((storage, partition));
+        self
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, JournalError> {
@@ -194,6 +206,19 @@ impl Journal for Reader {
         thinning
             .await
             .map_err(|error| JournalError::Storage(format!("thinning panicked: {error}")))?
+    }
+
+    async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
+        let Some((storage, partition)) = self.checkpoints.clone() else {
+            return Err(JournalError::Invalid("this journal keeps no checkpoints".into()));
+        };
+        let storage = match to {
+            Some(url) => backstock_proto::storage::open(Some(url), self.store.path())
+                .map_err(|e| JournalError::Invalid(e.to_string()))?,
+            None => storage,
+        };
+        let made = Checkpoints::new(storage, partition).make(&self.store, self.clock.now()).await;
+        made.map(|report| vec![report]).map_err(|e| JournalError::Storage(e.to_string()))
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {

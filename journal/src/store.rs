@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use backstock_proto::Timestamp;
 use backstock_proto::journal::JournalError;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions};
 
 use crate::keys::meta;
@@ -235,6 +236,38 @@ impl Store {
         record::put_instant(&mut value, at);
         let mut batch = WriteBatch::default();
         batch.put_cf(self.family(Family::Meta), meta::VERIFIED, value);
+        self.write(batch)
+    }
+
+    /// When the last checkpoint was made.
+    pub fn checkpointed_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let Some(value) = self.get(Family::Meta, meta::CHECKPOINTED)? else { return Ok(None) };
+        Reader::of(&value).and_then(|mut r| r.instant()).map(Some).at(|| "meta checkpointed".into())
+    }
+
+    pub(crate) fn set_checkpointed_at(&self, at: Timestamp) -> Result<(), StoreError> {
+        let mut value = vec![record::FORMAT];
+        record::put_instant(&mut value, at);
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(Family::Meta), meta::CHECKPOINTED, value);
+        self.write(batch)
+    }
+
+    /// The store's directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The store as it is now, as a directory of its own on the same disk, which must not be there.
+    pub(crate) fn checkpoint_to(&self, dir: &Path) -> Result<(), StoreError> {
+        let made = Checkpoint::new(&self.db).and_then(|now| now.create_checkpoint(dir));
+        made.map_err(StoreError::of_write)
+    }
+
+    /// Forgets which stream it was filled from: that one is lost for good.
+    pub(crate) fn forget_stream(&self) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.family(Family::Meta), meta::STREAM);
         self.write(batch)
     }
 

@@ -66,7 +66,7 @@ pub async fn ensure_stream(
             Ok(())
         }
         Err(StreamError::Missing { .. }) if store.stream_identity()?.is_none() => {
-            let created = jetstream.create_stream(config).await;
+            let created = jetstream.create_stream(begun_after(store, config)).await;
             created.map_err(|error: CreateStreamError| unreachable(&name, error))?;
             open(jetstream, store, &name).await.map(drop)
         }
@@ -123,6 +123,19 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// How far a new stream begins behind what a store has applied that lost its own: further than the
+/// lost one can have gone, so that no sequence ever stands for two events.
+const SEQUENCES_SKIPPED: u64 = 1_000_000_000;
+
+/// A stream for a store that was brought back without its own goes on behind where that one was. The
+/// journal takes what lies between for a gap, and so has everything pulled anew.
+fn begun_after(store: &Store, mut config: Config) -> Config {
+    if store.applied_seq() > 0 {
+        config.first_sequence = Some(store.applied_seq() + SEQUENCES_SKIPPED);
+    }
+    config
 }
 
 /// How a store is divided is fixed when it is made: another number would look for shops where their

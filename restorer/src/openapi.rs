@@ -56,7 +56,8 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::resume,
         job::retry,
         audit::audit,
-        shop::verify
+        shop::verify,
+        shop::checkpoint
     ),
     components(schemas(Problem)),
     modifiers(&Common)

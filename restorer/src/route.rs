@@ -153,6 +153,14 @@ pub(crate) static ROUTES: &[Route] = &[
         pace: Pace::Patient,
         handler: || post(shop::verify),
     },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/checkpoint",
+        name: "checkpoint",
+        access: Access::EveryShop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(shop::checkpoint),
+    },
 ];
 
 const fn read(

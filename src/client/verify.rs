@@ -58,7 +58,7 @@ fn shown(report: &VerifyReport) -> String {
     text
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1_000 {
         return page::count(bytes, "byte");

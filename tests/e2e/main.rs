@@ -14,6 +14,7 @@ mod kills;
 mod ledger;
 mod partitions;
 mod pulls;
+mod recover;
 mod samples;
 mod shopify;
 mod simulator;

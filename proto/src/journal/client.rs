@@ -20,9 +20,9 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::{
-    AsOf, Change, ChangeFilter, Head, Journal, JournalError, List, Page, Raw, Record, Resource,
-    ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned, VerifyReport,
-    Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
+    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
+    VerifyReport, Version,
 };
 use crate::problem::Problem;
 use crate::{Kind, ResourceKey, Shop, Timestamp};
@@ -56,6 +56,7 @@ pub enum Question {
     Records { shop: Shop, what: String, id: Option<String>, page: Page },
     Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
     Verify,
+    Checkpoint { to: Option<String> },
 }
 
 /// A line of a long answer.
@@ -249,6 +250,12 @@ impl Journal for Client {
         dry_run: bool,
     ) -> Result<Thinned, JournalError> {
         let question = Question::Thin { shop: shop.clone(), retention, now, dry_run };
+        let response = self.send(&question, VERIFY_TIMEOUT).await?;
+        response.json().await.map_err(unavailable)
+    }
+
+    async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
+        let question = Question::Checkpoint { to: to.map(str::to_owned) };
         let response = self.send(&question, VERIFY_TIMEOUT).await?;
         response.json().await.map_err(unavailable)
     }

@@ -384,6 +384,27 @@ pub struct Thinned {
     pub records: u64,
 }
 
+/// A checkpoint that was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointReport {
+    /// Of which partition.
+    pub partition: u16,
+    /// When.
+    pub at: Timestamp,
+    /// The last stream sequence that is surely in it.
+    pub applied_seq: u64,
+    /// Files that make it up.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that no earlier checkpoint had.
+    pub stored_files: u64,
+    /// Their bytes.
+    pub stored_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
 /// What reading everything back found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReport {
@@ -502,6 +523,9 @@ pub trait Journal: Send + Sync {
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Thinned, JournalError>;
+
+    /// Copies the store of each partition into an object store: the configured one, or the one at `to`.
+    async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError>;
 
     /// Reads everything back and checks every digest and every invariant between families.
     async fn verify(&self) -> Result<VerifyReport, JournalError>;

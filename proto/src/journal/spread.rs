@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::{
-    AsOf, Change, ChangeFilter, Head, Journal, JournalError, List, Page, Raw, Record, Resource,
-    ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned, VerifyReport,
-    Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
+    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
+    VerifyReport, Version,
 };
 use crate::stream::{Partition, partition_of};
 use crate::{Kind, ResourceKey, Shop, Timestamp};
@@ -142,6 +142,14 @@ impl Journal for Spread {
             thinned = journal.thin(shop, retention, now, dry_run).await?;
         }
         Ok(thinned)
+    }
+
+    async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
+        let mut all = Vec::new();
+        for copies in &self.places {
+            all.extend(first!(copies, journal => journal.checkpoint(to))?);
+        }
+        Ok(all)
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {

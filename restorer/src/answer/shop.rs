@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
 use backstock_proto::Shop;
-use backstock_proto::journal::{List, ShopStatus, ShopSummary, VerifyReport};
+use backstock_proto::journal::{CheckpointReport, List, ShopStatus, ShopSummary, VerifyReport};
 use backstock_proto::problem::Problem;
 use backstock_proto::retain::{RETENTION, Retained};
 use backstock_proto::subscribe::{SUBSCRIPTIONS, Subscriptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AtDesk, upkeep};
@@ -100,6 +101,38 @@ pub(crate) async fn verify(
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Json<VerifyReport>, Problem> {
     desk.journal.verify().await.map(Json).map_err(refuse::journal)
+}
+
+/// Where a checkpoint goes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CheckpointTo {
+    /// Another object store than the configured one, such as `s3://bucket/prefix`.
+    to: Option<String>,
+}
+
+/// Copies the journal as it is now into the object store.
+///
+/// Only what no earlier checkpoint has is copied. Each partition is copied by itself.
+#[utoipa::path(
+    post,
+    path = "/v1/checkpoint",
+    operation_id = "checkpoint",
+    tag = "Care",
+    request_body(content = CheckpointTo, description = "The configured store, if there is no body."),
+    responses((status = 200, description = "One for each partition.", body = Vec<CheckpointReport>))
+)]
+pub(crate) async fn checkpoint(
+    State(desk): AtDesk,
+    Asked(Nothing {}): Asked<Nothing>,
+    body: Bytes,
+) -> Result<Json<Vec<CheckpointReport>>, Problem> {
+    let asked: CheckpointTo = match body.is_empty() {
+        true => CheckpointTo::default(),
+        false => serde_json::from_slice(&body)
+            .map_err(|e| refuse::bad_request(format!("the body is not understood: {e}")))?,
+    };
+    desk.journal.checkpoint(asked.to.as_deref()).await.map(Json).map_err(refuse::journal)
 }
 
 /// A configured shop of which nothing has been heard.

@@ -431,6 +431,10 @@ impl Journal for Fake {
         Err(JournalError::Unavailable("not kept yet".into()))
     }
 
+    async fn checkpoint(&self, _to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
+        Err(JournalError::Unavailable("there is nothing to copy".into()))
+    }
+
     async fn verify(&self) -> Result<VerifyReport, JournalError> {
         self.answers()?;
         Ok(VerifyReport {

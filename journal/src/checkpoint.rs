@@ -1,0 +1,378 @@
+//! Checkpoints: a store as it was at one moment, in an object store, and back again.
+//!
+//! ```text
+//! checkpoints/<partition>/files/<BLAKE3>        a file of RocksDB, once however many checkpoints hold it
+//! checkpoints/<partition>/<instant>.json        a [`Manifest`]: which files make up the store
+//! ```
+//!
+//! Write order: every file MUST be stored and read back with the right digest before the manifest is
+//! written, so a checkpoint that is listed is whole. Read order: what a manifest names is checked
+//! against its digest before the directory gets its name, so a recovery that broke off leaves
+//! nothing that looks like a store.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstock_proto::Timestamp;
+use backstock_proto::journal::CheckpointReport;
+use backstock_proto::stream::Partition;
+use backstock_proto::time::Clock;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as Place;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::options::Options;
+use crate::store::{Store, StoreError};
+
+/// The format that this binary writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// Files are stored and read in pieces of so many bytes.
+const PIECE_BYTES: usize = 8 << 20;
+/// How long checkpoints are kept: what was erased must not outlive its thirty days in one.
+const KEPT_DAYS: u64 = 28;
+/// How often it looks whether a checkpoint is due.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const DAY: u64 = 24 * 3600 * 1_000_000;
+
+/// Which files make up a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of this manifest.
+    pub format: u32,
+    /// Which partition it is, of how many is said by its stream.
+    pub partition: Partition,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The last stream sequence that is surely in it.
+    pub applied_seq: u64,
+    /// Its files.
+    pub files: Vec<File>,
+}
+
+/// A file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its name in the store's directory.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes, hexadecimal.
+    pub blake3: String,
+}
+
+/// Why there is no checkpoint, or none that can be brought back.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The object store failed.
+    #[error("the object store failed: {0}")]
+    Storage(#[from] object_store::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk failed.
+    #[error("{path}: {source}")]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// What came back is not what was stored.
+    #[error("{name} of the checkpoint is damaged: its digest is {found}, not {expected}")]
+    Damaged {
+        /// Which file.
+        name: String,
+        /// What the manifest says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The manifest cannot be read.
+    #[error("the manifest {0} cannot be read: {1}")]
+    Manifest(String, String),
+    /// There is nothing to bring back.
+    #[error("there is no checkpoint of partition {0} there")]
+    None(Partition),
+    /// A store would be overwritten.
+    #[error("{0} exists already; a checkpoint is brought back into an empty place only")]
+    Occupied(PathBuf),
+    /// A thread panicked.
+    #[error("checkpointing panicked: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+/// The checkpoints of one partition.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    storage: Arc<dyn ObjectStore>,
+    partition: Partition,
+}
+
+impl Checkpoints {
+    /// Those in `storage`.
+    pub fn new(storage: Arc<dyn ObjectStore>, partition: Partition) -> Self {
+        Self { storage, partition }
+    }
+
+    /// Makes one, and removes those that are too old. Only what no earlier one has is stored.
+    pub async fn make(
+        &self,
+        store: &Arc<Store>,
+        now: Timestamp,
+    ) -> Result<CheckpointReport, CheckpointError> {
+        let began = std::time::Instant::now();
+        let applied_seq = store.applied_seq();
+        let aside = tempfile::tempdir_in(store.path().parent().unwrap_or(store.path()));
+        let aside = aside.map_err(|source| disk(store.path(), source))?;
+        let dir = aside.path().join("checkpoint");
+        let (of, to) = (store.clone(), dir.clone());
+        tokio::task::spawn_blocking(move || of.checkpoint_to(&to)).await??;
+
+        let known = self.known_files().await?;
+        let mut files = Vec::new();
+        let (mut stored_files, mut stored_bytes) = (0, 0);
+        for (name, path) in listed(&dir)? {
+            let (blake3, bytes) = digest_of(&path).await?;
+            if !known.contains(&blake3) {
+                self.store(&path, &name, &blake3).await?;
+                stored_files += 1;
+                stored_bytes += bytes;
+            }
+            files.push(File { name, bytes, blake3 });
+        }
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let count = files.len() as u64;
+        let manifest =
+            Manifest { format: FORMAT, partition: self.partition, at: now, applied_seq, files };
+        let written = serde_json::to_vec_pretty(&manifest)
+            .map_err(|e| CheckpointError::Manifest(now.to_string(), e.to_string()))?;
+        self.storage.put(&self.manifest_place(now), PutPayload::from(written)).await?;
+        let (at, of) = (now, store.clone());
+        tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
+        self.forget(now).await?;
+        Ok(CheckpointReport {
+            partition: self.partition,
+            at: now,
+            applied_seq,
+            files: count,
+            bytes,
+            stored_files,
+            stored_bytes,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// All of them, oldest first.
+    pub async fn list(&self) -> Result<Vec<Manifest>, CheckpointError> {
+        let place = Place::from(format!("checkpoints/{}", self.partition));
+        let listed = self.storage.list_with_delimiter(Some(&place)).await?;
+        let mut manifests = Vec::new();
+        for meta in listed.objects {
+            let name = meta.location.to_string();
+            let unreadable = |why: String| CheckpointError::Manifest(name.clone(), why);
+            let bytes = self.storage.get(&meta.location).await?.bytes().await?;
+            let manifest: Manifest =
+                serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
+            if manifest.format > FORMAT {
+                return Err(unreadable(format!(
+                    "it is in format {}, this binary knows {FORMAT}; run a newer Backstock",
+                    manifest.format
+                )));
+            }
+            manifests.push(manifest);
+        }
+        manifests.sort_by_key(|manifest| manifest.at);
+        Ok(manifests)
+    }
+
+    /// Brings the newest one back into `path`, where nothing must be. With `stream_lost` the store
+    /// forgets which stream it was filled from, and takes the next one that is made for it.
+    pub async fn recover(
+        &self,
+        path: &Path,
+        stream_lost: bool,
+        now: Timestamp,
+    ) -> Result<Manifest, CheckpointError> {
+        let newest = self.list().await?.pop().ok_or(CheckpointError::None(self.partition))?;
+        if path.exists() {
+            return Err(CheckpointError::Occupied(path.to_owned()));
+        }
+        let parent = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(parent).map_err(|source| disk(parent, source))?;
+        let aside = tempfile::tempdir_in(parent).map_err(|source| disk(parent, source))?;
+        let dir = aside.path().join("store");
+        std::fs::create_dir(&dir).map_err(|source| disk(&dir, source))?;
+        for file in &newest.files {
+            self.bring_back(file, &dir).await?;
+        }
+        let opened = dir.clone();
+        let checked = tokio::task::spawn_blocking(move || -> Result<(), StoreError> {
+            let store = Store::open(&opened, Options::default(), now)?;
+            if stream_lost {
+                store.forget_stream()?;
+            }
+            store.close()
+        });
+        checked.await??;
+        std::fs::rename(&dir, path).map_err(|source| disk(path, source))?;
+        Ok(newest)
+    }
+
+    fn manifest_place(&self, at: Timestamp) -> Place {
+        // Colons are not for every object store.
+        let name = at.to_string().replace(':', "");
+        Place::from(format!("checkpoints/{}/{name}.json", self.partition))
+    }
+
+    fn file_place(&self, blake3: &str) -> Place {
+        Place::from(format!("checkpoints/{}/files/{blake3}", self.partition))
+    }
+
+    async fn known_files(&self) -> Result<HashSet<String>, CheckpointError> {
+        let manifests = self.list().await?;
+        let files = manifests.into_iter().flat_map(|manifest| manifest.files);
+        Ok(files.map(|file| file.blake3).collect())
+    }
+
+    /// Stores a file, reads it back, and compares.
+    async fn store(&self, path: &Path, name: &str, blake3: &str) -> Result<(), CheckpointError> {
+        let place = self.file_place(blake3);
+        let mut file = tokio::fs::File::open(path).await.map_err(|source| disk(path, source))?;
+        let mut upload = WriteMultipart::new_with_chunk_size(
+            self.storage.put_multipart(&place).await?,
+            PIECE_BYTES,
+        );
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = file.read(&mut piece).await.map_err(|source| disk(path, source))?;
+            if read == 0 {
+                break;
+            }
+            upload.wait_for_capacity(2).await?;
+            upload.write(&piece[..read]);
+        }
+        upload.finish().await?;
+        let mut hasher = blake3::Hasher::new();
+        let mut pieces = self.storage.get(&place).await?.into_stream();
+        while let Some(piece) = pieces.try_next().await? {
+            hasher.update(&piece);
+        }
+        let found = hasher.finalize().to_hex().to_string();
+        if found != blake3 {
+            let (name, expected) = (name.to_owned(), blake3.to_owned());
+            return Err(CheckpointError::Damaged { name, expected, found });
+        }
+        Ok(())
+    }
+
+    async fn bring_back(&self, file: &File, dir: &Path) -> Result<(), CheckpointError> {
+        let path = dir.join(safe_name(&file.name)?);
+        let mut to = tokio::fs::File::create(&path).await.map_err(|source| disk(&path, source))?;
+        let mut hasher = blake3::Hasher::new();
+        let mut pieces = self.storage.get(&self.file_place(&file.blake3)).await?.into_stream();
+        while let Some(piece) = pieces.try_next().await? {
+            hasher.update(&piece);
+            to.write_all(&piece).await.map_err(|source| disk(&path, source))?;
+        }
+        to.sync_all().await.map_err(|source| disk(&path, source))?;
+        let found = hasher.finalize().to_hex().to_string();
+        if found != file.blake3 {
+            let (name, expected) = (file.name.clone(), file.blake3.clone());
+            return Err(CheckpointError::Damaged { name, expected, found });
+        }
+        Ok(())
+    }
+
+    /// Removes checkpoints that are too old, but never the newest, and the files that no other holds.
+    async fn forget(&self, now: Timestamp) -> Result<(), CheckpointError> {
+        let manifests = self.list().await?;
+        let newest = manifests.last().map(|manifest| manifest.at);
+        let (old, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|manifest| {
+            Some(manifest.at) != newest && now.micros_since(manifest.at) > KEPT_DAYS * DAY
+        });
+        for manifest in &old {
+            self.storage.delete(&self.manifest_place(manifest.at)).await?;
+        }
+        let kept: HashMap<String, ()> =
+            kept.into_iter().flat_map(|m| m.files).map(|file| (file.blake3, ())).collect();
+        let files = Place::from(format!("checkpoints/{}/files", self.partition));
+        let mut listed = self.storage.list(Some(&files));
+        while let Some(meta) = listed.next().await.transpose()? {
+            if meta.location.filename().is_some_and(|name| !kept.contains_key(name)) {
+                self.storage.delete(&meta.location).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a checkpoint whenever the last one is older than `every`, until `shutdown`.
+pub async fn run(
+    checkpoints: Checkpoints,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    shutdown: CancellationToken,
+) {
+    let mut looks = tokio::time::interval(LOOK_EVERY.min(every));
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        let now = clock.now();
+        let (of, partition) = (store.clone(), checkpoints.partition);
+        let last = tokio::task::spawn_blocking(move || of.checkpointed_at()).await;
+        let last = last.ok().and_then(Result::ok).flatten().unwrap_or(store.created_at());
+        if now.seconds_since(last) < every.as_secs_f64() || store.applied_seq() == 0 {
+            continue;
+        }
+        let made = shutdown.run_until_cancelled(checkpoints.make(&store, now)).await;
+        match made {
+            None => return,
+            Some(Ok(report)) => tracing::info!(
+                partition,
+                bytes = report.bytes,
+                stored_bytes = report.stored_bytes,
+                "made a checkpoint"
+            ),
+            Some(Err(error)) => tracing::error!(partition, "failed to make a checkpoint: {error}"),
+        }
+    }
+}
+
+fn listed(dir: &Path) -> Result<Vec<(String, PathBuf)>, CheckpointError> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|source| disk(dir, source))? {
+        let entry = entry.map_err(|source| disk(dir, source))?;
+        files.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A file's name in the store's directory, and nothing that leads out of it.
+fn safe_name(name: &str) -> Result<&str, CheckpointError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+        let why = format!("{name:?} is no name of a file of a store");
+        return Err(CheckpointError::Manifest(name.into(), why));
+    }
+    Ok(name)
+}
+
+async fn digest_of(path: &Path) -> Result<(String, u64), CheckpointError> {
+    let of = path.to_owned();
+    let digest = tokio::task::spawn_blocking(move || -> std::io::Result<(String, u64)> {
+        let mut hasher = blake3::Hasher::new();
+        let bytes = std::io::copy(&mut std::fs::File::open(of)?, &mut hasher)?;
+        Ok((hasher.finalize().to_hex().to_string(), bytes))
+    });
+    digest.await?.map_err(|source| disk(path, source))
+}
+
+fn disk(path: &Path, source: std::io::Error) -> CheckpointError {
+    CheckpointError::Disk { path: path.to_owned(), source }
+}
