@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use backstock_proto::Timestamp;
 use backstock_proto::admin::Client;
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::ledger::{LedgerError, Step};
 use super::runner::Runner;
@@ -58,6 +59,11 @@ impl Around for AroundRow<'_> {
 
     async fn blob(&self, hash: &str) -> Option<Bytes> {
         self.runner.blob(hash).await
+    }
+
+    async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
+        let parts = self.runner.parts(gid).await;
+        parts.map_err(|error| WriteError::Refused(vec![format!("history cannot be read: {error}")]))
     }
 
     async fn before(&self, _what: &str) -> Result<(), WriteError> {

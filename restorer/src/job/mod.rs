@@ -12,6 +12,7 @@ mod gid;
 pub mod lease;
 mod ledger;
 mod live;
+mod parts;
 pub(crate) mod rows;
 pub(crate) mod run;
 mod runner;

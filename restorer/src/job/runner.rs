@@ -182,7 +182,7 @@ impl Runner {
         self.follow_up().await
     }
 
-    async fn piece(&self, n: u64) -> Result<Option<Vec<Row>>, RunError> {
+    pub(super) async fn piece(&self, n: u64) -> Result<Option<Vec<Row>>, RunError> {
         let journal = self.tools.journal.as_ref();
         Ok(rows::piece(journal, &self.shop, &self.plan.id, n).await?)
     }
@@ -416,7 +416,7 @@ impl Runner {
     }
 
     /// The state that a creation makes anew, with the ids that it had.
-    async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
+    pub(super) async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
         let at = row.of.map_or(AsOf::Latest, AsOf::At);
         let found = self.tools.journal.resource(&self.key(row), at).await?;
         Ok(found.map(|resource| resource.state).filter(Value::is_object))

@@ -183,7 +183,8 @@ impl Crud {
             self.delete(around, &gid).await?;
             return Err(self.taken(want));
         }
-        self.metafields(around, &gid, &Value::Null, want).await?;
+        let written = self.metafields(around, &gid, &Value::Null, want).await;
+        unless_refused(around, "its metafields", written)?;
         let ids = (self.children)(want, made);
         let gid = of_type(self.spec()?.gid_type, &gid)?;
         Ok(created(gid, want, ids))
@@ -250,6 +251,22 @@ fn name(want: &Value) -> String {
     let shown = ["handle", "path", "filename", "name", "title"];
     let shown = shown.iter().find_map(|name| want[*name].as_str()).unwrap_or("this name");
     format!("“{shown}”")
+}
+
+/// What was made is there, and others need its new id: what the shop refuses of the rest is told, and
+/// does not make the whole a failure.
+pub(super) fn unless_refused(
+    around: &dyn Around,
+    of: &str,
+    written: Result<bool, WriteError>,
+) -> Result<(), WriteError> {
+    match written {
+        Err(WriteError::Refused(why)) => {
+            around.note(format!("{of} did not come back: {}", why.join("; ")));
+            Ok(())
+        }
+        other => other.map(drop),
+    }
 }
 
 /// The same number as a gid of another type.

@@ -102,8 +102,10 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError
     let mut ids = BTreeMap::new();
     address::renamed(&want["addresses"], &there["addressesV2"]["nodes"], &mut ids);
     let default = &there["defaultAddress"]["id"];
-    address::set_default(around, &gid, default, want, &ids).await?;
-    rest(around, &gid, &Value::Null, want).await?;
+    let chosen = address::set_default(around, &gid, default, want, &ids).await;
+    crud::unless_refused(around, "the default address", chosen)?;
+    let written = rest(around, &gid, &Value::Null, want).await;
+    crud::unless_refused(around, "what is kept beside the customer", written)?;
     if want["state"].as_str().is_some_and(|state| state != "DISABLED") {
         around.note(
             "the customer had an account: invite them again, Shopify keeps no password".into(),

@@ -86,8 +86,12 @@ fn ids(items: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// Sorts of items that lead to a resource.
+const OF_RESOURCES: [&str; 7] =
+    ["ARTICLE", "BLOG", "COLLECTION", "METAOBJECT", "PAGE", "PRODUCT", "SHOP_POLICY"];
+
 /// A tree of items as a mutation takes it, with the ids of those that are `there`. An item that
-/// leads to a resource has the address of that.
+/// leads to a resource has the address of that; one whose resource is gone leads to where it was.
 fn inputs(items: &Value, there: &BTreeSet<String>) -> Value {
     let input = |item: &Value| {
         let mut input = Map::new();
@@ -96,8 +100,13 @@ fn inputs(items: &Value, there: &BTreeSet<String>) -> Value {
                 input.insert(name.into(), item[name].clone());
             }
         }
-        if item["resourceId"].is_null() && !item["url"].is_null() {
-            input.insert("url".into(), item["url"].clone());
+        if item["resourceId"].is_null() {
+            let lost = item["type"].as_str().is_some_and(|of| OF_RESOURCES.contains(&of));
+            let url = item["url"].as_str().or(lost.then_some("#"));
+            input.extend(url.map(|url| ("url".to_owned(), url.into())));
+            if lost {
+                input.insert("type".into(), "HTTP".into());
+            }
         }
         if item["id"].as_str().is_some_and(|id| there.contains(id)) {
             input.insert("id".into(), item["id"].clone());
@@ -130,6 +139,14 @@ mod tests {
             "id": id, "title": title, "type": "PAGE", "url": format!("/pages/{title}"),
             "resourceId": "gid://shopify/Page/1", "tags": [], "items": items,
         })
+    }
+
+    #[test]
+    fn an_item_whose_resource_is_gone_leads_to_where_that_was() {
+        let mut lost = item("a", "A", json!([]));
+        lost["resourceId"] = Value::Null;
+        let sent = inputs(&json!([lost]), &BTreeSet::new());
+        assert_eq!((&sent[0]["type"], &sent[0]["url"]), (&json!("HTTP"), &json!("/pages/A")));
     }
 
     #[test]

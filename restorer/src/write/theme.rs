@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::crud::{self, created, id_of};
 use super::{Around, WriteError, Written, send, step, theme_file, upload};
@@ -126,16 +127,19 @@ async fn find(around: &dyn Around, name: &str) -> Result<Option<String>, WriteEr
 /// The theme as it was, laid beside the one that is there: its name in the theme library. `None`: its
 /// files are not known.
 pub(super) async fn beside(around: &dyn Around, gid: &str) -> Result<Option<String>, WriteError> {
-    if around.parts(gid).await?.is_empty() {
-        return Ok(None);
-    }
+    // Many files of a theme are refused at once, and one theme is to come of it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
     let status = send::ask(around, STATUS, json!({"id": gid})).await?;
     let name: String =
         status["theme"]["name"].as_str().unwrap_or("Theme").chars().take(20).collect();
     let at: String = around.began_at().to_string().chars().take(19).collect();
     let name = format!("{name}, restored {at}");
-    made(around, gid, &name).await?;
-    Ok(Some(name))
+    match made(around, gid, &name).await {
+        Ok(_) => Ok(Some(name)),
+        Err(WriteError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A theme of the files that belonged to another, under a name that none has before.

@@ -7,6 +7,7 @@ use backstock_proto::merge::FieldPath;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::{Around, WriteError, Written, send, step, theme};
@@ -28,9 +29,7 @@ pub(super) async fn write(
             send::set(around, DELETE, variables).await.map_err(explained)?;
             Ok(Written::Deleted)
         }
-        (Some(now), Some(want)) if now["checksumMd5"] == want["checksumMd5"] => {
-            Ok(Written::Unchanged)
-        }
+        (Some(now), Some(want)) if says(now) == says(want) => Ok(Written::Unchanged),
         (Some(_), Some(want)) => {
             upsert(around, want).await?;
             Ok(Written::Updated { ids: BTreeMap::new() })
@@ -46,6 +45,11 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
         "contentType" => Some("what sort of file it is follows from its name"),
         _ => None,
     }
+}
+
+/// What tells whether two states are of the same bytes. The address of a large file says nothing.
+fn says(file: &Value) -> [&Value; 3] {
+    [&file["body"]["content"], &file["body"]["contentBase64"], &file["checksumMd5"]]
 }
 
 /// A file that is there already as it should be came with its theme.
@@ -70,7 +74,10 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError
 async fn upsert(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
     let filename = filename(want)?;
     let Some(body) = body(around, want).await else {
-        return Err(WriteError::Missing(format!("the bytes of {filename} were not kept")));
+        return Err(WriteError::Unwritable(format!(
+            "the bytes of {filename} as they were are not kept: upload the file by hand in the \
+             theme's code editor"
+        )));
     };
     let files = json!([{"filename": filename, "body": body}]);
     let variables = json!({"theme": theme_of(want)?, "files": files});
@@ -101,8 +108,8 @@ async fn body(around: &dyn Around, file: &Value) -> Option<Value> {
     })
 }
 
-/// A file's bytes: those that its state holds, or those that we kept. A file without a body that has
-/// no bytes is an empty one.
+/// A file's bytes: those that its state holds, or those that we kept, if they are the ones that it is
+/// to have. A file without a body that has no bytes is an empty one.
 pub(super) async fn bytes(around: &dyn Around, file: &Value) -> Option<Bytes> {
     let body = &file["body"];
     if let Some(text) = body["content"].as_str() {
@@ -112,7 +119,9 @@ pub(super) async fn bytes(around: &dyn Around, file: &Value) -> Option<Bytes> {
         return BASE64.decode(encoded).ok().map(Bytes::from);
     }
     if let Some(hash) = file["blob"].as_str().or_else(|| body["blob"].as_str()) {
-        return around.blob(hash).await;
+        let bytes = around.blob(hash).await?;
+        let found: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        return (file["checksumMd5"] == *found).then_some(bytes);
     }
     (file["size"] == "0").then(Bytes::new)
 }
