@@ -59,6 +59,10 @@ async fn payload(around: &dyn Around, call: Call<'_>) -> Result<Value, WriteErro
     };
     match (data.filter(Value::is_object), answer.errors.into_iter().next()) {
         (Some(payload), None) => Ok(payload),
+        (_, Some(error)) if error.code() == "ACCESS_DENIED" => {
+            let (shop, detail) = (around.admin().access().shop.clone(), error.message);
+            Err(AdminError::Refused { shop, status: 200, detail }.into())
+        }
         (_, Some(error)) => Err(WriteError::Refused(vec![error.message])),
         (None, None) => Err(WriteError::Refused(vec!["the shop answered nothing".into()])),
     }
