@@ -21,6 +21,7 @@ build: tools ## compile everything once
 test: tools ## every test
 	$(CARGO) nextest run $(PROFILE) --workspace
 	$(CARGO) test $(PROFILE) --workspace --doc
+	tests/page/run.sh
 
 lint: tools ## formatting, clippy, documentation, manifests and alert rules
 	$(CARGO) fmt --all --check

@@ -1,0 +1,210 @@
+// The page in a real browser, journey by journey: what a person does, what they must see, what axe
+// says of every page, how heavy it is and how soon it begins. Screenshots go to target/page/.
+//
+//   node tests/page/journeys.mjs BASE_URL     against the example "believable … store"
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { strict as assert } from "node:assert";
+import { chromium } from "playwright-core";
+
+const base = process.argv[2] ?? "http://127.0.0.1:8090";
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const shots = new URL("../../target/page/", import.meta.url).pathname;
+mkdirSync(shots, { recursive: true });
+
+const MUG = "/shops/acme/resources/product/9007199254740993";
+const BLANKET = "/shops/acme/resources/product/7040";
+const PAGES = {
+  overview: "/shops/acme",
+  find: "/shops/acme/find?q=mug",
+  nothing: "/shops/acme/find?q=nowhere-to-be-found",
+  changes: "/shops/acme/changes",
+  single: "/shops/acme/changes/single",
+  mug: MUG,
+  deleted: BLANKET,
+  text: "/shops/acme/resources/page/71",
+  restore: "/shops/acme/restore",
+  guard: "/shops/acme/guard",
+  missing: "/shops/acme/resources/product/404404",
+};
+const LOOKS = {
+  desktop: { viewport: { width: 1280, height: 800 } },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true },
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+};
+/// The most that a first visit may load, in bytes, and the longest that a page may take to begin, in
+/// milliseconds.
+const WEIGHT_MAX = 150_000;
+const FIRST_BYTE_MAX = 400;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+let failed = 0;
+const figures = [];
+
+async function signedIn(look) {
+  const context = await browser.newContext({ ...look, baseURL: base, bypassCSP: false });
+  const page = await context.newPage();
+  page.faults = [];
+  page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  await page.goto("/");
+  await page.fill("#token", "bst_example");
+  await page.click("text=Sign in >> nth=-1");
+  await page.waitForURL(/\/(shops\/.*)?$/);
+  return page;
+}
+
+async function journey(name, look, walk) {
+  const page = await signedIn(LOOKS[look]);
+  const began = performance.now();
+  try {
+    await walk(page);
+    const faults = page.faults.filter((fault) => !/ 4\d\d /.test(fault));
+    assert.deepEqual(faults, [], "the browser's console");
+    console.log(`ok    ${name} (${Math.round(performance.now() - began)} ms)`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${error.message}`);
+    await page.screenshot({ path: `${shots}failed-${name.replaceAll(" ", "-")}.png`, fullPage: true });
+  }
+  await page.context().close();
+}
+
+// axe runs in a world of its own, which the page's policy does not reach.
+async function audit(page, name) {
+  const session = await page.context().newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const world = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
+  const run = (expression) => session.send("Runtime.evaluate", { expression, contextId: world.executionContextId, awaitPromise: true, returnByValue: true });
+  await run(axe);
+  const answer = await run("axe.run().then((r) => r.violations.map((v) => ({ id: v.id, impact: v.impact, nodes: v.nodes.map((n) => n.html.slice(0, 120)) })))");
+  const violations = answer.result.value;
+  assert.ok(Array.isArray(violations), `axe did not run on ${name}`);
+  const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+  return serious.map((v) => ({ page: name, ...v }));
+}
+
+for (const look of Object.keys(LOOKS)) {
+  await journey(`every page, ${look}`, look, async (page) => {
+    const serious = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      const answer = await page.goto(path);
+      assert.equal(answer.status(), name === "missing" ? 404 : 200, path);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${name} is ${wide} px wider than the screen`);
+      serious.push(...(await audit(page, name)));
+      await page.screenshot({ path: `${shots}${name}-${look}.png`, fullPage: true });
+    }
+    assert.deepEqual(serious, [], "what axe finds serious");
+  });
+}
+
+await journey("weight and first byte", "desktop", async (page) => {
+  for (const [name, path] of Object.entries(PAGES)) {
+    await page.goto(path);
+    const timing = await page.evaluate(() => {
+      const [page] = performance.getEntriesByType("navigation");
+      const all = [page, ...performance.getEntriesByType("resource")];
+      const shift = new Promise((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((e) => (sum += e.value))).observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 50);
+      });
+      return shift.then((shift) => ({ first: page.responseStart - page.requestStart, bytes: all.reduce((sum, e) => sum + e.encodedBodySize, 0), shift }));
+    });
+    figures.push({ page: name, "bytes, all": timing.bytes, "first byte, ms": Math.round(timing.first), "layout shift": Number(timing.shift.toFixed(4)) });
+    assert.ok(timing.bytes <= WEIGHT_MAX, `${name} weighs ${timing.bytes} bytes`);
+    assert.ok(timing.first <= FIRST_BYTE_MAX, `${name} begins after ${timing.first} ms`);
+    assert.ok(timing.shift < 0.02, `${name} shifts by ${timing.shift}`);
+  }
+});
+
+await journey("a wrong token is told so", "desktop", async (page) => {
+  await page.click("text=Sign out");
+  await page.waitForURL(/signin/);
+  await page.fill("#token", "bst_wrong");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("[role=alert]");
+  assert.match(await page.textContent("[role=alert]"), /not a token/);
+  await page.screenshot({ path: `${shots}signin.png` });
+});
+
+await journey("who is not signed in is asked to, and comes to where they wanted", "desktop", async (page) => {
+  await page.context().clearCookies();
+  await page.goto(MUG);
+  assert.match(page.url(), /\/signin\?to=/);
+  await page.fill("#token", "bst_example");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**${MUG}`);
+});
+
+await journey("a deleted thing is found, by keyboard alone", "desktop", async (page) => {
+  await page.goto("/shops/acme");
+  await page.keyboard.press("/");
+  await page.keyboard.type("blanket");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/find\?q=blanket/);
+  assert.match(await page.textContent(".row"), /Wool Blanket.*deleted/s);
+  await page.focus(".row");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/7040/);
+  assert.match(await page.textContent(".banner"), /Deleted/);
+});
+
+await journey("what happened to a mug is told in words, money and pictures", "desktop", async (page) => {
+  await page.goto(MUG);
+  const text = await page.textContent("main");
+  assert.match(text, /24\.00/);
+  assert.match(text, /−90%/);
+  assert.doesNotMatch(text, /gid:/);
+  assert.doesNotMatch(text, /descriptionHtml|compareAtPrice/);
+  const seen = await page.$$eval(".old img", (pictures) => pictures.map((picture) => picture.naturalWidth));
+  assert.ok(seen.length > 0 && seen.every((width) => width > 0), "the picture that went is shown");
+});
+
+await journey("any two moments are compared", "desktop", async (page) => {
+  await page.goto(MUG);
+  const before = await page.$$eval("#from option", (options) => options.at(-1).value);
+  await page.selectOption("#from", before);
+  await page.waitForURL(/from=/);
+  assert.match(await page.textContent(".diff"), /summer/);
+});
+
+await journey("another site's form does nothing", "desktop", async (page) => {
+  const cookies = await page.context().cookies();
+  const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
+  const send = (headers) => fetch(`${base}/shops/acme/restore`, { method: "POST", redirect: "manual", body: "at=2026-11-22T00:00:00Z", headers: { cookie, "content-type": "application/x-www-form-urlencoded", ...headers } });
+  for (const headers of [{ "sec-fetch-site": "cross-site" }, { origin: "https://evil.example" }, {}]) {
+    assert.equal((await send(headers)).status, 401);
+  }
+  assert.equal((await send({ "sec-fetch-site": "same-origin" })).status, 403, "without the form's seal");
+  const api = await fetch(`${base}/v1/shops/acme/marks`, { method: "POST", body: "{}", headers: { cookie, "sec-fetch-site": "same-origin" } });
+  assert.equal(api.status, 401, "the API knows tokens only");
+});
+
+await journey("a moment is marked", "desktop", async (page) => {
+  await page.goto("/shops/acme/guard");
+  await page.fill("#label", "About to install Bulk Editor");
+  await page.click("text=Mark this moment");
+  await page.waitForLoadState();
+  assert.match(await page.textContent("main"), /About to install Bulk Editor/);
+});
+
+await journey("without its script the page still works", "desktop", async (page) => {
+  const context = await browser.newContext({ baseURL: base, javaScriptEnabled: false });
+  await context.addCookies(await page.context().cookies());
+  const plain = await context.newPage();
+  await plain.goto("/shops/acme/find");
+  await plain.fill("#text", "lantern");
+  await plain.click("main button:has-text('Find')");
+  assert.match(await plain.textContent("main"), /Storm Lantern/);
+  await context.close();
+});
+
+console.table(figures);
+await browser.close();
+console.log(failed === 0 ? "every journey went well" : `${failed} journeys failed`);
+process.exit(failed === 0 ? 0 : 1);

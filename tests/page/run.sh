@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The page in a real Chromium, against the example with a year of history. Screenshots: target/page/.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if ! command -v "${CHROMIUM:-chromium}" >/dev/null; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "error: the Debian package chromium is missing and needs root to install:" >&2
+        echo "       sudo apt-get install chromium" >&2
+        exit 1
+    fi
+    echo "installing chromium"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null
+fi
+export CHROMIUM
+CHROMIUM=$(command -v "${CHROMIUM:-chromium}")
+
+target=${CARGO_TARGET_DIR:-target}
+cargo build --release --locked -p backstock-restorer --example believable
+(cd tests/page && npm ci --no-audit --no-fund --silent --ignore-scripts)
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+mkdir -p "$target/page"
+"$target/release/examples/believable" "127.0.0.1:$port" store 2>"$target/page/example.log" &
+pid=$!
+trap 'kill $pid 2>/dev/null || true' EXIT
+for _ in $(seq 100); do
+    curl -fsS -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null && break
+    sleep 0.1
+done
+node tests/page/journeys.mjs "http://127.0.0.1:$port"
