@@ -159,7 +159,7 @@ fn who(set: &ChangeSet) -> String {
         ActorKind::Staff => format!("By {}{sure}", set.actor.name),
         ActorKind::Customers => "By customers".into(),
         ActorKind::Backstock => "By Backstock".into(),
-        ActorKind::Unknown => "Nobody can say by whom".into(),
+        ActorKind::Unknown => "Not known by whom".into(),
     }
 }
 

@@ -43,10 +43,11 @@ impl FromRequestParts<Arc<Desk>> for Room {
         let key = &desk.config.session_key;
         let seal = visit.session.as_ref().map(|session| key.form_seal(session));
         let settings = settings(desk, &shop).await;
-        let text = |name: &str| settings.get(name).and_then(Value::as_str);
+        // As the Admin API says it, or as the shop's own webhook does.
+        let text = |names: [&str; 2]| names.iter().find_map(|name| settings.get(name)?.as_str());
         Ok(Self {
-            clock: Clock::new(text("ianaTimezone"), desk.clock.now()),
-            currency: text("currencyCode").map(str::to_owned),
+            clock: Clock::new(text(["ianaTimezone", "iana_timezone"]), desk.clock.now()),
+            currency: text(["currencyCode", "currency"]).map(str::to_owned),
             seal: seal.unwrap_or_default(),
             peer: parts.extensions.get().copied(),
             desk: desk.clone(),
@@ -59,9 +60,6 @@ impl FromRequestParts<Arc<Desk>> for Room {
 /// What the shop says of itself; nothing where that is not known.
 async fn settings(desk: &Desk, shop: &Shop) -> Value {
     let Ok(kind) = Kind::parse("shop") else { return Value::Null };
-    if kind.spec().is_none() {
-        return Value::Null;
-    }
     let filter = ResourceFilter { kind: Some(kind.clone()), ..ResourceFilter::default() };
     let first = Page { limit: 1, cursor: None };
     let Ok(list) = desk.journal.resources(shop, &filter, &first).await else { return Value::Null };

@@ -56,7 +56,7 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
     let body = html! {
         a.skip href="#content" { "Skip to the content" }
         header.top {
-            a.brand href=(room.path()) { (icon()) span { "Backstock" } }
+            a.brand href=(room.path()) aria-label="Backstock, overview" { (icon()) span { "Backstock" } }
             form.search role="search" action={ (room.path()) "/find" } {
                 label.hidden for="q" { "Find a product, an order, a page …" }
                 input #q type="search" name="q" placeholder="Find anything, also what was deleted" autocomplete="off" data-key="/";
