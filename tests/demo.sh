@@ -67,6 +67,7 @@ serve() {
     ready "http://127.0.0.1:$api/readyz" "$dir/backstock.log"
 }
 
+admin_url=http://127.0.0.1:$admin
 tests/shopify/schema.sh "${CARGO_TARGET_DIR:-target}/shopify" >/dev/null
 serve
 "$bin/shopify" serve --listen "127.0.0.1:$admin" --shop "$shop" --secret "$secret" \
@@ -80,7 +81,11 @@ if ! $script; then
     cat <<TEXT
 
   A simulated shop ($shop) sells, edits and sends webhooks, some of them late, twice or out of order.
-  Backstock keeps every version. In another terminal:
+  Backstock keeps every version. Its page:
+
+    $BACKSTOCK_URL      token: $token
+
+  In another terminal:
 
     export BACKSTOCK_URL=$BACKSTOCK_URL BACKSTOCK_TOKEN=$token BACKSTOCK_SHOP=$shop
     $bin/backstock status
@@ -91,6 +96,7 @@ if ! $script; then
 
   API      $BACKSTOCK_URL/v1/openapi.json
   Metrics  $BACKSTOCK_URL/metrics
+  Shopify  $admin_url
   Webhooks http://127.0.0.1:$ingest/webhooks
   Log      $dir/backstock.log
 
@@ -101,7 +107,6 @@ TEXT
 fi
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-admin_url=http://127.0.0.1:$admin
 
 say "1. Capture: the shop sells and edits for eight seconds"
 sleep 8
