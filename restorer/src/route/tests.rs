@@ -262,3 +262,91 @@ fn every_parameter_and_status_is_described() {
         assert!(description["components"]["schemas"][name].is_object(), "{name} is not described");
     }
 }
+
+/// What a browser is answered: status, where it is sent, its cookie, the page.
+async fn browse(
+    api: &Router,
+    verb: Verb,
+    path: &str,
+    cookie: Option<&str>,
+    form: &'static str,
+) -> (u16, String, String, String) {
+    let method = match verb {
+        Verb::Get => Method::GET,
+        Verb::Post => Method::POST,
+    };
+    let mut request =
+        Request::builder().method(method).uri(path).header("sec-fetch-site", "same-origin");
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", cookie);
+    }
+    let request = request.body(Body::from(form)).expect("a request");
+    let response = api.clone().oneshot(request).await.expect("an answer");
+    let header = |name: &str| {
+        let value = response.headers().get(name);
+        value.map_or_else(String::new, |value| value.to_str().expect("text").to_owned())
+    };
+    let (status, to, cookie) =
+        (response.status().as_u16(), header("location"), header("set-cookie"));
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    (status, to, cookie, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+async fn session(api: &Router, form: &'static str) -> String {
+    let (status, to, cookie, _) = browse(api, Verb::Post, "/signin", None, form).await;
+    assert_eq!((status, to.as_str()), (303, "/"));
+    cookie.split(';').next().expect("a cookie").to_owned()
+}
+
+fn page_path(route: &Route, shop: &str) -> String {
+    let path = route.path.replace("{shop}", shop).replace("{kind}", "product");
+    path.replace("{id}", "601").replace("{set}", "single").replace("{what}", "cancel")
+}
+
+#[tokio::test]
+async fn a_session_opens_the_pages_of_its_tokens_shops_only() {
+    let api = api().await;
+    let acme = session(&api, "token=acme").await;
+    let pages = || page::ROUTES.iter().filter(|route| matches!(route.access, Access::Shop(_)));
+    assert!(pages().count() > 10);
+    for route in pages() {
+        let path = page_path(route, "bolt");
+        let (status, _, _, body) = browse(&api, route.verb, &path, Some(&acme), "").await;
+        assert_eq!(status, 404, "{path}");
+        assert!(!body.contains(SECRET), "{path}");
+        let (status, to, _, _) = browse(&api, route.verb, &path, None, "").await;
+        match route.verb {
+            Verb::Get => assert!(status == 303 && to.starts_with("/signin?to="), "{path}"),
+            Verb::Post => assert_eq!(status, 401, "{path}"),
+        }
+        let api_path = format!("/v1{}", path.replace("bolt", "bolt.myshopify.com"));
+        let (_, _, _, body) = browse(&api, Verb::Get, &api_path, Some(&acme), "").await;
+        assert!(!body.contains(SECRET), "{api_path}");
+    }
+    let (status, _, _, body) = browse(&api, Verb::Get, "/shops/acme", Some(&acme), "").await;
+    assert!(status == 200 && body.contains("Overview"));
+}
+
+#[tokio::test]
+async fn what_a_page_writes_takes_the_scope_and_a_form_of_its_own() {
+    let api = api().await;
+    let acme = session(&api, "token=acme").await;
+    let reader = session(&api, "token=acme+but+restore").await;
+    let writes = || {
+        let shops = page::ROUTES.iter().filter(|route| matches!(route.access, Access::Shop(_)));
+        shops.filter(|route| route.verb == Verb::Post)
+    };
+    assert!(writes().count() >= 4);
+    for route in writes() {
+        let path = page_path(route, "acme");
+        for form in ["", "form=0000", "form="] {
+            let (status, _, _, body) = browse(&api, Verb::Post, &path, Some(&acme), form).await;
+            assert_eq!(status, 403, "{path}");
+            assert!(body.contains("does not belong to your session"), "{path}");
+        }
+        let (status, _, _, body) = browse(&api, Verb::Post, &path, Some(&reader), "").await;
+        assert!(status == 403 && body.contains("lacks the scope"), "{path}");
+    }
+    let (status, ..) = browse(&api, Verb::Post, "/v1/shops/acme/marks", Some(&acme), "{}").await;
+    assert_eq!(status, 401, "the API knows tokens only");
+}
