@@ -7,10 +7,13 @@ use backstock_proto::{Kind, ResourceId};
 use serde_json::{Map, Value, json};
 
 use super::step::{Step, ask, is_unknown, list, send, text, written};
-use super::{Around, WriteError, Written, look, metafield, order, publication, upload};
+use super::{
+    Around, WriteError, Written, collection_source, look, metafield, order, publication, upload,
+};
 
 const BY_HANDLE: &str = include_str!("graphql/collection_by_handle.graphql");
 const CREATE: &str = include_str!("graphql/collection_create.graphql");
+const CREATE_FROM_SOURCES: &str = include_str!("graphql/collection_create_sources.graphql");
 const UPDATE: &str = include_str!("graphql/collection_update.graphql");
 const DELETE: &str = include_str!("graphql/collection_delete.graphql");
 const ADD: &str = include_str!("graphql/collection_add_products.graphql");
@@ -78,9 +81,18 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     if let Some(gid) = ours(around, want).await? {
         return Ok(gid);
     }
-    let mut variables = json!({"input": create_input(want)});
+    let mut input = create_input(want);
+    let sources = collection_source::of_new(want).filter(|_| collection_source::are_there(around));
+    let (document, mut variables) = match sources {
+        Some(sources) => {
+            input.retain(|name, _| name != "ruleSet" && name != "products");
+            input.insert("sources".into(), sources);
+            (CREATE_FROM_SOURCES, json!({"collection": input}))
+        }
+        None => (CREATE, json!({"input": input})),
+    };
     upload::fill(around, &mut variables).await?;
-    match send(around, &Step::making(CREATE, variables)).await {
+    match send(around, &Step::making(document, variables)).await {
         Ok(payload) => Ok(text(&payload["collection"], "id").to_owned()),
         Err(error) if is_unknown(&error) => ours(around, want).await?.ok_or(error),
         Err(error) => Err(error),
@@ -182,7 +194,9 @@ struct Steps {
     rest: Vec<Step>,
 }
 
-fn steps(now: &Value, want: &Value) -> Steps {
+/// The steps from one state to another. `source` is the one that products are chosen in, in versions
+/// that have sources.
+fn steps(now: &Value, want: &Value, source: Option<&str>) -> Steps {
     let gid = text(now, "id");
     let mut fields = changed(now, want);
     let reshaping = fields.contains_key("sortOrder") || fields.contains_key("ruleSet");
@@ -196,16 +210,15 @@ fn steps(now: &Value, want: &Value) -> Steps {
     };
     if !is_smart(now) && !is_smart(want) && want["productIds"].is_array() {
         let (is, should) = (list(now, "productIds"), list(want, "productIds"));
-        let other = |of: &[Value], than: &[Value]| -> Vec<Value> {
-            let than: BTreeSet<&str> = than.iter().filter_map(Value::as_str).collect();
-            let is_in = |id: &Value| id.as_str().is_some_and(|id| than.contains(id));
-            of.iter().filter(|id| !is_in(id)).cloned().collect()
-        };
-        for (document, ids) in [(ADD, other(should, is)), (REMOVE, other(is, should))] {
-            shape.extend(
-                ids.chunks(INPUT_MAX)
-                    .map(|ids| Step::setting(document, json!({"id": gid, "productIds": ids}))),
-            );
+        let (missing, extra) = members(now, want);
+        for (document, how, ids) in
+            [(ADD, "selectionsToAdd", missing), (REMOVE, "selectionsToRemove", extra)]
+        {
+            let step = |ids| Step::setting(document, json!({"id": gid, "productIds": ids}));
+            match source {
+                Some(source) => shape.extend(collection_source::change(gid, source, how, &ids)),
+                None => shape.extend(ids.chunks(INPUT_MAX).map(step)),
+            }
         }
         if want["sortOrder"] == "MANUAL" {
             let ids = |of: &'_ [Value]| -> Vec<String> {
@@ -228,6 +241,17 @@ fn steps(now: &Value, want: &Value) -> Steps {
     }
     rest.extend(publication::steps(gid, now, want));
     Steps { shape, rest }
+}
+
+/// The members that are missing, and those that are too many.
+fn members(now: &Value, want: &Value) -> (Vec<Value>, Vec<Value>) {
+    let (is, should) = (list(now, "productIds"), list(want, "productIds"));
+    let other = |of: &[Value], than: &[Value]| -> Vec<Value> {
+        let than: BTreeSet<&str> = than.iter().filter_map(Value::as_str).collect();
+        let is_in = |id: &Value| id.as_str().is_some_and(|id| than.contains(id));
+        of.iter().filter(|id| !is_in(id)).cloned().collect()
+    };
+    (other(should, is), other(is, should))
 }
 
 /// A collection on its way to what is wanted.
@@ -255,9 +279,10 @@ impl<'a> Work<'a> {
         self.want["id"] = now["id"].clone();
         publication::drop_missing(self.around, &now, &mut self.want).await?;
         self.drop_missing_products(&now).await?;
+        let source = self.source(&now).await?;
         let mut may_shape = true;
         for _ in 0..ROUNDS {
-            let Steps { shape, rest } = steps(&now, &self.want);
+            let Steps { shape, rest } = steps(&now, &self.want, source.as_deref());
             let is_shaping = may_shape && !shape.is_empty();
             let heard = self.send(if is_shaping { shape } else { rest }).await?;
             if !is_shaping && heard {
@@ -268,6 +293,27 @@ impl<'a> Work<'a> {
         }
         self.refused.push("it does not become as wanted, however often it is written".into());
         Ok(())
+    }
+
+    /// The source that products are chosen in, where members differ and the version has sources. The
+    /// members of a collection that is put together from more are left alone, and that is said.
+    async fn source(&mut self, now: &Value) -> Result<Option<String>, WriteError> {
+        let by_hand = !is_smart(now) && !is_smart(&self.want);
+        let differ = self.want["productIds"].is_array()
+            && members(now, &self.want) != (Vec::new(), Vec::new());
+        if !(by_hand && differ && collection_source::are_there(self.around)) {
+            return Ok(None);
+        }
+        let source = collection_source::by_hand(self.around, text(now, "id")).await?;
+        if source.is_none() {
+            self.around.note(
+                "it is put together from several sources or conditions, of which history knows only \
+                 the products that they found: look at them by hand"
+                    .into(),
+            );
+            self.want.as_object_mut().map(|members| members.remove("productIds"));
+        }
+        Ok(source)
     }
 
     /// Sends steps one after the other; whether each was heard of.
@@ -339,10 +385,10 @@ mod tests {
     #[test]
     fn one_field_is_sent_alone() {
         let now = collection(&["a"]);
-        assert_eq!(steps(&now, &now), Steps { shape: vec![], rest: vec![] });
+        assert_eq!(steps(&now, &now, None), Steps { shape: vec![], rest: vec![] });
         let mut want = now.clone();
         want["title"] = json!("Cups");
-        let sent = steps(&now, &want);
+        let sent = steps(&now, &want, None);
         assert_eq!(sent.shape, []);
         assert_eq!(
             sent.rest,
@@ -352,7 +398,7 @@ mod tests {
 
     #[test]
     fn members_come_and_go_before_their_order() {
-        let sent = steps(&collection(&["a", "x", "b"]), &collection(&["b", "a", "n"]));
+        let sent = steps(&collection(&["a", "x", "b"]), &collection(&["b", "a", "n"]), None);
         assert_eq!(
             sent.shape,
             [
@@ -360,7 +406,7 @@ mod tests {
                 Step::setting(REMOVE, json!({"id": "c", "productIds": ["x"]})),
             ]
         );
-        let sent = steps(&collection(&["a", "b", "n"]), &collection(&["b", "a", "n"]));
+        let sent = steps(&collection(&["a", "b", "n"]), &collection(&["b", "a", "n"]), None);
         assert_eq!(sent.shape, []);
         assert_eq!(sent.rest.len(), 1);
         assert_eq!(sent.rest[0].document, REORDER);
@@ -372,9 +418,9 @@ mod tests {
         now["ruleSet"] = json!({"appliedDisjunctively": false, "rules": []});
         let mut want = now.clone();
         want["productIds"] = json!(["b"]);
-        assert_eq!(steps(&now, &want), Steps { shape: vec![], rest: vec![] });
+        assert_eq!(steps(&now, &want, None), Steps { shape: vec![], rest: vec![] });
         want["ruleSet"]["appliedDisjunctively"] = json!(true);
-        let sent = steps(&now, &want);
+        let sent = steps(&now, &want, None);
         assert_eq!(sent.shape[0].variables["input"]["ruleSet"], want["ruleSet"]);
     }
 

@@ -19,6 +19,7 @@ mod article;
 mod blog;
 mod catalog;
 mod collection;
+mod collection_source;
 mod crud;
 mod customer;
 mod discount;

@@ -41,7 +41,7 @@ impl Step {
 
     /// What the document calls itself.
     fn name(&self) -> &'static str {
-        let name = self.document.trim_start().strip_prefix("mutation ").unwrap_or_default();
+        let name = self.document.split_once("mutation ").map_or("", |(_, name)| name);
         name.split(['(', ' ', '{', '\n']).next().unwrap_or_default()
     }
 }

@@ -61,8 +61,18 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    /// A shop of a seed, with as many products.
+    /// A shop of a seed, with as many products, in the newest version of the API.
     pub(crate) async fn start(seed: u64, products: u64, theme_exemption: bool) -> Self {
+        Self::start_in("2026-10", seed, products, theme_exemption).await
+    }
+
+    /// A shop that is spoken to in some version of the API.
+    pub(crate) async fn start_in(
+        api_version: &str,
+        seed: u64,
+        products: u64,
+        theme_exemption: bool,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -105,7 +115,7 @@ impl Simulated {
         let access = Access {
             shop: Shop::parse("acme.myshopify.com").expect("a shop"),
             url: base.parse().expect("a URL"),
-            api_version: "2026-10".into(),
+            api_version: api_version.into(),
             credentials: Credentials::Token(SecretString::from("shpat_backstock")),
         };
         Self {

@@ -75,6 +75,9 @@ const IDEMPOTENT: [&str; 18] = [
     "refundCreate",
 ];
 
+/// A list in an input has no more elements than this.
+const INPUT_MAX: usize = 250;
+
 /// How long what is asynchronous takes.
 pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_millis(300);
 
@@ -117,6 +120,11 @@ pub(super) fn run(
     args: &Arguments,
     info: &ResolveInfo<'_>,
 ) -> Outcome<Value> {
+    if let Some(size) = oversized(&args.value()) {
+        return Err(refused(format!(
+            "The input array size of {size} is greater than the maximum allowed of {INPUT_MAX}."
+        )));
+    }
     let call = Call { name, args, version: session.version, schema: Some(session.schema) };
     let key = IDEMPOTENT.contains(&name).then(|| idempotency_key(session, info)).transpose()?;
     let mut shop = session.shop.borrow_mut();
@@ -134,6 +142,19 @@ pub(super) fn run(
         return Ok(answer);
     }
     act(&mut shop, session, &call)
+}
+
+/// The size of a list that is longer than an input may have. Variants are the exception.
+fn oversized(given: &Value) -> Option<usize> {
+    match given {
+        Value::Array(items) if items.len() > INPUT_MAX => Some(items.len()),
+        Value::Array(items) => items.iter().find_map(oversized),
+        Value::Object(fields) => {
+            let others = fields.iter().filter(|(name, _)| *name != "variants");
+            others.map(|(_, value)| value).find_map(oversized)
+        }
+        _ => None,
+    }
 }
 
 fn act(shop: &mut Shop, session: &Session<'_>, call: &Call<'_>) -> Outcome<Value> {

@@ -44,7 +44,8 @@ fn given(call: &Call<'_>) -> Outcome<Value> {
     };
     let mut given = collection.clone();
     let Some(fields) = given.as_object_mut() else { return Ok(given) };
-    for field in ["sourcesToCreate", "sourcesToUpdate", "sourcesToDelete"] {
+    fields.remove("sourcesToUpdate");
+    for field in ["sourcesToCreate", "sourcesToDelete"] {
         if fields.get(field).is_some_and(|value| !value.is_null()) {
             return Err(not_simulated(format_args!("CollectionUpdateInput.{field}")));
         }
@@ -78,6 +79,7 @@ fn rules(inclusion: &Value) -> Outcome<Option<Value>> {
             ("productVendor", "VENDOR"),
             ("productType", "TYPE"),
             ("productTitle", "TITLE"),
+            ("variantTitle", "VARIANT_TITLE"),
         ];
         let Some((field, column)) = kinds.into_iter().find(|(f, _)| condition[*f].is_object())
         else {
@@ -88,6 +90,8 @@ fn rules(inclusion: &Value) -> Outcome<Option<Value>> {
                 Some("CONTAINS") => "CONTAINS",
                 Some("STARTS_WITH") => "STARTS_WITH",
                 Some("ENDS_WITH") => "ENDS_WITH",
+                Some("DOES_NOT_CONTAIN") => "NOT_CONTAINS",
+                Some("NOT_EQUALS" | "NOT_TAGGED_WITH") => "NOT_EQUALS",
                 _ => "EQUALS",
             };
             rules.push(json!({ "column": column, "relation": relation, "condition": value }));
@@ -247,9 +251,41 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     if let Err(error) = apply(shop, gid, &input)? {
         return Ok(failed("collection", vec![error]));
     }
+    let resourced = call.args.get("collection").map(|given| given["sourcesToUpdate"].clone());
+    let resourced = resourced.and_then(|sources| sources.as_array().cloned()).unwrap_or_default();
+    if let Err(error) = choose(shop, gid, &resourced)? {
+        return Ok(failed("collection", vec![error]));
+    }
     shop.announce("collections/update", gid);
-    let job = if reruled { super::job(shop) } else { Value::Null };
+    let job = if reruled || !resourced.is_empty() { super::job(shop) } else { Value::Null };
     Ok(json!({ "collection": link(gid), "job": job, "userErrors": [] }))
+}
+
+/// Products are chosen for the one source of a collection that is kept by hand, or no longer.
+fn choose(shop: &mut Shop, gid: Gid, sources: &[Value]) -> Outcome<Result<(), UserError>> {
+    let own = gid.n().map(|n| Gid::nth("CollectionConditionsSource", n).to_string());
+    for source in sources {
+        let given = &source["condition"];
+        let known = ["id", "inclusion"];
+        let condition = Input::of("CollectionUpdateConditionsSourceInput", given, &known)?;
+        if condition.text("id") != own.as_deref() {
+            let error = UserError::new(&["collection", "sourcesToUpdate"], "Source does not exist");
+            return Ok(Err(error));
+        }
+        let inclusion = condition.get("inclusion").cloned().unwrap_or_else(|| json!({}));
+        let changes = ["selectionsToAdd", "selectionsToRemove"];
+        let inclusion = Input::of("CollectionUpdateSourceInclusionInput", &inclusion, &changes)?;
+        for (field, member) in changes.into_iter().zip([true, false]) {
+            for selection in inclusion.list(field).into_iter().flatten() {
+                let product = selection["productId"].as_str().and_then(|id| id.parse().ok());
+                let Some(product) = product else { continue };
+                if let Err(message) = shop.set_member(gid, product, member) {
+                    return Ok(Err(UserError::new(&["collection", field], message)));
+                }
+            }
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
