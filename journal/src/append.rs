@@ -270,7 +270,7 @@ impl<'s> Draft<'s> {
         let key = &new.event.key;
         let arrival = Arrival { source: record.source, facet: new.event.facet, op: record.op };
         let reread = key.kind.read(arrival, &key.id, payload);
-        Ok(reread.is_ok_and(|document| Hash::of(document.state.as_ref()) == new.hash))
+        Ok(reread.is_ok_and(|document| document.hash() == new.hash))
     }
 
     fn put_version(

@@ -100,7 +100,7 @@ impl Message {
         let mapping = kind.mapping();
         let hash = match event.op {
             Op::Delete => Hash::NONE,
-            Op::Create | Op::Update => Hash::of(document.state.as_ref()),
+            Op::Create | Op::Update => document.hash(),
         };
         // Shopify's own word on when it became true comes first; ours only where it has none.
         let said = event.valid_at.or(document.updated_at).or(event.triggered_at);

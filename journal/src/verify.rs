@@ -186,15 +186,15 @@ impl Check<'_> {
             let payload = record.body.payload().at(|| key.to_string())?;
             self.report.bytes += payload.len() as u64;
             if record.mapping == key.kind.mapping() {
-                let state = match record.op {
-                    Op::Delete => Ok(None),
+                let hash = match record.op {
+                    Op::Delete => Ok(Hash::NONE),
                     Op::Create | Op::Update => {
                         let facet = keys::parse_facet(facet).at(|| key.to_string())?.1;
                         let arrival = Arrival { source: record.source, facet, op: record.op };
-                        key.kind.read(arrival, &key.id, payload).map(|document| document.state)
+                        key.kind.read(arrival, &key.id, payload).map(|document| document.hash())
                     }
                 };
-                if !state.is_ok_and(|state| Hash::of(state.as_ref()) == record.hash) {
+                if !hash.is_ok_and(|hash| hash == record.hash) {
                     self.fault(format!("{key}: version {} has another hash", position.seq));
                 }
             }

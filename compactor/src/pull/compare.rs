@@ -122,7 +122,7 @@ pub(super) fn differences(
         let document = kind
             .read(arrival, id, &payload)
             .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?;
-        let hash = Hash::of(document.state.as_ref()).to_hex();
+        let hash = document.hash().to_hex();
         let dated = dated(node);
         let seen = Seen { hash: &hash, dated };
         let head = heads.get(&(id.clone(), facet));

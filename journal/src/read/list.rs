@@ -162,7 +162,7 @@ impl View<'_> {
         let payload = record.body.payload().at(|| shown(stored))?;
         let arrival = Arrival { source: record.source, facet, op: record.op };
         let document = key.kind.read(arrival, &key.id, payload);
-        Ok(document.map_or(head.hash, |document| Hash::of(document.state.as_ref())))
+        Ok(document.map_or(head.hash, |document| document.hash()))
     }
 
     /// Every living resource as of an instant, ordered by kind and id, until `each` says stop.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{AdminError, Answer, Call, Client};
 use crate::kind::Spec;
-use crate::kind::pull::{Pull, Way, plain};
+use crate::kind::pull::{Each, Pull, Values, Way, plain};
 use crate::{ResourceId, Timestamp};
 
 /// Why a kind could not be read as a whole.
@@ -51,8 +51,11 @@ impl Asker {
     /// Everything of a kind, by pages or as a single object.
     pub async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
         let nodes = match &pull.way {
-            Way::Pages { connection, more } => {
-                let mut nodes = self.pages(pull.document, connection, json!({})).await?;
+            Way::Pages { connection, more, each } => {
+                let mut nodes = Vec::new();
+                for variables in self.variables(each).await? {
+                    nodes.extend(self.pages(pull.document, connection, variables).await?);
+                }
                 self.follow_all(&mut nodes, more).await?;
                 nodes
             }
@@ -68,6 +71,27 @@ impl Asker {
         Ok(finished(nodes, pull))
     }
 
+    /// Every combination of the variables' values; of none at all, the one without any.
+    async fn variables(&self, each: &[Each]) -> Result<Vec<Value>, AskError> {
+        let mut combinations = vec![json!({})];
+        for Each { variable, values } in each {
+            let values: Vec<String> = match values {
+                Values::These(these) => these.iter().map(|value| (*value).into()).collect(),
+                Values::Asked { document, read } => read(&self.data(document, json!({})).await?),
+            };
+            let with = |before: &Value, value: &String| {
+                let mut variables = before.clone();
+                variables[*variable] = value.as_str().into();
+                variables
+            };
+            combinations = combinations
+                .iter()
+                .flat_map(|before| values.iter().map(move |value| with(before, value)))
+                .collect();
+        }
+        Ok(combinations)
+    }
+
     /// Every node of a connection, page by page: the document takes `$after: String` besides the
     /// given variables.
     pub async fn pages(
@@ -77,9 +101,8 @@ impl Asker {
         mut variables: Value,
     ) -> Result<Vec<Value>, AskError> {
         let mut found = Vec::new();
-        let mut after = Value::Null;
+        variables["after"] = Value::Null;
         loop {
-            variables["after"] = after;
             let mut data = self.data(document, variables.clone()).await?;
             let mut page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
             let Value::Array(nodes) = page["nodes"].take() else {
@@ -89,7 +112,7 @@ impl Asker {
             if page["pageInfo"]["hasNextPage"] != true {
                 return Ok(found);
             }
-            after = page["pageInfo"]["endCursor"].take();
+            variables["after"] = page["pageInfo"]["endCursor"].take();
         }
     }
 
@@ -101,12 +124,17 @@ impl Asker {
         pull: &Pull,
         ids: &[ResourceId],
     ) -> Result<Vec<Value>, AskError> {
-        let Way::ById { list, more, .. } = &pull.way else { return Ok(Vec::new()) };
-        let gids: Vec<String> = ids.iter().map(|id| (spec.ask_for)(id)).collect();
-        let mut data = self.data(pull.document, json!({"ids": gids})).await?;
-        let Some(Value::Array(mut nodes)) = data.pointer_mut(list).map(Value::take) else {
-            return Err(AskError::Fault(format!("there is no list at {list}")));
-        };
+        let Way::ById { list, more, each, .. } = &pull.way else { return Ok(Vec::new()) };
+        let gids = spec.gids(ids);
+        let mut nodes = Vec::new();
+        for mut variables in self.variables(each).await? {
+            variables["ids"] = json!(gids);
+            let mut data = self.data(pull.document, variables).await?;
+            let Some(Value::Array(found)) = data.pointer_mut(list).map(Value::take) else {
+                return Err(AskError::Fault(format!("there is no list at {list}")));
+            };
+            nodes.extend(found);
+        }
         self.follow_all(&mut nodes, more).await?;
         Ok(finished(nodes, pull))
     }
@@ -125,20 +153,27 @@ impl Asker {
 
     /// Adds a connection's further pages to its first.
     async fn follow(&self, node: &mut Value, member: &str, document: &str) -> Result<(), AskError> {
-        while node[member]["pageInfo"]["hasNextPage"] == true {
-            let after = node[member]["pageInfo"]["endCursor"].clone();
-            let mut data = self.data(document, json!({"id": node["id"], "after": after})).await?;
-            let mut page = data["node"][member].take();
+        let id = node["id"].clone();
+        let place = format!("/{member}");
+        let unread = || AskError::Fault(format!("{id} has no {member} nodes"));
+        while let Some(page) = node.pointer_mut(&place).filter(|page| has_more(page)) {
+            let after = page["pageInfo"]["endCursor"].clone();
+            let mut data = self.data(document, json!({"id": id, "after": after})).await?;
+            let next = data["node"].pointer_mut(&place).ok_or_else(unread)?;
             let (Some(all), Value::Array(further)) =
-                (node[member]["nodes"].as_array_mut(), page["nodes"].take())
+                (page["nodes"].as_array_mut(), next["nodes"].take())
             else {
-                return Err(AskError::Fault(format!("{} has no {member} nodes", node["id"])));
+                return Err(unread());
             };
             all.extend(further);
-            node[member]["pageInfo"] = page["pageInfo"].take();
+            page["pageInfo"] = next["pageInfo"].take();
         }
         Ok(())
     }
+}
+
+fn has_more(page: &Value) -> bool {
+    page["pageInfo"]["hasNextPage"] == true
 }
 
 /// Plain nodes, one a resource.

@@ -23,7 +23,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "by_id",
             document: include_str!("graphql/article_by_id.graphql"),
             facets: &[Facet::Core, Facet::Metafields],
-            way: Way::ById { list: "/nodes", ids_max: 20, more: &[MORE_METAFIELDS] },
+            way: Way::ById { list: "/nodes", ids_max: 20, more: &[MORE_METAFIELDS], each: &[] },
             explode: None,
         },
     ],

@@ -12,6 +12,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "collection",
     gid_type: "Collection",
+    also_gid_types: &[],
     topics: &[
         ("collections/create", Coverage::Core(Op::Create)),
         ("collections/update", Coverage::Core(Op::Update)),
@@ -22,6 +23,7 @@ pub(super) static SPEC: Spec = Spec {
     named: field::identity,
     core: Some(core),
     node,
+    beside: &[],
     is_whole: |_| true,
     listing,
     facets: &[CORE, DETAIL, METAFIELDS, MEMBERSHIP, PUBLICATIONS, pull::BLOBS],
@@ -43,6 +45,7 @@ pub(super) static SPEC: Spec = Spec {
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 5,
+                each: &[],
                 more: &[
                     ("products", include_str!("graphql/collection_more_products.graphql")),
                     MORE_METAFIELDS,

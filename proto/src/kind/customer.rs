@@ -13,6 +13,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "customer",
     gid_type: "Customer",
+    also_gid_types: &[],
     topics: &[
         ("customers/create", Coverage::Core(Op::Create)),
         ("customers/update", Coverage::Core(Op::Update)),
@@ -29,6 +30,7 @@ pub(super) static SPEC: Spec = Spec {
     named: |body| field::identity(body).or_else(|| field::numbered(body, "customer_id")),
     core: Some(core),
     node,
+    beside: &[],
     is_whole: |_| true,
     listing,
     facets: &[CORE, DETAIL, METAFIELDS],
@@ -50,6 +52,7 @@ pub(super) static SPEC: Spec = Spec {
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 20,
+                each: &[],
                 more: &[
                     ("addressesV2", include_str!("graphql/customer_more_addresses.graphql")),
                     MORE_METAFIELDS,

@@ -188,6 +188,27 @@ fn decimals(amount: &str) -> String {
     format!("{whole}.{part:0<2}")
 }
 
+/// A gid as an object that refers to it.
+pub(super) fn link(gid: &Value) -> Value {
+    if gid.is_null() { Value::Null } else { serde_json::json!({"id": gid}) }
+}
+
+/// A number as a text: GraphQL writes large ones so.
+pub(super) fn text_of(value: &Value) -> Value {
+    if value.is_number() { value.to_string().into() } else { value.clone() }
+}
+
+/// A number without the zeros that only one of Shopify's shapes writes: `4.0` is `4`.
+pub(super) fn number(value: &Value) -> Value {
+    let Value::Number(number) = value else { return value.clone() };
+    let text = number.to_string();
+    if !text.contains('.') || text.contains(['e', 'E']) {
+        return value.clone();
+    }
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    serde_json::from_str(short).unwrap_or_else(|_| value.clone())
+}
+
 /// `"b, a, a"` → `["a", "b"]`; a list is sorted as well.
 pub(super) fn tags(value: &Value) -> Value {
     let mut tags: Vec<String> = match value {

@@ -93,13 +93,13 @@ pub(super) fn identify(body: &[u8]) -> Option<ResourceId> {
 /// A body of unknown shape is its own state, but for when it was last touched.
 pub(super) fn document(op: Op, mut body: Value, updated_at: Option<Timestamp>) -> Document {
     if op == Op::Delete {
-        return Document { state: None, updated_at: None, listing: Listing::default() };
+        return Document::gone();
     }
     let listing = listing(&body);
     if let Some(members) = body.as_object_mut() {
         members.remove("updated_at");
     }
-    Document { state: Some(body), updated_at, listing }
+    Document { state: Some(body), updated_at, listing, beside: &[] }
 }
 
 /// What a list shows of a body of unknown shape.

@@ -1,35 +1,41 @@
 //! Places where stock is.
 
+use serde_json::Value;
+
+use super::field::{Mapped, MappingError, instant, object};
 use super::pull::{Members, Pull, Way};
 use super::pulled::PULLED;
 use super::{Coverage, Spec, Writable, rank};
+use crate::event::Op;
 use crate::resource::Facet;
 
 pub(super) static SPEC: Spec = Spec {
     name: "location",
     gid_type: "Location",
     topics: &[
-        ("locations/create", Coverage::Signal),
-        ("locations/update", Coverage::Signal),
-        ("locations/activate", Coverage::Signal),
-        ("locations/deactivate", Coverage::Signal),
+        ("locations/create", Coverage::Core(Op::Create)),
+        ("locations/update", Coverage::Core(Op::Update)),
+        ("locations/activate", Coverage::Core(Op::Update)),
+        ("locations/deactivate", Coverage::Core(Op::Update)),
         ("locations/delete", Coverage::Delete),
     ],
     events_topic: Some("Location"),
-    facets: &[CORE],
+    mapping: 2,
+    core: Some(core),
+    facets: &[CORE, DETAIL],
     pulls: &[
         Pull {
             name: "pages",
             document: include_str!("graphql/location_pages.graphql"),
-            facets: &[Facet::Core],
-            way: Way::Pages { connection: "/locations", more: &[] },
+            facets: &[Facet::Core, Facet::Detail],
+            way: Way::Pages { connection: "/locations", more: &[], each: &[] },
             explode: None,
         },
         Pull {
             name: "by_id",
             document: include_str!("graphql/location_by_id.graphql"),
-            facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 50, more: &[] },
+            facets: &[Facet::Core, Facet::Detail],
+            way: Way::ById { list: "/nodes", ids_max: 50, more: &[], each: &[] },
             explode: None,
         },
     ],
@@ -40,7 +46,29 @@ pub(super) static SPEC: Spec = Spec {
     ..PULLED
 };
 
-const CORE: Members = Members {
-    facet: Facet::Core,
-    members: &["name", "isActive", "fulfillsOnlineOrders", "shipsInventory", "address"],
-};
+const CORE: Members = Members { facet: Facet::Core, members: &["name", "isActive", "address"] };
+
+/// What no webhook tells.
+const DETAIL: Members =
+    Members { facet: Facet::Detail, members: &["fulfillsOnlineOrders", "shipsInventory"] };
+
+fn core(body: &Value) -> Result<Value, MappingError> {
+    let address = object(body, |m| {
+        m.text("address1", "address1")
+            .text("address2", "address2")
+            .text("city", "city")
+            .text("province", "province")
+            .text("province_code", "provinceCode")
+            .text("country_name", "country")
+            .text("country_code", "countryCode")
+            .text("zip", "zip")
+            .text("phone", "phone");
+    });
+    let mut m = Mapped::of(body)?;
+    m.gid("Location")
+        .text("name", "name")
+        .copy("active", "isActive")
+        .map("created_at", "createdAt", instant)
+        .set("address", address);
+    Ok(m.done())
+}

@@ -27,6 +27,7 @@ pub(super) const PULL_PUBLICATIONS: Pull = Pull {
     way: Way::ById {
         list: "/nodes",
         ids_max: 40,
+        each: &[],
         more: &[("resourcePublicationsV2", include_str!("graphql/more_publications.graphql"))],
     },
     explode: None,

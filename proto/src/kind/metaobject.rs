@@ -27,7 +27,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "by_id",
             document: include_str!("graphql/metaobject_by_id.graphql"),
             facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 50, more: &[] },
+            way: Way::ById { list: "/nodes", ids_max: 50, more: &[], each: &[] },
             explode: None,
         },
     ],

@@ -2,6 +2,7 @@
 //! place how its webhooks map into the canonical model; a new one is a new file and a line in
 //! [`ALL`]. What no file claims is kept under a [`generic`] kind.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::Timestamp;
+use crate::canonical::Hash;
 use crate::event::{Op, Source};
 use crate::media;
 use crate::resource::{Facet, ResourceId, gid_type};
@@ -17,8 +19,15 @@ use crate::resource::{Facet, ResourceId, gid_type};
 mod address;
 mod article;
 mod blog;
+mod catalog;
 mod collection;
+mod company;
+mod company_contact;
+mod company_location;
 mod customer;
+mod delivery_profile;
+mod discount;
+mod draft_order;
 pub mod event;
 mod field;
 mod file;
@@ -30,18 +39,25 @@ mod location;
 mod market;
 mod menu;
 mod metafield;
+mod metafield_definition;
 mod metaobject;
 mod metaobject_definition;
 mod order;
 mod page;
+mod policy;
+mod price_list;
 mod product;
 mod publication;
 pub mod pull;
 mod pulled;
 mod redirect;
+mod script_tag;
 mod segment;
+mod selling_plan_group;
+mod shop;
 mod theme;
 mod theme_file;
+mod translation;
 
 pub use field::MappingError;
 
@@ -68,6 +84,20 @@ pub static ALL: &[&Spec] = &[
     &publication::SPEC,
     &theme::SPEC,
     &theme_file::SPEC,
+    &shop::SPEC,
+    &policy::SPEC,
+    &metafield_definition::SPEC,
+    &discount::SPEC,
+    &price_list::SPEC,
+    &catalog::SPEC,
+    &translation::SPEC,
+    &draft_order::SPEC,
+    &company::SPEC,
+    &company_location::SPEC,
+    &company_contact::SPEC,
+    &selling_plan_group::SPEC,
+    &delivery_profile::SPEC,
+    &script_tag::SPEC,
     &event::SPEC,
 ];
 
@@ -96,6 +126,8 @@ pub struct Spec {
     pub name: &'static str,
     /// The type in its gids, such as `Product`.
     pub gid_type: &'static str,
+    /// Further types that its webhooks call it by: a discount is a `DiscountCodeNode` there.
+    pub also_gid_types: &'static [&'static str],
     /// The webhook topics that concern it.
     pub topics: &'static [(&'static str, Coverage)],
     /// The topic of Shopify's Events that concerns it, such as `Product`.
@@ -111,6 +143,9 @@ pub struct Spec {
     /// A facet's payload as pulled (see [`pull::Members`]) → canonical facet. The core of the same
     /// state is the same as by [`Self::core`].
     pub node: fn(Facet, &Value) -> Result<Value, MappingError>,
+    /// Pointers to what only some ways of arrival tell of the core; `*` stands for every element.
+    /// It is kept, and does not count when two states are compared.
+    pub beside: &'static [&'static str],
     /// Whether a canonical core has everything that there is to it: false for a product whose
     /// webhook could not carry all variants.
     pub is_whole: fn(&Value) -> bool,
@@ -173,9 +208,12 @@ pub mod rank {
     pub const INVENTORY: u8 = 45;
     pub const COLLECTIONS: u8 = 50;
     pub const CUSTOMERS: u8 = 55;
+    pub const COMPANIES: u8 = 57;
     pub const CONTENT: u8 = 60;
     pub const NAVIGATION: u8 = 70;
     pub const PRICING: u8 = 80;
+    pub const DRAFT_ORDERS: u8 = 85;
+    pub const TRANSLATIONS: u8 = 90;
     pub const THEMES: u8 = 100;
     pub const ARCHIVES: u8 = 200;
 }
@@ -235,6 +273,52 @@ pub struct Document {
     pub updated_at: Option<Timestamp>,
     /// What a list shows of it.
     pub listing: Listing,
+    /// What of the state does not count when it is compared: see [`Spec::beside`].
+    beside: &'static [&'static str],
+}
+
+impl Document {
+    /// That there is nothing.
+    fn gone() -> Self {
+        Self { state: None, updated_at: None, listing: Listing::default(), beside: &[] }
+    }
+
+    /// The state as it is compared with others.
+    pub fn compared(&self) -> Option<Cow<'_, Value>> {
+        let state = self.state.as_ref()?;
+        if self.beside.is_empty() {
+            return Some(Cow::Borrowed(state));
+        }
+        let mut compared = state.clone();
+        for pointer in self.beside {
+            let path: Vec<&str> = pointer.split('/').skip(1).collect();
+            remove(&mut compared, &path);
+        }
+        Some(Cow::Owned(compared))
+    }
+
+    /// The hash of what is compared.
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.compared().as_deref())
+    }
+}
+
+/// Takes a member out, wherever its path leads.
+fn remove(value: &mut Value, path: &[&str]) {
+    match (path, value) {
+        ([name], Value::Object(members)) => {
+            members.remove(*name);
+        }
+        (["*", rest @ ..], Value::Array(items)) => {
+            items.iter_mut().for_each(|item| remove(item, rest));
+        }
+        ([name, rest @ ..], value) => {
+            if let Some(member) = value.get_mut(*name) {
+                remove(member, rest);
+            }
+        }
+        ([], _) => {}
+    }
 }
 
 impl Kind {
@@ -314,9 +398,9 @@ impl Kind {
             _ => value,
         };
         let updated_at = updated_at.or_else(|| field::updated_at(&value));
-        self.check_identity(spec, arrival, id, &value)?;
+        self.check_identity(spec, arrival, id, &value, payload)?;
         if arrival.op == Op::Delete {
-            return Ok(Document { state: None, updated_at: None, listing: Listing::default() });
+            return Ok(Document::gone());
         }
         let state = match (arrival.source, spec.core) {
             (Source::Webhook, Some(core)) => core(&value)?,
@@ -328,7 +412,8 @@ impl Kind {
             Facet::Core => self.listing(&state),
             _ => Listing::default(),
         };
-        Ok(Document { state: Some(state), updated_at, listing })
+        let beside = if arrival.facet == Facet::Core { spec.beside } else { &[] };
+        Ok(Document { state: Some(state), updated_at, listing, beside })
     }
 
     fn check_identity(
@@ -337,18 +422,17 @@ impl Kind {
         arrival: Arrival,
         id: &ResourceId,
         value: &Value,
+        payload: &[u8],
     ) -> Result<(), MappingError> {
         if *id == ResourceId::unknown() {
             return Err(MappingError::Missing("id"));
         }
         let same = match arrival.source {
-            Source::Webhook => match value.get("admin_graphql_api_id").and_then(Value::as_str) {
-                Some(gid) => {
-                    gid_type(gid) == Some(spec.gid_type)
-                        && ResourceId::parse(gid).is_ok_and(|named| named == *id)
-                }
-                None => true,
-            },
+            Source::Webhook => {
+                let gid = value.get("admin_graphql_api_id").and_then(Value::as_str);
+                gid.and_then(gid_type).is_none_or(|of| spec.is_of(of))
+                    && (spec.named)(payload).is_none_or(|named| named == *id)
+            }
             _ => (spec.id)(value).is_none_or(|named| named == *id),
         };
         if same {
@@ -363,7 +447,26 @@ impl Kind {
     }
 }
 
-/// For a kind that is not pulled.
+impl Spec {
+    /// Whether gids of a type name its resources.
+    fn is_of(&self, gid_type: &str) -> bool {
+        gid_type == self.gid_type || self.also_gid_types.contains(&gid_type)
+    }
+
+    /// The gids to ask for when some resources are pulled by their ids: of each type that they may
+    /// be of, of which one is found.
+    pub fn gids(&self, ids: &[ResourceId]) -> Vec<String> {
+        let mut gids: Vec<String> = ids.iter().map(|id| (self.ask_for)(id)).collect();
+        gids.dedup();
+        let further = self.also_gid_types.iter().flat_map(|also| {
+            gids.iter()
+                .map(move |gid| gid.replace(&format!("/{}/", self.gid_type), &format!("/{also}/")))
+        });
+        gids.iter().cloned().chain(further).collect()
+    }
+}
+
+/// For a facet that the kind does not have.
 fn not_pulled(facet: Facet, _: &Value) -> Result<Value, MappingError> {
     Err(MappingError::NotPulled(facet.as_str()))
 }

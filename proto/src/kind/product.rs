@@ -14,6 +14,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "product",
     gid_type: "Product",
+    also_gid_types: &[],
     topics: &[
         ("products/create", Coverage::Core(Op::Create)),
         ("products/update", Coverage::Core(Op::Update)),
@@ -24,6 +25,7 @@ pub(super) static SPEC: Spec = Spec {
     named: field::identity,
     core: Some(core),
     node,
+    beside: &[],
     is_whole,
     listing,
     facets: &[CORE, DETAIL, METAFIELDS, VARIANTS, PUBLICATIONS, pull::BLOBS],
@@ -68,6 +70,7 @@ pub(super) static SPEC: Spec = Spec {
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 8,
+                each: &[],
                 more: &[
                     ("variants", include_str!("graphql/product_more_variants.graphql")),
                     ("media", include_str!("graphql/product_more_media.graphql")),
@@ -83,6 +86,7 @@ pub(super) static SPEC: Spec = Spec {
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 4,
+                each: &[],
                 more: &[(
                     "variantDetails",
                     include_str!("graphql/product_more_variant_details.graphql"),

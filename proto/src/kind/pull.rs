@@ -41,6 +41,8 @@ pub enum Way {
         connection: &'static str,
         /// As for [`Self::ById`].
         more: &'static [(&'static str, &'static str)],
+        /// For each value of these variables it is asked once more.
+        each: &'static [Each],
     },
     /// One object, such as the shop itself.
     Single {
@@ -53,9 +55,33 @@ pub enum Way {
         list: &'static str,
         /// Most ids in one question.
         ids_max: usize,
-        /// For each connection that may be longer than its first page: the member, and the document
-        /// that takes `$id: ID!` and `$after: String` and answers with `node` and further elements.
+        /// For each connection that may be longer than its first page: the member (`a/b` is `b`
+        /// within `a`), and the document that takes `$id: ID!` and `$after: String` and answers with
+        /// `node` and further elements.
         more: &'static [(&'static str, &'static str)],
+        /// As for [`Self::Pages`].
+        each: &'static [Each],
+    },
+}
+
+/// A variable of a document that is asked with one value after the other.
+pub struct Each {
+    /// Its name.
+    pub variable: &'static str,
+    /// Its values.
+    pub values: Values,
+}
+
+/// What a variable may be.
+pub enum Values {
+    /// These.
+    These(&'static [&'static str]),
+    /// What the answer to a question of its own says.
+    Asked {
+        /// The question, which takes no variables.
+        document: &'static str,
+        /// The values, from the answer's `data`.
+        read: fn(&Value) -> Vec<String>,
     },
 }
 

@@ -11,12 +11,14 @@ use crate::resource::Facet;
 pub(super) const PULLED: Spec = Spec {
     name: "",
     gid_type: "",
+    also_gid_types: &[],
     topics: &[],
     events_topic: None,
     mapping: 1,
     named: field::identity,
     core: None,
     node,
+    beside: &[],
     is_whole: |_| true,
     listing,
     facets: &[],
@@ -33,7 +35,7 @@ pub(super) const PULLED: Spec = Spec {
 
 fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
     match facet {
-        Facet::Core => match tidy(node) {
+        Facet::Core | Facet::Detail => match tidy(node) {
             Value::Object(mut members) => {
                 // Only some ways tell of what it is a part.
                 members.remove("owner");
@@ -73,7 +75,7 @@ fn member(name: &str, value: &Value) -> Value {
 }
 
 fn listing(state: &Value) -> Listing {
-    let title = ["title", "name", "displayName", "path", "filename"];
+    let title = ["title", "name", "displayName", "path", "filename", "sku"];
     Listing {
         title: title.iter().find_map(|name| shown(state, name)).unwrap_or_default(),
         handle: shown(state, "handle"),

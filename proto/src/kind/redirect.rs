@@ -21,7 +21,7 @@ pub(super) static SPEC: Spec = Spec {
             name: "by_id",
             document: include_str!("graphql/redirect_by_id.graphql"),
             facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 100, more: &[] },
+            way: Way::ById { list: "/nodes", ids_max: 100, more: &[], each: &[] },
             explode: None,
         },
     ],

@@ -85,6 +85,12 @@ const TYPES: &[&str] = &[
     "Translation",
     "Comment",
     "DiscountRedeemCodeBulkCreation",
+    "RefundLineItem",
+    "FulfillmentLineItem",
+    "DeliveryLocationGroup",
+    "DeliveryZone",
+    "DeliveryMethodDefinition",
+    "CompanyContactRoleAssignment",
 ];
 
 /// The id of one resource.
@@ -153,9 +159,14 @@ impl FromStr for Gid {
         let rest = text.strip_prefix("gid://shopify/").ok_or(BadGid)?;
         let (type_name, rest) = rest.split_once('/').ok_or(BadGid)?;
         let digits = rest.split_once('?').map_or(rest, |(digits, _)| digits);
-        let kind = type_index(type_name).ok_or(BadGid)?;
         let number = digits.parse().map_err(|_| BadGid)?;
-        Ok(Self { kind, number })
+        let of = |type_name| type_index(type_name).map(|kind| Self { kind, number });
+        if type_name == "DiscountNode" {
+            // Both sorts of discount have this id as well.
+            let mut sorts = ["DiscountCodeNode", "DiscountAutomaticNode"].into_iter();
+            return sorts.find_map(|sort| of(sort).filter(|gid| gid.n().is_some())).ok_or(BadGid);
+        }
+        of(type_name).ok_or(BadGid)
     }
 }
 

@@ -4,6 +4,7 @@ mod collection;
 mod customer;
 mod order;
 mod product;
+mod settings;
 mod stock;
 
 use jiff::Timestamp;
@@ -37,6 +38,7 @@ pub const TOPICS: &[&str] = &[
     "orders/updated",
     "orders/paid",
     "orders/cancelled",
+    "orders/fulfilled",
     "orders/delete",
     "inventory_items/create",
     "inventory_items/update",
@@ -58,6 +60,36 @@ pub const TOPICS: &[&str] = &[
     "discounts/create",
     "discounts/update",
     "discounts/delete",
+    "locations/create",
+    "locations/update",
+    "locations/activate",
+    "locations/deactivate",
+    "locations/delete",
+    "markets/create",
+    "markets/update",
+    "markets/delete",
+    "profiles/create",
+    "profiles/update",
+    "profiles/delete",
+    "metafield_definitions/create",
+    "metafield_definitions/update",
+    "metafield_definitions/delete",
+    "companies/create",
+    "companies/update",
+    "companies/delete",
+    "company_locations/create",
+    "company_locations/update",
+    "company_locations/delete",
+    "company_contacts/create",
+    "company_contacts/update",
+    "company_contacts/delete",
+    "selling_plan_groups/create",
+    "selling_plan_groups/update",
+    "selling_plan_groups/delete",
+    "draft_orders/create",
+    "draft_orders/update",
+    "draft_orders/delete",
+    "shop/update",
 ];
 
 impl Topic {
@@ -168,9 +200,8 @@ impl Renderer<'_> {
             }),
             "customers_email_marketing_consent/update" => self.email_consent(gid, &document),
             "customers/purchasing_summary" => self.purchases(gid, &document),
-            "orders/create" | "orders/updated" | "orders/paid" | "orders/cancelled" => {
-                self.order(gid, &document)
-            }
+            "orders/create" | "orders/updated" | "orders/paid" | "orders/cancelled"
+            | "orders/fulfilled" => self.order(gid, &document),
             "inventory_items/create" | "inventory_items/update" => {
                 self.inventory_item(gid, &document)
             }
@@ -262,7 +293,13 @@ impl Renderer<'_> {
                 "created_at": self.instant(document, "createdAt"),
                 "completed_at": self.instant(document, "completedAt"),
             }),
-            _ => return None,
+            other => {
+                let (kind, verb) = other.split_once('/')?;
+                return match verb {
+                    "delete" => self.settings_gone(kind, gid, document),
+                    _ => self.settings(kind, gid, document),
+                };
+            }
         })
     }
 

@@ -8,6 +8,7 @@ mod founding;
 mod idempotency;
 mod order;
 mod product;
+mod settings;
 mod stock;
 
 pub use order::Cart;

@@ -1,5 +1,7 @@
 //! An ordinary day: buyers buy, staff edit, stock moves.
 
+mod settings;
+
 use crate::catalog::VARIANTS_MAX;
 use crate::dice::Dice;
 use crate::gid::Gid;
@@ -24,13 +26,16 @@ enum Deed {
     EditCustomer,
     EditOrder,
     CancelOrder,
+    FulfilOrder,
+    RefundOrder,
+    KeepHouse,
 }
 
 /// Deeds and how many of a hundred they are.
-const DAY: [(Deed, u64); 14] = [
-    (Deed::Order, 22),
-    (Deed::CountStock, 24),
-    (Deed::EditText, 14),
+const DAY: [(Deed, u64); 17] = [
+    (Deed::Order, 21),
+    (Deed::CountStock, 22),
+    (Deed::EditText, 11),
     (Deed::Reprice, 8),
     (Deed::SaveUnchanged, 4),
     (Deed::AddProduct, 5),
@@ -42,6 +47,9 @@ const DAY: [(Deed, u64); 14] = [
     (Deed::EditCustomer, 6),
     (Deed::EditOrder, 4),
     (Deed::CancelOrder, 1),
+    (Deed::FulfilOrder, 2),
+    (Deed::RefundOrder, 1),
+    (Deed::KeepHouse, 3),
 ];
 
 const STAFF: [&str; 3] = ["Amelia Byrne", "Lukas Weber", "Priya Patel"];
@@ -99,14 +107,19 @@ fn act(shop: &mut Shop, deed: Deed, dice: Dice, n: u64) {
         Deed::AddCollection => {
             shop.add_collection(&format!("Drop {n}"));
         }
+        Deed::KeepHouse => settings::keep(shop, dice, n),
         Deed::EditCollection | Deed::DeleteCollection => collection(shop, deed, dice, n),
         Deed::EditCustomer => customer(shop, dice, n),
-        Deed::EditOrder | Deed::CancelOrder => {
+        Deed::EditOrder | Deed::CancelOrder | Deed::FulfilOrder | Deed::RefundOrder => {
             let Some(order) = some(shop, "Order", dice, n) else { return };
-            if deed == Deed::CancelOrder {
-                shop.cancel_order(order, "CUSTOMER");
-            } else {
-                shop.edit_order(order, |state| state["note"] = json!(format!("Call back, {n}")));
+            match deed {
+                Deed::CancelOrder => shop.cancel_order(order, "CUSTOMER"),
+                Deed::FulfilOrder => shop.fulfil_order(order),
+                Deed::RefundOrder => shop.refund_order(order),
+                _ => {
+                    let note = json!(format!("Call back, {n}"));
+                    shop.edit_order(order, |state| state["note"] = note);
+                }
             }
         }
         _ => product(shop, deed, dice, n),

@@ -55,7 +55,7 @@ pub(super) fn computed(
             Ok(Some(if name == "metaobjects" { json!(entries) } else { json!(entries.len()) }))
         }
         "Blog" if name == "articles" => Ok(Some(children(session, "Article", "blog", of))),
-        "PriceList" => Ok(price_list(of, name, args)),
+        "PriceList" => Ok(price_list(session, of, name, args)),
         "Market" if name == "catalogs" => {
             let gid = of.gid();
             let shop = session.shop.borrow();
@@ -70,6 +70,15 @@ pub(super) fn computed(
             args.text("locale").unwrap_or_default(),
             args.text("marketId"),
         ))),
+        "Company" if name == "contacts" => {
+            Ok(Some(children(session, "CompanyContact", "company", of)))
+        }
+        "Company" if name == "locations" => {
+            Ok(Some(children(session, "CompanyLocation", "company", of)))
+        }
+        "DiscountNode" if name == "id" => {
+            Ok(of.gid().map(|gid| json!(format!("gid://shopify/DiscountNode/{}", gid.number()))))
+        }
         "DiscountNode" | "DiscountCodeNode" | "DiscountAutomaticNode" if name == "discount" => {
             let held = [of.document.get("codeDiscount"), of.document.get("automaticDiscount")];
             Ok(held.into_iter().flatten().next().cloned())
@@ -111,7 +120,7 @@ fn of_any(
                 target(&entry["publication"]) == wanted && entry["isPublished"] == true
             })))
         }
-        "shop" if of.type_name.ends_with("Payload") => Some(read::root_shop(session)),
+        "shop" if of.type_name.ends_with("Payload") => Some(read::root_shop()),
         _ => None,
     })
 }
@@ -249,12 +258,25 @@ fn metafield(session: &Session<'_>, of: &Subject<'_>, name: &str) -> Option<Valu
     }
 }
 
-fn price_list(of: &Subject<'_>, name: &str, args: &Arguments) -> Option<Value> {
-    let prices = of.document["prices"].as_array()?;
+/// A list has no prices and no rules of variants that are gone.
+fn price_list(
+    session: &Session<'_>,
+    of: &Subject<'_>,
+    name: &str,
+    args: &Arguments,
+) -> Option<Value> {
+    let living = |list: &str, variant: &str| -> Value {
+        let items = of.document[list].as_array().into_iter().flatten();
+        let there =
+            |item: &&Value| target(&item[variant]).and_then(|gid| session.get(gid)).is_some();
+        items.filter(there).cloned().collect()
+    };
     match name {
-        "fixedPricesCount" => Some(json!(prices.len())),
+        "fixedPricesCount" => Some(json!(living("prices", "variant").as_array().map(Vec::len))),
         // Prices that follow from the adjustment are not listed.
         "prices" if args.text("originType") == Some("RELATIVE") => Some(json!([])),
+        "prices" => Some(living("prices", "variant")),
+        "quantityRules" => Some(living("quantityRules", "productVariant")),
         _ => None,
     }
 }

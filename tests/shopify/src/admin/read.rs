@@ -44,8 +44,17 @@ const MODELLED: &[&str] = &[
     "ProductSetOperation",
     "PriceList",
     "MarketCatalog",
+    "CompanyLocationCatalog",
     "Market",
     "Segment",
+    "DraftOrder",
+    "Company",
+    "CompanyContact",
+    "CompanyLocation",
+    "SellingPlanGroup",
+    "DeliveryProfile",
+    "ShopPolicy",
+    "ScriptTag",
 ];
 
 /// Arguments that say which page and in what order, not which resources.
@@ -67,7 +76,7 @@ pub(super) fn root(
             let ids = ids.filter_map(Value::as_str);
             Ok(ids.map(|id| lookup(session, id, None)).collect())
         }
-        "shop" => Ok(root_shop(session)),
+        "shop" => Ok(root_shop()),
         "publicApiVersions" => Ok(api_versions()),
         "currentAppInstallation" => Ok(installation(session)),
         "currentBulkOperation" => current_bulk(session, args),
@@ -87,6 +96,9 @@ pub(super) fn root(
         | "metaobjectDefinitionByType"
         | "codeDiscountNodeByCode" => by_key(session, name, args),
         "translatableResource" => translatable(session, args),
+        "translatableResources" | "translatableResourcesByIds" => {
+            translatables(session, declared, args)
+        }
         _ if declared.ends_with("Connection") => list(session, name, declared, args),
         _ if name.ends_with("Count") && declared == "Count" => counted(session, name, args),
         _ if args.has("id") || name == "location" => {
@@ -109,7 +121,11 @@ fn lookup(session: &Session<'_>, id: &str, types: Option<&[String]>) -> Value {
     let Some(document) = session.get(gid) else { return Value::Null };
     let type_name = document["__typename"].as_str().unwrap_or(gid.type_name());
     let wanted = types.is_none_or(|types| types.iter().any(|ty| ty == type_name));
-    if wanted { link(gid) } else { Value::Null }
+    let mut found = if wanted { link(gid) } else { Value::Null };
+    if wanted && id.starts_with("gid://shopify/DiscountNode/") {
+        found["$as"] = json!("DiscountNode");
+    }
+    found
 }
 
 /// `DiscountNode` is a type of its own in the schema; here it is the node of either sort.
@@ -183,6 +199,9 @@ fn fits(document: &Value, filters: &[(&str, &Value)]) -> Outcome<bool> {
             "type" if document["__typename"] == "Metaobject" => document["type"] == **value,
             "type" if document["__typename"] == "Market" => document["type"] == **value,
             "type" if document["__typename"] == "MarketCatalog" => **value == "MARKET",
+            "type" if document["__typename"] == "CompanyLocationCatalog" => {
+                **value == "COMPANY_LOCATION"
+            }
             "ownerType" | "namespace" | "key" => document[*argument] == **value,
             "roles" => value.as_array().is_some_and(|roles| roles.contains(&document["role"])),
             "names" => value.as_array().is_some_and(|names| names.contains(&document["name"])),
@@ -302,26 +321,8 @@ fn by_key(session: &Session<'_>, name: &str, args: &Arguments) -> Outcome<Value>
 }
 
 /// The shop itself.
-pub(super) fn root_shop(session: &Session<'_>) -> Value {
-    let shop = session.shop.borrow();
-    json!({
-        "__typename": "Shop", "id": Gid::nth("Shop", 0).to_string(), "name": "Acme",
-        "email": "owner@example.com", "contactEmail": "owner@example.com",
-        "myshopifyDomain": shop.domain, "url": format!("https://{}", shop.domain),
-        "currencyCode": "USD", "ianaTimezone": "America/New_York", "timezoneAbbreviation": "EST",
-        "timezoneOffset": "-0500", "weightUnit": "KILOGRAMS", "taxesIncluded": false,
-        "enabledPresentmentCurrencies": ["USD"], "setupRequired": false, "unitSystem": "METRIC_SYSTEM",
-        "primaryDomain": {
-            "__typename": "Domain", "id": "gid://shopify/Domain/1", "host": shop.domain,
-            "url": format!("https://{}", shop.domain), "sslEnabled": true,
-        },
-        "plan": {
-            "__typename": "ShopPlan", "displayName": "Basic", "publicDisplayName": "Basic",
-            "partnerDevelopment": false, "shopifyPlus": false,
-        },
-        "shopPolicies": [], "metafields": [], "description": null,
-        "createdAt": "2020-01-01T00:00:00Z", "updatedAt": "2020-01-01T00:00:00Z",
-    })
+pub(super) fn root_shop() -> Value {
+    link(Gid::nth("Shop", 0))
 }
 
 fn api_versions() -> Value {
@@ -395,4 +396,35 @@ fn translatable(session: &Session<'_>, args: &Arguments) -> Outcome<Value> {
     let Some(gid) = args.gid("resourceId") else { return Ok(Value::Null) };
     let Some(document) = session.get(gid) else { return Ok(Value::Null) };
     Ok(super::translation::resource(gid, &document))
+}
+
+/// The types of what can be translated. Of those that are not here, the shop has nothing with texts
+/// in other languages.
+const TRANSLATED: [(&str, &str); 9] = [
+    ("ARTICLE", "Article"),
+    ("BLOG", "Blog"),
+    ("COLLECTION", "Collection"),
+    ("MENU", "Menu"),
+    ("METAFIELD", "Metafield"),
+    ("METAOBJECT", "Metaobject"),
+    ("PAGE", "Page"),
+    ("PRODUCT", "Product"),
+    ("SHOP_POLICY", "ShopPolicy"),
+];
+
+fn translatables(session: &Session<'_>, ty: &str, args: &Arguments) -> Outcome<Value> {
+    let found: Vec<Gid> = match args.get("resourceIds").and_then(Value::as_array) {
+        Some(ids) => ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect(),
+        None => {
+            let wanted = args.text("resourceType").unwrap_or_default();
+            let of = TRANSLATED.iter().find(|(name, _)| *name == wanted);
+            let shop = session.shop.borrow();
+            of.map(|(_, of)| shop.store.live_ids(of).collect()).unwrap_or_default()
+        }
+    };
+    let resources = found
+        .into_iter()
+        .filter_map(|gid| Some(super::translation::resource(gid, &*session.get(gid)?)));
+    let page = Page::of(args, session.mode)?;
+    Ok(connection::of_values(ty, resources.collect(), &page))
 }

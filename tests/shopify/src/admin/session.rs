@@ -216,7 +216,7 @@ impl Session<'_> {
             }
             Some(_) if name.ends_with("Connection") && value.is_array() => {
                 let page = Page::of(args, self.mode)?;
-                let connection = connection::of_values(name, value, &page);
+                let connection = connection::of_values(name, self.living(value), &page);
                 self.object(name, connection)
             }
             Some(_) => self.object(name, value),
@@ -224,13 +224,21 @@ impl Session<'_> {
         }
     }
 
+    /// A list without what is gone: that is in no list any more.
+    fn living(&self, values: Value) -> Value {
+        let Value::Array(values) = values else { return values };
+        let there = |value: &Value| target(value).is_none_or(|gid| self.get(gid).is_some());
+        values.into_iter().filter(there).collect()
+    }
+
     fn object<'b>(&'b self, declared: &str, value: Value) -> Outcome<ResolvedValue<'b>> {
         if let Some(gid) = target(&value) {
             let Some(document) = self.get(gid) else { return Ok(ResolvedValue::null()) };
             self.charge(1);
             // The schema has a type of its own for the node of either sort of discount.
-            let type_name = match declared {
-                "DiscountNode" => declared,
+            let type_name = match (declared, value["$as"].as_str()) {
+                ("DiscountNode", _) => declared,
+                (_, Some(asked_as)) => asked_as,
                 _ => document["__typename"].as_str().unwrap_or(gid.type_name()),
             };
             let type_name = type_name.to_owned();

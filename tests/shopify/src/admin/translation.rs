@@ -39,7 +39,7 @@ fn contents(document: &Value) -> impl Iterator<Item = (&'static str, &str)> {
 }
 
 /// The digest of the text that a key has now.
-pub(super) fn current_digest(document: &Value, key: &str) -> Option<String> {
+pub(crate) fn current_digest(document: &Value, key: &str) -> Option<String> {
     contents(document).find(|(known, _)| *known == key).map(|(_, value)| digest(value))
 }
 

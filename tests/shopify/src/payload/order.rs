@@ -65,7 +65,7 @@ impl Renderer<'_> {
         }
         self.identity(gid, order, &mut body);
         self.status(order, &mut body);
-        self.parts(order, &mut body);
+        self.parts(gid, order, &mut body);
         Value::Object(body)
     }
 
@@ -133,7 +133,7 @@ impl Renderer<'_> {
         })));
     }
 
-    fn parts(&self, order: &Value, body: &mut Map<String, Value>) {
+    fn parts(&self, gid: Gid, order: &Value, body: &mut Map<String, Value>) {
         for (key, field) in
             [("billing_address", "billingAddress"), ("shipping_address", "shippingAddress")]
         {
@@ -149,16 +149,97 @@ impl Renderer<'_> {
         let codes = list(&order["discountCodes"])
             .map(|code| json!({ "code": code, "amount": "0.00", "type": "fixed_amount" }));
         body.insert("discount_codes".into(), codes.collect());
-        for key in [
-            "discount_applications",
-            "fulfillments",
-            "refunds",
-            "returns",
-            "tax_lines",
-            "line_item_groups",
-        ] {
+        let sent = list(&order["fulfillments"]).map(|sent| self.fulfillment(gid, sent));
+        body.insert("fulfillments".into(), sent.collect());
+        let refunds = list(&order["refunds"]).map(|refund| self.refund(gid, refund));
+        body.insert("refunds".into(), refunds.collect());
+        for key in ["discount_applications", "returns", "tax_lines", "line_item_groups"] {
             body.insert(key.into(), json!([]));
         }
+    }
+
+    fn fulfillment(&self, order: Gid, sent: &Value) -> Value {
+        let lines = list(&sent["fulfillmentLineItems"]).map(|item| {
+            let mut line = self.line(&item["lineItem"]);
+            line["quantity"] = item["quantity"].clone();
+            line["fulfillable_quantity"] = json!(0);
+            line["fulfillment_status"] = json!("fulfilled");
+            for absent in ["attributed_staffs", "sales_line_item_group_id"] {
+                line.as_object_mut().map(|line| line.remove(absent));
+            }
+            line
+        });
+        let tracking = |member: &str| -> Value {
+            list(&sent["trackingInfo"]).map(|info| info[member].clone()).collect()
+        };
+        json!({
+            "id": number_in(&sent["id"]),
+            "admin_graphql_api_id": sent["id"],
+            "order_id": order.number(),
+            "name": sent["name"],
+            "status": lower(&sent["status"]),
+            "service": "manual",
+            "shipment_status": null,
+            "location_id": number_of(&sent["location"]),
+            "origin_address": {},
+            "receipt": {},
+            "tracking_company": sent["trackingInfo"][0]["company"],
+            "tracking_number": sent["trackingInfo"][0]["number"],
+            "tracking_numbers": tracking("number"),
+            "tracking_url": sent["trackingInfo"][0]["url"],
+            "tracking_urls": tracking("url"),
+            "line_items": lines.collect::<Vec<_>>(),
+            "created_at": self.instant(sent, "createdAt"),
+            "updated_at": self.instant(sent, "updatedAt"),
+        })
+    }
+
+    fn refund(&self, order: Gid, refund: &Value) -> Value {
+        let items = list(&refund["refundLineItems"]).map(|item| {
+            json!({
+                "id": number_in(&item["id"]),
+                "line_item_id": number_in(&item["lineItem"]["id"]),
+                "location_id": number_of(&item["location"]),
+                "quantity": item["quantity"],
+                "restock_type": lower(&item["restockType"]),
+                "subtotal": amount(&item["subtotalSet"]),
+                "subtotal_set": pair(&item["subtotalSet"]),
+                "total_tax": amount(&item["totalTaxSet"]),
+                "total_tax_set": pair(&item["totalTaxSet"]),
+                "line_item": self.line(&item["lineItem"]),
+            })
+        });
+        let payments = list(&refund["transactions"]).map(|payment| {
+            json!({
+                "id": number_in(&payment["id"]),
+                "admin_graphql_api_id": payment["id"],
+                "order_id": order.number(),
+                "parent_id": number_in(&payment["parentTransaction"]["id"]),
+                "kind": lower(&payment["kind"]),
+                "status": lower(&payment["status"]),
+                "gateway": payment["gateway"],
+                "amount": amount(&payment["amountSet"]),
+                "currency": payment["amountSet"]["shopMoney"]["currencyCode"],
+                "created_at": self.instant(payment, "createdAt"),
+                "processed_at": self.instant(payment, "processedAt"),
+            })
+        });
+        json!({
+            "id": number_in(&refund["id"]),
+            "admin_graphql_api_id": refund["id"],
+            "order_id": order.number(),
+            "note": refund["note"],
+            "user_id": null,
+            "restock": false,
+            "return": null,
+            "duties": [],
+            "order_adjustments": [],
+            "refund_shipping_lines": [],
+            "refund_line_items": items.collect::<Vec<_>>(),
+            "transactions": payments.collect::<Vec<_>>(),
+            "created_at": self.instant(refund, "createdAt"),
+            "processed_at": self.instant(refund, "processedAt"),
+        })
     }
 
     fn line(&self, line: &Value) -> Value {

@@ -21,6 +21,7 @@ impl Shop {
         self.found_metafields();
         self.found_metaobjects();
         self.found_market();
+        self.found_settings();
         gift_card_at_founding(self, "welcome2026card1", 5_000);
     }
 

@@ -91,6 +91,91 @@ impl Shop {
         there
     }
 
+    /// Sends off everything that an order still waits for.
+    pub fn fulfil_order(&mut self, gid: Gid) {
+        let Some(order) = self.store.get(gid) else { return };
+        let waits =
+            order["cancelledAt"].is_null() && order["displayFulfillmentStatus"] == "UNFULFILLED";
+        if !waits {
+            return;
+        }
+        let (id, now) = (self.store.fresh("Fulfillment"), self.now_text());
+        let number = format!("JD{:012}", id.number() % 1_000_000_000_000);
+        let lines = order["lineItems"].as_array().into_iter().flatten().map(|line| {
+            json!({
+                "__typename": "FulfillmentLineItem", "quantity": line["quantity"],
+                "id": self.store.fresh("FulfillmentLineItem").to_string(), "lineItem": line,
+            })
+        });
+        let lines: Vec<Value> = lines.collect();
+        let fulfillment = json!({
+            "__typename": "Fulfillment", "id": id.to_string(),
+            "name": format!("{}-F1", order["name"].as_str().unwrap_or_default()),
+            "status": "SUCCESS", "displayStatus": "FULFILLED", "requiresShipping": true,
+            "totalQuantity": order["subtotalLineItemsQuantity"],
+            "location": link(Gid::nth("Location", 0)),
+            "trackingInfo": [{
+                "__typename": "FulfillmentTrackingInfo", "company": "DHL", "number": number,
+                "url": format!("https://dhl.example.com/{number}"),
+            }],
+            "fulfillmentLineItems": lines,
+            "createdAt": now, "updatedAt": now,
+        });
+        self.edit_order(gid, |state| {
+            state["displayFulfillmentStatus"] = json!("FULFILLED");
+            state["closed"] = json!(true);
+            state["closedAt"] = json!(now);
+            state["fulfillments"] = json!([fulfillment]);
+            for line in state["lineItems"].as_array_mut().into_iter().flatten() {
+                line["unfulfilledQuantity"] = json!(0);
+            }
+        });
+        self.announce("orders/fulfilled", gid);
+    }
+
+    /// Gives back the price of one piece of an order's first line.
+    pub fn refund_order(&mut self, gid: Gid) {
+        let Some(order) = self.store.get(gid) else { return };
+        let line = order["lineItems"][0].clone();
+        if line["currentQuantity"].as_u64().unwrap_or_default() == 0 {
+            return;
+        }
+        let (refund, payment) = (self.store.fresh("Refund"), self.store.fresh("OrderTransaction"));
+        let (price, now) = (line["originalUnitPriceSet"].clone(), self.now_text());
+        let transaction = json!({
+            "__typename": "OrderTransaction", "id": payment.to_string(),
+            "kind": "REFUND", "status": "SUCCESS", "gateway": "shopify_payments",
+            "formattedGateway": "Shopify Payments", "test": false, "errorCode": null,
+            "amountSet": price, "parentTransaction": order["transactions"][0],
+            "createdAt": now, "processedAt": now,
+        });
+        let item = json!({
+            "__typename": "RefundLineItem",
+            "id": self.store.fresh("RefundLineItem").to_string(),
+            "quantity": 1, "lineItem": line, "location": null, "restockType": "NO_RESTOCK",
+            "restocked": false, "subtotalSet": price, "totalTaxSet": crate::catalog::bag(0),
+            "priceSet": price,
+        });
+        let given = json!({
+            "__typename": "Refund", "id": refund.to_string(), "note": "Arrived broken",
+            "duties": [], "staffMember": null, "totalRefundedSet": price,
+            "refundLineItems": [item], "refundShippingLines": [], "orderAdjustments": [],
+            "transactions": [transaction], "return": null,
+            "createdAt": now, "processedAt": now, "updatedAt": now,
+        });
+        self.edit_order(gid, |state| {
+            state["displayFinancialStatus"] = json!("PARTIALLY_REFUNDED");
+            state["totalRefundedSet"] = given["totalRefundedSet"].clone();
+            state["lineItems"][0]["currentQuantity"] =
+                json!(line["currentQuantity"].as_u64().unwrap_or_default() - 1);
+            for (list, one) in [("refunds", &given), ("transactions", &transaction)] {
+                if let Some(list) = state[list].as_array_mut() {
+                    list.push(one.clone());
+                }
+            }
+        });
+    }
+
     /// Cancels an order.
     pub fn cancel_order(&mut self, gid: Gid, reason: &str) {
         let now = self.now_text();

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use backstock_proto::ResourceId;
 use backstock_proto::kind::Spec;
-use backstock_proto::kind::pull::{Pull, Way, plain};
+use backstock_proto::kind::pull::{Each, Pull, Values, Way, plain};
 use serde_json::{Value, json};
 use shopify::admin::bulk::Plan;
 use shopify::admin::endpoint::Caller;
@@ -20,8 +20,11 @@ pub(crate) type Nodes = BTreeMap<ResourceId, Value>;
 pub(crate) fn nodes(client: &mut Client, spec: &Spec, pull: &Pull, ids: &[ResourceId]) -> Nodes {
     let found = match &pull.way {
         Way::Bulk { children, owner } => bulk(client, pull.document, children, *owner),
-        Way::Pages { connection, more } => {
-            let mut nodes = pages(client, pull.document, connection);
+        Way::Pages { connection, more, each } => {
+            let mut nodes = Vec::new();
+            for variables in variables(client, each) {
+                nodes.extend(pages(client, pull.document, variables, connection));
+            }
             for node in &mut nodes {
                 more.iter().for_each(|(member, document)| follow(client, node, member, document));
             }
@@ -34,13 +37,27 @@ pub(crate) fn nodes(client: &mut Client, spec: &Spec, pull: &Pull, ids: &[Resour
                 object => vec![object],
             }
         }
-        Way::ById { list, ids_max, more } => {
-            let gids: Vec<String> = ids.iter().map(|id| (spec.ask_for)(id)).collect();
-            let chunks = gids.chunks(*ids_max);
-            chunks.flat_map(|gids| by_id(client, pull.document, gids, list, more)).collect()
+        Way::ById { list, ids_max, more, each } => {
+            let mut nodes = Vec::new();
+            for variables in variables(client, each) {
+                for ids in ids.chunks(*ids_max) {
+                    let gids = spec.gids(ids);
+                    nodes.extend(by_id(
+                        client,
+                        pull.document,
+                        variables.clone(),
+                        &gids,
+                        list,
+                        more,
+                    ));
+                }
+            }
+            nodes
         }
     };
     let plain = found.into_iter().filter(|node| !node.is_null()).map(plain);
+    // An id of another type than asked for leaves an object without members.
+    let plain = plain.filter(|node| node.as_object().is_some_and(|members| !members.is_empty()));
     let exploded = plain.flat_map(|node| match pull.explode {
         Some(member) => explode(node, member),
         None => vec![node],
@@ -58,28 +75,54 @@ fn explode(mut node: Value, member: &str) -> Vec<Value> {
     owned.collect()
 }
 
-fn pages(client: &mut Client, document: &str, connection: &str) -> Vec<Value> {
+/// Every combination of the variables' values.
+fn variables(client: &mut Client, each: &[Each]) -> Vec<Value> {
+    let mut combinations = vec![json!({})];
+    for Each { variable, values } in each {
+        let values: Vec<String> = match values {
+            Values::These(these) => these.iter().map(|value| (*value).into()).collect(),
+            Values::Asked { document, read } => read(&client.ask(document, json!({}))),
+        };
+        let before = std::mem::take(&mut combinations);
+        for value in &values {
+            combinations.extend(before.iter().cloned().map(|mut variables| {
+                variables[*variable] = json!(value);
+                variables
+            }));
+        }
+    }
+    combinations
+}
+
+fn pages(
+    client: &mut Client,
+    document: &str,
+    mut variables: Value,
+    connection: &str,
+) -> Vec<Value> {
     let mut found = Vec::new();
-    let mut after = Value::Null;
+    variables["after"] = Value::Null;
     loop {
-        let data = client.ask(document, json!({"after": after}));
+        let data = client.ask(document, variables.clone());
         let page = data.pointer(connection).expect("the connection");
         found.extend(page["nodes"].as_array().cloned().unwrap_or_default());
         if page["pageInfo"]["hasNextPage"] != true {
             return found;
         }
-        after = page["pageInfo"]["endCursor"].clone();
+        variables["after"] = page["pageInfo"]["endCursor"].clone();
     }
 }
 
 fn by_id(
     client: &mut Client,
     document: &str,
+    mut variables: Value,
     gids: &[String],
     list: &str,
     more: &[(&str, &str)],
 ) -> Vec<Value> {
-    let mut data = client.ask(document, json!({"ids": gids}));
+    variables["ids"] = json!(gids);
+    let mut data = client.ask(document, variables);
     let mut found = data.pointer_mut(list).map(Value::take).expect("a list");
     for node in found.as_array_mut().expect("a list").iter_mut().filter(|node| !node.is_null()) {
         for (member, document) in more {
@@ -91,13 +134,16 @@ fn by_id(
 
 /// Adds a connection's further pages to its first.
 fn follow(client: &mut Client, node: &mut Value, member: &str, document: &str) {
-    while node[member]["pageInfo"]["hasNextPage"] == true {
-        let after = node[member]["pageInfo"]["endCursor"].clone();
-        let data = client.ask(document, json!({"id": node["id"], "after": after}));
-        let page = &data["node"][member];
-        let further = page["nodes"].as_array().cloned().expect("nodes");
-        node[member]["nodes"].as_array_mut().expect("nodes").extend(further);
-        node[member]["pageInfo"] = page["pageInfo"].clone();
+    let id = node["id"].clone();
+    let place = format!("/{member}");
+    let has_more = |page: &&mut Value| page["pageInfo"]["hasNextPage"] == true;
+    while let Some(page) = node.pointer_mut(&place).filter(has_more) {
+        let after = page["pageInfo"]["endCursor"].clone();
+        let data = client.ask(document, json!({"id": id, "after": after}));
+        let next = data["node"].pointer(&place).expect("the connection");
+        let further = next["nodes"].as_array().cloned().expect("nodes");
+        page["nodes"].as_array_mut().expect("nodes").extend(further);
+        page["pageInfo"] = next["pageInfo"].clone();
     }
 }
 

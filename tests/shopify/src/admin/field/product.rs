@@ -98,7 +98,13 @@ fn product(session: &Session<'_>, of: &Subject<'_>, name: &str, args: &Arguments
             let collection = session.get(args.gid("id")?)?;
             Some(json!(membership::has(&session.shop.borrow().store, &collection, of.gid()?)))
         }
-        "sellingPlanGroups" => Some(json!([])),
+        "sellingPlanGroups" => {
+            let gid = of.gid()?;
+            let shop = session.shop.borrow();
+            let with = shop.store.live("SellingPlanGroup");
+            let with = with.filter(|(_, group)| targets(group, "products").any(|p| p == gid));
+            Some(with.map(|(group, _)| link(group)).collect())
+        }
         _ => None,
     }
 }

@@ -1,56 +1,14 @@
-//! Orders: an archive, since Shopify lets nobody write most of an order back.
+//! Bodies of `orders/…`: the whole order, REST-shaped.
 
 use serde_json::{Value, json};
 
-use super::address;
-use super::field::{
-    self, Mapped, MappingError, attributes, gid_of, instant, list, money, money_bag, object, shown,
-    upper,
-};
-use super::{Coverage, Listing, Personal, Spec, Writable, pull, rank};
-use crate::event::Op;
-
-pub(super) static SPEC: Spec = Spec {
-    name: "order",
-    gid_type: "Order",
-    topics: &[
-        ("orders/create", Coverage::Core(Op::Create)),
-        ("orders/updated", Coverage::Core(Op::Update)),
-        ("orders/cancelled", Coverage::Core(Op::Update)),
-        ("orders/paid", Coverage::Core(Op::Update)),
-        ("orders/fulfilled", Coverage::Core(Op::Update)),
-        ("orders/partially_fulfilled", Coverage::Core(Op::Update)),
-        ("orders/delete", Coverage::Delete),
-    ],
-    mapping: 2,
-    named: field::identity,
-    core: Some(core),
-    node: super::not_pulled,
-    is_whole: |_| true,
-    listing,
-    events_topic: Some("Order"),
-    facets: &[],
-    pulls: &[],
-    id: pull::by_gid,
-    ask_for: |id| format!("gid://shopify/Order/{id}"),
-    references: &[],
-    natural_key: &[],
-    personal: Personal::Mentions(&[
-        "/customer",
-        "/email",
-        "/phone",
-        "/billingAddress",
-        "/shippingAddress",
-    ]),
-    rank: rank::ARCHIVES,
-    writable: Writable::Archive(
-        "orders cannot be recreated: payments, refunds and their numbers are lost",
-    ),
-    not_covered: "",
+use super::super::address;
+use super::super::field::{
+    self, Mapped, MappingError, attributes, gid_of, instant, list, money, money_bag, object, upper,
 };
 
 /// REST name → GraphQL name of every amount that comes in shop and presentment currency.
-const MONEY_BAGS: &[(&str, &str)] = &[
+pub(super) const MONEY_BAGS: &[(&str, &str)] = &[
     ("current_shipping_price_set", "currentShippingPriceSet"),
     ("current_subtotal_price_set", "currentSubtotalPriceSet"),
     ("current_total_additional_fees_set", "currentTotalAdditionalFeesSet"),
@@ -69,7 +27,7 @@ const MONEY_BAGS: &[(&str, &str)] = &[
 
 /// Left out: tokens and the status page's address, which are secrets; the customer's details,
 /// which are the customer's own history; and scalar amounts that repeat a set.
-fn core(body: &Value) -> Result<Value, MappingError> {
+pub(super) fn core(body: &Value) -> Result<Value, MappingError> {
     let mut m = Mapped::of(body)?;
     m.gid("Order").same(&["name", "number", "confirmed", "test"]);
     head(&mut m);
@@ -91,6 +49,14 @@ fn core(body: &Value) -> Result<Value, MappingError> {
         .map("fulfillments", "fulfillments", |v| list(v, fulfillment))
         .map("refunds", "refunds", |v| list(v, refund));
     Ok(m.done())
+}
+
+/// Whether an order tells whose it is. To an app that may not see customers' data webhooks come with
+/// every such member null, which is no edit: the shop is then asked.
+pub(super) fn tells_of_whom(core: &Value) -> bool {
+    let said = |name: &str| core.get(name).is_some_and(|value| !value.is_null());
+    !said("customer")
+        || ["email", "phone", "billingAddress", "shippingAddress"].into_iter().any(said)
 }
 
 fn head(m: &mut Mapped<'_>) {
@@ -118,7 +84,7 @@ fn head(m: &mut Mapped<'_>) {
         .copy("taxes_included", "taxesIncluded")
         .copy("duties_included", "dutiesIncluded")
         .copy("estimated_taxes", "estimatedTaxes")
-        .copy("total_weight", "totalWeight");
+        .map("total_weight", "totalWeight", field::text_of);
 }
 
 fn origin(m: &mut Mapped<'_>) {
@@ -192,7 +158,8 @@ fn shipping_line(value: &Value) -> Value {
 
 fn tax_line(value: &Value) -> Value {
     object(value, |m| {
-        m.same(&["title", "rate"])
+        m.same(&["title"])
+            .map("rate", "rate", field::number)
             .map("price_set", "priceSet", money_bag)
             .copy("channel_liable", "channelLiable");
     })
@@ -297,13 +264,4 @@ fn transaction(value: &Value) -> Value {
             .map("amount", "amount", money)
             .map("created_at", "createdAt", instant);
     })
-}
-
-fn listing(state: &Value) -> Listing {
-    let also = ["email", "phone", "poNumber", "confirmationNumber"];
-    Listing {
-        title: shown(state, "name").unwrap_or_default(),
-        handle: None,
-        also: also.iter().filter_map(|n| shown(state, n)).collect(),
-    }
 }

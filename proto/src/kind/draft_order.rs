@@ -1,0 +1,101 @@
+//! Draft orders: what somebody is offered and has not paid yet.
+
+use super::metafield::{METAFIELDS, MORE_METAFIELDS};
+use super::pull::{Members, Pull, Way};
+use super::pulled::PULLED;
+use super::{Coverage, Personal, Spec, Writable, rank};
+use crate::resource::Facet;
+
+pub(super) static SPEC: Spec = Spec {
+    name: "draft_order",
+    gid_type: "DraftOrder",
+    topics: &[
+        ("draft_orders/create", Coverage::Signal),
+        ("draft_orders/update", Coverage::Signal),
+        ("draft_orders/delete", Coverage::Delete),
+    ],
+    facets: &[CORE, METAFIELDS],
+    pulls: &[
+        Pull {
+            name: "bulk",
+            document: include_str!("graphql/draft_order_bulk.graphql"),
+            facets: &[Facet::Core, Facet::Metafields],
+            way: Way::Bulk {
+                children: &[("DraftOrderLineItem", "lineItems"), ("Metafield", "metafields")],
+                owner: None,
+            },
+            explode: None,
+        },
+        Pull {
+            name: "by_id",
+            document: include_str!("graphql/draft_order_by_id.graphql"),
+            facets: &[Facet::Core, Facet::Metafields],
+            way: Way::ById {
+                list: "/nodes",
+                ids_max: 3,
+                more: &[
+                    ("lineItems", include_str!("graphql/draft_order_more_line_items.graphql")),
+                    MORE_METAFIELDS,
+                ],
+                each: &[],
+            },
+            explode: None,
+        },
+    ],
+    ask_for: |id| format!("gid://shopify/DraftOrder/{id}"),
+    references: &[
+        "/customer/id",
+        "/order/id",
+        "/lineItems/*/product/id",
+        "/lineItems/*/variant/id",
+    ],
+    natural_key: &["name"],
+    personal: Personal::Mentions(&[
+        "/customer",
+        "/email",
+        "/phone",
+        "/billingAddress",
+        "/shippingAddress",
+        "/note",
+        "/customAttributes",
+        "/lineItems/*/customAttributes",
+    ]),
+    rank: rank::DRAFT_ORDERS,
+    writable: Writable::Partly("its number, its invoice and when it was sent are new"),
+    not_covered: "payment terms and deposits",
+    ..PULLED
+};
+
+const CORE: Members = Members {
+    facet: Facet::Core,
+    members: &[
+        "name",
+        "status",
+        "completedAt",
+        "invoiceSentAt",
+        "reserveInventoryUntil",
+        "email",
+        "phone",
+        "note",
+        "poNumber",
+        "tags",
+        "taxExempt",
+        "taxesIncluded",
+        "currencyCode",
+        "presentmentCurrencyCode",
+        "discountCodes",
+        "visibleToCustomer",
+        "customer",
+        "order",
+        "customAttributes",
+        "billingAddress",
+        "shippingAddress",
+        "appliedDiscount",
+        "shippingLine",
+        "subtotalPriceSet",
+        "totalPriceSet",
+        "totalShippingPriceSet",
+        "totalTaxSet",
+        "lineItems",
+    ],
+};

@@ -1,0 +1,91 @@
+//! People who keep house: settings, prices for others, companies, drafts, texts in other languages.
+
+use serde_json::{Value, json};
+
+use super::some;
+use crate::dice::Dice;
+use crate::gid::Gid;
+use crate::shop::Shop;
+
+/// What can be kept in order: the type, the topic that tells of it, where there is one, and what is
+/// changed.
+type Chore = (&'static str, Option<&'static str>, fn(&mut Value, u64));
+
+const CHORES: [Chore; 18] = [
+    ("Location", Some("locations/update"), |state, n| state["address"]["phone"] = phone(n)),
+    ("DiscountCodeNode", Some("discounts/update"), |state, n| {
+        state["codeDiscount"]["title"] = json!(format!("Code of week {n}"));
+    }),
+    ("DiscountAutomaticNode", Some("discounts/update"), |state, n| {
+        state["automaticDiscount"]["title"] = json!(format!("Offer of week {n}"));
+    }),
+    ("PriceList", None, |state, n| {
+        state["prices"][0]["price"]["amount"] = json!(format!("{}.5", 10 + n % 90));
+    }),
+    ("MarketCatalog", None, |state, n| state["title"] = json!(format!("States {n}"))),
+    ("Company", Some("companies/update"), |state, n| state["note"] = note(n)),
+    ("CompanyLocation", Some("company_locations/update"), |state, n| state["note"] = note(n)),
+    ("CompanyContact", Some("company_contacts/update"), |state, n| {
+        state["title"] = json!(format!("Buyer {n}"));
+    }),
+    ("DraftOrder", Some("draft_orders/update"), |state, n| state["note2"] = note(n)),
+    ("SellingPlanGroup", Some("selling_plan_groups/update"), |state, n| {
+        state["name"] = json!(format!("Subscribe {n}"));
+    }),
+    ("DeliveryProfile", Some("profiles/update"), |state, n| {
+        state["name"] = json!(format!("General {n}"));
+    }),
+    ("Shop", Some("shop/update"), |state, n| state["shopAddress"]["phone"] = phone(n)),
+    ("ShopPolicy", None, |state, n| state["body"] = json!(format!("<p>As of day {n}.</p>"))),
+    ("Market", Some("markets/update"), |state, n| state["name"] = json!(format!("Home {n}"))),
+    ("MetafieldDefinition", Some("metafield_definitions/update"), |state, n| {
+        state["name"] = json!(format!("Material {n}"));
+    }),
+    ("Segment", Some("segments/update"), |state, n| {
+        state["name"] = json!(format!("Bought {n} times"));
+    }),
+    ("ScriptTag", None, |state, n| state["cache"] = json!(n.is_multiple_of(2))),
+    ("InventoryItem", Some("inventory_items/update"), |state, n| {
+        state["harmonizedSystemCode"] = json!(format!("6109.{:02}", n % 100));
+    }),
+];
+
+fn note(n: u64) -> Value {
+    json!(format!("Spoke on day {n}"))
+}
+
+fn phone(n: u64) -> Value {
+    json!(format!("+1 212 555 {:04}", n % 10_000))
+}
+
+/// Does the `n`-th chore.
+pub(super) fn keep(shop: &mut Shop, dice: Dice, n: u64) {
+    let chore = dice.of("chore").below(n, CHORES.len() as u64 + 1);
+    let chore = usize::try_from(chore).ok().and_then(|at| CHORES.get(at));
+    let Some((type_name, topic, change)) = chore else {
+        if let Some(product) = some(shop, "Product", dice, n) {
+            shop.translate(product, "title", &format!("Chose no. {n}"));
+        }
+        return;
+    };
+    let found = match *type_name {
+        "Shop" => Some(Gid::nth("Shop", 0)),
+        "InventoryItem" => super::some_variant(shop, dice, n)
+            .and_then(|variant| crate::store::target(&shop.store.get(variant)?["inventoryItem"])),
+        "CompanyContact"
+        | "MarketCatalog"
+        | "SellingPlanGroup"
+        | "DeliveryProfile"
+        | "Market"
+        | "ScriptTag"
+        | "Segment"
+        | "PriceList"
+        | "MetafieldDefinition" => shop.store.live_ids(type_name).next(),
+        _ => some(shop, type_name, dice, n),
+    };
+    let Some(gid) = found else { return };
+    shop.update(gid, |state| change(state, n));
+    if let Some(topic) = topic {
+        shop.announce(topic, gid);
+    }
+}
