@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use backstock_proto::event::Op;
-use backstock_proto::kind::{self, Arrival, MappingError};
+use backstock_proto::kind::pull::Way;
+use backstock_proto::kind::{self, Arrival, Coverage, MappingError, Spec};
 use backstock_proto::resource::ResourceId;
 use backstock_proto::{Facet, Source};
 use serde_json::Value;
@@ -50,6 +51,45 @@ fn order() {
     let state = read("orders/updated", &body("orders_updated.json"));
     assert!(!state.to_string().contains("secret"), "tokens are no part of an order's history");
     insta::assert_snapshot!(shown(&state));
+}
+
+#[test]
+fn what_only_webhooks_tell_of_an_order_is_kept_and_does_not_count() {
+    let kind = kind::route("orders/updated").kind;
+    let document = |body: &str| {
+        let id = kind::identify(&kind, body.as_bytes());
+        kind.read(webhook(Op::Update), &id, body.as_bytes()).expect("readable")
+    };
+    let before = String::from_utf8(body("orders_updated.json")).expect("text");
+    let shipped = before.replace("\"code\": \"std\"", "\"code\": \"express\"");
+    let (one, other) = (document(&before), document(&shipped));
+    assert_ne!(one.state, other.state, "it is kept");
+    assert_eq!(one.hash(), other.hash(), "bulk operations cannot read it");
+    let renoted = document(&before.replace("\"note\": null", "\"note\": \"ring\""));
+    assert_ne!(one.hash(), renoted.hash());
+}
+
+#[test]
+fn what_an_app_may_not_see_is_asked_for() {
+    for (name, topic, hidden) in [
+        (
+            "customers_update.json",
+            "customers/update",
+            ["first_name", "last_name", "email", "phone"],
+        ),
+        (
+            "orders_updated.json",
+            "orders/updated",
+            ["email", "phone", "billing_address", "shipping_address"],
+        ),
+    ] {
+        let whole = body(name);
+        let spec = kind::route(topic).kind.spec().expect("an understood kind");
+        assert!((spec.is_whole)(&read(topic, &whole)), "{name}");
+        let mut redacted: Value = serde_json::from_slice(&whole).expect("json");
+        hidden.iter().for_each(|member| redacted[*member] = Value::Null);
+        assert!(!(spec.is_whole)(&read(topic, redacted.to_string().as_bytes())), "{name}");
+    }
 }
 
 #[test]
@@ -114,6 +154,37 @@ fn numbers_keep_their_digits() {
 fn samples() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/webhooks");
     dir.is_dir().then_some(dir)
+}
+
+/// A row of the README's table.
+fn row(spec: &Spec) -> String {
+    let covers = |wanted: fn(&Coverage) -> bool| spec.topics.iter().any(|(_, of)| wanted(of));
+    let told = if covers(|of| matches!(of, Coverage::Core(_))) {
+        match spec.facets {
+            [] | [_] => "all of it",
+            _ => "the core; the rest is asked for at once",
+        }
+    } else if covers(|of| matches!(of, Coverage::Signal)) {
+        "that it changed"
+    } else {
+        "nothing"
+    };
+    let read = spec.pulls.iter().find_map(|pull| match pull.way {
+        Way::Bulk { .. } => Some("bulk operation"),
+        Way::Pages { .. } => Some("pages"),
+        Way::Single { .. } => Some("one question"),
+        Way::ById { .. } => None,
+    });
+    format!("| {} | {told} | {} | {} |", spec.name, read.unwrap_or("–"), spec.not_covered)
+}
+
+#[test]
+fn the_readme_says_what_is_kept() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README");
+    let rows: Vec<String> = kind::ALL.iter().map(|spec| row(spec)).collect();
+    let missing = rows.iter().any(|row| !readme.contains(row.as_str()));
+    assert!(!missing, "the README's table should be:\n{}", rows.join("\n"));
 }
 
 /// Every documented sample leads to a kind and can be read; those of the four kinds have exact ids

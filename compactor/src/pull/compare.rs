@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use backstock_proto::admin::ask::dated;
-use backstock_proto::canonical::Hash;
 use backstock_proto::journal::Head;
 use backstock_proto::kind::pull::Pull;
 use backstock_proto::kind::{Arrival, Spec};

@@ -31,7 +31,7 @@ pub(super) static SPEC: Spec = Spec {
     core: Some(core),
     node,
     beside: &[],
-    is_whole: |_| true,
+    is_whole: tells_who,
     listing,
     facets: &[CORE, DETAIL, METAFIELDS],
     pulls: &[
@@ -95,6 +95,13 @@ const DETAIL: Members = Members {
     facet: Facet::Detail,
     members: &["tags", "locale", "defaultEmailAddress", "defaultPhoneNumber"],
 };
+
+/// Whether it tells who it is, as every customer has a name, an address or a number. To an app that may
+/// not see customers' data webhooks come with all of these null, which is no edit: the shop is asked.
+fn tells_who(core: &Value) -> bool {
+    let said = |name: &&str| core.get(*name).is_some_and(|value| !value.is_null());
+    ["firstName", "lastName", "email", "phone"].iter().any(|name| said(name))
+}
 
 /// Left out: what counts orders and spending, which moves with every sale; and tags and consent,
 /// which bodies of API versions before 2025-01 had and the Admin API tells in [`DETAIL`].

@@ -1,6 +1,6 @@
 //! Discounts, by code and automatic, of every sort: `type` says which.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::field::{self, MappingError, shown};
 use super::metafield::{METAFIELDS, MORE_METAFIELDS};
@@ -51,19 +51,19 @@ pub(super) static SPEC: Spec = Spec {
     ],
     node,
     listing,
-    facets: &[CORE, METAFIELDS],
+    facets: &[CORE, METAFIELDS, MEMBERSHIP],
     pulls: &[
         Pull {
             name: "pages",
             document: include_str!("graphql/discount_pages.graphql"),
-            facets: &[Facet::Core, Facet::Metafields],
+            facets: &[Facet::Core, Facet::Metafields, Facet::Membership],
             way: Way::Pages { connection: "/discountNodes", more: MORE, each: &[] },
             explode: None,
         },
         Pull {
             name: "by_id",
             document: include_str!("graphql/discount_by_id.graphql"),
-            facets: &[Facet::Core, Facet::Metafields],
+            facets: &[Facet::Core, Facet::Metafields, Facet::Membership],
             way: Way::ById { list: "/nodes", ids_max: 3, more: MORE, each: &[] },
             explode: None,
         },
@@ -91,17 +91,28 @@ pub(super) static SPEC: Spec = Spec {
 
 const CORE: Members = Members { facet: Facet::Core, members: &["discount"] };
 
-/// The discount itself, without the node around it. Left out: `status`, which the clock changes,
-/// and what counts uses.
+/// What it is for. It shrinks without a word when a product is deleted.
+const MEMBERSHIP: Members = Members { facet: Facet::Membership, members: &["discount"] };
+
 fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
-    if facet != Facet::Core {
+    if !matches!(facet, Facet::Core | Facet::Membership) {
         return metafield::node(facet, node);
     }
     let discount = node.get("discount").ok_or(MappingError::Missing("discount"))?;
-    let Value::Object(mut members) = tidy(discount) else {
+    let Value::Object(members) = tidy(discount) else {
         return Err(MappingError::NotAnObject);
     };
-    members.insert("id".into(), node.get("id").cloned().unwrap_or_default());
+    let mut state = match facet {
+        Facet::Core => core(members),
+        _ => items(members),
+    };
+    state.insert("id".into(), node.get("id").cloned().unwrap_or_default());
+    Ok(state.into())
+}
+
+/// The discount itself, without the node around it and what it is for. Left out: `status`, which the
+/// clock changes, and what counts uses.
+fn core(mut members: Map<String, Value>) -> Map<String, Value> {
     // Never null here, and so of another type in the schema.
     if let Some(limit) = members.remove("automaticCycleLimit") {
         members.insert("recurringCycleLimit".into(), limit);
@@ -109,15 +120,29 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
     if let Some(codes) = members.get_mut("codes") {
         *codes = field::sorted(codes.take(), |code| code["code"].to_string());
     }
-    for side in ["customerGets", "customerBuys"] {
-        if let Some(items) = members.get_mut(side).and_then(|side| side["items"].as_object_mut()) {
-            sort_by_id(items);
+    for side in SIDES {
+        if let Some(side) = members.get_mut(side).and_then(Value::as_object_mut) {
+            side.remove("items");
         }
     }
     if let Some(Value::Object(buyers)) = members.get_mut("context") {
         sort_by_id(buyers);
     }
-    Ok(members.into())
+    members
+}
+
+/// What is bought and what is got.
+const SIDES: [&str; 2] = ["customerGets", "customerBuys"];
+
+fn items(mut members: Map<String, Value>) -> Map<String, Value> {
+    let mut state = Map::new();
+    for side in SIDES {
+        let items = members.get_mut(side).and_then(|side| side.get_mut("items"));
+        let Some(Value::Object(items)) = items else { continue };
+        sort_by_id(items);
+        state.insert(side.into(), json!({"items": items}));
+    }
+    state
 }
 
 /// Sets have no order of their own.

@@ -143,7 +143,8 @@ pub struct Spec {
     /// A facet's payload as pulled (see [`pull::Members`]) → canonical facet. The core of the same
     /// state is the same as by [`Self::core`].
     pub node: fn(Facet, &Value) -> Result<Value, MappingError>,
-    /// Pointers to what only some ways of arrival tell of the core; `*` stands for every element.
+    /// Pointers to what only some ways of arrival tell of the core; `*` stands for every element,
+    /// `?name` for those whose member of that name is null.
     /// It is kept, and does not count when two states are compared.
     pub beside: &'static [&'static str],
     /// Whether a canonical core has everything that there is to it: false for a product whose
@@ -308,6 +309,9 @@ fn remove(value: &mut Value, path: &[&str]) {
     match (path, value) {
         ([name], Value::Object(members)) => {
             members.remove(*name);
+        }
+        ([token], Value::Array(items)) if token.starts_with('?') => {
+            items.retain(|item| !item[&token[1..]].is_null());
         }
         (["*", rest @ ..], Value::Array(items)) => {
             items.iter_mut().for_each(|item| remove(item, rest));

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::field::{self, MappingError};
+use super::field::{self, Mapped, MappingError};
 use super::pull::{Members, Pull, Way};
-use super::pulled::PULLED;
+use super::pulled::{PULLED, tidy};
 use super::{Coverage, Spec, Writable, rank};
 use crate::resource::Facet;
 
@@ -17,12 +17,12 @@ pub(super) static SPEC: Spec = Spec {
         ("selling_plan_groups/delete", Coverage::Delete),
     ],
     node,
-    facets: &[CORE],
+    facets: &[CORE, MEMBERSHIP],
     pulls: &[
         Pull {
             name: "bulk",
             document: include_str!("graphql/selling_plan_group_bulk.graphql"),
-            facets: &[Facet::Core],
+            facets: &[Facet::Core, Facet::Membership],
             way: Way::Bulk {
                 children: &[
                     ("SellingPlan", "sellingPlans"),
@@ -36,7 +36,7 @@ pub(super) static SPEC: Spec = Spec {
         Pull {
             name: "by_id",
             document: include_str!("graphql/selling_plan_group_by_id.graphql"),
-            facets: &[Facet::Core],
+            facets: &[Facet::Core, Facet::Membership],
             way: Way::ById {
                 list: "/nodes",
                 ids_max: 2,
@@ -72,15 +72,21 @@ const CORE: Members = Members {
         "options",
         "position",
         "sellingPlans",
-        "products",
-        "productVariants",
     ],
 };
 
+/// What is sold by it. It shrinks without a word when a product is deleted.
+const MEMBERSHIP: Members =
+    Members { facet: Facet::Membership, members: &["products", "productVariants"] };
+
 fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
-    let mut state = (PULLED.node)(facet, node)?;
-    for set in ["products", "productVariants"] {
-        state[set] = field::sorted(state[set].take(), |item| item["id"].to_string());
+    if facet != Facet::Membership {
+        return (PULLED.node)(facet, node);
     }
-    Ok(state)
+    let mut m = Mapped::of(node)?;
+    m.same(&["id"]);
+    for set in ["products", "productVariants"] {
+        m.map(set, set, |items| field::sorted(tidy(items), |item| item["id"].to_string()));
+    }
+    Ok(m.done())
 }

@@ -114,6 +114,10 @@ fn a_state_reads_the_same_whichever_way_it_comes() {
         let mut compared = 0;
         for (id, state) in told.iter().filter(|(_, state)| (spec.is_whole)(state)) {
             let Some((_, pulled)) = seen.get(&(id.clone(), Facet::Core)) else {
+                if spec.name == "inventory_level" {
+                    // They go with their product, and no webhook says so.
+                    continue;
+                }
                 panic!("{} {id} was told of by webhook and is in no pull", spec.name);
             };
             assert_eq!(state, *pulled, "{} {id}: webhook and pull differ", spec.name);

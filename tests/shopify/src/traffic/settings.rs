@@ -11,7 +11,7 @@ use crate::shop::Shop;
 /// changed.
 type Chore = (&'static str, Option<&'static str>, fn(&mut Value, u64));
 
-const CHORES: [Chore; 18] = [
+const CHORES: [Chore; 19] = [
     ("Location", Some("locations/update"), |state, n| state["address"]["phone"] = phone(n)),
     ("DiscountCodeNode", Some("discounts/update"), |state, n| {
         state["codeDiscount"]["title"] = json!(format!("Code of week {n}"));
@@ -44,6 +44,11 @@ const CHORES: [Chore; 18] = [
     ("Segment", Some("segments/update"), |state, n| {
         state["name"] = json!(format!("Bought {n} times"));
     }),
+    ("Metaobject", Some("metaobjects/update"), |state, n| {
+        let bio = json!(format!("Draws by hand, day {n}."));
+        state["values"]["bio"] = bio.clone();
+        state["fields"][1]["value"] = bio;
+    }),
     ("ScriptTag", None, |state, n| state["cache"] = json!(n.is_multiple_of(2))),
     ("InventoryItem", Some("inventory_items/update"), |state, n| {
         state["harmonizedSystemCode"] = json!(format!("6109.{:02}", n % 100));
@@ -73,6 +78,7 @@ pub(super) fn keep(shop: &mut Shop, dice: Dice, n: u64) {
         "InventoryItem" => super::some_variant(shop, dice, n)
             .and_then(|variant| crate::store::target(&shop.store.get(variant)?["inventoryItem"])),
         "CompanyContact"
+        | "Metaobject"
         | "MarketCatalog"
         | "SellingPlanGroup"
         | "DeliveryProfile"
