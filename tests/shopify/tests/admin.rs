@@ -148,7 +148,8 @@ fn versions_differ_where_they_do() {
 #[test]
 fn what_is_not_simulated_is_no_answer() {
     let mut client = Client::new(5);
-    let answer = client.send("{ shop { name } companies(first: 1) { nodes { id } } }", none());
+    let answer =
+        client.send("{ shop { name } marketingEvents(first: 1) { nodes { id } } }", none());
     assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_SIMULATED");
     assert_eq!(answer["data"], Value::Null, "not even the part that is simulated");
     let (code, _) = client.refusal(
@@ -463,7 +464,11 @@ fn a_translation_names_the_text_that_it_translates() {
     let content = client.ask(read, json!({ "id": id }));
     assert_eq!(
         content["translatableResource"]["translations"],
-        json!([{ "key": "title", "value": "Chemise", "outdated": true }])
+        json!([
+            { "key": "body_html", "value": "<p>Belle et solide.</p>", "outdated": false },
+            { "key": "title", "value": "Chemise", "outdated": true },
+        ]),
+        "only the text that was changed is out of date"
     );
 }
 

@@ -65,11 +65,6 @@ pub(super) fn computed(
         }
         "Job" if name == "done" => Ok(Some(json!(ready(session, of)))),
         "ProductSetOperation" => Ok(operation(session, of, name)),
-        "TranslatableResource" if name == "translations" => Ok(Some(translation::into_locale(
-            of.document,
-            args.text("locale").unwrap_or_default(),
-            args.text("marketId"),
-        ))),
         "Company" if name == "contacts" => {
             Ok(Some(children(session, "CompanyContact", "company", of)))
         }
@@ -103,7 +98,7 @@ fn of_any(
             Some(some_metafields(session, document, args))
         }
         "translations" => Some(translation::into_locale(
-            document,
+            document.get("_source").unwrap_or(document),
             args.text("locale").unwrap_or_default(),
             args.text("marketId"),
         )),

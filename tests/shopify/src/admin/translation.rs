@@ -30,7 +30,7 @@ pub(super) fn resource(gid: Gid, document: &Value) -> Value {
         "__typename": "TranslatableResource",
         "resourceId": gid.to_string(),
         "translatableContent": content,
-        "_translations": document.get("_translations").cloned().unwrap_or_else(|| json!([])),
+        "_source": document,
     })
 }
 
