@@ -100,7 +100,7 @@ const DETAIL: Members = Members {
 /// not see customers' data webhooks come with all of these null, which is no edit: the shop is asked.
 fn tells_who(core: &Value) -> bool {
     let said = |name: &&str| core.get(*name).is_some_and(|value| !value.is_null());
-    ["firstName", "lastName", "email", "phone"].iter().any(|name| said(name))
+    ["firstName", "lastName", "email", "phone"].iter().any(said)
 }
 
 /// Left out: what counts orders and spending, which moves with every sale; and tags and consent,
