@@ -12,6 +12,7 @@ mod disk;
 mod guard;
 mod kills;
 mod ledger;
+mod orders;
 mod partitions;
 mod pulls;
 mod recover;

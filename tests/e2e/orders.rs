@@ -1,0 +1,118 @@
+//! Pulls that were ordered, cut off, or are about a few resources only.
+
+use backstock_proto::Timestamp;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::backstock::Backstock;
+use crate::pulls::{SHOP, backfilled, eventually, pull_of, pulled};
+use crate::simulator::{Simulator, planned};
+
+const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
+
+/// How many bulk operations were ever begun.
+async fn operations(simulator: &Simulator) -> usize {
+    let log = simulator.lines("write_log").await;
+    log.iter().filter(|line| line["field"] == "bulkOperationRunQuery").count()
+}
+
+/// Orders products, and kills the process as soon as their first bulk operation is on record. Answers
+/// what the pull said of itself by then.
+async fn cut_off(backstock: &mut Backstock) -> Value {
+    let order = json!({"kinds": ["product"]});
+    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
+    assert_eq!(status, 202, "{ordered}");
+    let since = Timestamp::parse(ordered["at"].as_str().expect("an instant")).expect("an instant");
+    let backstock_ref = &*backstock;
+    let running = eventually(|| async {
+        let pull = pull_of(backstock_ref, "product").await.unwrap_or_default();
+        let begun = Timestamp::parse(pull["started_at"].as_str().unwrap_or_default());
+        let ours = begun.is_ok_and(|at| at >= since) && pull["operations"].is_array();
+        if ours { Ok(pull) } else { Err(format!("{pull}")) }
+    })
+    .await;
+    backstock.signal("serve", Signal::SIGKILL);
+    assert_eq!(running["state"], "running", "{running}");
+    running
+}
+
+#[tokio::test]
+async fn a_bulk_operation_is_taken_up_after_a_kill() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &FEW).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let before = operations(&simulator).await;
+    let cut = cut_off(&mut backstock).await;
+    let begun = cut["started_at"].as_str().expect("an instant");
+    backstock.start("serve").await;
+    let pull = pulled(&backstock, "product", begun).await;
+    assert_eq!(pull["state"], "complete", "{pull}");
+    assert_eq!(pull["started_at"], begun, "it is the same pull");
+    // Products, and their variants.
+    assert_eq!(operations(&simulator).await - before, 2, "something was read twice");
+}
+
+#[tokio::test]
+async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for_gone() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = [&FEW[..], &["--drop", "1"]].concat();
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let products = backstock.list(&format!("{SHOP}/resources?kind=product")).await;
+    for product in &products[..2] {
+        let gid = product["gid"].as_str().expect("a gid");
+        let delete = format!(
+            "mutation {{ productDelete(input: {{id: \"{gid}\"}}) {{ deletedProductId }} }}"
+        );
+        simulator.ask(&delete).await;
+    }
+    let before = operations(&simulator).await;
+    let cut = cut_off(&mut backstock).await;
+    simulator.post("bulk", json!("expire")).await;
+    backstock.start("serve").await;
+    let pull = pulled(&backstock, "product", cut["started_at"].as_str().expect("one")).await;
+    assert_eq!(pull["state"], "complete", "{pull}");
+    assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 2}), "{pull}");
+    assert_eq!(operations(&simulator).await - before, 3, "the one that expired, and two more");
+    let left = backstock.list(&format!("{SHOP}/resources?kind=product&deleted=false")).await;
+    assert_eq!(left.len(), products.len() - 2);
+}
+
+#[tokio::test]
+async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &FEW).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
+    let id = |at: usize| pages[at]["id"].as_str().expect("an id").to_owned();
+    let (changed, gone) = (id(0), id(1));
+    let update = format!(
+        "mutation {{ pageUpdate(id: \"gid://shopify/Page/{changed}\", page: {{title: \"Anew\"}}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&update).await;
+    let delete =
+        format!("mutation {{ pageDelete(id: \"gid://shopify/Page/{gone}\") {{ deletedPageId }} }}");
+    simulator.ask(&delete).await;
+    let order = json!({"kinds": ["page"], "ids": [changed, gone]});
+    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
+    assert_eq!(status, 202, "{ordered}");
+    eventually(|| async {
+        let (_, page) = backstock.get(&format!("{SHOP}/resources/page/{changed}")).await;
+        let (status, _) = backstock.get(&format!("{SHOP}/resources/page/{gone}")).await;
+        let title = &page["state"]["title"];
+        if *title == "Anew" && status == 410 { Ok(()) } else { Err(format!("{title}, {status}")) }
+    })
+    .await;
+    let living = backstock.list(&format!("{SHOP}/resources?kind=page&deleted=false")).await;
+    assert_eq!(living.len(), pages.len() - 1, "something else was taken for gone");
+    let (status, _) =
+        backstock.post(&format!("{SHOP}/reconcile"), json!({"kinds": [], "ids": ["1"]})).await;
+    assert_eq!(status, 400, "ids of no kind");
+}
