@@ -13,7 +13,7 @@ const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
 /// How many bulk operations were ever begun.
 async fn operations(simulator: &Simulator) -> usize {
     let log = simulator.lines("write_log").await;
-    log.iter().filter(|line| line["field"] == "bulkOperationRunQuery").count()
+    log.iter().filter(|line| line["mutation"] == "bulkOperationRunQuery").count()
 }
 
 /// Orders products, and kills the process as soon as their first bulk operation is on record. Answers

@@ -141,6 +141,51 @@ async fn the_bytes_of_a_new_picture_are_kept_seconds_later() {
     assert!(served == Ok(original), "other bytes");
 }
 
+#[tokio::test]
+async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    kept(&backstock, "file").await;
+    let files = backstock.list(&format!("{SHOP}/resources?kind=file")).await;
+    let file = text(&files[0], "id").to_owned();
+    let path = format!("{SHOP}/resources/file/{file}");
+    let (_, before) = backstock.get(&path).await;
+    let old = text(&before["state"], "blob").to_owned();
+    let staged = simulator
+        .ask(
+            "mutation { stagedUploadsCreate(input: [{resource: IMAGE, filename: \"a.jpg\", \
+             mimeType: \"image/jpeg\", httpMethod: PUT}]) { stagedTargets { url resourceUrl } } }",
+        )
+        .await;
+    let target = &staged["stagedUploadsCreate"]["stagedTargets"][0];
+    let bytes = Bytes::from_static(b"\xff\xd8\xff other bytes");
+    let put = backstock.client.put(text(target, "url")).body(bytes.clone()).send().await;
+    assert!(put.expect("an answer").status().is_success());
+    let replace = format!(
+        "mutation {{ fileUpdate(files: [{{id: \"gid://shopify/MediaImage/{file}\", \
+         originalSource: \"{}\"}}]) {{ userErrors {{ message }} }} }}",
+        text(target, "resourceUrl")
+    );
+    let done = simulator.ask(&replace).await;
+    assert_eq!(done["fileUpdate"]["userErrors"], json!([]), "{done}");
+    let order = json!({"kinds": ["file"], "ids": [file]});
+    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    let new = blake3::hash(&bytes).to_hex().to_string();
+    eventually(|| async {
+        let (_, now) = backstock.get(&path).await;
+        if now["state"]["blob"] == new.as_str() { Ok(()) } else { Err(format!("{now}")) }
+    })
+    .await;
+    assert!(blob(&backstock, "acme.myshopify.com", &new).await == Ok(bytes));
+    assert!(blob(&backstock, "acme.myshopify.com", &old).await.is_ok());
+    let then = text(&before["version"], "valid_at");
+    let (_, then) = backstock.get(&format!("{path}?at={then}")).await;
+    assert_eq!(then["state"]["blob"], old.as_str(), "the old ones belong to what was before");
+}
+
 /// Kills the process while pictures are being copied.
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_kills_while_pictures_are_copied() {

@@ -32,6 +32,16 @@ enum Wish {
     Pulled(Kind, u64),
     /// Something of it failed.
     Failed(Kind),
+    /// This was read by its id: its bytes may be others, at the same address.
+    Seen(Box<Seen>),
+}
+
+/// A resource as the shop told it.
+#[derive(Debug)]
+struct Seen {
+    key: ResourceKey,
+    node: Value,
+    at: Timestamp,
 }
 
 /// Asks for a look. Clones ask the same looker.
@@ -53,6 +63,13 @@ impl Sender {
         if media::has_media(kind) {
             // Nobody listens at the end.
             let _ = self.0.send(Wish::Pulled(kind.clone(), record));
+        }
+    }
+
+    /// A resource was read by its id.
+    pub(crate) fn seen(&self, key: ResourceKey, node: Value, at: Timestamp) {
+        if media::has_media(&key.kind) {
+            let _ = self.0.send(Wish::Seen(Box::new(Seen { key, node, at })));
         }
     }
 
@@ -90,6 +107,11 @@ pub(crate) async fn run(keeper: Keeper, mut wishes: Receiver, shutdown: Cancella
                     due.insert(kind);
                 }
                 Some(Wish::Failed(kind)) => drop(failed.insert(kind)),
+                Some(Wish::Seen(seen)) => {
+                    if !look_at_seen(&keeper, &seen).await {
+                        failed.insert(seen.key.kind);
+                    }
+                }
                 None => return shutdown.cancelled().await,
             },
             () = rest => {
@@ -118,6 +140,23 @@ async fn look_at(keeper: &Keeper, kinds: BTreeSet<Kind>, failed: &mut BTreeSet<K
             true => failed.remove(&kind),
             false => failed.insert(kind),
         };
+    }
+}
+
+/// Looks whether a resource that was just read has other bytes than before, at the same addresses.
+/// Whether all of them are kept.
+async fn look_at_seen(keeper: &Keeper, Seen { key, node, at }: &Seen) -> bool {
+    let known = keeper.puller.journal.resource(key, AsOf::Latest).await;
+    let Ok(Some(known)) = known else { return known.is_ok() };
+    if known.deleted {
+        return true;
+    }
+    match keep(keeper, key, &known.state, node, (*at, *at)).await {
+        Ok(outcome) => outcome.failures.is_empty(),
+        Err(error) => {
+            warn!(shop = %key.shop, kind = %key.kind, "looking for media failed: {error}");
+            false
+        }
     }
 }
 

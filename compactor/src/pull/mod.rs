@@ -259,7 +259,7 @@ impl Puller {
         Ok(())
     }
 
-    fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
+    pub(crate) fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: kind.clone(), id: id.clone() }
     }
 }

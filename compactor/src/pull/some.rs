@@ -1,11 +1,12 @@
 //! Questions by id: what a webhook left open, what an order names, and what only they bring.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt};
+use serde_json::Value;
 
 use super::compare::{differences, heads_of};
 use super::correct::Settled;
@@ -19,17 +20,17 @@ const QUESTIONS: usize = 4;
 impl Puller {
     /// Asks for some resources by id, because webhooks left something open about them, and publishes
     /// what history does not have. The core only of those that `core` names: of the others a webhook
-    /// has told it. Answers which are there.
+    /// has told it. Answers those that are there.
     pub(crate) async fn some(
         &self,
         spec: &'static Spec,
         pull: &'static Pull,
         ids: &[ResourceId],
         core: impl Fn(&ResourceId) -> bool,
-    ) -> Result<BTreeSet<ResourceId>, PullError> {
+    ) -> Result<BTreeMap<ResourceId, Value>, PullError> {
         let kind = Kind::of(spec);
         let read_at = self.clock.now();
-        let mut there = BTreeSet::new();
+        let mut there = BTreeMap::new();
         for node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
             let facets: Vec<Facet> =
@@ -40,7 +41,7 @@ impl Puller {
             for found in differences(spec, &kind, &facets, &id, &node, &heads, window)? {
                 self.publish(found.pulled(key.clone(), Source::Pull, read_at)).await?;
             }
-            there.insert(id);
+            there.insert(id, node);
         }
         Ok(there)
     }

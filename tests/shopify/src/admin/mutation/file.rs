@@ -172,6 +172,7 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
             match source(shop, url) {
                 Ok(Some(bytes)) => {
                     shop.blobs.insert(gid, bytes);
+                    renew_edition(shop, gid);
                 }
                 Ok(None) => {}
                 Err(()) => {
@@ -195,6 +196,23 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         updated.push(link(gid));
     }
     Ok(answer("files", json!(updated), vec![]))
+}
+
+/// The address of other bytes differs in its edition only.
+fn renew_edition(shop: &mut Shop, gid: Gid) {
+    let version = shop.now().as_second();
+    let renewed = |url: &mut Value| {
+        if let Some(path) = url.as_str().and_then(|url| url.split('?').next()) {
+            *url = json!(format!("{path}?v={version}"));
+        }
+    };
+    shop.update(gid, |state| {
+        for pointer in ["/image/url", "/preview/image/url", "/originalSource/url", "/url"] {
+            if let Some(url) = state.pointer_mut(pointer) {
+                renewed(url);
+            }
+        }
+    });
 }
 
 fn refer(shop: &mut Shop, product: Gid, file: Gid, add: bool) {
