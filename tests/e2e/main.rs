@@ -8,6 +8,7 @@
 
 mod backstock;
 mod bad_input;
+mod dashboards;
 mod disk;
 mod guard;
 mod kills;
