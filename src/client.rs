@@ -21,6 +21,7 @@ mod log;
 mod mark;
 mod moment;
 mod page;
+mod plan;
 mod reconcile;
 mod resource;
 mod retain;
@@ -55,6 +56,8 @@ pub(crate) enum Verb {
     Subscribe(subscribe::Args),
     /// Thin old history now, see how much would go, or have everything kept
     Retain(retain::Args),
+    /// What would bring the shop back to how it was, without writing anything
+    Plan(Box<plan::Args>),
     /// Apply a plan to the shop
     Apply(apply::Args),
     /// How a job gets on, or how it ended
@@ -150,6 +153,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Subscribe(args) => subscribe::answer(args).await,
         Verb::Retain(args) => retain::answer(args).await,
+        Verb::Plan(args) => plan::answer(*args, now).await,
         Verb::Apply(args) => apply::answer(args).await,
         Verb::Job(args) => job::job(args).await,
         Verb::Jobs(args) => job::jobs(args).await,

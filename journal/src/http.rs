@@ -49,6 +49,9 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
             lines(journal.snapshot(&shop, at, kind.as_ref()).await?)
         }
         Question::Heads { shop, kind } => lines(journal.heads(&shop, &kind).await?),
+        Question::Touched { shop, span, kind } => {
+            lines(journal.touched(&shop, span, kind.as_ref()).await?)
+        }
         Question::Records { shop, what, id, page } => {
             json(journal.records(&shop, &what, id.as_deref(), &page).await?)
         }

@@ -21,6 +21,7 @@
 //!
 //! `identity` holds nothing yet.
 
+use backstock_proto::journal::Place;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
 use crate::record::RecordError;
@@ -69,6 +70,12 @@ impl Position {
     /// do.
     pub(crate) fn same_moment(self, other: Self) -> bool {
         (self.valid_at, self.triggered_at) == (other.valid_at, other.triggered_at)
+    }
+}
+
+impl From<Place> for Position {
+    fn from(Place { valid_at, triggered_at, seq }: Place) -> Self {
+        Self { valid_at, triggered_at, seq }
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use backstock_proto::journal::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
     Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    VerifyReport, Version,
+    Touched, VerifyReport, Version,
 };
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
@@ -173,6 +173,16 @@ impl Journal for Reader {
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         let (shop, kind) = (shop.clone(), kind.clone());
         self.stream(move |view, each| view.heads(&shop, &kind, each)).await
+    }
+
+    async fn touched(
+        &self,
+        shop: &Shop,
+        span: Span,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError> {
+        let (shop, kind) = (shop.clone(), kind.cloned());
+        self.stream(move |view, each| view.touched(&shop, span, kind.as_ref(), each)).await
     }
 
     async fn records(

@@ -2,7 +2,8 @@
 //!
 //! The modules read in order: who ([`shop`]), when ([`time`]), what ([`resource`], [`kind`]),
 //! what happened ([`event`], as it travels on the [`stream`]), what it means ([`canonical`],
-//! [`diff`], [`merge`]), and how it is asked for ([`journal`]). [`listen`] is how every role answers HTTP.
+//! [`known`], [`diff`], [`merge`]), and how it is asked for ([`journal`]). [`listen`] is how every role
+//! answers HTTP.
 //!
 //! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept.
 //!
@@ -15,6 +16,7 @@ pub mod diff;
 pub mod event;
 pub mod journal;
 pub mod kind;
+pub mod known;
 pub mod listen;
 pub mod media;
 pub mod merge;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use crate::gate::Visit;
+use crate::plan::Action;
 use crate::refuse;
 
 /// The shop in the path, which the token sees.
@@ -344,6 +345,24 @@ pub(crate) struct SnapshotQuery {
     pub(crate) at: Option<Timestamp>,
     /// Only this kind.
     pub(crate) kind: Option<Kind>,
+}
+
+/// Which rows of a plan.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PlanQuery {
+    /// Only rows that do this.
+    #[param(inline)]
+    pub(crate) action: Option<Action>,
+    /// Only this kind.
+    pub(crate) kind: Option<Kind>,
+    /// At most so many rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
 }
 
 #[cfg(test)]

@@ -141,7 +141,6 @@ struct Desk {
     config: Config,
     journal: Arc<dyn Journal>,
     pulls: Arc<dyn Pulls>,
-    #[allow(dead_code, reason = "plans and jobs are the next to use it")]
     records: Arc<dyn Records>,
     blobs: Blobs,
     admins: BTreeMap<Shop, Client>,

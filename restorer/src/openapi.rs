@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, pull, resource, shop, snapshot, upkeep,
-    version,
+    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, shop, snapshot,
+    upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -56,6 +56,9 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::resume,
         job::retry,
         audit::audit,
+        plan::make,
+        plan::plans,
+        plan::plan,
         shop::verify,
         shop::checkpoint
     ),

@@ -5,6 +5,7 @@ use backstock_proto::problem::Problem;
 use backstock_proto::{ResourceKey, Shop, Timestamp};
 use http::StatusCode;
 
+use crate::plan::PlanError;
 use crate::record::RecordError;
 
 /// The one table from the journal's errors to HTTP. What is damaged or broken is the log's to say,
@@ -45,6 +46,17 @@ pub(crate) fn record(error: RecordError) -> Problem {
             tracing::error!("{error}");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
+    }
+}
+
+/// What is said when there is no plan.
+pub(crate) fn plan(error: PlanError) -> Problem {
+    match error {
+        PlanError::Ask(why) => bad_request(why),
+        PlanError::Missing(why) => Problem::new(StatusCode::NOT_FOUND, why),
+        PlanError::Refused(problem) => problem,
+        PlanError::Journal(error) => journal(error),
+        PlanError::Record(error) => record(error),
     }
 }
 

@@ -10,8 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, pull, resource, shop, snapshot, upkeep,
-    version,
+    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, shop, snapshot,
+    upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -145,6 +145,16 @@ pub(crate) static ROUTES: &[Route] = &[
         pace: Pace::Patient,
         handler: || post(upkeep::retention),
     },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/plans",
+        name: "make_plan",
+        access: Access::Shop(Scope::Restore),
+        pace: Pace::Patient,
+        handler: || post(plan::make),
+    },
+    read("/v1/shops/{shop}/plans", "plans", || get(plan::plans)),
+    read("/v1/shops/{shop}/plans/{id}", "plan", || get(plan::plan)),
     Route {
         verb: Verb::Post,
         path: "/v1/verify",

@@ -1,6 +1,8 @@
 //! What the API answers, over loopback.
 
 mod fake;
+#[path = "api/plans.rs"]
+mod plans;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,23 +92,13 @@ impl Server {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await.expect("an answer");
-        Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.text().await.expect("a body"),
-        }
+        Answer::of(request.send().await.expect("an answer")).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Answer {
         let url = format!("http://{}{path}", self.address);
         let request = reqwest::Client::new().post(url).bearer_auth("bst_all").json(body);
-        let response = request.send().await.expect("an answer");
-        Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.text().await.expect("a body"),
-        }
+        Answer::of(request.send().await.expect("an answer")).await
     }
 
     async fn shops(&self, token: Option<&str>) -> Answer {
@@ -119,6 +111,14 @@ impl Server {
 }
 
 impl Answer {
+    async fn of(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("a body"),
+        }
+    }
+
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }

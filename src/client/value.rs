@@ -88,7 +88,7 @@ pub(super) fn title(thing: &Value) -> Option<String> {
 }
 
 /// A gid as `Product 123`; any other text as it is.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     match (gid_type(text), text.rsplit_once('/')) {
         (Some(kind), Some((_, id))) => format!("{kind} {id}"),
         _ => text.into(),

@@ -113,6 +113,8 @@ fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response
             Err(Problem::new(StatusCode::FORBIDDEN, "token \"reader\" lacks the scope \"admin\""))
         }
         ["v1", "verify"] => Ok(Json(report(damaged)).into_response()),
+        ["v1", "shops", _, "plans"] => Ok((StatusCode::CREATED, Json(plan())).into_response()),
+        ["v1", "shops", _, "plans", "plan-none"] => Ok(Json(nothing_to_do()).into_response()),
         ["v1", "shops"] => {
             let sees = |s: &ShopSummary| token == AGENCY || s.shop.name() == "acme";
             let shops = statuses().into_iter().map(|s| s.summary).filter(sees);
@@ -383,6 +385,60 @@ fn statuses() -> Vec<ShopStatus> {
             quarantined: 0,
         },
     ]
+}
+
+/// A plan with a row of each sort.
+fn plan() -> Value {
+    let row = |n: u64, kind: &str, id: &str, title: &str, action: &str, more: Value| {
+        let mut row = json!({
+            "n": n, "kind": kind, "id": id, "gid": null, "title": title, "action": action,
+            "cost": 10.0
+        });
+        let (Value::Object(row), Value::Object(more)) = (&mut row, more) else { return row };
+        row.extend(more);
+        Value::Object(row.clone())
+    };
+    let price = "/variants/{gid:~1~1shopify~1ProductVariant~12}/price";
+    let fields = json!([
+        {"path": "/descriptionHtml", "old": LONG, "new": LONG.replace("coffee", "tea")},
+        {"path": price, "old": "0.95", "new": "9.50"},
+        {"path": "/variants/{gid:~1~1shopify~1ProductVariant~13}", "old": null,
+         "new": {"id": "gid://shopify/ProductVariant/3", "title": "L", "sku": "MUG-L", "price": "10.00"}}
+    ]);
+    let kept = json!([{"path": "/tags", "before": ["a"], "after": ["b"], "now": ["b", "new"]}]);
+    let why = "the handles of the default menus are fixed";
+    json!({
+        "id": "plan-0193-5f2a", "digest": "8f4e", "request": {"at": "2026-11-20T13:00:00Z"},
+        "made_at": "2026-11-23T14:30:00Z", "by": "ops",
+        "counts": {"create": 1, "update": 1, "delete": 1, "keep": 1, "cannot": 1, "same": 1200},
+        "consequences": [
+            "1 product is made anew, with new ids.",
+            "Takes about 1 second and 50 points of the API's budget."
+        ],
+        "cost": 50.0, "eta_seconds": 0.5,
+        "rows": [
+            row(0, "product", "13", "Old Mug", "create", json!({
+                "of": "2026-11-20T13:00:00Z", "notes": ["it comes back with a new id"]})),
+            row(1, "product", "8072139866342", "Enamel Mug", "update", json!({
+                "fields": fields, "kept": kept,
+                "notes": ["what comes back within it gets a new id"]})),
+            row(2, "menu", "4", "Main menu", "cannot", json!({
+                "unwritable": [{"path": "/handle", "why": why}]})),
+            row(3, "page", "5", "About us", "keep", json!({"kept": [
+                {"path": "/title", "before": "About", "after": "ABOUT!!", "now": "About us"}]})),
+            row(4, "page", "6", "Spam", "delete", json!({})),
+        ],
+        "next": null
+    })
+}
+
+fn nothing_to_do() -> Value {
+    json!({
+        "id": "plan-none", "digest": "8f4e", "request": {"from": "2026-11-20T13:00:00Z"},
+        "made_at": "2026-11-23T14:30:00Z", "by": "ops", "counts": {"same": 3},
+        "consequences": ["Nothing to do: everything that was selected is as wanted."],
+        "cost": 0.0, "eta_seconds": 0.0, "rows": [], "next": null
+    })
 }
 
 /// What reading everything back finds.

@@ -186,7 +186,7 @@ impl View<'_> {
             let (key, _) = keys::parse_facet(facet).at(|| shown(facet))?;
             let skipped = kind.is_none() && key.kind.is_log();
             // What is gone and was gone by then needs no second look.
-            let gone = head.deleted && head.position.valid_at <= at.bound();
+            let gone = head.deleted && head.position <= at.bound().into();
             if !skipped && !gone {
                 let found = self.resource_from(&mut entries, &key, at).transpose();
                 let living = found.filter(|found| !matches!(found, Ok(r) if r.deleted));

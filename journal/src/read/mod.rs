@@ -5,6 +5,7 @@ mod history;
 mod list;
 mod records;
 mod status;
+mod touched;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
@@ -101,7 +102,7 @@ impl<'s> View<'s> {
         at: AsOf,
     ) -> Result<Option<Resource>, JournalError> {
         let core = keys::of_facet(key, Facet::Core);
-        let until = Position::last_at(at.bound());
+        let until = Position::from(at.bound());
         let Some(part) = self.part(entries, &core, until)? else { return Ok(None) };
         let deleted = part.entry.link.is_end();
         // What was learned of it after its end is no part of it.

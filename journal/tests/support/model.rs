@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use backstock_proto::canonical::Hash;
-use backstock_proto::journal::{AsOf, ChangeFilter, Journal, Page, Raw, ResourceFilter, Span};
+use backstock_proto::journal::{
+    AsOf, Began, ChangeFilter, Journal, Page, Place, Raw, ResourceFilter, Span, Touched,
+};
 use backstock_proto::kind::Arrival;
 use backstock_proto::{Facet, Op, ResourceKey, Shop, Source, Timestamp, diff, union};
 use futures::TryStreamExt;
@@ -77,6 +79,32 @@ impl History {
         }
         let title = living.map(|known| known.title.clone()).unwrap_or_default();
         Some(Then { core: core.0, newest, deleted, state, title })
+    }
+
+    /// Whether anything happened within a span, and whether it was there before and after.
+    fn touched(&self, key: &ResourceKey, span: Span) -> Option<Touched> {
+        let within = |(at, ..): &Position| (span.from..=span.to).contains(at);
+        let state = self.all().into_iter().filter(|(_, facet, _)| facet.is_state());
+        let mut within_span = state.filter(|(position, ..)| within(position));
+        within_span.next()?;
+        let living =
+            |until| self.newest(Facet::Core, until).map(|(_, known)| known.op != Op::Delete);
+        let just_before = Timestamp::from_micros(span.from.as_micros() - 1);
+        let before = living((just_before, LAST.0, LAST.1)).filter(|_| just_before < span.from);
+        let first = self.0.get(&Facet::Core).and_then(|versions| versions.iter().next());
+        let began = first.filter(|(position, _)| within(position));
+        Some(Touched {
+            kind: key.kind.clone(),
+            id: key.id.clone(),
+            before: before.unwrap_or(false),
+            after: living((span.to, LAST.0, LAST.1)).unwrap_or(false),
+            began: began.map(|((valid_at, ..), known)| Began {
+                op: known.op,
+                source: known.source,
+                valid_at: *valid_at,
+                earliest_at: known.earliest_at,
+            }),
+        })
     }
 
     /// Without one version.
@@ -171,6 +199,13 @@ impl Model {
         instants
     }
 
+    /// Where every version stands.
+    fn places(&self) -> Vec<Place> {
+        let all = self.resources.values().flat_map(History::all);
+        all.map(|((valid_at, triggered_at, seq), ..)| Place { valid_at, triggered_at, seq })
+            .collect()
+    }
+
     /// Checks that a journal tells the same history of a shop, with pages of `limit` items.
     pub async fn check(&self, journal: &dyn Journal, shop: &Shop, limit: usize) {
         for (key, history) in &self.resources {
@@ -181,6 +216,12 @@ impl Model {
         for at in moments {
             self.check_moment(journal, shop, at, limit).await;
         }
+        for place in self.places() {
+            for at in [AsOf::Upto(place), AsOf::Before(place)] {
+                self.check_moment(journal, shop, at, limit).await;
+            }
+        }
+        self.check_touched(journal, shop).await;
         self.check_status(journal, shop).await;
         self.check_heads(journal, shop).await;
     }
@@ -189,7 +230,8 @@ impl Model {
         let mut living = Vec::new();
         let mut listed = Vec::new();
         for (key, history) in &self.resources {
-            let then = history.then(&key.kind, (at.bound(), LAST.0, LAST.1));
+            let Place { valid_at, triggered_at, seq } = at.bound();
+            let then = history.then(&key.kind, (valid_at, triggered_at, seq));
             let found = journal.resource(key, at).await.expect("read");
             let Some(then) = then else {
                 assert!(found.is_none(), "{key} at {at:?}");
@@ -207,12 +249,13 @@ impl Model {
         let snapshot = journal.snapshot(shop, at, None).await.expect("snapshot");
         let snapshot: Vec<_> = snapshot.try_collect().await.expect("whole");
         assert_eq!(snapshot, living, "snapshot at {at:?}");
-        let mut summaries = Vec::new();
-        let mut page = Page { limit, cursor: None };
         let at = match at {
             AsOf::At(at) => Some(at),
             AsOf::Latest => None,
+            AsOf::Upto(_) | AsOf::Before(_) => return,
         };
+        let mut summaries = Vec::new();
+        let mut page = Page { limit, cursor: None };
         loop {
             let filter = ResourceFilter { at, ..ResourceFilter::default() };
             let list = journal.resources(shop, &filter, &page).await.expect("list");
@@ -250,6 +293,20 @@ impl Model {
         let expected: Vec<_> =
             expected.into_iter().rev().map(|(at, (id, fields))| (at.2, id, fields)).collect();
         assert_eq!(found, expected, "changes");
+    }
+
+    async fn check_touched(&self, journal: &dyn Journal, shop: &Shop) {
+        let instants = self.instants();
+        for (at, from) in instants.iter().enumerate().step_by(3) {
+            let to = instants[(at + instants.len() / 2).min(instants.len() - 1)];
+            for span in [Span { from: *from, to }, Span { from: *from, to: Timestamp::MAX }] {
+                let found = journal.touched(shop, span, None).await.expect("touched");
+                let found: Vec<Touched> = found.try_collect().await.expect("whole");
+                let touched =
+                    self.resources.iter().filter_map(|(key, history)| history.touched(key, span));
+                assert_eq!(found, touched.collect::<Vec<_>>(), "touched within {span:?}");
+            }
+        }
     }
 
     async fn check_status(&self, journal: &dyn Journal, shop: &Shop) {

@@ -22,7 +22,7 @@ use url::Url;
 use super::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
     Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    VerifyReport, Version,
+    Touched, VerifyReport, Version,
 };
 use crate::problem::Problem;
 use crate::{Kind, ResourceKey, Shop, Timestamp};
@@ -53,6 +53,7 @@ pub enum Question {
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
     Snapshot { shop: Shop, at: AsOf, kind: Option<Kind> },
     Heads { shop: Shop, kind: Kind },
+    Touched { shop: Shop, span: Span, kind: Option<Kind> },
     Records { shop: Shop, what: String, id: Option<String>, page: Page },
     Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
     Verify,
@@ -228,6 +229,15 @@ impl Journal for Client {
         kind: &Kind,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         self.stream(Question::Heads { shop: shop.clone(), kind: kind.clone() }).await
+    }
+
+    async fn touched(
+        &self,
+        shop: &Shop,
+        span: Span,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError> {
+        self.stream(Question::Touched { shop: shop.clone(), span, kind: kind.cloned() }).await
     }
 
     async fn records(

@@ -7,6 +7,7 @@ mod client;
 mod media;
 mod pull;
 mod spread;
+mod touched;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub use client::{Client, Line, PATH, Question, SAME_AS};
 pub use media::{MEDIA, MediaReport};
 pub use pull::{BulkRun, Drift, PULL, PullReport, PullState};
 pub use spread::Spread;
+pub use touched::{Began, Place, Touched};
 
 /// Largest number of items in one page.
 pub const PAGE_LIMIT_MAX: usize = 1_000;
@@ -36,14 +38,22 @@ pub enum AsOf {
     Latest,
     /// The newest version with a valid time of at most this.
     At(Timestamp),
+    /// This version and everything before it.
+    Upto(Place),
+    /// Everything before this version.
+    Before(Place),
 }
 
 impl AsOf {
-    /// The latest valid time that counts.
-    pub fn bound(self) -> Timestamp {
+    /// The last place that counts.
+    pub fn bound(self) -> Place {
+        let all_of = |at| Place { valid_at: at, triggered_at: Timestamp::MAX, seq: u64::MAX };
         match self {
-            Self::Latest => Timestamp::MAX,
-            Self::At(at) => at,
+            Self::Latest => all_of(Timestamp::MAX),
+            Self::At(at) => all_of(at),
+            Self::Upto(place) => place,
+            // Sequences are never 0.
+            Self::Before(place) => Place { seq: place.seq.saturating_sub(1), ..place },
         }
     }
 }
@@ -504,6 +514,15 @@ pub trait Journal: Send + Sync {
         shop: &Shop,
         kind: &Kind,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError>;
+
+    /// The resources that have versions of a state within a span, ordered by kind and id; without a
+    /// kind, no [logs](Kind::is_log). Reads no state.
+    async fn touched(
+        &self,
+        shop: &Shop,
+        span: Span,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError>;
 
     /// What was done. With an `id`: all records of it, newest first. Without: the newest record of
     /// each id, newest first.

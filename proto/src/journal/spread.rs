@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use super::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
     Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    VerifyReport, Version,
+    Touched, VerifyReport, Version,
 };
 use crate::stream::{Partition, partition_of};
 use crate::{Kind, ResourceKey, Shop, Timestamp};
@@ -117,6 +117,15 @@ impl Journal for Spread {
         kind: &Kind,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         first!(self.copies(shop), journal => journal.heads(shop, kind))
+    }
+
+    async fn touched(
+        &self,
+        shop: &Shop,
+        span: Span,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError> {
+        first!(self.copies(shop), journal => journal.touched(shop, span, kind))
     }
 
     async fn records(

@@ -102,7 +102,6 @@ pub(crate) fn no_such_set(shop: &Shop, named: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
-#[allow(dead_code, reason = "plans are the next to use it")]
 impl Desk {
     /// The title of the app that Backstock is in a shop.
     pub(crate) async fn ours(&self, shop: &Shop) -> Option<String> {

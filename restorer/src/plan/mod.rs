@@ -3,10 +3,24 @@
 //! A plan never changes once it is made, and the same history gives the same plan, down to its
 //! digest. Making one writes nothing.
 
+use backstock_proto::journal::JournalError;
 use backstock_proto::merge::{Field, FieldPath, Kept, OnConflict};
+use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::record::RecordError;
+
+mod consequence;
+pub(crate) mod gather;
+pub(crate) mod make;
+mod order;
+pub mod row;
+pub mod select;
+mod source;
+pub(crate) mod store;
+pub mod undo;
 
 /// What a record of a plan stands under.
 pub const PLAN: &str = "plan";
@@ -106,7 +120,9 @@ pub struct Row {
     pub title: String,
     /// What is done.
     pub action: Action,
-    /// For an update: the fields that are written, `old` being what is expected to be there.
+    /// For an update: the fields that are written, `old` being what is expected to be there. For a
+    /// creation: what becomes different from the state of `of`, which is mostly nothing; without an
+    /// `of`, the whole state at the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
     /// Fields that stay as they are because somebody changed them later.
@@ -121,6 +137,9 @@ pub struct Row {
     /// What a person should know: new ids, what to do by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The newest version of it that the plan knows: if there are newer ones, it has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// Points of the cost budget that it takes, about.
     pub cost: f64,
 }
@@ -175,4 +194,27 @@ pub struct Plan {
     pub cost: f64,
     /// How long applying it takes at the shop's rate, about, in seconds.
     pub eta_seconds: f64,
+    /// The first row of each record of its rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<u64>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// What is asked for is not understood, or cannot be planned; what to do instead.
+    #[error("{0}")]
+    Ask(String),
+    /// What the request names is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// What the request names cannot be had.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// History cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The plan cannot be put on record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }

@@ -10,6 +10,7 @@ use backstock_proto::Shop;
 use backstock_proto::admin::{self, Client, Credentials};
 use backstock_proto::blob::{BlobHash, Blobs};
 use backstock_proto::listen::Readiness;
+use backstock_proto::publish::Records as _;
 use http::{Method, Request};
 use prometheus::Registry;
 use tower::ServiceExt as _;
@@ -50,6 +51,18 @@ async fn blobs() -> Blobs {
     blobs
 }
 
+/// Plans of the bolt's, under every form of an id.
+async fn plans(journal: &Fake) {
+    let bolt = Shop::from_name("bolt").expect("a shop");
+    for id in ["601", "gid://shopify/Product/601"] {
+        let plan = serde_json::json!({
+            "id": id, "digest": "", "request": {}, "made_at": fake::NOW, "by": SECRET,
+            "counts": {}, "consequences": [], "cost": 0.0, "eta_seconds": 0.0
+        });
+        journal.put(&bolt, crate::plan::PLAN, id, &plan).await.expect("on record");
+    }
+}
+
 async fn api() -> Router {
     let mut tokens = vec![token("acme", &Scope::ALL, ACME), token("all", &Scope::ALL, "*")];
     for lacking in Scope::ALL {
@@ -58,6 +71,7 @@ async fn api() -> Router {
         tokens.push(token(&format!("acme but {}", lacking.as_str()), &others, ACME));
     }
     let journal = Arc::new(Fake::believable());
+    plans(&journal).await;
     crate::router(Restorer {
         config: Config::default(),
         journal: journal.clone(),
@@ -95,6 +109,7 @@ async fn ask(api: &Router, route: &Route, path: &str, token: Option<&str>) -> (u
 fn body(route: &Route) -> Body {
     match route.name {
         "mark" => Body::from(r#"{"label": "about to try something"}"#),
+        "make_plan" => Body::from(r#"{"at": "2026-11-20T12:00:00Z"}"#),
         _ => Body::empty(),
     }
 }

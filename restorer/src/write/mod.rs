@@ -51,7 +51,7 @@ mod translation;
 mod upload;
 mod visible;
 
-pub use reach::{cost, incidental, unwritable, unwritable_to};
+pub use reach::{by_hand, cost, incidental, is_stock, unwritable, unwritable_to};
 
 /// What is to be done to one resource.
 #[derive(Clone)]

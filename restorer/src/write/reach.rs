@@ -106,6 +106,21 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
         || follows.flat_map(|(_, pairs)| *pairs).any(|pair| *pair == (path.member(), name))
 }
 
+/// Whether a kind is about amounts in stock, which move with every sale.
+pub fn is_stock(spec: &Spec) -> bool {
+    spec.name == "inventory_level"
+}
+
+/// What a person can do about a resource that cannot be made anew.
+pub fn by_hand(spec: &Spec) -> &'static str {
+    match spec.name {
+        "order" => "what it held is in history, and can be entered as a draft order",
+        "gift_card" => "a new card can be issued with the balance that history shows",
+        "publication" => "it comes back when the app of its sales channel is installed again",
+        _ => "what it held is in history, and has to be entered by hand",
+    }
+}
+
 /// Points of the cost budget that a row takes, about: ten for each mutation, of which the members of
 /// a resource that have mutations of their own each take one.
 pub fn cost(spec: &Spec, action: Action, fields: &[Field]) -> f64 {

@@ -192,7 +192,7 @@ impl Fake {
     }
 
     fn find(&self, key: &ResourceKey, at: AsOf) -> Option<Resource> {
-        let by = |entry: &&Entry| entry.version.valid_at <= at.bound();
+        let by = |entry: &&Entry| entry.version.place() <= at.bound();
         let entry = self.history(key).rev().find(by)?;
         let state = self.history(key).filter(by).rev().find_map(|entry| entry.state.clone());
         Some(Resource {
@@ -395,6 +395,40 @@ impl Journal for Fake {
         _kind: &Kind,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         Err(JournalError::Unavailable("not kept yet".into()))
+    }
+
+    async fn touched(
+        &self,
+        shop: &Shop,
+        span: Span,
+        kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError> {
+        self.answers()?;
+        let within = |entry: &&Entry| (span.from..=span.to).contains(&entry.version.valid_at);
+        let mut keys: Vec<_> = self.entries.iter().filter(within).map(|e| e.key.clone()).collect();
+        keys.retain(|key| key.shop == *shop && kind.is_none_or(|kind| key.kind == *kind));
+        keys.sort();
+        keys.dedup();
+        let there = |key: &ResourceKey, at: Timestamp| {
+            self.find(key, AsOf::At(at)).is_some_and(|resource| !resource.deleted)
+        };
+        let just_before = Timestamp::from_micros(span.from.as_micros() - 1);
+        let touched = keys.into_iter().map(|key| {
+            let first = self.history(&key).next().filter(within);
+            Ok(Touched {
+                before: there(&key, just_before),
+                after: there(&key, span.to),
+                began: first.map(|Entry { version, .. }| Began {
+                    op: version.op,
+                    source: version.source,
+                    valid_at: version.valid_at,
+                    earliest_at: version.earliest_at,
+                }),
+                kind: key.kind,
+                id: key.id,
+            })
+        });
+        Ok(stream::iter(touched.collect::<Vec<_>>()).boxed())
     }
 
     async fn records(

@@ -1,0 +1,95 @@
+//! What is not told is not known, which is something else than "none".
+//!
+//! A state is the union of what several sources told, and each tells what it can: a webhook names
+//! the hundred-and-first variant by its id only, and metafields are known from the first pull on. A
+//! canonical state says `null` for "none" and leaves out what it was not told. So a member that only
+//! one of two states has did not change between them.
+
+use serde_json::{Map, Value};
+
+use crate::diff::{identity, label};
+
+/// Gives each of two states what only the other one tells, so that between them differs what
+/// changed and nothing else. Elements that only one of two lists has did change: a list is told as
+/// a whole. So did an object that shares no member with what stands in its place.
+pub fn align(before: &mut Value, after: &mut Value) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => members(before, after),
+        (Value::Array(before), Value::Array(after)) => elements(before, after),
+        _ => {}
+    }
+}
+
+fn members(before: &mut Map<String, Value>, after: &mut Map<String, Value>) {
+    if !before.keys().any(|name| after.contains_key(name)) {
+        return;
+    }
+    for (name, value) in before.iter_mut() {
+        match after.get_mut(name) {
+            Some(other) => align(value, other),
+            None => drop(after.insert(name.clone(), value.clone())),
+        }
+    }
+    for (name, value) in after {
+        if !before.contains_key(name) {
+            before.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+fn elements(before: &mut [Value], after: &mut [Value]) {
+    let Some(by) = identity(&[before, after]) else { return };
+    for one in before {
+        let known = label(one, by);
+        if let Some(other) = after.iter_mut().find(|other| label(other, by) == known) {
+            align(one, other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(mut before: Value, mut after: Value, same: [Value; 2]) {
+        align(&mut before, &mut after);
+        assert_eq!([before, after], same);
+    }
+
+    #[test]
+    fn what_only_one_side_tells_did_not_change() {
+        check(
+            json!({"title": "Mug", "seo": {"title": null}}),
+            json!({"title": "Cup", "seo": {"title": "x", "text": "y"}, "metafields": [1]}),
+            [
+                json!({"title": "Mug", "seo": {"title": null, "text": "y"}, "metafields": [1]}),
+                json!({"title": "Cup", "seo": {"title": "x", "text": "y"}, "metafields": [1]}),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_variant_that_was_only_named_is_the_same_variant() {
+        check(
+            json!({"variants": [{"id": "a", "price": "1"}, {"id": "b", "price": "2"}]}),
+            json!({"variants": [{"id": "b"}, {"id": "c", "price": "3"}]}),
+            [
+                json!({"variants": [{"id": "a", "price": "1"}, {"id": "b", "price": "2"}]}),
+                json!({"variants": [{"id": "b", "price": "2"}, {"id": "c", "price": "3"}]}),
+            ],
+        );
+    }
+
+    #[test]
+    fn null_is_told_and_another_shape_is_another_thing() {
+        for (before, after) in [
+            (json!({"vendor": null}), json!({"vendor": "V"})),
+            (json!({"body": {"content": "x"}}), json!({"body": {"url": "y"}})),
+            (json!(null), json!({"title": "Mug"})),
+        ] {
+            check(before.clone(), after.clone(), [before, after]);
+        }
+    }
+}

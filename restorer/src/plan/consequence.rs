@@ -1,0 +1,341 @@
+//! What a person should know before saying yes, in sentences, most important first.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use backstock_proto::Kind;
+use backstock_proto::kind::Spec;
+use backstock_proto::merge::Field;
+use serde_json::Value;
+
+use super::row::{Left, Policy, Subject, Verdict};
+use super::{Action, Counts, Row};
+
+/// Members that say who sees a resource.
+const SEEN_BY: &[&str] =
+    &["status", "publications", "isPublished", "publishedAt", "published", "role"];
+
+/// What was decided about all resources of a plan, added up.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) counts: Counts,
+    pub(crate) cost: f64,
+    created: BTreeMap<Kind, u64>,
+    /// What gets new ids: everything that is made anew, and its parts.
+    anew: HashSet<String>,
+    /// Resources that refer to those, and how often.
+    referring: (u64, u64),
+    /// Why how many cannot be written.
+    cannot: BTreeMap<(Kind, String), u64>,
+    /// Why which fields cannot be written.
+    unwritable: BTreeMap<String, u64>,
+    kept_in: u64,
+    left: BTreeMap<Left, u64>,
+    archives: BTreeSet<Kind>,
+    /// Resources that others see, or no longer see, afterwards.
+    seen: u64,
+    themes: u64,
+    taken: u64,
+}
+
+impl Tally {
+    /// Adds what was decided about a resource.
+    pub(crate) fn see(&mut self, subject: &Subject, verdict: &Verdict) {
+        match verdict {
+            Verdict::Unselected => {}
+            Verdict::Same => self.counts.same += 1,
+            Verdict::Left(left) => {
+                *self.left.entry(*left).or_default() += 1;
+                if *left == Left::Archive {
+                    self.archives.insert(subject.kind.clone());
+                }
+            }
+            Verdict::Row(row) => self.row(subject, row),
+        }
+    }
+
+    fn row(&mut self, subject: &Subject, row: &Row) {
+        self.cost += row.cost;
+        self.counts.kept_fields += row.kept.len() as u64;
+        self.kept_in += u64::from(!row.kept.is_empty());
+        for field in &row.unwritable {
+            *self.unwritable.entry(field.why.clone()).or_default() += 1;
+        }
+        match row.action {
+            Action::Create => self.create(subject, row),
+            Action::Update => self.update(subject.spec, row),
+            Action::Delete => {
+                self.counts.delete += 1;
+                self.seen += 1;
+            }
+            Action::Keep => self.counts.keep += 1,
+            Action::Cannot => {
+                self.counts.cannot += 1;
+                if let Some(why) = row.notes.first() {
+                    *self.cannot.entry((row.kind.clone(), why.clone())).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn create(&mut self, subject: &Subject, row: &Row) {
+        self.counts.create += 1;
+        *self.created.entry(row.kind.clone()).or_default() += 1;
+        self.seen += 1;
+        self.themes += u64::from(is_theme(subject.spec));
+        self.taken += u64::from(subject.taken_by.is_some());
+        let Some((_, state)) = &subject.of else { return };
+        self.refer(references(state, &self.anew));
+        self.anew.extend(row.gid.clone());
+        let parts = state.as_object().into_iter().flat_map(|state| state.values());
+        for part in parts.filter_map(Value::as_array).flatten() {
+            self.anew.extend(part.get("id").and_then(Value::as_str).map(str::to_owned));
+        }
+    }
+
+    fn update(&mut self, spec: &Spec, row: &Row) {
+        self.counts.update += 1;
+        self.themes += u64::from(is_theme(spec));
+        let shows = |field: &Field| SEEN_BY.contains(&field.path.member());
+        self.seen += u64::from(row.fields.iter().any(shows));
+        let found = row.fields.iter().map(|field| references(&field.new, &self.anew)).sum();
+        self.refer(found);
+        for field in row.fields.iter().filter(|field| field.old.is_null()) {
+            self.anew.extend(field.new.get("id").and_then(Value::as_str).map(str::to_owned));
+        }
+    }
+
+    fn refer(&mut self, found: u64) {
+        self.referring.0 += u64::from(found > 0);
+        self.referring.1 += found;
+    }
+
+    /// How many of those left out were left out for this.
+    pub(crate) fn left(&self, left: Left) -> u64 {
+        self.left.get(&left).copied().unwrap_or_default()
+    }
+
+    /// The sentences. `seconds` is how long it takes.
+    pub(crate) fn sentences(&self, policy: &Policy, seconds: f64) -> Vec<String> {
+        let mut said = Vec::new();
+        let Counts { create, update, delete, keep, cannot, .. } = self.counts;
+        let writes = create + update + delete;
+        if writes == 0 {
+            said.push(if keep + cannot == 0 {
+                "Nothing to do: everything that was selected is as wanted.".into()
+            } else {
+                "Nothing to do: what differs was changed later, or cannot be written.".into()
+            });
+        }
+        if delete > 0 {
+            said.push(format!("{} deleted for good.", are(delete, "resource")));
+        }
+        self.new_ids(&mut said);
+        self.not_written(&mut said);
+        if self.counts.kept_fields > 0 {
+            let (fields, within) = (self.counts.kept_fields, self.kept_in);
+            let (fields, within) = (count(fields, "field"), count(within, "resource"));
+            said.push(format!("{fields} of {within} stay as they are: they were changed later."));
+        }
+        self.left_out(policy, &mut said);
+        if self.seen > 0 && writes > 0 {
+            let seen = count(self.seen, "resource");
+            said.push(format!("What customers can see changes at once, by {seen}."));
+        }
+        if self.themes > 0 {
+            said.push(
+                "Themes are written to a new theme that is not published, so that nothing of the \
+                 live one is lost: publish it when it looks right."
+                    .into(),
+            );
+        }
+        if writes > 0 {
+            let webhooks = count(writes, "write");
+            said.push(format!(
+                "Other apps hear of {webhooks} by webhook, and may act on it. No e-mail goes to \
+                 customers."
+            ));
+            let cost = self.cost.round() as u64;
+            let points = count(cost, "point");
+            said.push(format!(
+                "Takes about {} and {points} of the API's budget.",
+                duration(seconds)
+            ));
+        }
+        said
+    }
+
+    fn new_ids(&self, said: &mut Vec<String>) {
+        if self.counts.create > 0 {
+            let kinds: Vec<String> =
+                self.created.iter().map(|(kind, n)| count(*n, &words(kind))).collect();
+            said.push(format!(
+                "{} made anew, with new ids: what other systems know by the old ids no longer finds \
+                 them.",
+                listed(&kinds, self.counts.create)
+            ));
+        }
+        if self.referring.1 > 0 {
+            let (within, references) = self.referring;
+            said.push(format!(
+                "{} in {} will point to the new ids.",
+                count(references, "reference"),
+                count(within, "resource")
+            ));
+        }
+        if self.taken > 0 {
+            said.push(format!(
+                "{} made anew under another handle, because something newer has the old one.",
+                are(self.taken, "resource")
+            ));
+        }
+    }
+
+    fn not_written(&self, said: &mut Vec<String>) {
+        for ((kind, why), n) in &self.cannot {
+            said.push(format!("{} cannot be written: {why}.", count(*n, &words(kind))));
+        }
+        for (why, n) in &self.unwritable {
+            said.push(format!("{} cannot be written: {why}.", count(*n, "field")));
+        }
+    }
+
+    fn left_out(&self, policy: &Policy, said: &mut Vec<String>) {
+        for (left, n) in &self.left {
+            let n = *n;
+            said.push(match left {
+                Left::Create => {
+                    format!("{} gone and stay gone: creating was not asked for.", are(n, "resource"))
+                }
+                Left::Update => {
+                    let differ = count(n, "resource");
+                    format!("{differ} differ and stay so: updating was not asked for.")
+                }
+                Left::Delete if policy.selection.has_fields() => {
+                    format!("{} new, and have no earlier fields.", are(n, "resource"))
+                }
+                Left::Delete => {
+                    format!("{} new and stay: deleting was not asked for.", are(n, "resource"))
+                }
+                Left::Unknown => format!(
+                    "{} left alone: history does not reach back far enough to say how they were.",
+                    are(n, "resource")
+                ),
+                Left::Archive => {
+                    let kinds: Vec<String> =
+                        self.archives.iter().map(|kind| format!("{}s", words(kind))).collect();
+                    let kinds = kinds.join(", ");
+                    format!("{} not written back: {kinds} are kept, not restored.", are(n, "resource"))
+                }
+                Left::Inventory => format!(
+                    "Amounts in stock differ in {} and stay as they are: they move with every sale. \
+                     Ask for inventory to write them too.",
+                    count(n, "place")
+                ),
+            });
+        }
+    }
+}
+
+fn is_theme(spec: &Spec) -> bool {
+    matches!(spec.name, "theme" | "theme_file")
+}
+
+/// How many texts in a value name something that gets a new id.
+fn references(value: &Value, anew: &HashSet<String>) -> u64 {
+    if anew.is_empty() {
+        return 0;
+    }
+    match value {
+        Value::String(text) if text.starts_with("gid://") => u64::from(anew.contains(text)),
+        // Lists of references stand in metafields as text.
+        Value::String(text) if text.starts_with('[') && text.contains("gid://") => {
+            serde_json::from_str(text).map_or(0, |inner: Value| references(&inner, anew))
+        }
+        Value::Array(list) => list.iter().map(|inner| references(inner, anew)).sum(),
+        Value::Object(members) => members.values().map(|inner| references(inner, anew)).sum(),
+        _ => 0,
+    }
+}
+
+/// `1 product`, `2,000 products`.
+fn count(n: u64, thing: &str) -> String {
+    let plural = match (n, thing.ends_with('y')) {
+        (1, _) => thing.to_owned(),
+        (_, true) => format!("{}ies", &thing[..thing.len() - 1]),
+        (_, false) => format!("{thing}s"),
+    };
+    format!("{} {plural}", grouped(n))
+}
+
+/// `1 product is`, `2 products are`.
+fn are(n: u64, thing: &str) -> String {
+    let verb = if n == 1 { "is" } else { "are" };
+    format!("{} {verb}", count(n, thing))
+}
+
+fn listed(parts: &[String], n: u64) -> String {
+    let verb = if n == 1 { "is" } else { "are" };
+    let all = match parts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    };
+    format!("{all} {verb}")
+}
+
+fn words(kind: &Kind) -> String {
+    kind.as_str().replace('_', " ")
+}
+
+/// 1234567 as `1,234,567`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// About how long, in the unit that people use.
+pub(crate) fn duration(seconds: f64) -> String {
+    let rounded = |n: f64, unit: &str| count(n.round().max(1.0) as u64, unit);
+    match seconds {
+        s if s < 90.0 => rounded(s, "second"),
+        s if s < 5_400.0 => rounded(s / 60.0, "minute"),
+        s => rounded(s / 3_600.0, "hour"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_said_as_people_say_them() {
+        assert_eq!([count(1, "product"), count(2, "company")], ["1 product", "2 companies"]);
+        assert_eq!(count(1_234_567, "gift card"), "1,234,567 gift cards");
+        assert_eq!(
+            [0.2, 89.0, 90.0, 7_200.0].map(duration).join(", "),
+            "1 second, 89 seconds, 2 minutes, 2 hours"
+        );
+    }
+
+    #[test]
+    fn references_are_found_wherever_they_stand() {
+        let anew = HashSet::from(["gid://shopify/Product/1".to_owned()]);
+        let state = json!({
+            "items": [{"resourceId": "gid://shopify/Product/1"}],
+            "metafields": [
+                {"value": "[\"gid://shopify/Product/1\",\"gid://shopify/Product/2\"]"},
+                {"value": "gid://shopify/Product/11"}
+            ],
+        });
+        assert_eq!(references(&state, &anew), 2);
+        assert_eq!(references(&state, &HashSet::new()), 0);
+    }
+}

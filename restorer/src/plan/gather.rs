@@ -1,0 +1,359 @@
+//! What history says of the resources that a plan is about: which they are, and the states of each.
+
+use std::collections::BTreeSet;
+
+use backstock_proto::journal::{
+    AsOf, Began, Journal, PAGE_LIMIT_MAX, Page, Place, Resource, Span, Version,
+};
+use backstock_proto::kind::{ALL, Spec};
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::PlanError;
+use super::row::Subject;
+use super::select::Selection;
+use super::undo::Run;
+use crate::change_set::Undone;
+
+/// Most resources that are asked for one by one; above that, the timeline is read.
+const NAMED_MAX: usize = 2_000;
+
+/// Which part of history is taken back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scope {
+    /// All of it within a span.
+    Span(Span),
+    /// These versions.
+    Versions(Vec<Undone>),
+    /// These versions, which a job of ours wrote: what began with them was made by it.
+    Ours(Vec<Undone>),
+}
+
+/// A resource that a plan may be about.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) spec: &'static Spec,
+    pub(crate) kind: Kind,
+    pub(crate) id: ResourceId,
+    /// Whether it was there before what is taken back.
+    pub(crate) before: bool,
+    /// Whether it was there after it.
+    pub(crate) after: bool,
+    /// How it began within what is taken back.
+    pub(crate) began: Option<Began>,
+    /// Of a list of versions: its own.
+    pub(crate) seqs: BTreeSet<u64>,
+    /// Something new that has its natural key.
+    pub(crate) taken_by: Option<ResourceId>,
+    /// Whether it has the natural key of something that is made anew, and has to go first.
+    pub(crate) frees: bool,
+}
+
+/// What was made anew, by its old ids and the ones of now.
+pub(crate) trait Anew: Send + Sync {
+    /// The id that a resource has now.
+    fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId;
+    /// Gives every gid in a state the one that it has now.
+    fn rewrite(&self, state: &mut Value);
+}
+
+/// Reads one shop's history.
+pub(crate) struct Gather<'a> {
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) anew: &'a dyn Anew,
+    pub(crate) shop: &'a Shop,
+}
+
+impl Gather<'_> {
+    /// The resources that something happened to which is taken back, as far as they are selected.
+    /// Holds no state.
+    pub(crate) async fn candidates(
+        &self,
+        scope: &Scope,
+        selection: &Selection,
+    ) -> Result<Vec<Candidate>, PlanError> {
+        let mut found = match scope {
+            Scope::Span(span) => match named(selection) {
+                Some(names) => self.named(&names, *span, selection).await?,
+                None => self.touched(*span, selection).await?,
+            },
+            Scope::Versions(of) | Scope::Ours(of) => {
+                let of = of.iter().filter(|of| selection.has(&of.kind, &of.id));
+                of.filter_map(Candidate::of_versions).collect()
+            }
+        };
+        self.follow(&mut found);
+        Ok(found)
+    }
+
+    async fn touched(
+        &self,
+        span: Span,
+        selection: &Selection,
+    ) -> Result<Vec<Candidate>, PlanError> {
+        let only = match selection.kinds.iter().collect::<Vec<_>>().as_slice() {
+            [only] => Some((*only).clone()),
+            _ => None,
+        };
+        let mut touched = self.journal.touched(self.shop, span, only.as_ref()).await?;
+        let mut found = Vec::new();
+        while let Some(touched) = touched.next().await.transpose()? {
+            if !selection.has(&touched.kind, &touched.id) {
+                continue;
+            }
+            if let Some(candidate) = Candidate::new(touched.kind, touched.id) {
+                let (before, after, began) = (touched.before, touched.after, touched.began);
+                found.push(Candidate { before, after, began, ..candidate });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Resources that were asked for by their ids. One that never was is refused.
+    async fn named(
+        &self,
+        names: &[(Kind, ResourceId)],
+        span: Span,
+        selection: &Selection,
+    ) -> Result<Vec<Candidate>, PlanError> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (kind, id) in names {
+            let key = self.key(kind, id);
+            let Some(now) = self.journal.resource(&key, AsOf::Latest).await? else { continue };
+            seen.insert(id.clone());
+            let Some(candidate) = Candidate::new(kind.clone(), id.clone()) else { continue };
+            let before = self.journal.resource(&key, AsOf::At(just_before(span.from))).await?;
+            let after = match span.to {
+                Timestamp::MAX => Some(now),
+                to => self.journal.resource(&key, AsOf::At(to)).await?,
+            };
+            let began = match before {
+                Some(_) => None,
+                None => self.versions(&key, span).await?.last().map(began),
+            };
+            let there = |found: &Option<Resource>| found.as_ref().is_some_and(|r| !r.deleted);
+            let (before, after) = (there(&before), there(&after));
+            found.push(Candidate { before, after, began, ..candidate });
+        }
+        match selection.ids.iter().find(|(_, id)| !seen.contains(id)) {
+            Some((_, never)) => Err(PlanError::Missing(format!(
+                "{} had never had a resource {never} of the kinds asked for; `backstock find \
+                 {never}` looks for it, and GET resources?q={never} does",
+                self.shop
+            ))),
+            None => Ok(found),
+        }
+    }
+
+    /// Takes what was made anew for the thing itself: it is told under its old id as gone and under
+    /// its new one as new, and is neither.
+    fn follow(&self, found: &mut Vec<Candidate>) {
+        let continued: BTreeSet<(Kind, ResourceId)> = found
+            .iter()
+            .filter(|candidate| candidate.before && !candidate.after)
+            .map(|gone| (gone.kind.clone(), self.anew.id_now(gone.spec, &gone.id)))
+            .collect();
+        found.retain(|candidate| {
+            let new = !candidate.before && candidate.after;
+            !(new && continued.contains(&(candidate.kind.clone(), candidate.id.clone())))
+        });
+    }
+
+    /// The states of a candidate.
+    pub(crate) async fn subject(
+        &self,
+        candidate: Candidate,
+        scope: &Scope,
+    ) -> Result<Subject, PlanError> {
+        let mut id = candidate.id.clone();
+        let key = self.key(&candidate.kind, &id);
+        let mut latest = self.journal.resource(&key, AsOf::Latest).await?;
+        if latest.as_ref().is_none_or(|latest| latest.deleted) {
+            let anew = self.anew.id_now(candidate.spec, &id);
+            if anew != id {
+                let key = self.key(&candidate.kind, &anew);
+                let found = self.journal.resource(&key, AsOf::Latest).await?;
+                if let Some(found) = found.filter(|found| !found.deleted) {
+                    (id, latest) = (anew, Some(found));
+                }
+            }
+        }
+        let seen = latest.as_ref().map(|latest| latest.version.seq);
+        let now = living(latest);
+        let mut subject = Subject {
+            spec: candidate.spec,
+            kind: candidate.kind.clone(),
+            made_since: false,
+            taken_by: candidate.taken_by,
+            runs: Vec::new(),
+            of: None,
+            now,
+            seen,
+            id,
+        };
+        match scope {
+            Scope::Span(span) => self.span(&mut subject, &key, *span).await?,
+            Scope::Versions(_) | Scope::Ours(_) => {
+                self.stretches(&mut subject, &key, &candidate.seqs).await?;
+            }
+        }
+        subject.made_since |= matches!(scope, Scope::Ours(_));
+        let Scope::Span(Span { from, .. }) = *scope else { return Ok(subject) };
+        let created_at = subject.now.get("createdAt").and_then(Value::as_str);
+        let created_at = created_at.and_then(|at| Timestamp::parse(at).ok());
+        let told = candidate.began.is_some_and(|began| began.is_since(from));
+        subject.made_since |= told || created_at.is_some_and(|at| at >= from);
+        Ok(subject)
+    }
+
+    /// All of a resource's history within a span, as one run.
+    async fn span(
+        &self,
+        subject: &mut Subject,
+        key: &ResourceKey,
+        span: Span,
+    ) -> Result<(), PlanError> {
+        let of = just_before(span.from);
+        let before = self.state(key, AsOf::At(of)).await?;
+        let after = match span.to {
+            Timestamp::MAX => subject.now.clone(),
+            to => self.state(key, AsOf::At(to)).await?,
+        };
+        subject.of = (!before.is_null()).then(|| (of, before.clone()));
+        subject.runs = vec![Run { before, after }];
+        Ok(())
+    }
+
+    /// Versions of a resource, each stretch of neighbours as one run, newest first.
+    async fn stretches(
+        &self,
+        subject: &mut Subject,
+        key: &ResourceKey,
+        seqs: &BTreeSet<u64>,
+    ) -> Result<(), PlanError> {
+        let versions = self.versions(key, Span::default()).await?;
+        for stretch in stretches(&versions, seqs) {
+            let before = self.journal.resource(key, AsOf::Before(stretch.first)).await?;
+            subject.made_since |= before.is_none() && stretch.made;
+            let of = before.as_ref().filter(|b| !b.deleted).map(|b| b.version.valid_at);
+            let mut before = living(before);
+            self.anew.rewrite(&mut before);
+            let after = self.state(key, AsOf::Upto(stretch.last)).await?;
+            if subject.of.is_none()
+                && after.is_null()
+                && let Some(of) = of
+            {
+                let then = self.journal.resource(key, AsOf::At(of)).await?;
+                let mut then = then.map(|then| then.state).unwrap_or_default();
+                self.anew.rewrite(&mut then);
+                subject.of = Some((of, then));
+            }
+            subject.runs.push(Run { before, after });
+        }
+        Ok(())
+    }
+
+    /// The state as of a moment, with the ids of now; `null` where it is not there.
+    pub(crate) async fn state(&self, key: &ResourceKey, at: AsOf) -> Result<Value, PlanError> {
+        let mut state = living(self.journal.resource(key, at).await?);
+        self.anew.rewrite(&mut state);
+        Ok(state)
+    }
+
+    /// A resource's versions of a state that say something new, newest first.
+    async fn versions(&self, key: &ResourceKey, span: Span) -> Result<Vec<Version>, PlanError> {
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let mut versions = Vec::new();
+        loop {
+            let list = self.journal.versions(key, span, &page).await?;
+            versions.extend(list.items.into_iter().filter(|v| v.facet.is_state() && !v.unchanged));
+            match list.next {
+                Some(next) => page.cursor = Some(next),
+                None => return Ok(versions),
+            }
+        }
+    }
+
+    pub(crate) fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
+        ResourceKey { shop: self.shop.clone(), kind: kind.clone(), id: id.clone() }
+    }
+}
+
+impl Candidate {
+    /// `None` for a kind that is only kept as received.
+    pub(crate) fn new(kind: Kind, id: ResourceId) -> Option<Self> {
+        let spec = kind.spec()?;
+        let seqs = BTreeSet::new();
+        let (before, after, frees) = (true, true, false);
+        Some(Self { spec, kind, id, before, after, began: None, seqs, taken_by: None, frees })
+    }
+
+    fn of_versions(of: &Undone) -> Option<Self> {
+        let candidate = Self::new(of.kind.clone(), of.id.clone())?;
+        Some(Self { seqs: of.seqs.iter().copied().collect(), ..candidate })
+    }
+}
+
+/// Neighbouring versions that are taken back together.
+struct Stretch {
+    first: Place,
+    last: Place,
+    /// Whether its first version tells of the resource's making.
+    made: bool,
+}
+
+/// The stretches that some versions make among all of a resource's, newest first.
+fn stretches(versions: &[Version], seqs: &BTreeSet<u64>) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut neighbour = false;
+    for version in versions {
+        let is_one = seqs.contains(&version.seq);
+        if is_one {
+            let (place, made) = (version.place(), began(version).is_since(Timestamp::MIN));
+            match stretches.last_mut().filter(|_| neighbour) {
+                Some(newer) => (newer.first, newer.made) = (place, made),
+                None => stretches.push(Stretch { first: place, last: place, made }),
+            }
+        }
+        neighbour = is_one;
+    }
+    stretches
+}
+
+/// The resources that a selection names one by one, if these are few.
+fn named(selection: &Selection) -> Option<Vec<(Kind, ResourceId)>> {
+    let mut names = Vec::new();
+    for (kind, id) in &selection.ids {
+        match kind {
+            Some(kind) => names.push((kind.clone(), id.clone())),
+            None if selection.kinds.is_empty() => {
+                names.extend(ALL.iter().map(|spec| (Kind::of(spec), id.clone())));
+            }
+            None => names.extend(selection.kinds.iter().map(|kind| (kind.clone(), id.clone()))),
+        }
+    }
+    (!names.is_empty() && names.len() <= NAMED_MAX).then_some(names)
+}
+
+fn living(found: Option<Resource>) -> Value {
+    found.filter(|found| !found.deleted).map(|found| found.state).unwrap_or_default()
+}
+
+fn began(version: &Version) -> Began {
+    let Version { op, source, valid_at, earliest_at, .. } = *version;
+    // A part that is known before the rest says nothing about a beginning.
+    let op = if version.facet == Facet::Core { op } else { backstock_proto::Op::Update };
+    Began { op, source, valid_at, earliest_at }
+}
+
+/// The last instant before another.
+pub(crate) fn just_before(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_micros() - 1)
+}
+
+/// The first instant after another.
+pub(crate) fn just_after(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_micros() + 1)
+}

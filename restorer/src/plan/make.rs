@@ -1,0 +1,132 @@
+//! Making a plan: history is gathered, each resource decided, and the rows put on record as they come.
+
+use backstock_proto::journal::Journal;
+use backstock_proto::publish::Records;
+use backstock_proto::{Shop, Timestamp};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::consequence::Tally;
+use super::gather::{Anew, Gather, Scope};
+use super::row::{Left, Policy, Subject, Verdict, verdict};
+use super::select::Selection;
+use super::store::Writer;
+use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
+use crate::record;
+
+/// Resources whose states are read ahead.
+const READ_AHEAD: usize = 16;
+
+/// What a plan is made with.
+pub(crate) struct Tools<'a> {
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) records: &'a dyn Records,
+    pub(crate) anew: &'a dyn Anew,
+    pub(crate) shop: &'a Shop,
+    /// Points of the cost budget that the shop grants each second.
+    pub(crate) per_second: f64,
+}
+
+impl Policy {
+    /// What a request allows.
+    pub(crate) fn of(request: &Request) -> Result<Self, PlanError> {
+        let selection = Selection::parse(&request.select).map_err(PlanError::Ask)?;
+        // What a job did is undone whatever it was.
+        let all = Modes { create: true, update: true, delete_new: true };
+        let modes = if request.undo.is_some() { all } else { request.modes };
+        if !(modes.create || modes.update || modes.delete_new) {
+            let why =
+                "modes: with create, update and delete_new all false there is nothing to plan";
+            return Err(PlanError::Ask(why.into()));
+        }
+        let Request { on_conflict, inventory, .. } = *request;
+        Ok(Self { modes, on_conflict, inventory, selection })
+    }
+}
+
+/// Makes a plan and puts it on record.
+pub(crate) async fn make(
+    tools: &Tools<'_>,
+    request: Request,
+    scope: &Scope,
+    (by, made_at): (String, Timestamp),
+) -> Result<Plan, PlanError> {
+    let Tools { journal, records, anew, shop, per_second } = *tools;
+    let policy = Policy::of(&request)?;
+    let gather = Gather { journal, anew, shop };
+    let mut candidates = gather.candidates(scope, &policy.selection).await?;
+    order::find_taken(&gather, scope, &mut candidates, &policy).await?;
+    order::order(&mut candidates);
+    let id = record::new_id(PLAN, made_at);
+    let mut making = Making {
+        writer: Writer::new(records, shop, &id, &request)?,
+        tally: Tally::default(),
+        goes: Vec::new(),
+        policy: &policy,
+    };
+    let subjects = candidates.into_iter().map(|candidate| {
+        let gather = &gather;
+        async move {
+            let frees = candidate.frees;
+            gather.subject(candidate, scope).await.map(|subject| (subject, frees))
+        }
+    });
+    let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
+    while let Some((subject, frees)) = subjects.try_next().await? {
+        making.take(&subject, frees).await?;
+    }
+    let (tally, (digest, firsts)) = making.finish().await?;
+    if firsts.is_empty() && tally.counts.same == 0 && tally.left(Left::Unknown) > 0 {
+        return Err(PlanError::Ask(format!(
+            "the history of {shop} does not reach back that far for what was selected; plan a later \
+             instant: GET /v1/shops/{shop}/pulls says when everything was first read"
+        )));
+    }
+    let cost = tally.cost;
+    let eta_seconds = cost / per_second.max(1.0);
+    let consequences = tally.sentences(&policy, eta_seconds);
+    let counts = tally.counts;
+    let plan = Plan {
+        id,
+        digest,
+        request,
+        made_at,
+        by,
+        counts,
+        consequences,
+        cost,
+        eta_seconds,
+        records: firsts,
+    };
+    record::put((journal, records), shop, (PLAN, &plan.id), &plan).await?;
+    Ok(plan)
+}
+
+/// A plan while its rows come.
+struct Making<'a> {
+    writer: Writer<'a>,
+    tally: Tally,
+    /// Rows that delete, which come last.
+    goes: Vec<Row>,
+    policy: &'a Policy,
+}
+
+impl Making<'_> {
+    async fn take(&mut self, subject: &Subject, frees: bool) -> Result<(), PlanError> {
+        let verdict = verdict(subject, self.policy);
+        self.tally.see(subject, &verdict);
+        match verdict {
+            Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),
+            Verdict::Row(row) => self.writer.push(*row).await?,
+            Verdict::Same | Verdict::Left(_) | Verdict::Unselected => {}
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(Tally, (String, Vec<u64>)), PlanError> {
+        order::order_deletes(&mut self.goes);
+        for row in self.goes {
+            self.writer.push(row).await?;
+        }
+        Ok((self.tally, self.writer.finish().await?))
+    }
+}

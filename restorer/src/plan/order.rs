@@ -1,0 +1,118 @@
+//! In which order rows are written: what is referred to before what refers, and what goes after what
+//! referred to it.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use backstock_proto::journal::AsOf;
+use backstock_proto::kind::{ALL, Spec};
+use backstock_proto::{Kind, ResourceId};
+use serde_json::Value;
+
+use super::gather::{Candidate, Gather, Scope, just_before};
+use super::row::Policy;
+use super::{PlanError, Row};
+
+/// Puts candidates in the order of their rows: first what has to go before anything else, then by
+/// rank. It depends on nothing but the candidates.
+pub(crate) fn order(candidates: &mut [Candidate]) {
+    candidates.sort_by(|a, b| {
+        let frees = b.frees.cmp(&a.frees);
+        let kind = place(a.spec).cmp(&place(b.spec));
+        let kind = if a.frees { kind.reverse() } else { kind };
+        frees.then(kind).then_with(|| by_number(&a.id, &b.id))
+    });
+}
+
+/// Puts rows that delete in order: what refers goes before what is referred to.
+pub(crate) fn order_deletes(rows: &mut [Row]) {
+    let place = |row: &Row| row.kind.spec().map(place);
+    rows.sort_by(|a, b| place(b).cmp(&place(a)).then_with(|| by_number(&a.id, &b.id)));
+}
+
+/// By rank, and within a rank in the order in which kinds are listed: a blog before its articles.
+fn place(spec: &Spec) -> (u8, usize) {
+    (spec.rank, ALL.iter().position(|known| known.name == spec.name).unwrap_or(usize::MAX))
+}
+
+/// Shorter numbers are smaller ones.
+fn by_number(a: &ResourceId, b: &ResourceId) -> Ordering {
+    let key = |id: &ResourceId| id.as_str().len();
+    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+}
+
+/// Finds what is new and has the natural key of something that is to be made anew: it has to go
+/// first, or the other one gets another key.
+pub(crate) async fn find_taken(
+    gather: &Gather<'_>,
+    scope: &Scope,
+    candidates: &mut [Candidate],
+    policy: &Policy,
+) -> Result<(), PlanError> {
+    let Scope::Span(span) = scope else { return Ok(()) };
+    let gone = |c: &Candidate| c.before && !c.after && !c.spec.natural_key.is_empty();
+    let is_new = |c: &Candidate| !c.before && c.after;
+    let mut keys: BTreeMap<(Kind, Vec<String>), usize> = BTreeMap::new();
+    for n in (0..candidates.len()).filter(|n| gone(&candidates[*n])) {
+        let candidate = &candidates[n];
+        let key = gather.key(&candidate.kind, &candidate.id);
+        let state = gather.state(&key, AsOf::At(just_before(span.from))).await?;
+        if let Some(natural) = natural_key(candidate.spec, &state) {
+            keys.insert((candidate.kind.clone(), natural), n);
+        }
+    }
+    let kinds: Vec<Kind> = keys.keys().map(|(kind, _)| kind.clone()).collect();
+    for n in 0..candidates.len() {
+        let Candidate { kind, id, spec, .. } = candidates[n].clone();
+        if !is_new(&candidates[n]) || !kinds.contains(&kind) {
+            continue;
+        }
+        let state = gather.state(&gather.key(&kind, &id), AsOf::Latest).await?;
+        let Some(natural) = natural_key(spec, &state) else { continue };
+        if let Some(gone) = keys.get(&(kind, natural)) {
+            candidates[n].frees = policy.modes.create && policy.modes.delete_new;
+            if !policy.modes.delete_new {
+                candidates[*gone].taken_by = Some(id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What names a resource in its shop beside its id; `None` where nothing does.
+pub(crate) fn natural_key(spec: &Spec, state: &Value) -> Option<Vec<String>> {
+    let text = |name: &&str| state.get(*name).and_then(Value::as_str).map(str::to_lowercase);
+    let parts: Vec<Option<String>> = spec.natural_key.iter().map(text).collect();
+    let known = parts.iter().any(|part| part.as_ref().is_some_and(|text| !text.is_empty()));
+    known.then(|| parts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_referred_to_comes_first() {
+        let candidate = |kind: &str, id: &str| {
+            let (kind, id) = (Kind::parse(kind).expect("kind"), ResourceId::parse(id).expect("id"));
+            Candidate::new(kind, id).expect("understood")
+        };
+        let mut candidates = vec![
+            candidate("article", "1"),
+            candidate("blog", "9"),
+            candidate("menu", "8"),
+            candidate("product", "10"),
+            candidate("product", "9"),
+            candidate("metaobject_definition", "3"),
+            Candidate { frees: true, ..candidate("product", "50") },
+        ];
+        order(&mut candidates);
+        let shown: Vec<String> =
+            candidates.iter().map(|c| format!("{} {}", c.kind, c.id)).collect();
+        let definition = "metaobject_definition 3";
+        assert_eq!(
+            shown,
+            ["product 50", definition, "product 9", "product 10", "blog 9", "article 1", "menu 8"]
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! What is done to one resource, decided from what history says of it: no clock, no network.
+
+use backstock_proto::kind::{Spec, Writable};
+use backstock_proto::merge::{self, Field, FieldPath, Kept, OnConflict};
+use backstock_proto::{Kind, ResourceId, Timestamp};
+use serde_json::Value;
+
+use super::select::Selection;
+use super::undo::{Run, undo};
+use super::{Action, Modes, Row, Unwritable};
+use crate::write;
+
+/// What history says of one resource. `null` stands for a resource that is not there.
+#[derive(Clone)]
+pub struct Subject {
+    /// What sort of thing.
+    pub spec: &'static Spec,
+    /// Its kind, by name.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// The state as it is now.
+    pub now: Value,
+    /// The stretches of its history that are taken back, newest first.
+    pub runs: Vec<Run>,
+    /// An instant at which it was there and the state that history has of then, for one that may
+    /// have to be made anew.
+    pub of: Option<(Timestamp, Value)>,
+    /// Whether it is certain that it did not exist before what is taken back, rather than that
+    /// history does not reach that far.
+    pub made_since: bool,
+    /// The newest version of it that there is.
+    pub seen: Option<u64>,
+    /// Something else that carries its natural key now.
+    pub taken_by: Option<ResourceId>,
+}
+
+/// What may be done.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Creating, updating, deleting.
+    pub modes: Modes,
+    /// What becomes of later edits.
+    pub on_conflict: OnConflict,
+    /// Whether amounts in stock are written.
+    pub inventory: bool,
+    /// Which resources and fields.
+    pub selection: Selection,
+}
+
+/// What is decided about a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It stands in the plan.
+    Row(Box<Row>),
+    /// It is as wanted.
+    Same,
+    /// It differs and is left out.
+    Left(Left),
+    /// It is not selected.
+    Unselected,
+}
+
+/// Why something that differs is left out of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Left {
+    /// Creating was not asked for.
+    Create,
+    /// Updating was not asked for.
+    Update,
+    /// Deleting was not asked for.
+    Delete,
+    /// History does not reach back to then.
+    Unknown,
+    /// It cannot be written, and nobody asked for it by name.
+    Archive,
+    /// Amounts in stock were not asked for.
+    Inventory,
+}
+
+/// Decides what is done to a resource.
+pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
+    let Subject { now, runs, .. } = subject;
+    if !policy.selection.has_text(&subject.id, &subject.listing(now)) {
+        return Verdict::Unselected;
+    }
+    let made_within = runs.last().is_some_and(|oldest| oldest.before.is_null());
+    if made_within && !now.is_null() {
+        if !subject.made_since {
+            return Verdict::Left(Left::Unknown);
+        }
+        if !policy.modes.delete_new || policy.selection.has_fields() {
+            return Verdict::Left(Left::Delete);
+        }
+    }
+    let undone = undo(now, runs, policy.on_conflict);
+    let decided = Decided { subject, policy, kept: undone.kept };
+    match (now.is_null(), undone.state.is_null()) {
+        (true, true) => decided.gone(),
+        (true, false) => decided.create(undone.state),
+        (false, true) => decided.delete(),
+        (false, false) => decided.update(undone.state),
+    }
+}
+
+struct Decided<'a> {
+    subject: &'a Subject,
+    policy: &'a Policy,
+    kept: Vec<Kept>,
+}
+
+impl Decided<'_> {
+    /// It is not there, and was not, or somebody deleted it after what is taken back.
+    fn gone(self) -> Verdict {
+        let deleted_later = self.kept.iter().any(|kept| kept.path == FieldPath::root());
+        if !deleted_later || self.policy.selection.has_fields() {
+            return Verdict::Same;
+        }
+        let mut row = self.row(Action::Keep, &Value::Null);
+        row.notes.push("it was deleted later, and stays so".into());
+        Verdict::Row(Box::new(row))
+    }
+
+    fn create(self, want: Value) -> Verdict {
+        let subject = self.subject;
+        if let Some(left) = self.left_out(Left::Create, self.policy.modes.create) {
+            return Verdict::Left(left);
+        }
+        if let Writable::Archive(why) = subject.spec.writable {
+            return self.cannot(&want, format!("{why}; {}", write::by_hand(subject.spec)));
+        }
+        if self.policy.selection.has_fields() {
+            let why = "it is gone, and a part of it cannot come back alone: plan it without fields";
+            return self.cannot(&want, why.into());
+        }
+        let mut row = self.row(Action::Create, &want);
+        match &subject.of {
+            Some((of, then)) => {
+                row.of = Some(*of);
+                row.fields = merge::fields(then, &want);
+            }
+            None => {
+                let (path, old) = (FieldPath::root(), Value::Null);
+                row.fields = vec![Field { path, old, new: want }];
+            }
+        }
+        row.kept = self.kept;
+        match subject.spec.writable {
+            Writable::Partly(what) if what.contains("new id") => row.notes.push(what.into()),
+            Writable::Partly(what) => row.notes.push(format!("it gets a new id; {what}")),
+            Writable::Whole | Writable::Archive(_) => row.notes.push("it gets a new id".into()),
+        }
+        if let Some(other) = &subject.taken_by {
+            let (kind, key) = (&subject.kind, subject.spec.natural_key.join(" and "));
+            row.notes.push(format!("{kind} {other} has its {key} now, and keeps it"));
+        }
+        row.cost = write::cost(subject.spec, Action::Create, &row.fields);
+        Verdict::Row(Box::new(row))
+    }
+
+    fn delete(self) -> Verdict {
+        let subject = self.subject;
+        if let Some(left) = self.left_out(Left::Delete, self.policy.modes.delete_new) {
+            return Verdict::Left(left);
+        }
+        if let Writable::Archive(why) = subject.spec.writable {
+            return self.cannot(&subject.now, why.into());
+        }
+        let mut row = self.row(Action::Delete, &subject.now);
+        row.cost = write::cost(subject.spec, Action::Delete, &[]);
+        Verdict::Row(Box::new(row))
+    }
+
+    fn update(mut self, want: Value) -> Verdict {
+        let Subject { spec, now, .. } = self.subject;
+        let want = self.policy.selection.narrowed(now, want);
+        let told = |path: &FieldPath| !write::incidental(spec, path, now);
+        let mut fields = merge::fields(now, &want);
+        fields.retain(|field| told(&field.path));
+        self.kept.retain(|k| told(&k.path) && self.policy.selection.has_field(&k.path));
+        if fields.is_empty() && self.kept.is_empty() {
+            return Verdict::Same;
+        }
+        if let Some(left) = self.left_out(Left::Update, self.policy.modes.update) {
+            return Verdict::Left(left);
+        }
+        if fields.is_empty() {
+            let mut row = self.row(Action::Keep, &want);
+            row.kept = self.kept;
+            return Verdict::Row(Box::new(row));
+        }
+        let (fields, unwritable) = self.split(fields);
+        let action = if fields.is_empty() { Action::Cannot } else { Action::Update };
+        let mut row = self.row(action, &want);
+        let anew = fields.iter().filter(|field| is_element(field)).count();
+        if anew > 0 {
+            row.notes.push(match anew {
+                1 => "what comes back within it gets a new id".into(),
+                n => format!("{n} things that come back within it get new ids"),
+            });
+        }
+        (row.fields, row.unwritable, row.kept) = (fields, unwritable, self.kept);
+        row.cost = write::cost(spec, action, &row.fields);
+        Verdict::Row(Box::new(row))
+    }
+
+    /// The fields that can be written, and those that cannot.
+    fn split(&self, fields: Vec<Field>) -> (Vec<Field>, Vec<Unwritable>) {
+        let spec = self.subject.spec;
+        let why = |field: &Field| match spec.writable {
+            Writable::Archive(why) => Some(why),
+            _ => write::unwritable_to(spec, field),
+        };
+        let mut unwritable = Vec::new();
+        let mut writable = Vec::new();
+        for field in fields {
+            match why(&field) {
+                Some(why) => unwritable.push(Unwritable { path: field.path, why: why.into() }),
+                None => writable.push(field),
+            }
+        }
+        (writable, unwritable)
+    }
+
+    /// Why it is left out although it differs.
+    fn left_out(&self, left: Left, asked: bool) -> Option<Left> {
+        let spec = self.subject.spec;
+        let archive = matches!(spec.writable, Writable::Archive(_));
+        if write::is_stock(spec) && !self.policy.inventory {
+            Some(Left::Inventory)
+        } else if !asked {
+            Some(left)
+        } else if archive
+            && left != Left::Create
+            && !self.policy.selection.names(&self.subject.kind)
+        {
+            // That one is lost is news; that orders move on is not.
+            Some(Left::Archive)
+        } else {
+            None
+        }
+    }
+
+    fn cannot(self, state: &Value, why: String) -> Verdict {
+        let mut row = self.row(Action::Cannot, state);
+        row.notes.push(why);
+        Verdict::Row(Box::new(row))
+    }
+
+    fn row(&self, action: Action, state: &Value) -> Row {
+        let Subject { kind, id, now, seen, .. } = self.subject;
+        let shown = if state.is_null() { now } else { state };
+        let shown = match (shown.is_null(), self.subject.runs.first()) {
+            (true, Some(run)) => &run.before,
+            _ => shown,
+        };
+        Row {
+            n: 0,
+            kind: kind.clone(),
+            id: id.clone(),
+            gid: kind.gid(id),
+            title: kind.listing(shown).title,
+            action,
+            fields: Vec::new(),
+            kept: Vec::new(),
+            unwritable: Vec::new(),
+            of: None,
+            notes: Vec::new(),
+            seen: *seen,
+            cost: 0.0,
+        }
+    }
+}
+
+impl Subject {
+    /// What a list shows of it: now, or else as it was last.
+    fn listing(&self, now: &Value) -> backstock_proto::kind::Listing {
+        let last = self.runs.iter().flat_map(|run| [&run.after, &run.before]);
+        let known = std::iter::once(now).chain(last).find(|state| !state.is_null());
+        self.kind.listing(known.unwrap_or(&Value::Null))
+    }
+}
+
+/// Whether a field is an element of a list that comes back whole.
+fn is_element(field: &Field) -> bool {
+    let last = field.path.steps().pop();
+    field.old.is_null()
+        && field.new.get("id").is_some()
+        && matches!(last, Some(merge::Step::Element(_)))
+}

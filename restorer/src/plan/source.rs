@@ -1,0 +1,215 @@
+//! What a request takes back: an instant, a window, a change-set, what an app or a job did.
+
+use std::sync::Arc;
+
+use backstock_proto::journal::{PAGE_LIMIT_MAX, Page, Span};
+use backstock_proto::kind::Spec;
+use backstock_proto::{ResourceId, ResourceKey, Shop, Timestamp};
+use serde_json::Value;
+
+use super::gather::{Anew, Scope, just_after};
+use super::make::{self, Tools};
+use super::{Plan, PlanError, Request};
+use crate::Desk;
+use crate::change_set::Undone;
+use crate::job::written::Written;
+use crate::job::{JOB, Job, rows};
+use crate::record;
+
+/// How long after the end of a job Shopify may date what it did.
+const SETTLES_MICROS: i64 = 10_000_000;
+
+/// Points that Shopify's standard plan grants each second; assumed where the shop cannot be asked.
+const STANDARD_RATE: f64 = 100.0;
+
+impl Anew for Written {
+    fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId {
+        self.id_now(spec, id)
+    }
+
+    fn rewrite(&self, state: &mut Value) {
+        self.rewrite(state);
+    }
+}
+
+impl Desk {
+    /// Makes a plan and puts it on record. Nothing is written to the shop.
+    pub(crate) async fn plan(
+        &self,
+        shop: &Shop,
+        request: Request,
+        by: String,
+    ) -> Result<Plan, PlanError> {
+        let scope = self.scope(shop, &request, self.clock.now()).await?;
+        self.plan_of(shop, request, &scope, by).await
+    }
+
+    /// The same, of what is known already to be taken back.
+    pub(crate) async fn plan_of(
+        &self,
+        shop: &Shop,
+        request: Request,
+        scope: &Scope,
+        by: String,
+    ) -> Result<Plan, PlanError> {
+        let anew = self.written(shop).await?;
+        let granted = self.admins.get(shop).map(|client| client.granted().per_second);
+        let tools = Tools {
+            journal: self.journal.as_ref(),
+            records: self.records.as_ref(),
+            anew: anew.as_ref(),
+            shop,
+            per_second: granted.unwrap_or(STANDARD_RATE),
+        };
+        make::make(&tools, request, scope, (by, self.clock.now())).await
+    }
+
+    /// What jobs wrote in a shop.
+    async fn written(&self, shop: &Shop) -> Result<Arc<Written>, PlanError> {
+        Ok(self.jobs.tools.books.of(self.journal.as_ref(), shop).await?)
+    }
+
+    /// The versions that a job wrote.
+    async fn undone_job(&self, shop: &Shop, id: &str) -> Result<Scope, PlanError> {
+        let job: Option<Job> = record::get(self.journal.as_ref(), shop, (JOB, id)).await?;
+        let Some(job) = job else {
+            let why = format!("{shop} has no job {id:?}; GET /v1/shops/{shop}/jobs lists them");
+            return Err(PlanError::Missing(why));
+        };
+        let Some(finished_at) = job.finished_at else {
+            let why = format!("job {id} of {shop} is not over; cancel it, or wait for its end");
+            return Err(PlanError::Ask(why));
+        };
+        let written = self.written(shop).await?;
+        let to = Timestamp::from_micros(finished_at.as_micros() + SETTLES_MICROS);
+        let span = Span { from: job.began_at.unwrap_or(job.started_at), to };
+        let mut undone = Vec::new();
+        for n in 0.. {
+            let piece = rows::piece(self.journal.as_ref(), shop, &job.plan, n).await?;
+            let Some(piece) = piece else { break };
+            for row in piece {
+                let Some(spec) = row.kind.spec() else { continue };
+                let (kind, id) = (row.kind, Written::id_now(&written, spec, &row.id));
+                let key = ResourceKey { shop: shop.clone(), kind, id };
+                let seqs = self.wrote(&written, &job.id, &key, span).await?;
+                if !seqs.is_empty() {
+                    undone.push(Undone { kind: key.kind, id: key.id, seqs });
+                }
+            }
+        }
+        Ok(Scope::Ours(undone))
+    }
+
+    /// The versions of a resource within a span that a job wrote.
+    async fn wrote(
+        &self,
+        written: &Written,
+        job: &str,
+        key: &ResourceKey,
+        span: Span,
+    ) -> Result<Vec<u64>, PlanError> {
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let mut seqs = Vec::new();
+        loop {
+            let list = self.journal.versions(key, span, &page).await?;
+            for version in &list.items {
+                let by = written.job_at(&key.kind, &key.id, version.valid_at);
+                if by.is_some_and(|by| by == job) {
+                    seqs.push(version.seq);
+                }
+            }
+            match list.next {
+                Some(next) => page.cursor = Some(next),
+                None => return Ok(seqs),
+            }
+        }
+    }
+
+    async fn scope(
+        &self,
+        shop: &Shop,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Scope, PlanError> {
+        let ask = |why: &str| PlanError::Ask(why.into());
+        let source = Source::of(request)?;
+        let to = request.to.unwrap_or(Timestamp::MAX);
+        let within = |from: Timestamp| match from <= to {
+            true => Ok(Scope::Span(Span { from, to })),
+            false => Err(PlanError::Ask(format!("from {from} is after to {to}"))),
+        };
+        match source {
+            Source::At(at) if at > now => Err(PlanError::Ask(format!(
+                "at {at} lies in the future; plan an instant of the past"
+            ))),
+            Source::At(at) => within(just_after(at)),
+            Source::From(from) => within(from),
+            Source::ChangeSet(id) => {
+                let versions = self.undone_set(shop, id).await.map_err(PlanError::Refused)?;
+                Ok(Scope::Versions(versions))
+            }
+            Source::App(app, from) if from > to => {
+                Err(PlanError::Ask(format!("app {app:?}: from {from} is after to {to}")))
+            }
+            Source::App(app, from) => {
+                let span = Span { from, to: to.min(now) };
+                let versions = self.undone_app(shop, app, span).await;
+                let versions = versions.map_err(PlanError::Refused)?;
+                if versions.is_empty() {
+                    return Err(PlanError::Missing(format!(
+                        "nothing that happened in {shop} between {from} and {} is known to be the \
+                         doing of {app:?}; `backstock changes --from {from}` shows who did what",
+                        span.to
+                    )));
+                }
+                Ok(Scope::Versions(versions))
+            }
+            Source::Export(_) => Err(ask("exports cannot be planned from yet; plan with at")),
+            Source::Job(id) => self.undone_job(shop, id).await,
+        }
+    }
+}
+
+/// What a request names.
+enum Source<'a> {
+    At(Timestamp),
+    From(Timestamp),
+    ChangeSet(&'a str),
+    App(&'a str, Timestamp),
+    #[allow(dead_code, reason = "exports are the next to come")]
+    Export(&'a str),
+    Job(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// The one thing that a request names.
+    fn of(request: &'a Request) -> Result<Self, PlanError> {
+        let Request { at, change_set, app, from, to, export, undo, .. } = request;
+        let mut named = Vec::new();
+        named.extend(at.map(Self::At));
+        named.extend(change_set.as_deref().map(Self::ChangeSet));
+        named.extend(export.as_deref().map(Self::Export));
+        named.extend(undo.as_deref().map(Self::Job));
+        match (app, from) {
+            (Some(app), Some(from)) => named.push(Self::App(app, *from)),
+            (Some(app), None) => {
+                return Err(PlanError::Ask(format!(
+                    "app {app:?}: since when? Give from, such as when it was installed"
+                )));
+            }
+            (None, Some(from)) => named.push(Self::From(*from)),
+            (None, None) => {}
+        }
+        let ends = matches!(named.as_slice(), [Self::At(_) | Self::From(_) | Self::App(..)]);
+        if to.is_some() && !ends {
+            return Err(PlanError::Ask("to goes with at or from only".into()));
+        }
+        let one = "exactly one of at, from, change_set, app (with from), export and undo says what is \
+                   wanted";
+        match (named.pop(), named.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(_), false) => Err(PlanError::Ask(format!("{one}; several were given"))),
+            (None, _) => Err(PlanError::Ask(format!("{one}; none was given"))),
+        }
+    }
+}

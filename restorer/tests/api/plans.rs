@@ -1,0 +1,176 @@
+//! Plans over HTTP.
+
+use super::*;
+
+const PLANS: &str = "/v1/shops/acme/plans";
+
+/// Before the mug's price fell and the tote was deleted.
+fn noon() -> Value {
+    json!({"at": "2026-11-20T12:00:00Z"})
+}
+
+impl Server {
+    async fn plan(&self, request: &Value) -> Value {
+        let answer = self.post(PLANS, request).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let plan = answer.json();
+        let path =
+            format!("/v1/shops/acme.myshopify.com/plans/{}", plan["id"].as_str().expect("an id"));
+        assert_eq!(answer.header("location"), path);
+        plan
+    }
+}
+
+fn actions(plan: &Value) -> Vec<String> {
+    let rows = plan["rows"].as_array().expect("rows").iter();
+    let text = |row: &Value, name: &str| row[name].as_str().expect("a text").to_owned();
+    rows.map(|row| format!("{} {} {}", text(row, "action"), text(row, "kind"), text(row, "id")))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_plan_says_what_would_be_written() {
+    let server = start().await;
+    let mut plan = server.plan(&noon()).await;
+    assert_eq!(actions(&plan), ["create product 501".to_owned(), format!("update product {MUG}")]);
+    let mug = &plan["rows"][1];
+    assert_eq!(
+        mug["fields"][1],
+        json!({
+            "path": "/variants/{gid:~1~1shopify~1ProductVariant~111}/price",
+            "old": "6.40",
+            "new": "64.00"
+        })
+    );
+    assert_eq!(mug["fields"][0]["new"], "<p>Holds 350 ml.</p>");
+    plan["rows"][1]["fields"][0]["old"] = json!("…");
+    plan["id"] = json!("plan-…");
+    assert_eq!(plan["digest"].as_str().map(str::len), Some(64));
+    plan["digest"] = json!("…");
+    insta::assert_snapshot!("plan", pretty(&plan));
+}
+
+#[tokio::test]
+async fn the_same_history_gives_the_same_digest() {
+    let server = start().await;
+    let (one, two) = (server.plan(&noon()).await, server.plan(&noon()).await);
+    assert_ne!(one["id"], two["id"]);
+    assert_eq!(one["digest"], two["digest"]);
+    let other = server.plan(&json!({"at": "2026-11-20T12:00:01Z"})).await;
+    assert_ne!(other["digest"], one["digest"]);
+}
+
+#[tokio::test]
+async fn a_plan_can_be_read_again_in_pages_and_by_what_it_does() {
+    let server = start().await;
+    let plan = server.plan(&noon()).await;
+    let path = format!("{PLANS}/{}", plan["id"].as_str().expect("an id"));
+    assert_eq!(server.get(&path).await.json(), plan);
+    let first = server.get(&format!("{path}?limit=1")).await.json();
+    assert_eq!((actions(&first), &first["next"]), (vec!["create product 501".into()], &json!("1")));
+    let second = server.get(&format!("{path}?limit=1&cursor=1")).await.json();
+    assert_eq!((&second["rows"][0], &second["next"]), (&plan["rows"][1], &Value::Null));
+    let updates = server.get(&format!("{path}?action=update")).await.json();
+    assert_eq!(actions(&updates), [format!("update product {MUG}")]);
+    let none = server.get(&format!("{path}?kind=page")).await.json();
+    assert_eq!(none["rows"], json!([]));
+    let listed = server.get(PLANS).await.json();
+    assert_eq!(listed["items"][0]["id"], plan["id"]);
+    assert_eq!(listed["items"][0]["digest"], plan["digest"]);
+    server.get(&format!("{PLANS}/plan-7")).await.problem(404);
+    server.get(&format!("{path}?cursor=x")).await.problem(400);
+}
+
+#[tokio::test]
+async fn kinds_ids_texts_and_fields_narrow_it() {
+    let server = start().await;
+    let narrowed = async |select: Value| {
+        let mut request = noon();
+        request["select"] = select;
+        actions(&server.plan(&request).await)
+    };
+    let update = format!("update product {MUG}");
+    assert_eq!(narrowed(json!({"kinds": ["page"]})).await, Vec::<String>::new());
+    assert_eq!(narrowed(json!({"ids": [MUG]})).await, std::slice::from_ref(&update));
+    let gid = format!("gid://shopify/Product/{MUG}");
+    assert_eq!(narrowed(json!({"ids": [gid]})).await, std::slice::from_ref(&update));
+    assert_eq!(narrowed(json!({"q": "TOTE"})).await, ["create product 501"]);
+    let mut request = noon();
+    request["select"] = json!({"ids": [MUG], "fields": ["variants/11/price"]});
+    let fields = server.plan(&request).await["rows"][0]["fields"].clone();
+    assert_eq!(fields.as_array().map(Vec::len), Some(1), "{fields}");
+    assert_eq!(fields[0]["new"], "64.00");
+}
+
+#[tokio::test]
+async fn a_window_is_undone_and_what_came_after_it_stays() {
+    let server = start().await;
+    // The tote was deleted after the window.
+    let window = json!({"from": "2026-11-20T14:00:00Z", "to": "2026-11-20T15:00:00Z"});
+    let plan = server.plan(&window).await;
+    assert_eq!(actions(&plan), [format!("update product {MUG}")]);
+    let at = json!({"at": "2026-11-20T12:00:00Z", "to": "2026-11-20T15:00:00Z"});
+    assert_eq!(actions(&server.plan(&at).await), actions(&plan));
+}
+
+#[tokio::test]
+async fn nothing_to_do_is_a_plan_that_says_so() {
+    let server = start().await;
+    let plan = server.plan(&json!({"at": "2026-11-21T12:00:00Z"})).await;
+    assert_eq!(plan["rows"], json!([]));
+    assert!(plan["consequences"][0].as_str().is_some_and(|said| said.contains("Nothing to do")));
+}
+
+#[tokio::test]
+async fn what_is_new_goes_last_and_only_if_asked() {
+    let server = start().await;
+    let early = json!({"at": "2026-11-19T09:00:00Z", "modes": {"delete_new": true}});
+    let plan = server.plan(&early).await;
+    // An order cannot be deleted; nobody asked for it by name.
+    assert_eq!(
+        actions(&plan),
+        [
+            "create product 501".into(),
+            "delete customer 301".into(),
+            format!("delete product {MUG}")
+        ]
+    );
+    let kept = server.plan(&json!({"at": "2026-11-19T09:00:00Z"})).await;
+    assert_eq!(actions(&kept), ["create product 501"]);
+    let said = kept["consequences"].to_string();
+    assert!(said.contains("new and stay"), "{said}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_planned_says_what_to_do() {
+    let server = start().await;
+    for (request, status, says) in [
+        (json!({}), 400, "exactly one"),
+        (json!({"at": "2026-11-20T12:00:00Z", "from": "2026-11-20T12:00:00Z"}), 400, "several"),
+        (json!({"at": "2027-11-20T12:00:00Z"}), 400, "future"),
+        (json!({"at": "yesterday"}), 400, "RFC 3339"),
+        (json!({"from": "2026-11-20T12:00:00Z", "to": "2026-11-20T11:00:00Z"}), 400, "after"),
+        (json!({"app": "Bulk Editor"}), 400, "from"),
+        (
+            json!({"at": "2026-11-20T12:00:00Z", "select": {"kinds": ["checkout"]}}),
+            400,
+            "these are",
+        ),
+        (json!({"at": "2026-11-20T12:00:00Z", "select": {"ids": ["77"]}}), 404, "never"),
+        (
+            json!({"at": "2026-11-20T12:00:00Z", "select": {"ids": ["gid://shopify/ProductVariant/11"]}}),
+            400,
+            "variants/11",
+        ),
+        (
+            json!({"at": "2026-11-20T12:00:00Z", "modes": {"create": false, "update": false}}),
+            400,
+            "modes",
+        ),
+        (json!({"at": "2026-11-20T12:00:00Z", "selct": {}}), 400, "selct"),
+    ] {
+        let detail = server.post(PLANS, &request).await.problem(status);
+        assert!(detail.contains(says), "{request}: {detail}");
+    }
+    server.ask("POST", PLANS, Some("bst_read")).await.problem(401);
+}

@@ -1,0 +1,263 @@
+//! What a plan makes of random histories: everything of the app's is undone, everything that others
+//! did stays, and every conflict is listed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstock_proto::Kind;
+use backstock_proto::kind::Spec;
+use backstock_proto::merge::{self, OnConflict};
+use backstock_restorer::plan::row::{Left, Policy, Subject, Verdict, verdict};
+use backstock_restorer::plan::undo::{Run, undo};
+use backstock_restorer::plan::{Action, Modes, Row};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// One edit of a product.
+#[derive(Clone, Debug)]
+struct Edit {
+    by_app: bool,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// A text member, by its number.
+    Text(u8),
+    /// The price of a variant, by its number.
+    Price(u8),
+    /// A tag is added, or taken out if it is there.
+    Tag(u8),
+}
+
+const TEXTS: [&str; 3] = ["title", "vendor", "descriptionHtml"];
+
+fn base() -> Value {
+    let variant = |n: u8| json!({"id": format!("gid://shopify/ProductVariant/{n}"), "price": "0"});
+    json!({
+        "id": "gid://shopify/Product/7", "title": "base", "vendor": "base",
+        "descriptionHtml": "base", "tags": ["b"],
+        "variants": [variant(0), variant(1), variant(2)],
+    })
+}
+
+/// The state after an edit, which writes what nobody wrote before.
+fn edited(state: &Value, edit: &Edit, n: usize) -> Value {
+    let mut state = state.clone();
+    match edit.what {
+        What::Text(member) => {
+            state[TEXTS[usize::from(member)]] = json!(format!("{n} by {}", edit.by_app));
+        }
+        What::Price(variant) => {
+            state["variants"][usize::from(variant)]["price"] = n.to_string().into()
+        }
+        What::Tag(tag) => {
+            let tag = format!("{}", char::from(b'a' + tag));
+            let tags =
+                state["tags"].as_array().expect("tags").iter().map(|t| t.as_str().expect("text"));
+            let mut tags: BTreeSet<String> = tags.map(str::to_owned).collect();
+            if !tags.remove(&tag) {
+                tags.insert(tag);
+            }
+            state["tags"] = tags.into_iter().collect();
+        }
+    }
+    state
+}
+
+/// What is edited, as one name.
+fn name(what: &What) -> String {
+    format!("{what:?}")
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let what = prop_oneof![
+        (0..3u8).prop_map(What::Text),
+        (0..3u8).prop_map(What::Price),
+        (0..3u8).prop_map(What::Tag)
+    ];
+    let edit = (any::<bool>(), what).prop_map(|(by_app, what)| Edit { by_app, what });
+    proptest::collection::vec(edit, 0..24)
+}
+
+/// The states of a history, first to last, and the app's stretches, newest first.
+fn told(edits: &[Edit]) -> (Vec<Value>, Vec<Run>) {
+    let mut states = vec![base()];
+    for (n, edit) in edits.iter().enumerate() {
+        let next = edited(&states[n], edit, n + 1);
+        states.push(next);
+    }
+    let mut runs: Vec<Run> = Vec::new();
+    let mut neighbour = false;
+    for (n, edit) in edits.iter().enumerate().rev() {
+        if edit.by_app {
+            match runs.last_mut().filter(|_| neighbour) {
+                Some(run) => run.before = states[n].clone(),
+                None => runs.push(Run { before: states[n].clone(), after: states[n + 1].clone() }),
+            }
+        }
+        neighbour = edit.by_app;
+    }
+    (states, runs)
+}
+
+fn spec() -> &'static Spec {
+    Kind::parse("product").expect("a kind").spec().expect("understood")
+}
+
+fn subject(now: Value, runs: Vec<Run>) -> Subject {
+    let kind = Kind::parse("product").expect("a kind");
+    let of = runs.first().filter(|run| !run.before.is_null());
+    let instant = "2026-11-20T12:00:00Z".parse().expect("an instant");
+    Subject {
+        spec: spec(),
+        of: of.map(|run| (instant, run.before.clone())),
+        kind,
+        id: "7".to_owned().try_into().expect("an id"),
+        now,
+        runs,
+        made_since: true,
+        seen: Some(7),
+        taken_by: None,
+    }
+}
+
+fn row(verdict: Verdict) -> Row {
+    match verdict {
+        Verdict::Row(row) => *row,
+        other => panic!("no row: {other:?}"),
+    }
+}
+
+proptest! {
+    /// A history without the app's edits is what is left when they are taken back.
+    #[test]
+    fn the_app_is_undone_and_everybody_else_stays(edits in edits()) {
+        let (states, runs) = told(&edits);
+        let now = states.last().expect("a state").clone();
+        let undone = undo(&now, &runs, OnConflict::Keep);
+        // A tag that somebody toggled is judged by whether it is there, not by who said so last.
+        let tags = edits.iter().any(|edit| matches!(edit.what, What::Tag(_)));
+        let mut last: BTreeMap<String, (usize, bool)> = BTreeMap::new();
+        let mut want = base();
+        for (n, edit) in edits.iter().enumerate() {
+            last.insert(name(&edit.what), (n, edit.by_app));
+            if !edit.by_app && !matches!(edit.what, What::Tag(_)) {
+                want = edited(&want, edit, n + 1);
+            }
+        }
+        want["tags"] = undone.state["tags"].clone();
+        prop_assert_eq!(&undone.state, &want);
+        if !tags {
+            let conflicts = last.iter().filter(|(what, (n, by_app))| {
+                let app_before = |e: &Edit| e.by_app && name(&e.what) == **what;
+                !by_app && edits[..*n].iter().any(app_before)
+            });
+            // Also where the app wrote over others, who had written over the app.
+            let over: BTreeSet<String> = edits.iter().enumerate().filter_map(|(n, edit)| {
+                let what = name(&edit.what);
+                let earlier = |e: &Edit| e.by_app && name(&e.what) == what;
+                (!edit.by_app && edits[..n].iter().any(earlier)).then(|| what.clone())
+            }).collect();
+            prop_assert!(conflicts.count() <= undone.kept.len());
+            prop_assert_eq!(undone.kept.len(), over.len(), "{:?}", undone.kept);
+        }
+    }
+
+    /// Whatever the rows say makes the state that is wanted of the one that is there.
+    #[test]
+    fn the_fields_of_a_row_make_what_is_wanted(edits in edits()) {
+        let (states, runs) = told(&edits);
+        let now = states.last().expect("a state").clone();
+        let want = undo(&now, &runs, OnConflict::Keep).state;
+        let mut made = now.clone();
+        match verdict(&subject(now.clone(), runs), &Policy::default()) {
+            Verdict::Row(row) => {
+                for field in &row.fields {
+                    prop_assert_eq!(
+                        merge::get(&now, &field.path).unwrap_or(&Value::Null), &field.old
+                    );
+                    merge::set(&mut made, &field.path, field.new.clone());
+                }
+            }
+            other => prop_assert_eq!(other, Verdict::Same),
+        }
+        prop_assert_eq!(made, want);
+    }
+
+    /// Overwriting leaves nothing of the app's, and asks nobody.
+    #[test]
+    fn overwriting_keeps_nothing(edits in edits()) {
+        let (states, _) = told(&edits);
+        let now = states.last().expect("a state").clone();
+        let all = vec![Run { before: base(), after: now.clone() }];
+        let undone = undo(&now, &all, OnConflict::Overwrite);
+        prop_assert_eq!(undone.state, base());
+        prop_assert!(undone.kept.is_empty());
+    }
+}
+
+#[test]
+fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
+    let gone = subject(Value::Null, vec![Run { before: base(), after: Value::Null }]);
+    let anew = row(verdict(&gone, &Policy::default()));
+    assert_eq!((anew.action, anew.fields.as_slice()), (Action::Create, &[][..]));
+    assert!(anew.of.is_some() && anew.title == "base");
+    assert!(anew.notes.iter().any(|note| note.contains("new id")), "{:?}", anew.notes);
+
+    let made = subject(base(), vec![Run { before: Value::Null, after: base() }]);
+    assert_eq!(verdict(&made, &Policy::default()), Verdict::Left(Left::Delete));
+    let modes = Modes { delete_new: true, ..Modes::default() };
+    let deleting = Policy { modes, ..Policy::default() };
+    assert_eq!(row(verdict(&made, &deleting)).action, Action::Delete);
+}
+
+#[test]
+fn what_was_made_and_edited_since_is_kept() {
+    let mut edited = base();
+    edited["title"] = json!("better");
+    let subject = subject(edited, vec![Run { before: Value::Null, after: base() }]);
+    let modes = Modes { delete_new: true, ..Modes::default() };
+    let kept = row(verdict(&subject, &Policy { modes, ..Policy::default() }));
+    assert_eq!(kept.action, Action::Keep);
+    let fields: Vec<&str> = kept.kept.iter().map(|kept| kept.path.as_str()).collect();
+    assert_eq!(fields, ["/title"]);
+}
+
+#[test]
+fn what_history_did_not_see_begin_is_never_deleted() {
+    let mut unknown = subject(base(), vec![Run { before: Value::Null, after: base() }]);
+    unknown.made_since = false;
+    let modes = Modes { delete_new: true, ..Modes::default() };
+    let verdict = verdict(&unknown, &Policy { modes, ..Policy::default() });
+    assert_eq!(verdict, Verdict::Left(Left::Unknown));
+}
+
+#[test]
+fn a_part_that_was_not_known_then_is_left_alone() {
+    let mut now = base();
+    now["metafields"] = json!([{"namespace": "care", "key": "wash", "value": "cold"}]);
+    now["title"] = json!("bad");
+    let subject = subject(now.clone(), vec![Run { before: base(), after: now }]);
+    let fields = row(verdict(&subject, &Policy::default())).fields;
+    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["/title"]);
+}
+
+#[test]
+fn an_edit_between_two_of_the_apps_survives_a_deletion() {
+    let with = |title: &str, vendor: &str| {
+        let mut state = base();
+        (state["title"], state["vendor"]) = (json!(title), json!(vendor));
+        state
+    };
+    // The app wrote the title, somebody the vendor, and then the app deleted it.
+    let runs = vec![
+        Run { before: with("app", "staff"), after: Value::Null },
+        Run { before: with("base", "base"), after: with("app", "base") },
+    ];
+    let anew = row(verdict(&subject(Value::Null, runs), &Policy::default()));
+    assert_eq!(anew.action, Action::Create);
+    let fields: Vec<(&str, &Value)> =
+        anew.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
+    assert_eq!(fields, [("/title", &json!("base"))]);
+}
