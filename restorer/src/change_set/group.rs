@@ -26,6 +26,8 @@ const ALIKE_MIN: usize = 3;
 const ALIKE_PART: f64 = 0.8;
 /// From so many on, changes of which nobody is named are a burst.
 pub(super) const BURST_MIN: usize = 5;
+/// Nobody edits one thing after the other faster by hand.
+const BY_HAND: u64 = 4 * 1_000_000;
 /// How long after a mark a burst counts as what was announced.
 const MARK_MICROS: u64 = 2 * 3600 * 1_000_000;
 
@@ -232,11 +234,20 @@ fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
     joined
 }
 
+/// Whether changes follow upon each other faster than by hand.
+fn is_dense(traces: &[Arc<Trace>], members: &[usize]) -> bool {
+    let between = |pair: &[usize]| traces[pair[1]].at.micros_since(traces[pair[0]].at);
+    let mut gaps: Vec<u64> = members.windows(2).map(between).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).is_some_and(|median| *median <= BY_HAND)
+}
+
 /// Ascribes what began soon after somebody said, or signs showed, that an app comes.
 fn ascribe_by_mark(traces: &[Arc<Trace>], marks: &[AppMark], group: &mut Group) {
     let Some(first) = group.members.first().map(|n| &traces[*n]) else { return };
     let deletes = group.members.iter().filter(|n| traces[**n].op == Op::Delete).count();
-    if first.first_look || is_stock(first) || (group.members.len() < BURST_MIN && deletes < 2) {
+    let burst = group.members.len() >= BURST_MIN && is_dense(traces, &group.members);
+    if first.first_look || is_stock(first) || !(burst || deletes > 1) {
         return;
     }
     let announced = marks.iter().filter(|mark| {

@@ -81,7 +81,10 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
             panic!("seed {seed}: {key:?} is not as without the app: {differs}");
         }
     }
-    assert_eq!(undone.touched_by_others, Vec::<String>::new(), "seed {seed}: {log:?}");
+    // A mark alone names a burst, and no log says who else was there.
+    if log != Log::OnlyMark {
+        assert_eq!(undone.touched_by_others, Vec::<String>::new(), "seed {seed}: {log:?}");
+    }
 }
 
 #[test]
