@@ -34,8 +34,8 @@ pub(crate) async fn changes(
         if kind.is_some() || op.is_some() || source.is_some() {
             return Err(refuse::bad_request("query: app goes with from and to only"));
         }
-        let ours = desk.ours(&shop).await;
-        let sources = desk.sources(&shop, ours.as_deref());
+        let around = desk.around(&shop).await.map_err(refuse::journal)?;
+        let sources = desk.sources(&shop, &around);
         let page = ask::page(limit, cursor);
         let List { items, next } =
             desk.book.page_of_app(sources, &app, span, &page).await.map_err(refuse::journal)?;

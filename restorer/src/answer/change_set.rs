@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use backstock_proto::Shop;
-use backstock_proto::journal::{Change, List, Span};
+use backstock_proto::journal::{Change, JournalError, List, Span};
 use backstock_proto::problem::Problem;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::AtDesk;
 use crate::ask::{self, Asked, ChangeSetsQuery, InShop, PageQuery, ShopPath};
 use crate::change_set::read::{self, Sources, Wanted};
 use crate::change_set::{ChangeSet, ChangeSetId, Undone};
+use crate::job::written::Written;
 use crate::{Desk, refuse};
 
 /// A change-set with its single changes.
@@ -44,8 +45,8 @@ pub(crate) async fn change_sets(
     let span = ask::span(from, to)?;
     let page = ask::page(limit, cursor);
     desk.known(&shop).await?;
-    let ours = desk.ours(&shop).await;
-    let sources = desk.sources(&shop, ours.as_deref());
+    let around = desk.around(&shop).await.map_err(refuse::journal)?;
+    let sources = desk.sources(&shop, &around);
     let wanted = Wanted { span, kind, by: app };
     desk.book.list(sources, &wanted, &page).await.map(Json).map_err(refuse::journal)
 }
@@ -76,8 +77,8 @@ pub(crate) async fn change_set(
 ) -> Result<Json<WithChanges>, Problem> {
     let page = ask::page(limit, cursor);
     desk.known(&shop).await?;
-    let ours = desk.ours(&shop).await;
-    let sources = desk.sources(&shop, ours.as_deref());
+    let around = desk.around(&shop).await.map_err(refuse::journal)?;
+    let sources = desk.sources(&shop, &around);
     let id = ChangeSetId::parse(&named).map_err(|_| no_such_set(&shop, &named))?;
     let found = desk.book.find(sources, id).await.map_err(refuse::journal)?;
     let (set, traces) = found.ok_or_else(|| no_such_set(&shop, &named))?;
@@ -103,16 +104,18 @@ pub(crate) fn no_such_set(shop: &Shop, named: &str) -> Problem {
 }
 
 impl Desk {
-    /// The title of the app that Backstock is in a shop.
-    pub(crate) async fn ours(&self, shop: &Shop) -> Option<String> {
-        self.ours.title(self.admins.get(shop)).await
+    /// What else is known in a shop that says who did what.
+    pub(crate) async fn around(&self, shop: &Shop) -> Result<Around, JournalError> {
+        let written = self.jobs.tools.books.of(&*self.journal, shop).await;
+        let written = written.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+        Ok(Around { ours: self.ours.title(self.admins.get(shop)).await, written })
     }
 
     /// What undoing a change-set undoes, resource by resource.
     pub(crate) async fn undone_set(&self, shop: &Shop, id: &str) -> Result<Vec<Undone>, Problem> {
         let parsed = ChangeSetId::parse(id).map_err(|_| no_such_set(shop, id))?;
-        let ours = self.ours(shop).await;
-        let found = self.book.find(self.sources(shop, ours.as_deref()), parsed).await;
+        let around = self.around(shop).await.map_err(refuse::journal)?;
+        let found = self.book.find(self.sources(shop, &around), parsed).await;
         let (_, traces) = found.map_err(refuse::journal)?.ok_or_else(|| no_such_set(shop, id))?;
         Ok(read::undone(&traces))
     }
@@ -124,13 +127,22 @@ impl Desk {
         app: &str,
         span: Span,
     ) -> Result<Vec<Undone>, Problem> {
-        let ours = self.ours(shop).await;
-        let traces = self.book.of_app(self.sources(shop, ours.as_deref()), app, span).await;
+        let around = self.around(shop).await.map_err(refuse::journal)?;
+        let traces = self.book.of_app(self.sources(shop, &around), app, span).await;
         Ok(read::undone(&traces.map_err(refuse::journal)?))
     }
 
     /// What change-sets are made of.
-    pub(crate) fn sources<'a>(&'a self, shop: &'a Shop, ours: Option<&'a str>) -> Sources<'a> {
-        Sources { journal: &*self.journal, shop, ours }
+    pub(crate) fn sources<'a>(&'a self, shop: &'a Shop, around: &'a Around) -> Sources<'a> {
+        let Around { ours, written } = around;
+        Sources { journal: &*self.journal, shop, ours: ours.as_deref(), written }
     }
+}
+
+/// What says who did what, beside history.
+pub(crate) struct Around {
+    /// The title of the app that Backstock is.
+    ours: Option<String>,
+    /// What our jobs wrote.
+    written: Arc<Written>,
 }

@@ -15,6 +15,7 @@ use lru::LruCache;
 use super::evidence::{Entry, Evidence};
 use super::group::{Group, PAUSE_NAMED, group};
 use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
+use crate::job::written::Written;
 use crate::mark;
 
 /// Condensed changes that are remembered, of all shops together: about 50 MB.
@@ -87,6 +88,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) shop: &'a Shop,
     /// The title of the app that Backstock is, where known.
     pub(crate) ours: Option<&'a str>,
+    /// What our jobs wrote.
+    pub(crate) written: &'a Written,
 }
 
 impl Default for Book {
@@ -154,8 +157,7 @@ impl Book {
         let log = self.log(from, around).await?;
         let since = shifted(first.at, -MARKS_BEFORE);
         let marks = mark::of_apps(from.journal, from.shop, since, last.at).await?;
-        let own = own_writes(from, around).await?;
-        Ok(Evidence { log, own, marks })
+        Ok(Evidence { log, own: own_writes(from, traces), marks })
     }
 
     /// The entries of Shopify's log in a window, in order of time.
@@ -470,9 +472,17 @@ fn entry(change: &Change, ours: Option<&str>) -> Option<Entry> {
     Entry::read(&member, change.version.valid_at, ours)
 }
 
-/// What our own jobs wrote in a window.
-async fn own_writes(_from: Sources<'_>, _span: Span) -> Result<Vec<OwnWrite>, JournalError> {
-    Ok(Vec::new())
+/// Which of the changes our own jobs made.
+fn own_writes(from: Sources<'_>, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
+    let ours =
+        |trace: &&Arc<Trace>| from.written.job_at(&trace.kind, &trace.id, trace.at).is_some();
+    let own = traces.iter().filter(ours).map(|trace| OwnWrite {
+        kind: trace.kind.clone(),
+        id: trace.id.clone(),
+        from: trace.at,
+        to: trace.at,
+    });
+    own.collect()
 }
 
 fn shifted(at: Timestamp, by: i64) -> Timestamp {

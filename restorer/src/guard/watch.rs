@@ -143,11 +143,11 @@ impl Watch {
         let now = self.desk.clock.now();
         let span = Span { from: before(now, NORMAL_MICROS), to: before(now, WIDE_MICROS) };
         let wanted = Wanted { span, ..Wanted::default() };
-        let ours = self.desk.ours(&self.shop).await;
+        let around = self.desk.around(&self.shop).await?;
         let mut page = Page { limit: 200, cursor: None };
         let mut learned = 0;
         while learned < NORMAL_SETS_MAX {
-            let sources = self.desk.sources(&self.shop, ours.as_deref());
+            let sources = self.desk.sources(&self.shop, &around);
             let list = self.desk.book.list(sources, &wanted, &page).await?;
             learned += list.items.len();
             for set in &list.items {
@@ -168,9 +168,9 @@ impl Watch {
         let desk = self.desk.clone();
         let shop = self.shop.clone();
         let now = desk.clock.now();
-        let ours = desk.ours(&shop).await;
+        let around = desk.around(&shop).await?;
         let span = Span { from: before(now, back), to: Timestamp::MAX };
-        let grouped = desk.book.grouped(desk.sources(&shop, ours.as_deref()), span).await?;
+        let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;
         let mut status = None;
         for (group, set) in grouped.told() {
             if set.to < span.from {
