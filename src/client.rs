@@ -25,6 +25,7 @@ mod plan;
 mod reconcile;
 mod resource;
 mod retain;
+mod rollback;
 mod show;
 mod status;
 mod subscribe;
@@ -47,6 +48,8 @@ pub(crate) enum Verb {
     Diff(diff::Args),
     /// What changed in the shop, newest first
     Changes(changes::Args),
+    /// Undo a change-set, what an app did, or everything between two moments
+    Rollback(rollback::Args),
     /// Note down a safety point, such as an app that is about to be installed
     Mark(mark::Args),
     /// Compare history with the shop now, and put history right
@@ -149,6 +152,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Log(args) => log::answer(args, now).await,
         Verb::Diff(args) => diff::answer(args, now).await,
         Verb::Changes(args) => changes::answer(args, now).await,
+        Verb::Rollback(args) => rollback::answer(args).await,
         Verb::Mark(args) => mark::answer(args, now).await,
         Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Subscribe(args) => subscribe::answer(args).await,

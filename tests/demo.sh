@@ -171,7 +171,11 @@ done
 "$bin/backstock" changes --from "2 minutes ago" --app "Bulk Price Wizard"
 "$bin/backstock" job "$job" --watch
 
-say "10. Proof: what buyers see, before the app and now"
-shown >"$dir/after"
+say "10. Proof: what buyers see, before the app and now (Shopify's log may name the app up to two minutes later)"
+for _ in $(seq 150); do
+    shown >"$dir/after"
+    cmp -s "$dir/before" "$dir/after" && break
+    sleep 1
+done
 diff "$dir/before" "$dir/after"
 echo "$(wc -l <"$dir/after") products and collections, all as before"

@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, shop, snapshot,
-    upkeep, version,
+    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, rollback, shop,
+    snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -41,6 +41,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         mark::mark,
         mark::marks,
         incident::incidents,
+        rollback::rollback,
         snapshot::snapshot,
         pull::reconcile,
         pull::pulls,

@@ -10,8 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, shop, snapshot,
-    upkeep, version,
+    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, rollback, shop,
+    snapshot, upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -89,6 +89,14 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     read("/v1/shops/{shop}/marks", "marks", || get(mark::marks)),
     read("/v1/shops/{shop}/incidents", "incidents", || get(incident::incidents)),
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/rollbacks",
+        name: "rollback",
+        access: Access::Shop(Scope::Restore),
+        pace: Pace::Patient,
+        handler: || post(rollback::rollback),
+    },
     Route {
         verb: Verb::Post,
         path: "/v1/shops/{shop}/marks",

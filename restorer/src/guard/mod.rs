@@ -205,6 +205,9 @@ pub struct Incident {
     /// The plan that undoes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// When it was undone, at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<Timestamp>,
     /// The job that undoes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,

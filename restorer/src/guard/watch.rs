@@ -21,6 +21,7 @@ use super::{
 };
 use crate::change_set::read::{Grouped, Wanted, undone};
 use crate::change_set::{ActorKind, ChangeSet, Trace, Undone};
+use crate::job::{Job, JobState};
 use crate::mark::{self, MARK, Mark};
 use crate::{Desk, record};
 
@@ -42,6 +43,9 @@ const OVER_MICROS: u64 = 15 * 60 * 1_000_000;
 const AGAIN_MICROS: u64 = 24 * 3600 * 1_000_000;
 /// For so long the way back is tried again that could not be gone.
 const RETRY_MICROS: u64 = 30 * 60 * 1_000_000;
+/// How long after a job its last webhooks may come.
+const SETTLED_MICROS: u64 = 30 * 1_000_000;
+const SECOND: i64 = 1_000_000;
 /// How old a whole look at a kind may be for history to count as complete.
 const PULL_AGE_SECONDS: f64 = 26.0 * 3600.0;
 /// How far behind the journal may be.
@@ -172,8 +176,12 @@ impl Watch {
         let span = Span { from: before(now, back), to: Timestamp::MAX };
         let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;
         let mut status = None;
+        let at_work = self.at_work(now).await?;
         for (group, set) in grouped.told() {
-            if set.to < span.from {
+            // What a job of ours wrote just now may not be on record as such yet.
+            let perhaps_ours = set.actor.kind == ActorKind::Unknown
+                && at_work.is_some_and(|since| set.to >= since);
+            if set.to < span.from || perhaps_ours {
                 continue;
             }
             self.notice(&set, &grouped, group.members.as_slice()).await;
@@ -195,6 +203,18 @@ impl Watch {
             self.judged.clear();
         }
         Ok(())
+    }
+
+    /// Since when a job of ours writes to the shop, or has until just now.
+    async fn at_work(&self, now: Timestamp) -> Result<Option<Timestamp>, JournalError> {
+        let page = Page { limit: 5, cursor: None };
+        let listed = self.desk.jobs.list(&self.shop, &page).await;
+        let (jobs, _) = listed.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+        let works = |job: &Job| match job.finished_at {
+            None => job.state == JobState::Running,
+            Some(ended) => now.micros_since(ended) < SETTLED_MICROS,
+        };
+        Ok(jobs.iter().filter(|job| works(job)).map(|job| before(job.started_at, SECOND)).min())
     }
 
     /// Whether there is nothing new to be said of a set. Remembers how it is.
@@ -332,6 +352,7 @@ impl Watch {
             trips: verdict.trips.clone(),
             why: verdict.why.clone(),
             plan: None,
+            applied_at: None,
             job: None,
             by: self.by.clone(),
             told: None,
@@ -357,10 +378,11 @@ impl Watch {
         verdict: &Verdict,
         now: Timestamp,
     ) -> Result<Option<Incident>, record::RecordError> {
-        if matches!(incident.state, IncidentState::Applied) {
+        let grown = incident.change_set.counts.changes != seen.set.counts.changes;
+        if incident.state == IncidentState::Applied && !grown {
             return Ok(None);
         }
-        let grown = incident.change_set.counts.changes != seen.set.counts.changes;
+        let verdict = &once(&incident, seen, verdict);
         let escalated = verdict.action > incident.action;
         let before = incident.clone();
         incident.by = self.by.clone();
@@ -385,7 +407,10 @@ impl Watch {
             && let Some(plan) = incident.plan.clone()
         {
             match self.back.apply(&self.shop, &plan).await {
-                Ok(job) => (incident.job, incident.state) = (Some(job), IncidentState::Applied),
+                Ok(job) => {
+                    (incident.job, incident.state) = (Some(job), IncidentState::Applied);
+                    incident.applied_at = incident.applied_at.or(Some(now));
+                }
                 Err(why) => {
                     // It may have moved since: it is made anew at the next look.
                     incident.plan = None;
@@ -397,7 +422,7 @@ impl Watch {
             return Ok(None);
         }
         incident.updated_at = now;
-        let applied = incident.job.is_some() && before.job.is_none();
+        let applied = incident.job != before.job;
         if before.told.is_none() || escalated || applied {
             incident.told = self.tell(&incident, now).await;
         }
@@ -443,6 +468,18 @@ impl Watch {
         record::put(tools, &self.shop, (INCIDENT, &incident.id), incident).await?;
         Ok(())
     }
+}
+
+/// What was undone is undone to its end when more of it comes to light. What its actor does after it
+/// was undone is not undone again: a person decides.
+fn once(incident: &Incident, seen: &Seen<'_>, verdict: &Verdict) -> Verdict {
+    let mut verdict = verdict.clone();
+    let after = |applied_at: Timestamp| seen.traces.iter().any(|trace| trace.at > applied_at);
+    if incident.applied_at.is_some_and(after) && verdict.action > Action::Plan {
+        verdict.action = Action::Plan;
+        verdict.why.push("it was undone, and went on".into());
+    }
+    verdict
 }
 
 /// Whether an incident is to be looked at again although nothing new happened.

@@ -108,6 +108,7 @@ async fn ask(api: &Router, route: &Route, path: &str, token: Option<&str>) -> (u
 /// What a route needs to be told to do something.
 fn body(route: &Route) -> Body {
     match route.name {
+        "rollback" => Body::from(r#"{"from": "2026-11-20T10:30:00Z", "dry_run": true}"#),
         "mark" => Body::from(r#"{"label": "about to try something"}"#),
         "make_plan" => Body::from(r#"{"at": "2026-11-20T12:00:00Z"}"#),
         _ => Body::empty(),
