@@ -70,8 +70,10 @@ impl Drop for Prometheus {
 /// Every query of every dashboard: (dashboard and panel, query).
 fn queries() -> Vec<(String, String)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/monitoring/dashboards");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(dir).expect("dashboards").map(|file| file.expect("a file").path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("dashboards")
+        .map(|file| file.expect("a file").path())
+        .collect();
     files.sort();
     let mut queries = Vec::new();
     for file in files {

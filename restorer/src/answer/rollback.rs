@@ -19,7 +19,7 @@ use crate::gate::Visit;
 use crate::guard::watch::WayBack;
 use crate::job::Job;
 use crate::job::desk::Apply;
-use crate::plan::{Modes, Plan, Request, store};
+use crate::plan::{Modes, Plan, Request};
 use crate::{Desk, mark, refuse};
 
 /// How far back an app is looked for of which nothing was noted: a day, in microseconds.
@@ -141,12 +141,6 @@ impl WayBack for Desk {
     }
 
     async fn apply(&self, shop: &Shop, plan: &str) -> Result<String, String> {
-        let found = store::get(&*self.journal, shop, plan).await.map_err(|e| e.to_string())?;
-        let plan = found.ok_or_else(|| format!("plan {plan} is not on record"))?;
-        // A plan is applied once, whoever asks and however often.
-        let key = Some(format!("guard {}", plan.id));
-        let by = "guard".to_owned();
-        let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: None };
-        job::begin(self, shop, apply).await.map(|job| job.id).map_err(|p| p.detail)
+        job::begin_for_guard(self, shop, plan).await.map_err(|problem| problem.detail)
     }
 }
