@@ -232,7 +232,9 @@ impl Watch {
             && known.actor == fresh.actor
             && known.confidence == fresh.confidence;
         if !same {
-            *known = fresh;
+            // Only what happens moves it, not what is learned of it.
+            let since = if known.changes == fresh.changes { known.since } else { fresh.since };
+            *known = Judged { since, ..fresh };
         }
         let over = now.micros_since(set.to) > OVER_MICROS;
         let waits = self.incidents.values().any(|incident| {
