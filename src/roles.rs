@@ -16,6 +16,7 @@ use backstock_proto::stream::Partition;
 use backstock_proto::{admin, listen, storage};
 use backstock_restorer::job::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_restorer::{Restorer, Tokens};
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -351,6 +352,22 @@ pub(crate) async fn run_compactor(
     compactor.run(shutdown).await
 }
 
+/// What seals the sessions of the page: it comes of what the shops' secrets are, so that every
+/// restorer has the same one, and has it still after a restart. Without secrets, sessions end with
+/// the process.
+fn session_key(config: &Config) -> backstock_restorer::SessionKey {
+    let mut secrets: Vec<&str> = (config.shop.iter())
+        .flat_map(|shop| [&shop.client_secret, &shop.access_token])
+        .flatten()
+        .map(|secret| secret.expose_secret())
+        .collect();
+    secrets.sort_unstable();
+    match secrets.is_empty() {
+        true => backstock_restorer::SessionKey::random(),
+        false => backstock_restorer::SessionKey::of(secrets.join("\n").as_bytes()),
+    }
+}
+
 /// Answers the API until `shutdown`.
 pub(crate) async fn run_restorer(
     process: &Process,
@@ -376,6 +393,7 @@ pub(crate) async fn run_restorer(
             retention: config.storage.retention(),
             public_url: config.http.public_url()?,
             guards: config.guards(),
+            session_key: session_key(config),
             ..backstock_restorer::Config::default()
         },
         journal: around.journal,
