@@ -215,6 +215,10 @@ async fn audited(
     let (Verb::Post, Some(shop), Some(token)) = (route.verb, visit.shop, visit.token) else {
         return Ok(None);
     };
+    // A page asks the API in its turn, and that is put on record.
+    if route.is_page() {
+        return Ok(None);
+    }
     match desk.known(&shop).await {
         Ok(()) => {}
         // The handler says the same.

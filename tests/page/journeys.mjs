@@ -25,6 +25,7 @@ const PAGES = {
   text: "/shops/acme/resources/page/71",
   restore: "/shops/acme/restore",
   guard: "/shops/acme/guard",
+  audit: "/shops/acme/audit",
   missing: "/shops/acme/resources/product/404404",
 };
 const LOOKS = {
@@ -191,6 +192,39 @@ await journey("a moment is marked", "desktop", async (page) => {
   await page.click("text=Mark this moment");
   await page.waitForLoadState();
   assert.match(await page.textContent("main"), /About to install Bulk Editor/);
+});
+
+await journey("ticked fields become a plan that says what would change", "desktop", async (page) => {
+  await page.goto(MUG);
+  await page.check("input[name=field] >> nth=0");
+  await page.check("input[name=field] >> nth=1");
+  await page.click("button:has-text('Put back 2 fields')");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent(".diff"), /2\.40.*24\.00/s);
+  assert.match(await page.textContent("[data-count]"), /Apply 1 change/);
+  assert.deepEqual(await audit(page, "plan"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}plan-desktop.png`, fullPage: true });
+  await page.uncheck("input[name=row]");
+  assert.ok(await page.isDisabled("[data-count]"), "nothing is left to apply");
+  await page.reload();
+  assert.ok(!(await page.isChecked("input[name=row]")), "what was unticked is remembered");
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `a plan is ${wide} px wider than a phone`);
+});
+
+await journey("a bulk edit is undone as a whole", "desktop", async (page) => {
+  await page.goto("/shops/acme/changes");
+  await page.click(".row:has-text('likely harm')");
+  await page.waitForURL(/changes\/cs-/);
+  assert.deepEqual(await audit(page, "change-set"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}change-set-desktop.png`, fullPage: true });
+  await page.click("text=Undo this…");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("[data-count]"), /Apply 11 changes/);
+  await page.uncheck("input[name=row] >> nth=0");
+  assert.match(await page.textContent("[data-count]"), /Apply 10 changes/);
+  await page.screenshot({ path: `${shots}plan-of-a-change-set-desktop.png`, fullPage: true });
 });
 
 await journey("without its script the page still works", "desktop", async (page) => {

@@ -2,7 +2,7 @@
 
 use backstock_proto::Timestamp;
 use backstock_proto::problem::Problem;
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,38 +24,71 @@ pub(crate) struct Part {
 pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown, Problem> {
     let pairs = [("limit", Some(PAGE.to_string())), ("cursor", part.cursor.clone())];
     let answer: Value = room.get(&format!("audit{}", query(&pairs))).await?;
-    let text = |entry: &Value, name: &str| match entry.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    };
     let entries = answer["items"].as_array().cloned().unwrap_or_default();
     let next = answer["next"].as_str().map(str::to_owned);
     let here = format!("{}/audit", room.path());
-    let whole = answer.pointer("/chain/broken").is_none_or(Value::is_null);
+    // An entry is made before something is done, and another one tells how that ended.
+    let number = |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_u64);
+    let ended = |n: Option<u64>| {
+        let end = entries.iter().find(|entry| n.is_some() && number(entry, "/deed/of") == n);
+        end.and_then(|end| number(end, "/deed/status"))
+    };
+    let begun = entries.iter().filter(|entry| number(entry, "/deed/of").is_none());
+    let begun: Vec<(&Value, Option<u64>)> =
+        begun.map(|entry| (entry, ended(number(entry, "/n")))).collect();
     let content = html! {
         (shell::heading("Who did what", html! {
-            @if answer["chain"].is_object() {
-                @if whole { (shell::badge(Tone::Good, "unaltered")) } @else { (shell::badge(Tone::Bad, "the chain is broken")) }
+            @match answer.pointer("/chain/whole").and_then(Value::as_bool) {
+                Some(true) => (shell::badge(Tone::Good, "unaltered")),
+                Some(false) => (shell::badge(Tone::Bad, "the chain is broken")),
+                None => {},
             }
         }))
         section.card {
             p.quiet { "Everything that was done through Backstock, each entry sealed with the one before it." }
-            @if entries.is_empty() { (shell::empty("Nothing yet", html! { "What is put back, noted or cancelled shows here." })) }
+            @if begun.is_empty() { (shell::empty("Nothing yet", html! { "What is put back, noted or cancelled shows here." })) }
             ul.rows {
-                @for entry in &entries {
-                    li { div.row {
-                        span.main {
-                            strong { (shell::capital(&text(entry, "what").replace('_', " "))) } " "
-                            span.quiet { (text(entry, "subject")) }
-                            span.what { "By " (text(entry, "by")) @if !text(entry, "from").is_empty() { " from " (text(entry, "from")) } }
-                        }
-                        span.side { @if let Ok(at) = Timestamp::parse(&text(entry, "at")) { (room.clock.time(at)) } }
-                    } }
-                }
+                @for (entry, status) in &begun { (row(&room, entry, *status)) }
             }
             (shell::paging(part.cursor.is_some().then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
     };
     Ok(shell::page(&room, Tab::Audit, "Who did what", content))
+}
+
+fn row(room: &Room, entry: &Value, status: Option<u64>) -> Markup {
+    let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    html! {
+        li { div.row {
+            span.main {
+                strong { (said(text("/deed/what"))) }
+                span.what { "By " (text("/deed/who")) " from " (text("/deed/from")) " · " (text("/deed/path")) }
+            }
+            span.side {
+                @match status {
+                    Some(200..=399) => {},
+                    Some(_) => (shell::badge(Tone::Warning, "refused")),
+                    None => (shell::badge(Tone::Plain, "end not known")),
+                }
+                @if let Ok(at) = Timestamp::parse(text("/at")) { (room.clock.time(at)) }
+            }
+        } }
+    }
+}
+
+/// What was asked for, in words.
+fn said(what: &str) -> String {
+    match what {
+        "make_plan" => "Made a plan".into(),
+        "apply" => "Applied a plan".into(),
+        "cancel" => "Cancelled a restore".into(),
+        "pause" => "Paused a restore".into(),
+        "resume" => "Had a restore go on".into(),
+        "retry" => "Retried what failed".into(),
+        "undo" => "Undid a restore".into(),
+        "mark" => "Marked a moment".into(),
+        "reconcile" => "Had the shop read anew".into(),
+        "rollback" => "Undid what an app or a change did".into(),
+        other => shell::capital(&other.replace('_', " ")),
+    }
 }

@@ -18,19 +18,18 @@ const LATEST: usize = 50;
 
 /// The page.
 pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
-    let incidents = room.get::<Value>(&format!("incidents?limit={LATEST}")).await.ok();
-    let incidents = incidents.and_then(|answer| answer["items"].as_array().cloned());
+    let incidents: List<Value> = room.get(&format!("incidents?limit={LATEST}")).await?;
     let marks: List<Mark> = room.get("marks").await?;
     let content = html! {
         (shell::heading("Guard", html! {}))
         section.card aria-labelledby="incidents" {
             div.cardhead { h2 #incidents { "What it saw" } }
-            @match incidents {
-                Some(incidents) if !incidents.is_empty() => ul.rows.plan { @for one in &incidents { (incident(&room, one)) } },
-                _ => (shell::empty("All quiet", html! {
+            @if incidents.items.is_empty() {
+                (shell::empty("All quiet", html! {
                     "When many things are deleted, emptied, unpublished or made cheap at once, it shows here, with the way back."
-                })),
+                }))
             }
+            ul.rows.plan { @for one in &incidents.items { (incident(&room, one)) } }
         }
         section.card aria-labelledby="marks" {
             div.cardhead { h2 #marks { "Marked moments" } }

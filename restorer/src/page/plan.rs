@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::ResourceKey;
+use backstock_proto::journal::AsOf;
 use backstock_proto::merge::{Field, Kept};
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::diff;
 use super::form::Form;
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
-use super::{diff, restore};
 use crate::ask::Asked;
-use crate::human::{self, Line};
+use crate::human::{self, Known, Line};
 use crate::job::Job;
 use crate::plan::{Action, Counts, Plan, Request, Row};
 use crate::refuse;
@@ -71,7 +73,7 @@ pub(crate) async fn plan(
         rows: serde_json::from_value(rows).map_err(unreadable)?,
         next,
     };
-    let titles = titles(&room, &found.rows).await;
+    let names = Names::of(&room, &found.rows).await;
     let here = format!("{}/plans/{}", room.path(), found.plan.id);
     let page = |cursor: Option<String>| {
         here.clone() + &query(&[("action", asked.action.clone()), ("cursor", cursor)])
@@ -94,7 +96,7 @@ pub(crate) async fn plan(
                 input type="hidden" name="digest" value=(found.plan.digest);
                 input type="hidden" name="deselect" value="";
                 ul.rows.plan {
-                    @for row in &found.rows { (self::row(&room, row, &titles)) }
+                    @for row in &found.rows { (self::row(&room, row, &names)) }
                 }
             }
             (shell::paging(asked.cursor.is_some().then(|| page(None)), found.next.map(|next| page(Some(next)))))
@@ -182,7 +184,7 @@ fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
 fn consequences(plan: &Plan) -> Markup {
     html! {
         section.card aria-labelledby="consequences" {
-            div.cardhead { h2 #consequences { "Before you say yes" } span.quiet.small { "Takes " (restore::takes(plan.eta_seconds)) } }
+            div.cardhead { h2 #consequences { "Before you say yes" } }
             ul.concerns {
                 @for consequence in &plan.consequences { li.notice { (consequence) } }
                 @if plan.counts.kept_fields > 0 {
@@ -195,19 +197,46 @@ fn consequences(plan: &Plan) -> Markup {
     }
 }
 
-/// The names of what the rows' fields speak of.
-async fn titles(room: &Room, rows: &[Row]) -> BTreeMap<String, String> {
-    let none = BTreeMap::new();
-    let gids =
-        rows.iter().flat_map(|row| human::mentioned(&human::tell(&row.fields, room.known(&none))));
-    let gids: BTreeSet<String> = gids.collect();
-    room.titles(gids).await
+/// What names what is in rows: the things' own states, and the titles of what they speak of.
+#[derive(Default)]
+struct Names {
+    states: BTreeMap<u64, Value>,
+    titles: BTreeMap<String, String>,
 }
 
-fn row(room: &Room, row: &Row, titles: &BTreeMap<String, String>) -> Markup {
+impl Names {
+    async fn of(room: &Room, rows: &[Row]) -> Self {
+        let mut names = Self::default();
+        for row in rows.iter().filter(|row| row.action == Action::Update) {
+            let (shop, kind, id) = (room.shop.clone(), row.kind.clone(), row.id.clone());
+            let key = ResourceKey { shop, kind, id };
+            if let Ok(Some(found)) = room.desk.journal.resource(&key, AsOf::Latest).await {
+                names.states.insert(row.n, found.state);
+            }
+        }
+        let gids: BTreeSet<String> =
+            rows.iter().flat_map(|row| human::mentioned(&names.lines(room, row))).collect();
+        names.titles = room.titles(gids).await;
+        names
+    }
+
+    fn known<'a>(&'a self, room: &'a Room, row: &Row) -> Known<'a> {
+        Known { before: self.states.get(&row.n), ..room.known(&self.titles) }
+    }
+
+    /// What an update writes. What is created is told by its notes.
+    fn lines(&self, room: &Room, row: &Row) -> Vec<Line> {
+        match row.action {
+            Action::Update => human::tell(&row.fields, self.known(room, row)),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn row(room: &Room, row: &Row, names: &Names) -> Markup {
     let writes = matches!(row.action, Action::Create | Action::Update | Action::Delete);
     let title = if row.title.is_empty() { format!("#{}", row.id) } else { row.title.clone() };
-    let lines = lines(room, row, titles);
+    let lines = names.lines(room, row);
     let (tone, said) = said(row.action);
     html! {
         li.planrow {
@@ -223,7 +252,7 @@ fn row(room: &Room, row: &Row, titles: &BTreeMap<String, String>) -> Markup {
                 (shell::badge(tone, said))
             }
             @if !lines.is_empty() { (diff::table(room, &lines, "now", "afterwards")) }
-            @for kept in &row.kept { (self::kept(room, kept, titles)) }
+            @for kept in &row.kept { (self::kept(kept, names.known(room, row))) }
             @for field in &row.unwritable {
                 p.small.quiet { "Stays as it is: " (spelt(field.path.member())) ". " (field.why) }
             }
@@ -236,17 +265,9 @@ fn spelt(member: &str) -> String {
     human::called(member)
 }
 
-/// What an update writes. What is created is told by its notes.
-fn lines(room: &Room, row: &Row, titles: &BTreeMap<String, String>) -> Vec<Line> {
-    if row.action != Action::Update {
-        return Vec::new();
-    }
-    human::tell(&row.fields, room.known(titles))
-}
-
-fn kept(room: &Room, kept: &Kept, titles: &BTreeMap<String, String>) -> Markup {
+fn kept(kept: &Kept, known: Known<'_>) -> Markup {
     let field = Field { path: kept.path.clone(), old: kept.now.clone(), new: kept.before.clone() };
-    let lines = human::tell(&[field], room.known(titles));
+    let lines = human::tell(&[field], known);
     html! {
         @for line in &lines {
             p.small.quiet {

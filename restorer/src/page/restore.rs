@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::form::Form;
+use super::job;
 use super::room::Room;
 use super::shell::{self, Shown, Tab};
-use super::{job, when};
 use crate::ask::Asked;
 use crate::job::Job;
 use crate::plan::{Modes, Plan, Request, Select};
@@ -34,10 +34,9 @@ pub(crate) struct Begin {
 /// The page: put the shop back, and what was put back before.
 pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<Shown, Problem> {
     let newest = format!("jobs?limit={LATEST}");
-    let jobs: List<Job> = room.get(&newest).await.unwrap_or(List { items: Vec::new(), next: None });
+    let jobs: List<Job> = room.get(&newest).await?;
     let newest = format!("plans?limit={LATEST}");
-    let plans: List<Plan> =
-        room.get(&newest).await.unwrap_or(List { items: Vec::new(), next: None });
+    let plans: List<Plan> = room.get(&newest).await?;
     let status: serde_json::Value = room.get("status").await?;
     let kinds = status["kinds"].as_array().into_iter().flatten();
     let kinds: Vec<Kind> = kinds
@@ -212,9 +211,4 @@ fn plan_row(room: &Room, plan: &Plan) -> Markup {
             }
         }
     }
-}
-
-/// How long something takes, in words; nothing where it is no time at all.
-pub(super) fn takes(seconds: f64) -> Markup {
-    html! { @if seconds >= 1.0 { "about " (when::lasting(seconds)) } @else { "a moment" } }
 }
