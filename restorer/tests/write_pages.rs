@@ -28,6 +28,7 @@ const CASES: &[Case] = &[
     Case { kind: "market", lost: &[] },
     Case { kind: "metafield_definition", lost: &[] },
     Case { kind: "discount", lost: &[] },
+    Case { kind: "script_tag", lost: &[] },
     Case { kind: "customer", lost: &["emailMarketingConsent", "smsMarketingConsent"] },
     Case { kind: "blog", lost: &["tags"] },
 ];
@@ -77,6 +78,17 @@ async fn furnished(seed: u64) -> Simulated {
         let conditions = json!({"regionsCondition": {"regions": [{"countryCode": code}]}});
         let market = json!({"name": name, "status": "ACTIVE", "conditions": conditions});
         ask(create, json!({"m": market})).await;
+    }
+    for (owner, key) in [("PAGE", "rank"), ("CUSTOMER", "badge")] {
+        let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
+                      definition: $d) { createdDefinition { id } userErrors { field message } } }";
+        let kind = if key == "rank" { "number_integer" } else { "single_line_text_field" };
+        let definition = json!({
+            "name": key, "namespace": "custom", "key": key, "ownerType": owner, "type": kind,
+            "pin": key == "rank", "access": {"storefront": "PUBLIC_READ"},
+            "capabilities": {"adminFilterable": {"enabled": true}},
+        });
+        ask(create, json!({"d": definition})).await;
     }
     let item = |title: &str| json!({"title": title, "type": "HTTP", "url": "/somewhere"});
     let mut top = item("More");
@@ -161,7 +173,10 @@ async fn states(shop: &Simulated, kind: &str) -> Vec<(ResourceId, Value)> {
             found.push((id, state));
         }
     }
-    assert!(found.len() > 1 || kind == "blog", "{kind}: too few to be of any use");
+    assert!(
+        found.len() > 1 || ["blog", "script_tag"].contains(&kind),
+        "{kind}: too few to be of any use"
+    );
     found
 }
 
@@ -292,6 +307,11 @@ fn edits(kind: &str) -> Vec<(&'static str, Value)> {
                                     "shippingDiscounts": true}),
             ),
         ],
+        "script_tag" => vec![
+            ("src", json!("https://elsewhere.example/a.js")),
+            ("displayScope", json!("ALL")),
+            ("cache", json!(true)),
+        ],
         "segment" => vec![("name", json!("None")), ("query", json!("number_of_orders > 3"))],
         "metaobject" => vec![("handle", json!("elsewhere"))],
         "metaobject_definition" => vec![
@@ -397,8 +417,13 @@ async fn what_is_within_a_definition_is_put_right() {
     }
     for (id, was) in states(&shop, "metaobject").await {
         let mut edited = was.clone();
-        edited["fields"][0]["value"] = json!("Changed");
-        edited["fields"][1]["value"] = Value::Null;
+        for field in edited["fields"].as_array_mut().expect("a list") {
+            match field["key"].as_str() {
+                Some("name" | "label") => field["value"] = json!("Changed"),
+                Some("bio" | "size") => field["value"] = Value::Null,
+                _ => {}
+            }
+        }
         shop.write("metaobject", Some(&was), Some(&edited)).await.expect("it is edited");
         let now = shop.read("metaobject", &id).await.expect("it is there");
         assert_eq!(now["fields"], edited["fields"]);

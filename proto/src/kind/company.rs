@@ -53,7 +53,7 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/mainContact/id"],
     natural_key: &["name", "externalId"],
     rank: rank::COMPANIES,
-    writable: Writable::Partly("what it bought before stays with the company that is gone"),
+    writable: Writable::Archive("companies are kept, and cannot be written back yet"),
     ..PULLED
 };
 

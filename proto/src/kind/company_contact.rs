@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::field::shown;
 use super::pull::{Members, Pull, Way};
 use super::pulled::PULLED;
-use super::{Coverage, Listing, Personal, Spec, rank};
+use super::{Coverage, Listing, Personal, Spec, Writable, rank};
 use crate::resource::Facet;
 
 pub(super) static SPEC: Spec = Spec {
@@ -38,6 +38,7 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/company/id", "/customer/id"],
     personal: Personal::Mentions(&["/customer", "/title"]),
     rank: rank::COMPANIES,
+    writable: Writable::Archive("contacts of companies are kept, and cannot be written back yet"),
     ..PULLED
 };
 

@@ -57,7 +57,7 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["name", "externalId"],
     personal: Personal::Mentions(&["/billingAddress", "/shippingAddress", "/phone"]),
     rank: rank::COMPANIES,
-    writable: Writable::Partly("what was bought from it stays with the location that is gone"),
+    writable: Writable::Archive("locations of companies are kept, and cannot be written back yet"),
     not_covered: "store credit and the staff that looks after it",
     ..PULLED
 };

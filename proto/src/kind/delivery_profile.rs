@@ -34,7 +34,7 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/profileLocationGroups/*/locationGroup/locations/*/id"],
     natural_key: &["name"],
     rank: rank::PRICING,
-    writable: Writable::Partly("rates that a carrier calculates need that carrier's app"),
+    writable: Writable::Archive("delivery profiles are kept, and cannot be written back yet"),
     not_covered: "which products it is for, and what is beyond ten zones of a group of locations and \
                   ten rates of a zone",
     ..PULLED

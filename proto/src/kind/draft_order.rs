@@ -63,7 +63,7 @@ pub(super) static SPEC: Spec = Spec {
         "/lineItems/*/customAttributes",
     ]),
     rank: rank::DRAFT_ORDERS,
-    writable: Writable::Partly("its number, its invoice and when it was sent are new"),
+    writable: Writable::Archive("draft orders are kept, and cannot be written back yet"),
     not_covered: "payment terms and deposits",
     ..PULLED
 };

@@ -57,7 +57,7 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/products/*/id", "/productVariants/*/id"],
     natural_key: &["merchantCode", "name"],
     rank: rank::PRICING,
-    writable: Writable::Partly("running subscriptions stay with the plan that is gone"),
+    writable: Writable::Archive("selling plans are kept, and cannot be written back yet"),
     not_covered: "subscription contracts, which belong to the apps that made them",
     ..PULLED
 };

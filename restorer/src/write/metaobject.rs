@@ -72,7 +72,13 @@ fn changed(now: &Value, want: &Value) -> Option<Value> {
     let there = |wanted: &Value| fields(now).find(|field| field["key"] == wanted["key"]);
     let differs =
         |wanted: &&Value| wanted["value"] != *there(wanted).map_or(&Value::Null, |f| &f["value"]);
-    let given: Vec<Value> = fields(want).filter(differs).map(input).collect();
+    let mut given: Vec<Value> = fields(want).filter(differs).map(input).collect();
+    if want.get("fields").is_some() {
+        // An empty field may be missing from what history knows.
+        let wanted = |key: &Value| fields(want).any(|field| field["key"] == *key);
+        let emptied = fields(now).filter(|f| f["value"].is_string() && !wanted(&f["key"]));
+        given.extend(emptied.map(|field| json!({"key": field["key"], "value": ""})));
+    }
     if !given.is_empty() {
         metaobject.insert("fields".into(), given.into());
     }
@@ -100,5 +106,25 @@ fn capabilities(now: &Value, want: &Value, metaobject: &mut Map<String, Value>) 
     }
     if !given.is_empty() {
         metaobject.insert("capabilities".into(), given.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_history_has_nothing_of_is_emptied() {
+        let field = |key: &str, value: Value| json!({"key": key, "value": value});
+        let now = json!({"fields": [field("a", json!("1")), field("b", json!("2")),
+                                    field("c", Value::Null)]});
+        let want = json!({"fields": [field("a", json!("1"))]});
+        let expected = json!({"metaobject": {"fields": [{"key": "b", "value": ""}]}});
+        assert_eq!(changed(&now, &want), Some(expected));
+        assert_eq!(
+            changed(&want, &now).map(|sent| sent["metaobject"]["fields"].clone()),
+            Some(json!([{"key": "b", "value": "2"}]))
+        );
+        assert_eq!(changed(&now, &now), None);
     }
 }

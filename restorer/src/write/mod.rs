@@ -42,6 +42,7 @@ mod product;
 mod publication;
 mod reach;
 mod redirect;
+mod script_tag;
 mod segment;
 mod send;
 mod step;
@@ -163,6 +164,7 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
         "price_list" => price_list::write(around, now, want).await,
         "product" => product::write(around, now, want).await,
         "redirect" => redirect::write(around, now, want).await,
+        "script_tag" => script_tag::write(around, now, want).await,
         "segment" => segment::write(around, now, want).await,
         "theme" => theme::write(around, now, want).await,
         "theme_file" => theme_file::write(around, now, want).await,

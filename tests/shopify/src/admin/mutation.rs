@@ -21,6 +21,7 @@ mod product_media;
 mod product_option;
 mod product_set;
 mod publication;
+mod script_tag;
 mod segment;
 mod subscription;
 mod theme;
@@ -84,7 +85,7 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 26] = [
+const FAMILIES: [Family; 27] = [
     product::run,
     product_set::run,
     product_option::run,
@@ -110,6 +111,7 @@ const FAMILIES: [Family; 26] = [
     gift_card::run,
     translation::run,
     pricing::run,
+    script_tag::run,
     segment::run,
 ];
 
