@@ -55,6 +55,7 @@ const MODELLED: &[&str] = &[
     "DeliveryProfile",
     "ShopPolicy",
     "ScriptTag",
+    "DiscountRedeemCodeBulkCreation",
 ];
 
 /// Arguments that say which page and in what order, not which resources.
