@@ -347,7 +347,8 @@ async fn a_changed_field_is_put_right_by_one_mutation_to_that_resource_alone() {
             for (member, value) in edits(kind) {
                 let mut edited = was.clone();
                 edited[member] = value;
-                if edited == was {
+                // Not every sort of discount has every member.
+                if edited == was || was.get(member).is_none() {
                     continue;
                 }
                 if was["isDefault"] == true && member == "handle" {
