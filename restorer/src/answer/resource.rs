@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, AtQuery, InShop, Named, ResourcePath, ResourcesQuery, ShopPath};
-use crate::refuse;
+use crate::{Desk, refuse};
 
 /// A resource as of an instant.
 #[derive(Serialize, ToSchema)]
@@ -22,6 +22,30 @@ pub(crate) struct ResourceAt {
     pub(crate) at: Timestamp,
     #[serde(flatten)]
     pub(crate) resource: Resource,
+    #[serde(flatten)]
+    pub(crate) moved: Moved,
+}
+
+/// Where the history of a resource goes on that was made anew under another id.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Moved {
+    /// The gid that it has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<String>,
+    /// The gid that it had first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_from: Option<String>,
+}
+
+impl Moved {
+    /// What jobs made of a resource.
+    async fn of(desk: &Desk, resource: &Resource) -> Result<Self, Problem> {
+        let Some(gid) = resource.gid.as_deref() else { return Ok(Self::default()) };
+        let books = &desk.jobs.tools.books;
+        let written = books.of(desk.journal.as_ref(), &resource.shop).await;
+        let written = written.map_err(refuse::record)?;
+        Ok(Self { moved_to: written.now(gid), moved_from: written.first(gid) })
+    }
 }
 
 /// Lists and searches, also what no longer exists.
@@ -111,20 +135,23 @@ pub(crate) async fn resource(
         return Err(refuse::never_existed(&key, by));
     };
     let at = desk.shown_at(at, resource.version.valid_at);
+    let moved = Moved::of(&desk, &resource).await?;
     if resource.deleted {
-        return Err(gone(resource, at));
+        return Err(gone(resource, at, moved));
     }
-    Ok((StatusCode::OK, Json(ResourceAt { at, resource })).into_response())
+    Ok((StatusCode::OK, Json(ResourceAt { at, resource, moved })).into_response())
 }
 
 /// What is said of a resource that had been deleted by then.
-fn gone(resource: Resource, at: Timestamp) -> Problem {
+fn gone(resource: Resource, at: Timestamp, moved: Moved) -> Problem {
     let Resource { shop, kind, id, gid, deleted, version, state } = resource;
+    let now = moved.moved_to.as_ref().map(|gid| format!(". It was made anew, and is {gid} now"));
     let detail = format!(
-        "{kind} {id} of {shop} was deleted at {}; its last state is in `state`",
-        version.valid_at
+        "{kind} {id} of {shop} was deleted at {}; its last state is in `state`{}",
+        version.valid_at,
+        now.unwrap_or_default()
     );
-    Problem::new(StatusCode::GONE, detail)
+    let mut problem = Problem::new(StatusCode::GONE, detail)
         .with("at", at.to_string())
         .with("shop", shop.domain())
         .with("kind", kind.as_str())
@@ -132,5 +159,11 @@ fn gone(resource: Resource, at: Timestamp) -> Problem {
         .with("gid", gid)
         .with("deleted", deleted)
         .with("version", json!(version))
-        .with("state", state)
+        .with("state", state);
+    for (name, gid) in [("moved_to", moved.moved_to), ("moved_from", moved.moved_from)] {
+        if let Some(gid) = gid {
+            problem = problem.with(name, gid);
+        }
+    }
+    problem
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::AtDesk;
-use super::resource::ResourceAt;
+use super::resource::{Moved, ResourceAt};
 use crate::ask::{self, Asked, InShop, ShopPath, SnapshotQuery};
 use crate::gate::Visit;
 use crate::token::Token;
@@ -103,7 +103,7 @@ impl Lines {
                 }
             };
             let at = self.desk.shown_at(self.at, resource.version.valid_at);
-            piece.extend_from_slice(&line(&ResourceAt { at, resource }));
+            piece.extend_from_slice(&line(&ResourceAt { at, resource, moved: Moved::default() }));
             self.count += 1;
         }
         (piece.into(), Some(self))

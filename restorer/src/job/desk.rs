@@ -274,7 +274,8 @@ impl Jobs {
         let (journal, records) = (self.tools.journal.as_ref(), self.tools.records.as_ref());
         record::put((journal, records), shop, (JOB_ORDER, id), &wanted).await?;
         if let Some(run) = self.running(shop, id) {
-            run.want.send_replace(want);
+            run.wants(want);
+            self.note(shop, &run.job());
         }
         self.wake(shop);
         self.existing(shop, id).await

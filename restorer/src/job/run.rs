@@ -125,6 +125,16 @@ impl Run {
         held.job.reason = reason;
     }
 
+    /// This is wanted of it from now on.
+    pub(super) fn wants(&self, want: Want) {
+        self.want.send_if_modified(|now| std::mem::replace(now, want) != want);
+        let state = match want {
+            Want::Pause => JobState::Paused,
+            Want::Run | Want::Cancel => JobState::Running,
+        };
+        self.lock().job.state = state;
+    }
+
     pub(super) fn began(&self, at: Timestamp) -> Timestamp {
         *self.lock().job.began_at.get_or_insert(at)
     }

@@ -415,11 +415,21 @@ impl Runner {
         Ok(Todo::Write { now: None, want: Some(want), rest })
     }
 
-    /// The state that a creation makes anew, with the ids that it had.
+    /// The state that a creation makes anew, with the ids that it had: as it was, with what the plan
+    /// makes different.
     pub(super) async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
-        let at = row.of.map_or(AsOf::Latest, AsOf::At);
-        let found = self.tools.journal.resource(&self.key(row), at).await?;
-        Ok(found.map(|resource| resource.state).filter(Value::is_object))
+        let was = match row.of {
+            None if !row.fields.is_empty() => None,
+            of => {
+                let at = of.map_or(AsOf::Latest, AsOf::At);
+                self.tools.journal.resource(&self.key(row), at).await?
+            }
+        };
+        let mut state = was.map_or(Value::Null, |resource| resource.state);
+        for field in &row.fields {
+            merge::set(&mut state, &field.path, field.new.clone());
+        }
+        Ok(Some(state).filter(Value::is_object))
     }
 
     /// What a writer's outcome means for the row, and for the books.

@@ -243,15 +243,8 @@ async fn beat(jobs: Arc<Jobs>, run: Arc<Run>, client: Client, stop: Cancellation
             }
             _ = ask.tick() => {
                 if let Ok(want) = jobs.wanted(&run.shop, &id).await {
-                    run.want.send_if_modified(|now| std::mem::replace(now, want) != want);
-                    let state = match want {
-                        Want::Pause => JobState::Paused,
-                        _ => JobState::Running,
-                    };
-                    if run.job().state != state {
-                        run.set_state(state, None);
-                        jobs.note(&run.shop, &run.job());
-                    }
+                    run.wants(want);
+                    jobs.note(&run.shop, &run.job());
                 }
             }
         }
