@@ -17,6 +17,7 @@ mod orders;
 mod partitions;
 mod pulls;
 mod recover;
+mod restore;
 mod samples;
 mod shopify;
 mod simulator;

@@ -102,7 +102,7 @@ fn told(product: &Value) -> Value {
 }
 
 /// `12.0` and `12.00` are the same amount.
-fn money(value: &Value) -> Option<i64> {
+pub(crate) fn money(value: &Value) -> Option<i64> {
     let (whole, part) = value.as_str()?.split_once('.').unwrap_or((value.as_str()?, ""));
     format!("{whole}{:0<2.2}", part).parse().ok()
 }

@@ -1,0 +1,232 @@
+//! The shop is wrecked, a plan is made and applied, and it is as it was: also when the restorer is
+//! killed on the way, and when every third call fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::backstock::Backstock;
+use crate::kills::count;
+use crate::pulls::{backfilled, reconciled, settled};
+use crate::simulator::{Simulator, planned};
+
+const SHOP: &str = "/v1/shops/acme.myshopify.com";
+/// The kinds that are wrecked: one that webhooks tell of, and two that only pulls do.
+const KINDS: [&str; 3] = ["product", "page", "redirect"];
+
+struct Wreck {
+    backstock: Backstock,
+    simulator: Simulator,
+    /// How the shop was.
+    before: BTreeMap<String, Value>,
+    plan: Value,
+}
+
+impl Wreck {
+    /// A shop whose history is known, then wrecked by another app, and the plan that takes it back.
+    async fn new(products: usize, seed: &str) -> Self {
+        let (port, access) = planned();
+        let mut backstock = Backstock::pulling(&access);
+        let products = products.to_string();
+        let more = ["--products", &products, "--rate", "0", "--plan", "plus", "--seed", seed];
+        let simulator = Simulator::start(&backstock, port, &more).await;
+        backstock.start("serve").await;
+        backfilled(&backstock).await;
+        let before = truth(&simulator).await;
+        // The shop's dates have whole seconds.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let at = jiff::Timestamp::now().to_string();
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        wreck(&simulator, &before).await;
+        simulator.quiet().await;
+        for kind in KINDS {
+            let order = json!({"kinds": [kind], "confirm_deletions": true});
+            let (status, said) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
+            assert_eq!(status, 202, "{said}");
+            reconciled(&backstock, kind).await;
+        }
+        settled(&backstock).await;
+        let asked = json!({"at": at, "select": {"kinds": KINDS}, "modes": {"delete_new": true}});
+        let (status, plan) = backstock.post(&format!("{SHOP}/plans"), asked).await;
+        assert_eq!(status, 201, "{plan}");
+        Self { backstock, simulator, before, plan }
+    }
+
+    async fn apply(&self) -> String {
+        let path = format!("{SHOP}/plans/{}/apply", self.plan["id"].as_str().expect("an id"));
+        let body = json!({"digest": self.plan["digest"]});
+        let (status, job) = self.backstock.post(&path, body).await;
+        assert_eq!(status, 202, "{job}");
+        job["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn over(&self, job: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (status, seen) = self.backstock.get(&format!("{SHOP}/jobs/{job}")).await;
+            assert_eq!(status, 200, "{seen}");
+            if matches!(seen["state"].as_str(), Some("done" | "failed" | "cancelled")) {
+                return seen;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(180), "{seen}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Everything is as it was, and of each thing that was gone there is one again.
+    async fn assert_restored(&self, job: &Value) {
+        assert_eq!((&job["state"], &job["counts"]["failed"]), (&json!("done"), &json!(0)), "{job}");
+        assert_eq!(job["counts"]["pending"], 0, "{job}");
+        let after = truth(&self.simulator).await;
+        let names = |map: &BTreeMap<String, Value>| map.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(names(&after), names(&self.before));
+        for (name, state) in &self.before {
+            assert_eq!(&after[name], state, "{name}");
+        }
+        assert_eq!(self.simulator.lines("not_simulated").await, vec![json!({})]);
+    }
+
+    /// How many resources of its plan Backstock made in the shop.
+    async fn made(&self) -> u64 {
+        let log = self.simulator.lines("write_log").await;
+        let types = ["/Product/", "/Page/", "/UrlRedirect/"];
+        let touched = log.iter().filter(|write| write["app"] == "Backstock").flat_map(|write| {
+            write["touched"].as_array().cloned().unwrap_or_default()
+        });
+        let made = touched.filter(|one| {
+            let gid = one["gid"].as_str().unwrap_or_default();
+            one["deed"] == "create" && types.iter().any(|of| gid.contains(of))
+        });
+        made.count() as u64
+    }
+
+    async fn assert_nothing_to_do(&self) {
+        let writes = self.simulator.lines("write_log").await.len();
+        let job = self.over(&self.apply().await).await;
+        assert_eq!(job["state"], "done", "{job}");
+        let counts = &job["counts"];
+        let done: u64 = ["created", "updated", "deleted", "conflict", "failed"]
+            .iter()
+            .filter_map(|state| counts[*state].as_u64())
+            .sum();
+        assert_eq!(done, 0, "{job}");
+        assert_eq!(self.simulator.lines("write_log").await.len(), writes);
+    }
+}
+
+/// What is wrecked, by what names it beside its id.
+async fn truth(simulator: &Simulator) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for kind in KINDS {
+        for line in simulator.lines(&format!("truth?kind={kind}")).await {
+            let state = line.get("state").unwrap_or(&line);
+            let name = state["handle"].as_str().or(state["path"].as_str()).expect("a name");
+            all.insert(format!("{kind} {name}"), told(kind, state));
+        }
+    }
+    all
+}
+
+/// What of a state comes back under a new id.
+fn told(kind: &str, state: &Value) -> Value {
+    match kind {
+        "product" => {
+            let variants = state["variants"].as_array().cloned().unwrap_or_default();
+            let variants: Vec<Value> = variants
+                .iter()
+                .map(|v| json!([v["sku"], crate::pulls::money(&v["price"]), v["position"]]))
+                .collect();
+            json!([state["title"], state["descriptionHtml"], state["status"], variants])
+        }
+        "page" => json!([state["title"], state["body"], state["isPublished"]]),
+        _ => json!([state["target"]]),
+    }
+}
+
+/// Another app deletes a third of everything and spoils another third.
+async fn wreck(simulator: &Simulator, before: &BTreeMap<String, Value>) {
+    for (kind, delete, spoil) in [
+        (
+            "product",
+            "mutation { productDelete(input: {id: \"ID\"}) { userErrors { message } } }",
+            "mutation { productUpdate(product: {id: \"ID\", title: \"N\", descriptionHtml: \"\"}) \
+             { userErrors { message } } }",
+        ),
+        (
+            "page",
+            "mutation { pageDelete(id: \"ID\") { userErrors { message } } }",
+            "mutation { pageUpdate(id: \"ID\", page: {body: \"spoilt\"}) { userErrors { message } } }",
+        ),
+        (
+            "redirect",
+            "mutation { urlRedirectDelete(id: \"ID\") { userErrors { message } } }",
+            "mutation { urlRedirectUpdate(id: \"ID\", urlRedirect: {target: \"/spoilt\"}) \
+             { userErrors { message } } }",
+        ),
+    ] {
+        let lines = simulator.lines(&format!("truth?kind={kind}")).await;
+        for (n, line) in lines.iter().enumerate().filter(|(n, _)| n % 3 < 2) {
+            let state = line.get("state").unwrap_or(line);
+            let id = state["id"].as_str().expect("an id");
+            let document = if n % 3 == 0 { delete } else { spoil };
+            simulator.ask(&document.replace("ID", id)).await;
+        }
+    }
+    assert!(truth(simulator).await.len() < before.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrecked_is_as_it_was_and_a_second_time_there_is_nothing_to_do() {
+    let wreck = Wreck::new(30, "3").await;
+    let before = wreck.made().await;
+    let job = wreck.over(&wreck.apply().await).await;
+    wreck.assert_restored(&job).await;
+    assert_eq!(wreck.made().await - before, job["counts"]["created"].as_u64().expect("a count"));
+    wreck.assert_nothing_to_do().await;
+    let ratio = wreck.backstock.metric("backstock_restorer_budget_used_ratio").await;
+    assert!(ratio > 0.0 && ratio <= 1.0, "{ratio}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_kill_during_a_restore() {
+    let kills = count("BACKSTOCK_KILLS", 3);
+    let mut wreck = Wreck::new(60, "4").await;
+    let before = wreck.made().await;
+    // Calls wait, so that there is something to interrupt.
+    wreck.simulator.post("faults", json!({"often": {"throttled": 0.4}})).await;
+    let job = wreck.apply().await;
+    let mut interrupted = 0;
+    for n in 0..kills {
+        tokio::time::sleep(Duration::from_millis(150 + 97 * (n as u64 % 7))).await;
+        wreck.backstock.signal("serve", Signal::SIGKILL);
+        wreck.backstock.start("serve").await;
+        let (_, seen) = wreck.backstock.get(&format!("{SHOP}/jobs/{job}")).await;
+        if seen["state"] == "done" {
+            break;
+        }
+        interrupted += 1;
+    }
+    wreck.simulator.post("faults", json!({"often": {"throttled": 0.0}})).await;
+    let ended = wreck.over(&job).await;
+    println!("killed {kills} times, {interrupted} of them at work: {}", ended["counts"]);
+    assert!(interrupted > 0, "the job was over before the first kill");
+    wreck.assert_restored(&ended).await;
+    assert_eq!(wreck.made().await - before, ended["counts"]["created"].as_u64().expect("a count"));
+    wreck.assert_nothing_to_do().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_fails_at_every_third_call_gets_everything_once() {
+    let wreck = Wreck::new(30, "5").await;
+    let before = wreck.made().await;
+    let faults = json!({"internal": 0.1, "lost": 0.1, "bad_gateway": 0.05, "reset": 0.05});
+    wreck.simulator.post("faults", json!({"often": faults})).await;
+    let job = wreck.over(&wreck.apply().await).await;
+    let none = json!({"internal": 0.0, "lost": 0.0, "bad_gateway": 0.0, "reset": 0.0});
+    wreck.simulator.post("faults", json!({"often": none})).await;
+    wreck.assert_restored(&job).await;
+    assert_eq!(wreck.made().await - before, job["counts"]["created"].as_u64().expect("a count"));
+    wreck.assert_nothing_to_do().await;
+}
