@@ -92,9 +92,10 @@ impl Wreck {
     async fn made(&self) -> u64 {
         let log = self.simulator.lines("write_log").await;
         let types = ["/Product/", "/Page/", "/UrlRedirect/"];
-        let touched = log.iter().filter(|write| write["app"] == "Backstock").flat_map(|write| {
-            write["touched"].as_array().cloned().unwrap_or_default()
-        });
+        let touched = log
+            .iter()
+            .filter(|write| write["app"] == "Backstock")
+            .flat_map(|write| write["touched"].as_array().cloned().unwrap_or_default());
         let made = touched.filter(|one| {
             let gid = one["gid"].as_str().unwrap_or_default();
             one["deed"] == "create" && types.iter().any(|of| gid.contains(of))

@@ -1,6 +1,6 @@
 //! What the shop has now, canonical: as history would keep it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::kind::Spec;
@@ -38,13 +38,14 @@ pub(super) async fn read(
     extent: Extent,
 ) -> Result<HashMap<ResourceId, Value>, AskError> {
     let mut found: HashMap<ResourceId, Value> = HashMap::new();
+    let mut cores: HashSet<ResourceId> = HashSet::new();
     let mut any = false;
     for pull in by_id(spec, extent) {
         any = true;
         let Way::ById { ids_max, .. } = &pull.way else { continue };
         for some in ids.chunks(*ids_max) {
             for node in asker.by_id(spec, pull, some).await? {
-                add(&mut found, spec, pull, &node)?;
+                add((&mut found, &mut cores), spec, pull, &node)?;
             }
         }
     }
@@ -53,13 +54,13 @@ pub(super) async fn read(
         for pull in spec.pulls.iter().filter(|pull| !matches!(pull.way, Way::Bulk { .. })) {
             for node in asker.all(pull).await? {
                 if (spec.id)(&node).is_some_and(|id| ids.contains(&id)) {
-                    add(&mut found, spec, pull, &node)?;
+                    add((&mut found, &mut cores), spec, pull, &node)?;
                 }
             }
         }
     }
     // Parts without a core are parts of nothing.
-    found.retain(|_, state| state.get("id").is_some());
+    found.retain(|id, _| cores.contains(id));
     Ok(found)
 }
 
@@ -72,7 +73,7 @@ fn by_id(spec: &'static Spec, extent: Extent) -> impl Iterator<Item = &'static P
 
 /// Adds what a node tells to what is known of its resource.
 fn add(
-    found: &mut HashMap<ResourceId, Value>,
+    (found, cores): (&mut HashMap<ResourceId, Value>, &mut HashSet<ResourceId>),
     spec: &'static Spec,
     pull: &'static Pull,
     node: &Value,
@@ -80,6 +81,9 @@ fn add(
     let Some(id) = (spec.id)(node) else { return Ok(()) };
     for members in spec.facets.iter().filter(|members| pull.facets.contains(&members.facet)) {
         let Some(part) = members.of(node) else { continue };
+        if members.facet == Facet::Core {
+            cores.insert(id.clone());
+        }
         let state = (spec.node)(members.facet, &part)
             .map_err(|e| AskError::Fault(format!("{} {id} cannot be read: {e}", spec.name)))?;
         match found.get_mut(&id) {

@@ -5,6 +5,7 @@
 //! first and written once everything is there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +92,8 @@ pub(super) struct Runner {
     pub(super) rest: Mutex<BTreeSet<u64>>,
     /// Rows that wait for something that they refer to.
     pub(super) again: Mutex<BTreeSet<u64>>,
+    /// Whether rows were left open because the run was to end. Those under way are finished.
+    pub(super) left: AtomicBool,
 }
 
 /// What is known about a row before it is written.
@@ -205,11 +208,18 @@ impl Runner {
             .buffered(READS)
             .map_ok(|rows| futures::stream::iter(rows.into_iter().map(Ok::<_, RunError>)));
         let rows = looked.try_flatten();
-        rows.try_for_each_concurrent(WRITES, |(row, looked)| self.row(row, looked).boxed()).await
+        let written =
+            rows.try_for_each_concurrent(WRITES, |(row, looked)| self.row(row, looked).boxed());
+        written.await?;
+        self.may_go_on()
     }
 
     /// What the shop has of some rows of the same kind.
     async fn look_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
+        self.left_open(self.looked_at(rows).await)
+    }
+
+    async fn looked_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
         self.gate().await?;
         let spec = rows.first().filter(|row| is_write(row.action)).and_then(|row| row.kind.spec());
         let (mut found, mut fault) = (HashMap::new(), None);
@@ -252,7 +262,11 @@ impl Runner {
     }
 
     /// One row, until it is over.
-    async fn row(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
+    async fn row(&self, row: Row, looked: Looked) -> Result<(), RunError> {
+        self.left_open(self.write(row, looked).await)
+    }
+
+    async fn write(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
         self.gate().await?;
         let begun = self.standing.begun.contains(&row.n);
         let around = AroundRow::new(self, row.n, begun);
@@ -387,8 +401,9 @@ impl Runner {
 
     /// What was to be made anew is there.
     fn is_there(&self, row: &Row, now: &Value) -> Todo {
-        let gid = now.get("id").and_then(Value::as_str).unwrap_or_default();
-        if gid_of(row).as_deref() != Some(gid) {
+        let id = row.kind.spec().map(|spec| self.id_now(spec, row));
+        if id.is_some_and(|id| id != row.id) {
+            let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
             let why = format!("it was made anew already, as {gid}. A new plan shows what differs");
             return Todo::Over(RowState::Skipped, Some(why));
         }
@@ -548,11 +563,16 @@ impl Runner {
             parts.extend(rows.into_iter().filter(new));
         }
         let parts = futures::stream::iter(parts.into_iter().map(Ok::<_, RunError>));
-        parts.try_for_each_concurrent(WRITES, |row| self.rest_of(row).boxed()).await
+        parts.try_for_each_concurrent(WRITES, |row| self.rest_of(row).boxed()).await?;
+        self.may_go_on()
     }
 
     /// Writes what was left out of a row.
     async fn rest_of(&self, row: Row) -> Result<(), RunError> {
+        self.left_open(self.write_rest(row).await)
+    }
+
+    async fn write_rest(&self, row: Row) -> Result<(), RunError> {
         self.gate().await?;
         let around = AroundRow::new(self, row.n, true);
         let (from, mut wait) = (self.tools.clock.now(), WAIT_FIRST);
@@ -624,6 +644,28 @@ impl Runner {
 
     fn key(&self, row: &Row) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: row.kind.clone(), id: row.id.clone() }
+    }
+
+    /// A row that is not begun because the run is to end does not keep others from being finished.
+    fn left_open<T: Default>(&self, outcome: Result<T, RunError>) -> Result<T, RunError> {
+        match outcome {
+            Err(RunError::Stopped | RunError::Cancelled) => {
+                self.left.store(true, Ordering::Relaxed);
+                Ok(T::default())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether nothing was left open; else why.
+    fn may_go_on(&self) -> Result<(), RunError> {
+        if !self.left.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(match *self.run.want.borrow() {
+            Want::Cancel => RunError::Cancelled,
+            Want::Run | Want::Pause => RunError::Stopped,
+        })
     }
 
     /// Goes on when it may: ends when it must, waits while it is paused.

@@ -1,6 +1,7 @@
 //! Takes up a shop's jobs, the oldest first, while it holds the shop's lease.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -147,6 +148,7 @@ async fn applied(
         missing: Mutex::default(),
         rest: Mutex::default(),
         again: Mutex::default(),
+        left: AtomicBool::new(false),
     };
     runner.survey().await?;
     runner.apply().await

@@ -121,12 +121,12 @@ impl Written {
         let part = |gid_type: &str, number: &str| {
             of(gid_type, number).map_or_else(|| number.to_owned(), |id| id.as_str().to_owned())
         };
-        let composed = match (spec.name, id.as_str().split_once(['-', '/'])) {
+        let composed = match (spec.name, id.as_str().split_once('-')) {
             ("inventory_level", Some((item, location))) => {
                 Some(format!("{}-{}", part("InventoryItem", item), part("Location", location)))
             }
             ("theme_file", Some((theme, file))) => {
-                Some(format!("{}/{file}", part("OnlineStoreTheme", theme)))
+                Some(format!("{}-{file}", part("OnlineStoreTheme", theme)))
             }
             _ => None,
         };
