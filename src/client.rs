@@ -75,6 +75,8 @@ pub(crate) enum Verb {
     Resume(job::ControlArgs),
     /// Take up what failed in a job
     Retry(job::ControlArgs),
+    /// Take back what a job wrote
+    Undo(job::ControlArgs),
     /// Read all of history back and check every digest
     Verify(verify::Args),
     /// Copy the journal into the object store now
@@ -165,6 +167,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Pause(args) => job::control(args, "pause").await,
         Verb::Resume(args) => job::control(args, "resume").await,
         Verb::Retry(args) => job::again(args, "retry").await,
+        Verb::Undo(args) => job::again(args, "undo").await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Checkpoint(args) => checkpoint::answer(args).await,
         Verb::Token(verb) => token::answer(verb),

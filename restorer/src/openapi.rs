@@ -56,6 +56,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::pause,
         job::resume,
         job::retry,
+        job::undo,
         audit::audit,
         plan::make,
         plan::plans,

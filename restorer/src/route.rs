@@ -130,6 +130,10 @@ pub(crate) static ROUTES: &[Route] = &[
     restore("/v1/shops/{shop}/jobs/{id}/resume", "resume", || post(job::resume)),
     restore("/v1/shops/{shop}/jobs/{id}/retry", "retry", || post(job::retry)),
     Route {
+        pace: Pace::Patient,
+        ..restore("/v1/shops/{shop}/jobs/{id}/undo", "undo", || post(job::undo))
+    },
+    Route {
         access: Access::Shop(Scope::Admin),
         ..read("/v1/shops/{shop}/audit", "audit", || get(audit::audit))
     },

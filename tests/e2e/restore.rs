@@ -200,7 +200,7 @@ async fn torture_kill_during_a_restore() {
     let job = wreck.apply().await;
     let mut interrupted = 0;
     for n in 0..kills {
-        tokio::time::sleep(Duration::from_millis(150 + 97 * (n as u64 % 7))).await;
+        tokio::time::sleep(Duration::from_millis(150 + 97 * (n % 7))).await;
         wreck.backstock.signal("serve", Signal::SIGKILL);
         wreck.backstock.start("serve").await;
         let (_, seen) = wreck.backstock.get(&format!("{SHOP}/jobs/{job}")).await;

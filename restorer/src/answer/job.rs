@@ -27,7 +27,7 @@ use crate::gate::Visit;
 use crate::job::desk::{Apply, JobError};
 use crate::job::run::Want;
 use crate::job::{Job, RowResult, RowState};
-use crate::plan::{PLAN, Plan};
+use crate::plan::{PLAN, Plan, Request};
 use crate::token::Token;
 use crate::{Desk, record, refuse};
 
@@ -370,6 +370,53 @@ pub(crate) async fn retry(
 ) -> Result<(StatusCode, Json<Job>), Problem> {
     let job = desk.jobs.retry(&shop, &id, &by).await.map_err(refused)?;
     Ok((StatusCode::ACCEPTED, Json(job)))
+}
+
+/// Takes back what a job wrote: plans that, and applies the plan. What others changed since stays.
+#[utoipa::path(
+    post,
+    path = "/v1/shops/{shop}/jobs/{id}/undo",
+    operation_id = "undo",
+    tag = "Restore",
+    params(
+        ShopPath,
+        JobPath,
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request.")
+    ),
+    responses(
+        (status = 202, description = "The job that takes it back.", body = Job),
+        (
+            status = 409,
+            description = "The job is not over.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+)]
+pub(crate) async fn undo(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Which(id): Which,
+    By(by): By,
+    Asked(Nothing {}): Asked<Nothing>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Job>), Problem> {
+    let job = desk.jobs.existing(&shop, &id).await.map_err(refused)?;
+    if !job.state.is_over() {
+        let state = job.state.as_str();
+        let detail = format!("job {id} of {shop} is {state}: cancel it, or wait for its end");
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let key = idempotency_key(&headers)?;
+    if let Some(key) = &key
+        && let Some(begun) = desk.jobs.begun(&shop, &by, key).await.map_err(refused)?
+    {
+        return Ok((StatusCode::ACCEPTED, Json(begun)));
+    }
+    let request = Request { undo: Some(id.clone()), ..Request::default() };
+    let plan = desk.plan(&shop, request, by.clone()).await.map_err(refuse::plan)?;
+    let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: Some(id) };
+    Ok((StatusCode::ACCEPTED, Json(begin(&desk, &shop, apply).await?)))
 }
 
 /// The one table from what jobs say to HTTP.

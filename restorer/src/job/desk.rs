@@ -105,10 +105,7 @@ impl Jobs {
     pub(crate) async fn apply(&self, shop: &Shop, apply: Apply) -> Result<Job, JobError> {
         let now = self.tools.clock.now();
         let id = match &apply.key {
-            Some(key) => {
-                let named = format!("{}\n{}\n{key}", shop.name(), apply.by);
-                format!("job-{}", &blake3::hash(named.as_bytes()).to_hex()[..24])
-            }
+            Some(key) => keyed(shop, &apply.by, key),
             None => record::new_id("job", now),
         };
         let counts = apply.plan.counts;
@@ -141,6 +138,16 @@ impl Jobs {
         self.note(shop, &job);
         self.wake(shop);
         Ok(job)
+    }
+
+    /// The job that somebody began with this key, if he did.
+    pub(crate) async fn begun(
+        &self,
+        shop: &Shop,
+        by: &str,
+        key: &str,
+    ) -> Result<Option<Job>, JobError> {
+        Ok(self.find(shop, &keyed(shop, by, key)).await?)
     }
 
     /// The job that the same key began before, if it was for the same.
@@ -394,4 +401,10 @@ impl Jobs {
     pub(super) fn now(&self) -> Timestamp {
         self.tools.clock.now()
     }
+}
+
+/// The id of the job that somebody begins with a key: the same whenever he asks again.
+fn keyed(shop: &Shop, by: &str, key: &str) -> String {
+    let named = format!("{}\n{by}\n{key}", shop.name());
+    format!("job-{}", &blake3::hash(named.as_bytes()).to_hex()[..24])
 }

@@ -382,14 +382,16 @@ impl Runner {
 
     /// What is new is deleted as long as nobody has changed it since the plan was made.
     async fn delete(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
-        let since = Span { from: self.plan.made_at, ..Span::default() };
         let page = Page { limit: 50, cursor: None };
-        let versions = self.tools.journal.versions(&self.key(row), since, &page).await?.items;
-        let touched = |at: Timestamp| at > self.plan.made_at;
-        let ours = |at| self.written.job_at(&row.kind, &row.id, at).is_some();
-        let changed = versions.iter().find(|version| {
+        let newest = self.tools.journal.versions(&self.key(row), Span::default(), &page).await?;
+        let changed = newest.items.iter().find(|version| {
             let at = version.valid_at;
-            !version.unchanged && version.facet.is_state() && touched(at) && !ours(at)
+            let since = match row.seen {
+                Some(seen) => version.seq > seen,
+                None => at > self.plan.made_at,
+            };
+            let ours = || self.written.job_at(&row.kind, &row.id, at).is_some();
+            since && !version.unchanged && version.facet.is_state() && !ours()
         });
         if let Some(version) = changed {
             let at = version.valid_at;
