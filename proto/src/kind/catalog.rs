@@ -14,6 +14,7 @@ const MORE: &[(&str, &str)] = &[
 pub(super) static SPEC: Spec = Spec {
     name: "catalog",
     gid_type: "MarketCatalog",
+    mapping: 2,
     also_gid_types: &["CompanyLocationCatalog", "AppCatalog"],
     node,
     facets: &[CORE],
@@ -43,7 +44,16 @@ pub(super) static SPEC: Spec = Spec {
 
 const CORE: Members = Members {
     facet: Facet::Core,
-    members: &["type", "title", "status", "priceList", "publication"],
+    members: &[
+        "type",
+        "title",
+        "status",
+        "priceList",
+        "publication",
+        "?markets",
+        "?companyLocations",
+        "?apps",
+    ],
 };
 
 /// Which lists it has depends on its type.
