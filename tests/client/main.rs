@@ -312,6 +312,36 @@ fn changes_are_told_newest_first() {
 }
 
 #[test]
+fn a_plan_is_shown_row_by_row_with_what_to_do_next() {
+    let server = Server::start();
+    let text = said(&server, &["plan", "--at", "2026-11-20 14:00"]);
+    for line in [
+        "Plan plan-0193-5f2a: back to 2026-11-20 14:00:00\n",
+        "+ Old Mug (product 13) as of 2026-11-20 14:00:00\n",
+        "~ Enamel Mug (product 8072139866342)\n",
+        "    variants › ProductVariant 2 › price  0.95 → 9.50\n",
+        "    variants › L (MUG-L)  — → title L, sku MUG-L, price 10.00\n",
+        "    = tags  b, new, changed later\n",
+        "! Main menu (menu 4)\n",
+        "    ! handle  the handles of the default menus are fixed\n",
+        "= About us (page 5)\n",
+        "- Spam (page 6)\n",
+        "1 to create, 1 to update, 1 to delete, 1 kept, 1 that cannot be written, 1,200 as wanted",
+        "* 1 product is made anew, with new ids.\n",
+        "  backstock apply plan-0193-5f2a\n",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    let none = said(&server, &["plan", "plan-none"]);
+    assert!(none.contains("Nothing to do") && !none.contains("apply"), "{none}");
+    let json = said(&server, &["plan", "--from", "2026-11-20", "--json"]);
+    assert_eq!(json.trim_end(), server.last_body());
+    let (code, text) = run(asking(&server, &["plan"]));
+    assert_eq!(code, 2);
+    assert!(text.contains("--at"), "{text}");
+}
+
+#[test]
 fn verifying_fails_if_anything_does_not_hold() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["verify"]), @"
