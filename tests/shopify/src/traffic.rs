@@ -33,9 +33,12 @@ enum Deed {
 
 /// Deeds and how many of a hundred they are.
 const DAY: [(Deed, u64); 17] = [
-    (Deed::Order, 21),
-    (Deed::CountStock, 22),
-    (Deed::EditText, 11),
+    (Deed::FulfilOrder, 2),
+    (Deed::RefundOrder, 1),
+    (Deed::KeepHouse, 4),
+    (Deed::Order, 15),
+    (Deed::CountStock, 24),
+    (Deed::EditText, 14),
     (Deed::Reprice, 8),
     (Deed::SaveUnchanged, 4),
     (Deed::AddProduct, 5),
@@ -47,9 +50,6 @@ const DAY: [(Deed, u64); 17] = [
     (Deed::EditCustomer, 6),
     (Deed::EditOrder, 4),
     (Deed::CancelOrder, 1),
-    (Deed::FulfilOrder, 2),
-    (Deed::RefundOrder, 1),
-    (Deed::KeepHouse, 3),
 ];
 
 const STAFF: [&str; 3] = ["Amelia Byrne", "Lukas Weber", "Priya Patel"];
