@@ -124,8 +124,9 @@ impl World {
     /// Everything is as it was, once, and nothing was made twice.
     async fn assert_restored(&self, results: &[Value]) {
         for row in &self.rows {
-            let result = &results[usize::try_from(row["n"].as_u64().unwrap()).unwrap()];
-            let (kind, old) = (row["kind"].as_str().unwrap(), row["gid"].as_str().unwrap());
+            let result = results.iter().find(|result| result["n"] == row["n"]).expect("an end");
+            let text = |name: &str| row[name].as_str().expect("a text");
+            let (kind, old) = (text("kind"), text("gid"));
             let gid = result["new_gid"].as_str().unwrap_or(old);
             let id = ResourceId::parse(gid).expect("an id");
             let is = self.shop.read(kind, &id).await.unwrap_or_else(|| panic!("{result}"));
