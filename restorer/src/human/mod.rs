@@ -62,7 +62,9 @@ pub fn tell(fields: &[Field], known: Known<'_>) -> Vec<Line> {
     let mut lines: Vec<(u8, usize, Line)> = Vec::new();
     for (n, field) in fields.iter().enumerate() {
         let steps = field.path.steps();
-        if place::is_housekeeping(&steps) {
+        // What was not known and what is empty look the same.
+        let nothing = is_empty(&field.old) && is_empty(&field.new);
+        if nothing || place::is_housekeeping(&steps) {
             continue;
         }
         let (place, what) = place::of(&steps, field, known);
