@@ -404,7 +404,7 @@ impl Config {
                 self.journal.index
             ));
         }
-        if journals > usize::from(self.nats.partitions) {
+        if self.nats.partitions > 0 && journals > usize::from(self.nats.partitions) {
             fault(format!(
                 "http.journals names {journals} journals for {} partitions: some would keep nothing",
                 self.nats.partitions
