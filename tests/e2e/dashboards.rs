@@ -9,6 +9,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::pulls::eventually;
 use crate::simulator::{Simulator, planned};
 
 /// Prometheus, reading `target` every second.
@@ -98,6 +99,13 @@ async fn every_panel_of_every_dashboard_shows_something() {
     let more = ["--products", "20", "--rate", "10", "--plan", "plus", "--duplicate", "0.1"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
+    // The first look may be over before anybody reads how long it took.
+    eventually(|| async {
+        let ordered = backstock.client_verb(&["reconcile", "--no-wait"]);
+        let error = String::from_utf8_lossy(&ordered.stderr).into_owned();
+        if ordered.status.success() { Ok(()) } else { Err(error) }
+    })
+    .await;
     let queries = queries();
     assert!(queries.len() > 40, "{} queries", queries.len());
     let mut empty = Vec::new();
