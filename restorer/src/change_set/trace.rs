@@ -10,9 +10,6 @@ use serde_json::Value;
 
 /// Texts up to this length, in bytes, are kept as they are.
 const WORD_BYTES_MAX: usize = 40;
-/// How much younger than its first sighting something may be and still count as made then.
-const YOUNG_MICROS: u64 = 2 * 24 * 3600 * 1_000_000;
-
 /// A change, condensed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -150,10 +147,7 @@ fn is_first_look(version: &backstock_proto::journal::Version, changes: &[FieldCh
         return false;
     }
     if version.facet == Facet::Core {
-        let created = changes.iter().find(|change| change.path == "/createdAt");
-        let created = created.and_then(|change| Timestamp::parse(change.new.as_str()?).ok());
-        let young = created.is_some_and(|at| version.recorded_at.micros_since(at) < YOUNG_MICROS);
-        return version.op == Op::Create && !young;
+        return version.op == Op::Create;
     }
     // A whole part of a resource, of which nothing was known: no single element came to a list.
     changes.iter().all(|change| {

@@ -324,9 +324,10 @@ impl Watch {
             status.kinds.iter().map(|kind| (kind.kind.clone(), kind.resources)).collect()
         });
         let again = self.incidents.values().any(|incident| {
-            incident.state == IncidentState::Applied
+            // What only came to light since is a part of what was undone.
+            let goes_on = incident.applied_at.is_some_and(|applied_at| set.to > applied_at);
+            goes_on
                 && incident.change_set.actor.name == set.actor.name
-                && incident.change_set.id != set.id
                 && now.micros_since(incident.updated_at) < AGAIN_MICROS
         });
         let gaps = match status {
