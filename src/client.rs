@@ -15,6 +15,7 @@ mod change_sets;
 mod changes;
 mod checkpoint;
 mod diff;
+mod export;
 mod find;
 mod job;
 mod log;
@@ -61,6 +62,10 @@ pub(crate) enum Verb {
     Retain(retain::Args),
     /// What would bring the shop back to how it was, without writing anything
     Plan(Box<plan::Args>),
+    /// The whole shop as of any moment in one file, media included
+    Export(export::ExportArgs),
+    /// Plan from an export, also of another shop
+    Import(export::ImportArgs),
     /// Apply a plan to the shop
     Apply(apply::Args),
     /// How a job gets on, or how it ended
@@ -160,6 +165,8 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Subscribe(args) => subscribe::answer(args).await,
         Verb::Retain(args) => retain::answer(args).await,
         Verb::Plan(args) => plan::answer(*args, now).await,
+        Verb::Export(args) => export::export(args, now).await,
+        Verb::Import(args) => export::import(args, now).await,
         Verb::Apply(args) => apply::answer(args).await,
         Verb::Job(args) => job::job(args).await,
         Verb::Jobs(args) => job::jobs(args).await,

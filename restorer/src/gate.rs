@@ -176,10 +176,11 @@ fn parse_shop(asked: &str) -> Option<Shop> {
 }
 
 async fn answer(desk: &Desk, route: &Route, parts: Parts, body: Body, next: Next) -> Response {
-    let body = match parts.method {
-        Method::GET | Method::HEAD => Bytes::new(),
+    let (body, streamed) = match parts.method {
+        Method::GET | Method::HEAD => (Bytes::new(), None),
+        _ if route.pace == Pace::Streamed => (Bytes::new(), Some(body)),
         _ => match read_body(body).await {
-            Ok(body) => body,
+            Ok(body) => (body, None),
             Err(problem) => return problem.into_response(),
         },
     };
@@ -187,9 +188,10 @@ async fn answer(desk: &Desk, route: &Route, parts: Parts, body: Body, next: Next
         Ok(audited) => audited,
         Err(problem) => return problem.into_response(),
     };
-    let answer = next.run(Request::from_parts(parts, body.into()));
+    let body = streamed.unwrap_or_else(|| body.into());
+    let answer = next.run(Request::from_parts(parts, body));
     let response = match route.pace {
-        Pace::Patient => answer.await,
+        Pace::Patient | Pace::Streamed => answer.await,
         Pace::Prompt => tokio::time::timeout(desk.config.request, answer)
             .await
             .unwrap_or_else(|_| late(desk.config.request).into_response()),

@@ -35,6 +35,7 @@ mod answer;
 mod ask;
 mod audit;
 pub mod change_set;
+pub mod export;
 mod gate;
 pub mod guard;
 pub mod human;

@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, rollback, shop,
-    snapshot, upkeep, version,
+    audit, blob, change, change_set, export, incident, job, mark, plan, pull, resource, rollback,
+    shop, snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -58,6 +58,9 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::retry,
         job::undo,
         audit::audit,
+        export::export,
+        export::import,
+        export::exports,
         plan::make,
         plan::plans,
         plan::plan,

@@ -10,8 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, incident, job, mark, plan, pull, resource, rollback, shop,
-    snapshot, upkeep, version,
+    audit, blob, change, change_set, export, incident, job, mark, plan, pull, resource, rollback,
+    shop, snapshot, upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -61,6 +61,8 @@ pub(crate) enum Pace {
     Prompt,
     /// As long as it takes, while the caller waits.
     Patient,
+    /// The same, and the request's body is as long as it is and read by the handler.
+    Streamed,
 }
 
 const READ: Access = Access::Shop(Scope::Read);
@@ -165,6 +167,20 @@ pub(crate) static ROUTES: &[Route] = &[
         pace: Pace::Patient,
         handler: || post(plan::make),
     },
+    Route {
+        access: Access::Shop(Scope::Restore),
+        pace: Pace::Patient,
+        ..read("/v1/shops/{shop}/export", "export", || get(export::export))
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/exports",
+        name: "import",
+        access: Access::Shop(Scope::Restore),
+        pace: Pace::Streamed,
+        handler: || post(export::import),
+    },
+    read("/v1/shops/{shop}/exports", "exports", || get(export::exports)),
     read("/v1/shops/{shop}/plans", "plans", || get(plan::plans)),
     read("/v1/shops/{shop}/plans/{id}", "plan", || get(plan::plan)),
     Route {

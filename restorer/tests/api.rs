@@ -1,5 +1,7 @@
 //! What the API answers, over loopback.
 
+#[path = "api/exports.rs"]
+mod exports;
 mod fake;
 #[path = "api/plans.rs"]
 mod plans;

@@ -11,6 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::fs::File;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio_util::io::ReaderStream;
 
 use super::{Exit, Failure};
 
@@ -137,6 +140,44 @@ impl Api {
             request = request.json(body);
         }
         let answer = self.sent(request).await?;
+        self.expect_ok(answer).await
+    }
+
+    /// Asks for a file, and writes it as it comes. Answers how many bytes it has.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        mut into: impl AsyncWrite + Unpin,
+    ) -> Result<u64, Failure> {
+        let said: Vec<(&str, &str)> =
+            query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        let request = self.request(Method::GET, path).query(&said);
+        let mut answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        if answer.status() != StatusCode::OK {
+            let status = answer.status();
+            let body = answer.bytes().await.map_err(|e| self.unreachable(&e))?;
+            return Err(self.refused(Answer { status, body: body.into() }).await);
+        }
+        let not_written = |e| Failure::new(format!("the file cannot be written: {e}"));
+        let mut bytes = 0;
+        loop {
+            let piece = answer.chunk().await.map_err(|e| {
+                Failure::new(format!("the file broke off after {bytes} bytes: {}", causes(&e)))
+                    .then("the restorer's log says why; try again")
+            })?;
+            let Some(piece) = piece else { break };
+            bytes += piece.len() as u64;
+            into.write_all(&piece).await.map_err(not_written)?;
+        }
+        into.flush().await.map_err(not_written)?;
+        Ok(bytes)
+    }
+
+    /// Sends a file, and waits for the answer however long that takes.
+    pub(super) async fn upload(&self, path: &str, file: File) -> Result<Vec<u8>, Failure> {
+        let body = reqwest::Body::wrap_stream(ReaderStream::new(file));
+        let answer = self.sent(self.request(Method::POST, path).body(body)).await?;
         self.expect_ok(answer).await
     }
 

@@ -2,7 +2,7 @@
 
 use backstock_proto::diff::FieldChange;
 use backstock_proto::merge::{Field, FieldPath, OnConflict, Step};
-use backstock_proto::{Kind, Timestamp};
+use backstock_proto::{Kind, Shop, Timestamp};
 use backstock_restorer::plan::{Action, Counts, Modes, Plan, Request, Row, Select};
 use jiff::Zoned;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -136,26 +136,38 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     if args.target.server.json {
         return Ok(Answer::json(&body));
     }
-    let (plan, mut page): (Plan, Rows) = (api::read(&body)?, api::read(&body)?);
-    while let Some(cursor) = page.next.take_if(|_| page.rows.len() < args.limit.limit) {
+    let length = if args.full { Length::Full } else { Length::Short };
+    told(&api, &shop, &body, (args.limit.limit, length), now).await.map(Answer::done)
+}
+
+/// A plan as it was answered, with up to so many of its rows.
+pub(super) async fn told(
+    api: &Api,
+    shop: &Shop,
+    body: &[u8],
+    (limit, length): (usize, Length),
+    now: &Zoned,
+) -> Result<String, Failure> {
+    let (plan, mut page): (Plan, Rows) = (api::read(body)?, api::read(body)?);
+    while let Some(cursor) = page.next.take_if(|_| page.rows.len() < limit) {
         let id = utf8_percent_encode(&plan.id, NON_ALPHANUMERIC);
         let query = [("cursor", Some(cursor)), ("limit", Some("1000".into()))];
-        let more: Rows = api::read(&api.get(&format!("{plans}/{id}"), &query).await?)?;
+        let path = format!("/v1/shops/{shop}/plans/{id}");
+        let more: Rows = api::read(&api.get(&path, &query).await?)?;
         page.rows.extend(more.rows);
         page.next = more.next;
     }
-    let cut = page.next.is_some() || page.rows.len() > args.limit.limit;
-    page.rows.truncate(args.limit.limit);
-    let length = if args.full { Length::Full } else { Length::Short };
+    let cut = page.next.is_some() || page.rows.len() > limit;
+    page.rows.truncate(limit);
     let mut text = format!("{}\n\n", page::strong(heading(&plan, now)));
     for row in &page.rows {
         text += &shown(row, length, now);
     }
     if cut {
-        text += &page::more(args.limit.limit);
+        text += &page::more(limit);
     }
     text += &summary(&plan, page.rows.is_empty());
-    Ok(Answer::done(text))
+    Ok(text)
 }
 
 fn request(args: &Args) -> Result<Request, Failure> {

@@ -114,7 +114,9 @@ fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response
         }
         ["v1", "verify"] => Ok(Json(report(damaged)).into_response()),
         ["v1", "shops", _, "plans"] => Ok((StatusCode::CREATED, Json(plan())).into_response()),
-        ["v1", "shops", _, "plans", "plan-none" | "plan%2Dnone"] => Ok(Json(nothing_to_do()).into_response()),
+        ["v1", "shops", _, "plans", "plan-none" | "plan%2Dnone"] => {
+            Ok(Json(nothing_to_do()).into_response())
+        }
         ["v1", "shops"] => {
             let sees = |s: &ShopSummary| token == AGENCY || s.shop.name() == "acme";
             let shops = statuses().into_iter().map(|s| s.summary).filter(sees);

@@ -6,6 +6,7 @@ use backstock_proto::{Shop, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::consequence::Tally;
+use super::foreign::Foreign;
 use super::gather::{Anew, Gather, Scope};
 use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
@@ -43,19 +44,23 @@ impl Policy {
     }
 }
 
+/// What a plan is made from.
+pub(crate) enum From<'a> {
+    /// What happened.
+    History(Scope),
+    /// What an export holds.
+    Export(Box<Foreign<'a>>),
+}
+
 /// Makes a plan and puts it on record.
 pub(crate) async fn make(
     tools: &Tools<'_>,
     request: Request,
-    scope: &Scope,
+    from: From<'_>,
     (by, made_at): (String, Timestamp),
 ) -> Result<Plan, PlanError> {
-    let Tools { journal, records, anew, shop, per_second } = *tools;
+    let Tools { journal, records, shop, per_second, .. } = *tools;
     let policy = Policy::of(&request)?;
-    let gather = Gather { journal, anew, shop };
-    let mut candidates = gather.candidates(scope, &policy.selection).await?;
-    order::find_taken(&gather, scope, &mut candidates, &policy).await?;
-    order::order(&mut candidates);
     let id = record::new_id(PLAN, made_at);
     let mut making = Making {
         writer: Writer::new(records, shop, &id, &request)?,
@@ -63,16 +68,14 @@ pub(crate) async fn make(
         goes: Vec::new(),
         policy: &policy,
     };
-    let subjects = candidates.into_iter().map(|candidate| {
-        let gather = &gather;
-        async move {
-            let frees = candidate.frees;
-            gather.subject(candidate, scope).await.map(|subject| (subject, frees))
+    match from {
+        From::History(scope) => making.history(tools, &scope).await?,
+        From::Export(foreign) => {
+            let mut subjects = foreign.subjects(&policy);
+            while let Some(subject) = subjects.try_next().await? {
+                making.take(&subject, false).await?;
+            }
         }
-    });
-    let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
-    while let Some((subject, frees)) = subjects.try_next().await? {
-        making.take(&subject, frees).await?;
     }
     let (tally, (digest, firsts)) = making.finish().await?;
     if firsts.is_empty() && tally.counts.same == 0 && tally.left(Left::Unknown) > 0 {
@@ -111,6 +114,26 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
+    async fn history(&mut self, tools: &Tools<'_>, scope: &Scope) -> Result<(), PlanError> {
+        let Tools { journal, anew, shop, .. } = *tools;
+        let gather = Gather { journal, anew, shop };
+        let mut candidates = gather.candidates(scope, &self.policy.selection).await?;
+        order::find_taken(&gather, scope, &mut candidates, self.policy).await?;
+        order::order(&mut candidates);
+        let subjects = candidates.into_iter().map(|candidate| {
+            let gather = &gather;
+            async move {
+                let frees = candidate.frees;
+                gather.subject(candidate, scope).await.map(|subject| (subject, frees))
+            }
+        });
+        let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
+        while let Some((subject, frees)) = subjects.try_next().await? {
+            self.take(&subject, frees).await?;
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, subject: &Subject, frees: bool) -> Result<(), PlanError> {
         let verdict = verdict(subject, self.policy);
         self.tally.see(subject, &verdict);

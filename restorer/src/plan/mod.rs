@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::record::RecordError;
 
 mod consequence;
+mod foreign;
 pub(crate) mod gather;
 pub(crate) mod make;
 mod order;
@@ -21,6 +22,8 @@ pub mod select;
 mod source;
 pub(crate) mod store;
 pub mod undo;
+
+pub(crate) use order::{in_order, natural_key};
 
 /// What a record of a plan stands under.
 pub const PLAN: &str = "plan";

@@ -30,6 +30,12 @@ pub(crate) fn order_deletes(rows: &mut [Row]) {
     rows.sort_by(|a, b| place(b).cmp(&place(a)).then_with(|| by_number(&a.id, &b.id)));
 }
 
+/// Kinds in the order in which they are written; those that are only kept as received last.
+pub(crate) fn in_order(mut kinds: Vec<Kind>) -> Vec<Kind> {
+    kinds.sort_by_key(|kind| (kind.spec().map_or((u8::MAX, usize::MAX), place), kind.clone()));
+    kinds
+}
+
 /// By rank, and within a rank in the order in which kinds are listed: a blog before its articles.
 fn place(spec: &Spec) -> (u8, usize) {
     (spec.rank, ALL.iter().position(|known| known.name == spec.name).unwrap_or(usize::MAX))

@@ -7,8 +7,9 @@ use backstock_proto::kind::Spec;
 use backstock_proto::{ResourceId, ResourceKey, Shop, Timestamp};
 use serde_json::Value;
 
+use super::foreign::Foreign;
 use super::gather::{Anew, Scope, just_after};
-use super::make::{self, Tools};
+use super::make::{self, From, Tools};
 use super::{Plan, PlanError, Request};
 use crate::Desk;
 use crate::change_set::Undone;
@@ -40,16 +41,21 @@ impl Desk {
         request: Request,
         by: String,
     ) -> Result<Plan, PlanError> {
+        if let Source::Export(id) = Source::of(&request)? {
+            let anew = self.written(shop).await?;
+            let foreign = Foreign::open(self, shop, id, anew.as_ref()).await?;
+            return self.plan_of(shop, request, From::Export(Box::new(foreign)), by).await;
+        }
         let scope = self.scope(shop, &request, self.clock.now()).await?;
-        self.plan_of(shop, request, &scope, by).await
+        self.plan_of(shop, request, From::History(scope), by).await
     }
 
-    /// The same, of what is known already to be taken back.
+    /// The same, of what is known already.
     pub(crate) async fn plan_of(
         &self,
         shop: &Shop,
         request: Request,
-        scope: &Scope,
+        from: From<'_>,
         by: String,
     ) -> Result<Plan, PlanError> {
         let anew = self.written(shop).await?;
@@ -61,7 +67,7 @@ impl Desk {
             shop,
             per_second: granted.unwrap_or(STANDARD_RATE),
         };
-        make::make(&tools, request, scope, (by, self.clock.now())).await
+        make::make(&tools, request, from, (by, self.clock.now())).await
     }
 
     /// What jobs wrote in a shop.
@@ -164,7 +170,7 @@ impl Desk {
                 }
                 Ok(Scope::Versions(versions))
             }
-            Source::Export(_) => Err(ask("exports cannot be planned from yet; plan with at")),
+            Source::Export(_) => Err(ask("an export is no part of history")),
             Source::Job(id) => self.undone_job(shop, id).await,
         }
     }
@@ -176,7 +182,6 @@ enum Source<'a> {
     From(Timestamp),
     ChangeSet(&'a str),
     App(&'a str, Timestamp),
-    #[allow(dead_code, reason = "exports are the next to come")]
     Export(&'a str),
     Job(&'a str),
 }

@@ -107,7 +107,7 @@ async fn ask(api: &Router, route: &Route, path: &str, token: Option<&str>) -> (u
     let response = api.clone().oneshot(request).await.expect("an answer");
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-    (status, String::from_utf8(body.to_vec()).expect("text"))
+    (status, String::from_utf8_lossy(&body).into_owned())
 }
 
 /// What a route needs to be told to do something.
@@ -117,9 +117,28 @@ fn body(route: &Route) -> Body {
         "mark" => Body::from(r#"{"label": "about to try something"}"#),
         // Another digest than the plan's: nothing is to be begun.
         "apply" => Body::from(r#"{"digest": "another"}"#),
+        "import" => Body::from(export()),
         "make_plan" => Body::from(r#"{"at": "2026-11-20T12:00:00Z"}"#),
         _ => Body::empty(),
     }
+}
+
+/// An export of nothing.
+fn export() -> Vec<u8> {
+    let manifest = serde_json::json!({
+        "format": 1, "shop": "bolt.myshopify.com", "at": fake::NOW, "resources": 0, "kinds": {},
+        "parts": [], "media": 0, "media_missing": 0
+    });
+    let manifest = manifest.to_string();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(manifest.len() as u64);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, "manifest.json", manifest.as_bytes()).expect("written");
+    let plain = archive.into_inner().expect("written");
+    let mut packed = vec![0; zstd_safe::compress_bound(plain.len())];
+    let length = zstd_safe::compress(&mut packed[..], &plain, 1).expect("compressed");
+    packed.truncate(length);
+    packed
 }
 
 /// The change-set of `bolt`'s only change.

@@ -1,0 +1,176 @@
+//! A plan from an export: what it holds is wanted, whatever happened since.
+
+use backstock_proto::blob::BlobHash;
+use backstock_proto::journal::AsOf;
+use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::PlanError;
+use super::gather::Anew;
+use super::row::{Policy, Subject};
+use super::undo::Run;
+use crate::Desk;
+use crate::export::adopt::Adopted;
+use crate::export::unpack::{Entry, Pieces, UnpackError, unpack};
+use crate::export::{EXPORT, Exported, Import};
+use crate::record;
+
+/// Resources that are read ahead of their use.
+const AHEAD: usize = 64;
+
+/// An export, and what of it is in the shop.
+pub(crate) struct Foreign<'a> {
+    desk: &'a Desk,
+    shop: &'a Shop,
+    hash: BlobHash,
+    adopted: Adopted,
+}
+
+impl<'a> Foreign<'a> {
+    /// Finds the resources of an export in the shop.
+    pub(crate) async fn open(
+        desk: &'a Desk,
+        shop: &'a Shop,
+        id: &str,
+        anew: &dyn Anew,
+    ) -> Result<Self, PlanError> {
+        let missing = || {
+            PlanError::Missing(format!(
+                "{shop} has no export {id:?}; `backstock import FILE` brings one in"
+            ))
+        };
+        let import: Option<Import> = record::get(desk.journal.as_ref(), shop, (EXPORT, id)).await?;
+        let import = import.ok_or_else(missing)?;
+        let hash = import.id.parse().map_err(|_| missing())?;
+        let mut adopted = Adopted::new(shop, &import.manifest.shop);
+        let mut living = desk.journal.snapshot(shop, AsOf::Latest, None).await?;
+        while let Some(resource) = living.next().await.transpose()? {
+            adopted.there(&resource.kind, &resource.id, &resource.state);
+        }
+        let mut foreign = Self { desk, shop, hash, adopted };
+        let mut exported = foreign.read();
+        while let Some(exported) = exported.recv().await {
+            foreign.adopted.find(&exported?, anew);
+        }
+        Ok(foreign)
+    }
+
+    /// The export's resources, one by one, in the order in which they are restored.
+    fn read(&self) -> mpsc::Receiver<Result<Exported, PlanError>> {
+        let (send, receive) = mpsc::channel(AHEAD);
+        let (blobs, shop, hash) = (self.desk.blobs.clone(), self.shop.clone(), self.hash);
+        tokio::spawn(async move {
+            let failed =
+                |why: String| PlanError::Missing(format!("export {hash} of {shop}: {why}"));
+            let file = match blobs.read(&shop, hash).await {
+                Ok(Some(reading)) => reading.pieces.map_err(std::io::Error::other),
+                Ok(None) => {
+                    let gone = failed("its file is no longer kept; import it again".into());
+                    return drop(send.send(Err(gone)).await);
+                }
+                Err(error) => return drop(send.send(Err(failed(error.to_string()))).await),
+            };
+            let file = Pieces::of(file);
+            let sender = send.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                unpack(file, |entry| match entry {
+                    Entry::Resource(exported) => sender
+                        .blocking_send(Ok(*exported))
+                        .map_err(|_| UnpackError::Wrong("nobody reads any more".into())),
+                    Entry::Medium(..) => Ok(()),
+                })
+            });
+            let outcome = match read.await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let _nobody_reads = send.send(Err(failed(outcome))).await;
+        });
+        receive
+    }
+
+    /// Every selected resource of the export, and where deleting is asked for those of the shop that
+    /// the export does not hold.
+    pub(crate) fn subjects<'p>(
+        &'p self,
+        policy: &'p Policy,
+    ) -> BoxStream<'p, Result<Subject, PlanError>> {
+        let exported = futures::stream::unfold(self.read(), async |mut exported| {
+            exported.recv().await.map(|found| (found, exported))
+        });
+        let subjects = exported.try_filter_map(async |exported| {
+            let found = self.adopted.found(&exported);
+            let selected = policy.selection.has(&exported.kind, &exported.id)
+                || found.as_ref().is_some_and(|id| policy.selection.has(&exported.kind, id));
+            match selected {
+                true => self.subject(exported, found).await,
+                false => Ok(None),
+            }
+        });
+        match policy.modes.delete_new {
+            true => subjects.chain(self.beyond(policy)).boxed(),
+            false => subjects.boxed(),
+        }
+    }
+
+    async fn subject(
+        &self,
+        exported: Exported,
+        found: Option<ResourceId>,
+    ) -> Result<Option<Subject>, PlanError> {
+        let Exported { kind, id, state, .. } = exported;
+        let Some(spec) = kind.spec() else { return Ok(None) };
+        if found.is_none() && !self.adopted.can_come(spec) {
+            return Ok(None);
+        }
+        let there = match &found {
+            Some(found) => {
+                self.desk.journal.resource(&self.key(&kind, found), AsOf::Latest).await?
+            }
+            None => None,
+        };
+        let there = there.filter(|there| !there.deleted);
+        let seen = there.as_ref().map(|there| there.version.seq);
+        let now = there.map(|there| there.state).unwrap_or_default();
+        let before = self.adopted.translated(&state, &now);
+        Ok(Some(Subject {
+            spec,
+            kind,
+            id: found.unwrap_or(id),
+            runs: vec![Run { before, after: now.clone() }],
+            now,
+            of: None,
+            made_since: false,
+            seen,
+            taken_by: None,
+        }))
+    }
+
+    /// What the shop has and the export has not.
+    fn beyond<'p>(
+        &'p self,
+        policy: &'p Policy,
+    ) -> impl Stream<Item = Result<Subject, PlanError>> + Send + 'p {
+        let living = self.desk.journal.snapshot(self.shop, AsOf::Latest, None);
+        let living = futures::stream::once(living).try_flatten().map_err(PlanError::from);
+        living.try_filter_map(async |resource| {
+            let (kind, id, now) = (resource.kind, resource.id, resource.state);
+            let Some(spec) = kind.spec() else { return Ok(None) };
+            if self.adopted.is_claimed(&kind, &id) || !policy.selection.has(&kind, &id) {
+                return Ok(None);
+            }
+            let runs = vec![Run { before: Value::Null, after: now.clone() }];
+            let seen = Some(resource.version.seq);
+            let (of, taken_by, made_since) = (None, None, true);
+            Ok(Some(Subject { spec, kind, id, now, runs, of, made_since, seen, taken_by }))
+        })
+    }
+
+    fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
+        ResourceKey { shop: self.shop.clone(), kind: kind.clone(), id: id.clone() }
+    }
+}
