@@ -375,8 +375,13 @@ pub(super) fn apply(
         ("compareAtPrice", "compareAtPrice"),
         ("price", "price"),
     ];
+    let of_item = input.get("inventoryItem").and_then(|item| item.get("sku"));
+    let sku = input.get("sku").or(of_item);
     shop.update(variant, |state| {
         input.copy(state, &pairs);
+        if let Some(sku) = sku {
+            state["sku"] = sku.clone();
+        }
         for field in ["price", "compareAtPrice"] {
             if let Some(price) = state[field].as_str().and_then(cents) {
                 state[field] = json!(cents_to_money(price));
