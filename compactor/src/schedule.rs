@@ -65,6 +65,8 @@ pub(crate) async fn run(
     mut ordered: mpsc::Receiver<Order>,
     shutdown: CancellationToken,
 ) {
+    // A series is there before there is anything to tell.
+    puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
     let mut wait = Duration::ZERO;
     loop {
         let order = tokio::select! {
@@ -152,7 +154,7 @@ async fn due(
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, may_resume }));
     }
     if let Some(oldest) = oldest {
-        let age = puller.metrics.full_pull_age.with_label_values(&[puller.shop.name()]);
+        let age = puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
         age.set(now.seconds_since(oldest));
     }
     Ok(kinds)

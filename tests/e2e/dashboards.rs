@@ -109,7 +109,7 @@ async fn every_panel_of_every_dashboard_shows_something() {
     let queries = queries();
     assert!(queries.len() > 40, "{} queries", queries.len());
     let mut empty = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..120 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         empty.clear();
         for (panel, query) in &queries {
