@@ -18,8 +18,9 @@ export CHROMIUM
 CHROMIUM=$(command -v "${CHROMIUM:-chromium}")
 
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --locked -p backstock -p shopify
-cargo build --release --locked -p backstock-restorer --example believable
+# The whole workspace: with parts of it, dependencies would be compiled anew with other features.
+cargo build --release --locked --workspace
+cargo build --release --locked --workspace --example believable
 (cd tests/page && npm ci --no-audit --no-fund --silent --ignore-scripts)
 
 pids=()
