@@ -78,7 +78,7 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
     );
     let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + &guard));
     // What an app did to a product of more than a hundred variants is proposed, not undone by itself.
-    let more = ["--products", "40", "--rate", "0", "--plan", "plus", "--big-every", "1000"];
+    let more = ["--products", "40", "--rate", "0", "--plan", "plus", "--big-every", "0"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
