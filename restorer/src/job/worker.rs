@@ -197,23 +197,23 @@ async fn end(
 async fn look(jobs: &Jobs, run: &Run) {
     let (tools, shop) = (&jobs.tools, &run.shop);
     let Ok(written) = tools.books.of(tools.journal.as_ref(), shop).await else { return };
-    let mut silent: BTreeMap<Kind, (Vec<ResourceId>, bool)> = BTreeMap::new();
+    let mut silent: BTreeMap<Kind, Vec<ResourceId>> = BTreeMap::new();
     for result in run.results(0, None, usize::MAX) {
         let Some(spec) = result.kind.spec().filter(|spec| spec.topics.is_empty()) else { continue };
         if matches!(result.state, RowState::Created | RowState::Updated | RowState::Deleted) {
-            let (ids, deleted) = silent.entry(result.kind).or_default();
-            ids.push(written.id_now(spec, &result.id));
-            *deleted |= result.state == RowState::Deleted;
+            silent.entry(result.kind).or_default().push(written.id_now(spec, &result.id));
         }
     }
-    for (kind, (ids, confirm_deletions)) in silent {
-        // So many are read sooner as a whole; where we deleted many, that was meant.
-        let ids = if ids.len() > IDS_MAX { Vec::new() } else { ids };
-        let shop = shop.clone();
-        let order = Order { shop, kinds: vec![kind], ids, confirm_deletions };
-        if let Err(error) = tools.pulls.order(order).await {
-            let shop = &run.shop;
-            tracing::warn!(%shop, "what was written is seen at the next whole look: {error}");
+    for (kind, ids) in silent {
+        // By their ids only: a look at everything that believes many deletions at once would also
+        // believe those of others.
+        for some in ids.chunks(IDS_MAX) {
+            let (shop, kinds, ids) = (shop.clone(), vec![kind.clone()], some.to_vec());
+            let order = Order { shop, kinds, ids, confirm_deletions: false };
+            if let Err(error) = tools.pulls.order(order).await {
+                let shop = &run.shop;
+                tracing::warn!(%shop, "what was written is seen at the next whole look: {error}");
+            }
         }
     }
 }
