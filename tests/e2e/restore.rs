@@ -21,6 +21,8 @@ struct Wreck {
     simulator: Simulator,
     /// How the shop was.
     before: BTreeMap<String, Value>,
+    /// What was there after it was wrecked.
+    wrecked: BTreeMap<String, Value>,
     plan: Value,
 }
 
@@ -51,7 +53,8 @@ impl Wreck {
         let asked = json!({"at": at, "select": {"kinds": KINDS}, "modes": {"delete_new": true}});
         let (status, plan) = backstock.post(&format!("{SHOP}/plans"), asked).await;
         assert_eq!(status, 201, "{plan}");
-        Self { backstock, simulator, before, plan }
+        let wrecked = truth(&simulator).await;
+        Self { backstock, simulator, before, wrecked, plan }
     }
 
     async fn apply(&self) -> String {
@@ -188,6 +191,21 @@ async fn what_was_wrecked_is_as_it_was_and_a_second_time_there_is_nothing_to_do(
     wreck.assert_nothing_to_do().await;
     let ratio = wreck.backstock.metric("backstock_restorer_budget_used_ratio").await;
     assert!(ratio > 0.0 && ratio <= 1.0, "{ratio}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_is_undone_at_once_without_waiting_for_webhooks() {
+    let wreck = Wreck::new(30, "6").await;
+    let job = wreck.over(&wreck.apply().await).await;
+    let path = format!("{SHOP}/jobs/{}/undo", job["id"].as_str().expect("an id"));
+    let (status, undo) = wreck.backstock.post(&path, json!({})).await;
+    assert_eq!(status, 202, "{undo}");
+    let undone = wreck.over(undo["id"].as_str().expect("an id")).await;
+    assert_eq!((&undone["state"], &undone["counts"]["conflict"]), (&json!("done"), &json!(0)));
+    let now = truth(&wreck.simulator).await;
+    let names = |map: &BTreeMap<String, Value>| map.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&now), names(&wreck.wrecked));
+    assert_eq!(now, wreck.wrecked, "{undone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -210,6 +210,7 @@ mod tests {
             id.clone()
         }
         fn rewrite(&self, _: &mut Value) {}
+        fn rewrite_field(&self, _: &mut backstock_proto::merge::Field) {}
     }
 
     fn kind(name: &str) -> Kind {

@@ -156,6 +156,15 @@ impl Written {
         windows.iter().rev().find(within).map(|window| window.job.clone())
     }
 
+    /// From when to when a job wrote a resource, if it did.
+    pub fn when(&self, job: &str, kind: &Kind, id: &ResourceId) -> Option<(Timestamp, Timestamp)> {
+        let read = self.lock();
+        let windows = read.windows.get(&(kind.clone(), id.clone()))?;
+        let mut of_job = windows.iter().filter(|window| window.job == job);
+        let first = of_job.next()?;
+        Some((first.from, of_job.next_back().unwrap_or(first).to))
+    }
+
     /// Takes up what was just put on record.
     pub(super) fn add(&self, rows: &[Wrote]) {
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);

@@ -6,14 +6,16 @@ use backstock_proto::journal::{
     AsOf, Began, Journal, PAGE_LIMIT_MAX, Page, Place, Resource, Span, Version,
 };
 use backstock_proto::kind::{ALL, Spec};
+use backstock_proto::merge::Field;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::PlanError;
+use super::ours::Did;
 use super::row::Subject;
 use super::select::Selection;
 use super::undo::Run;
+use super::{Action, PlanError};
 use crate::change_set::Undone;
 
 /// Most resources that are asked for one by one; above that, the timeline is read.
@@ -26,8 +28,8 @@ pub(crate) enum Scope {
     Span(Span),
     /// These versions.
     Versions(Vec<Undone>),
-    /// These versions, which a job of ours wrote: what began with them was made by it.
-    Ours(Vec<Undone>),
+    /// What a job of ours wrote.
+    Ours(Vec<Did>),
 }
 
 /// A resource that a plan may be about.
@@ -44,6 +46,8 @@ pub(crate) struct Candidate {
     pub(crate) began: Option<Began>,
     /// Of a list of versions: its own.
     pub(crate) seqs: BTreeSet<u64>,
+    /// What a job did to it.
+    pub(crate) did: Option<Box<Did>>,
     /// Something new that has its natural key.
     pub(crate) taken_by: Option<ResourceId>,
     /// Whether it has the natural key of something that is made anew, and has to go first.
@@ -56,6 +60,8 @@ pub(crate) trait Anew: Send + Sync {
     fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId;
     /// Gives every gid in a state the one that it has now.
     fn rewrite(&self, state: &mut Value);
+    /// The same for a field, and its path.
+    fn rewrite_field(&self, field: &mut Field);
 }
 
 /// Reads one shop's history.
@@ -78,9 +84,13 @@ impl Gather<'_> {
                 Some(names) => self.named(&names, *span, selection).await?,
                 None => self.touched(*span, selection).await?,
             },
-            Scope::Versions(of) | Scope::Ours(of) => {
+            Scope::Versions(of) => {
                 let of = of.iter().filter(|of| selection.has(&of.kind, &of.id));
                 of.filter_map(Candidate::of_versions).collect()
+            }
+            Scope::Ours(done) => {
+                let done = done.iter().filter(|did| selection.has(&did.row.kind, &did.id));
+                done.filter_map(Candidate::of_did).collect()
             }
         };
         self.follow(&mut found);
@@ -195,11 +205,13 @@ impl Gather<'_> {
         };
         match scope {
             Scope::Span(span) => self.span(&mut subject, &key, *span).await?,
-            Scope::Versions(_) | Scope::Ours(_) => {
-                self.stretches(&mut subject, &key, &candidate.seqs).await?;
+            Scope::Versions(_) => self.stretches(&mut subject, &key, &candidate.seqs).await?,
+            Scope::Ours(_) => {
+                if let Some(did) = &candidate.did {
+                    self.did(&mut subject, did).await?;
+                }
             }
         }
-        subject.made_since |= matches!(scope, Scope::Ours(_));
         let Scope::Span(Span { from, .. }) = *scope else { return Ok(subject) };
         let created_at = subject.now.get("createdAt").and_then(Value::as_str);
         let created_at = created_at.and_then(|at| Timestamp::parse(at).ok());
@@ -287,7 +299,14 @@ impl Candidate {
         let spec = kind.spec()?;
         let seqs = BTreeSet::new();
         let (before, after, frees) = (true, true, false);
-        Some(Self { spec, kind, id, before, after, began: None, seqs, taken_by: None, frees })
+        let (began, did, taken_by) = (None, None, None);
+        Some(Self { spec, kind, id, before, after, began, seqs, did, taken_by, frees })
+    }
+
+    fn of_did(did: &Did) -> Option<Self> {
+        let candidate = Self::new(did.row.kind.clone(), did.id.clone())?;
+        let (before, after) = (did.row.action != Action::Create, did.row.action != Action::Delete);
+        Some(Self { before, after, did: Some(Box::new(did.clone())), ..candidate })
     }
 
     fn of_versions(of: &Undone) -> Option<Self> {
@@ -337,7 +356,7 @@ fn named(selection: &Selection) -> Option<Vec<(Kind, ResourceId)>> {
     (!names.is_empty() && names.len() <= NAMED_MAX).then_some(names)
 }
 
-fn living(found: Option<Resource>) -> Value {
+pub(super) fn living(found: Option<Resource>) -> Value {
     found.filter(|found| !found.deleted).map(|found| found.state).unwrap_or_default()
 }
 

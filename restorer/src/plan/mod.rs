@@ -17,6 +17,7 @@ mod foreign;
 pub(crate) mod gather;
 pub(crate) mod make;
 mod order;
+mod ours;
 pub mod row;
 pub mod select;
 mod source;

@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use backstock_proto::journal::{PAGE_LIMIT_MAX, Page, Span};
+use backstock_proto::journal::Span;
 use backstock_proto::kind::Spec;
-use backstock_proto::{ResourceId, ResourceKey, Shop, Timestamp};
+use backstock_proto::merge::Field;
+use backstock_proto::{ResourceId, Shop, Timestamp};
 use serde_json::Value;
 
 use super::foreign::Foreign;
 use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
+use super::ours::Did;
 use super::{Plan, PlanError, Request};
 use crate::Desk;
-use crate::change_set::Undone;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
 use crate::record;
-
-/// How long after the end of a job Shopify may date what it did.
-const SETTLES_MICROS: i64 = 10_000_000;
 
 /// Points that Shopify's standard plan grants each second; assumed where the shop cannot be asked.
 const STANDARD_RATE: f64 = 100.0;
@@ -30,6 +28,10 @@ impl Anew for Written {
 
     fn rewrite(&self, state: &mut Value) {
         self.rewrite(state);
+    }
+
+    fn rewrite_field(&self, field: &mut Field) {
+        self.rewrite_field(field);
     }
 }
 
@@ -75,60 +77,31 @@ impl Desk {
         Ok(self.jobs.tools.books.of(self.journal.as_ref(), shop).await?)
     }
 
-    /// The versions that a job wrote.
+    /// What a job wrote, by the rows of its plan.
     async fn undone_job(&self, shop: &Shop, id: &str) -> Result<Scope, PlanError> {
         let job: Option<Job> = record::get(self.journal.as_ref(), shop, (JOB, id)).await?;
         let Some(job) = job else {
             let why = format!("{shop} has no job {id:?}; GET /v1/shops/{shop}/jobs lists them");
             return Err(PlanError::Missing(why));
         };
-        let Some(finished_at) = job.finished_at else {
+        if job.finished_at.is_none() {
             let why = format!("job {id} of {shop} is not over; cancel it, or wait for its end");
             return Err(PlanError::Ask(why));
-        };
+        }
         let written = self.written(shop).await?;
-        let to = Timestamp::from_micros(finished_at.as_micros() + SETTLES_MICROS);
-        let span = Span { from: job.began_at.unwrap_or(job.started_at), to };
-        let mut undone = Vec::new();
+        let mut done = Vec::new();
         for n in 0.. {
             let piece = rows::piece(self.journal.as_ref(), shop, &job.plan, n).await?;
             let Some(piece) = piece else { break };
             for row in piece {
                 let Some(spec) = row.kind.spec() else { continue };
-                let (kind, id) = (row.kind, Written::id_now(&written, spec, &row.id));
-                let key = ResourceKey { shop: shop.clone(), kind, id };
-                let seqs = self.wrote(&written, &job.id, &key, span).await?;
-                if !seqs.is_empty() {
-                    undone.push(Undone { kind: key.kind, id: key.id, seqs });
+                let id = Written::id_now(&written, spec, &row.id);
+                if let Some((from, to)) = written.when(&job.id, &row.kind, &id) {
+                    done.push(Did { row, id, from, to });
                 }
             }
         }
-        Ok(Scope::Ours(undone))
-    }
-
-    /// The versions of a resource within a span that a job wrote.
-    async fn wrote(
-        &self,
-        written: &Written,
-        job: &str,
-        key: &ResourceKey,
-        span: Span,
-    ) -> Result<Vec<u64>, PlanError> {
-        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut seqs = Vec::new();
-        loop {
-            let list = self.journal.versions(key, span, &page).await?;
-            for version in &list.items {
-                let by = written.job_at(&key.kind, &key.id, version.valid_at);
-                if by.is_some_and(|by| by == job) {
-                    seqs.push(version.seq);
-                }
-            }
-            match list.next {
-                Some(next) => page.cursor = Some(next),
-                None => return Ok(seqs),
-            }
-        }
+        Ok(Scope::Ours(done))
     }
 
     async fn scope(
