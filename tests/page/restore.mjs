@@ -89,6 +89,13 @@ assert.deepEqual(await priced(product.id), before, "the shop has its prices agai
 console.log(`ok    one product's price restored: ${clicks} clicks, ${seconds.toFixed(1)} s`);
 assert.ok(clicks <= CLICKS_MAX && seconds <= SECONDS_MAX);
 
+// And the way back from the way back.
+await page.click("text=Undo this restore…");
+await page.waitForURL(/plans/);
+await page.click("[data-count]");
+await page.waitForSelector("h1:has-text('It is put back')", { timeout: 30_000 });
+assert.deepEqual((await priced(product.id)).map(({ price }) => price), broken.map(({ price }) => price));
+console.log("ok    a restore is undone");
 await page.goto("/shops/acme/audit");
 await page.screenshot({ path: `${shots}restore-4-audit.png`, fullPage: true });
 await browser.close();
