@@ -158,3 +158,42 @@ async fn a_snapshot_that_breaks_off_is_never_taken_for_a_whole_one() {
         assert_eq!(read.is_err(), fails, "{body:?}: {read:?}");
     }
 }
+
+#[tokio::test]
+async fn variants_that_a_webhook_only_names_are_as_they_were() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = support::open(dir.path());
+    let key = product("acme", "1");
+    let gid = |n: u64| format!("gid://shopify/ProductVariant/{n}");
+    let variant = |n: u64, price: &str| {
+        json!({"id": gid(n), "title": format!("V{n}"), "position": n, "price": price,
+               "selectedOptions": []})
+    };
+    let node = json!({"id": "gid://shopify/Product/1", "title": "Mug", "updatedAt": at(1),
+        "variants": [variant(1, "10.00"), variant(2, "20.00")]});
+    let sent = json!({"id": 1, "admin_graphql_api_id": "gid://shopify/Product/1", "title": "Mug",
+        "updated_at": at(2), "variants": [{"id": 1, "title": "V1", "position": 1, "price": "1.00"}],
+        "variant_gids": [{"admin_graphql_api_id": gid(1)}, {"admin_graphql_api_id": gid(2)}]});
+    let again = json!({"id": 1, "admin_graphql_api_id": "gid://shopify/Product/1", "title": "Cup",
+        "updated_at": at(3), "variants": [{"id": 1, "title": "V1", "position": 1, "price": "1.00"}],
+        "variant_gids": [{"admin_graphql_api_id": gid(1)}, {"admin_graphql_api_id": gid(2)}]});
+    let arrival = [
+        support::facet(&key, Facet::Core, &node, at(1)),
+        support::Delivery::of(&key, Op::Update, &sent, at(2)).webhook("1"),
+        support::Delivery::of(&key, Op::Update, &again, at(3)).webhook("2"),
+    ];
+    store.append(&support::decoded(1, arrival), at(0)).expect("append");
+    let reader = support::reader(&store);
+    let now = reader.resource(&key, AsOf::Latest).await.expect("read").expect("there");
+    let told = |n: usize| now.state["variants"][n]["price"].clone();
+    assert_eq!((told(0), told(1)), (json!("1.00"), json!("20.00")), "{}", now.state);
+    let filter = ChangeFilter::default();
+    let changes = reader.changes(&key.shop, &filter, &Page::default()).await.expect("changes");
+    let paths = |n: usize| -> Vec<String> {
+        changes.items[n].changes.iter().map(|change| change.path.clone()).collect()
+    };
+    assert_eq!(paths(0), ["/title"]);
+    assert!(paths(1).contains(&"/variants/0/price".into()), "{:?}", paths(1));
+    assert!(paths(1).iter().all(|path| !path.starts_with("/variants/1")), "{:?}", paths(1));
+    assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+}

@@ -60,6 +60,41 @@ fn id(value: &Value) -> Option<&str> {
     value.get("id")?.as_str()
 }
 
+/// Fills in what a document did not tell: an element of a list of which it names only the `id` is as it
+/// was before.
+pub fn complete(state: &mut Value, before: &Value) {
+    match (state, before) {
+        (Value::Object(state), Value::Object(before)) => {
+            for (name, value) in state {
+                if let Some(before) = before.get(name) {
+                    complete(value, before);
+                }
+            }
+        }
+        (Value::Array(state), Value::Array(before)) => {
+            let known: HashMap<&str, &Value> =
+                before.iter().filter_map(|v| Some((id(v)?, v))).collect();
+            for element in state.iter_mut().filter(|element| is_bare(element)) {
+                if let Some(before) = id(element).and_then(|id| known.get(id)) {
+                    *element = (*before).clone();
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a document names elements of a list of which it tells nothing.
+pub fn is_partial(state: &Value) -> bool {
+    let lists = state.as_object().into_iter().flat_map(|members| members.values());
+    lists.filter_map(Value::as_array).flatten().any(is_bare)
+}
+
+/// Whether nothing is told of an element but which one it is.
+fn is_bare(element: &Value) -> bool {
+    id(element).is_some() && element.as_object().is_some_and(|members| members.len() == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +130,18 @@ mod tests {
             json!({"media": []}),
             json!({"media": [{"id": "a"}]}),
         );
+    }
+
+    #[test]
+    fn an_element_that_is_only_named_is_as_it_was() {
+        let mut state = json!({"title": "New", "variants": [
+            {"id": "a", "price": "1"}, {"id": "b"}, {"id": "new"}]});
+        let before = json!({"title": "Old", "variants": [
+            {"id": "b", "price": "2"}, {"id": "a", "price": "9"}, {"id": "gone", "price": "3"}]});
+        complete(&mut state, &before);
+        let expected = json!({"title": "New", "variants": [
+            {"id": "a", "price": "1"}, {"id": "b", "price": "2"}, {"id": "new"}]});
+        assert_eq!(state, expected);
     }
 
     #[test]

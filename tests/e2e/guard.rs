@@ -77,8 +77,7 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
          webhook_private = true\nwebhook_secret = \"{HOOK_SECRET}\"\n"
     );
     let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + &guard));
-    // What an app did to a product of more than a hundred variants is proposed, not undone by itself.
-    let more = ["--products", "40", "--rate", "0", "--plan", "plus", "--big-every", "0"];
+    let more = ["--products", "40", "--rate", "0", "--plan", "plus"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;

@@ -20,6 +20,9 @@ use crate::options::Family;
 use crate::record::{Body, Record};
 use crate::store::{At, Snapshot, Store, StoreError, until};
 
+/// How many versions are looked back for what one does not tell.
+const LOOK_BACK_MAX: usize = 32;
+
 pub(crate) type Entries<'a> = DBRawIteratorWithThreadMode<'a, DB>;
 
 /// The store at one moment.
@@ -243,7 +246,39 @@ impl<'s> View<'s> {
         link: &Link,
         payload: Option<&[u8]>,
     ) -> Result<Value, JournalError> {
-        Ok(self.document(facet, key, link, payload)?.state.unwrap_or(Value::Null))
+        let mut state = self.document(facet, key, link, payload)?.state.unwrap_or(Value::Null);
+        self.complete(facet, key, link, &mut state)?;
+        Ok(state)
+    }
+
+    /// A webhook that could not carry all variants names the others only: those are as they were told
+    /// before.
+    fn complete(
+        &self,
+        facet: &[u8],
+        key: &ResourceKey,
+        link: &Link,
+        state: &mut Value,
+    ) -> Result<(), JournalError> {
+        let Some(spec) = key.kind.spec().filter(|_| link.arrival.facet == Facet::Core) else {
+            return Ok(());
+        };
+        if state.is_null() || (spec.is_whole)(state) || !union::is_partial(state) {
+            return Ok(());
+        }
+        let mut entries = self.entries(Family::Versions, facet);
+        entries.seek(keys::at(facet, link.position));
+        for _ in 0..LOOK_BACK_MAX {
+            // The first is the version itself.
+            entries.next();
+            let Some(before) = self.last_living(&mut entries, facet)? else { break };
+            let told = self.document(facet, key, &before, None)?.state.unwrap_or(Value::Null);
+            union::complete(state, &told);
+            if !union::is_partial(state) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn document(
