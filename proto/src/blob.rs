@@ -41,6 +41,14 @@ pub struct Blobs {
     scratch: PathBuf,
 }
 
+/// Bytes that are put aside: nobody sees them until they are kept, and they are gone when this is.
+#[derive(Debug)]
+pub struct Aside {
+    file: tokio::fs::File,
+    hash: BlobHash,
+    bytes: u64,
+}
+
 /// A blob that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -101,6 +109,15 @@ impl fmt::Display for BlobHash {
     }
 }
 
+impl Aside {
+    /// The bytes from their beginning, for a thread that may block. Only one reads at a time.
+    pub async fn reader(&mut self) -> Result<std::fs::File, BlobError> {
+        self.file.rewind().await.map_err(BlobError::Scratch)?;
+        let file = self.file.try_clone().await.map_err(BlobError::Scratch)?;
+        Ok(file.into_std().await)
+    }
+}
+
 impl Blobs {
     /// Keeps them in `store`; bytes are put aside under `scratch` until their hash is known.
     pub fn new(store: Arc<dyn ObjectStore>, scratch: &Path) -> Self {
@@ -117,41 +134,19 @@ impl Blobs {
     pub async fn put(
         &self,
         shop: &Shop,
-        bytes: impl Stream<Item = std::io::Result<Bytes>> + Send,
+        bytes: impl Stream<Item = std::io::Result<Bytes>>,
         bytes_max: u64,
     ) -> Result<(BlobHash, u64), BlobError> {
-        let (mut file, hash, length) = self.put_aside(bytes, bytes_max).await?;
-        let place = place(shop, hash);
-        // One that has been there for long may be about to go, if nothing names it.
-        let now = SystemClock.now();
-        let young = |there: &ObjectMeta| now.micros_since(stored_at(there)) < YOUNG;
-        let there = self.store.head(&place).await;
-        if there.is_ok_and(|there| there.size == length && young(&there)) {
-            return Ok((hash, length));
-        }
-        file.rewind().await.map_err(BlobError::Scratch)?;
-        let mut piece = piece(&mut file).await?;
-        if piece.len() < PIECE_BYTES {
-            self.store.put(&place, piece.into()).await?;
-            return Ok((hash, length));
-        }
-        let upload = self.store.put_multipart(&place).await?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE_BYTES);
-        while !piece.is_empty() {
-            upload.wait_for_capacity(2).await?;
-            upload.put(piece);
-            piece = self::piece(&mut file).await?;
-        }
-        upload.finish().await?;
-        Ok((hash, length))
+        let aside = self.put_aside(bytes, bytes_max).await?;
+        self.keep(shop, aside).await
     }
 
-    /// A file without a name, gone when it is closed.
-    async fn put_aside(
+    /// Takes some bytes, at most `bytes_max` of them, without keeping them yet.
+    pub async fn put_aside(
         &self,
-        bytes: impl Stream<Item = std::io::Result<Bytes>> + Send,
+        bytes: impl Stream<Item = std::io::Result<Bytes>>,
         bytes_max: u64,
-    ) -> Result<(tokio::fs::File, BlobHash, u64), BlobError> {
+    ) -> Result<Aside, BlobError> {
         tokio::fs::create_dir_all(&self.scratch).await.map_err(BlobError::Scratch)?;
         let file = tempfile::tempfile_in(&self.scratch).map_err(BlobError::Scratch)?;
         let mut file = tokio::fs::File::from_std(file);
@@ -168,7 +163,35 @@ impl Blobs {
             file.write_all(&some).await.map_err(BlobError::Scratch)?;
         }
         file.flush().await.map_err(BlobError::Scratch)?;
-        Ok((file, BlobHash(hasher.finalize()), length))
+        Ok(Aside { file, hash: BlobHash(hasher.finalize()), bytes: length })
+    }
+
+    /// Keeps what was put aside, as [`Self::put`] does.
+    pub async fn keep(&self, shop: &Shop, aside: Aside) -> Result<(BlobHash, u64), BlobError> {
+        let Aside { mut file, hash, bytes } = aside;
+        let place = place(shop, hash);
+        // One that has been there for long may be about to go, if nothing names it.
+        let now = SystemClock.now();
+        let young = |there: &ObjectMeta| now.micros_since(stored_at(there)) < YOUNG;
+        let there = self.store.head(&place).await;
+        if there.is_ok_and(|there| there.size == bytes && young(&there)) {
+            return Ok((hash, bytes));
+        }
+        file.rewind().await.map_err(BlobError::Scratch)?;
+        let mut piece = piece(&mut file).await?;
+        if piece.len() < PIECE_BYTES {
+            self.store.put(&place, piece.into()).await?;
+            return Ok((hash, bytes));
+        }
+        let upload = self.store.put_multipart(&place).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE_BYTES);
+        while !piece.is_empty() {
+            upload.wait_for_capacity(2).await?;
+            upload.put(piece);
+            piece = self::piece(&mut file).await?;
+        }
+        upload.finish().await?;
+        Ok((hash, bytes))
     }
 
     /// A whole blob, checked. `None` if it is not kept.

@@ -214,13 +214,9 @@ async fn audited(
     body: &[u8],
 ) -> Result<Option<(Shop, Deed)>, Problem> {
     let visit = parts.extensions.get::<Visit>().cloned().unwrap_or_default();
-    let (Verb::Post, Some(shop), Some(token)) = (route.verb, visit.shop, visit.token) else {
+    let (true, Some(shop), Some(token)) = (route.is_audited(), visit.shop, visit.token) else {
         return Ok(None);
     };
-    // A page asks the API in its turn, and that is put on record.
-    if route.is_page() {
-        return Ok(None);
-    }
     match desk.known(&shop).await {
         Ok(()) => {}
         // The handler says the same.

@@ -32,6 +32,12 @@ impl Route {
     pub(crate) fn is_page(&self) -> bool {
         !self.path.starts_with("/v1/")
     }
+
+    /// Whether it is put on record who asks: for everything that has something done, and for a whole
+    /// shop's data leaving in a file. A page asks the API in its turn, which is put on record there.
+    pub(crate) fn is_audited(&self) -> bool {
+        !self.is_page() && (self.verb == Verb::Post || self.name == "export")
+    }
 }
 
 /// Asking, or having something done.

@@ -1,27 +1,32 @@
 //! Exports: a whole shop as one file, out and in.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use backstock_proto::blob::{BlobError, BlobHash, Blobs};
+use backstock_proto::Timestamp;
+use backstock_proto::blob::{Aside, BlobError};
 use backstock_proto::journal::List;
 use backstock_proto::problem::Problem;
-use backstock_proto::{Shop, Timestamp};
-use futures::{StreamExt as _, TryStreamExt as _};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
 use http::{StatusCode, header};
 
 use super::AtDesk;
 use crate::ask::{self, Asked, AtQuery, InShop, PageQuery, ShopPath};
-use crate::export::unpack::{Entry, Pieces, UnpackError, unpack};
+use crate::export::unpack::{Entry, MEDIUM_BYTES_MAX, UnpackError, unpack};
 use crate::export::{EXPORT, Import, Manifest, pack};
 use crate::gate::Visit;
-use crate::{Desk, record, refuse};
+use crate::{record, refuse};
 
 /// Largest export that is taken.
 const BYTES_MAX: u64 = 1 << 40;
-/// Largest medium in one.
-const MEDIUM_BYTES_MAX: u64 = 1 << 30;
+/// How long whoever sends one may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes of a medium that are in memory at once.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A whole shop as of an instant: resources and media, one `tar` compressed with Zstandard.
 ///
@@ -47,13 +52,7 @@ pub(crate) async fn export(
 ) -> Result<Response, Problem> {
     desk.known(&shop).await?;
     let at = at.unwrap_or_else(|| desk.clock.now());
-    let Ok(slot) = desk.snapshots.clone().try_acquire_owned() else {
-        let detail = format!(
-            "{} whole shops are being read already, as many as may be; try again in a moment",
-            desk.config.snapshots_max
-        );
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-    };
+    let slot = desk.whole_shop()?;
     let name = format!("attachment; filename=\"{}-{}.tar.zst\"", shop.name(), file_time(at));
     let pieces = pack::pack(pack::Asked { desk, shop, at, token: visit.token, slot });
     let headers = [
@@ -87,18 +86,22 @@ pub(crate) async fn import(
     body: Body,
 ) -> Result<Response, Problem> {
     desk.known(&shop).await?;
-    let bytes = body.into_data_stream().map_err(std::io::Error::other);
-    let (hash, bytes) = desk.blobs.put(&shop, bytes, BYTES_MAX).await.map_err(|e| not_kept(&e))?;
-    let checked = check(&desk, &shop, hash).await;
-    let manifest = match checked {
-        Ok(manifest) => manifest,
-        Err(problem) => {
-            if let Err(error) = desk.blobs.delete(&shop, hash).await {
-                tracing::warn!(%shop, "a file that is no export stays in the store: {error}");
-            }
-            return Err(problem);
+    let _slot = desk.whole_shop()?;
+    let file = desk.blobs.put_aside(unhurried(body.into_data_stream()), BYTES_MAX).await;
+    let mut file = file.map_err(|e| not_kept(&e))?;
+    // Nothing of it is kept before all of it was seen to be right.
+    let manifest = read(&mut file, |_| Ok(())).await?;
+    let (blobs, of, runtime) =
+        (desk.blobs.clone(), shop.clone(), tokio::runtime::Handle::current());
+    read(&mut file, move |entry| match entry {
+        Entry::Resource(_) => Ok(()),
+        Entry::Medium(bytes) => {
+            let kept = blobs.put(&of, pieces(bytes), MEDIUM_BYTES_MAX);
+            Ok(runtime.block_on(kept).map(|_| ())?)
         }
-    };
+    })
+    .await?;
+    let (hash, bytes) = desk.blobs.keep(&shop, file).await.map_err(|e| not_kept(&e))?;
     let (id, by) = (hash.to_string(), visit.token.map(|t| t.name.clone()).unwrap_or_default());
     let import = Import { id, manifest, bytes, by, imported_at: desk.clock.now() };
     let tools = (desk.journal.as_ref(), desk.records.as_ref());
@@ -128,38 +131,51 @@ pub(crate) async fn exports(
     Ok(Json(List { items: items.collect(), next: records.next }))
 }
 
-/// Reads all of a file that was taken in, and keeps its media.
-async fn check(desk: &Desk, shop: &Shop, hash: BlobHash) -> Result<Manifest, Problem> {
-    let file = desk.blobs.read(shop, hash).await.map_err(|e| not_kept(&e))?;
-    let Some(file) = file else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the file was not kept; try again",
-        ));
-    };
-    let (blobs, shop) = (desk.blobs.clone(), shop.clone());
-    let pieces = Pieces::of(file.pieces.map_err(std::io::Error::other));
-    let runtime = tokio::runtime::Handle::current();
-    let read = tokio::task::spawn_blocking(move || {
-        unpack(pieces, |entry| match entry {
-            Entry::Resource(_) => Ok(()),
-            Entry::Medium(bytes) => runtime.block_on(keep(&blobs, &shop, bytes)),
-        })
+/// A body as it comes, which breaks off when nothing comes for too long.
+fn unhurried(body: BodyDataStream) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    futures::stream::unfold(Some(body), async |body| {
+        let mut body = body?;
+        match tokio::time::timeout(SILENCE, body.next()).await {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(body))),
+            Ok(Some(Err(error))) => Some((Err(std::io::Error::other(error)), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(std::io::ErrorKind::TimedOut.into()), None)),
+        }
+    })
+}
+
+/// A medium, piece by piece.
+fn pieces(from: &mut dyn std::io::Read) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let pieces = std::iter::from_fn(move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        match from.read(&mut piece) {
+            Ok(0) => None,
+            Ok(read) => {
+                piece.truncate(read);
+                Some(Ok(piece.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
     });
-    match read.await {
+    futures::stream::iter(pieces)
+}
+
+/// Reads all of a file that was brought.
+async fn read(
+    file: &mut Aside,
+    each: impl FnMut(Entry<'_>) -> Result<(), UnpackError> + Send + 'static,
+) -> Result<Manifest, Problem> {
+    let file = file.reader().await.map_err(|e| not_kept(&e))?;
+    let read = tokio::task::spawn_blocking(move || unpack(file, each)).await;
+    match read {
         Ok(Ok(manifest)) => Ok(manifest),
+        Ok(Err(UnpackError::Keep(error))) => Err(not_kept(&error)),
         Ok(Err(error)) => Err(refuse::bad_request(error.to_string())),
         Err(error) => {
             tracing::error!("reading an export ended in a panic: {error}");
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the file could not be read"))
         }
     }
-}
-
-async fn keep(blobs: &Blobs, shop: &Shop, bytes: Vec<u8>) -> Result<(), UnpackError> {
-    let bytes = futures::stream::iter([Ok(bytes.into())]).boxed();
-    let kept = blobs.put(shop, bytes, MEDIUM_BYTES_MAX).await;
-    kept.map(|_| ()).map_err(|e| UnpackError::Io(std::io::Error::other(e)))
 }
 
 fn not_kept(error: &BlobError) -> Problem {

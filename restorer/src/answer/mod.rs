@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use backstock_proto::problem::Problem;
 use backstock_proto::{Shop, Timestamp};
+use http::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Desk, refuse};
 
@@ -46,5 +48,16 @@ impl Desk {
             Some(_) => Ok(()),
             None => Err(refuse::unknown_shop(&shop.domain())),
         }
+    }
+
+    /// A place among those who read, or bring, whole shops: each takes memory and disk while it does.
+    pub(crate) fn whole_shop(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.snapshots.clone().try_acquire_owned().map_err(|_| {
+            let detail = format!(
+                "{} whole shops are being read already, as many as may be; try again in a moment",
+                self.config.snapshots_max
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        })
     }
 }

@@ -63,13 +63,7 @@ pub(crate) async fn snapshot(
     Asked(SnapshotQuery { at, kind }): Asked<SnapshotQuery>,
 ) -> Result<Response, Problem> {
     desk.known(&shop).await?;
-    let Ok(slot) = desk.snapshots.clone().try_acquire_owned() else {
-        let detail = format!(
-            "{} snapshots are being read already, as many as may be; try again in a moment",
-            desk.config.snapshots_max
-        );
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-    };
+    let slot = desk.whole_shop()?;
     let resources = desk
         .journal
         .snapshot(&shop, ask::as_of(at), kind.as_ref())

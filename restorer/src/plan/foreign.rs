@@ -2,9 +2,11 @@
 
 use backstock_proto::blob::BlobHash;
 use backstock_proto::journal::AsOf;
+use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use http::StatusCode;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -20,6 +22,13 @@ use crate::record;
 
 /// Resources that are read ahead of their use.
 const AHEAD: usize = 64;
+
+/// What is wrong with the storage is the log's to say, not the caller's to hear.
+fn unreadable(shop: &Shop, error: &dyn std::fmt::Display) -> PlanError {
+    tracing::error!(%shop, "failed to read an export: {error}");
+    let detail = "the file of the export could not be read; the restorer's log says why";
+    PlanError::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+}
 
 /// An export, and what of it is in the shop.
 pub(crate) struct Foreign<'a> {
@@ -39,7 +48,8 @@ impl<'a> Foreign<'a> {
     ) -> Result<Self, PlanError> {
         let missing = || {
             PlanError::Missing(format!(
-                "{shop} has no export {id:?}; `backstock import FILE` brings one in"
+                "{shop} has no export {:?}; `backstock import FILE` brings one in",
+                id.chars().take(100).collect::<String>()
             ))
         };
         let import: Option<Import> = record::get(desk.journal.as_ref(), shop, (EXPORT, id)).await?;
@@ -71,7 +81,7 @@ impl<'a> Foreign<'a> {
                     let gone = failed("its file is no longer kept; import it again".into());
                     return drop(send.send(Err(gone)).await);
                 }
-                Err(error) => return drop(send.send(Err(failed(error.to_string()))).await),
+                Err(error) => return drop(send.send(Err(unreadable(&shop, &error))).await),
             };
             let file = Pieces::of(file);
             let sender = send.clone();
@@ -85,10 +95,11 @@ impl<'a> Foreign<'a> {
             });
             let outcome = match read.await {
                 Ok(Ok(_)) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
+                Ok(Err(UnpackError::Wrong(why))) => failed(why),
+                Ok(Err(error)) => unreadable(&shop, &error),
+                Err(error) => unreadable(&shop, &error),
             };
-            let _nobody_reads = send.send(Err(failed(outcome))).await;
+            let _nobody_reads = send.send(Err(outcome)).await;
         });
         receive
     }

@@ -50,6 +50,10 @@ async fn what_went_out_comes_back_in() {
     assert_eq!(rows[0]["fields"][0]["new"]["handle"], "canvas-tote");
     let listed = server.get("/v1/shops/acme/exports").await.json();
     assert_eq!(listed["items"][0], import);
+    let audit = server.get("/v1/shops/acme/audit").await.json();
+    let entries = audit["items"].as_array().expect("entries").iter();
+    let done: Vec<_> = entries.filter_map(|entry| entry["deed"]["what"].as_str()).collect();
+    assert!(done.contains(&"export"), "nobody is told that the whole shop left: {done:?}");
 }
 
 #[tokio::test]
@@ -85,4 +89,17 @@ async fn a_file_that_was_cut_or_changed_is_not_taken() {
         assert!(answer.problem(400).contains("export"));
     }
     assert_eq!(server.get("/v1/shops/acme/exports").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_no_export_takes_nothing_along_that_was_kept_before() {
+    let server = start().await;
+    let file = server.export("acme").await;
+    assert_eq!(server.import("acme", file).await.status, 201);
+    let picture = b"\x89PNG\r\n\x1a\nand so on";
+    let bytes = futures::stream::iter([Ok(picture.as_slice().into())]);
+    let (hash, _) = server.blobs.put(&shop("acme"), bytes, 1_000).await.expect("kept");
+    server.import("acme", picture.to_vec()).await.problem(400);
+    let kept = server.get(&format!("/v1/shops/acme/blobs/{hash}")).await;
+    assert_eq!(kept.status, 200, "the bytes of the picture are gone");
 }
