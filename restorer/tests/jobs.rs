@@ -296,6 +296,9 @@ async fn what_asks_for_another_plan_or_twice_is_told() {
     let id = job["id"].as_str().unwrap();
     let (status, _) = process.post(&format!("/jobs/{id}/cancel"), json!(null)).await;
     assert_eq!(status, 409, "it is over");
+    let undo = process.http.post(format!("{}/jobs/{id}/undo", process.base));
+    let undo = undo.header("Idempotency-Key", "k1").bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!(undo.status(), 409, "another job was shown as the one that takes it back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

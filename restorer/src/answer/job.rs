@@ -411,7 +411,10 @@ pub(crate) async fn undo(
     if let Some(key) = &key
         && let Some(begun) = desk.jobs.begun(&shop, &by, key).await.map_err(refused)?
     {
-        return Ok((StatusCode::ACCEPTED, Json(begun)));
+        return match begun.undoes.as_ref() == Some(&id) {
+            true => Ok((StatusCode::ACCEPTED, Json(begun))),
+            false => Err(refused(JobError::other_request())),
+        };
     }
     let request = Request { undo: Some(id.clone()), ..Request::default() };
     let plan = desk.plan(&shop, request, by.clone()).await.map_err(refuse::plan)?;

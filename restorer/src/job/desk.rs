@@ -67,6 +67,14 @@ pub(crate) enum JobError {
     Missing(String),
 }
 
+impl JobError {
+    /// A key names one request only.
+    pub(crate) fn other_request() -> Self {
+        let why = "this Idempotency-Key was used for another request; use a new one";
+        Self::Conflict(why.into())
+    }
+}
+
 impl From<PutError> for JobError {
     fn from(error: PutError) -> Self {
         match error {
@@ -157,9 +165,7 @@ impl Jobs {
             Some(there) if there.plan == job.plan && there.deselected == job.deselected => {
                 Ok(there)
             }
-            _ => Err(JobError::Conflict(
-                "this Idempotency-Key was used for another request; use a new one".into(),
-            )),
+            _ => Err(JobError::other_request()),
         }
     }
 
@@ -316,6 +322,7 @@ impl Jobs {
     pub(crate) async fn existing(&self, shop: &Shop, id: &str) -> Result<Job, JobError> {
         let found = self.find(shop, id).await?;
         found.ok_or_else(|| {
+            let id: String = id.chars().take(100).collect();
             JobError::Missing(format!("{shop} has no job {id:?}; `backstock jobs` lists them"))
         })
     }
