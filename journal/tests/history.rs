@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use backstock_journal::Store;
-use backstock_proto::journal::Journal;
+use backstock_proto::journal::{ChangeFilter, Journal, Page};
 use backstock_proto::{Op, ResourceKey, Shop, Source};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -320,4 +320,28 @@ fn a_delivery_is_one_version_however_often_it_arrives() {
     let reader = support::reader(bench.store());
     let shops = bench.runtime.block_on(reader.shops()).expect("shops");
     assert!(shops.iter().all(|shop| shop.versions == 1), "{shops:?}");
+}
+
+#[test]
+fn a_page_of_changes_does_not_grow_with_what_changed() {
+    let mut bench = Bench::new();
+    let shop = bench.shop();
+    let product = product(shop.name(), "1");
+    let long = |n: i64| titled(&product, &format!("{n}{}", "x".repeat(1 << 20)), at(n * HOUR));
+    let messages = support::decoded(1, (1..=4).map(long));
+    bench.store().append(&messages, at(0)).expect("append");
+    let reader = support::reader(bench.store());
+    let (mut page, mut pages, mut seen) = (Page::default(), 0, 0);
+    loop {
+        let filter = ChangeFilter::default();
+        let changes = bench.runtime.block_on(reader.changes(&shop, &filter, &page));
+        let changes = changes.expect("changes");
+        assert!(changes.items.len() <= 2, "{} changes of megabytes each", changes.items.len());
+        (pages, seen, page.cursor) = (pages + 1, seen + changes.items.len(), changes.next);
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    assert_eq!(seen, 4, "all of them, each once");
 }

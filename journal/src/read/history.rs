@@ -14,6 +14,9 @@ use crate::options::Family;
 use crate::record::{Body, Moment, Record};
 use crate::store::At;
 
+/// About how much of what changed stands on one page, in bytes. One change alone may be more.
+const PAGE_BYTES: usize = 8 << 20;
+
 impl View<'_> {
     /// A resource's versions, those of all facets together, newest first.
     pub(crate) fn versions(
@@ -106,18 +109,21 @@ impl View<'_> {
         });
         let mut items = Vec::new();
         let mut last = None;
+        let mut bytes = 0;
         while let Some((stored, value)) = current(&moments, &prefix)? {
             let (_, position) = keys::split(stored).at(|| shown(stored))?;
             if position.valid_at < filter.span.from {
                 break;
             }
-            if items.len() == limit {
+            if items.len() == limit || bytes > PAGE_BYTES {
                 return Ok(List { items, next: last.map(cursor_of) });
             }
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             if asked_for(&moment, filter)
                 && let Some(change) = self.change(shop, moment, position, filter.bare)?
             {
+                let values = change.changes.iter().flat_map(|field| [&field.old, &field.new]);
+                bytes += values.map(weight).sum::<usize>();
                 items.push(change);
                 last = Some(position);
             }
@@ -217,6 +223,16 @@ impl View<'_> {
             add(facet, new, state);
         }
         Ok(Some(sides))
+    }
+}
+
+/// About how many bytes a value has as text.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
+        Value::Object(members) => members.iter().map(|(name, v)| name.len() + weight(v) + 4).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

@@ -263,7 +263,8 @@ impl Client {
             423 => refused("the shop is locked"),
             429 | 430 => {
                 let seconds = header(&response, "retry-after").and_then(|s| s.parse().ok());
-                Outcome::Later(status.to_string(), seconds.map(Duration::from_secs_f64))
+                let wait = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+                Outcome::Later(status.to_string(), wait)
             }
             501 => refused("this address does not speak this API version"),
             500..=599 => Outcome::Lost(status.to_string()),

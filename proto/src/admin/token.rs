@@ -103,7 +103,7 @@ async fn grant(
         shop: shop(),
         detail: format!("a granted token: {}", e.without_url()),
     })?;
-    let lasts = Duration::from_secs(grant.expires_in.unwrap_or(86_399));
+    let lasts = Duration::from_secs(grant.expires_in.unwrap_or(86_399).min(86_400));
     let until = asked + lasts.saturating_sub(AHEAD).max(lasts / 2);
     Ok(Granted { token: grant.access_token, until })
 }
