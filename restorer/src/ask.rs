@@ -182,12 +182,14 @@ pub(crate) fn numbered(
     limit: Option<Limit>,
     cursor: Option<String>,
 ) -> Result<(u64, usize), Problem> {
-    let wrong = |cursor: &str| {
-        let cursor: String = cursor.chars().take(100).collect();
-        refuse::bad_request(format!("query: cursor {cursor:?} is not one of ours"))
-    };
-    let from = cursor.map(|cursor| cursor.parse().map_err(|_| wrong(&cursor)));
+    let from = cursor.map(|cursor| cursor.parse().map_err(|_| wrong_cursor(&cursor)));
     Ok((from.transpose()?.unwrap_or(0), page(limit, None).limit))
+}
+
+/// What is said of a cursor that no page ended with.
+pub(crate) fn wrong_cursor(cursor: &str) -> Problem {
+    let cursor: String = cursor.chars().take(100).collect();
+    refuse::bad_request(format!("query: cursor {cursor:?} is not one of ours"))
 }
 
 /// The instants between, both of which count.
@@ -334,6 +336,26 @@ pub(crate) struct PageQuery {
     /// `next` of the page before; no other text is accepted.
     #[param(min_length = 1)]
     pub(crate) cursor: Option<String>,
+}
+
+/// Which part of a list that is short as a rule, and whole unless less is asked for.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ShortListQuery {
+    /// At most so many items.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 1000)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl ShortListQuery {
+    /// Where the page begins and ends.
+    pub(crate) fn page(self) -> Page {
+        page(self.limit.or(Some(Limit(PAGE_LIMIT_MAX))), self.cursor)
+    }
 }
 
 /// Which snapshot.

@@ -1,7 +1,7 @@
 //! Marks: what a person notes down ("about to install Bulk Editor"), and what signs show of an app
 //! that comes. A mark is a named safety point, and evidence of who did what comes after it.
 
-use backstock_proto::journal::{Journal, JournalError, PAGE_LIMIT_MAX, Page};
+use backstock_proto::journal::{Journal, JournalError, List, PAGE_LIMIT_MAX, Page};
 use backstock_proto::{Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -33,11 +33,21 @@ pub struct Mark {
     pub inferred: bool,
 }
 
-/// The marks of a shop, most recently noted first.
+/// The marks of a shop, most recently noted first: as many as a list has at most.
 pub(crate) async fn all(journal: &dyn Journal, shop: &Shop) -> Result<Vec<Mark>, JournalError> {
-    let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-    let records = journal.records(shop, MARK, None, &page).await?.items;
-    Ok(records.into_iter().filter_map(|r| serde_json::from_value(r.payload).ok()).collect())
+    let whole = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+    Ok(page(journal, shop, &whole).await?.items)
+}
+
+/// A part of them.
+pub(crate) async fn page(
+    journal: &dyn Journal,
+    shop: &Shop,
+    page: &Page,
+) -> Result<List<Mark>, JournalError> {
+    let List { items, next } = journal.records(shop, MARK, None, page).await?;
+    let marks = items.into_iter().filter_map(|r| serde_json::from_value(r.payload).ok());
+    Ok(List { items: marks.collect(), next })
 }
 
 /// What was noted about apps between two instants.

@@ -198,6 +198,30 @@ async fn lists_and_versions() {
 }
 
 #[tokio::test]
+async fn short_lists_have_pages_too() {
+    let server = start().await;
+    let shops = |answer: &Answer| -> Vec<String> {
+        let items = answer.json()["items"].as_array().expect("a list").clone();
+        items.iter().map(|item| item["shop"].as_str().expect("a shop").to_owned()).collect()
+    };
+    let all = shops(&server.get("/v1/shops").await);
+    assert_eq!(all.len(), 3, "{all:?}");
+    let (mut seen, mut path) = (Vec::new(), "/v1/shops?limit=1".to_owned());
+    loop {
+        let page = server.get(&path).await;
+        seen.extend(shops(&page));
+        let Some(next) = page.json()["next"].as_str().map(str::to_owned) else { break };
+        path = format!("/v1/shops?limit=1&cursor={next}");
+    }
+    assert_eq!(seen, all);
+    server.get("/v1/shops?cursor=x").await.problem(400);
+    for list in ["marks", "pulls"] {
+        assert_eq!(server.get(&format!("/v1/shops/acme/{list}?limit=1")).await.status, 200);
+        server.get(&format!("/v1/shops/acme/{list}?limit=0")).await.problem(400);
+    }
+}
+
+#[tokio::test]
 async fn bytes_of_media_are_served_by_their_hash_and_only_pictures_are_shown() {
     let server = start().await;
     let keep = async |bytes: &'static [u8]| {
@@ -339,7 +363,7 @@ async fn what_is_not_understood_is_refused() {
     let server = start().await;
     let mug = format!("/v1/shops/acme/resources/product/{MUG}");
     for (path, words) in [
-        ("/v1/shops?limit=1".into(), "unknown field `limit`"),
+        ("/v1/shops/acme/status?limit=1".into(), "unknown field `limit`"),
         ("/v1/openapi.json?x=1".into(), "unknown field `x`"),
         (format!("{mug}?att=2026-11-20T12:00:00Z"), "unknown field `att`"),
         (format!("{mug}?at=yesterday"), "RFC 3339"),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::AtDesk;
-use crate::ask::{self, Asked, InShop, Nothing, ShopPath};
+use crate::ask::{self, Asked, InShop, Nothing, ShopPath, ShortListQuery};
 use crate::gate::Visit;
 use crate::mark::{self, MARK, Mark, TEXT_MAX};
 use crate::{record, refuse};
@@ -75,15 +75,14 @@ pub(crate) async fn mark(
     path = "/v1/shops/{shop}/marks",
     operation_id = "marks",
     tag = "Guard",
-    params(ShopPath),
+    params(ShopPath, ShortListQuery),
     responses((status = 200, description = "By when they were noted, newest first.", body = List<Mark>))
 )]
 pub(crate) async fn marks(
     State(desk): AtDesk,
     InShop(shop): InShop,
-    Asked(Nothing {}): Asked<Nothing>,
+    Asked(asked): Asked<ShortListQuery>,
 ) -> Result<Json<List<Mark>>, Problem> {
     desk.known(&shop).await?;
-    let items = mark::all(&*desk.journal, &shop).await.map_err(refuse::journal)?;
-    Ok(Json(List { items, next: None }))
+    mark::page(&*desk.journal, &shop, &asked.page()).await.map(Json).map_err(refuse::journal)
 }

@@ -1,18 +1,18 @@
 //! Plans: made, listed, read.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use backstock_proto::Shop;
 use backstock_proto::journal::{List, Page};
 use backstock_proto::problem::Problem;
 use http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AtDesk;
-use crate::ask::{self, Asked, InShop, PageQuery, PlanQuery, ShopPath};
+use crate::ask::{self, Asked, InShop, PageQuery, PlanPath, PlanQuery, ShopPath, Which};
 use crate::gate::Visit;
 use crate::plan::store::{self, RowFilter};
 use crate::plan::{PLAN, Plan, Request, Row};
@@ -30,11 +30,6 @@ pub(crate) struct PlanAnswer {
     rows: Vec<Row>,
     /// `cursor` of the next page; null at the end.
     next: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct PlanPath {
-    id: String,
 }
 
 /// Makes a plan. Nothing is written to the shop.
@@ -110,7 +105,7 @@ pub(crate) async fn plans(
     tag = "Restore",
     params(
         ShopPath,
-        ("id" = String, Path, description = "The plan."),
+        PlanPath,
         PlanQuery
     ),
     responses((status = 200, description = "Rows in the order of writing.", body = PlanAnswer))
@@ -118,7 +113,7 @@ pub(crate) async fn plans(
 pub(crate) async fn plan(
     State(desk): AtDesk,
     InShop(shop): InShop,
-    Path(PlanPath { id }): Path<PlanPath>,
+    Which(id): Which,
     Asked(PlanQuery { action, kind, limit, cursor }): Asked<PlanQuery>,
 ) -> Result<Json<PlanAnswer>, Problem> {
     let found = store::get(desk.journal.as_ref(), &shop, &id).await;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use backstock_proto::journal::{List, PAGE_LIMIT_MAX, PULL, Page, PullReport};
+use backstock_proto::journal::{List, PULL, PullReport};
 use backstock_proto::problem::Problem;
 use backstock_proto::pulls::Order;
 use backstock_proto::{Kind, ResourceId, Timestamp};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::AtDesk;
-use crate::ask::{Asked, InShop, Nothing, ShopPath};
+use crate::ask::{Asked, InShop, Nothing, ShopPath, ShortListQuery};
 use crate::refuse;
 
 /// Most resources that one order names.
@@ -82,7 +82,11 @@ pub(crate) async fn reconcile(
     }
     let (at, path) = (desk.clock.now(), format!("/v1/shops/{}/pulls", shop.domain()));
     let ordered = desk.pulls.order(Order { shop, kinds, ids, confirm_deletions }).await;
-    ordered.map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
+    ordered.map_err(|error| {
+        tracing::warn!("failed to order a pull: {error}");
+        let detail = "the compactor does not take the order just now; try again in a moment";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })?;
     Ok((StatusCode::ACCEPTED, Json(Ordered { pulls: path, at })))
 }
 
@@ -92,17 +96,16 @@ pub(crate) async fn reconcile(
     path = "/v1/shops/{shop}/pulls",
     operation_id = "pulls",
     tag = "Care",
-    params(ShopPath),
+    params(ShopPath, ShortListQuery),
     responses((status = 200, description = "Newest first.", body = List<PullReport>))
 )]
 pub(crate) async fn pulls(
     State(desk): AtDesk,
     InShop(shop): InShop,
-    Asked(Nothing {}): Asked<Nothing>,
+    Asked(asked): Asked<ShortListQuery>,
 ) -> Result<Json<List<PullReport>>, Problem> {
     desk.known(&shop).await?;
-    // There are no more than kinds.
-    let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+    let page = asked.page();
     let records = desk.journal.records(&shop, PULL, None, &page).await.map_err(refuse::journal)?;
     let reports = records.items.into_iter().filter_map(|r| serde_json::from_value(r.payload).ok());
     Ok(Json(List { items: reports.collect(), next: records.next }))

@@ -6,7 +6,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
 use backstock_proto::Shop;
-use backstock_proto::journal::{CheckpointReport, List, ShopStatus, ShopSummary, VerifyReport};
+use backstock_proto::journal::{
+    CheckpointReport, List, Page, ShopStatus, ShopSummary, VerifyReport,
+};
 use backstock_proto::problem::Problem;
 use backstock_proto::retain::{RETENTION, Retained};
 use backstock_proto::subscribe::{SUBSCRIPTIONS, Subscriptions};
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AtDesk, upkeep};
-use crate::ask::{Asked, InShop, Nothing, ShopPath};
+use crate::ask::{self, Asked, InShop, Nothing, ShopPath, ShortListQuery};
 use crate::gate::Visit;
 use crate::refuse;
 
@@ -24,20 +26,27 @@ use crate::refuse;
     path = "/v1/shops",
     operation_id = "shops",
     tag = "Shops",
+    params(ShortListQuery),
     responses((status = 200, description = "By name.", body = List<ShopSummary>))
 )]
 pub(crate) async fn shops(
     State(desk): AtDesk,
     Extension(visit): Extension<Visit>,
-    Asked(Nothing {}): Asked<Nothing>,
+    Asked(asked): Asked<ShortListQuery>,
 ) -> Result<Json<List<ShopSummary>>, Problem> {
+    let Page { limit, cursor } = asked.page();
+    let after = cursor.map(|c| Shop::parse(&c).map_err(|_| ask::wrong_cursor(&c))).transpose()?;
     let with_history = desk.journal.shops().await.map_err(refuse::journal)?;
     let mut shops: BTreeMap<Shop, ShopSummary> =
         desk.config.shops.iter().map(|shop| (shop.clone(), nothing_yet(shop))).collect();
     shops.extend(with_history.into_iter().map(|summary| (summary.shop.clone(), summary)));
     let sees = |shop: &Shop| visit.token.as_ref().is_some_and(|token| token.shops.holds(shop));
-    let items = shops.into_values().filter(|summary| sees(&summary.shop)).collect();
-    Ok(Json(List { items, next: None }))
+    let unseen = |shop: &Shop| after.as_ref().is_none_or(|after| shop > after);
+    let mut wanted = shops.into_values().filter(|s| sees(&s.shop) && unseen(&s.shop));
+    let items: Vec<ShopSummary> = wanted.by_ref().take(limit).collect();
+    let more = wanted.next().and(items.last());
+    let next = more.map(|last| last.shop.domain());
+    Ok(Json(List { items, next }))
 }
 
 /// One shop, kind by kind, and what keeps its history in order.

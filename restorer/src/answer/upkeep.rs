@@ -7,7 +7,7 @@ use backstock_proto::Shop;
 use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::journal::Page;
 use backstock_proto::problem::Problem;
-use backstock_proto::retain::{ALL, HOLD, RETENTION, Retained, retain};
+use backstock_proto::retain::{ALL, HOLD, RETENTION, RetainError, Retained, retain};
 use backstock_proto::subscribe::{
     SUBSCRIPTIONS, Subscriptions, Wish, app_toml, heal, metaobject_types,
 };
@@ -106,7 +106,7 @@ async fn mended(desk: &Desk, shop: &Shop, dry_run: bool) -> Result<Json<Subscrib
     if !dry_run {
         let to = (desk.journal.as_ref(), desk.records.as_ref());
         let recorded = record::put(to, shop, (SUBSCRIPTIONS, ALL), &subscriptions).await;
-        recorded.map_err(not_recorded)?;
+        recorded.map_err(refuse::record)?;
     }
     let version = &admin.access().api_version;
     let toml = |only_app| app_toml(public_url, version, &types, only_app);
@@ -158,18 +158,15 @@ pub(crate) async fn retention(
     let to = (desk.journal.as_ref(), desk.records.as_ref());
     if let Some(on) = asked.hold {
         let hold = json!({"on": on, "at": desk.clock.now().to_string()});
-        record::put(to, &shop, (HOLD, ALL), &hold).await.map_err(not_recorded)?;
+        record::put(to, &shop, (HOLD, ALL), &hold).await.map_err(refuse::record)?;
     }
     // A word about what is kept is no wish to have something go.
     let dry_run = asked.dry_run || asked.hold.is_some();
     let how = (desk.config.retention, desk.clock.now());
     let retained = retain((desk.journal.as_ref(), &desk.blobs), &shop, how, dry_run).await;
-    let retained = retained.map_err(|error| {
-        tracing::warn!("failed to thin history: {error}");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("it was not done wholly: {error}"))
-    })?;
+    let retained = retained.map_err(not_thinned)?;
     if !dry_run {
-        record::put(to, &shop, (RETENTION, ALL), &retained).await.map_err(not_recorded)?;
+        record::put(to, &shop, (RETENTION, ALL), &retained).await.map_err(refuse::record)?;
     }
     Ok(Json(retained))
 }
@@ -191,7 +188,14 @@ fn shop_failed(error: AdminError) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, error.to_string())
 }
 
-fn not_recorded(error: record::RecordError) -> Problem {
-    tracing::warn!("failed to put on record: {error}");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+/// What was done stands, and the next time does the rest. Where it failed is the log's to say.
+fn not_thinned(error: RetainError) -> Problem {
+    match error {
+        RetainError::Journal(error) => refuse::journal(error),
+        RetainError::Blob(error) => {
+            tracing::warn!("failed to thin history: {error}");
+            let detail = "the blob storage failed, so it was not done wholly; try again later";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    }
 }

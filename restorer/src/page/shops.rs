@@ -13,7 +13,7 @@ use maud::html;
 use super::{shell, signin, when};
 use crate::Desk;
 use crate::answer::shop;
-use crate::ask::{Asked, Nothing};
+use crate::ask::{Asked, ShortListQuery};
 use crate::gate::Visit;
 
 /// `/`
@@ -27,7 +27,7 @@ pub(crate) async fn home(
         return Ok(shell::Shown(signin::form(None, None)).into_response());
     };
     let visit = Visit { token: Some(token), session, shop: None };
-    let asked = Asked(Nothing {});
+    let asked = Asked(ShortListQuery::default());
     let shops = shop::shops(State(desk), Extension(visit), asked).await?.0.items;
     Ok(match shops.as_slice() {
         [only] => Redirect::to(&path(only)).into_response(),
