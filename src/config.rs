@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use backstock_proto::Shop;
 use backstock_proto::journal::Retention;
 use backstock_restorer::TokenError;
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -33,6 +35,9 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) shop: Vec<ShopConfig>,
     pub(crate) token: Vec<Token>,
+    /// The file that it comes from, if there is one.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Where each role listens.
@@ -48,6 +53,9 @@ pub(crate) struct Http {
     pub(crate) journals: Vec<Vec<String>>,
     /// Where other processes find the compactor; absent: at `compactor`.
     pub(crate) compactor_url: Option<String>,
+    /// The networks of the reverse proxies before the restorer, such as `10.0.0.0/8`: what they say of
+    /// whom they pass on is believed.
+    pub(crate) proxies: Vec<String>,
     /// Where webhooks reach us, such as `https://backstock.example.com`. With it, each shop is
     /// subscribed to, and subscriptions that go missing are made anew.
     pub(crate) public_url: Option<String>,
@@ -97,6 +105,8 @@ pub(crate) struct Journal {
 #[serde(default)]
 pub(crate) struct Storage {
     pub(crate) url: Option<String>,
+    /// Further stores that a checkpoint may be asked to go to.
+    pub(crate) copies: Vec<String>,
     /// How often the journal is copied there, in hours; 0: never by itself.
     pub(crate) checkpoint_hours: u32,
     pub(crate) keep_all_days: u32,
@@ -189,6 +199,7 @@ impl Default for Config {
             log: Log::default(),
             shop: Vec::new(),
             token: Vec::new(),
+            file: None,
         }
     }
 }
@@ -203,6 +214,7 @@ impl Default for Http {
             compactor: loopback(8083),
             journals: Vec::new(),
             compactor_url: None,
+            proxies: Vec::new(),
             public_url: None,
             body_bytes_max: 16 * 1024 * 1024,
         }
@@ -222,6 +234,14 @@ impl Http {
         );
         Ok(Some(url))
     }
+
+    /// Whose word is believed about whom a request comes from.
+    pub(crate) fn proxies(&self) -> anyhow::Result<Vec<IpNet>> {
+        let network = |text: &String| {
+            text.parse().with_context(|| format!("{text:?} is no network such as \"10.0.0.0/8\""))
+        };
+        self.proxies.iter().map(network).collect()
+    }
 }
 
 impl Storage {
@@ -229,6 +249,11 @@ impl Storage {
     pub(crate) fn retention(&self) -> Retention {
         let Self { keep_all_days, keep_daily, keep_weekly, .. } = *self;
         Retention { keep_all_days, keep_daily, keep_weekly }
+    }
+
+    /// The stores that are named.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &String> {
+        self.url.iter().chain(&self.copies)
     }
 }
 
@@ -253,6 +278,7 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             url: None,
+            copies: Vec::new(),
             checkpoint_hours: 6,
             keep_all_days: 90,
             keep_daily: 365,
@@ -299,8 +325,9 @@ impl Config {
             })?,
             None => String::new(),
         };
-        let name = path.map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
-        Self::parse(&name, &text, std::env::vars())
+        let shown = |path: &PathBuf| path.display().to_string();
+        let name = path.as_ref().map_or_else(|| "configuration".to_owned(), shown);
+        Ok(Self { file: path, ..Self::parse(&name, &text, std::env::vars())? })
     }
 
     /// Parses `text`, then applies the environment's `variables` over it.
@@ -395,6 +422,14 @@ impl Config {
         for url in self.http.journals.iter().flatten().chain(&self.http.compactor_url) {
             if let Err(e) = url.parse::<Url>() {
                 fault(format!("http: {url:?} is not an address: {e}"));
+            }
+        }
+        if let Err(why) = self.http.proxies() {
+            fault(format!("http.proxies: {why}"));
+        }
+        for url in self.storage.named() {
+            if let Err(e) = backstock_proto::storage::check(url) {
+                fault(e.to_string());
             }
         }
         let journals = self.http.journals.len().max(1);

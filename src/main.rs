@@ -18,6 +18,7 @@ mod roles;
 mod secrets;
 mod serve;
 mod telemetry;
+mod tokens;
 
 /// Reading documents is mostly making and dropping small values, which this one is faster at.
 #[global_allocator]

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::checkpoint::{self, Checkpoints};
-use backstock_journal::{Options, Reader, Store};
+use backstock_journal::{CheckpointsTo, Options, Reader, Store};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
 use backstock_proto::publish::Publisher;
@@ -27,7 +27,7 @@ use url::Url;
 use crate::config::Config;
 use crate::nats::{Address, Connected};
 use crate::process::{Process, bind, shutdown_signal};
-use crate::secrets;
+use crate::{secrets, tokens};
 
 pub(crate) async fn ingest(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
@@ -208,9 +208,11 @@ pub(crate) fn read(
     stores: &Stores,
 ) -> anyhow::Result<Arc<dyn Journal>> {
     let storage = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let named: Arc<[String]> = config.storage.named().cloned().collect();
     let reader = |partition: Partition, store: &Arc<Store>| -> Arc<dyn Journal> {
         let reader = Reader::new(store.clone(), process.clock.clone());
-        Arc::new(reader.checkpointing(storage.clone(), partition))
+        let (storage, named) = (storage.clone(), named.clone());
+        Arc::new(reader.checkpointing(CheckpointsTo { partition, storage, named }))
     };
     let mut places = vec![Vec::new(); usize::from(config.nats.partitions)];
     for (partition, store) in stores {
@@ -387,11 +389,17 @@ pub(crate) async fn run_restorer(
         None => Arc::new(LocalLeases::default()),
         Some(_) => Arc::new(SharedLeases::open(&jetstream, config.nats.replicas).await?),
     };
+    let tokens = Tokens::new(config.tokens()?);
+    if let Some(file) = config.file.clone() {
+        let (tokens, shutdown) = (tokens.clone(), shutdown.clone());
+        tokio::spawn(async move { tokens::watch(&file, tokens, shutdown).await });
+    }
     let restorer = Restorer {
         config: backstock_restorer::Config {
             shops: config.shop.iter().map(|shop| shop.domain.clone()).collect(),
             retention: config.storage.retention(),
             public_url: config.http.public_url()?,
+            proxies: config.http.proxies()?,
             guards: config.guards(),
             session_key: session_key(config),
             ..backstock_restorer::Config::default()
@@ -402,7 +410,7 @@ pub(crate) async fn run_restorer(
         records: Arc::new(Publisher { jetstream, partitions: config.nats.partitions }),
         leases,
         admins: around.admins,
-        tokens: Tokens::new(config.tokens()?),
+        tokens,
         registry: process.registry.clone(),
         readiness: process.readiness.clone(),
         clock: process.clock.clone(),

@@ -31,6 +31,6 @@ mod verify;
 
 pub use consumer::{Config, Failure, run};
 pub use options::{Options, bare_rocksdb};
-pub use reader::Reader;
+pub use reader::{CheckpointsTo, Reader};
 pub use record::RecordError;
 pub use store::{Store, StoreError};

@@ -38,8 +38,19 @@ pub struct Reader {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     reads: Arc<Semaphore>,
-    /// Where checkpoints go, and of which partition they are.
-    checkpoints: Option<(Arc<dyn ObjectStore>, Partition)>,
+    checkpoints: Option<CheckpointsTo>,
+}
+
+/// Where checkpoints go.
+#[derive(Clone)]
+pub struct CheckpointsTo {
+    /// Of which partition they are.
+    pub partition: Partition,
+    /// Where they go unless another place is named.
+    pub storage: Arc<dyn ObjectStore>,
+    /// The places that may be named, as the configuration says them: whoever may ask for a checkpoint
+    /// is not to choose where a shop's whole history goes.
+    pub named: Arc<[String]>,
 }
 
 impl Reader {
@@ -48,10 +59,10 @@ impl Reader {
         Self { store, clock, reads: Arc::new(Semaphore::new(READS_MAX)), checkpoints: None }
     }
 
-    /// Makes checkpoints in `storage` when it is asked for one.
+    /// Makes checkpoints when it is asked for one.
     #[must_use]
-    pub fn checkpointing(mut self, storage: Arc<dyn ObjectStore>, partition: Partition) -> Self {
-        self.checkpoints = Some((storage, partition));
+    pub fn checkpointing(mut self, to: CheckpointsTo) -> Self {
+        self.checkpoints = Some(to);
         self
     }
 
@@ -219,12 +230,20 @@ impl Journal for Reader {
     }
 
     async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
-        let Some((storage, partition)) = self.checkpoints.clone() else {
+        let Some(CheckpointsTo { partition, storage, named }) = self.checkpoints.clone() else {
             return Err(JournalError::Invalid("this journal keeps no checkpoints".into()));
         };
         let storage = match to {
-            Some(url) => backstock_proto::storage::open(Some(url), self.store.path())
-                .map_err(|e| JournalError::Invalid(e.to_string()))?,
+            Some(to) => {
+                let same = |url: &&String| url.trim_end_matches('/') == to.trim_end_matches('/');
+                let url = named.iter().find(same).ok_or_else(|| {
+                    let why = "to is none of the configured stores: storage.url and storage.copies \
+                               say where checkpoints may go";
+                    JournalError::Invalid(why.into())
+                })?;
+                backstock_proto::storage::open(Some(url), self.store.path())
+                    .map_err(|e| JournalError::Storage(e.to_string()))?
+            }
             None => storage,
         };
         let made = Checkpoints::new(storage, partition).make(&self.store, self.clock.now()).await;

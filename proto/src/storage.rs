@@ -25,22 +25,32 @@ pub struct StorageError {
     pub reason: String,
 }
 
+/// Whether `url` names a storage, as far as that can be seen without asking it.
+pub fn check(url: &str) -> Result<(), StorageError> {
+    parse(url).map(|_| ())
+}
+
+fn parse(text: &str) -> Result<(Url, ObjectStoreScheme), StorageError> {
+    let url = Url::parse(text).map_err(|e| failed(text, &e))?;
+    let (scheme, _) = ObjectStoreScheme::parse(&url).map_err(|e| failed(text, &e))?;
+    Ok((url, scheme))
+}
+
+fn failed(text: &str, reason: &dyn std::fmt::Display) -> StorageError {
+    StorageError { place: shown(text), reason: reason.to_string().replace(text, &shown(text)) }
+}
+
 /// Opens the storage at `url`, such as `s3://bucket/prefix`; without one it is the directory `dir`.
 pub fn open(url: Option<&str>, dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let Some(text) = url else { return directory(dir) };
-    let failed = |reason: String| StorageError {
-        place: shown(text),
-        reason: reason.replace(text, &shown(text)),
-    };
-    let url = Url::parse(text).map_err(|e| failed(e.to_string()))?;
-    let scheme = ObjectStoreScheme::parse(&url).map_err(|e| failed(e.to_string()))?;
-    if matches!(scheme, (ObjectStoreScheme::Local, _)) {
-        let path = url.to_file_path().map_err(|()| failed("it names no directory".into()))?;
+    let (url, scheme) = parse(text)?;
+    if scheme == ObjectStoreScheme::Local {
+        let path = url.to_file_path().map_err(|()| failed(text, &"it names no directory"))?;
         return directory(&path);
     }
     let variables = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
     let variables = variables.filter(|(name, _)| VARIABLES.iter().any(|v| name.starts_with(v)));
-    let (store, prefix) = parse_url_opts(&url, variables).map_err(|e| failed(e.to_string()))?;
+    let (store, prefix) = parse_url_opts(&url, variables).map_err(|e| failed(text, &e))?;
     Ok(Arc::new(PrefixStore::new(store, prefix)))
 }
 

@@ -1,11 +1,10 @@
 //! What every request passes on its way in and out: token, shop, scope, deadline, log, metrics.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use backstock_proto::Shop;
@@ -20,7 +19,7 @@ use crate::metrics::Refused;
 use crate::page::{self, Inside, Session};
 use crate::route::{Access, Pace, Route, Verb};
 use crate::token::{Scope, Token};
-use crate::{Desk, refuse};
+use crate::{Desk, peer, refuse};
 
 /// Largest body of a request to the API, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -150,16 +149,10 @@ pub(crate) fn recognise(desk: &Desk, parts: &Parts, text: &str) -> Result<Arc<To
     if let Some(token) = desk.tokens.find(text) {
         return Ok(token);
     }
-    match desk.throttle.guessed(peer(parts), desk.clock.now()) {
+    match desk.throttle.guessed(peer::of(parts, &desk.config.proxies), desk.clock.now()) {
         Ok(()) => Err(Refusal::WrongToken),
         Err(seconds) => Err(Refusal::Throttled { seconds }),
     }
-}
-
-/// The address that a request comes from.
-fn peer(parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
 }
 
 /// What the path says for `{shop}`; empty if that is not text.
@@ -225,7 +218,7 @@ async fn audited(
     }
     let deed = Deed {
         who: token.name.clone(),
-        from: peer(parts).to_string(),
+        from: peer::of(parts, &desk.config.proxies).to_string(),
         what: route.name.into(),
         path: parts.uri.path().chars().take(500).collect(),
         asked: audit::shortened(body),

@@ -25,6 +25,7 @@ use backstock_proto::listen::{self, Readiness};
 use backstock_proto::publish::Records;
 use backstock_proto::pulls::Pulls;
 use backstock_proto::time::Clock;
+use ipnet::IpNet;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -45,6 +46,7 @@ pub mod metrics;
 mod openapi;
 mod ours;
 mod page;
+mod peer;
 pub mod plan;
 mod record;
 mod refuse;
@@ -79,6 +81,9 @@ pub struct Config {
     pub retention: Retention,
     /// Where webhooks reach us, as far as that is known.
     pub public_url: Option<Url>,
+    /// The networks of the reverse proxies that requests come through: they are believed when they say
+    /// from whom.
+    pub proxies: Vec<IpNet>,
     /// What seals the sessions of the page. Restorers side by side share one.
     pub session_key: SessionKey,
     /// What the listener allows.
@@ -94,6 +99,7 @@ impl Default for Config {
             snapshots_max: 16,
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
             public_url: None,
+            proxies: Vec::new(),
             session_key: SessionKey::default(),
             listen: listen::Limits::default(),
         }

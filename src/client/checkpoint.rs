@@ -9,8 +9,9 @@ use super::{Answer, Failure, moment, page};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Copies the journal as it is now into the configured object store, or into the one named. Only what
-no earlier checkpoint has is copied. Needs a token with the scope admin that sees every shop.
+Copies the journal as it is now into the configured object store, or into another one that the
+configuration names in storage.copies. Only what no earlier checkpoint has is copied. Needs a token
+with the scope admin that sees every shop.
 `backstock recover` brings one back.
 
 Examples:
@@ -19,7 +20,7 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     server: Server,
-    /// Another object store than the configured one
+    /// One of storage.copies, instead of storage.url
     #[arg(long, value_name = "URL")]
     to: Option<String>,
 }

@@ -84,7 +84,7 @@ pub(super) fn answer(verb: Verb) -> Result<Answer, Failure> {
         "{}\n{text}\n\n{}\n{toml}",
         page::faint("# The token. Keep it now, it is not shown again:"),
         page::faint(
-            "# Its entry in the configuration; `backstock serve` takes it up when restarted:"
+            "# Its entry in the configuration's file, which Backstock reads again at once:"
         ),
     )))
 }

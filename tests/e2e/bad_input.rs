@@ -189,3 +189,23 @@ async fn secrets_tokens_and_bodies_never_reach_the_log() {
         assert!(!log.contains(hidden), "{hidden} is in the log:\n{log}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_away_is_refused_without_a_restart() {
+    let mut backstock = Backstock::new();
+    backstock.start("serve").await;
+    assert_eq!(backstock.get("/v1/shops").await.0, 200);
+    let file = backstock.dir.join("backstock.toml");
+    let whole = std::fs::read_to_string(&file).expect("a configuration");
+    let (without, _) = whole.split_once("[[token]]").expect("a token");
+    let becomes = async |text: &str, status: u16| {
+        std::fs::write(&file, text).expect("written");
+        let begun = Instant::now();
+        while backstock.get("/v1/shops").await.0 != status {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it is never answered {status}");
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    };
+    becomes(without, 401).await;
+    becomes(&whole, 200).await;
+}

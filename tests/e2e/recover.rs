@@ -48,6 +48,11 @@ fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// One that may be asked to copy its journal there.
+fn copying_to(place: &str) -> Backstock {
+    Backstock::pulling_with(&format!("[storage]\ncopies = [{place:?}]"), "")
+}
+
 fn address(dir: &Path) -> String {
     url::Url::from_directory_path(dir).expect("an address").into()
 }
@@ -56,7 +61,7 @@ fn address(dir: &Path) -> String {
 async fn a_lost_journal_comes_back_from_a_checkpoint_and_the_stream() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let to = address(elsewhere.path());
-    let mut backstock = Backstock::new();
+    let mut backstock = copying_to(&to);
     backstock.start("serve").await;
     tell(&backstock, 0..10, 10).await;
     done(&backstock.client_verb(&["checkpoint", "--to", &to]));
@@ -65,6 +70,18 @@ async fn a_lost_journal_comes_back_from_a_checkpoint_and_the_stream() {
     let reports: Value = serde_json::from_slice(&again.stdout).expect("JSON");
     let (all, new) = (&reports[0]["bytes"], &reports[0]["stored_bytes"]);
     assert!(new.as_u64() < all.as_u64(), "everything was copied again: {reports}");
+    let anywhere = tempfile::tempdir().expect("a directory");
+    let refused = backstock.client_verb(&["checkpoint", "--to", &address(anywhere.path())]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && error.contains("none of the configured stores"),
+        "{error}"
+    );
+    assert_eq!(
+        anywhere.path().read_dir().expect("a directory").count(),
+        0,
+        "something was written"
+    );
     tell(&backstock, 10..20, 20).await;
     let before = versions(&backstock).await;
     assert!(backstock.signal("serve", Signal::SIGTERM).success());
@@ -88,7 +105,7 @@ async fn a_lost_journal_comes_back_from_a_checkpoint_and_the_stream() {
 async fn history_up_to_the_checkpoint_survives_the_loss_of_the_stream_too() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let to = address(elsewhere.path());
-    let mut backstock = Backstock::new();
+    let mut backstock = copying_to(&to);
     backstock.start("serve").await;
     tell(&backstock, 0..10, 10).await;
     let before = versions(&backstock).await;
@@ -116,7 +133,7 @@ async fn history_up_to_the_checkpoint_survives_the_loss_of_the_stream_too() {
 async fn a_damaged_checkpoint_is_never_taken_for_history() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let to = address(elsewhere.path());
-    let mut backstock = Backstock::new();
+    let mut backstock = copying_to(&to);
     backstock.start("serve").await;
     tell(&backstock, 0..10, 10).await;
     done(&backstock.client_verb(&["checkpoint", "--to", &to]));

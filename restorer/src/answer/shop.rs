@@ -116,7 +116,8 @@ pub(crate) async fn verify(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CheckpointTo {
-    /// Another object store than the configured one, such as `s3://bucket/prefix`.
+    /// One of the configuration's `storage.copies`, such as `s3://bucket/prefix`. No other place is
+    /// written to.
     to: Option<String>,
 }
 
@@ -128,7 +129,7 @@ pub(crate) struct CheckpointTo {
     path = "/v1/checkpoint",
     operation_id = "checkpoint",
     tag = "Care",
-    request_body(content = CheckpointTo, description = "The configured store, if there is no body."),
+    request_body(content = CheckpointTo, description = "`storage.url`, if there is no body."),
     responses((status = 200, description = "One for each partition.", body = Vec<CheckpointReport>))
 )]
 pub(crate) async fn checkpoint(

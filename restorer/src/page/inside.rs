@@ -1,9 +1,11 @@
 //! Asking our own API, as whoever looks at the page: the same route, the same gate, the same answer
 //! that a program gets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use backstock_proto::problem::Problem;
 use http::{Method, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -53,11 +55,9 @@ impl Room {
             .uri(self.api(path))
             .header(header::CONTENT_TYPE, "application/json")
             .extension(Inside(token))
+            .extension(ConnectInfo(SocketAddr::new(self.from, 0)))
             .body(Body::from(body));
-        let mut request = request.map_err(|_| broken("it is no path"))?;
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
+        let request = request.map_err(|_| broken("it is no path"))?;
         // A router answers everything; its error is that there is none.
         let Ok(response) = route::api(self.desk.clone()).oneshot(request).await;
         let status = response.status();

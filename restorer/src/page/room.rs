@@ -1,10 +1,10 @@
 //! What every page of a shop has at hand: who looks, at which shop, in which time zone.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use backstock_proto::journal::{AsOf, Page, ResourceFilter};
 use backstock_proto::problem::Problem;
 use backstock_proto::resource::gid_type;
@@ -13,11 +13,11 @@ use http::request::Parts;
 use serde_json::Value;
 
 use super::when::Clock;
-use crate::Desk;
 use crate::ask::InShop;
 use crate::gate::Visit;
 use crate::human::Known;
 use crate::token::Scope;
+use crate::{Desk, peer};
 
 /// Other resources whose titles are looked up for one page.
 const TITLES_MAX: usize = 60;
@@ -32,7 +32,7 @@ pub(crate) struct Room {
     /// What a form of this session carries.
     pub(crate) seal: String,
     /// From where.
-    pub(crate) peer: Option<ConnectInfo<SocketAddr>>,
+    pub(crate) from: IpAddr,
 }
 
 impl FromRequestParts<Arc<Desk>> for Room {
@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Desk>> for Room {
             clock: Clock::new(text(["ianaTimezone", "iana_timezone"]), desk.clock.now()),
             currency: text(["currencyCode", "currency"]).map(str::to_owned),
             seal: seal.unwrap_or_default(),
-            peer: parts.extensions.get().copied(),
+            from: peer::of(parts, &desk.config.proxies),
             desk: desk.clone(),
             visit,
             shop,
