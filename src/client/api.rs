@@ -24,8 +24,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How to come by a token.
 const NEW_TOKEN: &str = "`backstock token new --name NAME --scope read` makes one: put the \
-                         [[token]] it prints in the configuration, restart `backstock serve`, \
-                         and set BACKSTOCK_TOKEN";
+                         [[token]] it prints in Backstock's configuration file, and set \
+                         BACKSTOCK_TOKEN";
 
 /// Which restorer is asked.
 #[derive(Args)]
@@ -195,7 +195,7 @@ impl Api {
             let mut asked = query.to_vec();
             asked.push(("limit", Some(page.to_string())));
             asked.push(("cursor", whole.next.take()));
-            let next: List<Box<RawValue>> = read(&self.get(path, &asked).await?)?;
+            let next: List<Box<RawValue>> = exact(&self.get(path, &asked).await?)?;
             let stuck = next.items.is_empty();
             whole.items.extend(next.items);
             whole.items.truncate(limit);
@@ -262,7 +262,7 @@ impl Api {
 
     fn refusal(&self, answer: &Answer) -> Failure {
         let status = answer.status;
-        let detail = match serde_json::from_slice::<Problem>(&answer.body) {
+        let detail = match read::<Problem>(&answer.body) {
             Ok(problem) => problem.detail,
             Err(_) => {
                 return Failure::new(format!("{} answered {status} and no reason", self.shown()))
@@ -340,8 +340,43 @@ impl Api {
     }
 }
 
-/// Reads an answer.
+/// Reads an answer for people. What a shop says in its texts is for the eye, never for the terminal:
+/// anybody can write a sequence there that moves its cursor, or fills its clipboard.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    exact(&harmless(body))
+}
+
+/// JSON in which no text holds a control character but white space.
+fn harmless(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len());
+    let mut rest = json;
+    while let Some((&byte, after)) = rest.split_first() {
+        // One escape, or one character of two bytes, at a time.
+        let (length, control) = match (byte, after) {
+            (b'\\', [b'u', hex @ ..]) => (6, is_control(hex.get(..4))),
+            (b'\\', [b'b' | b'f', ..]) => (2, true),
+            (b'\\', _) => (2, false),
+            (0xc2, [0x80..=0x9f, ..]) => (2, true),
+            (0x7f, _) => (1, true),
+            _ => (1, false),
+        };
+        let (one, next) = rest.split_at(length.min(rest.len()));
+        out.extend_from_slice(if control { "\u{fffd}".as_bytes() } else { one });
+        rest = next;
+    }
+    out
+}
+
+/// Whether an escape's four digits name a control character other than white space.
+fn is_control(hex: Option<&[u8]>) -> bool {
+    let digits = hex.and_then(|hex| std::str::from_utf8(hex).ok());
+    let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let named = code.and_then(char::from_u32);
+    named.is_some_and(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+/// Reads an answer as it is, for programs.
+fn exact<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|e| {
         Failure::new(format!("the answer cannot be understood: {e}")).then(
             "do this command and the server have the same version? both say it with --version",
@@ -356,4 +391,25 @@ fn causes(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_text_of_the_shop_says_nothing_to_the_terminal() {
+        let read = |text: &str| read::<Value>(text.as_bytes()).unwrap_or_default();
+        let title = read(r#"{"title": "\u001b]52;c;cm0gLXJm\u0007Mug\u009b2J \b\u007f"}"#);
+        assert_eq!(
+            title,
+            json!({"title": "\u{fffd}]52;c;cm0gLXJm\u{fffd}Mug\u{fffd}2J \u{fffd}\u{fffd}"})
+        );
+        let raw = read("{\"title\": \"a\u{9b}b\u{7f}\"}");
+        assert_eq!(raw, json!({"title": "a\u{fffd}b\u{fffd}"}));
+        for kept in [r#""a\nb\tc""#, r#""\\u001b""#, r#""\"\\""#, r#""é\u00e9\ud83d\ude00 ©""#] {
+            assert_eq!(read(kept), serde_json::from_str::<Value>(kept).expect("json"), "{kept}");
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
 /// A resource's state at an instant, for the names in it; without it, ids stand in their place.
 pub(super) async fn state(api: &Api, resource: &str, at: Option<Timestamp>) -> Option<Value> {
     let answer = api.ask(resource, &[("at", api::instant(at))]).await.ok()?;
-    let mut answered: Value = serde_json::from_slice(&answer.body).ok()?;
+    let mut answered: Value = api::read(&answer.body).ok()?;
     answered.get_mut("state").map(Value::take)
 }
 

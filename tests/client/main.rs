@@ -421,7 +421,7 @@ fn a_refused_token_says_how_to_make_one() {
     assert_eq!(code, 1);
     insta::assert_snapshot!(text.replace(&server.url, "URL"), @"
     error: URL wants a token, and none was given
-      `backstock token new --name NAME --scope read` makes one: put the [[token]] it prints in the configuration, restart `backstock serve`, and set BACKSTOCK_TOKEN
+      `backstock token new --name NAME --scope read` makes one: put the [[token]] it prints in Backstock's configuration file, and set BACKSTOCK_TOKEN
     ");
     let (code, text) = run(asking(&server, &["status", "--token", "bst_wrong"]));
     assert_eq!(code, 1);
