@@ -23,7 +23,9 @@ const CONNECT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(60)
 /// Where to connect, and as whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
+    /// One member of a cluster or several, with commas between them.
     pub(crate) url: String,
+    /// Likewise.
     pub(crate) monitor_url: Option<String>,
     pub(crate) credentials: Credentials,
     /// Whom to trust for its certificate; with it, TLS is required.
@@ -130,9 +132,10 @@ impl Address {
             Some(path) => options.add_root_certificates(path.clone()).require_tls(true),
             None => options,
         };
+        let members: Vec<&str> = listed(&self.url).collect();
         let begun = std::time::Instant::now();
         loop {
-            match options.clone().connect(&self.url).await {
+            match options.clone().connect(&members[..]).await {
                 Ok(client) => return Ok(client),
                 Err(e) if begun.elapsed() > CONNECT_DEADLINE => return Err(e.into()),
                 Err(e) => warn!("failed to connect to NATS at {}: {e}; trying again", self.url),
@@ -141,11 +144,72 @@ impl Address {
         }
     }
 
-    /// Asks the monitoring port of the very server that we are connected to.
+    /// Asks the monitoring ports: of the members that answer, each must sync. Where none is named,
+    /// the one of the very server that we are connected to.
     async fn syncs_always(&self, server_id: &str, host: &str) -> anyhow::Result<bool> {
-        let guessed = format!("http://{}:8222", if host == "0.0.0.0" { "127.0.0.1" } else { host });
-        let url = self.monitor_url.clone().unwrap_or(guessed);
-        let varz: Varz = reqwest::Client::new()
+        let Some(urls) = &self.monitor_url else {
+            let host = if host == "0.0.0.0" { "127.0.0.1" } else { host };
+            let url = format!("http://{host}:8222");
+            let varz = Varz::of(&url).await?;
+            // Behind one URL there may be a cluster; another member's word does not count.
+            anyhow::ensure!(
+                varz.server_id == server_id,
+                "{url} is the monitoring port of another server"
+            );
+            return Ok(varz.jetstream.config.sync_always);
+        };
+        let members = futures::future::join_all(listed(urls).map(Varz::of)).await;
+        let mut answered = None;
+        let mut silent = None;
+        for member in members {
+            match member {
+                Ok(varz) => {
+                    answered = Some(answered.unwrap_or(true) && varz.jetstream.config.sync_always);
+                }
+                Err(e) => silent = Some(e),
+            }
+        }
+        match (answered, silent) {
+            (Some(syncs), _) => Ok(syncs),
+            (None, Some(e)) => Err(e),
+            (None, None) => bail!("nats.monitor_url is empty"),
+        }
+    }
+}
+
+/// Asks again what failed for now, for as long as a start may wait: a cluster that has just lost
+/// members takes some seconds to answer again.
+pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    ask: impl Fn() -> F,
+    for_now: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let begun = std::time::Instant::now();
+    loop {
+        match ask().await {
+            Err(e) if for_now(&e) && begun.elapsed() < CONNECT_DEADLINE => {
+                warn!("{e}; trying again");
+            }
+            answered => return answered,
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+/// The members of a list with commas.
+fn listed(urls: &str) -> impl Iterator<Item = &str> {
+    urls.split(',').map(str::trim).filter(|url| !url.is_empty())
+}
+
+#[derive(Deserialize)]
+struct Varz {
+    server_id: String,
+    #[serde(default)]
+    jetstream: VarzJetStream,
+}
+
+impl Varz {
+    async fn of(url: &str) -> anyhow::Result<Self> {
+        reqwest::Client::new()
             .get(format!("{}/varz", url.trim_end_matches('/')))
             .timeout(std::time::Duration::from_secs(3))
             .send()
@@ -154,20 +218,8 @@ impl Address {
             .with_context(|| format!("ask {url}/varz"))?
             .json()
             .await
-            .with_context(|| format!("read {url}/varz"))?;
-        // Behind one URL there may be a cluster; another member's word does not count for this one.
-        if self.monitor_url.is_none() && varz.server_id != server_id {
-            bail!("{url} is the monitoring port of another server");
-        }
-        Ok(varz.jetstream.config.sync_always)
+            .with_context(|| format!("read {url}/varz"))
     }
-}
-
-#[derive(Deserialize)]
-struct Varz {
-    server_id: String,
-    #[serde(default)]
-    jetstream: VarzJetStream,
 }
 
 #[derive(Default, Deserialize)]

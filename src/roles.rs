@@ -25,7 +25,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::config::Config;
-use crate::nats::{Address, Connected};
+use crate::nats::{self, Address, Connected};
 use crate::process::{Process, bind, shutdown_signal};
 use crate::{secrets, tokens};
 
@@ -239,7 +239,8 @@ pub(crate) async fn ensure_streams(
             config.nats.replicas,
             config.nats.stream_bytes_max / i64::from(config.nats.partitions),
         );
-        backstock_journal::stream::ensure_stream(&jetstream, store, stream).await?;
+        let ensure = || backstock_journal::stream::ensure_stream(&jetstream, store, stream.clone());
+        nats::patiently(ensure, |error| error.retryable()).await?;
     }
     Ok(())
 }
@@ -387,7 +388,10 @@ pub(crate) async fn run_restorer(
     // A server of our own has one restorer only.
     let leases: Arc<dyn Leases> = match &config.nats.url {
         None => Arc::new(LocalLeases::default()),
-        Some(_) => Arc::new(SharedLeases::open(&jetstream, config.nats.replicas).await?),
+        Some(_) => {
+            let open = || SharedLeases::open(&jetstream, config.nats.replicas);
+            Arc::new(nats::patiently(open, |_| true).await?)
+        }
     };
     let tokens = Tokens::new(config.tokens()?);
     if let Some(file) = config.file.clone() {

@@ -20,7 +20,9 @@ pub(crate) struct Backstock {
     pub(crate) dir: PathBuf,
     pub(crate) ingest: String,
     pub(crate) api: String,
-    journal: String,
+    pub(crate) journal: String,
+    pub(crate) compactor: String,
+    ports: Vec<u16>,
     pub(crate) client: Client,
     processes: Vec<(String, Child)>,
     /// Removed with this value.
@@ -53,12 +55,25 @@ impl Backstock {
     pub(crate) fn public(more: &str, access: &str) -> Self {
         let kept = tempfile::Builder::new().prefix("backstock-").tempdir().expect("a directory");
         let mut backstock = Self::configured(kept.path(), more, access);
-        let file = kept.path().join("backstock.toml");
-        let text = std::fs::read_to_string(&file).expect("a configuration");
-        let public = format!("[http]\npublic_url = \"{}\"\n", backstock.ingest);
-        std::fs::write(&file, text.replace("[http]\n", &public)).expect("written");
+        let public = format!("public_url = \"{}\"\n", backstock.ingest);
+        backstock = backstock.with_http(&public);
         backstock.kept = Some(kept);
         backstock
+    }
+
+    /// The same, with `more` TOML in its section `http`.
+    pub(crate) fn with_http(self, more: &str) -> Self {
+        let file = self.dir.join("backstock.toml");
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        std::fs::write(&file, text.replace("[http]\n", &format!("[http]\n{more}")))
+            .expect("written");
+        self
+    }
+
+    /// At the same addresses, but with `more` TOML before the shops and `access` to acme's Admin API.
+    pub(crate) fn with(self, more: &str, access: &str) -> Self {
+        write_config(&self.dir, &self.ports, more, access);
+        self
     }
 
     /// In `dir`, with `more` TOML before the shops.
@@ -66,7 +81,8 @@ impl Backstock {
         Self::configured(dir, more, "")
     }
 
-    fn configured(dir: &Path, more: &str, access: &str) -> Self {
+    /// In `dir`, with `more` TOML before the shops and `access` to acme's Admin API.
+    pub(crate) fn configured(dir: &Path, more: &str, access: &str) -> Self {
         // The client wants a TLS provider even for http; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ports: Vec<u16> = (0..4).map(|_| free_port().expect("a free port")).collect();
@@ -76,9 +92,20 @@ impl Backstock {
             ingest: format!("http://127.0.0.1:{}", ports[0]),
             api: format!("http://127.0.0.1:{}", ports[1]),
             journal: format!("http://127.0.0.1:{}", ports[2]),
+            compactor: format!("http://127.0.0.1:{}", ports[3]),
             client: Client::builder().timeout(Duration::from_secs(10)).build().expect("a client"),
+            ports,
             processes: Vec::new(),
             kept: None,
+        }
+    }
+
+    fn address(&self, role: &str) -> &str {
+        match role {
+            "ingest" => &self.ingest,
+            "journal" => &self.journal,
+            "compactor" => &self.compactor,
+            _ => &self.api,
         }
     }
 
@@ -117,12 +144,7 @@ impl Backstock {
     }
 
     pub(crate) async fn wait_ready(&mut self, role: &str) {
-        let url = match role {
-            "ingest" => &self.ingest,
-            "journal" => &self.journal,
-            _ => &self.api,
-        };
-        let url = format!("{url}/readyz");
+        let url = format!("{}/readyz", self.address(role));
         let begun = Instant::now();
         loop {
             if self.client.get(&url).send().await.is_ok_and(|a| a.status().is_success()) {
@@ -206,7 +228,12 @@ impl Backstock {
 
     /// The value of a metric of the restorer's process, summed over its labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let url = format!("{}/metrics", self.api);
+        self.metric_of("serve", name).await
+    }
+
+    /// The same of the process of a role.
+    pub(crate) async fn metric_of(&self, role: &str, name: &str) -> f64 {
+        let url = format!("{}/metrics", self.address(role));
         let text = self.client.get(url).send().await.expect("metrics").text().await.expect("text");
         let series = text.lines().filter(|l| l.split(['{', ' ']).next() == Some(name));
         series.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -42,10 +42,21 @@ impl Ledger {
         senders: usize,
         stop: Arc<AtomicBool>,
     ) {
+        self.load_to(&backstock.client, &backstock.webhooks(), senders, stop).await;
+    }
+
+    /// The same, to an address.
+    pub(crate) async fn load_to(
+        self: &Arc<Self>,
+        client: &reqwest::Client,
+        url: &str,
+        senders: usize,
+        stop: Arc<AtomicBool>,
+    ) {
         let mut tasks = JoinSet::new();
         for _ in 0..senders {
             let (ledger, stop) = (self.clone(), stop.clone());
-            let (client, url) = (backstock.client.clone(), backstock.webhooks());
+            let (client, url) = (client.clone(), url.to_owned());
             tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let delivery = ledger.next_delivery().await;
@@ -54,6 +65,11 @@ impl Ledger {
             });
         }
         tasks.join_all().await;
+    }
+
+    /// How many were answered 200 so far.
+    pub(crate) async fn answered(&self) -> usize {
+        self.acked.lock().await.len()
     }
 
     /// What is owed from before, else something new.
@@ -90,7 +106,9 @@ impl Ledger {
     /// Sends what is owed until everything has been answered 200.
     pub(crate) async fn settle(&self, backstock: &Backstock) {
         let begun = std::time::Instant::now();
-        while let Some(owed) = self.owed.lock().await.pop() {
+        loop {
+            // The lock must not be held while what is refused is put back.
+            let Some(owed) = self.owed.lock().await.pop() else { return };
             assert!(
                 begun.elapsed() < Duration::from_secs(60),
                 "some deliveries are never accepted"

@@ -8,6 +8,7 @@
 
 mod backstock;
 mod bad_input;
+mod cluster;
 mod dashboards;
 mod disk;
 mod guard;

@@ -16,9 +16,9 @@ const SHOP: &str = "/v1/shops/acme.myshopify.com";
 /// The kinds that are wrecked: one that webhooks tell of, and two that only pulls do.
 const KINDS: [&str; 3] = ["product", "page", "redirect"];
 
-struct Wreck {
-    backstock: Backstock,
-    simulator: Simulator,
+pub(crate) struct Wreck {
+    pub(crate) backstock: Backstock,
+    pub(crate) simulator: Simulator,
     /// How the shop was.
     before: BTreeMap<String, Value>,
     /// What was there after it was wrecked.
@@ -35,6 +35,11 @@ impl Wreck {
         let more = ["--products", &products, "--rate", "0", "--plan", "plus", "--seed", seed];
         let simulator = Simulator::start(&backstock, port, &more).await;
         backstock.start("serve").await;
+        Self::of(backstock, simulator).await
+    }
+
+    /// Of a shop and what keeps its history.
+    pub(crate) async fn of(backstock: Backstock, simulator: Simulator) -> Self {
         backfilled(&backstock).await;
         let before = truth(&simulator).await;
         // The shop's dates have whole seconds.
@@ -57,7 +62,7 @@ impl Wreck {
         Self { backstock, simulator, before, wrecked, plan }
     }
 
-    async fn apply(&self) -> String {
+    pub(crate) async fn apply(&self) -> String {
         let path = format!("{SHOP}/plans/{}/apply", self.plan["id"].as_str().expect("an id"));
         let body = json!({"digest": self.plan["digest"]});
         let (status, job) = self.backstock.post(&path, body).await;
@@ -65,7 +70,7 @@ impl Wreck {
         job["id"].as_str().expect("an id").to_owned()
     }
 
-    async fn over(&self, job: &str) -> Value {
+    pub(crate) async fn over(&self, job: &str) -> Value {
         let begun = Instant::now();
         loop {
             let (status, seen) = self.backstock.get(&format!("{SHOP}/jobs/{job}")).await;
@@ -79,7 +84,7 @@ impl Wreck {
     }
 
     /// Everything is as it was, and of each thing that was gone there is one again.
-    async fn assert_restored(&self, job: &Value) {
+    pub(crate) async fn assert_restored(&self, job: &Value) {
         assert_eq!((&job["state"], &job["counts"]["failed"]), (&json!("done"), &json!(0)), "{job}");
         assert_eq!(job["counts"]["pending"], 0, "{job}");
         let after = truth(&self.simulator).await;
@@ -92,7 +97,7 @@ impl Wreck {
     }
 
     /// How many resources of its plan Backstock made in the shop.
-    async fn made(&self) -> u64 {
+    pub(crate) async fn made(&self) -> u64 {
         let log = self.simulator.lines("write_log").await;
         let types = ["/Product/", "/Page/", "/UrlRedirect/"];
         let touched = log
@@ -106,7 +111,7 @@ impl Wreck {
         made.count() as u64
     }
 
-    async fn assert_nothing_to_do(&self) {
+    pub(crate) async fn assert_nothing_to_do(&self) {
         let writes = self.simulator.lines("write_log").await.len();
         let job = self.over(&self.apply().await).await;
         assert_eq!(job["state"], "done", "{job}");
