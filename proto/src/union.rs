@@ -60,6 +60,10 @@ fn id(value: &Value) -> Option<&str> {
     value.get("id")?.as_str()
 }
 
+fn by_id(list: &[Value]) -> HashMap<&str, &Value> {
+    list.iter().filter_map(|v| Some((id(v)?, v))).collect()
+}
+
 /// Fills in what a document did not tell: an element of a list of which it names only the `id` is as it
 /// was before.
 pub fn complete(state: &mut Value, before: &Value) {
@@ -72,8 +76,7 @@ pub fn complete(state: &mut Value, before: &Value) {
             }
         }
         (Value::Array(state), Value::Array(before)) => {
-            let known: HashMap<&str, &Value> =
-                before.iter().filter_map(|v| Some((id(v)?, v))).collect();
+            let known = by_id(before);
             for element in state.iter_mut().filter(|element| is_bare(element)) {
                 if let Some(before) = id(element).and_then(|id| known.get(id)) {
                     *element = (*before).clone();
@@ -81,6 +84,29 @@ pub fn complete(state: &mut Value, before: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// Whether a state is no other than the one that a document told as far as it could: where they differ,
+/// the document only names an element. In which order it names those, does not count.
+pub fn is_told_in_part(state: &Value, document: &Value) -> bool {
+    let mut told = document.clone();
+    complete(&mut told, state);
+    match (&told, state) {
+        (Value::Object(told), Value::Object(state)) if is_partial(document) => {
+            let same = |(name, value)| state.get(name).is_some_and(|other| are_alike(value, other));
+            told.len() == state.len() && told.iter().all(same)
+        }
+        _ => false,
+    }
+}
+
+fn are_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) if have_ids(one, other) => {
+            one.len() == other.len() && by_id(one) == by_id(other)
+        }
+        _ => one == other,
     }
 }
 
@@ -142,6 +168,28 @@ mod tests {
         let expected = json!({"title": "New", "variants": [
             {"id": "a", "price": "1"}, {"id": "b", "price": "2"}, {"id": "new"}]});
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn what_a_document_could_not_tell_makes_no_other_state() {
+        let named = |variants: Value| json!({"title": "Mug", "variants": variants});
+        let told = named(json!([{"id": "b", "price": "1"}, {"id": "a"}, {"id": "c"}]));
+        let whole = json!([{"id": "b", "price": "1"}, {"id": "c", "price": "3"}, {"id": "a", "price": "2"}]);
+        assert!(is_told_in_part(&named(whole.clone()), &told));
+        for other in [
+            json!({"title": "Cup", "variants": whole}),
+            named(
+                json!([{"id": "b", "price": "9"}, {"id": "c", "price": "3"}, {"id": "a", "price": "2"}]),
+            ),
+            named(json!([{"id": "b", "price": "1"}, {"id": "c", "price": "3"}])),
+            named(
+                json!([{"id": "b", "price": "1"}, {"id": "c", "price": "3"}, {"id": "new", "price": "2"}]),
+            ),
+        ] {
+            assert!(!is_told_in_part(&other, &told), "{other}");
+        }
+        let all_told = named(json!([{"id": "b", "price": "1"}]));
+        assert!(!is_told_in_part(&all_told, &all_told), "nothing was left open");
     }
 
     #[test]

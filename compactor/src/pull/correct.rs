@@ -1,8 +1,9 @@
 //! Differences → the stream, unless history has learned them meanwhile.
 
-use backstock_proto::journal::{Head, Page, Span};
+use backstock_proto::journal::{Head, Page, Raw, Span};
+use backstock_proto::kind::Arrival;
 use backstock_proto::publish::PublishError;
-use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, union};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
@@ -28,7 +29,13 @@ pub(super) struct Pulled {
 
 /// What became of something found.
 pub(super) enum Settled {
-    Published { id: ResourceId, facet: Facet, missed: bool },
+    Published {
+        id: ResourceId,
+        facet: Facet,
+        missed: bool,
+    },
+    /// Published what a webhook could not tell, which is no drift.
+    Completed,
     KnownMeanwhile,
     Other(Found),
 }
@@ -74,7 +81,7 @@ impl Puller {
                 Settled::Published { id, facet, missed } => {
                     run.drifted(id, facet, if missed { "missed" } else { "changed" });
                 }
-                Settled::KnownMeanwhile => {}
+                Settled::Completed | Settled::KnownMeanwhile => {}
                 Settled::Other(Found::Resource(id)) => {
                     run.report.objects += 1;
                     ids.push(id);
@@ -97,6 +104,7 @@ impl Puller {
         look_again: bool,
     ) -> Result<Settled, PullError> {
         let key = self.key(kind, &correction.id);
+        let mut completes = false;
         if look_again {
             let head = self.head(&key, correction.facet).await?;
             let seen = Seen { hash: &correction.hash, dated: correction.dated };
@@ -104,10 +112,40 @@ impl Puller {
             if matches!(finding, Finding::Same | Finding::Newer) {
                 return Ok(Settled::KnownMeanwhile);
             }
+            if let Some(head) = head {
+                completes = self.is_told_in_part(&key, &head, &correction).await?;
+            }
         }
         let (id, facet, missed) = (correction.id.clone(), correction.facet, correction.missed);
         self.publish(correction.pulled(key, Source::Reconcile, window.started)).await?;
-        Ok(Settled::Published { id, facet, missed })
+        match completes {
+            true => Ok(Settled::Completed),
+            false => Ok(Settled::Published { id, facet, missed }),
+        }
+    }
+
+    /// Whether the newest that history has is a webhook that told of what was found as much as it
+    /// could; the question by id that it left open is still under way.
+    async fn is_told_in_part(
+        &self,
+        key: &ResourceKey,
+        head: &Head,
+        found: &Correction,
+    ) -> Result<bool, PullError> {
+        if head.deleted || !head.source.is_delivered() {
+            return Ok(false);
+        }
+        let told = match self.journal.raw(key, head.seq).await? {
+            Some(Raw::SameAs { seq }) => self.journal.raw(key, seq).await?,
+            told => told,
+        };
+        let Some(Raw::Bytes(told)) = told else { return Ok(false) };
+        let state = |source, payload| {
+            let arrival = Arrival { source, facet: head.facet, op: Op::Update };
+            key.kind.read(arrival, &key.id, payload).ok()?.state
+        };
+        let (told, found) = (state(head.source, &told), state(Source::Reconcile, &found.payload));
+        Ok(told.zip(found).is_some_and(|(told, found)| union::is_told_in_part(&found, &told)))
     }
 
     pub(super) async fn publish(&self, pulled: Pulled) -> Result<u64, PublishError> {
