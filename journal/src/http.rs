@@ -48,7 +48,9 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
         Question::Snapshot { shop, at, kind } => {
             lines(journal.snapshot(&shop, at, kind.as_ref()).await?)
         }
-        Question::Heads { shop, kind } => lines(journal.heads(&shop, &kind).await?),
+        Question::Heads { shop, kind, id } => {
+            lines(journal.heads(&shop, &kind, id.as_ref()).await?)
+        }
         Question::Touched { shop, span, kind } => {
             lines(journal.touched(&shop, span, kind.as_ref()).await?)
         }

@@ -10,7 +10,7 @@ use backstock_proto::journal::{
 };
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
-use backstock_proto::{Kind, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
@@ -181,9 +181,10 @@ impl Journal for Reader {
         &self,
         shop: &Shop,
         kind: &Kind,
+        id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
-        let (shop, kind) = (shop.clone(), kind.clone());
-        self.stream(move |view, each| view.heads(&shop, &kind, each)).await
+        let (shop, kind, id) = (shop.clone(), kind.clone(), id.cloned());
+        self.stream(move |view, each| view.heads(&shop, &kind, id.as_ref(), each)).await
     }
 
     async fn touched(

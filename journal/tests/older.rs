@@ -32,7 +32,7 @@ fn change_head(dir: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
 
 async fn heads(dir: &Path, key: &ResourceKey) -> Vec<Head> {
     let store = support::open(dir);
-    let heads = support::reader(&store).heads(&key.shop, &key.kind).await.expect("heads");
+    let heads = support::reader(&store).heads(&key.shop, &key.kind, None).await.expect("heads");
     let heads = heads.try_collect().await.expect("whole");
     // The thread that read lets go of the store a moment after its last item.
     while Arc::strong_count(&store) > 1 {

@@ -111,7 +111,7 @@ async fn unnamed(
 async fn named(journal: &dyn Journal, shop: &Shop) -> Result<HashSet<BlobHash>, JournalError> {
     let mut named = HashSet::new();
     for kind in kind::ALL.iter().map(|spec| Kind::of(spec)).filter(media::has_media) {
-        let mut heads = journal.heads(shop, &kind).await?;
+        let mut heads = journal.heads(shop, &kind, None).await?;
         while let Some(head) = heads.try_next().await? {
             if head.facet == Facet::Blobs {
                 let key = ResourceKey { shop: shop.clone(), kind: kind.clone(), id: head.id };

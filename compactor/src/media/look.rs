@@ -229,15 +229,9 @@ async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError>
     }
     let key =
         backstock_proto::ResourceKey { shop: resource.shop, kind: resource.kind, id: resource.id };
-    let versions = keeper.versions(&key).await?;
-    let core = versions.iter().find(|version| version.facet == Facet::Core);
-    let said = match core {
-        Some(version) => keeper.said(&key, version.seq).await?,
-        None => None,
-    };
-    let valid_at = core.map_or(resource.version.valid_at, |core| core.valid_at);
-    let triggered_at = core.and_then(|core| core.triggered_at).unwrap_or(valid_at);
-    let said = said.unwrap_or_default();
+    let Some(core) = keeper.head(&key, Facet::Core).await? else { return Ok(Outcome::default()) };
+    let said = keeper.said(&key, core.seq).await?.unwrap_or_default();
+    let (valid_at, triggered_at) = (core.valid_at, core.triggered_at);
     let state = &resource.state;
     let outcome = keep(keeper, &key, state, &said, (valid_at, triggered_at)).await?;
     if outcome.failures.is_empty() {

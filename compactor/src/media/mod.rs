@@ -11,11 +11,11 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstock_proto::blob::{BlobError, Blobs};
-use backstock_proto::journal::{JournalError, Page, Raw, Span, Version};
+use backstock_proto::journal::{Head, JournalError, Raw};
 use backstock_proto::media::{self, Copies, Copy, Source as Address};
 use backstock_proto::publish::PublishError;
 use backstock_proto::{Event, Facet, Op, ResourceKey, Source, Timestamp};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use lru::LruCache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -33,8 +33,6 @@ use fetch::{FetchError, Fetcher};
 const FETCHES: usize = 6;
 /// Resources whose newest copies are remembered, so that one that is told of again costs nothing.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("more than none");
-/// How far back a resource's versions are looked through.
-const VERSIONS: usize = 200;
 
 /// Keeps the bytes of one shop's media.
 #[derive(Clone)]
@@ -205,10 +203,8 @@ impl Keeper {
 
     /// The copies that are on record, with what is remembered of their editions.
     async fn copies(&self, key: &ResourceKey) -> Result<Copies, MediaError> {
-        let versions = self.versions(key).await?;
-        let newest = versions.iter().find(|version| version.facet == Facet::Blobs);
-        let mut copies = match newest {
-            Some(version) => self.said(key, version.seq).await?.as_ref().map(media::copies),
+        let mut copies = match self.head(key, Facet::Blobs).await? {
+            Some(newest) => self.said(key, newest.seq).await?.as_ref().map(media::copies),
             None => None,
         }
         .unwrap_or_default();
@@ -219,10 +215,15 @@ impl Keeper {
         Ok(copies)
     }
 
-    /// A resource's versions, newest first, as far back as is looked.
-    async fn versions(&self, key: &ResourceKey) -> Result<Vec<Version>, JournalError> {
-        let page = Page { limit: VERSIONS, cursor: None };
-        Ok(self.puller.journal.versions(key, Span::default(), &page).await?.items)
+    /// The newest version of a facet.
+    async fn head(&self, key: &ResourceKey, facet: Facet) -> Result<Option<Head>, JournalError> {
+        let mut heads = self.puller.journal.heads(&key.shop, &key.kind, Some(&key.id)).await?;
+        while let Some(head) = heads.try_next().await? {
+            if head.facet == facet {
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
     }
 
     /// The document of a version, or of the one whose bytes it shares.

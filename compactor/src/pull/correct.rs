@@ -1,10 +1,10 @@
 //! Differences → the stream, unless history has learned them meanwhile.
 
-use backstock_proto::journal::{Head, Page, Raw, Span};
+use backstock_proto::journal::{Head, Raw};
 use backstock_proto::kind::Arrival;
 use backstock_proto::publish::PublishError;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, union};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::compare::{Correction, Found, Heads};
@@ -13,8 +13,6 @@ use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
 pub(super) const IN_FLIGHT: usize = 128;
-/// How far back a resource's versions are looked through for the newest of each facet.
-const HISTORY_MAX: usize = 200;
 
 /// What a pull has to say.
 pub(super) struct Pulled {
@@ -180,21 +178,8 @@ impl Puller {
 
     /// The newest version of every facet of a resource as history has it now.
     pub(super) async fn heads_now(&self, key: &ResourceKey) -> Result<Heads, PullError> {
-        let page = Page { limit: HISTORY_MAX, cursor: None };
-        let versions = self.journal.versions(key, Span::default(), &page).await?.items;
-        let mut heads = Heads::new();
-        for version in versions {
-            heads.entry((key.id.clone(), version.facet)).or_insert_with(|| Head {
-                id: key.id.clone(),
-                facet: version.facet,
-                deleted: version.op == Op::Delete,
-                source: version.source,
-                hash: version.hash,
-                valid_at: version.valid_at,
-                triggered_at: version.triggered_at.unwrap_or(version.valid_at),
-                seq: version.seq,
-            });
-        }
-        Ok(heads)
+        let heads = self.journal.heads(&key.shop, &key.kind, Some(&key.id)).await?;
+        let by_facet = heads.map_ok(|head| ((head.id.clone(), head.facet), head));
+        Ok(by_facet.try_collect().await?)
     }
 }

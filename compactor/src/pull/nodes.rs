@@ -32,7 +32,7 @@ impl Puller {
     pub(super) async fn heads(&self, kind: &Kind) -> Result<Buckets, PullError> {
         let spec = kind.spec();
         let mut spill = Spill::new(&self.scratch)?;
-        let mut heads = self.journal.heads(&self.shop, kind).await?;
+        let mut heads = self.journal.heads(&self.shop, kind, None).await?;
         while let Some(head) = heads.try_next().await? {
             let key = spec.map_or_else(|| head.id.to_string(), |spec| (spec.ask_for)(&head.id));
             let line = serde_json::to_vec(&head)

@@ -5,7 +5,7 @@ use backstock_proto::journal::{
     self, AsOf, JournalError, List, Page, Resource, ResourceFilter, Summary,
 };
 use backstock_proto::kind::{Arrival, Listing};
-use backstock_proto::{Facet, Kind, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
 use super::{View, current, page_limit};
 use crate::append::shown;
@@ -87,15 +87,21 @@ impl View<'_> {
         }))
     }
 
-    /// The newest version of every facet of a kind's resources, ended ones too, ordered by id and
-    /// facet, until `each` says stop.
+    /// The newest version of every facet of a kind's resources, or of one of them, ended ones too,
+    /// ordered by id and facet, until `each` says stop.
     pub(crate) fn heads(
         &self,
         shop: &Shop,
         kind: &Kind,
+        id: Option<&ResourceId>,
         mut each: impl FnMut(Result<journal::Head, JournalError>) -> bool,
     ) -> Result<(), JournalError> {
-        let prefix = keys::of_kind(shop, kind);
+        let prefix = match id.cloned() {
+            Some(id) => {
+                keys::of_resource(&ResourceKey { shop: shop.clone(), kind: kind.clone(), id })
+            }
+            None => keys::of_kind(shop, kind),
+        };
         let mut heads = self.entries(Family::Heads, &prefix);
         heads.seek(&prefix);
         while let Some((stored, value)) = current(&heads, &prefix)? {

@@ -324,8 +324,14 @@ impl Model {
 
     async fn check_heads(&self, journal: &dyn Journal, shop: &Shop) {
         let Some(kind) = self.resources.keys().next().map(|key| key.kind.clone()) else { return };
-        let heads = journal.heads(shop, &kind).await.expect("heads");
+        let heads = journal.heads(shop, &kind, None).await.expect("heads");
         let heads: Vec<_> = heads.try_collect().await.expect("whole");
+        for key in self.resources.keys() {
+            let own = journal.heads(shop, &kind, Some(&key.id)).await.expect("heads");
+            let own: Vec<_> = own.try_collect().await.expect("whole");
+            let among = heads.iter().filter(|head| head.id == key.id);
+            assert!(own.iter().eq(among), "heads of {key}");
+        }
         let found: Vec<_> = heads
             .into_iter()
             .map(|h| {

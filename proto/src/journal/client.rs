@@ -25,7 +25,7 @@ use super::{
     Touched, VerifyReport, Version,
 };
 use crate::problem::Problem;
-use crate::{Kind, ResourceKey, Shop, Timestamp};
+use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
 /// Where questions are sent.
 pub const PATH: &str = "/v1/questions";
@@ -52,7 +52,7 @@ pub enum Question {
     Raw { key: ResourceKey, seq: u64 },
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
     Snapshot { shop: Shop, at: AsOf, kind: Option<Kind> },
-    Heads { shop: Shop, kind: Kind },
+    Heads { shop: Shop, kind: Kind, id: Option<ResourceId> },
     Touched { shop: Shop, span: Span, kind: Option<Kind> },
     Records { shop: Shop, what: String, id: Option<String>, page: Page },
     Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
@@ -227,8 +227,10 @@ impl Journal for Client {
         &self,
         shop: &Shop,
         kind: &Kind,
+        id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
-        self.stream(Question::Heads { shop: shop.clone(), kind: kind.clone() }).await
+        let (shop, kind, id) = (shop.clone(), kind.clone(), id.cloned());
+        self.stream(Question::Heads { shop, kind, id }).await
     }
 
     async fn touched(

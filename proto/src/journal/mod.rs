@@ -507,12 +507,13 @@ pub trait Journal: Send + Sync {
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError>;
 
-    /// The newest version of every facet of every resource of a kind, ended ones too, ordered by
-    /// id, then facet.
+    /// The newest version of every facet of every resource of a kind, or of one of them, ended ones
+    /// too, ordered by id, then facet.
     async fn heads(
         &self,
         shop: &Shop,
         kind: &Kind,
+        id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError>;
 
     /// The resources that have versions of a state within a span, ordered by kind and id; without a

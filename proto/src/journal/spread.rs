@@ -12,7 +12,7 @@ use super::{
     Touched, VerifyReport, Version,
 };
 use crate::stream::{Partition, partition_of};
-use crate::{Kind, ResourceKey, Shop, Timestamp};
+use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
 /// Journals, and who has what: with `n` places, the one at place `i` has every partition `p` with
 /// `p % n == i`.
@@ -115,8 +115,9 @@ impl Journal for Spread {
         &self,
         shop: &Shop,
         kind: &Kind,
+        id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
-        first!(self.copies(shop), journal => journal.heads(shop, kind))
+        first!(self.copies(shop), journal => journal.heads(shop, kind, id))
     }
 
     async fn touched(

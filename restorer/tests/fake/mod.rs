@@ -393,6 +393,7 @@ impl Journal for Fake {
         &self,
         _shop: &Shop,
         _kind: &Kind,
+        _id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         Err(JournalError::Unavailable("not kept yet".into()))
     }
