@@ -133,6 +133,11 @@ impl Asker {
             let Some(Value::Array(found)) = data.pointer_mut(list).map(Value::take) else {
                 return Err(AskError::Fault(format!("there is no list at {list}")));
             };
+            // One entry an id, `null` for what is not there: a shorter list says nothing of the rest.
+            if *list == "/nodes" && found.len() != gids.len() {
+                let (found, asked) = (found.len(), gids.len());
+                return Err(AskError::Fault(format!("{found} answers to {asked} ids")));
+            }
             nodes.extend(found);
         }
         self.follow_all(&mut nodes, more).await?;

@@ -176,18 +176,23 @@ impl GraphqlError {
 }
 
 impl Answer {
-    /// Takes members out of the data that are null only because the app may not see them, so that
-    /// they look as if they had not been asked for, and never as if they were empty. Answers how
-    /// many.
+    /// Takes members out of the data that are null only because the app may not see them, or something
+    /// within them, so that they look as if they had not been asked for, and never as if they were
+    /// empty. Answers how many.
     pub fn drop_redacted(&mut self) -> usize {
         let denied = self.errors.iter().filter(|error| error.code() == "ACCESS_DENIED");
         let paths: Vec<Vec<Value>> = denied.map(|error| error.path.clone()).collect();
         paths.iter().filter(|path| remove(&mut self.data, path)).count()
     }
 
-    /// The first error that is not about what the app may not see.
+    /// The first error that is not about what the app may not see, or that hides an element of a list:
+    /// nobody could tell it from one that is not there.
     pub fn fault(&self) -> Option<&GraphqlError> {
-        self.errors.iter().find(|error| error.code() != "ACCESS_DENIED" || error.path.is_empty())
+        self.errors.iter().find(|error| {
+            error.code() != "ACCESS_DENIED"
+                || error.path.is_empty()
+                || hides_element(&self.data, &error.path)
+        })
     }
 
     /// The `userErrors` of the only mutation, as `field: message (code)`.
@@ -223,23 +228,42 @@ fn user_error(error: &Value) -> String {
     format!("{field}{separator}{}{code}", text("message"))
 }
 
-/// Removes what a path of member names and list positions leads to, if it is null.
+/// Removes the member that is null on a path of member names and list positions: the last, or one
+/// before it that could not be without what is within.
 fn remove(value: &mut Value, path: &[Value]) -> bool {
-    match (path, value) {
-        ([last], Value::Object(members)) => {
-            let name = last.as_str().unwrap_or_default();
-            members.get(name).is_some_and(Value::is_null) && members.remove(name).is_some()
+    let Some((step, rest)) = path.split_first() else { return false };
+    match value {
+        Value::Object(members) => {
+            let name = step.as_str().unwrap_or_default();
+            match members.get_mut(name) {
+                Some(Value::Null) => members.remove(name).is_some(),
+                Some(inner) => remove(inner, rest),
+                None => false,
+            }
         }
-        ([step, rest @ ..], Value::Object(members)) => step
-            .as_str()
-            .and_then(|name| members.get_mut(name))
-            .is_some_and(|inner| remove(inner, rest)),
-        ([step, rest @ ..], Value::Array(items)) => step
-            .as_u64()
-            .and_then(|at| items.get_mut(usize::try_from(at).ok()?))
-            .is_some_and(|inner| remove(inner, rest)),
+        Value::Array(items) => element(items, step).is_some_and(|at| remove(&mut items[at], rest)),
         _ => false,
     }
+}
+
+/// Whether a path leads to an element of a list that is null.
+fn hides_element(value: &Value, path: &[Value]) -> bool {
+    let Some((step, rest)) = path.split_first() else { return false };
+    match value {
+        Value::Object(members) => {
+            let inner = members.get(step.as_str().unwrap_or_default());
+            inner.is_some_and(|inner| hides_element(inner, rest))
+        }
+        Value::Array(items) => element(items, step)
+            .is_some_and(|at| items[at].is_null() || hides_element(&items[at], rest)),
+        _ => false,
+    }
+}
+
+/// The position in a list that a step of a path is.
+fn element(items: &[Value], step: &Value) -> Option<usize> {
+    let at = usize::try_from(step.as_u64()?).ok()?;
+    (at < items.len()).then_some(at)
 }
 
 #[cfg(test)]
@@ -247,21 +271,38 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn denied(data: Value, path: Value) -> Answer {
+        let error = json!({"message": "no", "path": path, "extensions": {"code": "ACCESS_DENIED"}});
+        let errors = serde_json::from_value(json!([error])).expect("errors");
+        Answer { data, errors, cost: 1.0, fell_forward_to: None }
+    }
+
     #[test]
     fn what_may_not_be_seen_looks_as_if_it_had_not_been_asked_for() {
-        let errors = json!([
-            {"message": "no", "path": ["customers", "nodes", 0, "email"],
-             "extensions": {"code": "ACCESS_DENIED"}},
-        ]);
-        let mut answer = Answer {
-            data: json!({"customers": {"nodes": [{"id": "a", "email": null, "phone": null}]}}),
-            errors: serde_json::from_value(errors).expect("errors"),
-            cost: 1.0,
-            fell_forward_to: None,
-        };
-        assert_eq!(answer.drop_redacted(), 1);
-        assert_eq!(answer.data, json!({"customers": {"nodes": [{"id": "a", "phone": null}]}}));
-        assert_eq!(answer.fault(), None);
+        let email = json!({"email": null, "phone": null});
+        let within = json!({"email": null, "phone": {"number": "1"}});
+        for (node, path, left) in [
+            (email.clone(), json!(["email"]), json!({"phone": null})),
+            // What must not be null makes what it is in null.
+            (within, json!(["email", "address"]), json!({"phone": {"number": "1"}})),
+        ] {
+            let mut whole = vec![json!("customers"), json!("nodes"), json!(0)];
+            whole.extend(path.as_array().expect("a path").iter().cloned());
+            let mut answer = denied(json!({"customers": {"nodes": [node]}}), whole.into());
+            assert_eq!(answer.drop_redacted(), 1);
+            assert_eq!(answer.data, json!({"customers": {"nodes": [left]}}));
+            assert_eq!(answer.fault(), None);
+        }
+    }
+
+    #[test]
+    fn an_element_that_may_not_be_seen_is_not_taken_for_one_that_is_gone() {
+        for path in [json!(["nodes", 1]), json!(["nodes", 1, "id"]), json!(["nodes", 1, "a", "b"])]
+        {
+            let mut answer = denied(json!({"nodes": [{"id": "a"}, null]}), path.clone());
+            assert_eq!(answer.drop_redacted(), 0);
+            assert!(answer.fault().is_some(), "{path}");
+        }
     }
 
     #[test]
