@@ -3,13 +3,16 @@
 //!
 //! What arrives within a short while about the same resource is one question. The consumer is durable,
 //! and a message is acknowledged when what it asked for is on the stream: after a kill the rest is
-//! asked again, and found to be known.
+//! asked again, and found to be known. What the shop does not answer holds up nothing else: it is asked
+//! a few times more, and then left to the next whole look.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind};
+use backstock_proto::admin::AdminError;
+use backstock_proto::admin::ask::AskError;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Spec};
 use backstock_proto::pulls::Order;
@@ -28,17 +31,33 @@ const GATHER: Duration = Duration::from_millis(1_500);
 const MESSAGES_MAX: usize = 500;
 /// How long a message may take until it is offered again.
 const ACK_WAIT: Duration = Duration::from_secs(300);
-/// Rest after a failure.
+/// Rest after a failure; after each further one about the same, twice as long.
 const REST: Duration = Duration::from_secs(5);
+/// How often something is asked that the shop does not answer.
+const TRIES_MAX: u32 = 5;
 
 /// What has to be asked: for each kind, which resources, and whether their core is among it.
 type Wanted = BTreeMap<&'static str, BTreeMap<ResourceId, Want>>;
+
+/// What was not answered, and whether to ask again.
+type Open = BTreeMap<(&'static str, ResourceId), Again>;
 
 /// How urgently, and what of it, a resource is to be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Want {
     /// The core too: the webhook did not carry it, or not whole.
     core: bool,
+}
+
+/// Whether asking again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Again {
+    /// The app may not ask this.
+    Never,
+    /// It may pass.
+    Few,
+    /// Nothing can be asked at the moment, whatever it is about.
+    Always,
 }
 
 /// Follows one shop's webhooks until `shutdown`.
@@ -72,16 +91,25 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
-        let wanted = wanted(&messages);
-        let asked = ask(puller, wanted).await;
-        let kind = match &asked {
-            Ok(()) => AckKind::Ack,
-            Err(_) => AckKind::Nak(Some(REST)),
-        };
-        for message in messages {
+        let wants: Vec<_> = messages.iter().map(said).collect();
+        let open = ask(puller, wanted(&wants)).await;
+        for (message, want) in messages.iter().zip(wants) {
+            let again = want.and_then(|(spec, id, _)| open.get(&(spec.name, id)));
+            let delivered = message.info().map_or(1, |info| info.delivered);
+            let kind = acknowledgement(again.copied(), u32::try_from(delivered).unwrap_or(1));
             message.ack_with(kind).await.map_err(|e| anyhow::anyhow!("{e}"))?;
         }
-        asked?;
+    }
+}
+
+/// What the stream is told of a message that it has delivered so often.
+fn acknowledgement(again: Option<Again>, delivered: u32) -> AckKind {
+    match again {
+        Some(Again::Always) => AckKind::Nak(Some(REST)),
+        Some(Again::Few) if delivered < TRIES_MAX => {
+            AckKind::Nak(Some(REST * 2_u32.pow(delivered.saturating_sub(1))))
+        }
+        Some(Again::Few | Again::Never) | None => AckKind::Ack,
     }
 }
 
@@ -154,18 +182,19 @@ async fn read_again(
     Ok(())
 }
 
-/// What some messages ask for.
-fn wanted(messages: &[jetstream::Message]) -> Wanted {
+/// What a message leaves open. What cannot be read is the journal's to put aside.
+fn said(message: &jetstream::Message) -> Option<(&'static Spec, ResourceId, Want)> {
+    let headers = message.headers.clone().unwrap_or_default();
+    let event = Event::from_message(&message.subject, &headers, message.payload.clone()).ok()?;
+    let (spec, want) = want(&event)?;
+    Some((spec, event.key.id, want))
+}
+
+/// What some messages ask for together.
+fn wanted(wants: &[Option<(&'static Spec, ResourceId, Want)>]) -> Wanted {
     let mut wanted = Wanted::new();
-    for message in messages {
-        let headers = message.headers.clone().unwrap_or_default();
-        let event = Event::from_message(&message.subject, &headers, message.payload.clone());
-        // What cannot be read is the journal's to put aside.
-        let Ok(event) = event else { continue };
-        let Some((spec, want)) = want(&event) else { continue };
-        let of_kind = wanted.entry(spec.name).or_default();
-        let entry = of_kind.entry(event.key.id).or_default();
-        entry.core |= want.core;
+    for (spec, id, want) in wants.iter().flatten() {
+        wanted.entry(spec.name).or_default().entry(id.clone()).or_default().core |= want.core;
     }
     wanted
 }
@@ -182,8 +211,11 @@ fn want(event: &Event) -> Option<(&'static Spec, Want)> {
     }
     let Event { source, facet, op, .. } = *event;
     let arrival = Arrival { source, facet, op };
-    let document = event.key.kind.read(arrival, &event.key.id, &event.payload).ok()?;
-    let core = !document.state.as_ref().is_none_or(spec.is_whole);
+    let core = match event.key.kind.read(arrival, &event.key.id, &event.payload) {
+        Ok(document) => !document.state.as_ref().is_none_or(spec.is_whole),
+        // The journal puts it aside; what it was about is known by its subject.
+        Err(_) => true,
+    };
     let more = by_id(spec).iter().any(|pull| pull.facets.iter().any(|facet| *facet != Facet::Core));
     (core || more).then_some((spec, Want { core }))
 }
@@ -192,8 +224,11 @@ fn by_id(spec: &'static Spec) -> Vec<&'static Pull> {
     spec.pulls.iter().filter(|pull| matches!(pull.way, Way::ById { .. })).collect()
 }
 
-/// Asks for everything that is wanted, and publishes what history does not have.
-async fn ask(puller: &Puller, wanted: Wanted) -> Result<(), PullError> {
+/// Asks for everything that is wanted, publishes what history does not have, and says what was not
+/// answered.
+async fn ask(puller: &Puller, wanted: Wanted) -> Open {
+    let mut open = Open::new();
+    let mut reachable = true;
     for (name, resources) in wanted {
         let Some(spec) = backstock_proto::kind::ALL.iter().find(|spec| spec.name == name) else {
             continue;
@@ -204,9 +239,98 @@ async fn ask(puller: &Puller, wanted: Wanted) -> Result<(), PullError> {
             let Way::ById { ids_max, .. } = &pull.way else { continue };
             for some in ids.chunks(*ids_max) {
                 let core = |id: &ResourceId| resources.get(id).is_some_and(|want| want.core);
-                puller.some(spec, pull, some, core).await?;
+                let again = match reachable {
+                    false => Again::Always,
+                    true => match puller.some(spec, pull, some, core).await {
+                        Ok(_) => continue,
+                        Err(error) => {
+                            let pull = pull.name;
+                            warn!(shop = %puller.shop, kind = name, pull, "asking by id failed: {error}");
+                            Again::after(&error)
+                        }
+                    },
+                };
+                reachable &= again != Again::Always;
+                for id in some {
+                    let worst = open.entry((name, id.clone())).or_insert(again);
+                    *worst = again.max(*worst);
+                }
             }
         }
     }
-    Ok(())
+    open
+}
+
+impl Again {
+    fn after(error: &PullError) -> Self {
+        match error {
+            PullError::Journal(error) if error.retryable() => Self::Always,
+            PullError::Publish(_) | PullError::Io(_) => Self::Always,
+            PullError::Ask(AskError::Admin(error)) => match error {
+                AdminError::Refused { status: 200 | 403, .. } | AdminError::Document { .. } => {
+                    Self::Never
+                }
+                AdminError::Unauthorized(..)
+                | AdminError::Refused { .. }
+                | AdminError::Unavailable { .. } => Self::Always,
+                AdminError::Unknown { .. } | AdminError::Garbled { .. } => Self::Few,
+            },
+            PullError::Ask(AskError::Fault(_) | AskError::FellForward(_))
+            | PullError::Journal(_)
+            | PullError::Tree(_)
+            | PullError::Operation(..)
+            | PullError::Lines(_)
+            | PullError::Unreadable(_)
+            | PullError::Held { .. } => Self::Few,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_proto::{ResourceKey, Shop, Timestamp};
+
+    fn event(kind: &str, topic: &str, payload: &'static str) -> Event {
+        Event {
+            key: ResourceKey {
+                shop: Shop::from_name("acme").expect("a shop"),
+                kind: Kind::parse(kind).expect("a kind"),
+                id: ResourceId::parse("1").expect("an id"),
+            },
+            facet: Facet::Core,
+            op: Op::Update,
+            source: backstock_proto::Source::Webhook,
+            topic: topic.into(),
+            api_version: None,
+            webhook_id: None,
+            event_id: None,
+            triggered_at: None,
+            received_at: Timestamp::MIN,
+            valid_at: None,
+            earliest_at: None,
+            payload: payload.into(),
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_is_not_understood_is_asked_about() {
+        let event = event("product", "products/update", r#"{"id": 1, "title": {"no": "text"}"#);
+        let (spec, want) = want(&event).expect("something is left open");
+        assert_eq!((spec.name, want), ("product", Want { core: true }));
+    }
+
+    #[test]
+    fn what_may_not_be_asked_is_let_go_and_what_cannot_be_is_kept() {
+        let shop = || Shop::from_name("acme").expect("a shop");
+        let refused = |status| AdminError::Refused { shop: shop(), status, detail: String::new() };
+        let after = |error: AdminError| Again::after(&error.into());
+        assert_eq!(after(refused(200)), Again::Never);
+        assert_eq!(after(refused(402)), Again::Always);
+        let few = Again::after(&PullError::Ask(AskError::Fault(String::new())));
+        let told = |again, delivered| matches!(acknowledgement(again, delivered), AckKind::Ack);
+        assert!(told(None, 1) && told(Some(Again::Never), 1));
+        assert!(!told(Some(Again::Always), 1_000));
+        assert!(!told(Some(few), 1) && told(Some(few), TRIES_MAX));
+    }
 }
