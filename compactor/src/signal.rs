@@ -171,8 +171,9 @@ async fn read_again(
             let asked_at = puller.clock.now();
             let there = puller.some(spec, pull, some, |_| true).await?;
             if pull.facets.contains(&Facet::Core) {
-                let gone = some.iter().filter(|id| !there.contains_key(*id));
-                puller.gone(spec, gone, asked_at).await?;
+                let gone: Vec<_> =
+                    some.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
+                puller.gone(spec, &gone, asked_at).await?;
                 for (id, node) in there {
                     puller.media.seen(puller.key(&Kind::of(spec), &id), node, asked_at);
                 }

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, eventually, pull_of, pulled};
+use crate::pulls::{SHOP, backfilled, eventually, pull_of, pulled, reconciled};
 use crate::simulator::{Simulator, planned};
 
 const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
@@ -115,4 +115,66 @@ async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
     let (status, _) =
         backstock.post(&format!("{SHOP}/reconcile"), json!({"kinds": [], "ids": ["1"]})).await;
     assert_eq!(status, 400, "ids of no kind");
+}
+
+#[tokio::test]
+async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = [&FEW[..], &["--orders", "40", "--no-old-orders"]].concat();
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let known = async || {
+        let orders = backstock.list(&format!("{SHOP}/resources?kind=order&deleted=false")).await;
+        orders
+            .iter()
+            .map(|order| order["id"].to_string())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let (young, all) = (known().await, simulator.lines("truth?kind=order").await);
+    let id = |line: &Value| {
+        let gid = line.get("state").unwrap_or(line)["id"].as_str().expect("an id").to_owned();
+        gid.rsplit('/').next().expect("a number").to_owned()
+    };
+    let old = all.iter().map(id).find(|id| !young.contains(&json!(id).to_string()));
+    let old = old.expect("an order that is not shown");
+    // A webhook tells of it all the same.
+    let update = format!(
+        "mutation {{ orderUpdate(input: {{id: \"gid://shopify/Order/{old}\", note: \"Rang\"}}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&update).await;
+    let path = format!("{SHOP}/resources/order/{old}");
+    eventually(|| async {
+        let status = backstock.get(&path).await.0;
+        if status == 200 { Ok(()) } else { Err(format!("{status}")) }
+    })
+    .await;
+    // Asked for by its id, it is not shown; and so it is in a whole look.
+    let order = json!({"kinds": ["order"], "ids": [old]});
+    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
+    let page = pages[0]["id"].as_str().expect("an id").to_owned();
+    let update = format!(
+        "mutation {{ pageUpdate(id: \"gid://shopify/Page/{page}\", page: {{title: \"After\"}}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&update).await;
+    let order = json!({"kinds": ["page"], "ids": [page]});
+    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    eventually(|| async {
+        let (_, page) = backstock.get(&format!("{SHOP}/resources/page/{page}")).await;
+        let title = &page["state"]["title"];
+        if *title == "After" { Ok(()) } else { Err(title.to_string()) }
+    })
+    .await;
+    assert_eq!(backstock.get(&path).await.0, 200, "it was taken for gone");
+    let pull = reconciled(&backstock, "order").await;
+    assert_eq!(
+        (&pull["state"], &pull["drift"]["extra"]),
+        (&json!("complete"), &json!(0)),
+        "{pull}"
+    );
+    assert_eq!(backstock.get(&path).await.0, 200, "it was taken for gone");
 }

@@ -25,9 +25,9 @@ impl Puller {
     ) -> Result<(), PullError> {
         let window = Window { started: run.report.started_at };
         let mut gone = self.confirmed(run.spec, suspects).await?;
-        if run.spec.name == "order" && !gone.is_empty() && !self.sees_all_orders().await? {
-            gone = self.young_enough(&run.kind, gone).await?;
-        }
+        let ids: Vec<ResourceId> = gone.iter().map(|gone| gone.id.clone()).collect();
+        let hidden = self.hidden(run.spec, &ids).await?;
+        gone.retain(|gone| !hidden.contains(&gone.id));
         if reconcile::is_suspicious(gone.len(), living + gone.len()) && !order.confirm_deletions {
             let (gone, living) = (gone.len(), living + gone.len());
             return Err(PullError::Held { kind: run.spec.name, gone, living });
@@ -44,11 +44,12 @@ impl Puller {
     pub(crate) async fn gone(
         &self,
         spec: &'static Spec,
-        ids: impl Iterator<Item = &ResourceId>,
+        ids: &[ResourceId],
         asked_at: Timestamp,
     ) -> Result<(), PullError> {
         let (kind, window) = (Kind::of(spec), Window { started: asked_at });
-        for id in ids {
+        let hidden = self.hidden(spec, ids).await?;
+        for id in ids.iter().filter(|id| !hidden.contains(*id)) {
             self.end(&kind, id, window, |head| head.valid_at).await?;
         }
         Ok(())
@@ -116,24 +117,33 @@ impl Puller {
         Ok(suspects.into_iter().filter(|gone| !there.contains(&gone.id)).collect())
     }
 
+    /// Those that Shopify may not show although they are there: orders that are not known to be young,
+    /// unless the app sees orders of any age.
+    async fn hidden(
+        &self,
+        spec: &'static Spec,
+        ids: &[ResourceId],
+    ) -> Result<BTreeSet<ResourceId>, PullError> {
+        let mut hidden = BTreeSet::new();
+        if spec.name != "order" || ids.is_empty() || self.sees_all_orders().await? {
+            return Ok(hidden);
+        }
+        let (kind, day) = (Kind::of(spec), 24 * 3600 * 1_000_000);
+        let oldest = Timestamp::from_micros(self.clock.now().as_micros() - ORDERS_SEEN_DAYS * day);
+        for id in ids {
+            let known = self.journal.resource(&self.key(&kind, id), AsOf::Latest).await?;
+            let created = known.as_ref().and_then(|known| known.state["createdAt"].as_str());
+            let created = created.and_then(|at| Timestamp::parse(at).ok());
+            if created.is_none_or(|created| created <= oldest) {
+                hidden.insert(id.clone());
+            }
+        }
+        Ok(hidden)
+    }
+
     /// Whether orders of any age are shown to this app.
     async fn sees_all_orders(&self) -> Result<bool, PullError> {
         let scopes = crate::scope::granted(&self.asker).await?;
         Ok(scopes.iter().any(|scope| scope == "read_all_orders"))
-    }
-
-    /// Those that Shopify would show if they were there.
-    async fn young_enough(&self, kind: &Kind, gone: Vec<Gone>) -> Result<Vec<Gone>, PullError> {
-        let day = 24 * 3600 * 1_000_000;
-        let oldest = Timestamp::from_micros(self.clock.now().as_micros() - ORDERS_SEEN_DAYS * day);
-        let mut young = Vec::new();
-        for one in gone {
-            let known = self.journal.resource(&self.key(kind, &one.id), AsOf::Latest).await?;
-            let created = known.as_ref().and_then(|known| known.state["createdAt"].as_str());
-            if created.and_then(|at| Timestamp::parse(at).ok()).is_some_and(|at| at > oldest) {
-                young.push(one);
-            }
-        }
-        Ok(young)
     }
 }

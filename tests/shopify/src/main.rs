@@ -122,6 +122,9 @@ struct Serve {
     /// The app is not approved for customers' data: what identifies them is null.
     #[arg(long)]
     no_protected_data: bool,
+    /// The app has no access to orders older than sixty days.
+    #[arg(long)]
+    no_old_orders: bool,
     /// What the shop's plan allows of the Admin API.
     #[arg(long, value_enum, default_value_t = PlanName::Standard)]
     plan: PlanName,
@@ -196,6 +199,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     let simulator =
         Simulator::start(serve.settings(address), stop.clone()).context("start webhooks")?;
     simulator.shop().protected_data = !serve.no_protected_data;
+    simulator.shop().all_orders = !serve.no_old_orders;
     for (fault, probability) in &serve.faults {
         simulator.faults().often(*fault, *probability);
     }

@@ -68,6 +68,9 @@ pub struct Shop {
     /// Whether the app is approved for customers' data. Without it, what identifies a customer
     /// comes as null: in answers with an error beside it, in webhooks without a word.
     pub protected_data: bool,
+    /// Whether the app sees orders of any age. Without it, those older than sixty days are as if they
+    /// were not there, except in webhooks.
+    pub all_orders: bool,
     /// Whether the app that asks may write theme files.
     pub(crate) theme_exemption: bool,
     /// What was asked with which idempotency key.
@@ -115,6 +118,7 @@ impl Shop {
             paths: HashMap::new(),
             bulk_started: Vec::new(),
             protected_data: true,
+            all_orders: true,
             said: HashMap::new(),
             known: Said::default(),
             theme_exemption: false,

@@ -1,7 +1,7 @@
 //! What can be asked of the shop as a whole.
 
 use apollo_compiler::ast::Type;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::connection::{self, Page};
@@ -119,7 +119,9 @@ pub(super) fn root(
 /// A resource by its id, when it is of one of these types.
 fn lookup(session: &Session<'_>, id: &str, types: Option<&[String]>) -> Value {
     let Ok(gid) = id.parse::<Gid>() else { return Value::Null };
-    let Some(document) = session.get(gid) else { return Value::Null };
+    let Some(document) = session.get(gid).filter(|document| visible(session, document)) else {
+        return Value::Null;
+    };
     let type_name = document["__typename"].as_str().unwrap_or(gid.type_name());
     let wanted = types.is_none_or(|types| types.iter().any(|ty| ty == type_name));
     let mut found = if wanted { link(gid) } else { Value::Null };
@@ -168,7 +170,8 @@ pub(super) fn resources(
     for (argument, value) in args.given().filter(|(argument, _)| !PAGING.contains(argument)) {
         filters.push((argument, value));
     }
-    if search.is_some() || !filters.is_empty() || types.iter().any(|ty| ty == "BasicEvent") {
+    let hides = types.iter().any(|ty| ty == "BasicEvent" || ty == "Order");
+    if search.is_some() || !filters.is_empty() || hides {
         let mut kept = Vec::new();
         for gid in found {
             let Some(document) = session.get(gid) else { continue };
@@ -187,10 +190,17 @@ pub(super) fn resources(
     Ok(found)
 }
 
-/// Events become known some time after what they tell of.
+/// For so long an order is shown to every app.
+const ORDERS_SEEN: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// Events become known some time after what they tell of, and old orders are not for every app.
 fn visible(session: &Session<'_>, document: &Document) -> bool {
-    let since = document["_visibleAt"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    since.is_none_or(|since| since <= session.now)
+    let instant = |name: &str| document[name].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let old = |created: Timestamp| session.now.duration_since(created) > ORDERS_SEEN;
+    if document["__typename"] == "Order" && !session.shop.borrow().all_orders {
+        return !instant("createdAt").is_some_and(old);
+    }
+    instant("_visibleAt").is_none_or(|since| since <= session.now)
 }
 
 /// Filters that are arguments of their own.
@@ -373,15 +383,17 @@ fn installation(session: &Session<'_>) -> Value {
         "read_online_store_navigation",
         "write_online_store_navigation",
     ];
+    let all_orders = session.shop.borrow().all_orders;
+    let granted = scopes.into_iter().filter(|scope| all_orders || *scope != "read_all_orders");
     json!({
         "__typename": "AppInstallation", "id": Gid::nth("AppInstallation", 0).to_string(),
         "app": {
             "__typename": "App", "id": Gid::nth("App", 0).to_string(), "title": title,
             "handle": crate::catalog::handle(&title),
         },
-        "accessScopes": scopes.map(|handle| json!({
+        "accessScopes": granted.map(|handle| json!({
             "__typename": "AccessScope", "handle": handle, "description": handle,
-        })),
+        })).collect::<Vec<_>>(),
     })
 }
 
