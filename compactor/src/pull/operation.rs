@@ -47,7 +47,10 @@ impl Puller {
         loop {
             let begun = self.clock.now();
             match bulk::start(&self.asker.client, pull.document, self.asker.share).await? {
-                Started::Running(operation) => return Ok((operation, begun)),
+                Started::Running(operation) => {
+                    let began = began(begun, operation.created_at);
+                    return Ok((operation, began));
+                }
                 Started::TooMany => {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(POLL_MAX);
@@ -89,5 +92,25 @@ impl Puller {
             self.progress(run, operation.lines().unwrap_or(0)).await?;
         }
         Ok(operation)
+    }
+}
+
+/// When an operation began that was asked for at `ours`, and is dated `theirs` in whole seconds. What it
+/// is compared with is dated by Shopify's clock, and ours may be ahead of that.
+fn began(ours: Timestamp, theirs: Timestamp) -> Timestamp {
+    let at_the_latest = Timestamp::from_micros(theirs.as_micros() + 1_000_000);
+    if ours < at_the_latest { ours } else { theirs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_ours_that_is_ahead_makes_no_change_older_than_the_pull() {
+        let at = |millis: i64| Timestamp::from_micros(millis * 1_000);
+        assert_eq!(began(at(5_400), at(5_000)), at(5_400), "the same second");
+        assert_eq!(began(at(4_900), at(5_000)), at(4_900), "the answer took a while");
+        assert_eq!(began(at(35_400), at(5_000)), at(5_000), "ours is ahead");
     }
 }
