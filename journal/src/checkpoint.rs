@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Write order: every file MUST be stored and read back with the right digest before the manifest is
-//! written, so a checkpoint that is listed is whole. Read order: what a manifest names is checked
-//! against its digest before the directory gets its name, so a recovery that broke off leaves
-//! nothing that looks like a store.
+//! written, so a checkpoint that is listed is whole. Several copies of a journal have one place for
+//! their checkpoints: a file that no manifest names yet MUST stay for as long as somebody may be about
+//! to name it. Read order: what a manifest names is checked against its digest before the directory
+//! gets its name, so a recovery that broke off leaves nothing that looks like a store.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ const FORMAT: u32 = 1;
 const PIECE_BYTES: usize = 8 << 20;
 /// How long checkpoints are kept: what was erased must not outlive its thirty days in one.
 const KEPT_DAYS: u64 = 28;
+/// How long a file is kept that no manifest names: longer than making a checkpoint takes.
+const UNNAMED_KEPT: u64 = DAY;
 /// How often it looks whether a checkpoint is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 const DAY: u64 = 24 * 3600 * 1_000_000;
@@ -107,6 +110,30 @@ pub enum CheckpointError {
     Panic(#[from] tokio::task::JoinError),
 }
 
+impl CheckpointError {
+    /// Whether another checkpoint may be sound.
+    fn is_of_one(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Manifest(..) => true,
+            Self::Storage(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Store(_)
+            | Self::Disk { .. }
+            | Self::None(_)
+            | Self::Occupied(_)
+            | Self::Panic(_) => false,
+        }
+    }
+}
+
+/// Files in the object store, and how long they are.
+struct Files(HashMap<String, u64>);
+
+impl Files {
+    fn contains(&self, file: &File) -> bool {
+        self.0.get(&file.blake3) == Some(&file.bytes)
+    }
+}
+
 /// The checkpoints of one partition.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -139,12 +166,13 @@ impl Checkpoints {
         let (mut stored_files, mut stored_bytes) = (0, 0);
         for (name, path) in listed(&dir)? {
             let (blake3, bytes) = digest_of(&path).await?;
-            if !known.contains(&blake3) {
-                self.store(&path, &name, &blake3).await?;
+            let file = File { name, bytes, blake3 };
+            if !known.contains(&file) {
+                self.store(&path, &file).await?;
                 stored_files += 1;
                 stored_bytes += bytes;
             }
-            files.push(File { name, bytes, blake3 });
+            files.push(file);
         }
         let bytes = files.iter().map(|file| file.bytes).sum();
         let count = files.len() as u64;
@@ -153,6 +181,11 @@ impl Checkpoints {
         let written = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| CheckpointError::Manifest(now.to_string(), e.to_string()))?;
         self.storage.put(&self.manifest_place(now), PutPayload::from(written)).await?;
+        // What an old manifest named may have gone with it meanwhile.
+        let stored = self.stored_files().await?;
+        for file in manifest.files.iter().filter(|file| !stored.contains(file)) {
+            self.store(&dir.join(&file.name), file).await?;
+        }
         let (at, of) = (now, store.clone());
         tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
         self.forget(now).await?;
@@ -191,24 +224,48 @@ impl Checkpoints {
         Ok(manifests)
     }
 
-    /// Brings the newest one back into `path`, where nothing must be. With `stream_lost` the store
-    /// forgets which stream it was filled from, and takes the next one that is made for it.
+    /// Brings the newest one back into `path`, where nothing must be; of those that are damaged, none.
+    /// With `stream_lost` the store forgets which stream it was filled from, and takes the next one
+    /// that is made for it.
     pub async fn recover(
         &self,
         path: &Path,
         stream_lost: bool,
         now: Timestamp,
     ) -> Result<Manifest, CheckpointError> {
-        let newest = self.list().await?.pop().ok_or(CheckpointError::None(self.partition))?;
         if path.exists() {
             return Err(CheckpointError::Occupied(path.to_owned()));
         }
+        let mut first = CheckpointError::None(self.partition);
+        for (older, manifest) in self.list().await?.into_iter().rev().enumerate() {
+            match self.recover_one(&manifest, path, stream_lost, now).await {
+                Ok(()) => return Ok(manifest),
+                Err(error) if error.is_of_one() => {
+                    let (partition, at) = (self.partition, manifest.at);
+                    tracing::error!(partition, %at, "a checkpoint cannot be brought back: {error}");
+                    if older == 0 {
+                        first = error;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(first)
+    }
+
+    async fn recover_one(
+        &self,
+        manifest: &Manifest,
+        path: &Path,
+        stream_lost: bool,
+        now: Timestamp,
+    ) -> Result<(), CheckpointError> {
         let parent = path.parent().unwrap_or(path);
         std::fs::create_dir_all(parent).map_err(|source| disk(parent, source))?;
         let aside = tempfile::tempdir_in(parent).map_err(|source| disk(parent, source))?;
         let dir = aside.path().join("store");
         std::fs::create_dir(&dir).map_err(|source| disk(&dir, source))?;
-        for file in &newest.files {
+        for file in &manifest.files {
             self.bring_back(file, &dir).await?;
         }
         let opened = dir.clone();
@@ -220,8 +277,7 @@ impl Checkpoints {
             store.close()
         });
         checked.await??;
-        std::fs::rename(&dir, path).map_err(|source| disk(path, source))?;
-        Ok(newest)
+        std::fs::rename(&dir, path).map_err(|source| disk(path, source))
     }
 
     fn manifest_place(&self, at: Timestamp) -> Place {
@@ -230,18 +286,36 @@ impl Checkpoints {
         Place::from(format!("checkpoints/{}/{name}.json", self.partition))
     }
 
-    fn file_place(&self, blake3: &str) -> Place {
-        Place::from(format!("checkpoints/{}/files/{blake3}", self.partition))
+    fn files_place(&self) -> Place {
+        Place::from(format!("checkpoints/{}/files", self.partition))
     }
 
-    async fn known_files(&self) -> Result<HashSet<String>, CheckpointError> {
+    fn file_place(&self, blake3: &str) -> Place {
+        self.files_place().join(blake3)
+    }
+
+    /// The files that a checkpoint names and that are there.
+    async fn known_files(&self) -> Result<Files, CheckpointError> {
         let manifests = self.list().await?;
-        let files = manifests.into_iter().flat_map(|manifest| manifest.files);
-        Ok(files.map(|file| file.blake3).collect())
+        let named: HashSet<String> =
+            manifests.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
+        let mut stored = self.stored_files().await?;
+        stored.0.retain(|blake3, _| named.contains(blake3));
+        Ok(stored)
+    }
+
+    /// The files that are there.
+    async fn stored_files(&self) -> Result<Files, CheckpointError> {
+        let metas = self.storage.list(Some(&self.files_place()));
+        let files = metas.try_filter_map(async |meta| {
+            Ok(meta.location.filename().map(|blake3| (blake3.to_owned(), meta.size)))
+        });
+        Ok(Files(files.try_collect().await?))
     }
 
     /// Stores a file, reads it back, and compares.
-    async fn store(&self, path: &Path, name: &str, blake3: &str) -> Result<(), CheckpointError> {
+    async fn store(&self, path: &Path, file: &File) -> Result<(), CheckpointError> {
+        let File { name, blake3, .. } = file;
         let place = self.file_place(blake3);
         let mut file = tokio::fs::File::open(path).await.map_err(|source| disk(path, source))?;
         let mut upload = WriteMultipart::new_with_chunk_size(
@@ -264,8 +338,8 @@ impl Checkpoints {
             hasher.update(&piece);
         }
         let found = hasher.finalize().to_hex().to_string();
-        if found != blake3 {
-            let (name, expected) = (name.to_owned(), blake3.to_owned());
+        if found != *blake3 {
+            let (name, expected) = (name.clone(), blake3.clone());
             return Err(CheckpointError::Damaged { name, expected, found });
         }
         Ok(())
@@ -294,17 +368,19 @@ impl Checkpoints {
         let manifests = self.list().await?;
         let newest = manifests.last().map(|manifest| manifest.at);
         let (old, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|manifest| {
-            Some(manifest.at) != newest && now.micros_since(manifest.at) > KEPT_DAYS * DAY
+            Some(manifest.at) != newest
+                && now.micros_since(manifest.at) > KEPT_DAYS * DAY
         });
         for manifest in &old {
             self.storage.delete(&self.manifest_place(manifest.at)).await?;
         }
-        let kept: HashMap<String, ()> =
-            kept.into_iter().flat_map(|m| m.files).map(|file| (file.blake3, ())).collect();
-        let files = Place::from(format!("checkpoints/{}/files", self.partition));
-        let mut listed = self.storage.list(Some(&files));
+        let kept: HashSet<String> =
+            kept.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
+        let mut listed = self.storage.list(Some(&self.files_place()));
         while let Some(meta) = listed.next().await.transpose()? {
-            if meta.location.filename().is_some_and(|name| !kept.contains_key(name)) {
+            let stored_at = Timestamp::from_micros(meta.last_modified.timestamp_micros());
+            let unnamed = meta.location.filename().is_some_and(|name| !kept.contains(name));
+            if unnamed && now.micros_since(stored_at) > UNNAMED_KEPT {
                 self.storage.delete(&meta.location).await?;
             }
         }
