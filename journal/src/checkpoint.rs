@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use backstock_proto::Timestamp;
 use backstock_proto::journal::CheckpointReport;
+use backstock_proto::retain::CHECKPOINTS_KEPT_DAYS;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use futures::{StreamExt, TryStreamExt};
@@ -35,8 +36,6 @@ use crate::store::{Store, StoreError};
 const FORMAT: u32 = 1;
 /// Files are stored and read in pieces of so many bytes.
 const PIECE_BYTES: usize = 8 << 20;
-/// How long checkpoints are kept: what was erased must not outlive its thirty days in one.
-const KEPT_DAYS: u64 = 28;
 /// How long a file is kept that no manifest names: longer than making a checkpoint takes.
 const UNNAMED_KEPT: u64 = DAY;
 /// How often it looks whether a checkpoint is due.
@@ -369,7 +368,7 @@ impl Checkpoints {
         let newest = manifests.last().map(|manifest| manifest.at);
         let (old, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|manifest| {
             Some(manifest.at) != newest
-                && now.micros_since(manifest.at) > KEPT_DAYS * DAY
+                && now.micros_since(manifest.at) > CHECKPOINTS_KEPT_DAYS * DAY
         });
         for manifest in &old {
             self.storage.delete(&self.manifest_place(manifest.at)).await?;

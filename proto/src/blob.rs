@@ -1,9 +1,11 @@
-//! The bytes of media and theme files, by their content: `blobs/<shop>/<BLAKE3>`.
+//! The bytes of media and theme files, by their content: `blobs/<shop>/<BLAKE3>`. Beside one that
+//! nothing names any more stands a note, `unnamed/<shop>/<BLAKE3>`, as old as that is known.
 //!
 //! The name of a blob is the hash of its bytes, so it never changes, is stored once however many
 //! versions name it, and is checked whenever it is read. Each shop has its own: none can be asked for
 //! another's, and all of a shop's go with the shop.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -237,6 +239,28 @@ impl Blobs {
         kept.boxed()
     }
 
+    /// The blobs of a shop that are noted as named by nothing, and since when.
+    pub async fn unnamed(&self, shop: &Shop) -> Result<HashMap<BlobHash, Timestamp>, BlobError> {
+        let noted = self.store.list(Some(&unnamed_of(shop))).map_err(BlobError::from);
+        let noted = noted.try_filter_map(async |note| {
+            let hash = note.location.filename().and_then(|name| name.parse().ok());
+            Ok(hash.map(|hash| (hash, stored_at(&note))))
+        });
+        noted.try_collect().await
+    }
+
+    /// Notes that nothing names a blob any more, as of now.
+    pub async fn note_unnamed(&self, shop: &Shop, hash: BlobHash) -> Result<(), BlobError> {
+        let place = unnamed_of(shop).join(hash.to_string());
+        self.store.put(&place, Bytes::new().into()).await?;
+        Ok(())
+    }
+
+    /// Takes that back.
+    pub async fn note_named(&self, shop: &Shop, hash: BlobHash) -> Result<(), BlobError> {
+        self.remove(&unnamed_of(shop).join(hash.to_string())).await
+    }
+
     /// Keeps a blob no longer, unless it was stored once more since it was listed. Whether it is gone.
     pub async fn delete_unless_newer(&self, shop: &Shop, kept: &Kept) -> Result<bool, BlobError> {
         match self.store.head(&place(shop, kept.hash)).await {
@@ -249,7 +273,12 @@ impl Blobs {
 
     /// Keeps a blob no longer.
     pub async fn delete(&self, shop: &Shop, hash: BlobHash) -> Result<(), BlobError> {
-        match self.store.delete(&place(shop, hash)).await {
+        self.remove(&place(shop, hash)).await?;
+        self.note_named(shop, hash).await
+    }
+
+    async fn remove(&self, place: &Place) -> Result<(), BlobError> {
+        match self.store.delete(place).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -262,6 +291,10 @@ fn stored_at(meta: &ObjectMeta) -> Timestamp {
 
 fn of_shop(shop: &Shop) -> Place {
     Place::from_iter(["blobs", shop.name()])
+}
+
+fn unnamed_of(shop: &Shop) -> Place {
+    Place::from_iter(["unnamed", shop.name()])
 }
 
 /// Made of what was parsed, never of what somebody wrote.

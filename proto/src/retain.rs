@@ -18,9 +18,16 @@ pub const HOLD: &str = "hold";
 /// The id of both sorts of records as far as they are ours.
 pub const ALL: &str = "all";
 
-/// For how long bytes are kept that nothing names, in microseconds: whoever has just stored them may
-/// be about to name them.
-const GRACE: u64 = 7 * 24 * 3600 * 1_000_000;
+/// How many days checkpoints are kept: what was erased must not outlive its thirty days in one.
+pub const CHECKPOINTS_KEPT_DAYS: u64 = 28;
+
+const DAY: u64 = 24 * 3600 * 1_000_000;
+/// For how long bytes are kept from when they were stored: whoever stored them may be about to name
+/// them.
+const STORED_KEPT: u64 = 7 * DAY;
+/// For how long bytes are kept that nothing names: a checkpoint from before may still come back, or a
+/// journal that was lost and does not know yet what it knew.
+const UNNAMED_KEPT: u64 = CHECKPOINTS_KEPT_DAYS * DAY;
 
 /// What is no longer kept, or would not be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,7 +68,7 @@ pub async fn retain(
     if held || is_at_work(journal, shop).await? {
         return Ok(retained);
     }
-    for blob in unnamed(journal, blobs, shop, now).await? {
+    for blob in forgettable((journal, blobs), shop, now, dry_run).await? {
         // It may have been stored once more since.
         if !dry_run && !blobs.delete_unless_newer(shop, &blob).await? {
             continue;
@@ -88,23 +95,32 @@ async fn is_at_work(journal: &dyn Journal, shop: &Shop) -> Result<bool, JournalE
     Ok(jobs.iter().filter_map(|job| job.payload["state"].as_str()).any(at_work))
 }
 
-/// The blobs that no kept version names, and that are old enough not to be about to be named.
-async fn unnamed(
-    journal: &dyn Journal,
-    blobs: &Blobs,
+/// The blobs that no kept version has named for long. Notes which ones those are that none names now.
+async fn forgettable(
+    (journal, blobs): (&dyn Journal, &Blobs),
     shop: &Shop,
     now: Timestamp,
+    dry_run: bool,
 ) -> Result<Vec<Kept>, RetainError> {
     // Listed before it is asked what is named: what is stored meanwhile is not among them.
-    let old = |kept: &Kept| now.micros_since(kept.at) > GRACE;
-    let kept: Vec<Kept> = blobs.list(shop).try_collect().await?;
-    let mut kept: Vec<Kept> = kept.into_iter().filter(old).collect();
+    let mut kept: Vec<Kept> = blobs.list(shop).try_collect().await?;
+    kept.retain(|kept| now.micros_since(kept.at) > STORED_KEPT);
     if kept.is_empty() {
         return Ok(kept);
     }
-    let named = named(journal, shop).await?;
-    kept.retain(|blob| !named.contains(&blob.hash));
-    Ok(kept)
+    let (named, unnamed) = (named(journal, shop).await?, blobs.unnamed(shop).await?);
+    let mut forgettable = Vec::new();
+    for blob in kept {
+        match (named.contains(&blob.hash), unnamed.get(&blob.hash)) {
+            (false, Some(since)) if now.micros_since(*since) > UNNAMED_KEPT => {
+                forgettable.push(blob);
+            }
+            (false, None) if !dry_run => blobs.note_unnamed(shop, blob.hash).await?,
+            (true, Some(_)) if !dry_run => blobs.note_named(shop, blob.hash).await?,
+            _ => {}
+        }
+    }
+    Ok(forgettable)
 }
 
 /// The blobs that versions name.

@@ -78,6 +78,19 @@ async fn another_shop_gets_what_it_does_not_have() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_kept_stay_when_somebody_sends_them_as_an_export() {
+    let server = start().await;
+    let picture = b"\x89PNG\r\n\x1a\nand so on";
+    let bytes = futures::stream::iter([Ok(picture.as_slice().into())]);
+    let hash = server.blobs.put(&shop("acme"), bytes, 1_000).await.expect("kept").0;
+    server.import("acme", picture.to_vec()).await.problem(400);
+    assert_eq!(server.get(&format!("/v1/shops/acme/blobs/{hash}")).await.status, 200);
+    server.import("acme", b"no export".to_vec()).await.problem(400);
+    let other = backstock_proto::blob::BlobHash::of(b"no export");
+    server.get(&format!("/v1/shops/acme/blobs/{other}")).await.problem(404);
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_or_changed_is_not_taken() {
     let server = start().await;
     let file = server.export("acme").await;
