@@ -309,3 +309,132 @@ async fn nothing_is_removed_while_somebody_holds_it() {
     assert!(dry.removed > 0 && dry.bytes > 0);
     assert_eq!(thin(false).await.expect("real run"), dry);
 }
+
+#[tokio::test]
+async fn what_a_kept_version_leaves_open_is_kept_with_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = support::open(dir.path());
+    let key = product("acme", "1");
+    let gid = |n: u64| format!("gid://shopify/ProductVariant/{n}");
+    let whole = |price: &str, then: Timestamp| {
+        let variant = |n: u64, price: &str| {
+            json!({"id": gid(n), "title": format!("V{n}"), "position": n, "price": price,
+                   "selectedOptions": []})
+        };
+        let node = json!({"id": "gid://shopify/Product/1", "title": "Mug", "updatedAt": then,
+            "variants": [variant(1, "10.00"), variant(2, price)]});
+        support::facet(&key, Facet::Core, &node, then)
+    };
+    let in_part = |title: &str, then: Timestamp| {
+        let gids = [1, 2].map(|n| json!({"admin_graphql_api_id": gid(n)}));
+        let body = json!({"id": 1, "admin_graphql_api_id": "gid://shopify/Product/1",
+            "title": title, "updated_at": then, "variant_gids": gids,
+            "variants": [{"id": 1, "title": "V1", "position": 1, "price": "10.00"}]});
+        Delivery::of(&key, Op::Update, &body, then)
+    };
+    let day = |day: i64, hour: i64| at(day * DAY + hour * HOUR);
+    let arrival = vec![
+        whole("20.00", day(38, 10)),
+        whole("30.00", day(39, 10)),
+        titled(&key, "Other", day(39, 11)),
+        whole("40.00", day(39, 12)),
+        in_part("Cup", day(39, 13)),
+        in_part("Bowl", day(39, 14)),
+        whole("50.00", day(40, 10)),
+        whole("60.00", day(44, 10)),
+    ];
+    store.append(&support::decoded(1, arrival), at(0)).expect("append");
+    let reader = support::reader(&store);
+    let instants = kept_instants();
+    let before = states(&reader, std::slice::from_ref(&key), &instants).await;
+    let then = reader.resource(&key, AsOf::At(day(39, 23))).await.expect("read").expect("there");
+    assert_eq!(then.state["variants"][1]["price"], "40.00", "{}", then.state);
+    let thinned = reader.thin(&key.shop, RETENTION, at(NOW), false).await.expect("thinned");
+    assert_eq!(thinned.removed, 2, "what nothing needs goes");
+    assert_eq!(states(&reader, std::slice::from_ref(&key), &instants).await, before);
+    assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+    let again = reader.thin(&key.shop, RETENTION, at(NOW), false).await.expect("again");
+    assert_eq!((again.removed, again.seen), (0, 6));
+}
+
+/// Every record of a shop of one sort: id, sequence and what it says, newest first.
+async fn records(journal: &dyn Journal, shop: &Shop, what: &str) -> Vec<(String, u64, Value)> {
+    let page = Page { limit: 1_000, cursor: None };
+    let newest = journal.records(shop, what, None, &page).await.expect("newest").items;
+    let mut all = Vec::new();
+    for id in newest.iter().map(|record| &record.id) {
+        let of_id = journal.records(shop, what, Some(id), &page).await.expect("records").items;
+        all.extend(of_id.into_iter().map(|record| (record.id, record.seq, record.payload)));
+    }
+    all
+}
+
+#[tokio::test]
+async fn records_of_how_something_went_go_and_what_came_of_it_stays() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = support::open(dir.path());
+    let (shop, other) = (product("acme", "1").shop, product("bolt", "1").shop);
+    // Of each: what it is, which one, what it says, and whether it stays once it is old.
+    let said = |state: &str| json!({"state": state});
+    let mut told = vec![
+        ("pull", "product", said("running"), false),
+        ("pull", "product", said("failed"), true),
+        ("pull", "product", said("running"), false),
+        ("pull", "product", said("complete"), true),
+        ("pull", "product", said("running"), true),
+        ("pull", "page", said("running"), true),
+        ("job_row", "j1-1", said("begun"), false),
+        ("job_row", "j1-1", said("done"), true),
+        ("job_row", "j1-10", said("done"), true),
+        ("plan_rows", "p1", said("first"), false),
+        ("plan_rows", "p1", said("second"), true),
+        ("order", "product", json!({"at": at(1)}), false),
+        ("order", "product", json!({"at": at(2)}), true),
+    ];
+    for what in ["job", "audit", "incident", "mark", "hold", "plan", "change_set"] {
+        told.extend([(what, "1", said("first"), true), (what, "1", said("second"), true)]);
+    }
+    // What is young stays whatever it is.
+    let young = ("media", "product", said("first"), true);
+    let week = 7 * DAY;
+    let now = at(told.len() as i64 + week);
+    let message = |(seq, (what, id, said, _)): (u64, &(&str, &str, Value, bool))| {
+        note("acme", what, id, said, seq).decode()
+    };
+    let mut messages: Vec<_> = (1..).zip(&told).map(message).collect();
+    let first_young = told.len() as u64 + 1;
+    for seq in [first_young, first_young + 1] {
+        messages.push(note("acme", young.0, young.1, &young.2, seq).decode());
+    }
+    messages.push(note("bolt", "job_row", "j1-1", &said("begun"), first_young + 2).decode());
+    messages.push(note("bolt", "job_row", "j1-1", &said("done"), first_young + 3).decode());
+    store.append(&messages, at(0)).expect("append");
+
+    let reader = support::reader(&store);
+    let sorts: BTreeSet<&str> = told.iter().map(|(what, ..)| *what).chain([young.0]).collect();
+    let newest = async |what: &str| {
+        let page = Page { limit: 1_000, cursor: None };
+        reader.records(&shop, what, None, &page).await.expect("newest").items
+    };
+    let mut before = BTreeMap::new();
+    for what in &sorts {
+        before.insert(*what, (newest(what).await, records(&reader, &shop, what).await));
+    }
+    let of_other = records(&reader, &other, "job_row").await;
+    let gone = told.iter().filter(|(.., stays)| !stays).count() as u64;
+    let thin = |dry_run| reader.thin(&shop, RETENTION, now, dry_run);
+    assert_eq!(thin(true).await.expect("dry run").records, gone);
+    assert_eq!(thin(false).await.expect("real run").records, gone);
+    assert_eq!(thin(false).await.expect("again").records, 0);
+    for (what, (newest_before, mut all)) in before {
+        assert_eq!(newest(what).await, newest_before, "the newest of each {what} stays");
+        all.retain(|(_, seq, _)| told.get(*seq as usize - 1).is_none_or(|(.., stays)| *stays));
+        assert_eq!(records(&reader, &shop, what).await, all, "{what}");
+    }
+    assert_eq!(records(&reader, &other, "job_row").await, of_other, "another shop's");
+    assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+    // What comes next is the newest.
+    let next = note("acme", "job_row", "j1-1", &said("undone"), first_young + 4).decode();
+    store.append(&[next], at(0)).expect("append");
+    assert_eq!(newest("job_row").await[0].payload, said("undone"));
+}

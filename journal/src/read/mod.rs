@@ -21,7 +21,7 @@ use crate::record::{Body, Record};
 use crate::store::{At, Snapshot, Store, StoreError, until};
 
 /// How many versions are looked back for what one does not tell.
-const LOOK_BACK_MAX: usize = 32;
+pub(crate) const LOOK_BACK_MAX: usize = 32;
 
 pub(crate) type Entries<'a> = DBRawIteratorWithThreadMode<'a, DB>;
 
@@ -33,7 +33,7 @@ pub(crate) struct View<'s> {
 
 /// A version beside another: what tells whether their states are the same.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+pub(crate) struct Link {
     arrival: Arrival,
     position: Position,
     mapping: u8,
@@ -260,10 +260,7 @@ impl<'s> View<'s> {
         link: &Link,
         state: &mut Value,
     ) -> Result<(), JournalError> {
-        let Some(spec) = key.kind.spec().filter(|_| link.arrival.facet == Facet::Core) else {
-            return Ok(());
-        };
-        if state.is_null() || (spec.is_whole)(state) || !union::is_partial(state) {
+        if !is_told_in_part(key, link, state) {
             return Ok(());
         }
         let mut entries = self.entries(Family::Versions, facet);
@@ -279,6 +276,14 @@ impl<'s> View<'s> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a version tells of some elements only which there are, so that what they were is told by
+    /// versions before it. One that cannot be read any more tells nothing.
+    pub(crate) fn leaves_open(&self, facet: &[u8], key: &ResourceKey, link: &Link) -> bool {
+        let document = self.document(facet, key, link, None);
+        let state = document.ok().and_then(|document| document.state);
+        state.is_some_and(|state| is_told_in_part(key, link, &state))
     }
 
     fn document(
@@ -312,8 +317,14 @@ impl<'s> View<'s> {
     }
 }
 
+/// Whether a core's state names elements of which it tells nothing.
+fn is_told_in_part(key: &ResourceKey, link: &Link, state: &Value) -> bool {
+    let spec = key.kind.spec().filter(|_| link.arrival.facet == Facet::Core);
+    spec.is_some_and(|spec| !(spec.is_whole)(state)) && union::is_partial(state)
+}
+
 impl Link {
-    fn of(facet: Facet, position: Position, record: &Record<'_>) -> Self {
+    pub(crate) fn of(facet: Facet, position: Position, record: &Record<'_>) -> Self {
         Self {
             arrival: Arrival { source: record.source, facet, op: record.op },
             position,
@@ -326,8 +337,13 @@ impl Link {
         }
     }
 
-    fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         self.arrival.op == Op::Delete
+    }
+
+    /// Whether it is a core that Shopify sent.
+    pub(crate) fn is_sent_core(&self) -> bool {
+        self.arrival.facet == Facet::Core && self.arrival.source.is_delivered()
     }
 }
 

@@ -11,6 +11,7 @@ use backstock_proto::Timestamp;
 use backstock_proto::journal::Retention;
 
 use crate::keys::Position;
+use crate::read::{LOOK_BACK_MAX, Link};
 use crate::record::{Body, Record};
 
 const DAY: i64 = 24 * 3600 * 1_000_000;
@@ -97,5 +98,40 @@ impl<'e> Keeper<'e> {
             self.holders.insert(holder);
         }
         keeps
+    }
+}
+
+/// Of which kept version of a facet it is not known yet whether it leaves something open: what those
+/// before it tell is then a part of it.
+#[derive(Default)]
+pub(super) struct Open {
+    version: Option<Link>,
+    /// How many were kept for the sake of newer ones, one after the other.
+    kept: usize,
+}
+
+impl Open {
+    /// Whether the next older version is kept, be it by itself or for a newer one that leaves something
+    /// open.
+    pub(super) fn keeps(
+        &mut self,
+        link: Link,
+        by_itself: bool,
+        leaves_open: impl FnOnce(&Link) -> bool,
+    ) -> bool {
+        if by_itself {
+            self.kept = 0;
+        } else {
+            self.kept += 1;
+            let newer = self.version.take().filter(|_| self.kept <= LOOK_BACK_MAX);
+            if !newer.is_some_and(|newer| leaves_open(&newer)) {
+                return false;
+            }
+        }
+        if !link.is_end() {
+            // Only what was sent may leave something open, and only a core.
+            self.version = Some(link).filter(Link::is_sent_core);
+        }
+        true
     }
 }

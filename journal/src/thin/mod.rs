@@ -18,11 +18,11 @@ use rocksdb::WriteBatch;
 use crate::append::shown;
 use crate::keys::{self, POSITION_BYTES, Position};
 use crate::options::Family;
-use crate::read::{Entries, View, current};
+use crate::read::{Entries, Link, View, current};
 use crate::record::Record;
 use crate::store::{At, Store};
 use crate::tally::Tallies;
-use keep::{Keeper, Zones};
+use keep::{Keeper, Open, Zones};
 
 /// Most versions removed in one write.
 const REMOVALS_MAX: usize = 256;
@@ -240,17 +240,20 @@ impl View<'_> {
         while let Some((key, _)) = current(entries, &visit.resource)? {
             let (facet, _) = keys::split(key).at(|| shown(key))?;
             let facet = facet.to_vec();
-            let (_, of) = keys::parse_facet(&facet).at(|| shown(&facet))?;
+            let (resource, of) = keys::parse_facet(&facet).at(|| shown(&facet))?;
             let ends = match of {
                 Facet::Core | Facet::Signal => &[],
                 _ if ends.is_some() => ends.as_deref().unwrap_or_default(),
                 _ => ends.insert(self.ends(&visit.resource)?).as_slice(),
             };
             let mut keeper = Keeper::new(zones, ends);
+            let mut open = Open::default();
             while let Some((key, value)) = current(entries, &facet)? {
                 let (_, position) = keys::split(key).at(|| shown(key))?;
                 let record = Record::read(value).at(|| shown(key))?;
-                if keeper.keeps(position, &record) {
+                let link = Link::of(of, position, &record);
+                let completes = |newer: &Link| self.leaves_open(&facet, &resource, newer);
+                if open.keeps(link, keeper.keeps(position, &record), completes) {
                     visit.kept += 1;
                 } else if visit.removals.len() == room {
                     return Ok(visit);
