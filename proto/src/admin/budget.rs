@@ -54,11 +54,13 @@ struct State {
     costs: HashMap<[u8; 32], f64>,
 }
 
-/// Points set aside for one call.
+/// Points set aside for one call. Given up without an answer, they may have been taken.
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub(super) struct Reservation<'a> {
+    budget: &'a Budget,
     document: [u8; 32],
     points: f64,
+    is_settled: bool,
 }
 
 impl Budget {
@@ -73,7 +75,7 @@ impl Budget {
     }
 
     /// Waits until the document can be paid for and `1 - share` of the bucket is left for others.
-    pub(super) async fn reserve(&self, document: &str, share: f64) -> Reservation {
+    pub(super) async fn reserve(&self, document: &str, share: f64) -> Reservation<'_> {
         let document = *blake3::hash(document.as_bytes()).as_bytes();
         loop {
             match self.try_reserve(document, share, Instant::now()) {
@@ -88,10 +90,12 @@ impl Budget {
         document: [u8; 32],
         share: f64,
         now: Instant,
-    ) -> Result<Reservation, Duration> {
+    ) -> Result<Reservation<'_>, Duration> {
         let mut state = self.lock();
-        let points = state.costs.get(&document).copied().unwrap_or(FIRST_COST);
         let Status { maximum_available, restore_rate, .. } = state.status;
+        // What is dearer than a full bucket is for the shop to refuse.
+        let points = state.costs.get(&document).copied().unwrap_or(FIRST_COST);
+        let points = points.min(maximum_available);
         // A question dearer than its share may still be asked when the bucket is full.
         let kept = (maximum_available * (1.0 - share.clamp(0.0, 1.0)))
             .min(maximum_available - points)
@@ -99,36 +103,9 @@ impl Budget {
         let missing = points + kept - state.available(now);
         if missing <= 0.0 {
             state.reserved += points;
-            return Ok(Reservation { document, points });
+            return Ok(Reservation { budget: self, document, points, is_settled: false });
         }
         Err(Duration::from_secs_f64((missing / restore_rate.max(1.0)).clamp(0.005, 60.0)))
-    }
-
-    /// An answer came: gives the reservation back and takes over what it says.
-    pub(super) fn settle(
-        &self,
-        reservation: Reservation,
-        status: Option<Status>,
-        requested: Option<f64>,
-    ) {
-        let mut state = self.lock();
-        state.reserved = (state.reserved - reservation.points).max(0.0);
-        if let Some(requested) = requested {
-            state.costs.insert(reservation.document, requested);
-        }
-        if let Some(status) = status {
-            state.status = status;
-            state.at = Instant::now();
-        }
-    }
-
-    /// No answer came: the points may have been taken.
-    pub(super) fn forfeit(&self, reservation: Reservation) {
-        let mut state = self.lock();
-        state.reserved = (state.reserved - reservation.points).max(0.0);
-        let now = Instant::now();
-        state.status.currently_available = (state.refilled(now) - reservation.points).max(0.0);
-        state.at = now;
     }
 
     /// What the shop grants, and what is there now.
@@ -143,6 +120,36 @@ impl Budget {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reservation<'_> {
+    /// An answer came: gives the points back and takes over what it says.
+    pub(super) fn settle(mut self, status: Option<Status>, requested: Option<f64>) {
+        self.is_settled = true;
+        let mut state = self.budget.lock();
+        state.reserved = (state.reserved - self.points).max(0.0);
+        if let Some(requested) = requested {
+            state.costs.insert(self.document, requested);
+        }
+        if let Some(status) = status {
+            state.status = status;
+            state.at = Instant::now();
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    /// No answer came, or nobody waits for it any more.
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let mut state = self.budget.lock();
+        state.reserved = (state.reserved - self.points).max(0.0);
+        let now = Instant::now();
+        state.status.currently_available = (state.refilled(now) - self.points).max(0.0);
+        state.at = now;
     }
 }
 
@@ -170,7 +177,7 @@ mod tests {
             currently_available: available,
             restore_rate: 100.0,
         };
-        budget.settle(first, Some(status), Some(200.0));
+        first.settle(Some(status), Some(200.0));
         budget
     }
 
@@ -188,7 +195,33 @@ mod tests {
         let first = budget.try_reserve([0; 32], 1.0, now).expect("points");
         let wait = budget.try_reserve([0; 32], 1.0, now).expect_err("only 150 are left");
         assert!(wait > Duration::from_millis(400) && wait < Duration::from_millis(600), "{wait:?}");
-        budget.settle(first, None, None);
+        first.settle(None, None);
         assert!(budget.try_reserve([0; 32], 1.0, now).is_ok());
+    }
+
+    #[tokio::test]
+    async fn calls_that_nobody_waits_for_any_more_hold_nothing_back() {
+        let budget = budget(1_000.0);
+        for _ in 0..5 {
+            let call = async {
+                let _points = budget.reserve("a document", 1.0).await;
+                std::future::pending::<()>().await;
+            };
+            assert!(futures::FutureExt::now_or_never(call).is_none());
+        }
+        let refilled = Instant::now() + Duration::from_secs(60);
+        let mut calls = Vec::new();
+        for _ in 0..5 {
+            calls.push(budget.try_reserve([0; 32], 1.0, refilled).expect("all of the bucket"));
+        }
+    }
+
+    #[test]
+    fn what_is_dearer_than_the_bucket_is_asked_once_that_is_full() {
+        let budget = budget(1_000.0);
+        let now = Instant::now();
+        let call = budget.try_reserve([1; 32], 1.0, now).expect("points");
+        call.settle(None, Some(1_700.0));
+        assert!(budget.try_reserve([1; 32], 1.0, now + Duration::from_secs(60)).is_ok());
     }
 }

@@ -163,7 +163,6 @@ impl Client {
         let response = match sent {
             Ok(response) => response,
             Err(error) => {
-                self.inner.budget.forfeit(reservation);
                 let detail = error.to_string();
                 // Nothing left this machine.
                 return match error.is_connect() || error.is_builder() {
@@ -174,16 +173,12 @@ impl Client {
         };
         let status = response.status();
         if !status.is_success() {
-            self.inner.budget.forfeit(reservation);
             return self.not_answered(status, response, token).await;
         }
         let version = header(&response, "x-shopify-api-version");
         let bytes = match response.bytes().await {
             Ok(bytes) => bytes,
-            Err(error) => {
-                self.inner.budget.forfeit(reservation);
-                return Outcome::Lost(format!("the answer broke off: {error}"));
-            }
+            Err(error) => return Outcome::Lost(format!("the answer broke off: {error}")),
         };
         match serde_json::from_slice::<Body>(&bytes) {
             Ok(body) => {
@@ -191,13 +186,10 @@ impl Client {
                     Some(cost) => (cost.throttle_status, cost.requested_query_cost),
                     None => (None, None),
                 };
-                self.inner.budget.settle(reservation, cost, requested);
+                reservation.settle(cost, requested);
                 self.answered(body, version)
             }
-            Err(error) => {
-                self.inner.budget.forfeit(reservation);
-                Outcome::Lost(format!("the answer is not JSON: {error}"))
-            }
+            Err(error) => Outcome::Lost(format!("the answer is not JSON: {error}")),
         }
     }
 
@@ -206,17 +198,21 @@ impl Client {
         if body.errors.iter().any(|error| error.code() == "THROTTLED") {
             return Outcome::Later("THROTTLED".into(), None);
         }
+        // A mutation that broke off answers `null` for itself, and may have been done.
+        let nothing = body.data.as_object().is_none_or(|data| data.values().all(Value::is_null));
+        let broke_off =
+            |error: &&GraphqlError| matches!(error.code(), "INTERNAL_SERVER_ERROR" | "TIMEOUT");
+        if nothing && let Some(error) = body.errors.iter().find(broke_off) {
+            return Outcome::Lost(error.message.clone());
+        }
         if body.data.is_null()
             && let Some(error) = body.errors.first()
         {
             let detail = error.message.clone();
-            return match error.code() {
-                "INTERNAL_SERVER_ERROR" | "TIMEOUT" => Outcome::Lost(detail),
-                "ACCESS_DENIED" => {
-                    Outcome::Failed(AdminError::Refused { shop: shop(), status: 200, detail })
-                }
-                _ => Outcome::Failed(AdminError::Document { shop: shop(), detail }),
-            };
+            return Outcome::Failed(match error.code() {
+                "ACCESS_DENIED" => AdminError::Refused { shop: shop(), status: 200, detail },
+                _ => AdminError::Document { shop: shop(), detail },
+            });
         }
         // A filter by a field that does not exist selects everything.
         if let Some(warning) = body.extensions.search.iter().flat_map(|s| &s.warnings).next() {
@@ -263,11 +259,11 @@ impl Client {
             423 => refused("the shop is locked"),
             429 | 430 => {
                 let seconds = header(&response, "retry-after").and_then(|s| s.parse().ok());
-                let wait = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-                Outcome::Later(status.to_string(), wait)
+                let wait = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                Outcome::Later(status.to_string(), wait.map(|wait| wait.min(PATIENCE)))
             }
             501 => refused("this address does not speak this API version"),
-            500..=599 => Outcome::Lost(status.to_string()),
+            408 | 500..=599 => Outcome::Lost(status.to_string()),
             _ => refused("an answer that was not expected"),
         }
     }

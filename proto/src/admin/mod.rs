@@ -156,6 +156,20 @@ pub enum AdminError {
     },
 }
 
+impl AdminError {
+    /// Whether the shop lets nothing be asked at all: then the next question fails as this one did.
+    pub fn is_of_shop(&self) -> bool {
+        match self {
+            Self::Unauthorized(..) => true,
+            Self::Refused { status, .. } => matches!(status, 402 | 404 | 423 | 501),
+            Self::Unavailable { .. }
+            | Self::Unknown { .. }
+            | Self::Document { .. }
+            | Self::Garbled { .. } => false,
+        }
+    }
+}
+
 impl Call<'_> {
     /// A question, with half of the budget.
     pub fn read(document: &str, variables: Value) -> Call<'_> {
