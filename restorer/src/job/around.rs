@@ -74,6 +74,7 @@ impl Around for AroundRow<'_> {
         match self.runner.ledger().put(Step::Begun(self.n), None).await {
             Ok(()) => {
                 *begun = true;
+                self.runner.begins(self.n);
                 Ok(())
             }
             Err(error) => {

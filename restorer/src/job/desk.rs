@@ -116,8 +116,7 @@ impl Jobs {
             Some(key) => keyed(shop, &apply.by, key),
             None => record::new_id("job", now),
         };
-        let counts = apply.plan.counts;
-        let total = counts.create + counts.update + counts.delete + counts.keep + counts.cannot;
+        let total = apply.plan.counts.rows();
         let job = Job {
             id: id.clone(),
             plan: apply.plan.id.clone(),
@@ -312,6 +311,7 @@ impl Jobs {
         job.attempt += 1;
         job.state = JobState::Queued;
         job.finished_at = None;
+        job.reason = None;
         job.counts.pending += std::mem::take(&mut job.counts.failed);
         self.put_after(shop, &job, seq).await?;
         self.note(shop, &job);
@@ -336,10 +336,20 @@ impl Jobs {
 
     /// The shop's oldest job that is not over.
     pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
-        let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let (jobs, _) = self.list(shop, &page).await?;
-        jobs.iter().for_each(|job| self.note(shop, job));
-        Ok(jobs.into_iter().rev().find(|job| !job.state.is_over()))
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let mut oldest: Option<Job> = None;
+        loop {
+            let (jobs, next) = self.list(shop, &page).await?;
+            self.note_all(shop, &jobs);
+            let open = jobs.into_iter().filter(|job| !job.state.is_over());
+            oldest = open
+                .chain(oldest)
+                .min_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));
+            match next {
+                Some(next) => page.cursor = Some(next),
+                None => return Ok(oldest),
+            }
+        }
     }
 
     /// Puts a job on record as it is, and waits until it is seen.
@@ -383,18 +393,22 @@ impl Jobs {
         running.get(id).filter(|run| run.shop == *shop).cloned()
     }
 
-    pub(super) fn runs(&self, id: &str, run: Option<Arc<Run>>) {
+    /// Shows a job as it runs here, as long as what this answers is kept.
+    pub(super) fn runs(self: &Arc<Self>, run: &Arc<Run>) -> Shown {
+        let id = run.job().id;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match run {
-            Some(run) => running.insert(id.to_owned(), run),
-            None => running.remove(id),
-        };
+        running.insert(id.clone(), run.clone());
+        Shown { jobs: self.clone(), id }
     }
 
     /// Counts a job as what it is now.
     pub(super) fn note(&self, shop: &Shop, job: &Job) {
+        self.note_all(shop, std::slice::from_ref(job));
+    }
+
+    fn note_all(&self, shop: &Shop, jobs: &[Job]) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.insert((shop.clone(), job.id.clone()), job.state);
+        states.extend(jobs.iter().map(|job| ((shop.clone(), job.id.clone()), job.state)));
         self.tools.metrics.jobs(states.values().copied());
     }
 
@@ -407,6 +421,18 @@ impl Jobs {
     /// Now, by this process's clock.
     pub(super) fn now(&self) -> Timestamp {
         self.tools.clock.now()
+    }
+}
+
+/// A job that runs in this process is asked how far it is, and not the records.
+pub(super) struct Shown {
+    jobs: Arc<Jobs>,
+    id: String,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.jobs.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

@@ -47,6 +47,12 @@ pub(crate) fn refers(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
+/// Whether a field is to hold such a gid, or stands in an element that one names.
+pub(crate) fn field_refers(field: &Field, is: &impl Fn(&str) -> bool) -> bool {
+    let named = |step: &Step| matches!(step, Step::Element(known) if gids(known).any(is));
+    refers(&field.new, is) || (!field.new.is_null() && field.path.steps().iter().any(named))
+}
+
 /// Takes out of a state what refers to something that is not there yet: the smallest element of a
 /// list that holds the reference, or else the member.
 pub(crate) fn leave_out(value: &mut Value, is: &impl Fn(&str) -> bool) {

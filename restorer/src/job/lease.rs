@@ -2,18 +2,24 @@
 //! its holder does.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::CreateKeyValueError;
 use async_nats::jetstream::{self, kv};
 use async_trait::async_trait;
 use backstock_proto::Shop;
+use tokio_util::sync::CancellationToken;
 
 /// How long a lease holds that is not renewed.
 pub(super) const HOLDS: Duration = Duration::from_secs(12);
 /// How often its holder renews it.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How long its holder relies on it after he asked for it: a while less than it holds.
+const RELIED_ON: Duration = HOLDS.saturating_sub(RENEW_EVERY);
 /// The bucket that the leases are in.
 const BUCKET: &str = "backstock-leases";
 
@@ -116,9 +122,73 @@ impl Leases for SharedLeases {
     }
 }
 
+/// A lease as its holder knows it. He may be stopped and go on much later without noticing: what he
+/// does by it ends with it.
+#[derive(Debug)]
+pub(super) struct Held {
+    asked_at: Mutex<Instant>,
+    lost: CancellationToken,
+}
+
+impl Held {
+    /// It was asked for at this moment, and given.
+    pub(super) fn new(asked_at: Instant) -> Self {
+        Self { asked_at: Mutex::new(asked_at), lost: CancellationToken::new() }
+    }
+
+    /// It was renewed; that was asked for at this moment.
+    pub(super) fn renewed(&self, asked_at: Instant) {
+        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = asked_at;
+    }
+
+    /// Somebody else has it.
+    pub(super) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    /// Whether somebody else may have it.
+    pub(super) fn is_lost(&self) -> bool {
+        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lost.is_cancelled() || asked_at.elapsed() >= RELIED_ON
+    }
+
+    /// Works as long as the lease holds, which is looked at each time before the work goes on. `None`:
+    /// it was lost, and the work stopped where it was.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut lost) = (pin!(work), pin!(self.lost.cancelled()));
+        poll_fn(|cx| {
+            if lost.as_mut().poll(cx).is_ready() || self.is_lost() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_slept_through_the_end_of_a_lease_does_nothing_more() {
+        let (held, steps) = (Held::new(Instant::now()), Mutex::new(Vec::new()));
+        let work = async {
+            steps.lock().unwrap().push("while it holds");
+            // As after a long stop of the process.
+            held.renewed(Instant::now().checked_sub(RELIED_ON).unwrap());
+            tokio::task::yield_now().await;
+            steps.lock().unwrap().push("after its end");
+        };
+        assert_eq!(held.during(work).await, None);
+        assert_eq!(*steps.lock().unwrap(), ["while it holds"]);
+
+        let held = Held::new(Instant::now());
+        assert_eq!(held.during(async { 1 }).await, Some(1));
+        let waits = held.during(std::future::pending::<()>());
+        let (ended, ()) = tokio::join!(waits, async { held.lose() });
+        assert_eq!(ended, None);
+    }
 
     #[tokio::test]
     async fn one_holds_until_it_gives_back() {

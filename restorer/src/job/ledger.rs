@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstock_proto::Shop;
 use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
 use backstock_proto::publish::{PublishError, PutError, Records};
+use backstock_proto::{Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +26,8 @@ pub(super) const JOB_STEPS: &str = "job_steps";
 
 /// Most steps in one record.
 const STEPS_MAX: usize = 256;
+/// About how large a record of what was written is. One row alone may be larger.
+const BATCH_BYTES: usize = 512 << 10;
 /// Steps that may wait.
 const WAITING_MAX: usize = 1_024;
 /// How often the stream is tried, and for how long.
@@ -54,7 +56,10 @@ pub(super) enum Step {
 struct Entry {
     /// Who writes.
     by: String,
-    /// How many records he wrote before.
+    /// The record by which he took the job up: he may have done so before.
+    #[serde(default)]
+    taken: u64,
+    /// How many records he wrote since.
     k: u64,
     /// How often the job was begun anew before.
     attempt: u32,
@@ -64,8 +69,8 @@ struct Entry {
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Standing {
-    /// Rows whose first mutation may have been sent.
-    pub(super) begun: BTreeSet<u64>,
+    /// Rows whose first mutation may have been sent, and when that was put on record.
+    pub(super) begun: BTreeMap<u64, Timestamp>,
     /// Rows that are over, with what became of them.
     pub(super) over: BTreeMap<u64, RowResult>,
     /// Rows of which a part follows.
@@ -119,8 +124,13 @@ pub(super) async fn take_up(place: Place) -> Result<(Ledger, Standing), LedgerEr
     let taken = loop {
         let newest = newest(&place).await?;
         let after = newest.as_ref().map_or(0, |(seq, _)| *seq);
-        let entry =
-            Entry { by: place.by.clone(), k: 0, attempt: place.attempt, steps: vec![Step::Taken] };
+        let entry = Entry {
+            by: place.by.clone(),
+            taken: 0,
+            k: 0,
+            attempt: place.attempt,
+            steps: vec![Step::Taken],
+        };
         match put(&place, &entry, after).await {
             Ok(seq) => break seq,
             // The journal is behind the stream, or the stream does not answer.
@@ -142,14 +152,14 @@ pub(super) async fn take_up(place: Place) -> Result<(Ledger, Standing), LedgerEr
 /// How far a job is, as far as the journal has read.
 pub(super) async fn standing(place: &Place) -> Result<Standing, LedgerError> {
     let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<(Timestamp, Entry)> = Vec::new();
     loop {
         let list = place.journal.records(&place.shop, JOB_STEPS, Some(&place.job), &page).await;
         let list = list.map_err(|e| LedgerError::Unavailable(e.to_string()))?;
         for record in list.items {
             let entry = serde_json::from_value(record.payload)
                 .map_err(|e| RecordError::unreadable(JOB_STEPS, &place.job, &e))?;
-            entries.push(entry);
+            entries.push((record.recorded_at, entry));
         }
         match list.next {
             Some(next) => page.cursor = Some(next),
@@ -157,18 +167,18 @@ pub(super) async fn standing(place: &Place) -> Result<Standing, LedgerError> {
         }
     }
     let mut standing = Standing::default();
-    entries.into_iter().rev().for_each(|entry| standing.add(entry, place.attempt));
+    entries.into_iter().rev().for_each(|(at, entry)| standing.add(entry, at, place.attempt));
     Ok(standing)
 }
 
 impl Standing {
     /// Takes up the next entry, oldest first. What failed in an earlier attempt is to be tried again.
-    fn add(&mut self, entry: Entry, attempt: u32) {
+    fn add(&mut self, entry: Entry, at: Timestamp, attempt: u32) {
         let earlier = entry.attempt < attempt;
         for step in entry.steps {
             match step {
                 Step::Taken => {}
-                Step::Begun(n) => drop(self.begun.insert(n)),
+                Step::Begun(n) => drop(self.begun.entry(n).or_insert(at)),
                 Step::Rest(result) => {
                     self.rest.insert(result.n);
                     self.over.insert(result.n, result);
@@ -207,11 +217,11 @@ async fn write(place: Place, mut queue: mpsc::Receiver<Waiting>, taken: u64) {
     while queue.recv_many(&mut some, STEPS_MAX).await > 0 {
         k += 1;
         let steps = some.iter().map(|waiting| waiting.step.clone()).collect();
-        let entry = Entry { by: place.by.clone(), k, attempt: place.attempt, steps };
-        let rows: Vec<Wrote> = some.iter().filter_map(|w| w.wrote.clone()).collect();
+        let entry = Entry { by: place.by.clone(), taken, k, attempt: place.attempt, steps };
+        let rows: Vec<Wrote> = some.iter_mut().filter_map(|w| w.wrote.take()).collect();
         let put = async {
             // What was made anew is known before its row is over, so that it is never looked for in vain.
-            put_written(&place, k, rows).await?;
+            put_written(&place, (taken, k), rows).await?;
             put_next(&place, &entry, last).await
         };
         match put.await {
@@ -227,22 +237,44 @@ async fn write(place: Place, mut queue: mpsc::Receiver<Waiting>, taken: u64) {
     }
 }
 
-async fn put_written(place: &Place, k: u64, rows: Vec<Wrote>) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let id = format!("{}.{}.{k}", place.job, place.by);
-    let payload = serde_json::to_value(Batch { rows }).unwrap_or_default();
-    let mut tries = 0;
-    // The same id holds the same batch, so putting it twice is putting it once.
-    while let Err(error) = place.records.put(&place.shop, WRITTEN, &id, &payload).await {
-        tries += 1;
-        if tries >= TRIES_MAX {
-            return Err(LedgerError::Unavailable(error.to_string()));
+async fn put_written(
+    place: &Place,
+    (taken, k): (u64, u64),
+    rows: Vec<Wrote>,
+) -> Result<(), LedgerError> {
+    for (n, rows) in by_size(rows).into_iter().enumerate() {
+        let id = format!("{}.{taken}.{k}.{n}", place.job);
+        let payload = serde_json::to_value(Batch { rows }).unwrap_or_default();
+        let mut tries = 0;
+        // The same id holds the same batch, so putting it twice is putting it once.
+        while let Err(error) = place.records.put(&place.shop, WRITTEN, &id, &payload).await {
+            tries += 1;
+            if tries >= TRIES_MAX {
+                return Err(LedgerError::Unavailable(error.to_string()));
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
         }
-        tokio::time::sleep(RETRY_AFTER).await;
     }
     Ok(())
+}
+
+/// What was written, in records that the stream takes: a product alone may own thousands of ids.
+fn by_size(rows: Vec<Wrote>) -> Vec<Vec<Wrote>> {
+    let (mut batches, mut bytes): (Vec<Vec<Wrote>>, usize) = (Vec::new(), 0);
+    for row in rows {
+        let more = serde_json::to_vec(&row).map_or(0, |text| text.len());
+        match batches.last_mut().filter(|_| bytes + more <= BATCH_BYTES) {
+            Some(batch) => {
+                batch.push(row);
+                bytes += more;
+            }
+            None => {
+                batches.push(vec![row]);
+                bytes = more;
+            }
+        }
+    }
+    batches
 }
 
 /// Puts an entry after the last one, whatever it takes.
@@ -270,7 +302,8 @@ async fn ours(place: &Place, entry: &Entry, last: u64) -> Result<Option<u64>, Le
         if let Some((seq, newest)) = newest(place).await?
             && seq > last
         {
-            return Ok((newest.by == entry.by && newest.k == entry.k).then_some(seq));
+            let same = |entry: &Entry| (entry.by.clone(), entry.taken, entry.k);
+            return Ok((same(&newest) == same(entry)).then_some(seq));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -303,4 +336,32 @@ async fn put(place: &Place, entry: &Entry, after: u64) -> Result<u64, PutError> 
         PutError::Publish(PublishError { subject: place.job.clone(), reason: e.to_string() })
     })?;
     place.records.put_after(&place.shop, JOB_STEPS, &place.job, &payload, after).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_proto::{Kind, ResourceId};
+
+    #[test]
+    fn what_owns_thousands_of_ids_is_put_on_record_in_pieces_that_the_stream_takes() {
+        let gid = |n: usize| format!("gid://shopify/ProductVariant/{n:014}");
+        let wrote = |of: usize| Wrote {
+            job: "job-1".into(),
+            kind: Kind::parse("product").expect("a kind"),
+            id: ResourceId::parse("1").expect("an id"),
+            was: None,
+            ids: (0..2_048).map(|n| (gid(of + n), gid(of + n + 1_000_000))).collect(),
+            from: Timestamp::from_micros(0),
+            to: Timestamp::from_micros(1),
+            hash: None,
+        };
+        let rows: Vec<Wrote> = (0..24).map(|n| wrote(n * 10_000)).collect();
+        let batches = by_size(rows.clone());
+        for batch in &batches {
+            let text = serde_json::to_vec(&Batch { rows: batch.clone() }).expect("JSON");
+            assert!(batch.len() == 1 || text.len() < BATCH_BYTES + 100, "{}", text.len());
+        }
+        assert_eq!(batches.concat(), rows);
+    }
 }

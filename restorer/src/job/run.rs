@@ -128,11 +128,14 @@ impl Run {
     /// This is wanted of it from now on.
     pub(super) fn wants(&self, want: Want) {
         self.want.send_if_modified(|now| std::mem::replace(now, want) != want);
-        let state = match want {
-            Want::Pause => JobState::Paused,
-            Want::Run | Want::Cancel => JobState::Running,
-        };
-        self.lock().job.state = state;
+        let mut held = self.lock();
+        // It may have ended a moment ago.
+        if !held.job.state.is_over() {
+            held.job.state = match want {
+                Want::Pause => JobState::Paused,
+                Want::Run | Want::Cancel => JobState::Running,
+            };
+        }
     }
 
     pub(super) fn began(&self, at: Timestamp) -> Timestamp {

@@ -1,20 +1,22 @@
 //! Takes up a shop's jobs, the oldest first, while it holds the shop's lease.
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::Asker;
 use backstock_proto::pulls::Order;
 use backstock_proto::{Kind, ResourceId, Shop};
+use futures::FutureExt;
 use prometheus::IntCounter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Jobs;
-use super::lease::{HOLDS, RENEW_EVERY};
+use super::lease::{Held, RENEW_EVERY};
 use super::ledger;
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
@@ -48,11 +50,17 @@ pub(super) async fn work(
             () = wake.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
-        wait = match one(&jobs, &shop, &client, &stop).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => LOOK_EVERY,
-            Err(error) => {
+        let one = AssertUnwindSafe(one(&jobs, &shop, &client, &stop)).catch_unwind();
+        wait = match one.await {
+            Ok(Ok(true)) => Duration::ZERO,
+            Ok(Ok(false)) => LOOK_EVERY,
+            Ok(Err(error)) => {
                 tracing::warn!(%shop, "a job does not go on: {error}; trying again");
+                REST
+            }
+            // No other shop, and no later job of this one, is to suffer from it.
+            Err(_) => {
+                tracing::error!(%shop, "a job ended in a panic; trying again");
                 REST
             }
         };
@@ -69,14 +77,15 @@ async fn one(
     let Some(job) = jobs.next(shop).await? else { return Ok(false) };
     let holder = &jobs.tools.holder;
     let leases = &jobs.tools.leases;
-    let taken = leases.take(shop, holder).await.map_err(|e| RunError::Plan(e.to_string()))?;
-    if !taken {
+    let held = Held::new(Instant::now());
+    if !leases.take(shop, holder).await? {
         return Ok(false);
     }
     // Between the look and the lease somebody else may have ended it.
-    let outcome = match jobs.next(shop).await? {
-        Some(again) if again.id == job.id => run(jobs, shop, client, again, stop).await,
-        _ => Ok(()),
+    let outcome = match jobs.next(shop).await {
+        Ok(Some(again)) if again.id == job.id => run(jobs, (shop, held), client, again, stop).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
     };
     if let Err(error) = leases.release(shop, holder).await {
         tracing::warn!(%shop, "{error}; it ends by itself");
@@ -87,7 +96,7 @@ async fn one(
 /// One job, until it is over or this process is to stop.
 async fn run(
     jobs: &Arc<Jobs>,
-    shop: &Shop,
+    (shop, held): (&Shop, Held),
     client: &Client,
     mut job: Job,
     stop: &CancellationToken,
@@ -99,21 +108,26 @@ async fn run(
         jobs.put(shop, &job).await?;
         return Ok(());
     }
-    let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Plan(e.to_string()))?;
+    let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Stuck(e.to_string()))?;
     let client = client.counting(spent.clone());
     job.state = JobState::Running;
-    let id = job.id.clone();
     let run = Arc::new(Run::new(shop.clone(), job.clone(), spent, want));
     run.began(jobs.now());
     jobs.put(shop, &run.job()).await?;
-    jobs.runs(&id, Some(run.clone()));
-    let stop = stop.child_token();
-    let beats = tokio::spawn(beat(jobs.clone(), run.clone(), client.clone(), stop.clone()));
-    let outcome = applied(jobs, &run, client.clone(), &job, stop.clone()).await;
-    stop.cancel();
+    let shown = jobs.runs(&run);
+    let (held, beats_until) = (Arc::new(held), stop.child_token());
+    let beats =
+        beat(jobs.clone(), (run.clone(), held.clone()), client.clone(), beats_until.clone());
+    let (beats, ends) = (tokio::spawn(beats), beats_until.drop_guard());
+    let applied = held.during(applied(jobs, &run, client.clone(), &job, stop.clone())).await;
+    drop(ends);
     let _beats_do_not_fail = beats.await;
-    let ended = end(jobs, &run, &client, outcome).await;
-    jobs.runs(&id, None);
+    // Nothing is put on record by whom somebody else may have followed.
+    let ended = match applied {
+        Some(outcome) if !held.is_lost() => end(jobs, &run, &client, outcome).await,
+        _ => Err(RunError::Lost),
+    };
+    drop(shown);
     ended
 }
 
@@ -127,7 +141,8 @@ async fn applied(
     let (tools, shop) = (&jobs.tools, &run.shop);
     let plan = record::get::<Plan>(tools.journal.as_ref(), shop, (PLAN, &job.plan)).await?;
     let Some(plan) = plan else {
-        return Err(RunError::Plan(format!("plan {} is no longer on record", job.plan)));
+        let why = format!("plan {} of {shop} is no longer on record; make a new one", job.plan);
+        return Err(RunError::Stuck(why));
     };
     let (ledger, standing) = ledger::take_up(jobs.place(shop, job)).await?;
     let written = tools.books.of(tools.journal.as_ref(), shop).await?;
@@ -142,6 +157,8 @@ async fn applied(
         asker: Asker { client, share: 1.0 },
         ledger,
         standing,
+        begun: Mutex::default(),
+        over: HashSet::new(),
         written,
         stop,
         anew: HashSet::new(),
@@ -168,9 +185,8 @@ async fn end(
         Ok(()) if counts.of(RowState::Failed) > 0 => JobState::Failed,
         Ok(()) => JobState::Done,
         Err(RunError::Cancelled) => JobState::Cancelled,
-        // What cannot get better by itself.
-        Err(error @ (RunError::Plan(_) | RunError::Ask(_))) => {
-            run.set_state(JobState::Failed, Some(error.to_string()));
+        Err(RunError::Stuck(why)) => {
+            run.set_state(JobState::Failed, Some(why));
             JobState::Failed
         }
         // Whoever takes it up next goes on.
@@ -219,29 +235,52 @@ async fn look(jobs: &Jobs, run: &Run) {
 }
 
 /// While a job runs: keeps the lease, tells how far it is, and hears what is wanted of it.
-async fn beat(jobs: Arc<Jobs>, run: Arc<Run>, client: Client, stop: CancellationToken) {
-    let id = run.job().id;
-    let (mut renew, mut report) = every(RENEW_EVERY, REPORT_EVERY);
-    let mut ask = tokio::time::interval(ASK_EVERY);
-    let mut held = tokio::time::Instant::now();
+async fn beat(
+    jobs: Arc<Jobs>,
+    (run, held): (Arc<Run>, Arc<Held>),
+    client: Client,
+    stop: CancellationToken,
+) {
+    let renews = renew(&jobs, &run.shop, &held, &stop);
+    // A journal that is slow to answer is not to cost the lease.
+    let tells = tell(&jobs, (&run, &held), &client, &stop);
+    tokio::join!(renews, tells);
+}
+
+/// Keeps the lease, or says that it is lost.
+async fn renew(jobs: &Jobs, shop: &Shop, held: &Held, stop: &CancellationToken) {
+    let mut renew = tokio::time::interval(RENEW_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = renew.tick() => {
-                match jobs.tools.leases.take(&run.shop, &jobs.tools.holder).await {
-                    Ok(true) => held = tokio::time::Instant::now(),
-                    Ok(false) => return stop.cancel(),
-                    // Somebody else may take it from then on.
-                    Err(_) if held.elapsed() > HOLDS - RENEW_EVERY => return stop.cancel(),
-                    Err(_) => {}
-                }
-            }
+            _ = renew.tick() => {}
+        }
+        let asked_at = Instant::now();
+        match jobs.tools.leases.take(shop, &jobs.tools.holder).await {
+            Ok(true) if !held.is_lost() => held.renewed(asked_at),
+            Err(_) if !held.is_lost() => {}
+            Ok(_) | Err(_) => return held.lose(),
+        }
+    }
+}
+
+/// Tells how far a job is, and hears what is wanted of it.
+async fn tell(jobs: &Jobs, (run, held): (&Run, &Held), client: &Client, stop: &CancellationToken) {
+    let id = run.job().id;
+    let mut report =
+        tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
             _ = report.tick() => {
                 jobs.tools.metrics.budget(run.reckon(client.granted()));
                 let job = run.job();
                 let payload = serde_json::to_value(&job).unwrap_or_default();
-                // The next report makes up for a lost one.
-                let _lost = jobs.tools.records.put(&run.shop, super::JOB, &id, &payload).await;
+                if !held.is_lost() {
+                    // The next report makes up for a lost one.
+                    let _lost = jobs.tools.records.put(&run.shop, super::JOB, &id, &payload).await;
+                }
             }
             _ = ask.tick() => {
                 if let Ok(want) = jobs.wanted(&run.shop, &id).await {
@@ -251,8 +290,4 @@ async fn beat(jobs: Arc<Jobs>, run: Arc<Run>, client: Client, stop: Cancellation
             }
         }
     }
-}
-
-fn every(a: Duration, b: Duration) -> (tokio::time::Interval, tokio::time::Interval) {
-    (tokio::time::interval(a), tokio::time::interval_at(tokio::time::Instant::now() + b, b))
 }

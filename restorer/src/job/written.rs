@@ -44,7 +44,8 @@ pub struct Wrote {
     pub from: Timestamp,
     /// When the last mutation was answered.
     pub to: Timestamp,
-    /// BLAKE3 of the state that was wanted, hexadecimal; none for what was deleted.
+    /// BLAKE3 of the state that was wanted, hexadecimal; none for what was deleted, or of which nobody
+    /// knows whether all of it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }

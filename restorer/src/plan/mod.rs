@@ -177,6 +177,13 @@ pub struct Counts {
     pub same: u64,
 }
 
+impl Counts {
+    /// All rows of a plan.
+    pub(crate) fn rows(&self) -> u64 {
+        self.create + self.update + self.delete + self.keep + self.cannot
+    }
+}
+
 /// A plan, without its rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {

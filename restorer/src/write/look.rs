@@ -1,38 +1,115 @@
-//! Looks at what is in the shop: a resource's canonical state, whole, as history would have it.
+//! Looks at what is in the shop: resources as they are now, canonical, as history would keep them.
+
+use std::collections::{HashMap, HashSet};
 
 use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::{AskError, Asker};
+use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::kind::{Arrival, Kind, Spec};
-use backstock_proto::{Facet, Op, ResourceId, Source, Timestamp, union};
+use backstock_proto::{Facet, ResourceId, Timestamp, union};
 use serde_json::Value;
 
 use super::{Around, WriteError};
 
-/// A resource as it is now; `None`: it is not there.
+/// Most resources that are asked for at once.
+const TOGETHER_MAX: usize = 25;
+
+/// How much of a resource is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Its core, and what the same question brings.
+    Core,
+    /// All of it.
+    Whole,
+}
+
+/// A resource as it is now, all of it; `None`: it is not there.
 pub async fn state(
     client: &Client,
     spec: &'static Spec,
     id: &ResourceId,
 ) -> Result<Option<Value>, WriteError> {
     let asker = Asker { client: client.clone(), share: 1.0 };
-    let mut state: Option<Value> = None;
-    for pull in spec.pulls.iter().filter(|pull| matches!(pull.way, Way::ById { .. })) {
-        let nodes = asker.by_id(spec, pull, std::slice::from_ref(id)).await.map_err(asked)?;
-        let Some(node) = nodes.into_iter().find(|node| (spec.id)(node).as_ref() == Some(id)) else {
-            if pull.facets.contains(&Facet::Core) {
-                return Ok(None);
+    let found = read(&asker, spec, std::slice::from_ref(id), Extent::Whole).await;
+    Ok(found.map_err(asked)?.remove(id))
+}
+
+/// How many resources of a kind are asked for together.
+pub(crate) fn together(spec: &'static Spec) -> usize {
+    let of_core = by_id(spec, Extent::Core).next();
+    let ids_max = of_core.map_or(TOGETHER_MAX, |pull| match pull.way {
+        Way::ById { ids_max, .. } => ids_max,
+        _ => TOGETHER_MAX,
+    });
+    ids_max.min(TOGETHER_MAX)
+}
+
+/// Some resources as they are now. What is not among them is not there.
+pub(crate) async fn read(
+    asker: &Asker,
+    spec: &'static Spec,
+    ids: &[ResourceId],
+    extent: Extent,
+) -> Result<HashMap<ResourceId, Value>, AskError> {
+    let mut found: HashMap<ResourceId, Value> = HashMap::new();
+    let mut cores: HashSet<ResourceId> = HashSet::new();
+    let mut any = false;
+    let mut asked = ids.to_vec();
+    for pull in by_id(spec, extent) {
+        any = true;
+        let Way::ById { ids_max, .. } = &pull.way else { continue };
+        for some in asked.chunks(*ids_max) {
+            for node in asker.by_id(spec, pull, some).await? {
+                add((&mut found, &mut cores), spec, pull, &node)?;
             }
-            continue;
-        };
-        for facet in facets(spec, pull, id, &node)? {
-            match &mut state {
-                Some(state) => union::add(state, facet),
-                None => state = Some(facet),
+        }
+        if pull.facets.contains(&Facet::Core) {
+            asked.retain(|id| cores.contains(id));
+        }
+    }
+    if !any {
+        // A kind that is only read as a whole.
+        for pull in spec.pulls.iter().filter(|pull| !matches!(pull.way, Way::Bulk { .. })) {
+            for node in asker.all(pull).await? {
+                if (spec.id)(&node).is_some_and(|id| ids.contains(&id)) {
+                    add((&mut found, &mut cores), spec, pull, &node)?;
+                }
             }
         }
     }
-    Ok(state)
+    // Parts without a core are parts of nothing.
+    found.retain(|id, _| cores.contains(id));
+    Ok(found)
+}
+
+fn by_id(spec: &'static Spec, extent: Extent) -> impl Iterator<Item = &'static Pull> {
+    spec.pulls.iter().filter(move |pull| {
+        let by_id = matches!(pull.way, Way::ById { .. });
+        by_id && (extent == Extent::Whole || pull.facets.contains(&Facet::Core))
+    })
+}
+
+/// Adds what a node tells to what is known of its resource.
+fn add(
+    (found, cores): (&mut HashMap<ResourceId, Value>, &mut HashSet<ResourceId>),
+    spec: &'static Spec,
+    pull: &'static Pull,
+    node: &Value,
+) -> Result<(), AskError> {
+    let Some(id) = (spec.id)(node) else { return Ok(()) };
+    for members in spec.facets.iter().filter(|members| pull.facets.contains(&members.facet)) {
+        let Some(part) = members.of(node) else { continue };
+        if members.facet == Facet::Core {
+            cores.insert(id.clone());
+        }
+        let state = (spec.node)(members.facet, &part)
+            .map_err(|e| AskError::Fault(format!("{} {id} cannot be read: {e}", spec.name)))?;
+        match found.get_mut(&id) {
+            Some(there) => union::add(there, state),
+            None => drop(found.insert(id.clone(), state)),
+        }
+    }
+    Ok(())
 }
 
 /// How much the shop's clock and ours may differ, and what whole seconds leave out.
@@ -47,26 +124,6 @@ pub(super) fn earliest(around: &dyn Around) -> Timestamp {
 pub(super) fn is_since(around: &dyn Around, state: &Value) -> bool {
     let made = state["createdAt"].as_str().and_then(|at| Timestamp::parse(at).ok());
     made.is_some_and(|made| made >= earliest(around))
-}
-
-/// The facets that a node brings, each canonical.
-fn facets(
-    spec: &'static Spec,
-    pull: &Pull,
-    id: &ResourceId,
-    node: &Value,
-) -> Result<Vec<Value>, WriteError> {
-    let brought = spec.facets.iter().filter(|members| pull.facets.contains(&members.facet));
-    let mut found = Vec::new();
-    for members in brought {
-        let Some(part) = members.of(node) else { continue };
-        let arrival = Arrival { source: Source::Pull, facet: members.facet, op: Op::Update };
-        let document = Kind::of(spec)
-            .read(arrival, id, part.to_string().as_bytes())
-            .map_err(|error| WriteError::Refused(vec![error.to_string()]))?;
-        found.extend(document.state);
-    }
-    Ok(found)
 }
 
 fn asked(error: AskError) -> WriteError {

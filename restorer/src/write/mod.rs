@@ -123,7 +123,7 @@ pub trait Around: Send + Sync {
         let _ = gid;
         Ok(Vec::new())
     }
-    /// A mutation is about to be sent that must not be sent twice: puts that on record, durably.
+    /// A mutation is about to be sent: puts on record, durably, that the resource is being written.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
     /// When the job began: what carries the natural key and was made since is taken for our own work
     /// of a try whose answer was lost, anything older for somebody else's.

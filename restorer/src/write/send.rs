@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use super::{Around, WriteError};
 
-/// A mutation of which doing it twice is doing it once: it sets what it names, by id.
+/// A mutation of which doing it twice is doing it once: it sets what it names, by id. That it is sent
+/// is on record before.
 pub(super) async fn set(
     around: &dyn Around,
     document: &str,
     variables: Value,
 ) -> Result<Value, WriteError> {
+    around.before(name(document)).await?;
     let call = Call { repeat: Repeat::Safe, ..Call::write(document, variables) };
     payload(around, call).await
 }
@@ -25,6 +27,12 @@ pub(super) async fn once(
 ) -> Result<Value, WriteError> {
     around.before(what).await?;
     payload(around, Call::write(document, variables)).await
+}
+
+/// What a mutation's document calls itself.
+pub(super) fn name(document: &str) -> &str {
+    let name = document.split_once("mutation ").map_or("", |(_, name)| name);
+    name.split(['(', ' ', '{', '\n']).next().unwrap_or_default()
 }
 
 /// A question.
@@ -65,5 +73,16 @@ async fn payload(around: &dyn Around, call: Call<'_>) -> Result<Value, WriteErro
         }
         (_, Some(error)) => Err(WriteError::Refused(vec![error.message])),
         (None, None) => Err(WriteError::Refused(vec!["the shop answered nothing".into()])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutation_is_named_as_its_document_names_it() {
+        assert_eq!(name("mutation ProductUpdate($p: X!) { a }"), "ProductUpdate");
+        assert_eq!(name("mutation Go { a }\n"), "Go");
     }
 }

@@ -38,12 +38,6 @@ impl Step {
     pub(super) fn making(document: &'static str, variables: Value) -> Self {
         Self { document, variables, repeat: Repeat::Never }
     }
-
-    /// What the document calls itself.
-    fn name(&self) -> &'static str {
-        let name = self.document.split_once("mutation ").map_or("", |(_, name)| name);
-        name.split(['(', ' ', '{', '\n']).next().unwrap_or_default()
-    }
 }
 
 /// Sends a mutation, and answers with its payload once the shop is done with it.
@@ -51,7 +45,7 @@ pub(super) async fn send(around: &dyn Around, step: &Step) -> Result<Value, Writ
     let (document, variables) = (step.document, step.variables.clone());
     let payload = match step.repeat {
         Repeat::Safe => send::set(around, document, variables).await?,
-        Repeat::Never => send::once(around, document, variables, step.name()).await?,
+        Repeat::Never => send::once(around, document, variables, send::name(document)).await?,
     };
     if payload["job"]["done"] == false
         && let Some(id) = payload["job"]["id"].as_str()
@@ -100,17 +94,5 @@ pub(super) fn written(value: &Value) -> Value {
     match value {
         Value::Null => "".into(),
         other => other.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mutation_is_named_as_its_document_names_it() {
-        let named = |document| Step::setting(document, json!({})).name();
-        assert_eq!(named("mutation ProductUpdate($p: X!) { a }"), "ProductUpdate");
-        assert_eq!(named("mutation Go { a }\n"), "Go");
     }
 }

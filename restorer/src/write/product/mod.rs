@@ -42,7 +42,8 @@ pub(super) async fn write(
             if !work.refused.is_empty() {
                 return Err(WriteError::Refused(work.refused));
             }
-            match work.changed {
+            // An earlier try may have made parts of it anew and not have heard of it.
+            match work.changed || !work.ids.is_empty() {
                 true => Ok(Written::Updated { ids: work.ids }),
                 false => Ok(Written::Unchanged),
             }

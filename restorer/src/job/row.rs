@@ -1,0 +1,457 @@
+//! One row of a plan, until it is over: looked at, decided about, written, and put on record before and
+//! after.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use backstock_proto::admin::AdminError;
+use backstock_proto::canonical::Hash;
+use backstock_proto::journal::{AsOf, Page, Span};
+use backstock_proto::merge;
+use backstock_proto::{ResourceId, ResourceKey, Timestamp};
+use serde_json::Value;
+
+use super::around::AroundRow;
+use super::decide::{Change, change, tells};
+use super::ledger::Step;
+use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write};
+use super::written::Wrote;
+use super::{RowResult, RowState, gid};
+use crate::plan::{Action, Row};
+use crate::write::look::Extent;
+use crate::write::{self, Task, WriteError};
+
+/// How often a row is looked at anew when nobody knows whether it was written.
+const LOOKS_MAX: u32 = 20;
+/// How old a look may be by which something is written.
+const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
+/// Longest reason that is kept with a row, in characters.
+const REASON_MAX: usize = 2_000;
+
+/// What is to be done about a row.
+enum Todo {
+    Over(RowState, Option<String>),
+    LookWhole,
+    /// Not now: it refers to something that is not there yet.
+    Wait,
+    /// An earlier try made it and did not live to say so. Whether a part of it follows.
+    Made {
+        rest: bool,
+    },
+    Write {
+        now: Option<Value>,
+        want: Option<Value>,
+        rest: bool,
+    },
+}
+
+impl Runner {
+    /// One row, until it is over.
+    pub(super) async fn row(&self, row: Row, looked: Looked) -> Result<(), RunError> {
+        self.left_open(self.write(row, looked).await)
+    }
+
+    async fn write(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
+        let has_waited = self.gate().await?;
+        if has_waited || looked.at.elapsed() > LOOK_AGE_MAX {
+            looked = self.look_again(&row, looked.extent).await?;
+        }
+        let begun = self.begun_at(row.n);
+        let around = AroundRow::new(self, row.n, begun.is_some());
+        let (from, mut wait) = (begun.unwrap_or_else(|| self.tools.clock.now()), WAIT_FIRST);
+        let mut last = String::new();
+        for _ in 0..LOOKS_MAX {
+            let (now, want, rest) = match self.todo(&row, &looked, around.begun().await).await? {
+                Todo::Over(state, reason) => {
+                    return self.ended(&row, (state, reason), &around, from).await;
+                }
+                Todo::Wait => return Ok(()),
+                Todo::Made { rest } => {
+                    return self.over(&row, RowState::Created, None, None, rest).await;
+                }
+                Todo::LookWhole => {
+                    looked = self.look_again(&row, Extent::Whole).await?;
+                    continue;
+                }
+                Todo::Write { now, want, rest } => (now, want, rest),
+            };
+            let Some(spec) = row.kind.spec() else { break };
+            let task = Task { spec, now, want };
+            let outcome = write::write(&around, &task).await;
+            if let Some(error) = around.broken() {
+                return Err(error.into());
+            }
+            match outcome {
+                Ok(write::Written::Unchanged) => {
+                    return self
+                        .ended(&row, (RowState::Skipped, around.notes()), &around, from)
+                        .await;
+                }
+                Ok(outcome) => {
+                    let (state, wrote) = self.wrote(&row, &task, outcome, from);
+                    return self.over(&row, state, around.notes(), Some(wrote), rest).await;
+                }
+                // Nobody knows what became of it: look, then decide.
+                Err(WriteError::Admin(
+                    error @ (AdminError::Unknown { .. } | AdminError::Unavailable { .. }),
+                )) => {
+                    last = error.to_string();
+                    self.sleep(&mut wait).await?;
+                    looked = self.look_again(&row, looked.extent).await?;
+                }
+                Err(error) => return self.failed(&row, error, &around, from).await,
+            }
+        }
+        let why = format!("the shop did not say whether it was written: {last}. Retry the job");
+        self.ended(&row, (RowState::Failed, Some(why)), &around, from).await
+    }
+
+    async fn failed(
+        &self,
+        row: &Row,
+        error: WriteError,
+        around: &AroundRow<'_>,
+        from: Timestamp,
+    ) -> Result<(), RunError> {
+        // What it refers to may come with a later row.
+        if matches!(error, WriteError::Missing(_)) && self.is_first_time(row) {
+            return Ok(());
+        }
+        if let WriteError::Admin(error) = &error
+            && error.is_of_shop()
+        {
+            return Err(RunError::Stuck(error.to_string()));
+        }
+        let reason = match around.notes() {
+            Some(notes) => format!("{error}; {notes}"),
+            None => error.to_string(),
+        };
+        self.ended(row, (RowState::Failed, Some(reason)), around, from).await
+    }
+
+    /// Whether a row may wait for others: it does so once.
+    fn is_first_time(&self, row: &Row) -> bool {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n)
+    }
+
+    /// Puts a row on record that is over without a writer's word for it. What was begun may have been
+    /// written, wholly or in part, and is then to be found when the job is undone.
+    async fn ended(
+        &self,
+        row: &Row,
+        (state, reason): (RowState, Option<String>),
+        around: &AroundRow<'_>,
+        from: Timestamp,
+    ) -> Result<(), RunError> {
+        let may_be_written =
+            around.begun().await && (row.action == Action::Update || state == RowState::Deleted);
+        let spec = row.kind.spec().filter(|_| may_be_written);
+        let wrote = spec.map(|spec| self.entry(row, self.id_now(spec, row), from));
+        match (state, &wrote) {
+            (RowState::Skipped, Some(_)) => {
+                self.over(row, RowState::Updated, around.notes(), wrote, false).await
+            }
+            _ => self.over(row, state, reason, wrote, false).await,
+        }
+    }
+
+    /// What is to be done about a row.
+    async fn todo(&self, row: &Row, looked: &Looked, begun: bool) -> Result<Todo, RunError> {
+        if self.deselected.contains(&row.n) {
+            return Ok(Todo::Over(RowState::Skipped, Some("deselected".into())));
+        }
+        if !is_write(row.action) {
+            let reason = (!row.notes.is_empty()).then(|| row.notes.join("; "));
+            return Ok(Todo::Over(RowState::Skipped, reason));
+        }
+        if let Some(fault) = &looked.fault {
+            return Ok(Todo::Over(RowState::Failed, Some(fault.clone())));
+        }
+        match (row.action, &looked.now) {
+            (Action::Update, Some(_)) if self.is_early(row) => Ok(Todo::Wait),
+            (Action::Update, Some(now)) => Ok(self.update(row, now, looked.extent)),
+            (Action::Update, None) => {
+                let why = "it is no longer in the shop. Make a new plan to bring it back";
+                Ok(Todo::Over(RowState::Conflict, Some(why.into())))
+            }
+            (Action::Delete, Some(now)) => self.delete(row, now).await,
+            (Action::Delete, None) if begun => Ok(Todo::Over(RowState::Deleted, None)),
+            (Action::Delete, None) => {
+                Ok(Todo::Over(RowState::Skipped, Some("it is gone already".into())))
+            }
+            (_, Some(now)) => self.is_there(row, now).await,
+            (_, None) => self.create(row).await,
+        }
+    }
+
+    /// Whether a field is to refer to something that is not there yet, and the row has not waited for
+    /// it before.
+    fn is_early(&self, row: &Row) -> bool {
+        let refers = {
+            let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+            let is = |gid: &str| missing.contains(&self.first(gid));
+            !missing.is_empty() && row.fields.iter().any(|field| gid::field_refers(field, &is))
+        };
+        refers && self.is_first_time(row)
+    }
+
+    fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {
+        let mut fields = row.fields.clone();
+        fields.iter_mut().for_each(|field| self.written.rewrite_field(field));
+        if extent == Extent::Core && !tells(now, &fields) {
+            return Todo::LookWhole;
+        }
+        match change(now, &fields) {
+            Change::Nothing => Todo::Over(RowState::Skipped, Some("as wanted already".into())),
+            Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
+            Change::Make(want) => {
+                Todo::Write { now: Some(now.clone()), want: Some(want), rest: false }
+            }
+        }
+    }
+
+    /// What is new is deleted as long as nobody has changed it since the plan was made.
+    async fn delete(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
+        let page = Page { limit: 50, cursor: None };
+        let newest = self.tools.journal.versions(&self.key(row), Span::default(), &page).await?;
+        let changed = newest.items.iter().find(|version| {
+            let at = version.valid_at;
+            let since = match row.seen {
+                Some(seen) => version.seq > seen,
+                None => at > self.plan.made_at,
+            };
+            let ours = || self.written.job_at(&row.kind, &row.id, at).is_some();
+            since && !version.unchanged && version.facet.is_state() && !ours()
+        });
+        if let Some(version) = changed {
+            let at = version.valid_at;
+            let why = format!("it was changed at {at}, after the plan was made. Make a new plan");
+            return Ok(Todo::Over(RowState::Conflict, Some(why)));
+        }
+        Ok(Todo::Write { now: Some(now.clone()), want: None, rest: false })
+    }
+
+    /// What was to be made anew is there.
+    async fn is_there(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
+        let id = row.kind.spec().map(|spec| self.id_now(spec, row));
+        let Some(id) = id.filter(|id| *id != row.id) else {
+            let why = "it is in the shop. Make a new plan to see what differs";
+            return Ok(Todo::Over(RowState::Conflict, Some(why.into())));
+        };
+        if self.written.when(&self.job, &row.kind, &id).is_some() {
+            let is = |gid: &str| self.anew.contains(&self.first(gid));
+            let rest = self.as_it_was(row).await?.is_some_and(|whole| gid::refers(&whole, &is));
+            return Ok(Todo::Made { rest });
+        }
+        let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
+        let why = format!("it was made anew already, as {gid}. A new plan shows what differs");
+        Ok(Todo::Over(RowState::Skipped, Some(why)))
+    }
+
+    async fn create(&self, row: &Row) -> Result<Todo, RunError> {
+        let Some(whole) = self.as_it_was(row).await? else {
+            let why = "history does not have its state any more";
+            return Ok(Todo::Over(RowState::Failed, Some(why.into())));
+        };
+        let mut want = whole;
+        let rest = {
+            let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+            let is = |gid: &str| missing.contains(&self.first(gid));
+            let rest = gid::refers(&want, &is);
+            if rest {
+                gid::leave_out(&mut want, &is);
+            }
+            rest
+        };
+        self.written.rewrite(&mut want);
+        Ok(Todo::Write { now: None, want: Some(want), rest })
+    }
+
+    /// The state that a creation makes anew, with the ids that it had: as it was, with what the plan
+    /// makes different.
+    pub(super) async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
+        let was = match row.of {
+            None if !row.fields.is_empty() => None,
+            of => {
+                let at = of.map_or(AsOf::Latest, AsOf::At);
+                self.tools.journal.resource(&self.key(row), at).await?
+            }
+        };
+        let mut state = was.map_or(Value::Null, |resource| resource.state);
+        for field in &row.fields {
+            merge::set(&mut state, &field.path, field.new.clone());
+        }
+        Ok(Some(state).filter(Value::is_object))
+    }
+
+    /// What the books say of a row that is written since an instant.
+    fn entry(&self, row: &Row, id: ResourceId, from: Timestamp) -> Wrote {
+        Wrote {
+            job: self.job.clone(),
+            kind: row.kind.clone(),
+            id,
+            was: None,
+            ids: BTreeMap::new(),
+            from,
+            to: self.tools.clock.now(),
+            hash: None,
+        }
+    }
+
+    /// What a writer's outcome means for the row, and for the books.
+    fn wrote(
+        &self,
+        row: &Row,
+        task: &Task,
+        outcome: write::Written,
+        from: Timestamp,
+    ) -> (RowState, Wrote) {
+        let mut wrote = self.entry(row, self.id_now(task.spec, row), from);
+        wrote.hash = task.want.as_ref().map(|want| Hash::of(Some(want)).to_hex());
+        let state = match outcome {
+            write::Written::Created { gid, mut ids } => {
+                let own = task.want.as_ref().and_then(|want| want.get("id")?.as_str());
+                let own = own.map(str::to_owned).or_else(|| gid_of(row));
+                ids.extend(own.map(|own| (own, gid.clone())));
+                wrote.was = Some(row.id.clone());
+                wrote.id = ResourceId::parse(&gid).unwrap_or(wrote.id);
+                wrote.ids = ids;
+                RowState::Created
+            }
+            write::Written::Updated { ids } => {
+                wrote.ids = ids;
+                RowState::Updated
+            }
+            write::Written::Deleted => RowState::Deleted,
+            write::Written::Unchanged => RowState::Skipped,
+        };
+        (state, wrote)
+    }
+
+    /// Puts on record what became of a row.
+    async fn over(
+        &self,
+        row: &Row,
+        state: RowState,
+        reason: Option<String>,
+        wrote: Option<Wrote>,
+        rest: bool,
+    ) -> Result<(), RunError> {
+        let own = gid_of(row).filter(|_| state == RowState::Created);
+        let new_gid = own.as_ref().and_then(|own| match &wrote {
+            Some(wrote) => wrote.ids.get(own).cloned().or_else(|| row.kind.gid(&wrote.id)),
+            None => self.written.now(own),
+        });
+        let result = RowResult {
+            n: row.n,
+            kind: row.kind.clone(),
+            id: row.id.clone(),
+            title: row.title.clone(),
+            state,
+            reason: reason.map(|reason| match reason.char_indices().nth(REASON_MAX) {
+                Some((end, _)) => format!("{}…", &reason[..end]),
+                None => reason,
+            }),
+            new_gid,
+        };
+        let step = match rest {
+            true => Step::Rest(result.clone()),
+            false => Step::Over(result.clone()),
+        };
+        self.ledger.put(step, wrote.clone()).await?;
+        if let Some(wrote) = wrote {
+            self.written.add(&[wrote]);
+        }
+        if let Some(own) = own {
+            let first = self.first(&own);
+            self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+        }
+        if rest {
+            self.rest.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n);
+        }
+        self.tools.metrics.row(state);
+        self.run.over(result);
+        Ok(())
+    }
+
+    /// Writes what was left out of a row.
+    pub(super) async fn rest_of(&self, row: Row) -> Result<(), RunError> {
+        self.left_open(self.write_rest(row).await)
+    }
+
+    async fn write_rest(&self, row: Row) -> Result<(), RunError> {
+        self.gate().await?;
+        let around = AroundRow::new(self, row.n, true);
+        let (from, mut wait) = (self.tools.clock.now(), WAIT_FIRST);
+        let mut last = String::new();
+        for _ in 0..LOOKS_MAX {
+            let Some(spec) = row.kind.spec() else { break };
+            let looked = self.look_again(&row, Extent::Whole).await?;
+            if let Some(fault) = looked.fault {
+                let why = format!("made anew, but not what refers to other things: {fault}");
+                return self.over(&row, RowState::Failed, Some(why), None, false).await;
+            }
+            let (Some(now), Some(whole)) = (looked.now, self.as_it_was(&row).await?) else {
+                let why = "made anew, and gone again before all of it was written";
+                return self.over(&row, RowState::Failed, Some(why.into()), None, false).await;
+            };
+            let (want, without) = self.completed(&now, &whole);
+            let without = without
+                .then(|| "what refers to things that are not in the shop was left out".to_owned());
+            let task = Task { spec, now: Some(now), want: Some(want) };
+            let outcome = write::write(&around, &task).await;
+            if let Some(error) = around.broken() {
+                return Err(error.into());
+            }
+            match outcome {
+                Ok(outcome) => {
+                    let is_written = outcome != write::Written::Unchanged;
+                    let (_, wrote) = self.wrote(&row, &task, outcome, from);
+                    let wrote = is_written.then_some(wrote);
+                    let reason = around.notes().into_iter().chain(without);
+                    let reason = reason.reduce(|a, b| format!("{a}; {b}"));
+                    return self.over(&row, RowState::Created, reason, wrote, false).await;
+                }
+                Err(WriteError::Admin(
+                    error @ (AdminError::Unknown { .. } | AdminError::Unavailable { .. }),
+                )) => {
+                    last = error.to_string();
+                    self.sleep(&mut wait).await?;
+                }
+                Err(WriteError::Admin(error)) if error.is_of_shop() => {
+                    return Err(RunError::Stuck(error.to_string()));
+                }
+                Err(error) => {
+                    let why = format!("made anew, but not what refers to other things: {error}");
+                    return self.over(&row, RowState::Failed, Some(why), None, false).await;
+                }
+            }
+        }
+        let why = format!("the shop did not say whether it was written: {last}. Retry the job");
+        self.over(&row, RowState::Failed, Some(why), None, false).await
+    }
+
+    /// What is there now together with what was left out, and whether something still has to be.
+    fn completed(&self, now: &Value, whole: &Value) -> (Value, bool) {
+        let mut reduced = whole.clone();
+        gid::leave_out(&mut reduced, &|gid| self.anew.contains(&self.first(gid)));
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is = |gid: &str| missing.contains(&self.first(gid));
+        let mut full = whole.clone();
+        let without = gid::refers(&full, &is);
+        if without {
+            gid::leave_out(&mut full, &is);
+        }
+        let mut want = now.clone();
+        for mut field in merge::fields(&reduced, &full) {
+            self.written.rewrite_field(&mut field);
+            merge::set(&mut want, &field.path, field.new);
+        }
+        (want, without)
+    }
+
+    fn key(&self, row: &Row) -> ResourceKey {
+        ResourceKey { shop: self.shop.clone(), kind: row.kind.clone(), id: row.id.clone() }
+    }
+}
