@@ -89,6 +89,10 @@ impl Around for AroundRow<'_> {
         self.runner.began_at()
     }
 
+    async fn may_be_ours(&self, gid: &str) -> bool {
+        self.begun().await && self.runner.written().first(gid).is_none()
+    }
+
     fn key(&self, what: &str) -> String {
         let named = format!("{}\n{}\n{what}", self.runner.job_id(), self.n);
         blake3::hash(named.as_bytes()).to_hex()[..32].to_owned()

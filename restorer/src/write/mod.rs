@@ -128,6 +128,13 @@ pub trait Around: Send + Sync {
     /// When the job began: what carries the natural key and was made since is taken for our own work
     /// of a try whose answer was lost, anything older for somebody else's.
     fn began_at(&self) -> Timestamp;
+    /// Whether something that was made since the job began may be the work of an earlier try of this
+    /// row: one was begun, and nothing else is on record as having come back as it. For what has no
+    /// natural key.
+    async fn may_be_ours(&self, gid: &str) -> bool {
+        let _ = gid;
+        true
+    }
     /// A key for `@idempotent`: the same whenever this row of this job is tried again with the same
     /// `what`, and never the same for anything else.
     fn key(&self, what: &str) -> String;

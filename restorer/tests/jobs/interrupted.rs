@@ -261,3 +261,22 @@ async fn what_was_edited_while_a_job_stood_still_is_left_alone() {
     assert_eq!((state(&job), &job["counts"]["conflict"]), ("done", &json!(1)), "{job}");
     assert_eq!(world.shop.read("redirect", &last).await, Some(edited));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whom_nothing_names_is_made_once_although_no_answer_comes() {
+    let mut world = World::new(71).await;
+    let known = json!({"firstName": "Ada", "lastName": "Byron", "note": "at the counter"});
+    world.shop.write("customer", None, Some(&known)).await.expect("made");
+    let id = world.shop.ids("Customer").pop().expect("a customer");
+    let state_of = world.shop.read("customer", &id).await.expect("a customer");
+    assert_eq!((&state_of["email"], &state_of["phone"]), (&Value::Null, &Value::Null));
+    world.deleted("customer", &id, &state_of).await;
+    let others = world.shop.ids("Customer").len();
+    world.planned("plan-a").await;
+    // It is looked at, and for; then it is made.
+    world.shop.fates(&[None, None, Some(Fault::Lost)]);
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(1)), "{job}");
+    assert_eq!(world.shop.ids("Customer").len() - others, 1, "{job}");
+}
