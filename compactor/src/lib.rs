@@ -117,6 +117,7 @@ impl Compactor {
                 scratch: self.config.scratch.clone(),
                 metrics: metrics.clone(),
                 media: again.clone(),
+                blobs: self.blobs.clone(),
             };
             shops.spawn(log::run(puller.clone(), self.config.log_every, shutdown.clone()));
             let thinning = (self.config.thin.clone(), self.config.retention);

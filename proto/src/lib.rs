@@ -5,7 +5,8 @@
 //! [`known`], [`diff`], [`merge`]), and how it is asked for ([`journal`]). [`listen`] is how every role
 //! answers HTTP.
 //!
-//! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept.
+//! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept,
+//! [`witness`] what a whole look at the shop saw.
 //!
 //! Nothing but [`admin`], [`blob`] and [`publish`] does work of its own: no retries, no clock.
 
@@ -33,6 +34,7 @@ pub mod time;
 pub mod union;
 pub mod webhook;
 
+pub mod witness;
 pub use event::{Event, Op, Source};
 pub use kind::Kind;
 pub use resource::{Facet, ResourceId, ResourceKey};

@@ -1,6 +1,7 @@
 //! What was read of a kind against what history has of it, bucket by bucket.
 
 use std::collections::HashMap;
+use std::io;
 
 use backstock_proto::admin::ask::dated;
 use backstock_proto::journal::Head;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::PullError;
 use super::nodes::Nodes;
+use super::witness::Deposition;
 use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
 use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
 
@@ -60,16 +62,23 @@ pub(super) fn heads_of(
     Ok(of_bucket)
 }
 
+/// What is compared.
+pub(super) struct Compared<'a> {
+    pub(super) spec: &'static Spec,
+    pub(super) kind: &'a Kind,
+    pub(super) pull: &'a Pull,
+    pub(super) nodes: &'a Nodes,
+    pub(super) heads: &'a Buckets,
+    pub(super) window: Window,
+}
+
 /// Compares bucket by bucket, until nobody listens.
 pub(super) fn compare_all(
-    spec: &'static Spec,
-    kind: &Kind,
-    pull: &Pull,
-    nodes: &Nodes,
-    heads: &Buckets,
-    window: Window,
+    all: &Compared<'_>,
+    deposition: &mut Deposition,
     send: &mpsc::Sender<Found>,
 ) -> Result<(), PullError> {
+    let Compared { spec, kind, pull, nodes, heads, window } = *all;
     let finds_gone = pull.facets.contains(&Facet::Core);
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
@@ -80,7 +89,9 @@ pub(super) fn compare_all(
             if bucket_of(&(spec.ask_for)(&id)) != bucket {
                 return Err(PullError::Unreadable(format!("{kind} {id} came with another's id")));
             }
-            for correction in differences(spec, kind, pull.facets, &id, &node, &heads, window)? {
+            for facet in looked_at(spec, kind, pull.facets, &id, &node, &heads, window)? {
+                facet.put_down(deposition, &id)?;
+                let Some(correction) = facet.correction else { continue };
                 if send.blocking_send(Found::Correction(correction)).is_err() {
                     return Ok(());
                 }
@@ -101,9 +112,26 @@ pub(super) fn compare_all(
     Ok(())
 }
 
-/// The facets of a node that history has not, or has otherwise. A facet of which a member is
+/// A facet as it was seen, held against history.
+pub(super) struct LookedAt {
+    facet: Facet,
+    hash: String,
+    /// Whether history is to say the same: it has not learned something newer meanwhile.
+    vouched: bool,
+    /// What history has not, or has otherwise.
+    pub(super) correction: Option<Correction>,
+}
+
+impl LookedAt {
+    /// Puts down that it was seen.
+    pub(super) fn put_down(&self, deposition: &mut Deposition, id: &ResourceId) -> io::Result<()> {
+        deposition.saw(id, self.facet, self.vouched.then_some(&self.hash))
+    }
+}
+
+/// The facets of a node, each held against what history has of it. A facet of which a member is
 /// missing was not given, and says nothing.
-pub(super) fn differences(
+pub(super) fn looked_at(
     spec: &Spec,
     kind: &Kind,
     facets: &[Facet],
@@ -111,8 +139,8 @@ pub(super) fn differences(
     node: &Value,
     heads: &Heads,
     window: Window,
-) -> Result<Vec<Correction>, PullError> {
-    let mut corrections = Vec::new();
+) -> Result<Vec<LookedAt>, PullError> {
+    let mut all = Vec::new();
     for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
         let facet = members.facet;
         let Some(part) = members.of(node) else { continue };
@@ -124,13 +152,17 @@ pub(super) fn differences(
         let hash = document.hash().to_hex();
         let dated = dated(node);
         let seen = Seen { hash: &hash, dated };
-        let head = heads.get(&(id.clone(), facet));
-        let (since, missed) = match reconcile::compare(&seen, head, window) {
-            Finding::Same | Finding::Newer => continue,
-            Finding::Missed(since) => (since, true),
-            Finding::Changed(since) => (since, false),
+        let finding = reconcile::compare(&seen, heads.get(&(id.clone(), facet)), window);
+        let since = match finding {
+            Finding::Same | Finding::Newer => None,
+            Finding::Missed(since) => Some((since, true)),
+            Finding::Changed(since) => Some((since, false)),
         };
-        corrections.push(Correction { id: id.clone(), facet, hash, dated, payload, since, missed });
+        let correction = since.map(|(since, missed)| {
+            let (id, hash) = (id.clone(), hash.clone());
+            Correction { id, facet, hash, dated, payload, since, missed }
+        });
+        all.push(LookedAt { facet, hash, vouched: finding != Finding::Newer, correction });
     }
-    Ok(corrections)
+    Ok(all)
 }

@@ -8,6 +8,7 @@ use backstock_proto::kind::pull::Way;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
 
 use super::correct::Pulled;
+use super::witness::Deposition;
 use super::{Order, PullError, Puller, Run};
 use crate::reconcile::{self, Gone, Window};
 
@@ -22,8 +23,10 @@ impl Puller {
         suspects: Vec<Gone>,
         living: usize,
         order: &Order,
+        deposition: &mut Deposition,
     ) -> Result<(), PullError> {
         let window = Window { started: run.report.started_at };
+        let suspected: Vec<ResourceId> = suspects.iter().map(|one| one.id.clone()).collect();
         let mut gone = self.confirmed(run.spec, suspects).await?;
         let ids: Vec<ResourceId> = gone.iter().map(|gone| gone.id.clone()).collect();
         let hidden = self.hidden(run.spec, &ids).await?;
@@ -31,6 +34,10 @@ impl Puller {
         if reconcile::is_suspicious(gone.len(), living + gone.len()) && !order.confirm_deletions {
             let (gone, living) = (gone.len(), living + gone.len());
             return Err(PullError::Held { kind: run.spec.name, gone, living });
+        }
+        let ended: BTreeSet<&ResourceId> = gone.iter().map(|one| &one.id).collect();
+        for id in suspected.iter().filter(|id| !ended.contains(id)) {
+            deposition.saw(id, Facet::Core, None)?;
         }
         for one in gone {
             if self.end(&run.kind, &one.id, window, |_| one.last_seen).await? {

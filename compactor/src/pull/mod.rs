@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::admin::{AdminError, bulk};
+use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{
     Drift, Journal, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
 };
@@ -18,6 +19,7 @@ use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::publish::{PublishError, Publisher};
 use backstock_proto::time::Clock;
+use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop};
 use tokio::sync::mpsc;
 
@@ -31,9 +33,11 @@ mod gone;
 mod nodes;
 mod operation;
 mod some;
+mod witness;
 
-use compare::{Found, compare_all};
+use compare::{Compared, Found, compare_all};
 use correct::IN_FLIGHT;
+use witness::Deposition;
 
 /// How often its progress is put on record.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -49,7 +53,7 @@ pub(crate) enum PullError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Publish(#[from] PublishError),
-    #[error("putting heads aside failed: {0}")]
+    #[error("putting aside what was read failed: {0}")]
     Io(#[from] std::io::Error),
     #[error("the bulk operation ended as {0:?}{1}")]
     Operation(bulk::State, String),
@@ -83,6 +87,8 @@ pub(crate) struct Puller {
     pub(crate) metrics: Arc<Metrics>,
     /// Who looks after the media of what was pulled.
     pub(crate) media: look::Sender,
+    /// Where the lists of what was seen are kept.
+    pub(crate) blobs: Blobs,
 }
 
 /// Why and how a pull is made.
@@ -121,10 +127,11 @@ impl Puller {
         report.finished_at = Some(self.clock.now());
         report.eta_seconds = None;
         match ended {
-            Ok(()) => {
+            Ok(ref witness) => {
                 report.state = PullState::Complete;
                 report.operations.clear();
                 report.progress = Some(1.0);
+                report.witness.clone_from(witness);
             }
             Err(ref error) => {
                 report.state = PullState::Failed;
@@ -139,7 +146,7 @@ impl Puller {
             .pull_seconds
             .with_label_values(&[spec.name])
             .observe(run.begun.elapsed().as_secs_f64());
-        ended.map(|()| report)
+        ended.map(|_| report)
     }
 
     async fn begin(&self, spec: &'static Spec, order: &Order) -> Result<Run, PullError> {
@@ -162,6 +169,7 @@ impl Puller {
             eta_seconds: None,
             reason: None,
             operations: Vec::new(),
+            witness: None,
         };
         let report = match newest.filter(resumes) {
             Some(newest) => PullReport {
@@ -207,8 +215,10 @@ impl Puller {
         }
     }
 
-    async fn read_all(&self, run: &mut Run, order: &Order) -> Result<(), PullError> {
+    /// Reads everything, and corrects what differs. Answers where it is kept what was seen.
+    async fn read_all(&self, run: &mut Run, order: &Order) -> Result<Option<Witness>, PullError> {
         let spec = run.spec;
+        let mut deposition = Deposition::new(&self.scratch)?;
         let heads = Arc::new(self.heads(&run.kind).await?);
         let mut ids = Vec::new();
         let mut suspects = Vec::new();
@@ -222,13 +232,15 @@ impl Puller {
             let kind = run.kind.clone();
             let heads = heads.clone();
             let comparing = tokio::task::spawn_blocking(move || {
-                let compared = compare_all(spec, &kind, pull, &nodes, &heads, window, &send);
-                if let Err(error) = compared {
+                let all =
+                    Compared { spec, kind: &kind, pull, nodes: &nodes, heads: &heads, window };
+                if let Err(error) = compare_all(&all, &mut deposition, &send) {
                     let _nobody_listens = send.blocking_send(Found::Broken(error));
                 }
+                deposition
             });
             self.take(run, window, found, &mut ids, &mut suspects, &mut living).await?;
-            comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
+            deposition = comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
         }
         ids.sort();
         ids.dedup();
@@ -238,10 +250,16 @@ impl Puller {
             let further: Vec<Facet> =
                 pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect();
             if !further.is_empty() {
-                self.by_id(run, pull, &further, &ids, &heads).await?;
+                self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await?;
             }
         }
-        self.settle_suspects(run, suspects, living, order).await
+        self.settle_suspects(run, suspects, living, order, &mut deposition).await?;
+        let kept = deposition.keep(&self.blobs, &self.shop, &run.kind).await;
+        // History is as complete without it; it only cannot be held against what was seen.
+        let kept = kept.inspect_err(|error| {
+            tracing::warn!(shop = %self.shop, kind = %run.kind, "what was seen is not kept: {error}");
+        });
+        Ok(kept.ok())
     }
 
     /// Puts on record how far it is, now and then.

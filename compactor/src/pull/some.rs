@@ -8,8 +8,9 @@ use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 
-use super::compare::{differences, heads_of};
+use super::compare::{heads_of, looked_at};
 use super::correct::Settled;
+use super::witness::Deposition;
 use super::{PullError, Puller, Run};
 use crate::reconcile::Window;
 use crate::spill::{BUCKETS, Buckets, bucket_of};
@@ -38,7 +39,8 @@ impl Puller {
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
             let window = Window { started: read_at };
-            for found in differences(spec, &kind, &facets, &id, &node, &heads, window)? {
+            let looked_at = looked_at(spec, &kind, &facets, &id, &node, &heads, window)?;
+            for found in looked_at.into_iter().filter_map(|facet| facet.correction) {
                 self.publish(found.pulled(key.clone(), Source::Pull, read_at)).await?;
             }
             there.insert(id, node);
@@ -54,6 +56,7 @@ impl Puller {
         facets: &[Facet],
         ids: &[ResourceId],
         heads: &Buckets,
+        deposition: &mut Deposition,
     ) -> Result<(), PullError> {
         let Way::ById { ids_max, .. } = &pull.way else { return Ok(()) };
         let spec = run.spec;
@@ -74,9 +77,9 @@ impl Puller {
             while let Some(nodes) = asked.next().await {
                 for node in nodes? {
                     let Some(id) = (spec.id)(&node) else { continue };
-                    for correction in
-                        differences(spec, &run.kind, facets, &id, &node, &heads, window)?
-                    {
+                    for facet in looked_at(spec, &run.kind, facets, &id, &node, &heads, window)? {
+                        facet.put_down(deposition, &id)?;
+                        let Some(correction) = facet.correction else { continue };
                         let drift = run.counts_drift;
                         let settled = self.correct(&run.kind, correction, window, drift).await?;
                         if let Settled::Published { id, facet, missed } = settled {

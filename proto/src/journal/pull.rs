@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::witness::Witness;
 use crate::{Kind, Timestamp};
 
 /// The `what` of these records. Their id is the kind's name.
@@ -42,6 +43,9 @@ pub struct PullReport {
     /// Bulk operations that it has run, for whoever goes on after a kill.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<BulkRun>,
+    /// What it saw, once it is complete: history can be held against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
 }
 
 /// A bulk operation that a pull began.
@@ -99,6 +103,7 @@ mod tests {
             eta_seconds: Some(12.5),
             reason: None,
             operations: Vec::new(),
+            witness: None,
         };
         let value = serde_json::to_value(&report).expect("written");
         assert_eq!(value["state"], "running");

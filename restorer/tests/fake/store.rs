@@ -284,3 +284,4 @@ fn pulls() -> Vec<PullReport> {
         })
         .collect()
 }
+        witness: None,
