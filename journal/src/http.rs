@@ -51,6 +51,7 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
         Question::Heads { shop, kind, id } => {
             lines(journal.heads(&shop, &kind, id.as_ref()).await?)
         }
+        Question::Rebuilt { shop, kind, at } => lines(journal.rebuilt(&shop, &kind, at).await?),
         Question::Touched { shop, span, kind } => {
             lines(journal.touched(&shop, span, kind.as_ref()).await?)
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backstock_proto::journal::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    Touched, VerifyReport, Version,
+    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
+    Thinned, Touched, VerifyReport, Version,
 };
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
@@ -188,6 +188,16 @@ impl Journal for Reader {
     }
 
     async fn touched(
+    async fn rebuilt(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        at: Timestamp,
+    ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError> {
+        let (shop, kind) = (shop.clone(), kind.clone());
+        self.stream(move |view, each| view.rebuilt(&shop, &kind, at, each)).await
+    }
+
         &self,
         shop: &Shop,
         span: Span,

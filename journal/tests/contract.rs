@@ -107,6 +107,26 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
     let list = journal.records(shop, "mark", None, &rest).await.expect("records");
     assert_eq!((list.items[0].id.as_str(), list.next), ("b", None));
 
+    let rebuilt = async |second| {
+        let all = journal.rebuilt(shop, &key.kind, at(second)).await.expect("asked");
+        all.try_collect::<Vec<_>>().await.expect("rebuilt")
+    };
+    let all = rebuilt(8).await;
+    // What has no core is no resource; what is gone is told as gone.
+    assert_eq!(all.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    let now = journal.resource(&key, AsOf::At(at(8))).await.expect("read").expect("there");
+    assert_eq!((all[0].state.as_ref(), all[0].damage.as_ref()), (Some(&now.state), None));
+    assert_eq!(
+        all[0].facets.iter().map(|head| (head.facet, head.deleted)).collect::<Vec<_>>(),
+        [(Facet::Core, false), (Facet::Metafields, false)]
+    );
+    let heads = journal.heads(shop, &key.kind, None).await.expect("asked");
+    let heads: Vec<_> = heads.try_collect().await.expect("heads");
+    assert!(all[0].facets.iter().all(|head| heads.contains(head)), "hashed anew, the same");
+    assert_eq!((all[1].state.as_ref(), all[1].facets[0].deleted), (None, true));
+    assert!(rebuilt(6).await[1].state.is_some(), "it was there before its end");
+    assert_eq!(rebuilt(1).await.len(), 1);
+
     let report = journal.verify().await.expect("verify");
     assert_eq!((report.versions, report.faults), (10, vec![]));
 }

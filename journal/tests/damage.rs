@@ -6,9 +6,10 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backstock_journal::{Options, Store, StoreError};
+use backstock_journal::{Options, Store, StoreError, bare_rocksdb};
 use backstock_proto::ResourceKey;
 use backstock_proto::journal::{AsOf, Journal, JournalError, VerifyReport};
+use futures::TryStreamExt;
 use serde_json::Value;
 use support::{Delivery, at, product, titled};
 
@@ -227,4 +228,30 @@ async fn verify_finds_families_that_disagree() {
         let report = reader.verify().await.expect("verify");
         assert!(report.faults_total > 0, "{family}");
     }
+}
+
+/// A version whose payload is another by now, though every checksum is good.
+#[tokio::test]
+async fn what_is_rebuilt_says_what_is_damaged_and_goes_on() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path()).expect("open");
+    let keys = ["7", "8", "9"].map(|id| product("acme", id));
+    let told = keys.iter().map(|key| titled(key, "A", at(1)));
+    store.append(&support::decoded(1, told.collect::<Vec<_>>()), at(0)).expect("append");
+    drop(store);
+    let (db, versions) = bare_rocksdb(dir.path(), Options::for_testing()).expect("open");
+    let family = db.cf_handle(versions).expect("family");
+    let mut entries = db.raw_iterator_cf(family);
+    entries.seek(b"acme\0product\x008\0c");
+    let (at_key, value) = entries.item().expect("a version");
+    let (at_key, mut value) = (at_key.to_vec(), value.to_vec());
+    *value.last_mut().expect("bytes") ^= 1;
+    drop(entries);
+    db.put_cf(family, at_key, value).expect("put");
+    drop(db);
+    let reader = support::reader(&open(dir.path()).expect("open").into());
+    let all = reader.rebuilt(&keys[0].shop, &keys[0].kind, at(9)).await.expect("asked");
+    let all: Vec<_> = all.try_collect().await.expect("rebuilt");
+    let shown: Vec<_> = all.iter().map(|one| (one.state.is_some(), one.damage.is_some())).collect();
+    assert_eq!(shown, [(true, false), (false, true), (true, false)]);
 }

@@ -3,6 +3,7 @@
 
 mod history;
 mod list;
+mod rebuilt;
 mod records;
 mod status;
 mod touched;

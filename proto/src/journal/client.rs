@@ -21,8 +21,8 @@ use url::Url;
 
 use super::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    Touched, VerifyReport, Version,
+    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
+    Thinned, Touched, VerifyReport, Version,
 };
 use crate::problem::Problem;
 use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -53,6 +53,7 @@ pub enum Question {
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
     Snapshot { shop: Shop, at: AsOf, kind: Option<Kind> },
     Heads { shop: Shop, kind: Kind, id: Option<ResourceId> },
+    Rebuilt { shop: Shop, kind: Kind, at: Timestamp },
     Touched { shop: Shop, span: Span, kind: Option<Kind> },
     Records { shop: Shop, what: String, id: Option<String>, page: Page },
     Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
@@ -231,6 +232,15 @@ impl Journal for Client {
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         let (shop, kind, id) = (shop.clone(), kind.clone(), id.cloned());
         self.stream(Question::Heads { shop, kind, id }).await
+    }
+
+    async fn rebuilt(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        at: Timestamp,
+    ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError> {
+        self.stream(Question::Rebuilt { shop: shop.clone(), kind: kind.clone(), at }).await
     }
 
     async fn touched(

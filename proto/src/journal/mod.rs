@@ -6,6 +6,7 @@
 mod client;
 mod media;
 mod pull;
+mod rebuilt;
 mod spread;
 mod touched;
 
@@ -24,6 +25,7 @@ use crate::{Kind, Shop, Timestamp};
 pub use client::{Client, Line, PATH, Question, SAME_AS};
 pub use media::{MEDIA, MediaReport};
 pub use pull::{BulkRun, Drift, PULL, PullReport, PullState};
+pub use rebuilt::Rebuilt;
 pub use spread::Spread;
 pub use touched::{Began, Place, Touched};
 
@@ -515,6 +517,15 @@ pub trait Journal: Send + Sync {
         kind: &Kind,
         id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError>;
+
+    /// Every resource of a kind that there had been by an instant, ended ones too, ordered by id, each
+    /// read back from its bytes. One that is damaged says so and ends nothing.
+    async fn rebuilt(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        at: Timestamp,
+    ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError>;
 
     /// The resources that have versions of a state within a span, ordered by kind and id; without a
     /// kind, no [logs](Kind::is_log). Reads no state.

@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 
 use super::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary, Thinned,
-    Touched, VerifyReport, Version,
+    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
+    Thinned, Touched, VerifyReport, Version,
 };
 use crate::stream::{Partition, partition_of};
 use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -118,6 +118,15 @@ impl Journal for Spread {
         id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
         first!(self.copies(shop), journal => journal.heads(shop, kind, id))
+    }
+
+    async fn rebuilt(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        at: Timestamp,
+    ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError> {
+        first!(self.copies(shop), journal => journal.rebuilt(shop, kind, at))
     }
 
     async fn touched(

@@ -398,6 +398,25 @@ impl Journal for Fake {
         Err(JournalError::Unavailable("not kept yet".into()))
     }
 
+    async fn rebuilt(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        at: Timestamp,
+    ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError> {
+        self.answers()?;
+        let rebuilt = self.all(shop, Some(kind), AsOf::At(at)).into_iter().map(|resource| {
+            let Version { source, valid_at, seq, ref hash, .. } = resource.version;
+            let (id, deleted) = (resource.id, resource.deleted);
+            let (facet, hash, triggered_at) = (Facet::Core, hash.clone(), valid_at);
+            let core =
+                Head { id: id.clone(), facet, deleted, source, hash, valid_at, triggered_at, seq };
+            let state = (!deleted).then_some(resource.state);
+            Ok(Rebuilt { id, facets: vec![core], state, damage: None })
+        });
+        Ok(stream::iter(rebuilt.collect::<Vec<_>>()).boxed())
+    }
+
     async fn touched(
         &self,
         shop: &Shop,
