@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use backstock_proto::Shop;
+use backstock_proto::cron::Cron;
 use backstock_proto::journal::Retention;
 use backstock_restorer::TokenError;
 use ipnet::IpNet;
@@ -89,8 +90,9 @@ pub(crate) struct Nats {
     pub(crate) stream_bytes_max: i64,
 }
 
-/// Which partitions the journal of this process keeps, where several share the work.
-#[derive(Debug, Default, Deserialize, Serialize)]
+/// Which partitions the journal of this process keeps, where several share the work, and how it is
+/// checked.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Journal {
     /// Its place among `http.journals`, from 0: with `n` of them it keeps every partition `p` with
@@ -98,6 +100,8 @@ pub(crate) struct Journal {
     pub(crate) index: usize,
     /// Names this copy, where several keep the same partitions.
     pub(crate) copy: Option<String>,
+    /// When everything is read back and every digest checked: cron, UTC.
+    pub(crate) verify: String,
 }
 
 /// Checkpoints, blobs and exports, and how long history is kept whole.
@@ -287,6 +291,12 @@ impl Default for Storage {
     }
 }
 
+impl Default for Journal {
+    fn default() -> Self {
+        Self { index: 0, copy: None, verify: "30 5 * * *".into() }
+    }
+}
+
 impl Default for Compactor {
     fn default() -> Self {
         Self {
@@ -395,11 +405,14 @@ impl Config {
                 fault(format!("token {:?}: {e}", token.name));
             }
         }
-        if let Err(e) = self.compactor.full_pull.parse::<backstock_compactor::Cron>() {
-            fault(format!("compactor.full_pull: {e}"));
-        }
-        if let Err(e) = self.compactor.thin.parse::<backstock_compactor::Cron>() {
-            fault(format!("compactor.thin: {e}"));
+        for (key, cron) in [
+            ("compactor.full_pull", &self.compactor.full_pull),
+            ("compactor.thin", &self.compactor.thin),
+            ("journal.verify", &self.journal.verify),
+        ] {
+            if let Err(e) = cron.parse::<Cron>() {
+                fault(format!("{key}: {e}"));
+            }
         }
         if !(0.1..=86_400.0).contains(&self.compactor.subscriptions_every) {
             let every = self.compactor.subscriptions_every;

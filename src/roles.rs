@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::checkpoint::{self, Checkpoints};
-use backstock_journal::{CheckpointsTo, Options, Reader, Store};
+use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
 use backstock_proto::publish::Publisher;
@@ -300,6 +300,13 @@ pub(crate) async fn run_journal(
             let (store, clock, shutdown) = (store.clone(), clock.clone(), shutdown.clone());
             tokio::spawn(checkpoint::run(checkpoints, store, clock, every, shutdown));
         }
+        tokio::spawn(verify::nightly(
+            store.clone(),
+            partition,
+            config.journal.verify.parse()?,
+            clock.clone(),
+            shutdown.clone(),
+        ));
         let mut settings = backstock_journal::Config { partition, ..Default::default() };
         if let Some(copy) = &config.journal.copy {
             settings.consumer = format!("{}-{copy}", settings.consumer);

@@ -14,6 +14,7 @@ use async_nats::jetstream;
 use backstock_proto::Shop;
 use backstock_proto::admin::Client;
 use backstock_proto::blob::Blobs;
+use backstock_proto::cron::Cron;
 use backstock_proto::journal::{Journal, Retention};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::stream::Partition;
@@ -39,7 +40,6 @@ mod subscriptions;
 mod tree;
 
 pub use metrics::Metrics;
-pub use schedule::{Cron, CronError};
 
 use backstock_proto::admin::ask::Asker;
 use backstock_proto::publish::Publisher;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use backstock_proto::Timestamp;
 use backstock_proto::blob::Blobs;
+use backstock_proto::cron::Cron;
 use backstock_proto::journal::{JournalError, Page, Retention};
 use backstock_proto::retain::{ALL, RETENTION, RetainError, Retained, retain};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::pull::Puller;
-use crate::schedule::Cron;
 
 /// How often it looks whether it is time.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

@@ -5,9 +5,9 @@
 //! where it was.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::time::Duration;
 
+use backstock_proto::cron::Cron;
 use backstock_proto::journal::{
     JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
 };
@@ -28,35 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Kinds that are pulled at once: as many as bulk operations may run.
 const KINDS_AT_ONCE: usize = 5;
-
-/// A schedule in cron's five fields, UTC.
-#[derive(Clone, Debug)]
-pub struct Cron(croner::Cron);
-
-/// Why a text is not a schedule.
-#[derive(Debug, thiserror::Error)]
-#[error("{given:?} is not a schedule in cron's five fields: {reason}")]
-pub struct CronError {
-    given: String,
-    reason: String,
-}
-
-impl FromStr for Cron {
-    type Err = CronError;
-    fn from_str(text: &str) -> Result<Self, CronError> {
-        let parsed = croner::Cron::from_str(text);
-        parsed.map(Self).map_err(|e| CronError { given: text.into(), reason: e.to_string() })
-    }
-}
-
-impl Cron {
-    /// The last time that it names, up to `now`; the beginning of time, if there is none.
-    pub(crate) fn last(&self, now: Timestamp) -> Timestamp {
-        let now = chrono::DateTime::from_timestamp_micros(now.as_micros());
-        let last = now.and_then(|now| self.0.find_previous_occurrence(&now, true).ok());
-        last.map_or(Timestamp::MIN, |last| Timestamp::from_micros(last.timestamp_micros()))
-    }
-}
 
 /// Pulls one shop's kinds when they are due, until `shutdown`.
 pub(crate) async fn run(
@@ -219,19 +190,5 @@ async fn one(puller: Puller, spec: &'static Spec, order: pull::Order) -> bool {
             warn!(shop = %puller.shop, %kind, "failed to pull: {error}; nothing is taken for gone");
             false
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_time_that_a_schedule_names() {
-        let cron: Cron = "0 3 * * *".parse().expect("a schedule");
-        let at = |text: &str| Timestamp::parse(text).expect("an instant");
-        assert_eq!(cron.last(at("2026-11-24T02:59:59Z")), at("2026-11-23T03:00:00Z"));
-        assert_eq!(cron.last(at("2026-11-24T03:00:00Z")), at("2026-11-24T03:00:00Z"));
-        assert!("every night".parse::<Cron>().is_err());
     }
 }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod quarantine;
 pub mod store;
 pub mod stream;
+pub mod verify;
 
 mod keys;
 mod lag;
@@ -27,7 +28,6 @@ mod reader;
 mod record;
 mod tally;
 mod thin;
-mod verify;
 
 pub use consumer::{Config, Failure, run};
 pub use options::{Options, bare_rocksdb};

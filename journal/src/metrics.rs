@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     repeated: IntCounter,
     checkpoint_age: Gauge,
     verify_age: Gauge,
+    verify_faults: IntGauge,
     disk_bytes: IntGaugeVec,
 }
 
@@ -100,6 +101,10 @@ impl Metrics {
                 "Time since everything was last read back without a fault, or since the store \
                  was made.",
             )?,
+            verify_faults: int_gauge(
+                "verify_faults",
+                "What did not hold when everything was last read back.",
+            )?,
             disk_bytes,
         };
         metrics.touch();
@@ -157,6 +162,7 @@ impl Metrics {
         self.checkpoint_age.set(now.seconds_since(checkpointed));
         let verified = store.verified_at()?.unwrap_or(store.created_at());
         self.verify_age.set(now.seconds_since(verified));
+        self.verify_faults.set(store.faults() as i64);
         self.applied_seq.set(store.applied_seq() as i64);
         Ok(())
     }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoints;
 use crate::read::View;
 use crate::store::Store;
+use crate::verify::{self, Pace};
 
 /// Most questions answered at once; further ones wait. Each holds a thread while it reads.
 const READS_MAX: usize = 64;
@@ -187,7 +188,6 @@ impl Journal for Reader {
         self.stream(move |view, each| view.heads(&shop, &kind, id.as_ref(), each)).await
     }
 
-    async fn touched(
     async fn rebuilt(
         &self,
         shop: &Shop,
@@ -198,6 +198,7 @@ impl Journal for Reader {
         self.stream(move |view, each| view.rebuilt(&shop, &kind, at, each)).await
     }
 
+    async fn touched(
         &self,
         shop: &Shop,
         span: Span,
@@ -262,15 +263,8 @@ impl Journal for Reader {
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {
-        let report = self.ask(|view| Ok(view.verify())).await?;
-        if report.faults_total == 0 {
-            let (store, now) = (self.store.clone(), self.clock.now());
-            let kept = tokio::task::spawn_blocking(move || store.set_verified_at(now)).await;
-            // The report stands even if its date cannot be kept.
-            if !matches!(kept, Ok(Ok(()))) {
-                tracing::warn!("failed to keep the date of a verification");
-            }
-        }
-        Ok(report)
+        let _permit = self.permit().await?;
+        let never = CancellationToken::new();
+        verify::verify(&self.store, self.clock.now(), Pace::Brisk, never).await
     }
 }

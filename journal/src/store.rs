@@ -126,6 +126,8 @@ pub struct Store {
     path: PathBuf,
     applied: AtomicU64,
     created_at: Timestamp,
+    /// What did not hold when everything was last read back.
+    faults: AtomicU64,
     lag: Lag,
     /// Held while a batch is put together and written: there is one writer at a time.
     pub(crate) writing: Mutex<Writing>,
@@ -167,6 +169,7 @@ impl Store {
             path: path.to_owned(),
             applied: AtomicU64::new(0),
             created_at: now,
+            faults: AtomicU64::new(0),
             lag: Lag::unknown(now),
             writing: Mutex::default(),
             thinning: Mutex::default(),
@@ -231,7 +234,17 @@ impl Store {
         Reader::of(&value).and_then(|mut r| r.instant()).map(Some).at(|| "meta verified".into())
     }
 
-    pub(crate) fn set_verified_at(&self, at: Timestamp) -> Result<(), StoreError> {
+    /// How much did not hold when everything was last read back since the store was opened.
+    pub(crate) fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what reading everything back found, and when, if it found no fault.
+    pub(crate) fn set_verified(&self, at: Timestamp, faults: u64) -> Result<(), StoreError> {
+        self.faults.store(faults, Ordering::Relaxed);
+        if faults > 0 {
+            return Ok(());
+        }
         let mut value = vec![record::FORMAT];
         record::put_instant(&mut value, at);
         let mut batch = WriteBatch::default();

@@ -1,13 +1,18 @@
 //! Reads everything back: every block's checksum, every payload's digest, every hash, and whether
-//! the families agree with each other.
+//! the families agree with each other. When it is asked for, and once a night.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backstock_proto::canonical::Hash;
-use backstock_proto::journal::VerifyReport;
+use backstock_proto::cron::Cron;
+use backstock_proto::journal::{JournalError, VerifyReport};
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Facet, Kind, Op, ResourceKey, Shop};
+use backstock_proto::stream::Partition;
+use backstock_proto::time::Clock;
+use backstock_proto::{Facet, Kind, Op, ResourceKey, Shop, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use crate::append::shown;
 use crate::keys::{self, Position, meta};
@@ -15,19 +20,104 @@ use crate::ops;
 use crate::options::Family;
 use crate::read::View;
 use crate::record::{Body, Head, Moment, Reader, Record, RecordError};
-use crate::store::{At, StoreError};
+use crate::store::{At, Store, StoreError};
 use crate::tally::{Existence, KindTally};
 
 /// Most faults that a report spells out.
 const FAULTS_MAX: usize = 1_000;
 
+/// Faults that a night's check logs.
+const FAULTS_LOGGED: usize = 10;
+/// Entries that are read between two looks at the clock.
+const ENTRIES_TOGETHER: u64 = 256;
+/// How often it looks whether it is time.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// How much of the machine reading everything back may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// All that it can: somebody waits.
+    Brisk,
+    /// It rests as long as it works.
+    Gentle,
+}
+
+/// Reads a store back every night, until `shutdown`. A night that was missed is made up for.
+pub async fn nightly(
+    store: Arc<Store>,
+    partition: Partition,
+    cron: Cron,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut tried = Timestamp::MIN;
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        let now = clock.now();
+        let of = store.clone();
+        let last = tokio::task::spawn_blocking(move || of.verified_at()).await;
+        let last = last.ok().and_then(Result::ok).flatten().unwrap_or(store.created_at());
+        if cron.last(now) <= last.max(tried) {
+            continue;
+        }
+        tried = now;
+        match verify(&store, now, Pace::Gentle, shutdown.child_token()).await {
+            Ok(report) if report.faults_total == 0 => tracing::info!(
+                partition,
+                versions = report.versions,
+                seconds = report.seconds,
+                "read everything back; all of it holds"
+            ),
+            Ok(VerifyReport { faults, faults_total, .. }) => {
+                tracing::error!(partition, faults_total, "stored history is damaged");
+                for fault in faults.iter().take(FAULTS_LOGGED) {
+                    tracing::error!(partition, "{fault}");
+                }
+            }
+            Err(_) if shutdown.is_cancelled() => return,
+            Err(error) => tracing::error!(partition, "failed to read everything back: {error}"),
+        }
+    }
+}
+
+/// Reads everything back on a thread that may block, and keeps what came of it. Ends early when
+/// `stop` says so or nobody waits any more.
+pub(crate) async fn verify(
+    store: &Arc<Store>,
+    now: Timestamp,
+    pace: Pace,
+    stop: CancellationToken,
+) -> Result<VerifyReport, JournalError> {
+    let _stops_with_this = stop.clone().drop_guard();
+    let of = store.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let report = View::of(&of).verify(pace, &stop);
+        if stop.is_cancelled() {
+            return Err(JournalError::Unavailable("reading everything back was stopped".into()));
+        }
+        // The report stands even if its date cannot be kept.
+        if let Err(error) = of.set_verified(now, report.faults_total) {
+            tracing::warn!("failed to keep the date of a verification: {error}");
+        }
+        Ok(report)
+    });
+    reading.await.map_err(|error| JournalError::Storage(format!("verifying panicked: {error}")))?
+}
+
 impl View<'_> {
     /// Reads everything back. A fault is a line in the report, never an end of the check, except
     /// that a family cannot be read on behind a damaged block.
-    pub(crate) fn verify(&self) -> VerifyReport {
+    fn verify(&self, pace: Pace, stop: &CancellationToken) -> VerifyReport {
         let started = Instant::now();
-        let mut check =
-            Check { view: self, report: VerifyReport::default(), kinds: BTreeMap::new() };
+        let mut check = Check {
+            view: self,
+            report: VerifyReport::default(),
+            kinds: BTreeMap::new(),
+            pace,
+            stop,
+            entries: 0,
+            worked_since: started,
+        };
         let facets = check.versions();
         check.count(Family::Heads, facets, "facets with versions");
         check.count(Family::Timeline, check.report.versions, "versions");
@@ -45,6 +135,12 @@ struct Check<'v> {
     view: &'v View<'v>,
     report: VerifyReport,
     kinds: BTreeMap<(Shop, Kind), KindTally>,
+    pace: Pace,
+    stop: &'v CancellationToken,
+    /// Entries read so far.
+    entries: u64,
+    /// The end of the last rest.
+    worked_since: Instant,
 }
 
 impl Check<'_> {
@@ -76,6 +172,9 @@ impl Check<'_> {
         let mut entries = self.view.scan(family);
         entries.seek_to_first();
         while let Some((key, value)) = entries.item() {
+            if self.is_stopped() {
+                return;
+            }
             if let Err(error) = each(self, key, value) {
                 self.fault(format!("{} {}: {error}", family.name(), shown(key)));
             }
@@ -84,6 +183,19 @@ impl Check<'_> {
         if let Err(error) = entries.status() {
             self.fault(format!("{} cannot be read to its end: {error}", family.name()));
         }
+    }
+
+    /// Whether it is to end; rests, where it is to be gentle.
+    fn is_stopped(&mut self) -> bool {
+        self.entries += 1;
+        if !self.entries.is_multiple_of(ENTRIES_TOGETHER) {
+            return false;
+        }
+        if self.pace == Pace::Gentle {
+            std::thread::sleep(self.worked_since.elapsed());
+            self.worked_since = Instant::now();
+        }
+        self.stop.is_cancelled()
     }
 
     fn count(&mut self, family: Family, expected: u64, of: &str) {

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod blob;
 pub mod canonical;
+pub mod cron;
 pub mod diff;
 pub mod event;
 pub mod journal;
@@ -33,8 +34,8 @@ pub mod subscribe;
 pub mod time;
 pub mod union;
 pub mod webhook;
-
 pub mod witness;
+
 pub use event::{Event, Op, Source};
 pub use kind::Kind;
 pub use resource::{Facet, ResourceId, ResourceKey};
