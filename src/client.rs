@@ -23,6 +23,7 @@ mod mark;
 mod moment;
 mod page;
 mod plan;
+mod prove;
 mod reconcile;
 mod resource;
 mod retain;
@@ -82,6 +83,8 @@ pub(crate) enum Verb {
     Retry(job::ControlArgs),
     /// Take back what a job wrote
     Undo(job::ControlArgs),
+    /// Prove that the shop could be restored, without writing anything
+    Prove(prove::Args),
     /// Read all of history back and check every digest
     Verify(verify::Args),
     /// Copy the journal into the object store now
@@ -175,6 +178,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Resume(args) => job::control(args, "resume").await,
         Verb::Retry(args) => job::again(args, "retry").await,
         Verb::Undo(args) => job::again(args, "undo").await,
+        Verb::Prove(args) => prove::answer(args, now).await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Checkpoint(args) => checkpoint::answer(args).await,
         Verb::Token(verb) => token::answer(verb),

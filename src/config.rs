@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use backstock_proto::Shop;
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) journal: Journal,
     pub(crate) storage: Storage,
     pub(crate) compactor: Compactor,
+    pub(crate) proof: Proof,
     pub(crate) log: Log,
     pub(crate) shop: Vec<ShopConfig>,
     pub(crate) token: Vec<Token>,
@@ -135,6 +137,18 @@ pub(crate) struct Compactor {
     pub(crate) media_bytes_max: u64,
 }
 
+/// When it is proved of each shop that it could be restored.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Proof {
+    /// When: cron, UTC.
+    pub(crate) at: String,
+    /// Over how many minutes from then on the shops are spread.
+    pub(crate) spread_minutes: u32,
+    /// About how many bytes of media one proof reads back.
+    pub(crate) media_bytes: u64,
+}
+
 /// How log lines look.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -200,6 +214,7 @@ impl Default for Config {
             journal: Journal::default(),
             storage: Storage::default(),
             compactor: Compactor::default(),
+            proof: Proof::default(),
             log: Log::default(),
             shop: Vec::new(),
             token: Vec::new(),
@@ -294,6 +309,23 @@ impl Default for Storage {
 impl Default for Journal {
     fn default() -> Self {
         Self { index: 0, copy: None, verify: "30 5 * * *".into() }
+    }
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self { at: "0 5 * * *".into(), spread_minutes: 180, media_bytes: 1 << 30 }
+    }
+}
+
+impl Proof {
+    /// As the restorer takes it.
+    pub(crate) fn config(&self) -> anyhow::Result<backstock_restorer::proof::Config> {
+        Ok(backstock_restorer::proof::Config {
+            at: Some(self.at.parse()?),
+            spread: Duration::from_secs(u64::from(self.spread_minutes) * 60),
+            media_bytes: self.media_bytes,
+        })
     }
 }
 
@@ -409,10 +441,15 @@ impl Config {
             ("compactor.full_pull", &self.compactor.full_pull),
             ("compactor.thin", &self.compactor.thin),
             ("journal.verify", &self.journal.verify),
+            ("proof.at", &self.proof.at),
         ] {
             if let Err(e) = cron.parse::<Cron>() {
                 fault(format!("{key}: {e}"));
             }
+        }
+        if self.proof.spread_minutes > 24 * 60 {
+            let minutes = self.proof.spread_minutes;
+            fault(format!("proof.spread_minutes is {minutes}, expected 0 to 1440"));
         }
         if !(0.1..=86_400.0).contains(&self.compactor.subscriptions_every) {
             let every = self.compactor.subscriptions_every;

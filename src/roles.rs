@@ -412,6 +412,7 @@ pub(crate) async fn run_restorer(
             public_url: config.http.public_url()?,
             proxies: config.http.proxies()?,
             guards: config.guards(),
+            proof: config.proof.config()?,
             session_key: session_key(config),
             ..backstock_restorer::Config::default()
         },

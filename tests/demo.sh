@@ -133,8 +133,9 @@ python3 tests/demo_compare.py --admin "$admin_url"
 say "5. The shop is asked for everything, and compared with history"
 "$bin/backstock" reconcile
 
-say "6. Everything is read back and checked"
+say "6. Everything is read back and checked, and proved restorable"
 "$bin/backstock" verify
+"$bin/backstock" prove
 
 # What buyers see: every product's title and prices, and every collection.
 shown() {

@@ -48,6 +48,7 @@ mod ours;
 mod page;
 mod peer;
 pub mod plan;
+pub mod proof;
 mod record;
 mod refuse;
 mod route;
@@ -65,6 +66,9 @@ use job::lease::Leases;
 use job::written::Books;
 use metrics::Metrics;
 use throttle::Throttle;
+
+/// Proofs that are made at once: that of the night, and one that somebody waits for.
+const PROOFS_MAX: usize = 2;
 
 /// How the restorer runs.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ pub struct Config {
     /// The networks of the reverse proxies that requests come through: they are believed when they say
     /// from whom.
     pub proxies: Vec<IpNet>,
+    /// When it is proved that shops could be restored.
+    pub proof: proof::Config,
     /// What seals the sessions of the page. Restorers side by side share one.
     pub session_key: SessionKey,
     /// What the listener allows.
@@ -100,6 +106,7 @@ impl Default for Config {
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
             public_url: None,
             proxies: Vec::new(),
+            proof: proof::Config::default(),
             session_key: SessionKey::default(),
             listen: listen::Limits::default(),
         }
@@ -154,6 +161,8 @@ struct Desk {
     tokens: Tokens,
     throttle: Throttle,
     snapshots: Arc<Semaphore>,
+    /// Most proofs that are made at once.
+    proofs: Semaphore,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     book: change_set::read::Book,
@@ -162,7 +171,8 @@ struct Desk {
     audit: Audit,
 }
 
-/// Answers requests on `listener`, works at jobs and watches over the shops, until `shutdown`; then
+/// Answers requests on `listener`, works at jobs, watches over the shops and proves them restorable,
+/// until `shutdown`; then
 /// finishes what is under way.
 pub async fn run(
     listener: TcpListener,
@@ -174,6 +184,7 @@ pub async fn run(
     let (desk, probes) = desk(restorer)?;
     let guard = tokio::spawn(guard::watch::run(desk.clone(), desk.clone(), shutdown.clone()));
     let jobs = tokio::spawn(desk.jobs.clone().work(shutdown.clone()));
+    let proofs = tokio::spawn(proof::nightly::run(desk.clone(), shutdown.clone()));
     let router = route::router(desk, probes);
     part.ready();
     let served = listen::serve(listener, router, limits, shutdown.clone()).await;
@@ -184,11 +195,14 @@ pub async fn run(
     if let Err(error) = jobs.await {
         tracing::error!("working at jobs ended badly: {error}");
     }
+    if let Err(error) = proofs.await {
+        tracing::error!("making proofs ended badly: {error}");
+    }
     Ok(served?)
 }
 
-/// The API, the page and the probes. Jobs are taken and nobody works at them, and nobody watches over
-/// the shops.
+/// The API, the page and the probes. Jobs are taken and nobody works at them, nobody watches over the
+/// shops, and proofs are made only when somebody asks.
 pub fn router(restorer: Restorer) -> Result<axum::Router, RestorerError> {
     let (desk, probes) = desk(restorer)?;
     Ok(route::router(desk, probes))
@@ -224,6 +238,7 @@ fn desk(restorer: Restorer) -> Result<(Arc<Desk>, axum::Router), RestorerError> 
     };
     let desk = Desk {
         snapshots: Arc::new(Semaphore::new(config.snapshots_max)),
+        proofs: Semaphore::new(PROOFS_MAX),
         throttle: Throttle::default(),
         config,
         jobs: Arc::new(Jobs::new(tools, &admins)),

@@ -1,8 +1,9 @@
 //! Everything the restorer counts. Each series exists from the start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-use backstock_proto::Shop;
+use backstock_proto::{Shop, Timestamp};
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts,
     Registry,
@@ -10,6 +11,7 @@ use prometheus::{
 
 use crate::guard::Action;
 use crate::job::{JobState, RowState};
+use crate::proof::Proof;
 
 /// What the guard does.
 pub const GUARD_ACTIONS: [&str; 3] = ["alert", "plan", "apply"];
@@ -50,6 +52,7 @@ pub(crate) struct Metrics {
     refused: IntCounterVec,
     incidents: IntCounterVec,
     pub(crate) jobs: JobMetrics,
+    pub(crate) proofs: ProofMetrics,
 }
 
 /// What jobs count.
@@ -134,8 +137,9 @@ impl Metrics {
             refused.with_label_values(&[reason.as_str()]);
         }
         let jobs = JobMetrics::register(registry)?;
-        register_still(registry, shops)?;
-        Ok(Self { reads, refused, incidents, jobs })
+        let proofs = ProofMetrics::register(registry, shops)?;
+        register_still(registry)?;
+        Ok(Self { reads, refused, incidents, jobs, proofs })
     }
 
     pub(crate) fn read(&self, route: &str) -> Histogram {
@@ -154,17 +158,60 @@ impl Metrics {
     }
 }
 
-/// What stands still until drills and erasures exist.
-fn register_still(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<(), prometheus::Error> {
-    let per_shop = [
-        ("backstock_restorer_proof_age_seconds", "Age of the last drill."),
-        ("backstock_restorer_proof_mismatches", "What the last drill found to differ."),
-    ];
-    for (name, help) in per_shop {
-        let gauge = GaugeVec::new(Opts::new(name, help), &["shop"])?;
-        shops.iter().for_each(|shop| drop(gauge.with_label_values(&[&shop.domain()])));
-        registry.register(Box::new(gauge))?;
+/// What is known of proofs, shop by shop.
+pub(crate) struct ProofMetrics {
+    age: GaugeVec,
+    mismatches: IntGaugeVec,
+    /// When the last proof ended, or when there was first something to prove.
+    since: Mutex<BTreeMap<Shop, Timestamp>>,
+}
+
+impl ProofMetrics {
+    fn register(registry: &Registry, shops: &BTreeSet<Shop>) -> Result<Self, prometheus::Error> {
+        let age = Opts::new(
+            "backstock_restorer_proof_age_seconds",
+            "Time since the last proof that a shop could be restored, or since one was possible.",
+        );
+        let age = GaugeVec::new(age, &["shop"])?;
+        let mismatches = Opts::new(
+            "backstock_restorer_proof_mismatches",
+            "Resources that the last proof found to be not as they should be.",
+        );
+        let mismatches = IntGaugeVec::new(mismatches, &["shop"])?;
+        for shop in shops {
+            age.with_label_values(&[&shop.domain()]);
+            mismatches.with_label_values(&[&shop.domain()]);
+        }
+        registry.register(Box::new(age.clone()))?;
+        registry.register(Box::new(mismatches.clone()))?;
+        Ok(Self { age, mismatches, since: Mutex::default() })
     }
+
+    /// This is the shop's last proof.
+    pub(crate) fn told(&self, shop: &Shop, proof: &Proof) {
+        let mismatches = i64::try_from(proof.mismatches).unwrap_or(i64::MAX);
+        self.mismatches.with_label_values(&[&shop.domain()]).set(mismatches);
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.insert(shop.clone(), proof.finished_at.unwrap_or(proof.ordered_at));
+    }
+
+    /// A proof was possible since then, and none was made yet.
+    pub(crate) fn possible(&self, shop: &Shop, at: Timestamp) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.entry(shop.clone()).or_insert(at);
+    }
+
+    /// Brings the ages up to date.
+    pub(crate) fn refresh(&self, now: Timestamp) {
+        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        for (shop, at) in since.iter() {
+            self.age.with_label_values(&[&shop.domain()]).set(now.seconds_since(*at));
+        }
+    }
+}
+
+/// What stands still until erasures exist.
+fn register_still(registry: &Registry) -> Result<(), prometheus::Error> {
     let single =
         [("backstock_restorer_erasure_open_seconds", "Age of the oldest erasure not yet done.")];
     for (name, help) in single {

@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, export, incident, job, mark, plan, pull, resource, rollback,
-    shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, export, incident, job, mark, plan, proof, pull, resource,
+    rollback, shop, snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};
@@ -45,6 +45,9 @@ use crate::route::{Access, ROUTES, Route, Verb};
         snapshot::snapshot,
         pull::reconcile,
         pull::pulls,
+        proof::prove,
+        proof::proofs,
+        proof::proof,
         upkeep::subscriptions,
         upkeep::subscribe,
         upkeep::retention,

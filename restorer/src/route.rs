@@ -10,8 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, export, incident, job, mark, plan, pull, resource, rollback,
-    shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, export, incident, job, mark, plan, proof, pull, resource,
+    rollback, shop, snapshot, upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};
@@ -125,6 +125,16 @@ pub(crate) static ROUTES: &[Route] = &[
         access: Access::Shop(Scope::Admin),
         pace: Pace::Prompt,
         handler: || post(pull::reconcile),
+    },
+    read("/v1/shops/{shop}/proofs", "proofs", || get(proof::proofs)),
+    read("/v1/shops/{shop}/proofs/{id}", "proof", || get(proof::proof)),
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/proofs",
+        name: "prove",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Prompt,
+        handler: || post(proof::prove),
     },
     restore("/v1/shops/{shop}/plans/{id}/apply", "apply", || post(job::apply)),
     read("/v1/shops/{shop}/jobs", "jobs", || get(job::jobs)),

@@ -4,12 +4,13 @@ use backstock_proto::Timestamp;
 use backstock_proto::journal::{Drift, Gap, KindStatus, PullState, ShopStatus};
 use backstock_proto::retain::Retained;
 use backstock_proto::subscribe::Subscriptions;
+use backstock_restorer::proof::Proof;
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
 use serde::Deserialize;
 
 use super::api::{self, Api, Target};
-use super::{Answer, Failure, moment, page};
+use super::{Answer, Failure, moment, page, prove};
 
 /// A lag of this many seconds is nothing to speak of.
 const LAG_SECONDS: f64 = 5.0;
@@ -41,6 +42,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
 struct Upkeep {
     subscriptions: Option<Subscriptions>,
     retention: Option<Retained>,
+    proof: Option<Proof>,
 }
 
 impl Upkeep {
@@ -70,6 +72,10 @@ impl Upkeep {
                 ),
             };
         }
+        text += &match &self.proof {
+            Some(proof) => format!("{}\n", prove::verdict(proof, now)),
+            None => String::new(),
+        };
         text
     }
 }

@@ -16,6 +16,7 @@ mod kills;
 mod ledger;
 mod orders;
 mod partitions;
+mod proof;
 mod pulls;
 mod recover;
 mod restore;

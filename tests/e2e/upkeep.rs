@@ -23,7 +23,7 @@ async fn kind(backstock: &Backstock, kind: &str) -> Value {
 }
 
 /// Waits until the bytes of all media of a kind are kept, and answers how many there are.
-async fn kept(backstock: &Backstock, of: &str) -> u64 {
+pub(crate) async fn kept(backstock: &Backstock, of: &str) -> u64 {
     eventually(|| async {
         let media = kind(backstock, of).await["media"].clone();
         match (media["media"].as_u64(), media["kept"].as_u64()) {

@@ -19,6 +19,7 @@ pub(crate) mod incident;
 pub(crate) mod job;
 pub(crate) mod mark;
 pub(crate) mod plan;
+pub(crate) mod proof;
 pub(crate) mod pull;
 pub(crate) mod resource;
 pub(crate) mod rollback;

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use super::{AtDesk, upkeep};
 use crate::ask::{self, Asked, InShop, Nothing, ShopPath, ShortListQuery};
 use crate::gate::Visit;
+use crate::proof::{Proof, nightly};
 use crate::refuse;
 
 /// The shops that this token sees.
@@ -60,6 +61,9 @@ pub(crate) struct Status {
     /// What was no longer kept, at the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<Retained>,
+    /// The last proof that it could be restored, or what stands against that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<Proof>,
 }
 
 /// One shop, kind by kind.
@@ -88,7 +92,8 @@ pub(crate) async fn status(
     };
     let subscriptions = upkeep::newest(&desk, &shop, SUBSCRIPTIONS).await?;
     let retention = upkeep::newest(&desk, &shop, RETENTION).await?;
-    Ok(Json(Status { history, subscriptions, retention }))
+    let proof = nightly::last(&desk, &shop).await.map_err(refuse::journal)?;
+    Ok(Json(Status { history, subscriptions, retention, proof }))
 }
 
 /// Reads all stored history back and checks every digest and every invariant.

@@ -12,6 +12,7 @@ use super::{activity, change_sets, when};
 use crate::answer::shop;
 use crate::ask::{Asked, InShop, Nothing};
 use crate::human;
+use crate::proof::{Proof, ProofState};
 
 /// Behind by less than this, nobody needs to know.
 const LAG_SECONDS_FINE: f64 = 60.0;
@@ -33,7 +34,8 @@ struct Concern {
 /// The page.
 pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let (desk, shop) = (State(room.desk.clone()), InShop(room.shop.clone()));
-    let status = shop::status(desk, shop, Asked(Nothing {})).await?.0.history;
+    let status = shop::status(desk, shop, Asked(Nothing {})).await?.0;
+    let (status, proof) = (status.history, status.proof);
     let yesterday = Timestamp::from_micros(room.clock.now().as_micros() - DAY_MICROS);
     let today = change_sets::latest(&room, (Some(yesterday), None), SETS_DRAWN, None).await?.items;
     let earlier = if today.len() < LATEST {
@@ -44,7 +46,7 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let latest = if earlier.is_empty() { &today } else { &earlier };
     let content = html! {
         h1.hidden { "Overview" }
-        (verdict(&room, &status))
+        (verdict(&room, &status, proof.as_ref()))
         section.card aria-labelledby="latest" {
             div.cardhead {
                 h2 #latest { "What happened" }
@@ -62,8 +64,9 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     Ok(shell::page(&room, Tab::Overview, "Overview", content))
 }
 
-fn verdict(room: &Room, status: &ShopStatus) -> Markup {
-    let concerns = concerns(room, status);
+fn verdict(room: &Room, status: &ShopStatus, proof: Option<&Proof>) -> Markup {
+    let mut concerns = concerns(room, status);
+    concerns.extend(proof.and_then(|proof| disproved(room, proof)));
     let worst = concerns.iter().map(|concern| concern.tone).max().unwrap_or(Tone::Good);
     let (title, shape) = match worst {
         Tone::Good | Tone::Plain => (
@@ -102,9 +105,49 @@ fn verdict(room: &Room, status: &ShopStatus) -> Markup {
                     dt { "Last whole look" }
                     dd { @match looked { Some(at) => (room.clock.ago(at)), None => "not yet" } }
                 }
+                div {
+                    dt { "Proved restorable" }
+                    dd { @match proof { Some(proof) => (proved(room, proof)), None => "not yet" } }
+                }
             }
         }
     }
+}
+
+/// `03:12: 10,214 of 10,214`.
+fn proved(room: &Room, proof: &Proof) -> Markup {
+    let at = proof.finished_at.unwrap_or(proof.ordered_at);
+    html! {
+        (room.clock.time(at))
+        @if proof.state == ProofState::Failed { ": not made" }
+        @else { ": " (shell::number(proof.proved)) " of " (shell::number(proof.compared)) }
+        @if proof.unproved() > 0 { ", without " (many(proof.unproved(), "kind")) }
+    }
+}
+
+/// What stands against it that the shop could be restored.
+fn disproved(room: &Room, proof: &Proof) -> Option<Concern> {
+    let stale = room.clock.now().seconds_since(proof.ordered_at) > LOOK_SECONDS_MAX;
+    let (tone, text) = match (proof.state, proof.mismatched.first()) {
+        (ProofState::Refuted, Some(first)) => {
+            let wrong = many(usize::try_from(proof.mismatches).unwrap_or(usize::MAX), "thing");
+            let (kind, id, why) = (human::plural(first.kind.as_str()), &first.id, &first.why);
+            let text = format!(
+                "{wrong} could not be proved restorable. The first, of the {kind}, {id}: {why}."
+            );
+            (Tone::Warning, text)
+        }
+        (ProofState::Failed, _) => {
+            let why = proof.reason.as_deref().unwrap_or("no reason was given");
+            (Tone::Notice, format!("It could not be proved that all of it can be restored: {why}."))
+        }
+        _ if stale => {
+            let text = "It was not proved since yesterday that all of it can be restored.";
+            (Tone::Notice, text.into())
+        }
+        _ => return None,
+    };
+    Some(Concern { tone, text })
 }
 
 fn behind(seconds: f64) -> String {

@@ -17,6 +17,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::job::lease::LocalLeases;
+use crate::proof::{Mismatch, PROOF, Proof, ProofState};
 use crate::token::Digest;
 use crate::{Config, Restorer, Token, Tokens};
 use fake::{Fake, NoPulls, Noon};
@@ -51,7 +52,7 @@ async fn blobs() -> Blobs {
     blobs
 }
 
-/// Plans and jobs of the bolt's, under every form of an id.
+/// Plans, jobs and proofs of the bolt's, under every form of an id.
 async fn plans(journal: &Fake) {
     let bolt = Shop::from_name("bolt").expect("a shop");
     for id in ["601", "gid://shopify/Product/601"] {
@@ -65,18 +66,25 @@ async fn plans(journal: &Fake) {
             "finished_at": fake::NOW, "counts": {}, "eta_seconds": null, "cost": 0.0
         });
         journal.put(&bolt, crate::job::JOB, id, &job).await.expect("on record");
+        let proof = Proof::ordered(id.into(), SECRET, fake::instant(fake::NOW));
+        let proof = serde_json::to_value(Proof { state: ProofState::Proved, ..proof });
+        journal.put(&bolt, PROOF, id, &proof.expect("json")).await.expect("on record");
     }
 }
 
 async fn api() -> Router {
+    let journal = Arc::new(Fake::believable());
+    plans(&journal).await;
+    api_of(journal).await
+}
+
+async fn api_of(journal: Arc<Fake>) -> Router {
     let mut tokens = vec![token("acme", &Scope::ALL, ACME), token("all", &Scope::ALL, "*")];
     for lacking in Scope::ALL {
         let others: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != lacking).collect();
         tokens.push(token(&format!("all but {}", lacking.as_str()), &others, "*"));
         tokens.push(token(&format!("acme but {}", lacking.as_str()), &others, ACME));
     }
-    let journal = Arc::new(Fake::believable());
-    plans(&journal).await;
     crate::router(Restorer {
         config: Config::default(),
         journal: journal.clone(),
@@ -370,6 +378,39 @@ async fn a_session_opens_the_pages_of_its_tokens_shops_only() {
     }
     let (status, _, _, body) = browse(&api, Verb::Get, "/shops/acme", Some(&acme), "").await;
     assert!(status == 200 && body.contains("Overview"));
+}
+
+#[tokio::test]
+async fn the_overview_says_whether_all_of_it_was_proved_restorable() {
+    let journal = Arc::new(Fake::believable());
+    let api = api_of(journal.clone()).await;
+    let acme = session(&api, "token=acme").await;
+    let shop = Shop::from_name("acme").expect("a shop");
+    let shown = async |proof: Option<Proof>| {
+        if let Some(proof) = proof {
+            let proof = serde_json::to_value(proof).expect("json");
+            journal.put(&shop, PROOF, "proof-1", &proof).await.expect("on record");
+        }
+        browse(&api, Verb::Get, "/shops/acme", Some(&acme), "").await.3
+    };
+    let (none, against) = (shown(None).await, "could not be proved restorable");
+    assert!(none.contains("Proved restorable") && none.contains("not yet"));
+    let at = fake::instant("2026-11-22T05:12:00Z");
+    let proof = Proof::ordered("proof-1".into(), "nightly", at);
+    let (state, finished_at) = (ProofState::Proved, Some(at));
+    let proof = Proof { state, finished_at, compared: 10_214, proved: 10_214, ..proof };
+    let proved = shown(Some(proof.clone())).await;
+    assert!(proved.contains("10,214 of 10,214") && !proved.contains(against), "{proved}");
+    let mug = Mismatch {
+        kind: backstock_proto::Kind::parse("product").expect("a kind"),
+        id: backstock_proto::ResourceId::parse(fake::MUG).expect("an id"),
+        why: "core is not what the shop had".into(),
+    };
+    let (state, mismatched) = (ProofState::Refuted, vec![mug]);
+    let proof = Proof { state, proved: 10_213, mismatches: 1, mismatched, ..proof };
+    let refuted = shown(Some(proof)).await;
+    assert!(refuted.contains("10,213 of 10,214") && refuted.contains(against), "{refuted}");
+    assert!(refuted.contains("core is not what the shop had"), "{refuted}");
 }
 
 #[tokio::test]

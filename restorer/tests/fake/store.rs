@@ -1,10 +1,10 @@
 //! A shop with a year behind it, for looking at: products with pictures, content, customers, orders,
 //! and a bulk edit that divided prices by ten this morning.
 
-use backstock_proto::journal::{Drift, PullReport, PullState};
+use backstock_proto::journal::{Drift, PullReport, PullState, Record};
 use serde_json::{Value, json};
 
-use super::{Fake, Kind, Timestamp, instant};
+use super::{Fake, Kind, Timestamp, instant, shop};
 
 /// The shop's pictures, by name: what they show stays recognisable at the size of a thumbnail.
 pub const PICTURES: &[(&str, &[u8])] = &[
@@ -47,6 +47,14 @@ impl Fake {
         fake.people_and_orders();
         fake.this_morning();
         fake.pulls = pulls();
+        let proof = Record {
+            what: "proof".into(),
+            id: "proof-night".into(),
+            seq: 900_000,
+            recorded_at: instant("2026-11-22T05:12:04Z"),
+            payload: proof(),
+        };
+        fake.records.lock().expect("not poisoned").push((shop("acme"), proof));
         fake
     }
 
@@ -260,6 +268,18 @@ fn tenth(product: &mut Value) {
     }
 }
 
+/// What last night's proof found.
+fn proof() -> Value {
+    json!({
+        "id": "proof-night", "state": "proved", "by": "nightly",
+        "ordered_at": "2026-11-22T05:12:00Z", "started_at": "2026-11-22T05:12:00Z",
+        "finished_at": "2026-11-22T05:12:04Z", "at": "2026-11-22T03:01:00Z",
+        "compared": 240, "proved": 240, "moved": 0, "absent": 3, "mismatches": 0, "mismatched": [],
+        "restorable": 240, "cost": 7_200.0, "archived": 0, "archives": [], "references": {},
+        "media": {"named": 40, "lost": 0, "read": 40, "read_bytes": 1_480_000}, "seconds": 4.0,
+    })
+}
+
 /// Last night's look at everything.
 fn pulls() -> Vec<PullReport> {
     let minute = |minute: u32| -> Timestamp { instant(&format!("2026-11-22T03:{minute:02}:00Z")) };
@@ -275,6 +295,7 @@ fn pulls() -> Vec<PullReport> {
         eta_seconds: None,
         reason: None,
         operations: Vec::new(),
+        witness: None,
     };
     ["product", "collection", "customer", "page", "menu", "redirect"]
         .into_iter()
@@ -284,4 +305,3 @@ fn pulls() -> Vec<PullReport> {
         })
         .collect()
 }
-        witness: None,
