@@ -189,6 +189,16 @@ fn count(pull: &Value) -> u64 {
     ["missed", "changed", "extra"].iter().filter_map(|d| pull["drift"][d].as_u64()).sum()
 }
 
+/// The differences that were counted so far; what was lost about other kinds is counted beside them.
+async fn drift_of_products(backstock: &Backstock) -> f64 {
+    let url = format!("{}/metrics", backstock.api);
+    let asked = backstock.client.get(url).send().await.expect("an answer");
+    let text = asked.text().await.expect("text");
+    let of_products = "backstock_compactor_drift_total{kind=\"product\"";
+    let series = text.lines().filter(|line| line.starts_with(of_products));
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
 #[tokio::test]
 async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     let (port, access) = planned();
@@ -225,7 +235,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     settled(&backstock).await;
     println!("{} lost deliveries left a product stale", mattered.len());
     assert!(!mattered.is_empty(), "the run lost nothing that mattered");
-    assert_eq!(backstock.metric("backstock_compactor_drift_total").await, 0.0);
+    assert_eq!(drift_of_products(&backstock).await, 0.0);
     let pull = reconciled(&backstock, "product").await;
     assert_eq!(pull["state"], "complete", "{pull}");
     assert_known_as_it_is(&backstock, &simulator).await;
@@ -239,8 +249,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
     assert_eq!(count(&pull), mattered.len() as u64, "{pull}: {mattered:?}, healed: {healed:?}");
     let again = reconciled(&backstock, "product").await;
     assert_eq!(count(&again), 0, "{again}");
-    let counted = backstock.metric("backstock_compactor_drift_total").await;
-    assert_eq!(counted, count(&pull) as f64);
+    assert_eq!(drift_of_products(&backstock).await, count(&pull) as f64);
 }
 
 #[tokio::test]
