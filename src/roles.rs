@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::checkpoint::{self, Checkpoints};
+use backstock_journal::erase::Eraser;
 use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
@@ -174,12 +175,14 @@ pub(crate) async fn recover(
     let process = Process::new()?;
     let url = from.as_deref().or(config.storage.url.as_deref());
     let storage = storage::open(url, &config.data_dir)?;
+    // Where it is noted what was erased since.
+    let usual = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
     for partition in kept(&config) {
         let path = config.data_dir.join(format!("journal/{partition}"));
         let checkpoints = Checkpoints::new(storage.clone(), partition);
         let began = std::time::Instant::now();
         let made = checkpoints
-            .recover(&path, stream_lost, process.clock.now())
+            .recover(&path, stream_lost, &*usual, process.clock.now())
             .await
             .with_context(|| format!("bring partition {partition} back"))?;
         let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
@@ -307,6 +310,14 @@ pub(crate) async fn run_journal(
             clock.clone(),
             shutdown.clone(),
         ));
+        let eraser = Eraser {
+            store: store.clone(),
+            jetstream: jetstream.clone(),
+            partition,
+            storage: storage.clone(),
+            clock: clock.clone(),
+        };
+        tokio::spawn(eraser.run(shutdown.clone()));
         let mut settings = backstock_journal::Config { partition, ..Default::default() };
         if let Some(copy) = &config.journal.copy {
             settings.consumer = format!("{}-{copy}", settings.consumer);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Facet, Op, Source, Timestamp};
+use backstock_proto::{Facet, Op, ResourceKey, Source, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
@@ -69,11 +69,11 @@ impl Store {
                 draft.appended.redelivered += 1;
                 continue;
             }
-            if message.seq > expected {
-                draft.gap(Gap::new(expected, message.seq - 1, now));
+            for (from, to) in self.lost(expected, message.seq) {
+                draft.gap(Gap::new(from, to, now));
             }
             match &message.reading {
-                Reading::Event(meaning) => draft.event(meaning, message.recorded_at)?,
+                Reading::Event(meaning) => draft.learn(meaning, message.recorded_at)?,
                 Reading::Note(note) => draft.note(note, message.seq, message.recorded_at)?,
                 Reading::Poison(poison) => draft.poison(&poison.0, &poison.1)?,
             }
@@ -82,26 +82,34 @@ impl Store {
         if expected == applied + 1 {
             return Ok(draft.appended);
         }
-        let Draft { mut batch, tallies, appended, heads, .. } = draft;
+        let Draft { mut batch, tallies, appended, heads, newly_erased, erases, .. } = draft;
         if let Some(touched) = &mut writing.touched {
             touched.extend(heads.keys().map(|facet| facet[..facet.len() - 1].to_vec()));
         }
         tallies.write(self, &mut batch);
         self.write_applied(batch, expected - 1)?;
+        self.keep_in_mind(newly_erased);
+        if erases {
+            self.erasing.notify_one();
+        }
         Ok(appended)
     }
 }
 
 /// A batch being put together. Its events see those before them.
-struct Draft<'s> {
-    store: &'s Store,
-    batch: WriteBatch,
+pub(crate) struct Draft<'s> {
+    pub(crate) store: &'s Store,
+    pub(crate) batch: WriteBatch,
     heads: HashMap<Vec<u8>, Option<Head>>,
     versions: BTreeMap<Vec<u8>, Neighbour>,
     notes: Newest,
     tallies: Tallies,
     appended: Appended,
     record: Vec<u8>,
+    /// Resources that turned out to speak of somebody who was erased.
+    pub(crate) newly_erased: Vec<ResourceKey>,
+    /// Whether there is something to erase.
+    pub(crate) erases: bool,
 }
 
 /// A version beside which a new one is put.
@@ -125,6 +133,8 @@ impl<'s> Draft<'s> {
             tallies: Tallies::default(),
             appended: Appended::default(),
             record: Vec::new(),
+            newly_erased: Vec::new(),
+            erases: false,
         }
     }
 
@@ -135,13 +145,16 @@ impl<'s> Draft<'s> {
     }
 
     fn note(&mut self, note: &Note, seq: u64, recorded_at: Timestamp) -> Result<(), StoreError> {
+        let left = self.left_of_note(note, seq)?;
+        let note = left.as_ref().unwrap_or(note);
         ops::put(self.store, &mut self.batch, &mut self.notes, note, (seq, recorded_at))
     }
 
     fn poison(&mut self, message: &Message, poison: &Poison) -> Result<(), StoreError> {
         let key = meta::numbered(meta::QUARANTINE, message.seq);
         let reason = poison.to_string();
-        let kept = quarantine::to_bytes(message, &reason);
+        let left = self.left_of_poison(message);
+        let kept = quarantine::to_bytes(left.as_ref().unwrap_or(message), &reason);
         self.batch.put_cf(self.store.family(Family::Meta), key, kept);
         if let Some(shop) = quarantine::shop_of(&message.subject) {
             self.tallies.shop(self.store, &shop)?.quarantined += 1;
@@ -149,6 +162,14 @@ impl<'s> Draft<'s> {
         self.appended.digest_mismatches += u64::from(poison.is_digest_mismatch());
         self.appended.quarantined.push((message.seq, reason));
         Ok(())
+    }
+
+    /// Takes an event in, without those who were erased.
+    fn learn(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
+        match self.left_of(new)? {
+            Some(left) => self.event(&left, recorded_at),
+            None => self.event(new, recorded_at),
+        }
     }
 
     fn event(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
@@ -294,6 +315,7 @@ impl<'s> Draft<'s> {
             webhook_id: event.webhook_id.as_deref(),
             event_id: event.event_id.as_deref(),
             earliest_at: event.earliest_at,
+            erased: new.erased,
             body: same.map_or(Body::Own(&event.payload), Body::SameAs),
         };
         self.record.clear();

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::erase;
 use crate::options::Options;
 use crate::store::{Store, StoreError};
 
@@ -40,6 +41,8 @@ const PIECE_BYTES: usize = 8 << 20;
 const UNNAMED_KEPT: u64 = DAY;
 /// How often it looks whether a checkpoint is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long an erasure waits for the next one: one checkpoint serves all that come within.
+const ERASURE_WAITS: Duration = Duration::from_secs(3600);
 const DAY: u64 = 24 * 3600 * 1_000_000;
 
 /// Which files make up a store.
@@ -158,7 +161,13 @@ impl Checkpoints {
         let aside = aside.map_err(|source| disk(store.path(), source))?;
         let dir = aside.path().join("checkpoint");
         let (of, to) = (store.clone(), dir.clone());
-        tokio::task::spawn_blocking(move || of.checkpoint_to(&to)).await??;
+        let erased_at = tokio::task::spawn_blocking(move || {
+            // Before: what is erased while it is made, it may still hold.
+            let erased_at = of.last_erased_at()?;
+            of.checkpoint_to(&to)?;
+            Ok::<_, StoreError>(erased_at)
+        });
+        let erased_at = erased_at.await??;
 
         let known = self.known_files().await?;
         let mut files = Vec::new();
@@ -187,7 +196,8 @@ impl Checkpoints {
         }
         let (at, of) = (now, store.clone());
         tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
-        self.forget(now).await?;
+        self.forget(now, erased_at).await?;
+        store.erasing.notify_one();
         Ok(CheckpointReport {
             partition: self.partition,
             at: now,
@@ -225,11 +235,13 @@ impl Checkpoints {
 
     /// Brings the newest one back into `path`, where nothing must be; of those that are damaged, none.
     /// With `stream_lost` the store forgets which stream it was filled from, and takes the next one
-    /// that is made for it.
+    /// that is made for it. What was erased since, as the object store or `also` say, is erased before
+    /// anybody can read it.
     pub async fn recover(
         &self,
         path: &Path,
         stream_lost: bool,
+        also: &dyn ObjectStore,
         now: Timestamp,
     ) -> Result<Manifest, CheckpointError> {
         if path.exists() {
@@ -237,7 +249,7 @@ impl Checkpoints {
         }
         let mut first = CheckpointError::None(self.partition);
         for (older, manifest) in self.list().await?.into_iter().rev().enumerate() {
-            match self.recover_one(&manifest, path, stream_lost, now).await {
+            match self.recover_one(&manifest, path, stream_lost, also, now).await {
                 Ok(()) => return Ok(manifest),
                 Err(error) if error.is_of_one() => {
                     let (partition, at) = (self.partition, manifest.at);
@@ -257,6 +269,7 @@ impl Checkpoints {
         manifest: &Manifest,
         path: &Path,
         stream_lost: bool,
+        also: &dyn ObjectStore,
         now: Timestamp,
     ) -> Result<(), CheckpointError> {
         let parent = path.parent().unwrap_or(path);
@@ -267,12 +280,15 @@ impl Checkpoints {
         for file in &manifest.files {
             self.bring_back(file, &dir).await?;
         }
+        let mut kept = erase::kept(&*self.storage, self.partition).await?;
+        kept.extend(erase::kept(also, self.partition).await?);
         let opened = dir.clone();
         let checked = tokio::task::spawn_blocking(move || -> Result<(), StoreError> {
             let store = Store::open(&opened, Options::default(), now)?;
             if stream_lost {
                 store.forget_stream()?;
             }
+            store.erase_again(kept)?;
             store.close()
         });
         checked.await??;
@@ -362,13 +378,19 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes checkpoints that are too old, but never the newest, and the files that no other holds.
-    async fn forget(&self, now: Timestamp) -> Result<(), CheckpointError> {
+    /// Removes checkpoints that are too old or from before somebody was erased, but never the newest,
+    /// and the files that no other holds.
+    async fn forget(
+        &self,
+        now: Timestamp,
+        erased_at: Option<Timestamp>,
+    ) -> Result<(), CheckpointError> {
         let manifests = self.list().await?;
         let newest = manifests.last().map(|manifest| manifest.at);
+        let holds_erased = |at| erased_at.is_some_and(|erased_at| at < erased_at);
         let (old, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|manifest| {
-            Some(manifest.at) != newest
-                && now.micros_since(manifest.at) > CHECKPOINTS_KEPT_DAYS * DAY
+            let too_old = now.micros_since(manifest.at) > CHECKPOINTS_KEPT_DAYS * DAY;
+            Some(manifest.at) != newest && (too_old || holds_erased(manifest.at))
         });
         for manifest in &old {
             self.storage.delete(&self.manifest_place(manifest.at)).await?;
@@ -379,7 +401,9 @@ impl Checkpoints {
         while let Some(meta) = listed.next().await.transpose()? {
             let stored_at = Timestamp::from_micros(meta.last_modified.timestamp_micros());
             let unnamed = meta.location.filename().is_some_and(|name| !kept.contains(name));
-            if unnamed && now.micros_since(stored_at) > UNNAMED_KEPT {
+            let too_old = now.micros_since(stored_at) > UNNAMED_KEPT;
+            // Who is about to name one of these looks afterwards whether it is there, and stores it anew.
+            if unnamed && (too_old || holds_erased(stored_at)) {
                 self.storage.delete(&meta.location).await?;
             }
         }
@@ -399,9 +423,14 @@ pub async fn run(
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         let now = clock.now();
         let (of, partition) = (store.clone(), checkpoints.partition);
-        let last = tokio::task::spawn_blocking(move || of.checkpointed_at()).await;
-        let last = last.ok().and_then(Result::ok).flatten().unwrap_or(store.created_at());
-        if now.seconds_since(last) < every.as_secs_f64() || store.applied_seq() == 0 {
+        let known = tokio::task::spawn_blocking(move || {
+            Ok::<_, StoreError>((of.checkpointed_at()?, of.awaits_checkpoint_since()?))
+        });
+        let (last, erased) = known.await.ok().and_then(Result::ok).unwrap_or_default();
+        let last = last.unwrap_or(store.created_at());
+        let waits = erased.is_some_and(|at| now.seconds_since(at) > ERASURE_WAITS.as_secs_f64());
+        let due = waits || now.seconds_since(last) >= every.as_secs_f64();
+        if !due || store.applied_seq() == 0 {
             continue;
         }
         let made = shutdown.run_until_cancelled(checkpoints.make(&store, now)).await;

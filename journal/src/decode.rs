@@ -54,6 +54,8 @@ pub(crate) struct Meaning {
     pub(crate) hash: Hash,
     pub(crate) position: Position,
     pub(crate) listing: Listing,
+    /// Whether a person was taken out of the payload.
+    pub(crate) erased: bool,
 }
 
 /// Why a message is kept aside.
@@ -107,6 +109,6 @@ impl Message {
         let valid_at = said.unwrap_or(event.received_at);
         let triggered_at = event.triggered_at.unwrap_or(valid_at);
         let position = Position { valid_at, triggered_at, seq: self.seq };
-        Ok(Meaning { mapping, hash, position, listing: document.listing, event })
+        Ok(Meaning { mapping, hash, position, listing: document.listing, erased: false, event })
     }
 }

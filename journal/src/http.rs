@@ -58,6 +58,11 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
         Question::Records { shop, what, id, page } => {
             json(journal.records(&shop, &what, id.as_deref(), &page).await?)
         }
+        Question::Erasures { shop } => json(journal.erasures(shop.as_ref()).await?),
+        Question::Erased { shop } => json(journal.erased(&shop).await?),
+        Question::Concerned { shop, whom, orders } => {
+            json(journal.concerned(&shop, &whom, &orders).await?)
+        }
         Question::Thin { shop, retention, now, dry_run } => {
             json(journal.thin(&shop, retention, now, dry_run).await?)
         }

@@ -17,6 +17,9 @@
 //!           "kind"       00 shop 00 kind 00
 //!           "gap"        00 first missing sequence
 //!           "quarantine" 00 sequence
+//!           "erasure"    00 shop 00 name 00           what is erased, and how far that is
+//!           "erased"     00 shop 00 kind 00 id 00     what must not come back
+//!           "unsaid"     00 shop 00 sequence          messages to be taken off the stream
 //! ```
 //!
 //! `identity` holds nothing yet.
@@ -157,7 +160,9 @@ pub(crate) fn parse_facet(key: &[u8]) -> Result<(ResourceKey, Facet), RecordErro
 
 /// Keys of the family `meta`.
 pub(crate) mod meta {
-    use super::{Kind, RecordError, Shop, of_kind, of_shop};
+    use super::{
+        Kind, RecordError, ResourceId, ResourceKey, Shop, of_kind, of_resource, of_shop, text,
+    };
 
     pub(crate) const FORMAT: &[u8] = b"format";
     pub(crate) const STREAM: &[u8] = b"stream";
@@ -169,6 +174,9 @@ pub(crate) mod meta {
     pub(crate) const KINDS: &[u8] = b"kind\0";
     pub(crate) const GAPS: &[u8] = b"gap\0";
     pub(crate) const QUARANTINE: &[u8] = b"quarantine\0";
+    pub(crate) const ERASURES: &[u8] = b"erasure\0";
+    pub(crate) const ERASED: &[u8] = b"erased\0";
+    pub(crate) const UNSAID: &[u8] = b"unsaid\0";
 
     pub(crate) fn shop(shop: &Shop) -> Vec<u8> {
         [SHOPS, &of_shop(shop)].concat()
@@ -180,6 +188,48 @@ pub(crate) mod meta {
 
     pub(crate) fn kinds_of(shop: &Shop) -> Vec<u8> {
         [KINDS, &of_shop(shop)].concat()
+    }
+
+    /// What is erased, by its name within the shop.
+    pub(crate) fn erasure(shop: &Shop, name: &str) -> Vec<u8> {
+        let mut key = [ERASURES, &of_shop(shop)].concat();
+        text(&mut key, name);
+        key
+    }
+
+    pub(crate) fn erased(resource: &ResourceKey) -> Vec<u8> {
+        [ERASED, &of_resource(resource)].concat()
+    }
+
+    pub(crate) fn erased_of(shop: &Shop) -> Vec<u8> {
+        [ERASED, &of_shop(shop)].concat()
+    }
+
+    /// Reads back a key of [`ERASED`].
+    pub(crate) fn parse_erased(key: &[u8]) -> Result<ResourceKey, RecordError> {
+        let key = key.strip_prefix(ERASED).and_then(|key| key.strip_suffix(&[0]));
+        let mut texts = key.ok_or(RecordError::Key)?.split(|byte| *byte == 0);
+        let mut next =
+            || texts.next().and_then(|t| std::str::from_utf8(t).ok()).ok_or(RecordError::Key);
+        let (shop, kind, id) = (next()?, next()?, next()?);
+        Ok(ResourceKey {
+            shop: Shop::from_name(shop).map_err(|_| RecordError::Key)?,
+            kind: Kind::parse(kind).map_err(|_| RecordError::Key)?,
+            id: ResourceId::parse(id).map_err(|_| RecordError::Key)?,
+        })
+    }
+
+    pub(crate) fn unsaid_of(shop: &Shop) -> Vec<u8> {
+        [UNSAID, &of_shop(shop)].concat()
+    }
+
+    /// The shop and the sequence of a key of [`UNSAID`].
+    pub(crate) fn parse_unsaid(key: &[u8]) -> Result<(Shop, u64), RecordError> {
+        let (shop, seq) = key.split_last_chunk().ok_or(RecordError::Key)?;
+        Ok((
+            Shop::from_name(last_text(shop)?).map_err(|_| RecordError::Key)?,
+            u64::from_be_bytes(*seq),
+        ))
     }
 
     pub(crate) fn numbered(prefix: &[u8], seq: u64) -> Vec<u8> {

@@ -2,16 +2,18 @@
 //!
 //! The modules read in the order in which an event passes through them: it stands on the
 //! [`stream`], a [`consumer`] takes it, [`decode`] gives it meaning, [`append`] puts it where it
-//! belongs, and [`read`] answers what was. [`keys`] and [`record`] say how all of it lies on disk.
+//! belongs, and [`read`] answers what was. [`erase`] takes people out again. [`keys`] and [`record`] say how all of it lies on disk.
 //!
 //! - Only this crate opens RocksDB, and one process at a time.
-//! - A version's bytes never change once the stream has been acknowledged.
+//! - A version's bytes never change once the stream has been acknowledged, but when somebody of whom
+//!   they speak is erased.
 //! - The stream is acknowledged only after a synced write.
 
 pub mod append;
 pub mod checkpoint;
 pub mod consumer;
 pub mod decode;
+pub mod erase;
 pub mod http;
 pub mod quarantine;
 pub mod store;

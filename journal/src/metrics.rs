@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     verify_age: Gauge,
     verify_faults: IntGauge,
     disk_bytes: IntGaugeVec,
+    erasure_open: Gauge,
 }
 
 impl Metrics {
@@ -106,6 +107,10 @@ impl Metrics {
                 "What did not hold when everything was last read back.",
             )?,
             disk_bytes,
+            erasure_open: gauge(
+                "erasure_open_seconds",
+                "Age of the oldest erasure that this copy has not done yet.",
+            )?,
         };
         metrics.touch();
         Ok(metrics)
@@ -164,6 +169,8 @@ impl Metrics {
         self.verify_age.set(now.seconds_since(verified));
         self.verify_faults.set(store.faults() as i64);
         self.applied_seq.set(store.applied_seq() as i64);
+        let since = store.erasing_since()?;
+        self.erasure_open.set(since.map_or(0.0, |since| now.seconds_since(since)));
         Ok(())
     }
 

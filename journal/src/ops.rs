@@ -28,7 +28,7 @@ use crate::store::{At, Store, StoreError, until};
 const NAME_BYTES_MAX: usize = 255;
 
 /// One record on its way into the store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Note {
     pub(crate) shop: Shop,
     pub(crate) what: String,
@@ -114,7 +114,7 @@ pub(crate) fn newest_from_bytes(bytes: &[u8]) -> Result<&str, RecordError> {
     Reader::of(bytes)?.text()
 }
 
-fn said_to_bytes(recorded_at: Timestamp, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn said_to_bytes(recorded_at: Timestamp, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![record::FORMAT];
     record::put_instant(&mut out, recorded_at);
     out.extend(record::digest(payload));

@@ -15,11 +15,13 @@ pub struct Options {
     pub cache_bytes: usize,
     /// What is written but not yet in a sorted file, over all families, in bytes.
     pub write_buffer_bytes: usize,
+    /// Whether what is written is compressed; a test that looks for bytes in files wants to see them.
+    pub compressed: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 * MIB, write_buffer_bytes: 64 * MIB }
+        Self { cache_bytes: 64 * MIB, write_buffer_bytes: 64 * MIB, compressed: true }
     }
 }
 
@@ -31,12 +33,13 @@ impl Options {
         Self {
             cache_bytes: part(self.cache_bytes),
             write_buffer_bytes: part(self.write_buffer_bytes),
+            ..self
         }
     }
 
     /// Small enough that a test sees flushes, compactions and cache misses.
     pub fn for_testing() -> Self {
-        Self { cache_bytes: 2 * MIB, write_buffer_bytes: 2 * MIB }
+        Self { cache_bytes: 2 * MIB, write_buffer_bytes: 2 * MIB, compressed: true }
     }
 }
 
@@ -108,13 +111,17 @@ pub(crate) fn families(options: Options) -> Vec<ColumnFamilyDescriptor> {
         small(&cache, options),
     )];
     families.extend(Family::ALL.map(|family| {
-        let chosen = match family {
+        let mut chosen = match family {
             Family::Versions => versions(&cache, options),
             Family::Heads => heads(&cache, options),
             Family::Timeline | Family::Identity | Family::Ops | Family::Meta => {
                 small(&cache, options)
             }
         };
+        if !options.compressed {
+            chosen.set_compression_type(DBCompressionType::None);
+            chosen.set_bottommost_compression_type(DBCompressionType::None);
+        }
         ColumnFamilyDescriptor::new(family.name(), chosen)
     }));
     families

@@ -64,7 +64,7 @@ pub(crate) fn to_bytes(message: &Message, reason: &str) -> Vec<u8> {
     out
 }
 
-fn from_bytes(seq: u64, bytes: &[u8]) -> Result<Quarantined, RecordError> {
+pub(crate) fn from_bytes(seq: u64, bytes: &[u8]) -> Result<Quarantined, RecordError> {
     let mut from = Reader::of(bytes)?;
     let recorded_at = from.instant()?;
     let reason = from.text()?.to_owned();

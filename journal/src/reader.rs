@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use backstock_proto::erase::{Concerned, Erased, Erasure, Whom};
 use backstock_proto::journal::{
     AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
     Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
@@ -218,6 +219,39 @@ impl Journal for Reader {
         let (shop, page) = (shop.clone(), page.clone());
         let (what, id) = (what.to_owned(), id.map(str::to_owned));
         self.ask(move |view| view.records(&shop, &what, id.as_deref(), &page)).await
+    }
+
+    async fn erasures(&self, shop: Option<&Shop>) -> Result<Vec<Erasure>, JournalError> {
+        let shop = shop.cloned();
+        self.ask(move |view| {
+            let cases = view.store.cases()?.into_iter();
+            let of = cases.filter(|case| shop.as_ref().is_none_or(|shop| *shop == case.shop));
+            let mut erasures: Vec<Erasure> = of.map(|case| case.to_erasure()).collect();
+            erasures.sort_by_key(|erasure| std::cmp::Reverse(erasure.requested_at));
+            Ok(erasures)
+        })
+        .await
+    }
+
+    async fn erased(&self, shop: &Shop) -> Result<Erased, JournalError> {
+        Ok(self.store.erased_of(shop).map(|erased| (*erased).clone()).unwrap_or_default())
+    }
+
+    async fn concerned(
+        &self,
+        shop: &Shop,
+        whom: &Whom,
+        orders: &[ResourceId],
+    ) -> Result<Concerned, JournalError> {
+        let (shop, whom, orders) = (shop.clone(), whom.clone(), orders.to_vec());
+        self.ask(move |view| {
+            let customer = match &whom {
+                Whom::Customer(id) => Some(id),
+                Whom::Shop => None,
+            };
+            Ok(view.concerned(&shop, customer, &orders)?)
+        })
+        .await
     }
 
     async fn thin(

@@ -29,6 +29,7 @@ const DIGEST_BYTES: usize = 8;
 const VERSION_MARKER: u8 = 1;
 const VERSION_TRIGGERED: u8 = 2;
 const VERSION_EARLIEST: u8 = 4;
+const VERSION_ERASED: u8 = 8;
 const HEAD_DELETED: u8 = 1;
 const HEAD_SHOWN: u8 = 2;
 const HEAD_SOURCE: u8 = 4;
@@ -68,6 +69,8 @@ pub(crate) struct Record<'a> {
     pub(crate) event_id: Option<&'a str>,
     /// The earliest moment at which it may have become true, where a pull found out later.
     pub(crate) earliest_at: Option<Timestamp>,
+    /// Whether a person was taken out of it, so that its payload is not the one received.
+    pub(crate) erased: bool,
     pub(crate) body: Body<'a>,
 }
 
@@ -87,6 +90,7 @@ impl<'a> Record<'a> {
         flags |= if matches!(self.body, Body::SameAs(_)) { VERSION_MARKER } else { 0 };
         flags |= if self.triggered { VERSION_TRIGGERED } else { 0 };
         flags |= if self.earliest_at.is_some() { VERSION_EARLIEST } else { 0 };
+        flags |= if self.erased { VERSION_ERASED } else { 0 };
         out.extend([FORMAT, op_byte(self.op), source_byte(self.source), self.mapping, flags]);
         out.extend(self.hash.0);
         put_instant(out, self.recorded_at);
@@ -112,7 +116,8 @@ impl<'a> Record<'a> {
         let mut from = Reader::of(bytes)?;
         let (op, source) = (from.op()?, from.source()?);
         let mapping = from.byte()?;
-        let flags = from.flags(VERSION_MARKER | VERSION_TRIGGERED | VERSION_EARLIEST)?;
+        let known = VERSION_MARKER | VERSION_TRIGGERED | VERSION_EARLIEST | VERSION_ERASED;
+        let flags = from.flags(known)?;
         Ok(Self {
             op,
             source,
@@ -129,6 +134,7 @@ impl<'a> Record<'a> {
                 0 => None,
                 _ => Some(from.instant()?),
             },
+            erased: flags & VERSION_ERASED != 0,
             body: if flags & VERSION_MARKER != 0 {
                 Body::SameAs(from.position()?)
             } else {

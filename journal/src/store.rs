@@ -1,12 +1,13 @@
 //! The store: one RocksDB directory, which one process may have open.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 
-use backstock_proto::Timestamp;
+use backstock_proto::erase::Erased;
 use backstock_proto::journal::JournalError;
+use backstock_proto::{Shop, Timestamp};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions};
 
@@ -131,8 +132,14 @@ pub struct Store {
     lag: Lag,
     /// Held while a batch is put together and written: there is one writer at a time.
     pub(crate) writing: Mutex<Writing>,
-    /// Held while history is thinned.
+    /// Held while history is thinned, or somebody taken out of it.
     pub(crate) thinning: Mutex<()>,
+    /// What was erased in each shop.
+    pub(crate) erased: RwLock<HashMap<Shop, Arc<Erased>>>,
+    /// Sequences that were taken off the stream, first → last: they are no gap.
+    pub(crate) taken_off: RwLock<BTreeMap<u64, u64>>,
+    /// Told when there is something to erase.
+    pub(crate) erasing: tokio::sync::Notify,
 }
 
 /// What whoever writes knows.
@@ -173,6 +180,9 @@ impl Store {
             lag: Lag::unknown(now),
             writing: Mutex::default(),
             thinning: Mutex::default(),
+            erased: RwLock::default(),
+            taken_off: RwLock::default(),
+            erasing: tokio::sync::Notify::new(),
         };
         match store.load(now) {
             Ok(()) => Ok(store),
@@ -201,7 +211,7 @@ impl Store {
         let (applied, created) = (number(meta::APPLIED)?, number(meta::CREATED)?);
         self.created_at = Timestamp::from_micros(created as i64);
         *self.applied.get_mut() = applied;
-        Ok(())
+        self.load_erased()
     }
 
     /// Writes what makes an empty directory a store.
@@ -212,6 +222,16 @@ impl Store {
         record::put_instant(&mut created, now);
         batch.put_cf(self.family(Family::Meta), meta::CREATED, created);
         self.write(batch)
+    }
+
+    /// Whether messages are missing before or between these that nobody is known to have taken off.
+    pub(crate) fn misses(&self, messages: &[crate::decode::Decoded]) -> bool {
+        let mut expected = self.applied_seq() + 1;
+        messages.iter().any(|message| {
+            let lost = !self.lost(expected, message.seq).is_empty();
+            expected = expected.max(message.seq + 1);
+            lost
+        })
     }
 
     /// The last stream sequence whose effect is in the store; 0 if there is none.
@@ -355,6 +375,22 @@ impl Store {
             Family::ALL.into_iter().try_for_each(|family| self.db.flush_cf(self.family(family)));
         self.db.cancel_all_background_work(true);
         flushed.map_err(StoreError::of_write)
+    }
+
+    /// Writes something that changes nothing.
+    pub(crate) fn touch(&self) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(Family::Meta), meta::FORMAT, [STORE_FORMAT]);
+        self.write(batch)
+    }
+
+    /// Writes what is only in memory and in logs into sorted files, so that the logs go.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map_err(StoreError::of_write)?;
+        for family in Family::ALL {
+            self.db.flush_cf(self.family(family)).map_err(StoreError::of_write)?;
+        }
+        Ok(())
     }
 
     /// Rewrites everything at its final density. For measurements.

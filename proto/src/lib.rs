@@ -6,7 +6,7 @@
 //! answers HTTP.
 //!
 //! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept,
-//! [`witness`] what a whole look at the shop saw.
+//! [`witness`] what a whole look at the shop saw, [`erase`] what is left once a person is taken out.
 //!
 //! Nothing but [`admin`], [`blob`] and [`publish`] does work of its own: no retries, no clock.
 
@@ -15,6 +15,7 @@ pub mod blob;
 pub mod canonical;
 pub mod cron;
 pub mod diff;
+pub mod erase;
 pub mod event;
 pub mod journal;
 pub mod kind;

@@ -72,11 +72,14 @@ impl Records for Publisher {
         let payload = Bytes::from(payload.to_string());
         match self.publish_after(&subject, payload.clone(), after).await? {
             After::Taken(seq) => Ok(seq),
-            // The stream remembers some days only: what stood there is in the journal and not here.
-            After::Moved(0) if after > 0 => match self.publish_after(&subject, payload, 0).await? {
-                After::Taken(seq) => Ok(seq),
-                After::Moved(_) => Err(PutError::Moved(subject)),
-            },
+            // The stream remembers some days only, and what was erased it forgets at once: what stood
+            // there last is in the journal and not here.
+            After::Moved(last) if last < after => {
+                match self.publish_after(&subject, payload, last).await? {
+                    After::Taken(seq) => Ok(seq),
+                    After::Moved(_) => Err(PutError::Moved(subject)),
+                }
+            }
             After::Moved(_) => Err(PutError::Moved(subject)),
         }
     }

@@ -234,6 +234,7 @@ fn version(seq: u64, op: Op, valid_at: &str) -> Version {
         event_id: None,
         hash: "8f4e33f3".repeat(8),
         unchanged: false,
+        erased: false,
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io;
 
 use backstock_proto::admin::ask::dated;
+use backstock_proto::erase::Erased;
 use backstock_proto::journal::Head;
 use backstock_proto::kind::pull::Pull;
-use backstock_proto::kind::{Arrival, Spec};
+use backstock_proto::kind::{Arrival, Personal, Spec};
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -70,6 +71,7 @@ pub(super) struct Compared<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) heads: &'a Buckets,
     pub(super) window: Window,
+    pub(super) erased: &'a Erased,
 }
 
 /// Compares bucket by bucket, until nobody listens.
@@ -78,7 +80,7 @@ pub(super) fn compare_all(
     deposition: &mut Deposition,
     send: &mpsc::Sender<Found>,
 ) -> Result<(), PullError> {
-    let Compared { spec, kind, pull, nodes, heads, window } = *all;
+    let Compared { spec, kind, pull, nodes, heads, window, erased } = *all;
     let finds_gone = pull.facets.contains(&Facet::Core);
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
@@ -89,7 +91,8 @@ pub(super) fn compare_all(
             if bucket_of(&(spec.ask_for)(&id)) != bucket {
                 return Err(PullError::Unreadable(format!("{kind} {id} came with another's id")));
             }
-            for facet in looked_at(spec, kind, pull.facets, &id, &node, &heads, window)? {
+            let about = (kind, &id, erased);
+            for facet in looked_at(spec, about, pull.facets, &node, &heads, window)? {
                 facet.put_down(deposition, &id)?;
                 let Some(correction) = facet.correction else { continue };
                 if send.blocking_send(Found::Correction(correction)).is_err() {
@@ -130,21 +133,25 @@ impl LookedAt {
 }
 
 /// The facets of a node, each held against what history has of it. A facet of which a member is
-/// missing was not given, and says nothing.
+/// missing was not given, and says nothing. What was erased is not learned again.
 pub(super) fn looked_at(
     spec: &Spec,
-    kind: &Kind,
+    (kind, id, erased): (&Kind, &ResourceId, &Erased),
     facets: &[Facet],
-    id: &ResourceId,
     node: &Value,
     heads: &Heads,
     window: Window,
 ) -> Result<Vec<LookedAt>, PullError> {
     let mut all = Vec::new();
+    if spec.personal == Personal::Subject && erased.has(kind, id) {
+        return Ok(all);
+    }
     for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
         let facet = members.facet;
         let Some(part) = members.of(node) else { continue };
         let payload = part.to_string().into_bytes();
+        let left = erased.left(kind, id, &payload);
+        let payload = left.map_or(payload, |left| left.to_string().into_bytes());
         let arrival = Arrival { source: Source::Reconcile, facet, op: Op::Update };
         let document = kind
             .read(arrival, id, &payload)

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::blob::Blobs;
+use backstock_proto::erase::Erased;
 use backstock_proto::journal::{
     Drift, Journal, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
 };
@@ -112,6 +113,8 @@ struct Run {
     drifted: BTreeSet<(ResourceId, &'static str)>,
     reported: Instant,
     begun: Instant,
+    /// Who was erased before it began.
+    erased: Arc<Erased>,
 }
 
 impl Puller {
@@ -189,6 +192,7 @@ impl Puller {
             drifted: BTreeSet::new(),
             reported: Instant::now(),
             begun: Instant::now(),
+            erased: Arc::new(self.journal.erased(&self.shop).await?),
         })
     }
 
@@ -229,11 +233,11 @@ impl Puller {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
             let (send, found) = mpsc::channel(IN_FLIGHT);
-            let kind = run.kind.clone();
+            let (kind, erased) = (run.kind.clone(), run.erased.clone());
             let heads = heads.clone();
             let comparing = tokio::task::spawn_blocking(move || {
-                let all =
-                    Compared { spec, kind: &kind, pull, nodes: &nodes, heads: &heads, window };
+                let (kind, nodes, heads, erased) = (&kind, &nodes, &heads, &*erased);
+                let all = Compared { spec, kind, pull, nodes, heads, window, erased };
                 if let Err(error) = compare_all(&all, &mut deposition, &send) {
                     let _nobody_listens = send.blocking_send(Found::Broken(error));
                 }

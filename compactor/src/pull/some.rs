@@ -31,6 +31,7 @@ impl Puller {
     ) -> Result<BTreeMap<ResourceId, Value>, PullError> {
         let kind = Kind::of(spec);
         let read_at = self.clock.now();
+        let erased = self.journal.erased(&self.shop).await?;
         let mut there = BTreeMap::new();
         for node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
@@ -39,7 +40,8 @@ impl Puller {
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
             let window = Window { started: read_at };
-            let looked_at = looked_at(spec, &kind, &facets, &id, &node, &heads, window)?;
+            let about = (&kind, &id, &erased);
+            let looked_at = looked_at(spec, about, &facets, &node, &heads, window)?;
             for found in looked_at.into_iter().filter_map(|facet| facet.correction) {
                 self.publish(found.pulled(key.clone(), Source::Pull, read_at)).await?;
             }
@@ -77,7 +79,8 @@ impl Puller {
             while let Some(nodes) = asked.next().await {
                 for node in nodes? {
                     let Some(id) = (spec.id)(&node) else { continue };
-                    for facet in looked_at(spec, &run.kind, facets, &id, &node, &heads, window)? {
+                    let about = (&run.kind, &id, &*run.erased);
+                    for facet in looked_at(spec, about, facets, &node, &heads, window)? {
                         facet.put_down(deposition, &id)?;
                         let Some(correction) = facet.correction else { continue };
                         let drift = run.counts_drift;

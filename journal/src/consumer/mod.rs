@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Appended;
+use crate::erase::messages;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::stream::{self, StreamError};
@@ -102,7 +103,9 @@ pub async fn run(
     // Whatever this starts ends with it, also if the caller drops it half-way.
     let shutdown = shutdown.child_token();
     let _ends_with_this = shutdown.clone().drop_guard();
-    let writer = Writer { store, metrics, ready, clock, shutdown };
+    let partition = config.partition;
+    let writer =
+        Writer { store, metrics, ready, clock, shutdown, jetstream: jetstream.clone(), partition };
     writer.blocking(|store, metrics| metrics.restore(store)).await?;
     tokio::spawn(refresh(writer.clone()));
     let followed = follow(&config, &writer, &jetstream).await;
@@ -168,6 +171,8 @@ struct Writer {
     ready: Part,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
+    jetstream: Context,
+    partition: Partition,
 }
 
 impl Writer {
@@ -189,6 +194,9 @@ impl Writer {
     /// Writes and acknowledges one batch. `false` if shutdown came while the disk was full.
     async fn write<T>(&self, batch: Batch, more: &mpsc::Receiver<T>) -> Result<bool, Failure> {
         let decoded = Arc::new(batch.decoded);
+        if self.store.misses(&decoded) {
+            self.ask_what_was_taken_off().await;
+        }
         let mut full = false;
         let appended = loop {
             let (decoded, now) = (decoded.clone(), self.clock.now());
@@ -222,6 +230,16 @@ impl Writer {
         }
         self.report(&appended);
         Ok(true)
+    }
+
+    /// What is missing may have been erased. If the stream does not say, it counts as a gap.
+    async fn ask_what_was_taken_off(&self) {
+        let name = stream_name(self.partition);
+        let Ok(stream) = self.jetstream.get_stream(&name).await else { return };
+        match messages::taken_off(&stream, self.partition).await {
+            Ok(ranges) => self.store.explain(ranges),
+            Err(error) => tracing::warn!(%error, "failed to read what was taken off the stream"),
+        }
     }
 
     fn report(&self, appended: &Appended) {

@@ -392,6 +392,7 @@ fn version(facet: Facet, position: Position, record: &Record<'_>) -> Version {
         event_id: record.event_id.map(Into::into),
         hash: record.hash.to_hex(),
         unchanged: false,
+        erased: record.erased,
     }
 }
 

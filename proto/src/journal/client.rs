@@ -24,6 +24,7 @@ use super::{
     Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
     Thinned, Touched, VerifyReport, Version,
 };
+use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::problem::Problem;
 use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
@@ -56,6 +57,9 @@ pub enum Question {
     Rebuilt { shop: Shop, kind: Kind, at: Timestamp },
     Touched { shop: Shop, span: Span, kind: Option<Kind> },
     Records { shop: Shop, what: String, id: Option<String>, page: Page },
+    Erasures { shop: Option<Shop> },
+    Erased { shop: Shop },
+    Concerned { shop: Shop, whom: Whom, orders: Vec<ResourceId> },
     Thin { shop: Shop, retention: Retention, now: Timestamp, dry_run: bool },
     Verify,
     Checkpoint { to: Option<String> },
@@ -262,6 +266,26 @@ impl Journal for Client {
         let (shop, page) = (shop.clone(), page.clone());
         let (what, id) = (what.to_owned(), id.map(str::to_owned));
         self.ask(Question::Records { shop, what, id, page }).await
+    }
+
+    async fn erasures(&self, shop: Option<&Shop>) -> Result<Vec<Erasure>, JournalError> {
+        self.ask(Question::Erasures { shop: shop.cloned() }).await
+    }
+
+    async fn erased(&self, shop: &Shop) -> Result<Erased, JournalError> {
+        self.ask(Question::Erased { shop: shop.clone() }).await
+    }
+
+    async fn concerned(
+        &self,
+        shop: &Shop,
+        whom: &Whom,
+        orders: &[ResourceId],
+    ) -> Result<Concerned, JournalError> {
+        let (shop, whom, orders) = (shop.clone(), whom.clone(), orders.to_vec());
+        let question = Question::Concerned { shop, whom, orders };
+        let response = self.send(&question, VERIFY_TIMEOUT).await?;
+        response.json().await.map_err(unavailable)
     }
 
     async fn thin(

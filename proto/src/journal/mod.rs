@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::event::{Op, Source};
 use crate::kind::Listing;
 use crate::resource::{Facet, ResourceId, ResourceKey};
@@ -133,6 +134,9 @@ pub struct Version {
     pub hash: String,
     /// Whether its state is the one of the version before it.
     pub unchanged: bool,
+    /// Whether a person was taken out of it: its bytes are not those received.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
 }
 
 /// A resource as of an instant.
@@ -546,6 +550,20 @@ pub trait Journal: Send + Sync {
         page: &Page,
     ) -> Result<List<Record>, JournalError>;
 
+    /// What is erased, and what was: receipts, newest first; of all shops, where none is named.
+    async fn erasures(&self, shop: Option<&Shop>) -> Result<Vec<Erasure>, JournalError>;
+
+    /// What was erased in a shop and must not come back.
+    async fn erased(&self, shop: &Shop) -> Result<Erased, JournalError>;
+
+    /// What an erasure would reach. Reads everything that may speak of people.
+    async fn concerned(
+        &self,
+        shop: &Shop,
+        whom: &Whom,
+        orders: &[ResourceId],
+    ) -> Result<Concerned, JournalError>;
+
     /// Removes what need not be kept any longer, or says how much that would be.
     async fn thin(
         &self,
@@ -596,6 +614,7 @@ mod tests {
             event_id: None,
             hash: String::new(),
             unchanged: false,
+            erased: false,
         };
         let old: Value = serde_json::from_str("1.10").expect("number");
         let change = Change {

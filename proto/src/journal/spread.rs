@@ -11,6 +11,7 @@ use super::{
     Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
     Thinned, Touched, VerifyReport, Version,
 };
+use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::stream::{Partition, partition_of};
 use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
@@ -146,6 +147,31 @@ impl Journal for Spread {
         page: &Page,
     ) -> Result<List<Record>, JournalError> {
         first!(self.copies(shop), journal => journal.records(shop, what, id, page))
+    }
+
+    async fn erasures(&self, shop: Option<&Shop>) -> Result<Vec<Erasure>, JournalError> {
+        if let Some(shop) = shop {
+            return first!(self.copies(shop), journal => journal.erasures(Some(shop)));
+        }
+        let mut all = Vec::new();
+        for copies in &self.places {
+            all.extend(first!(copies, journal => journal.erasures(None))?);
+        }
+        all.sort_by_key(|erasure| std::cmp::Reverse(erasure.requested_at));
+        Ok(all)
+    }
+
+    async fn erased(&self, shop: &Shop) -> Result<Erased, JournalError> {
+        first!(self.copies(shop), journal => journal.erased(shop))
+    }
+
+    async fn concerned(
+        &self,
+        shop: &Shop,
+        whom: &Whom,
+        orders: &[ResourceId],
+    ) -> Result<Concerned, JournalError> {
+        first!(self.copies(shop), journal => journal.concerned(shop, whom, orders))
     }
 
     /// Every copy keeps its own house.

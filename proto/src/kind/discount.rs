@@ -80,7 +80,7 @@ pub(super) static SPEC: Spec = Spec {
         "/context/segments/*/id",
     ],
     natural_key: &["title"],
-    personal: Personal::Mentions(&["/context/customers"]),
+    personal: Personal::Mentions(&["/discount/context/customers/@"]),
     rank: rank::PRICING,
     writable: Writable::Partly(
         "how often it was used starts anew, and one that an app calculates needs that app",

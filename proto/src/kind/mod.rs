@@ -182,7 +182,8 @@ pub enum Personal {
     None,
     /// The resource is about one person, and goes when that person is erased.
     Subject,
-    /// It speaks of a person at these pointers, which are blanked when that person is erased.
+    /// It speaks of a person at these pointers into its payloads, of whatever shape, which are blanked
+    /// when that person is erased; `*` stands for every element, `@` for those that name the person.
     Mentions(&'static [&'static str]),
 }
 

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use backstock_proto::canonical::Hash;
 use backstock_proto::diff;
+use backstock_proto::erase::*;
 use backstock_proto::journal::*;
 use backstock_proto::publish::{PublishError, PutError, Records};
 use backstock_proto::pulls::{Order, Pulls, PullsUnavailable};
@@ -176,6 +177,7 @@ impl Fake {
             webhook_id: Some(format!("b54557e4-bdd9-4b37-8a5f-{seq:012}")),
             event_id: Some(format!("98880550-7158-44d4-b7cd-{seq:012}")),
             unchanged: before.as_ref() == Some(&hash),
+            erased: false,
             hash,
         };
         // As received: white space and order of members are nobody's to change.
@@ -277,6 +279,66 @@ impl Journal for Fake {
         gap.healed = !self.pulls.is_empty();
         let quarantined = u64::from(!gap.healed);
         Ok(Some(ShopStatus { summary, kinds, gaps: vec![gap], quarantined }))
+    }
+
+    async fn erasures(&self, shop: Option<&Shop>) -> Result<Vec<Erasure>, JournalError> {
+        self.answers()?;
+        let records = self.records.lock().expect("not poisoned");
+        let of = (records.iter())
+            .filter(|(of, record)| record.what == ERASURE && shop.is_none_or(|shop| of == shop));
+        let erasure = |(of, record): &(Shop, Record)| {
+            let wish: Wish = serde_json::from_value(record.payload.clone()).expect("a wish");
+            Erasure {
+                shop: of.clone(),
+                due_at: wish.due_at(),
+                requested_at: wish.requested_at,
+                whom: wish.whom,
+                via: wish.via,
+                by: wish.by,
+                state: ErasureState::Open,
+                erased_at: None,
+                done_at: None,
+                counts: ErasureCounts::default(),
+            }
+        };
+        Ok(of.map(erasure).rev().collect())
+    }
+
+    async fn erased(&self, _: &Shop) -> Result<Erased, JournalError> {
+        Ok(Erased::default())
+    }
+
+    async fn concerned(
+        &self,
+        shop: &Shop,
+        whom: &Whom,
+        _: &[ResourceId],
+    ) -> Result<Concerned, JournalError> {
+        self.answers()?;
+        let mut concerned = Concerned::default();
+        for resource in self.all(shop, None, AsOf::Latest) {
+            let names = match whom {
+                Whom::Shop => true,
+                Whom::Customer(id) => {
+                    resource.kind.as_str() == "customer" && resource.id == *id
+                        || resource.state.pointer("/customer/id").and_then(Value::as_str)
+                            == Some(&format!("gid://shopify/Customer/{id}"))
+                }
+            };
+            if names {
+                let key = ResourceKey {
+                    shop: shop.clone(),
+                    kind: resource.kind.clone(),
+                    id: resource.id.clone(),
+                };
+                concerned.resources.push(ConcernedResource {
+                    versions: self.history(&key).count() as u64,
+                    kind: resource.kind,
+                    id: resource.id,
+                });
+            }
+        }
+        Ok(concerned)
     }
 
     async fn resources(

@@ -522,5 +522,6 @@ fn version(
         event_id: Some(delivery.event_id.clone()),
         hash: Hash::of(state).to_hex(),
         unchanged: false,
+        erased: false,
     }
 }

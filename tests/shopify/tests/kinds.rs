@@ -6,6 +6,7 @@ mod pulled;
 
 use std::collections::BTreeMap;
 
+use backstock_proto::erase::Erased;
 use backstock_proto::kind::pull::Way;
 use backstock_proto::kind::{self, Arrival, Kind, Spec};
 use backstock_proto::{Facet, Op, ResourceId, Source};
@@ -126,6 +127,48 @@ fn a_state_reads_the_same_whichever_way_it_comes() {
         assert!(compared > 0, "{}: no webhook to compare with", spec.name);
     }
     assert_eq!(empty, NOT_IN_THE_SHOP);
+}
+
+/// What is left of an order of somebody who was erased is the same by each way, so that no pull ever
+/// takes it for drift; and nobody can be recognised by it.
+#[test]
+fn of_somebody_who_was_erased_every_way_leaves_the_same() {
+    let mut client = Client::new(40);
+    client.shop.subscriptions = Subscription::of_app("http://app", "2026-10");
+    let mut traffic = Traffic::new(11);
+    let order = Kind::parse("order").unwrap();
+    let spec = order.spec().unwrap();
+    let mut told: BTreeMap<ResourceId, Vec<u8>> = BTreeMap::new();
+    for _ in 1..600 {
+        client.now += SignedDuration::from_secs(1);
+        traffic.step(&mut client.shop, client.now);
+        for delivery in client.shop.take_deliveries() {
+            let route = kind::route(delivery.topic.name());
+            if route.kind == order && route.facet == Facet::Core && route.op != Op::Delete {
+                told.insert(kind::identify(&order, &delivery.body), delivery.body.to_vec());
+            }
+        }
+    }
+    let erased = Erased::default();
+    let left = |source: Source, id: &ResourceId, payload: Value| {
+        let left = erased.blanked(&order, payload).to_string();
+        assert!(!left.contains("@example.com"), "{left}");
+        let arrival = Arrival { source, facet: Facet::Core, op: Op::Update };
+        order.read(arrival, id, left.as_bytes()).unwrap().compared().unwrap().into_owned()
+    };
+    let members = spec.facets.iter().find(|members| members.facet == Facet::Core).unwrap();
+    let ids: Vec<ResourceId> = told.keys().cloned().collect();
+    let mut compared = 0;
+    for pull in spec.pulls.iter().filter(|pull| pull.facets.contains(&Facet::Core)) {
+        for (id, node) in pulled::nodes(&mut client, spec, pull, &ids) {
+            let Some(body) = told.get(&id) else { continue };
+            let webhook = left(Source::Webhook, &id, serde_json::from_slice(body).unwrap());
+            let pulled = left(Source::Pull, &id, members.of(&node).unwrap());
+            assert_eq!(webhook, pulled, "{} of {id}", pull.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "no order to compare");
 }
 
 #[test]

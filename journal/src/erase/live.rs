@@ -1,0 +1,129 @@
+//! What comes in about somebody who was erased: a late webhook, a repetition, a pull that began
+//! before. None of it reaches the store as it came, and it is taken off the stream.
+
+use backstock_proto::canonical::Hash;
+use backstock_proto::erase::{
+    CUSTOMER_REDACT, ERASED_MESSAGES, ERASURE, Erased, Messages, SHOP_REDACT, Wish, sweep,
+};
+use backstock_proto::kind::Arrival;
+use backstock_proto::stream::parse_event_subject;
+use backstock_proto::{Event, Op, Shop};
+use serde_json::Value;
+
+use super::case::Stage;
+use crate::append::Draft;
+use crate::decode::{Meaning, Message};
+use crate::ops::Note;
+use crate::store::StoreError;
+
+impl Draft<'_> {
+    /// What is left of an event; `None` if it speaks of nobody who was erased. Opens the erasure that
+    /// a webhook asks for.
+    pub(crate) fn left_of(&mut self, new: &Meaning) -> Result<Option<Meaning>, StoreError> {
+        let Event { key, payload, received_at, .. } = &new.event;
+        if matches!(key.kind.as_str(), CUSTOMER_REDACT | SHOP_REDACT) {
+            match Wish::of_webhook(&key.shop, &key.kind, payload, *received_at) {
+                Some(wish) => self.wish(&key.shop, wish)?,
+                None => tracing::error!(
+                    shop = %key.shop,
+                    "a webhook asks for an erasure and does not say whose, or speaks of another \
+                     shop; nothing is erased"
+                ),
+            }
+            return Ok(Some(self.blanked(new, &Erased::default())));
+        }
+        let Some(erased) = self.store.erased_of(&key.shop) else { return Ok(None) };
+        if erased.left(&key.kind, &key.id, payload).is_none() {
+            return Ok(None);
+        }
+        if !erased.has(&key.kind, &key.id) {
+            self.store.put_erased(&mut self.batch, key, "");
+            self.newly_erased.push(key.clone());
+        }
+        Ok(Some(self.blanked(new, &erased)))
+    }
+
+    fn blanked(&mut self, new: &Meaning, erased: &Erased) -> Meaning {
+        let Event { key, source, facet, op, .. } = &new.event;
+        self.unsay(&key.shop, new.position.seq);
+        let value: Value = serde_json::from_slice(&new.event.payload).unwrap_or_default();
+        let payload = erased.blanked(&key.kind, value).to_string().into_bytes();
+        let arrival = Arrival { source: *source, facet: *facet, op: *op };
+        let read = key.kind.read(arrival, &key.id, &payload).ok();
+        let hash = read.as_ref().filter(|_| *op != Op::Delete).map(|read| read.hash());
+        Meaning {
+            hash: hash.unwrap_or(Hash::NONE),
+            mapping: new.mapping,
+            position: new.position,
+            listing: read.map(|read| read.listing).unwrap_or_default(),
+            erased: true,
+            event: Event { payload: payload.into(), ..new.event.clone() },
+        }
+    }
+
+    /// What is left of a record; `None` if it speaks of nobody who was erased. Opens the erasure that
+    /// it asks for.
+    pub(crate) fn left_of_note(
+        &mut self,
+        note: &Note,
+        seq: u64,
+    ) -> Result<Option<Note>, StoreError> {
+        match note.what.as_str() {
+            ERASURE => {
+                match serde_json::from_slice::<Wish>(&note.payload) {
+                    Ok(wish) => self.wish(&note.shop, wish)?,
+                    Err(error) => tracing::error!(
+                        shop = %note.shop,
+                        "the record of an erasure cannot be read: {error}"
+                    ),
+                }
+                return Ok(None);
+            }
+            ERASED_MESSAGES => {
+                if let Ok(messages) = serde_json::from_slice::<Messages>(&note.payload) {
+                    self.store.explain(messages.ranges);
+                }
+                return Ok(None);
+            }
+            _ => {}
+        }
+        let Some(erased) = self.store.erased_of(&note.shop) else { return Ok(None) };
+        let mut payload: Value = serde_json::from_slice(&note.payload).unwrap_or_default();
+        if !sweep(&mut payload, &erased, &Default::default()) {
+            return Ok(None);
+        }
+        self.unsay(&note.shop, seq);
+        Ok(Some(Note { payload: payload.to_string().into_bytes().into(), ..note.clone() }))
+    }
+
+    /// What is left of a message that makes no sense and is about somebody who was erased.
+    pub(crate) fn left_of_poison(&mut self, message: &Message) -> Option<Message> {
+        let key = parse_event_subject(&message.subject)?;
+        let asks = matches!(key.kind.as_str(), CUSTOMER_REDACT);
+        let erased = self.store.erased_of(&key.shop).is_some_and(|e| e.has(&key.kind, &key.id));
+        if !(asks || erased) {
+            return None;
+        }
+        self.unsay(&key.shop, message.seq);
+        Some(Message { payload: Default::default(), ..message.clone() })
+    }
+
+    fn wish(&mut self, shop: &Shop, wish: Wish) -> Result<(), StoreError> {
+        let case = self.store.case_of(shop, wish)?;
+        if case.stage == Stage::Waiting {
+            tracing::error!(
+                %shop,
+                "everything of this shop is to be erased, and nobody has confirmed it: it is done \
+                 once the shop no longer accepts our access, or after `backstock erase --shop`"
+            );
+        }
+        self.store.put_case(&mut self.batch, &case);
+        self.erases = true;
+        Ok(())
+    }
+
+    fn unsay(&mut self, shop: &Shop, seq: u64) {
+        self.store.put_unsaid(&mut self.batch, shop, seq);
+        self.erases = true;
+    }
+}

@@ -1,0 +1,362 @@
+//! Erasure: a person, or a whole shop, is taken out of everything that this journal keeps.
+//!
+//! What asks for it is a message on the stream, so every copy of a partition does the same: a
+//! compliance webhook, or a record that the API puts there. An erasure is then a [`case`], and goes
+//! through stages, each of which may be done again after a kill:
+//!
+//! 1. The wish is put on record without anything personal, on the stream and in the object store, so
+//!    that a journal that is brought back from an older checkpoint erases again.
+//! 2. What speaks of the person is looked for ([`find`]) and rewritten ([`rewrite`]). From before the
+//!    look begins, nothing of the person comes in as it is said ([`live`]).
+//! 3. The messages are deleted from the stream ([`messages`]).
+//! 4. The sorted files and logs that held any of it are written anew ([`disk`]).
+//! 5. Older checkpoints go once a newer one is whole.
+//!
+//! The receipt is the case itself: whom, when, and how much.
+
+mod case;
+mod disk;
+mod find;
+mod live;
+pub(crate) mod messages;
+mod rewrite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Stream;
+use backstock_proto::erase::{ERASED_MESSAGES, ERASURE, Whom, Wish};
+use backstock_proto::stream::{Partition, ops_subject, stream_name};
+use backstock_proto::time::Clock;
+use backstock_proto::{Shop, Timestamp};
+use futures::TryStreamExt;
+use object_store::path::Path as Place;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::store::{Store, StoreError};
+use case::{Case, Stage};
+use messages::Unreachable;
+
+/// How often it looks whether something is left to do, beside being told.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Rest after a failure, and while somebody still reads what is to go.
+const REST: Duration = Duration::from_secs(2);
+/// Messages taken off the stream between two looks.
+const MESSAGES: usize = 5_000;
+
+/// Erases what is asked for, for one partition.
+pub struct Eraser {
+    /// From where.
+    pub store: Arc<Store>,
+    /// And from where.
+    pub jetstream: Context,
+    /// Which one.
+    pub partition: Partition,
+    /// Where checkpoints and blobs are.
+    pub storage: Arc<dyn ObjectStore>,
+    /// What "now" is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an erasure has to wait.
+#[derive(Debug, thiserror::Error)]
+enum EraseError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] Unreachable),
+    #[error(transparent)]
+    Storage(#[from] object_store::Error),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("erasing panicked: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+    #[error("somebody still reads what was there before")]
+    Read,
+}
+
+/// A wish as it is kept beside the checkpoints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) shop: Shop,
+    pub(crate) wish: Wish,
+}
+
+impl Eraser {
+    /// Erases what is asked for, until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        loop {
+            let told = self.store.erasing.notified();
+            let worked = tokio::select! {
+                () = shutdown.cancelled() => return,
+                worked = self.work() => worked,
+            };
+            let rest = match worked {
+                Ok(()) => LOOK_EVERY,
+                Err(EraseError::Read) => REST,
+                Err(error) => {
+                    tracing::warn!(partition = self.partition, "erasing has to wait: {error}");
+                    REST
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = told => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Does all that can be done now.
+    async fn work(&self) -> Result<(), EraseError> {
+        for case in self.cases().await? {
+            if !case.recorded {
+                self.put_on_record(&case).await?;
+            }
+            if case.stage == Stage::Asked {
+                let case = case.clone();
+                self.blocking(move |store| store.take_out(&case)).await?;
+            }
+        }
+        let rewritten: Vec<Case> =
+            self.cases().await?.into_iter().filter(|case| case.stage == Stage::Rewritten).collect();
+        self.take_off_the_stream(&rewritten).await?;
+        self.take_off_the_disk(&rewritten).await?;
+        self.take_off_the_checkpoints().await
+    }
+
+    async fn cases(&self) -> Result<Vec<Case>, EraseError> {
+        self.blocking(|store| store.cases()).await
+    }
+
+    /// On the stream, for other copies; in the object store, for whoever comes back from a checkpoint
+    /// when the stream has forgotten.
+    async fn put_on_record(&self, case: &Case) -> Result<(), EraseError> {
+        let said = serde_json::to_vec(&case.wish).map_err(|e| unwritable(&e))?;
+        let name = case.wish.whom.name();
+        self.publish(ops_subject(self.partition, &case.shop, ERASURE, &name), said).await?;
+        let kept = Kept { shop: case.shop.clone(), wish: case.wish.clone() };
+        let kept = serde_json::to_vec(&kept).map_err(|e| unwritable(&e))?;
+        let place = kept_place(self.partition, &case.shop, &name);
+        self.storage.put(&place, PutPayload::from(kept)).await?;
+        let of = case.clone();
+        let recorded = move |now: &mut Case| now.recorded = now.wish == of.wish;
+        let case = case.clone();
+        self.blocking(move |store| store.change_case(&case, recorded)).await
+    }
+
+    async fn publish(&self, subject: String, said: Vec<u8>) -> Result<(), Unreachable> {
+        let failed = |error: &dyn std::fmt::Display| Unreachable::of(error);
+        let sent = self.jetstream.publish(subject, said.into()).await;
+        sent.map_err(|e| failed(&e))?.await.map_err(|e| failed(&e))?;
+        Ok(())
+    }
+
+    async fn stream(&self) -> Result<Stream, Unreachable> {
+        let stream = self.jetstream.get_stream(stream_name(self.partition)).await;
+        stream.map_err(|error| Unreachable::of(&error))
+    }
+
+    async fn take_off_the_stream(&self, rewritten: &[Case]) -> Result<(), EraseError> {
+        for case in rewritten {
+            let stream = self.stream().await?;
+            let seqs = match &case.wish.whom {
+                Whom::Customer(_) => {
+                    let erased = self.store.erased_of(&case.shop).unwrap_or_default();
+                    messages::of_resources(&stream, self.partition, &case.shop, &erased).await?
+                }
+                Whom::Shop => {
+                    messages::of_shop(&stream, self.partition, &case.shop, case.upto).await?
+                }
+            };
+            self.take_off(&stream, &case.shop, Some(case), &seqs).await?;
+        }
+        loop {
+            let unsaid = self.blocking(|store| store.unsaid(MESSAGES)).await?;
+            if unsaid.is_empty() {
+                return Ok(());
+            }
+            let stream = self.stream().await?;
+            for (shop, seqs) in unsaid {
+                let case = rewritten.iter().find(|case| case.shop == shop);
+                self.take_off(&stream, &shop, case, &seqs).await?;
+                self.blocking(move |store| store.said_no_more(&shop, &seqs)).await?;
+            }
+        }
+    }
+
+    async fn take_off(
+        &self,
+        stream: &Stream,
+        shop: &Shop,
+        case: Option<&Case>,
+        seqs: &[u64],
+    ) -> Result<(), EraseError> {
+        let name = case.map_or_else(|| "late".into(), |case| case.wish.whom.name());
+        let there = messages::there(stream, seqs).await?;
+        for said in messages::said(&there)? {
+            let subject = ops_subject(self.partition, shop, ERASED_MESSAGES, &name);
+            self.publish(subject, said).await?;
+        }
+        let deleted = messages::delete(stream, there).await?;
+        if let Some(case) = case.cloned() {
+            let count = move |now: &mut Case| now.counts.messages += deleted;
+            self.blocking(move |store| store.change_case(&case, count)).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_off_the_disk(&self, rewritten: &[Case]) -> Result<(), EraseError> {
+        if rewritten.is_empty() {
+            return Ok(());
+        }
+        let cases = rewritten.to_vec();
+        if !self.blocking(move |store| store.write_anew(&cases)).await? {
+            return Err(EraseError::Read);
+        }
+        for case in rewritten {
+            let blobs = match case.wish.whom {
+                Whom::Shop => self.remove_blobs(&case.shop).await?,
+                Whom::Customer(_) => self.remove_exports(&case.shop).await?,
+            };
+            let (of, now) = (case.clone(), self.clock.now());
+            self.blocking(move |store| {
+                store.change_case(&of, |case| {
+                    // Asked for more meanwhile: once more, then.
+                    if case.stage == Stage::Rewritten {
+                        (case.stage, case.erased_at) = (Stage::Erased, Some(now));
+                        case.counts.blobs += blobs;
+                    }
+                })
+            })
+            .await?;
+            tracing::info!(shop = %case.shop, whom = case.wish.whom.name(), "erased");
+        }
+        Ok(())
+    }
+
+    /// Exports that were brought in hold everybody, and can be brought in again.
+    async fn remove_exports(&self, shop: &Shop) -> Result<u64, EraseError> {
+        let of = shop.clone();
+        let exports = self.blocking(move |store| store.exports(&of)).await?;
+        let mut removed = 0;
+        for export in exports {
+            let place = Place::from_iter(["blobs", shop.name(), export.as_str()]);
+            removed += self.remove(&place).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Bytes of media, of which none belongs to a customer.
+    async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
+        let place = Place::from_iter(["blobs", shop.name()]);
+        let mut listed = self.storage.list(Some(&place));
+        let mut removed = 0;
+        while let Some(blob) = listed.try_next().await? {
+            removed += self.remove(&blob.location).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn remove(&self, place: &Place) -> Result<u64, object_store::Error> {
+        match self.storage.delete(place).await {
+            Ok(()) => Ok(1),
+            Err(object_store::Error::NotFound { .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An erasure is done once no checkpoint from before is left: making one removes those.
+    async fn take_off_the_checkpoints(&self) -> Result<(), EraseError> {
+        let cases = self.cases().await?;
+        let erased: Vec<Case> =
+            cases.into_iter().filter(|case| case.stage == Stage::Erased).collect();
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let checkpoints = Checkpoints::new(self.storage.clone(), self.partition).list().await?;
+        let oldest = checkpoints.first().map(|checkpoint| checkpoint.at);
+        for case in erased {
+            let held = case.erased_at.zip(oldest).is_some_and(|(erased, oldest)| oldest < erased);
+            if !held {
+                let now = self.clock.now();
+                let done = move |case: &mut Case| {
+                    (case.stage, case.done_at) = (Stage::Done, Some(now));
+                };
+                self.blocking(move |store| store.change_case(&case, done)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs something that blocks on the disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EraseError> {
+        let store = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || work(&store)).await??)
+    }
+}
+
+impl Store {
+    /// Erases again what was erased before, in a store that comes back from a checkpoint of before.
+    pub(crate) fn erase_again(&self, kept: Vec<Kept>) -> Result<u64, StoreError> {
+        let mut batch = rocksdb::WriteBatch::default();
+        for Kept { shop, wish } in kept {
+            let case = self.case_of(&shop, wish)?;
+            self.put_case(&mut batch, &case);
+        }
+        self.write(batch)?;
+        let open = |case: &Case| matches!(case.stage, Stage::Asked | Stage::Rewritten);
+        let cases: Vec<Case> = self.cases()?.into_iter().filter(open).collect();
+        for case in &cases {
+            if case.stage == Stage::Asked {
+                self.take_out(case)?;
+            }
+        }
+        self.write_anew(&cases)?;
+        Ok(cases.len() as u64)
+    }
+
+    /// Since when an erasure waits for a checkpoint, if one does.
+    pub(crate) fn awaits_checkpoint_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        let erased = self.cases()?.into_iter().filter(|case| case.stage == Stage::Erased);
+        Ok(erased.filter_map(|case| case.erased_at).min())
+    }
+}
+
+fn kept_place(partition: Partition, shop: &Shop, name: &str) -> Place {
+    // A name may hold what a path may not.
+    let name = blake3::hash(name.as_bytes()).to_hex();
+    Place::from(format!("erasures/{partition}/{}/{}.json", shop.name(), &name[..32]))
+}
+
+/// What was erased in a partition, as it is kept beside its checkpoints.
+pub(crate) async fn kept(
+    storage: &dyn ObjectStore,
+    partition: Partition,
+) -> Result<Vec<Kept>, object_store::Error> {
+    let place = Place::from(format!("erasures/{partition}"));
+    let listed: Vec<_> = storage.list(Some(&place)).try_collect().await?;
+    let mut all = Vec::new();
+    for meta in listed {
+        let bytes = storage.get(&meta.location).await?.bytes().await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(kept) => all.push(kept),
+            Err(error) => tracing::error!(
+                place = %meta.location,
+                "what was erased cannot be read, and is not erased again: {error}"
+            ),
+        }
+    }
+    Ok(all)
+}
+
+fn unwritable(error: &serde_json::Error) -> Unreachable {
+    Unreachable::of(error)
+}
