@@ -15,6 +15,7 @@ mod change_sets;
 mod changes;
 mod checkpoint;
 mod diff;
+mod erase;
 mod export;
 mod find;
 mod job;
@@ -89,6 +90,12 @@ pub(crate) enum Verb {
     Verify(verify::Args),
     /// Copy the journal into the object store now
     Checkpoint(checkpoint::Args),
+    /// Take a person, or a whole shop, out of everything that is kept
+    Erase(erase::EraseArgs),
+    /// What is erased, and receipts of what was
+    Erasures(erase::ErasuresArgs),
+    /// Everything that is held of a customer
+    DataRequest(erase::DataRequestArgs),
     /// Tokens of the HTTP API
     #[command(subcommand)]
     Token(token::Verb),
@@ -181,6 +188,9 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Prove(args) => prove::answer(args, now).await,
         Verb::Verify(args) => verify::answer(args).await,
         Verb::Checkpoint(args) => checkpoint::answer(args).await,
+        Verb::Erase(args) => erase::erase(args, now).await,
+        Verb::Erasures(args) => erase::erasures(args, now).await,
+        Verb::DataRequest(args) => erase::data_request(args).await,
         Verb::Token(verb) => token::answer(verb),
         Verb::Completions { shell } => Ok(completions(shell)),
     }

@@ -69,6 +69,10 @@ pub(crate) struct Entry {
     pub(crate) before: String,
     /// BLAKE3 over all of the above, hexadecimal.
     pub(crate) hash: String,
+    /// Whether a person was taken out of it, so that it is no longer what its hash is of; its place
+    /// in the chain holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) erased: bool,
 }
 
 /// Whether a chain holds.
@@ -177,7 +181,7 @@ pub(crate) async fn check(journal: &dyn Journal, shop: &Shop) -> Result<Chain, R
             let follows = after.as_ref().is_none_or(|after| after.follows(&entry));
             if !follows {
                 chain.broken_at = after.as_ref().map(|after| after.n);
-            } else if entry.hash != entry.computed() {
+            } else if !entry.erased && entry.hash != entry.computed() {
                 chain.broken_at = Some(entry.n);
             }
             after = Some(entry);
@@ -200,8 +204,14 @@ pub(crate) async fn check(journal: &dyn Journal, shop: &Shop) -> Result<Chain, R
 
 impl Entry {
     fn after(end: &End, at: Timestamp, deed: Deed) -> Self {
-        let mut entry =
-            Self { n: end.n + 1, at, deed, before: end.hash.clone(), hash: String::new() };
+        let mut entry = Self {
+            n: end.n + 1,
+            at,
+            deed,
+            before: end.hash.clone(),
+            hash: String::new(),
+            erased: false,
+        };
         entry.hash = entry.computed();
         entry
     }

@@ -36,6 +36,7 @@ mod answer;
 mod ask;
 mod audit;
 pub mod change_set;
+mod erase;
 pub mod export;
 mod gate;
 pub mod guard;
@@ -185,6 +186,7 @@ pub async fn run(
     let guard = tokio::spawn(guard::watch::run(desk.clone(), desk.clone(), shutdown.clone()));
     let jobs = tokio::spawn(desk.jobs.clone().work(shutdown.clone()));
     let proofs = tokio::spawn(proof::nightly::run(desk.clone(), shutdown.clone()));
+    let erasures = tokio::spawn(erase::watch(desk.clone(), shutdown.clone()));
     let router = route::router(desk, probes);
     part.ready();
     let served = listen::serve(listener, router, limits, shutdown.clone()).await;
@@ -197,6 +199,9 @@ pub async fn run(
     }
     if let Err(error) = proofs.await {
         tracing::error!("making proofs ended badly: {error}");
+    }
+    if let Err(error) = erasures.await {
+        tracing::error!("watching over erasures ended badly: {error}");
     }
     Ok(served?)
 }

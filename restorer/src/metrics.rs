@@ -51,6 +51,8 @@ pub(crate) struct Metrics {
     reads: HistogramVec,
     refused: IntCounterVec,
     incidents: IntCounterVec,
+    erasure_open: Gauge,
+    erasures_waiting: Gauge,
     pub(crate) jobs: JobMetrics,
     pub(crate) proofs: ProofMetrics,
 }
@@ -136,10 +138,22 @@ impl Metrics {
         for reason in Refused::ALL {
             refused.with_label_values(&[reason.as_str()]);
         }
+        let gauge = |name: &str, help: &str| -> Result<Gauge, prometheus::Error> {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let erasure_open = gauge(
+            "backstock_restorer_erasure_open_seconds",
+            "Age of the oldest erasure not yet done.",
+        )?;
+        let erasures_waiting = gauge(
+            "backstock_restorer_erasures_waiting",
+            "Erasures of whole shops that wait for somebody's word.",
+        )?;
         let jobs = JobMetrics::register(registry)?;
         let proofs = ProofMetrics::register(registry, shops)?;
-        register_still(registry)?;
-        Ok(Self { reads, refused, incidents, jobs, proofs })
+        Ok(Self { reads, refused, incidents, erasure_open, erasures_waiting, jobs, proofs })
     }
 
     pub(crate) fn read(&self, route: &str) -> Histogram {
@@ -151,6 +165,12 @@ impl Metrics {
         if GUARD_ACTIONS.contains(&action.as_str()) {
             self.incidents.with_label_values(&[action.as_str()]).inc();
         }
+    }
+
+    /// How long the oldest erasure has been open, and how many wait for somebody's word.
+    pub(crate) fn erasures(&self, open_seconds: f64, waiting: usize) {
+        self.erasure_open.set(open_seconds);
+        self.erasures_waiting.set(waiting as f64);
     }
 
     pub(crate) fn refused(&self, reason: Refused) {
@@ -208,14 +228,4 @@ impl ProofMetrics {
             self.age.with_label_values(&[&shop.domain()]).set(now.seconds_since(*at));
         }
     }
-}
-
-/// What stands still until erasures exist.
-fn register_still(registry: &Registry) -> Result<(), prometheus::Error> {
-    let single =
-        [("backstock_restorer_erasure_open_seconds", "Age of the oldest erasure not yet done.")];
-    for (name, help) in single {
-        registry.register(Box::new(Gauge::new(name, help)?))?;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, export, incident, job, mark, plan, proof, pull, resource,
+    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull, resource,
     rollback, shop, snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
@@ -61,6 +61,10 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::retry,
         job::undo,
         audit::audit,
+        erasure::erase,
+        erasure::erasures,
+        erasure::data_request,
+        erasure::data_requests,
         export::export,
         export::import,
         export::exports,

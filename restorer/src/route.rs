@@ -10,7 +10,7 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, export, incident, job, mark, plan, proof, pull, resource,
+    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull, resource,
     rollback, shop, snapshot, upkeep, version,
 };
 use crate::token::Scope;
@@ -174,6 +174,27 @@ pub(crate) static ROUTES: &[Route] = &[
         access: Access::Shop(Scope::Admin),
         pace: Pace::Patient,
         handler: || post(upkeep::retention),
+    },
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/erasures",
+        name: "erase",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(erasure::erase),
+    },
+    read("/v1/shops/{shop}/erasures", "erasures", || get(erasure::erasures)),
+    Route {
+        verb: Verb::Post,
+        path: "/v1/shops/{shop}/data-requests",
+        name: "data_request",
+        access: Access::Shop(Scope::Admin),
+        pace: Pace::Patient,
+        handler: || post(erasure::data_request),
+    },
+    Route {
+        access: Access::Shop(Scope::Admin),
+        ..read("/v1/shops/{shop}/data-requests", "data_requests", || get(erasure::data_requests))
     },
     Route {
         verb: Verb::Post,

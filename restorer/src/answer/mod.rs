@@ -14,6 +14,7 @@ pub(crate) mod audit;
 pub(crate) mod blob;
 pub(crate) mod change;
 pub(crate) mod change_set;
+pub(crate) mod erasure;
 pub(crate) mod export;
 pub(crate) mod incident;
 pub(crate) mod job;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use backstock_proto::admin::AdminError;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, Page, Span};
+use backstock_proto::kind::{Personal, Spec};
 use backstock_proto::merge;
 use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use super::ledger::Step;
 use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write};
 use super::written::Wrote;
 use super::{RowResult, RowState, gid};
+use crate::plan::row::ERASED;
 use crate::plan::{Action, Row};
 use crate::write::look::Extent;
 use crate::write::{self, Task, WriteError};
@@ -165,6 +167,9 @@ impl Runner {
             let reason = (!row.notes.is_empty()).then(|| row.notes.join("; "));
             return Ok(Todo::Over(RowState::Skipped, reason));
         }
+        if self.is_erased(row).await? {
+            return Ok(Todo::Over(RowState::Skipped, Some(ERASED.into())));
+        }
         if let Some(fault) = &looked.fault {
             return Ok(Todo::Over(RowState::Failed, Some(fault.clone())));
         }
@@ -194,6 +199,16 @@ impl Runner {
             !missing.is_empty() && row.fields.iter().any(|field| gid::field_refers(field, &is))
         };
         refers && self.is_first_time(row)
+    }
+
+    /// Whether a row is about somebody who was erased since the plan was made.
+    async fn is_erased(&self, row: &Row) -> Result<bool, RunError> {
+        let about_people = |spec: &Spec| spec.personal == Personal::Subject;
+        if !row.kind.spec().is_some_and(about_people) {
+            return Ok(false);
+        }
+        let erased = self.tools.journal.erased(&self.shop).await?;
+        Ok(erased.has(&row.kind, &row.id))
     }
 
     fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {

@@ -27,6 +27,8 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
     let entries = answer["items"].as_array().cloned().unwrap_or_default();
     let next = answer["next"].as_str().map(str::to_owned);
     let here = format!("{}/audit", room.path());
+    let erasures: Value = room.get("erasures").await?;
+    let erasures = erasures["items"].as_array().cloned().unwrap_or_default();
     // An entry is made before something is done, and another one tells how that ended.
     let number = |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_u64);
     let ended = |n: Option<u64>| {
@@ -52,6 +54,13 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
             }
             (shell::paging(part.cursor.is_some().then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
+        @if !erasures.is_empty() {
+            section.card {
+                h2 { "Erasures" }
+                p.quiet { "Whose data was taken out of everything that is kept, and how far that is." }
+                ul.rows { @for erasure in &erasures { (erased(&room, erasure)) } }
+            }
+        }
     };
     Ok(shell::page(&room, Tab::Audit, "Who did what", content))
 }
@@ -76,6 +85,34 @@ fn row(room: &Room, entry: &Value, status: Option<u64>) -> Markup {
     }
 }
 
+/// An erasure, by whom it is about.
+fn erased(room: &Room, erasure: &Value) -> Markup {
+    let whom = match erasure.pointer("/whom/customer").and_then(Value::as_str) {
+        Some(customer) => format!("Customer {customer}"),
+        None => "The whole shop".into(),
+    };
+    let count = |name: &str| erasure["counts"][name].as_u64().unwrap_or_default();
+    let (tone, state) = match erasure["state"].as_str().unwrap_or_default() {
+        "waiting" => (Tone::Bad, "waits for a word"),
+        "open" => (Tone::Warning, "under way"),
+        "erased" => (Tone::Warning, "still in older checkpoints"),
+        _ => (Tone::Good, "done"),
+    };
+    let requested_at = erasure["requested_at"].as_str().unwrap_or_default();
+    html! {
+        li { div.row {
+            span.main {
+                strong { (whom) }
+                span.what { (count("resources")) " resources, " (count("versions")) " versions" }
+            }
+            span.side {
+                (shell::badge(tone, state))
+                @if let Ok(at) = Timestamp::parse(requested_at) { (room.clock.time(at)) }
+            }
+        } }
+    }
+}
+
 /// What was asked for, in words.
 fn said(what: &str) -> String {
     match what {
@@ -89,6 +126,8 @@ fn said(what: &str) -> String {
         "mark" => "Marked a moment".into(),
         "reconcile" => "Had the shop read anew".into(),
         "rollback" => "Undid what an app or a change did".into(),
+        "erase" => "Had somebody erased".into(),
+        "data_request" => "Read what is held of somebody".into(),
         other => shell::capital(&other.replace('_', " ")),
     }
 }

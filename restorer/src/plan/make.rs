@@ -1,5 +1,6 @@
 //! Making a plan: history is gathered, each resource decided, and the rows put on record as they come.
 
+use backstock_proto::erase::Erased;
 use backstock_proto::journal::Journal;
 use backstock_proto::publish::Records;
 use backstock_proto::{Shop, Timestamp};
@@ -67,6 +68,7 @@ pub(crate) async fn make(
         tally: Tally::default(),
         goes: Vec::new(),
         policy: &policy,
+        erased: journal.erased(shop).await?,
     };
     match from {
         From::History(scope) => making.history(tools, &scope).await?,
@@ -111,6 +113,8 @@ struct Making<'a> {
     /// Rows that delete, which come last.
     goes: Vec<Row>,
     policy: &'a Policy,
+    /// Who must not come back.
+    erased: Erased,
 }
 
 impl Making<'_> {
@@ -135,7 +139,11 @@ impl Making<'_> {
     }
 
     async fn take(&mut self, subject: &Subject, frees: bool) -> Result<(), PlanError> {
-        let verdict = verdict(subject, self.policy);
+        let erased = self.erased.has(&subject.kind, &subject.id);
+        let verdict = match verdict(subject, self.policy) {
+            Verdict::Row(row) if erased => Verdict::Row(Box::new(row.erased(subject.spec))),
+            other => other,
+        };
         self.tally.see(subject, &verdict);
         match verdict {
             Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),

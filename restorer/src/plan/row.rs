@@ -1,6 +1,6 @@
 //! What is done to one resource, decided from what history says of it: no clock, no network.
 
-use backstock_proto::kind::{Spec, Writable};
+use backstock_proto::kind::{Personal, Spec, Writable};
 use backstock_proto::merge::{self, Field, FieldPath, Kept, OnConflict};
 use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde_json::Value;
@@ -9,6 +9,9 @@ use super::select::Selection;
 use super::undo::{Run, undo};
 use super::{Action, Modes, Row, Unwritable};
 use crate::write;
+
+/// Why nothing is written of somebody.
+pub(crate) const ERASED: &str = "the person was erased on request, and does not come back";
 
 /// What history says of one resource. `null` stands for a resource that is not there.
 #[derive(Clone)]
@@ -269,6 +272,22 @@ impl Decided<'_> {
             seen: *seen,
             cost: 0.0,
         }
+    }
+}
+
+impl Row {
+    /// The row of a resource of which a person was taken out. Where all of it was about that person,
+    /// nothing comes back.
+    pub(crate) fn erased(mut self, spec: &Spec) -> Self {
+        if spec.personal == Personal::Subject {
+            self.action = Action::Cannot;
+            self.fields.clear();
+            self.kept.clear();
+            self.unwritable.clear();
+            self.notes = vec![ERASED.into()];
+            (self.of, self.cost) = (None, 0.0);
+        }
+        self
     }
 }
 

@@ -123,6 +123,7 @@ fn body(route: &Route) -> Body {
     match route.name {
         "rollback" => Body::from(r#"{"from": "2026-11-20T10:30:00Z", "dry_run": true}"#),
         "mark" => Body::from(r#"{"label": "about to try something"}"#),
+        "erase" | "data_request" => Body::from(r#"{"customer": "601"}"#),
         // Another digest than the plan's: nothing is to be begun.
         "apply" => Body::from(r#"{"digest": "another"}"#),
         "import" => Body::from(export()),
