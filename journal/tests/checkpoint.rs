@@ -55,7 +55,7 @@ impl World {
     /// Brings history back, and answers what it says of the product.
     async fn recovered(&self, name: &str) -> Result<String, CheckpointError> {
         let path = self.dir.path().join(name);
-        self.checkpoints().recover(&path, false, now()).await?;
+        self.checkpoints().recover(&path, false, &*self.storage, now()).await?;
         Ok(title(&path).await)
     }
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod cluster;
 mod dashboards;
 mod disk;
+mod erase;
 mod guard;
 mod kills;
 mod ledger;
