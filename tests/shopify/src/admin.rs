@@ -18,6 +18,7 @@ mod session;
 mod translation;
 
 pub(crate) use mutation::{
-    gift_card_at_founding, market_conditions, metaobject_definition, theme_file, theme_file_of,
+    company_roles, delivery_country, gift_card_at_founding, market_conditions,
+    metaobject_definition, theme_file, theme_file_of,
 };
 pub(crate) use translation::current_digest;

@@ -91,6 +91,10 @@ const TYPES: &[&str] = &[
     "DeliveryZone",
     "DeliveryMethodDefinition",
     "CompanyContactRoleAssignment",
+    "DeliveryCountry",
+    "DeliveryProvince",
+    "DeliveryCondition",
+    "DeliveryRateDefinition",
 ];
 
 /// The id of one resource.

@@ -152,10 +152,7 @@ fn what_is_not_simulated_is_no_answer() {
         client.send("{ shop { name } marketingEvents(first: 1) { nodes { id } } }", none());
     assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_SIMULATED");
     assert_eq!(answer["data"], Value::Null, "not even the part that is simulated");
-    let (code, _) = client.refusal(
-        "mutation { companyDelete(id: \"gid://shopify/Company/1\") { deletedCompanyId } }",
-        none(),
-    );
+    let (code, _) = client.refusal("mutation { urlRedirectBulkDeleteAll { job { id } } }", none());
     assert_eq!(code, "NOT_SIMULATED");
     let (code, message) = client.refusal(
         "mutation($p: ProductCreateInput!) { productCreate(product: $p) { product { id } } }",

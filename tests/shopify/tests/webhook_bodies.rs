@@ -61,12 +61,45 @@ fn rare_bodies() -> Vec<(&'static str, Value)> {
         "discountAutomaticBasicCreate(automaticBasicDiscount: { title: \"D\", startsAt: \"2026-11-01T00:00:00Z\", customerGets: { value: { percentage: 0.1 }, items: { all: true } } }) { userErrors { message } }".into(),
         "discountAutomaticDelete(id: \"gid://shopify/DiscountAutomaticNode/731000000000292923\") { userErrors { message } }".into(),
     ] {
-        let data = client.ask(&format!("mutation {{ {mutation} }}"), client::none());
-        let (_, payload) = data.as_object().unwrap().iter().next().unwrap();
-        assert_eq!(payload["userErrors"], serde_json::json!([]), "{mutation}");
+        done(&mut client, &mutation);
     }
+    let first = |client: &client::Client, type_name: &str| {
+        let gid = client.shop.store.live_ids(type_name).next();
+        gid.unwrap_or_else(|| panic!("no {type_name}")).to_string()
+    };
+    let location = first(&client, "Location");
+    let group = first(&client, "SellingPlanGroup");
+    let draft = first(&client, "DraftOrder");
+    let contact = first(&client, "CompanyContact");
+    let company = first(&client, "Company");
+    let customer = first(&client, "Customer");
+    let weekly = "recurring: { interval: WEEK, intervalCount: 1 }";
+    for mutation in [
+        format!("sellingPlanGroupDelete(id: \"{group}\") {{ userErrors {{ message }} }}"),
+        format!("sellingPlanGroupCreate(input: {{ name: \"G\", options: [\"o\"], sellingPlansToCreate: [{{ name: \"P\", options: [\"w\"], billingPolicy: {{ {weekly} }}, deliveryPolicy: {{ {weekly} }} }}] }}) {{ userErrors {{ message }} }}"),
+        format!("deliveryProfileCreate(profile: {{ name: \"D\", locationGroupsToCreate: [{{ locations: [\"{location}\"] }}] }}) {{ userErrors {{ message }} }}"),
+        format!("draftOrderDelete(input: {{ id: \"{draft}\" }}) {{ userErrors {{ message }} }}"),
+        "draftOrderCreate(input: { lineItems: [{ title: \"L\", quantity: 1 }] }) { userErrors { message } }".into(),
+        format!("companyContactDelete(companyContactId: \"{contact}\") {{ userErrors {{ message }} }}"),
+        format!("companyAssignCustomerAsContact(companyId: \"{company}\", customerId: \"{customer}\") {{ userErrors {{ message }} }}"),
+        format!("companyLocationCreate(companyId: \"{company}\", input: {{ shippingAddress: {{ address1: \"1 Elm St.\", countryCode: CA }}, billingSameAsShipping: true }}) {{ userErrors {{ message }} }}"),
+        "companyCreate(input: { company: { name: \"C\" } }) { userErrors { message } }".into(),
+        format!("companyDelete(id: \"{company}\") {{ userErrors {{ message }} }}"),
+    ] {
+        done(&mut client, &mutation);
+    }
+    let profile = client.shop.store.live_ids("DeliveryProfile").last().unwrap().to_string();
+    let remove = format!("deliveryProfileRemove(id: \"{profile}\") {{ userErrors {{ message }} }}");
+    done(&mut client, &remove);
     let deliveries = client.shop.take_deliveries().into_iter();
     deliveries.map(|d| (d.topic.name(), serde_json::from_slice(&d.body).unwrap())).collect()
+}
+
+/// Does what is asked for, without a complaint.
+fn done(client: &mut client::Client, mutation: &str) {
+    let data = client.ask(&format!("mutation {{ {mutation} }}"), client::none());
+    let (_, payload) = data.as_object().unwrap().iter().next().unwrap();
+    assert_eq!(payload["userErrors"], serde_json::json!([]), "{mutation}");
 }
 
 #[test]
@@ -88,6 +121,18 @@ fn rare_bodies_have_documented_keys_as_well() {
         "segments/delete",
         "discounts/create",
         "discounts/delete",
+        "selling_plan_groups/create",
+        "selling_plan_groups/delete",
+        "profiles/create",
+        "profiles/delete",
+        "draft_orders/create",
+        "draft_orders/delete",
+        "companies/create",
+        "companies/delete",
+        "company_contacts/create",
+        "company_contacts/delete",
+        "company_locations/create",
+        "company_locations/delete",
     ] {
         assert!(topics.contains(topic), "{topic}");
     }

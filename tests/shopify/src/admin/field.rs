@@ -71,6 +71,11 @@ pub(super) fn computed(
         "Company" if name == "locations" => {
             Ok(Some(children(session, "CompanyLocation", "company", of)))
         }
+        "CompanyContact" if name == "isMainContact" => {
+            let company = target(&of.document["company"]).and_then(|gid| session.get(gid));
+            let main = company.and_then(|company| target(&company["mainContact"]));
+            Ok(Some(json!(main.is_some() && main == of.gid())))
+        }
         "DiscountNode" if name == "id" => {
             Ok(of.gid().map(|gid| json!(format!("gid://shopify/DiscountNode/{}", gid.number()))))
         }
@@ -187,6 +192,7 @@ fn customer(session: &Session<'_>, of: &Subject<'_>, name: &str) -> Option<Value
         }
         "addresses" => Some(document["addressesV2"].clone()),
         "orders" => Some(children(session, "Order", "customer", of)),
+        "companyContactProfiles" => Some(children(session, "CompanyContact", "customer", of)),
         "canDelete" => Some(json!(document["numberOfOrders"] == "0")),
         "lastOrder" if document.get("lastOrder").is_none() => Some(Value::Null),
         "emailMarketingConsent" => {

@@ -3,9 +3,13 @@
 
 mod bulk;
 mod collection;
+mod company;
+mod company_location;
 mod content;
 mod customer;
+mod delivery_profile;
 mod discount;
+mod draft_order;
 mod file;
 mod gift_card;
 mod inventory;
@@ -23,6 +27,7 @@ mod product_set;
 mod publication;
 mod script_tag;
 mod segment;
+mod selling_plan;
 mod subscription;
 mod theme;
 mod theme_create;
@@ -36,6 +41,8 @@ use super::schema::{Schema, Version};
 use super::session::{Arguments, Outcome, Session, not_simulated, refused};
 use crate::shop::Shop;
 
+pub(crate) use company::roles as company_roles;
+pub(crate) use delivery_profile::country as delivery_country;
 pub(crate) use market::conditions as market_conditions;
 pub(crate) use metaobject::put_definition as metaobject_definition;
 pub(crate) use theme::{file as theme_file, file_of as theme_file_of};
@@ -85,7 +92,7 @@ pub(super) const JOB_TIME: jiff::SignedDuration = jiff::SignedDuration::from_mil
 /// How one family answers: nothing when the mutation is none of its own.
 type Family = fn(&mut Shop, &Call<'_>) -> Option<Outcome<Value>>;
 
-const FAMILIES: [Family; 27] = [
+const FAMILIES: [Family; 32] = [
     product::run,
     product_set::run,
     product_option::run,
@@ -93,10 +100,13 @@ const FAMILIES: [Family; 27] = [
     variant::run,
     collection::run,
     customer::run,
+    company::run,
+    company_location::run,
     metafield::run,
     inventory::run,
     location::run,
     market::run,
+    delivery_profile::run,
     publication::run,
     content::run,
     subscription::run,
@@ -106,6 +116,7 @@ const FAMILIES: [Family; 27] = [
     theme_create::run,
     metaobject::run,
     order::run,
+    draft_order::run,
     policy::run,
     discount::run,
     gift_card::run,
@@ -113,6 +124,7 @@ const FAMILIES: [Family; 27] = [
     pricing::run,
     script_tag::run,
     segment::run,
+    selling_plan::run,
 ];
 
 /// Runs a mutation, as one action in the shop.

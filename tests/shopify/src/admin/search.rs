@@ -43,12 +43,14 @@ const FIELDS: &[(&str, &str)] = &[
     ("tag", "tags"),
     ("name", "name"),
     ("email", "email"),
+    ("external_id", "externalId"),
     ("path", "path"),
     ("target", "target"),
     ("type", "type"),
     ("display_name", "displayName"),
     ("subject_type", "subjectType"),
     ("subject_id", "subjectId"),
+    ("customer_id", "customer"),
     ("action", "action"),
     ("filename", "_filename"),
     ("media_type", "mediaContentType"),
@@ -166,6 +168,7 @@ impl Term {
         let Some(field) = known(field) else { return true };
         let held = match field {
             "email" => &document["defaultEmailAddress"]["emailAddress"],
+            "customer" => &document["customer"]["$ref"],
             field => &document[field],
         };
         self.holds(field, held) != self.negated
@@ -186,7 +189,9 @@ impl Term {
             }
             Value::Bool(held) => self.text(&held.to_string()),
             Value::Array(items) => items.iter().any(|item| self.holds(field, item)),
-            Value::String(held) if field == "id" || field == "subjectId" => self.number(held),
+            Value::String(held) if matches!(field, "id" | "subjectId" | "customer") => {
+                self.number(held)
+            }
             Value::String(held) => match (held.parse::<Timestamp>(), instant(&self.value)) {
                 (Ok(held), Some(wanted)) => self.compare(held.cmp(&wanted)),
                 _ => self.text(&held.to_lowercase()),

@@ -158,6 +158,11 @@ pub(crate) fn province(country: &str, code: &str) -> Option<&'static str> {
     found.map(|[_, name, ..]| *name)
 }
 
+/// The codes of a country's provinces, as far as somebody lives there.
+pub(crate) fn provinces(country: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    CITIES.iter().filter(move |[_, _, _, _, there, _]| *there == country).map(|city| city[2])
+}
+
 /// The name of a country, or its code where nobody lives.
 pub(crate) fn country(code: &str) -> Option<&str> {
     let found = CITIES.iter().find(|[.., known, _]| *known == code);

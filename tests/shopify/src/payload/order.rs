@@ -302,7 +302,7 @@ fn shipping_line(line: &Value) -> Value {
 }
 
 /// Where something is billed or sent to; unlike a customer's address it has no id.
-fn address(address: &Value) -> Value {
+pub(super) fn address(address: &Value) -> Value {
     if address.is_null() {
         return Value::Null;
     }

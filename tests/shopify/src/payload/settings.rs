@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::order::address;
 use super::{Renderer, lower, number_in, number_of, tags};
 use crate::catalog::two_decimals;
 use crate::gid::Gid;
@@ -261,7 +262,7 @@ impl Renderer<'_> {
                 "grams": 400,
                 "tax_lines": [],
                 "applied_discount": discount(&line["appliedDiscount"]),
-                "properties": [],
+                "properties": attributes(&line["customAttributes"]),
                 "custom": line["custom"],
                 "price": price(&line["originalUnitPriceSet"]),
             })
@@ -288,15 +289,18 @@ impl Renderer<'_> {
             "created_on_api_version_handle": null,
             "order_id": number_of(&draft["order"]),
             "line_items": lines.collect::<Vec<_>>(),
-            "shipping_address": null,
-            "billing_address": null,
+            "shipping_address": address(&draft["shippingAddress"]),
+            "billing_address": address(&draft["billingAddress"]),
             "applied_discount": discount(&draft["appliedDiscount"]),
-            "shipping_line": {
-                "custom": true, "handle": null, "title": draft["shippingLine"]["title"],
-                "price": price(&draft["shippingLine"]["originalPriceSet"]),
+            "shipping_line": match draft["shippingLine"].is_null() {
+                true => Value::Null,
+                false => json!({
+                    "custom": true, "handle": null, "title": draft["shippingLine"]["title"],
+                    "price": price(&draft["shippingLine"]["originalPriceSet"]),
+                }),
             },
             "tax_lines": [],
-            "note_attributes": [],
+            "note_attributes": attributes(&draft["customAttributes"]),
             "total_price": price(&draft["totalPriceSet"]),
             "subtotal_price": price(&draft["subtotalPriceSet"]),
             "total_tax": price(&draft["totalTaxSet"]),
@@ -380,4 +384,10 @@ impl Renderer<'_> {
         }
         body.into()
     }
+}
+
+/// Pairs as bodies have them.
+fn attributes(pairs: &Value) -> Value {
+    let pairs = pairs.as_array().into_iter().flatten();
+    pairs.map(|pair| json!({ "name": pair["key"], "value": pair["value"] })).collect()
 }

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::admin::current_digest;
-use crate::catalog::{VARIANTS_MAX, bag};
+use crate::admin::{company_roles, current_digest, delivery_country};
+use crate::catalog::{VARIANTS_MAX, bag, cents};
 use crate::gid::Gid;
 use crate::store::link;
 
@@ -240,32 +240,21 @@ impl Shop {
     fn found_companies(&mut self) {
         let now = self.now_text();
         for (n, name) in [(0, "Northwind Ltd"), (1, "Hotel Bellevue")] {
-            let [company, location, contact, role, assignment] = [
-                "Company",
-                "CompanyLocation",
-                "CompanyContact",
-                "CompanyContactRole",
-                "CompanyContactRoleAssignment",
-            ]
-            .map(|of| self.store.fresh(of));
-            self.put(
-                role,
-                json!({
-                    "__typename": "CompanyContactRole", "id": role.to_string(),
-                    "name": "Ordering only", "note": "System-defined Ordering only role",
-                }),
-            );
+            let [company, location, contact, assignment] =
+                ["Company", "CompanyLocation", "CompanyContact", "CompanyContactRoleAssignment"]
+                    .map(|of| self.store.fresh(of));
+            let [admin, role] = company_roles(self);
             self.put(company, json!({
                 "__typename": "Company", "id": company.to_string(), "name": name,
                 "note": null, "externalId": format!("C-{n}"), "customerSince": now,
                 "mainContact": link(contact), "defaultRole": link(role),
-                "contactRoles": [link(role)], "metafields": [], "createdAt": now, "updatedAt": now,
+                "contactRoles": [link(admin), link(role)], "metafields": [], "createdAt": now, "updatedAt": now,
             }));
             self.put(
                 contact,
                 json!({
                     "__typename": "CompanyContact", "id": contact.to_string(), "title": "Buyer",
-                    "locale": "en", "isMainContact": true, "company": link(company),
+                    "locale": "en", "company": link(company),
                     "customer": link(Gid::nth("Customer", n)), "createdAt": now, "updatedAt": now,
                 }),
             );
@@ -398,6 +387,8 @@ impl Shop {
             "DeliveryMethodDefinition",
         ]
         .map(|of| self.store.fresh(of));
+        let home = delivery_country(self, Some("US"), None);
+        let rate = self.store.fresh("DeliveryRateDefinition").to_string();
         self.put(profile, json!({
             "__typename": "DeliveryProfile", "id": profile.to_string(), "name": "General",
             "default": true, "version": 1,
@@ -411,14 +402,7 @@ impl Shop {
                     "__typename": "DeliveryLocationGroupZone",
                     "zone": {
                         "__typename": "DeliveryZone", "id": zone.to_string(), "name": "Domestic",
-                        "countries": [{
-                            "__typename": "DeliveryCountry", "id": "gid://shopify/DeliveryCountry/1",
-                            "name": "United States", "provinces": [],
-                            "code": {
-                                "__typename": "DeliveryCountryCodeOrRestOfWorld",
-                                "countryCode": "US", "restOfWorld": false,
-                            },
-                        }],
+                        "countries": [home],
                     },
                     "methodDefinitions": [{
                         "__typename": "DeliveryMethodDefinition", "id": method.to_string(),
@@ -426,7 +410,7 @@ impl Shop {
                         "methodConditions": [],
                         "rateProvider": {
                             "__typename": "DeliveryRateDefinition",
-                            "id": "gid://shopify/DeliveryRateDefinition/1",
+                            "id": rate,
                             "price": bag(1_000)["shopMoney"],
                         },
                     }],
@@ -440,14 +424,19 @@ impl Shop {
         for n in 0..3 {
             let gid = self.store.fresh("DraftOrder");
             let Some(variant) = self.store.get(Gid::nth("ProductVariant", 0)) else { return };
+            let product = self.store.get(Gid::nth("Product", 0)).unwrap_or_default();
             let line = self.store.fresh("DraftOrderLineItem");
+            let price = variant["price"].as_str().and_then(cents).unwrap_or(9_900);
+            let subtotal = (price * (n + 1)).saturating_sub(1_000);
             let line = json!({
-                "__typename": "DraftOrderLineItem", "id": line.to_string(), "name": "Sample",
-                "title": "Sample", "variantTitle": variant["title"], "sku": "SKU-00000-001",
-                "vendor": "Acme", "quantity": n + 1, "custom": false, "taxable": true,
-                "requiresShipping": true, "isGiftCard": false, "customAttributes": [],
-                "product": variant["product"], "variant": link(Gid::nth("ProductVariant", 0)),
-                "originalUnitPriceSet": bag(9_900), "appliedDiscount": null, "taxLines": [],
+                "__typename": "DraftOrderLineItem", "id": line.to_string(),
+                "name": product["title"], "title": product["title"],
+                "variantTitle": variant["title"], "sku": variant["sku"],
+                "vendor": product["vendor"], "quantity": n + 1, "custom": false,
+                "taxable": variant["taxable"], "requiresShipping": true, "isGiftCard": false,
+                "customAttributes": [], "product": variant["product"],
+                "variant": link(Gid::nth("ProductVariant", 0)), "originalUnitPriceSet": bag(price),
+                "appliedDiscount": null, "taxLines": [], "priceOverride": null,
             });
             self.put(gid, json!({
                 "__typename": "DraftOrder", "id": gid.to_string(), "name": format!("#D{}", n + 1),
@@ -456,7 +445,8 @@ impl Shop {
                 "note2": null, "poNumber": null, "tags": ["fair"], "taxExempt": false,
                 "taxesIncluded": false, "currencyCode": "USD", "presentmentCurrencyCode": "USD",
                 "discountCodes": [], "visibleToCustomer": false, "taxLines": [],
-                "allowDiscountCodesInCheckout": true,
+                "allowDiscountCodesInCheckout": true, "acceptAutomaticDiscounts": false,
+                "purchasingEntity": link(Gid::nth("Customer", n)),
                 "customer": link(Gid::nth("Customer", n)), "order": null, "customAttributes": [],
                 "billingAddress": null, "shippingAddress": null,
                 "appliedDiscount": {
@@ -467,7 +457,7 @@ impl Shop {
                     "__typename": "ShippingLine", "id": null, "title": "Standard",
                     "originalPriceSet": bag(1_000), "custom": true,
                 },
-                "subtotalPriceSet": bag(8_900 * (n + 1)), "totalPriceSet": bag(9_900 * (n + 1)),
+                "subtotalPriceSet": bag(subtotal), "totalPriceSet": bag(subtotal + 1_000),
                 "totalShippingPriceSet": bag(1_000), "totalTaxSet": bag(0),
                 "lineItems": [line], "metafields": [], "createdAt": now, "updatedAt": now,
             }));
