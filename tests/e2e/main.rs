@@ -26,3 +26,4 @@ mod shopify;
 mod simulator;
 mod story;
 mod upkeep;
+mod wholesale;

@@ -53,7 +53,10 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/mainContact/id"],
     natural_key: &["name", "externalId"],
     rank: rank::COMPANIES,
-    writable: Writable::Archive("companies are kept, and cannot be written back yet"),
+    writable: Writable::Partly(
+        "it gets a new id, with all that belongs to it; store credit and orders stay with the one \
+         that is gone",
+    ),
     ..PULLED
 };
 

@@ -37,8 +37,8 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/CompanyContact/{id}"),
     references: &["/company/id", "/customer/id"],
     personal: Personal::Mentions(&["/customer", "/title"]),
-    rank: rank::COMPANIES,
-    writable: Writable::Archive("contacts of companies are kept, and cannot be written back yet"),
+    rank: rank::COMPANY_CONTACTS,
+    writable: Writable::Partly("its orders stay with the contact that is gone"),
     ..PULLED
 };
 

@@ -56,8 +56,10 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/company/id", "/roleAssignments/*/companyContact/id"],
     natural_key: &["name", "externalId"],
     personal: Personal::Mentions(&["/billingAddress", "/shippingAddress", "/phone"]),
-    rank: rank::COMPANIES,
-    writable: Writable::Archive("locations of companies are kept, and cannot be written back yet"),
+    rank: rank::COMPANY_LOCATIONS,
+    writable: Writable::Partly(
+        "its store credit, its orders and the staff that looks after it stay with the one that is gone",
+    ),
     not_covered: "store credit and the staff that looks after it",
     ..PULLED
 };

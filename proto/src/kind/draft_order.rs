@@ -47,11 +47,13 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/DraftOrder/{id}"),
     references: &[
         "/customer/id",
+        "/purchasingEntity/company/id",
+        "/purchasingEntity/contact/id",
+        "/purchasingEntity/location/id",
         "/order/id",
         "/lineItems/*/product/id",
         "/lineItems/*/variant/id",
     ],
-    natural_key: &["name"],
     personal: Personal::Mentions(&[
         "/customer",
         "/email",
@@ -71,7 +73,10 @@ pub(super) static SPEC: Spec = Spec {
         "/po_number",
     ]),
     rank: rank::DRAFT_ORDERS,
-    writable: Writable::Archive("draft orders are kept, and cannot be written back yet"),
+    writable: Writable::Partly(
+        "it gets a new id, number and invoice, and its products cost what they cost now unless a price \
+         of its own was agreed",
+    ),
     not_covered: "payment terms and deposits",
     ..PULLED
 };
@@ -96,8 +101,11 @@ const CORE: Members = Members {
         "discountCodes",
         "visibleToCustomer",
         "customer",
+        "purchasingEntity",
         "order",
         "customAttributes",
+        "acceptAutomaticDiscounts",
+        "allowDiscountCodesInCheckout",
         "billingAddress",
         "shippingAddress",
         "appliedDiscount",

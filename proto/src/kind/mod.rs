@@ -211,6 +211,8 @@ pub mod rank {
     pub const COLLECTIONS: u8 = 50;
     pub const CUSTOMERS: u8 = 55;
     pub const COMPANIES: u8 = 57;
+    pub const COMPANY_CONTACTS: u8 = 58;
+    pub const COMPANY_LOCATIONS: u8 = 59;
     pub const CONTENT: u8 = 60;
     pub const NAVIGATION: u8 = 70;
     pub const PRICING: u8 = 80;

@@ -57,8 +57,12 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/products/*/id", "/productVariants/*/id"],
     natural_key: &["merchantCode", "name"],
     rank: rank::PRICING,
-    writable: Writable::Archive("selling plans are kept, and cannot be written back yet"),
-    not_covered: "subscription contracts, which belong to the apps that made them",
+    writable: Writable::Partly(
+        "a group of selling plans that comes back belongs to the app of this backup and not to the \
+         one that made it, and subscriptions that customers have already do not follow it",
+    ),
+    not_covered: "metafields of single plans, and subscription contracts, which belong to the apps \
+                  that made them",
     ..PULLED
 };
 

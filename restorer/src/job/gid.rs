@@ -35,13 +35,22 @@ pub(crate) fn rewrite_field(field: &mut Field, now: &impl Fn(&str) -> Option<Str
     });
 }
 
+/// Links that close a circle: what they lead to is made after what has them.
+const LATER: [&str; 1] = ["mainContact"];
+
+/// Whether a member is such a link, to something that `is` names.
+fn is_later(name: &str, member: &Value, is: &impl Fn(&str) -> bool) -> bool {
+    LATER.contains(&name) && member["id"].as_str().is_some_and(is)
+}
+
 /// Whether any gid within a value is one that `is` names, other than as the `id` of an object.
 pub(crate) fn refers(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
     match value {
         Value::String(text) => gids(text).any(is),
         Value::Array(items) => items.iter().any(|item| refers(item, is)),
         Value::Object(members) => {
-            members.iter().any(|(name, member)| name != "id" && refers(member, is))
+            let refers = |name: &str, member| is_later(name, member, is) || refers(member, is);
+            members.iter().any(|(name, member)| name != "id" && refers(name, member))
         }
         _ => false,
     }
@@ -66,9 +75,9 @@ pub(crate) fn leave_out(value: &mut Value, is: &impl Fn(&str) -> bool) {
             items.retain(|item| !refers(item, is));
         }
         Value::Object(members) => {
-            for (_, member) in members.iter_mut().filter(|(name, _)| *name != "id") {
+            for (name, member) in members.iter_mut().filter(|(name, _)| *name != "id") {
                 leave_out(member, is);
-                if refers(member, is) {
+                if is_later(name, member, is) || refers(member, is) {
                     *member = Value::Null;
                 }
             }
@@ -177,6 +186,8 @@ mod tests {
         let mut state = json!({
             "id": "gid://shopify/Product/1",
             "parent": "gid://shopify/Product/1",
+            "mainContact": {"id": "gid://shopify/Product/1"},
+            "product": {"id": "gid://shopify/Product/1"},
             "productIds": ["gid://shopify/Product/1", "gid://shopify/Product/2"],
             "variants": [{"id": "v", "metafields": [
                 {"key": "a", "value": "[\"gid://shopify/Product/1\"]"}, {"key": "b", "value": "x"},
@@ -186,6 +197,8 @@ mod tests {
         let expected = json!({
             "id": "gid://shopify/Product/1",
             "parent": null,
+            "mainContact": null,
+            "product": {"id": "gid://shopify/Product/1"},
             "productIds": ["gid://shopify/Product/2"],
             "variants": [{"id": "v", "metafields": [{"key": "b", "value": "x"}]}],
         });

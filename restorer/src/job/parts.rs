@@ -1,20 +1,54 @@
-//! What belongs to a resource and is written for itself: the files that a theme is made of.
+//! What belongs to a resource and is written for itself: the files that a theme is made of, the
+//! location that a company is made with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use backstock_proto::journal::AsOf;
+use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, ResourceId};
 use futures::TryStreamExt;
 use serde_json::Value;
 
 use super::decide::{Change, change};
 use super::runner::{RunError, Runner};
-use crate::plan::Action;
+use crate::plan::{Action, Row};
 
 impl Runner {
+    /// What is written for itself and is needed to make something anew.
+    pub(super) async fn parts(&self, gid: &str) -> Result<Vec<Value>, RunError> {
+        match gid_type(gid) {
+            Some("Company") => {
+                let first = self.first_locations.get_or_try_init(|| self.locations_to_come());
+                Ok(first.await?.get(gid).cloned().into_iter().collect())
+            }
+            _ => self.files(gid).await,
+        }
+    }
+
+    /// The first of the locations that the plan makes anew, of each company.
+    async fn locations_to_come(&self) -> Result<HashMap<String, Value>, RunError> {
+        let mut first: HashMap<String, Value> = HashMap::new();
+        let mut n = 0;
+        while let Some(rows) = self.piece(n).await? {
+            n += 1;
+            let is_made = |row: &&Row| {
+                row.kind.as_str() == "company_location"
+                    && row.action == Action::Create
+                    && !self.deselected.contains(&row.n)
+            };
+            for row in rows.iter().filter(is_made) {
+                let Some(location) = self.as_it_was(row).await? else { continue };
+                let Some(company) = location["company"]["id"].as_str() else { continue };
+                let company = self.written().now(company).unwrap_or_else(|| company.to_owned());
+                first.entry(company).or_insert(location);
+            }
+        }
+        Ok(first)
+    }
+
     /// The files of a theme as the plan wants them: those that it has, and what the plan makes of
     /// them.
-    pub(super) async fn parts(&self, gid: &str) -> Result<Vec<Value>, RunError> {
+    async fn files(&self, gid: &str) -> Result<Vec<Value>, RunError> {
         let Some(kind) = Kind::parse("theme_file").ok() else { return Ok(Vec::new()) };
         let theme = gid.rsplit('/').next().unwrap_or_default();
         let is_of = |id: &ResourceId| id.as_str().split('-').next() == Some(theme);

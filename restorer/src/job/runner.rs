@@ -91,6 +91,8 @@ pub(super) struct Runner {
     pub(super) missing: Mutex<HashSet<String>>,
     /// Rows of which a part follows.
     pub(super) rest: Mutex<BTreeSet<u64>>,
+    /// Of each company that has locations made anew, the first of them, by the company's gid.
+    pub(super) first_locations: tokio::sync::OnceCell<HashMap<String, Value>>,
     /// Rows that wait for something that they refer to.
     pub(super) again: Mutex<BTreeSet<u64>>,
     /// Whether rows were left open because the run was to end. Those under way are finished.

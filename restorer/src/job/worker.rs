@@ -163,6 +163,7 @@ async fn applied(
         stop,
         anew: HashSet::new(),
         missing: Mutex::default(),
+        first_locations: tokio::sync::OnceCell::new(),
         rest: Mutex::default(),
         again: Mutex::default(),
         left: AtomicBool::new(false),

@@ -112,6 +112,18 @@ fn add(
     Ok(())
 }
 
+/// As [`state`], by a kind's name and a gid that is there.
+pub(super) async fn by_gid(
+    around: &dyn Around,
+    kind: &str,
+    gid: &str,
+) -> Result<Value, WriteError> {
+    let missing = || WriteError::Missing(format!("{gid} is not there any more"));
+    let spec = Kind::parse(kind).ok().and_then(|kind| kind.spec());
+    let (Some(spec), Ok(id)) = (spec, ResourceId::parse(gid)) else { return Err(missing()) };
+    state(around.admin(), spec, &id).await?.ok_or_else(missing)
+}
+
 /// How much the shop's clock and ours may differ, and what whole seconds leave out.
 const SKEW_S: i64 = 10;
 

@@ -20,9 +20,14 @@ mod blog;
 mod catalog;
 mod collection;
 mod collection_source;
+mod company;
+mod company_contact;
+mod company_location;
 mod crud;
 mod customer;
+mod delivery_profile;
 mod discount;
+mod draft_order;
 mod file;
 mod inventory_item;
 mod inventory_level;
@@ -44,6 +49,7 @@ mod reach;
 mod redirect;
 mod script_tag;
 mod segment;
+mod selling_plan;
 mod send;
 mod step;
 mod theme;
@@ -116,9 +122,9 @@ pub trait Around: Send + Sync {
     /// The bytes of a medium or a theme file, by their BLAKE3, hexadecimal; `None` where they were
     /// never kept.
     async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
-    /// The wanted states of what belongs to a resource and is written for itself, such as the files
-    /// of a theme, by the gid that history knows the resource by. All of them, where a theme is made
-    /// anew: a theme comes of its files.
+    /// The wanted states of what belongs to a resource and is written for itself, by the gid that
+    /// history knows the resource by. All files of a theme, which comes of them when it is made anew;
+    /// of a company that comes back, the first of its locations, which is made with it.
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         let _ = gid;
         Ok(Vec::new())
@@ -155,8 +161,13 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
         "blog" => blog::write(around, now, want).await,
         "catalog" => catalog::write(around, now, want).await,
         "collection" => collection::write(around, now, want).await,
+        "company" => company::write(around, now, want).await,
+        "company_contact" => company_contact::write(around, now, want).await,
+        "company_location" => company_location::write(around, now, want).await,
         "customer" => customer::write(around, now, want).await,
+        "delivery_profile" => delivery_profile::write(around, now, want).await,
         "discount" => discount::write(around, now, want).await,
+        "draft_order" => draft_order::write(around, now, want).await,
         "file" => file::write(around, now, want).await,
         "inventory_item" => inventory_item::write(around, now, want).await,
         "inventory_level" => inventory_level::write(around, now, want).await,
@@ -173,6 +184,7 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
         "redirect" => redirect::write(around, now, want).await,
         "script_tag" => script_tag::write(around, now, want).await,
         "segment" => segment::write(around, now, want).await,
+        "selling_plan_group" => selling_plan::write(around, now, want).await,
         "theme" => theme::write(around, now, want).await,
         "theme_file" => theme_file::write(around, now, want).await,
         "translation" => translation::write(around, now, want).await,

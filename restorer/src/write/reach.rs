@@ -5,8 +5,9 @@ use backstock_proto::merge::{Field, FieldPath, Step};
 use serde_json::Value;
 
 use super::{
-    blog, customer, discount, market, menu, metafield_definition, metaobject,
-    metaobject_definition, policy, theme, theme_file,
+    blog, company, company_contact, company_location, customer, delivery_profile, discount,
+    draft_order, market, menu, metafield_definition, metaobject, metaobject_definition, policy,
+    theme, theme_file,
 };
 use crate::plan::Action;
 
@@ -24,8 +25,13 @@ const HOOKS: &[(&str, Hook)] = &[
     ("file", super::file::unwritable),
     ("location", super::location::unwritable),
     ("blog", blog::unwritable),
+    ("company", company::unwritable),
+    ("company_contact", company_contact::unwritable),
+    ("company_location", company_location::unwritable),
     ("customer", customer::unwritable),
+    ("delivery_profile", delivery_profile::unwritable),
     ("discount", discount::unwritable),
+    ("draft_order", draft_order::unwritable),
     ("market", market::unwritable),
     ("menu", menu::unwritable),
     ("metafield_definition", metafield_definition::unwritable),
@@ -61,6 +67,7 @@ const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("location", &[("address", "country"), ("address", "province")]),
+    ("company_location", &[("currency", "currency")]),
     ("blog", &[("tags", "tags")]),
     ("metaobject", &[("displayName", "displayName")]),
     ("file", &[("url", "url"), ("image", "url"), ("preview", "url")]),
@@ -94,6 +101,9 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
         return true;
     }
     if spec.name == "menu" && menu::follows(path, state) {
+        return true;
+    }
+    if spec.name == "draft_order" && draft_order::follows(path, state) {
         return true;
     }
     let steps = path.steps();
