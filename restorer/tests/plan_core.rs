@@ -134,7 +134,7 @@ proptest! {
     fn the_app_is_undone_and_everybody_else_stays(edits in edits()) {
         let (states, runs) = told(&edits);
         let now = states.last().expect("a state").clone();
-        let undone = undo(&now, &runs, OnConflict::Keep);
+        let undone = undo(&now, &runs, OnConflict::Keep, |_| true);
         // A tag that somebody toggled is judged by whether it is there, not by who said so last.
         let tags = edits.iter().any(|edit| matches!(edit.what, What::Tag(_)));
         let mut last: BTreeMap<String, (usize, bool)> = BTreeMap::new();
@@ -168,7 +168,7 @@ proptest! {
     fn the_fields_of_a_row_make_what_is_wanted(edits in edits()) {
         let (states, runs) = told(&edits);
         let now = states.last().expect("a state").clone();
-        let want = undo(&now, &runs, OnConflict::Keep).state;
+        let want = undo(&now, &runs, OnConflict::Keep, |_| true).state;
         let mut made = now.clone();
         match verdict(&subject(now.clone(), runs), &Policy::default()) {
             Verdict::Row(row) => {
@@ -190,7 +190,7 @@ proptest! {
         let (states, _) = told(&edits);
         let now = states.last().expect("a state").clone();
         let all = vec![Run { before: base(), after: now.clone() }];
-        let undone = undo(&now, &all, OnConflict::Overwrite);
+        let undone = undo(&now, &all, OnConflict::Overwrite, |_| true);
         prop_assert_eq!(undone.state, base());
         prop_assert!(undone.kept.is_empty());
     }
@@ -221,6 +221,20 @@ fn what_was_made_and_edited_since_is_kept() {
     assert_eq!(kept.action, Action::Keep);
     let fields: Vec<&str> = kept.kept.iter().map(|kept| kept.path.as_str()).collect();
     assert_eq!(fields, ["/title"]);
+}
+
+#[test]
+fn what_was_learned_of_something_new_only_afterwards_is_no_edit() {
+    let mut known = base();
+    known["publications"] = json!([{"id": "gid://shopify/Publication/1"}]);
+    known["metafields"] = json!([]);
+    known["updatedAt"] = json!("2026-11-20T12:00:09Z");
+    let mut made = base();
+    made["updatedAt"] = json!("2026-11-20T12:00:00Z");
+    let subject = subject(known, vec![Run { before: Value::Null, after: made }]);
+    let modes = Modes { delete_new: true, ..Modes::default() };
+    let row = row(verdict(&subject, &Policy { modes, ..Policy::default() }));
+    assert_eq!(row.action, Action::Delete);
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(crate) struct Tally {
     /// Resources that others see, or no longer see, afterwards.
     seen: u64,
     themes: u64,
+    theme_files: u64,
     taken: u64,
 }
 
@@ -66,6 +67,7 @@ impl Tally {
             Action::Delete => {
                 self.counts.delete += 1;
                 self.seen += 1;
+                self.theme(subject.spec, row.action);
             }
             Action::Keep => self.counts.keep += 1,
             Action::Cannot => {
@@ -81,7 +83,7 @@ impl Tally {
         self.counts.create += 1;
         *self.created.entry(row.kind.clone()).or_default() += 1;
         self.seen += 1;
-        self.themes += u64::from(is_theme(subject.spec));
+        self.theme(subject.spec, row.action);
         self.taken += u64::from(subject.taken_by.is_some());
         let Some((_, state)) = &subject.of else { return };
         self.refer(references(state, &self.anew));
@@ -94,7 +96,7 @@ impl Tally {
 
     fn update(&mut self, spec: &Spec, row: &Row) {
         self.counts.update += 1;
-        self.themes += u64::from(is_theme(spec));
+        self.theme(spec, row.action);
         let shows = |field: &Field| SEEN_BY.contains(&field.path.member());
         self.seen += u64::from(row.fields.iter().any(shows));
         let found = row.fields.iter().map(|field| references(&field.new, &self.anew)).sum();
@@ -102,6 +104,11 @@ impl Tally {
         for field in row.fields.iter().filter(|field| field.old.is_null()) {
             self.anew.extend(field.new.get("id").and_then(Value::as_str).map(str::to_owned));
         }
+    }
+
+    fn theme(&mut self, spec: &Spec, action: Action) {
+        self.themes += u64::from(spec.name == "theme" && action == Action::Create);
+        self.theme_files += u64::from(spec.name == "theme_file");
     }
 
     fn refer(&mut self, found: u64) {
@@ -142,9 +149,11 @@ impl Tally {
             said.push(format!("What customers can see changes at once, by {seen}."));
         }
         if self.themes > 0 {
+            said.push("Themes come back unpublished: publish one when it looks right.".into());
+        } else if self.theme_files > 0 {
             said.push(
-                "Themes are written to a new theme that is not published, so that nothing of the \
-                 live one is lost: publish it when it looks right."
+                "Files of themes are written in place, also of the published one. Where Shopify does \
+                 not let this app do so, the theme as it was is laid beside it, unpublished."
                     .into(),
             );
         }
@@ -234,10 +243,6 @@ impl Tally {
             });
         }
     }
-}
-
-fn is_theme(spec: &Spec) -> bool {
-    matches!(spec.name, "theme" | "theme_file")
 }
 
 /// How many texts in a value name something that gets a new id.

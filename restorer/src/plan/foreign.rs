@@ -1,5 +1,7 @@
 //! A plan from an export: what it holds is wanted, whatever happened since.
 
+use std::collections::BTreeSet;
+
 use backstock_proto::blob::BlobHash;
 use backstock_proto::journal::AsOf;
 use backstock_proto::problem::Problem;
@@ -35,6 +37,9 @@ pub(crate) struct Foreign<'a> {
     desk: &'a Desk,
     shop: &'a Shop,
     hash: BlobHash,
+    /// Kinds of which it holds something. Of others it does not say that there are none: whoever made
+    /// it may not have been allowed to see them.
+    kinds: BTreeSet<Kind>,
     adopted: Adopted,
 }
 
@@ -60,7 +65,8 @@ impl<'a> Foreign<'a> {
         while let Some(resource) = living.next().await.transpose()? {
             adopted.there(&resource.kind, &resource.id, &resource.state);
         }
-        let mut foreign = Self { desk, shop, hash, adopted };
+        let kinds = import.manifest.kinds.into_keys().collect();
+        let mut foreign = Self { desk, shop, hash, kinds, adopted };
         let mut exported = foreign.read();
         while let Some(exported) = exported.recv().await {
             foreign.adopted.find(&exported?, anew);
@@ -161,7 +167,7 @@ impl<'a> Foreign<'a> {
         }))
     }
 
-    /// What the shop has and the export has not.
+    /// What the shop has and the export has not, of the kinds that could have come from it.
     fn beyond<'p>(
         &'p self,
         policy: &'p Policy,
@@ -171,7 +177,9 @@ impl<'a> Foreign<'a> {
         living.try_filter_map(async |resource| {
             let (kind, id, now) = (resource.kind, resource.id, resource.state);
             let Some(spec) = kind.spec() else { return Ok(None) };
-            if self.adopted.is_claimed(&kind, &id) || !policy.selection.has(&kind, &id) {
+            let told = self.kinds.contains(&kind) && self.adopted.can_come(spec);
+            let claimed = self.adopted.is_claimed(&kind, &id);
+            if !told || claimed || !policy.selection.has(&kind, &id) {
                 return Ok(None);
             }
             let runs = vec![Run { before: Value::Null, after: now.clone() }];

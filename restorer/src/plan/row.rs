@@ -96,7 +96,8 @@ pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
             return Verdict::Left(Left::Delete);
         }
     }
-    let undone = undo(now, runs, policy.on_conflict);
+    let counts = |path: &FieldPath| !write::incidental(subject.spec, path, now);
+    let undone = undo(now, runs, policy.on_conflict, counts);
     let decided = Decided { subject, policy, kept: undone.kept };
     match (now.is_null(), undone.state.is_null()) {
         (true, true) => decided.gone(),

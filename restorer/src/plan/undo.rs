@@ -23,12 +23,22 @@ pub struct Undone {
     pub kept: Vec<Kept>,
 }
 
-/// Takes runs back, newest first, from the state as it is now.
-pub fn undo(now: &Value, runs: &[Run], on_conflict: OnConflict) -> Undone {
+/// Takes runs back, newest first, from the state as it is now. `counts` says whether a difference in
+/// a field is one to anybody.
+pub fn undo(
+    now: &Value,
+    runs: &[Run],
+    on_conflict: OnConflict,
+    counts: impl Fn(&FieldPath) -> bool,
+) -> Undone {
     let mut undone = Undone { state: now.clone(), kept: Vec::new() };
     for run in runs {
         let Run { mut before, mut after } = run.clone();
         known::align(&mut before, &mut after);
+        if before.is_null() && is_as_made(&after, &undone.state, &counts) {
+            undone.state = before;
+            continue;
+        }
         let (state, kept) = merge::revert(&undone.state, &before, &after, on_conflict);
         undone.state = state;
         for kept in kept {
@@ -37,6 +47,15 @@ pub fn undo(now: &Value, runs: &[Run], on_conflict: OnConflict) -> Undone {
     }
     undone.kept.sort_by(|a, b| a.path.cmp(&b.path));
     undone
+}
+
+/// Whether something is as it was made. What was learned of it only afterwards, and what follows from
+/// what it is, nobody changed.
+fn is_as_made(made: &Value, now: &Value, counts: impl Fn(&FieldPath) -> bool) -> bool {
+    let (mut made, mut now) = (made.clone(), now.clone());
+    known::align(&mut made, &mut now);
+    let both = made.is_object() && now.is_object();
+    both && merge::fields(&made, &now).iter().all(|field| !counts(&field.path))
 }
 
 /// A field that two runs changed is listed once: from what it was before the older to what the newer
