@@ -38,6 +38,9 @@ mod audit;
 pub mod change_set;
 mod erase;
 pub mod export;
+#[cfg(test)]
+#[path = "../tests/fake/mod.rs"]
+mod fake;
 mod gate;
 pub mod guard;
 pub mod human;

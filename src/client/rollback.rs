@@ -12,8 +12,9 @@ use super::{Answer, Exit, Failure, instant, job, page};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Undoes a change-set, what an app did, or everything between two moments. What somebody changed
-afterwards stays as it is and is listed; sales and stock are left alone. `backstock changes` lists
-change-sets. Waits until it is done; `backstock undo JOB` takes it back.
+afterwards stays as it is and is listed; sales and stock are left alone. What the app or the
+change-set made is deleted; between two moments what is new stays, whoever made it: for that there is
+`backstock plan --from --to --delete-new`. `backstock changes` lists change-sets. Waits until it is done; `backstock undo JOB` takes it back.
 
 Exit code 0 if everything is done, 3 if something was no longer as expected and was left alone.
 

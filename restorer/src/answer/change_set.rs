@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::AtDesk;
 use crate::ask::{self, Asked, ChangeSetsQuery, InShop, PageQuery, ShopPath};
 use crate::change_set::read::{self, Sources, Wanted};
-use crate::change_set::{ChangeSet, ChangeSetId, Undone};
+use crate::change_set::{ChangeSet, ChangeSetId, Undone, doubt};
 use crate::job::written::Written;
 use crate::{Desk, refuse};
 
@@ -111,25 +111,31 @@ impl Desk {
         Ok(Around { ours: self.ours.title(self.admins.get(shop)).await, written })
     }
 
-    /// What undoing a change-set undoes, resource by resource.
-    pub(crate) async fn undone_set(&self, shop: &Shop, id: &str) -> Result<Vec<Undone>, Problem> {
+    /// What undoing a change-set undoes, resource by resource, and what is not sure about that.
+    pub(crate) async fn undone_set(
+        &self,
+        shop: &Shop,
+        id: &str,
+    ) -> Result<(Vec<Undone>, Option<String>), Problem> {
         let parsed = ChangeSetId::parse(id).map_err(|_| no_such_set(shop, id))?;
         let around = self.around(shop).await.map_err(refuse::journal)?;
         let found = self.book.find(self.sources(shop, &around), parsed).await;
-        let (_, traces) = found.map_err(refuse::journal)?.ok_or_else(|| no_such_set(shop, id))?;
-        Ok(read::undone(&traces))
+        let (set, traces) = found.map_err(refuse::journal)?.ok_or_else(|| no_such_set(shop, id))?;
+        Ok((read::undone(&traces), set.actor.doubt()))
     }
 
-    /// What undoing an app undoes that it did between two instants, resource by resource.
+    /// What undoing an app undoes that it did between two instants, resource by resource, and what is
+    /// not sure about that.
     pub(crate) async fn undone_app(
         &self,
         shop: &Shop,
         app: &str,
         span: Span,
-    ) -> Result<Vec<Undone>, Problem> {
+    ) -> Result<(Vec<Undone>, Option<String>), Problem> {
         let around = self.around(shop).await.map_err(refuse::journal)?;
-        let traces = self.book.of_app(self.sources(shop, &around), app, span).await;
-        Ok(read::undone(&traces.map_err(refuse::journal)?))
+        let theirs = self.book.of_app(self.sources(shop, &around), app, span).await;
+        let (traces, sure) = theirs.map_err(refuse::journal)?;
+        Ok((read::undone(&traces), doubt(app, sure)))
     }
 
     /// What change-sets are made of.

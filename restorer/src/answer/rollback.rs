@@ -16,7 +16,7 @@ use super::{AtDesk, job};
 use crate::ask::{self, Asked, InShop, Nothing, ShopPath};
 use crate::change_set::{ChangeSet, Undone};
 use crate::gate::Visit;
-use crate::guard::watch::WayBack;
+use crate::guard::WayBack;
 use crate::job::Job;
 use crate::job::desk::Apply;
 use crate::plan::{Modes, Plan, Request};
@@ -57,7 +57,9 @@ pub(crate) struct RolledBack {
     job: Option<Job>,
 }
 
-/// Undoes what somebody did. What others changed afterwards, sales and stock are left alone.
+/// Undoes what somebody did. What others changed afterwards, sales and stock are left alone. What an
+/// app or a change-set made new is deleted; of what happened between two instants, whoever did it,
+/// what is new stays: buyers are among those who made it.
 #[utoipa::path(
     post,
     path = "/v1/shops/{shop}/rollbacks",
@@ -102,7 +104,7 @@ fn bare(plan: Plan) -> Plan {
     Plan { records: Vec::new(), ..plan }
 }
 
-/// Everything that an app did is undone: what it made is deleted, too.
+/// Everything that somebody did is undone: what they made is deleted, too.
 const ALL: Modes = Modes { create: true, update: true, delete_new: true };
 
 impl Desk {
@@ -115,7 +117,8 @@ impl Desk {
         if let (Some(app), None, None) = (&app, from, &change_set) {
             from = Some(self.app_since(shop, app).await?);
         }
-        let base = Request { modes: ALL, on_conflict, inventory, ..Request::default() };
+        let modes = if change_set.is_some() || app.is_some() { ALL } else { Modes::default() };
+        let base = Request { modes, on_conflict, inventory, ..Request::default() };
         Ok(Request { change_set, app, from, to, ..base })
     }
 

@@ -19,6 +19,8 @@ const LEARNED_MICROS: i64 = 120_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 /// Documents date themselves in whole seconds, deliveries do not.
 const DATED_MICROS: i64 = 2_000_000;
+/// Kinds that buyers make and change, where Shopify's log names neither an app nor a person.
+const BY_BUYERS: [&str; 3] = ["order", "customer", "draft_order"];
 
 /// Who changes things in a shop.
 #[derive(
@@ -86,24 +88,18 @@ pub struct Entry {
 
 impl Entry {
     /// Reads an event as Shopify tells it. `None` for what names nobody or no kind that is known.
-    /// `ours` is the title of the app that Backstock is.
-    pub fn read(
-        member: &dyn Fn(&str) -> Option<serde_json::Value>,
-        at: Timestamp,
-        ours: Option<&str>,
-    ) -> Option<Self> {
+    pub fn read(member: &dyn Fn(&str) -> Option<serde_json::Value>, at: Timestamp) -> Option<Self> {
         let text = |name: &str| Some(member(name)?.as_str()?.to_owned());
         let flag = |name: &str| member(name).and_then(|v| v.as_bool()).unwrap_or(false);
         let gid = text("subjectId")?;
         let subject = gid_type(&gid)?;
         let spec = kind::ALL.iter().copied().find(|spec| spec.gid_type == subject)?;
         let who = match (flag("attributeToApp"), flag("attributeToUser")) {
-            (true, _) => match text("appTitle").or_else(|| text("author"))? {
-                title if Some(title.as_str()) == ours => Who::backstock(),
-                title => Who::app(&title),
-            },
+            (true, _) => Who::app(&text("appTitle").or_else(|| text("author"))?),
             (false, true) => Who::staff(&text("author")?),
-            (false, false) => Who::customers(),
+            // Of anything else it says nothing: nobody buys the deletion of a product.
+            (false, false) if BY_BUYERS.contains(&spec.name) => Who::customers(),
+            (false, false) => return None,
         };
         let op = match text("action")?.as_str() {
             "create" => Op::Create,
@@ -147,6 +143,8 @@ pub struct Evidence {
     pub own: Vec<OwnWrite>,
     /// What was said about apps.
     pub marks: Vec<AppMark>,
+    /// The title of the app that Backstock is, if the shop has said so.
+    pub ours: Option<Box<str>>,
 }
 
 /// How a change came to be ascribed to somebody, surest first.
@@ -176,7 +174,7 @@ impl Sign {
             Self::Log => 0.95,
             Self::SameAction => 0.92,
             Self::Followed => 0.85,
-            Self::Alike => 0.75,
+            Self::Alike => 0.7,
             Self::Trade => 0.7,
             Self::Mark => 0.45,
         }
@@ -187,7 +185,7 @@ impl Sign {
 pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(Who, Sign)>> {
     let mut found: Vec<Option<(Who, Sign)>> = vec![None; traces.len()];
     by_log(traces, &evidence.log, &mut found);
-    by_job(traces, &evidence.own, &mut found);
+    by_job(traces, evidence, &mut found);
     by_action(traces, &mut found);
     by_following(traces, &mut found);
     by_trade(traces, &mut found);
@@ -244,13 +242,19 @@ fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>
     }
 }
 
-/// What our jobs wrote is nobody else's, unless the log says so.
-fn by_job(traces: &[Arc<Trace>], own: &[OwnWrite], found: &mut [Option<(Who, Sign)>]) {
+/// What our jobs wrote is nobody else's, unless the log says so. While the shop has not said which
+/// app we are, an app that the log names for such a write may be us.
+fn by_job(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
     let of = by_resource(traces);
-    for write in own {
+    let may_be_us = |who: &Who| match who.kind {
+        ActorKind::Backstock => true,
+        ActorKind::App => evidence.ours.is_none(),
+        ActorKind::Staff | ActorKind::Customers | ActorKind::Unknown => false,
+    };
+    for write in &evidence.own {
         for &n in of.get(&(write.kind.as_str(), write.id.as_str())).into_iter().flatten() {
             let within = (write.from..=write.to).contains(&traces[n].at);
-            let another = found[n].as_ref().is_some_and(|(who, _)| *who != Who::backstock());
+            let another = found[n].as_ref().is_some_and(|(who, _)| !may_be_us(who));
             if within && !another {
                 found[n] = Some((Who::backstock(), Sign::Job));
             }

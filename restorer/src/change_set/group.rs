@@ -247,7 +247,9 @@ fn ascribe_by_mark(traces: &[Arc<Trace>], marks: &[AppMark], group: &mut Group) 
     let Some(first) = group.members.first().map(|n| &traces[*n]) else { return };
     let deletes = group.members.iter().filter(|n| traces[**n].op == Op::Delete).count();
     let burst = group.members.len() >= BURST_MIN && is_dense(traces, &group.members);
-    if first.first_look || is_stock(first) || !(burst || deletes > 1) {
+    // Shopify's log never says who writes themes, and one file is enough for an app's code.
+    let theme = first.kind.as_str() == "theme_file";
+    if first.first_look || is_stock(first) || !(burst || deletes > 1 || theme) {
         return;
     }
     let announced = marks.iter().filter(|mark| {

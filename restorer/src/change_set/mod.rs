@@ -29,6 +29,9 @@ pub use read::Undone;
 pub(crate) use trace::amount;
 pub use trace::{Effect, Trace, Turn};
 
+/// How sure it is who did something that is said without a doubt.
+const SURE: f64 = 0.9;
+
 /// Changes that belong together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeSet {
@@ -94,6 +97,23 @@ pub struct Actor {
     pub confidence: f64,
     /// What says so, most first.
     pub evidence: Vec<String>,
+}
+
+impl Actor {
+    /// What a person should know before taking all of it for theirs; `None` where that is sure
+    /// enough, and where nobody is named.
+    pub fn doubt(&self) -> Option<String> {
+        let named = matches!(self.kind, ActorKind::App | ActorKind::Staff);
+        doubt(&self.name, self.confidence).filter(|_| named)
+    }
+}
+
+/// As [`Actor::doubt`], for several change-sets of one actor.
+pub(crate) fn doubt(name: &str, confidence: f64) -> Option<String> {
+    (confidence < SURE).then(|| {
+        let percent = confidence * 100.0;
+        format!("It is not certain that all of this was done by {name}: {percent:.0} % sure.")
+    })
 }
 
 /// How much there is to worry about.

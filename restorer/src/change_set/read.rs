@@ -12,7 +12,7 @@ use backstock_proto::kind::event;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use lru::LruCache;
 
-use super::evidence::{Entry, Evidence};
+use super::evidence::{Entry, Evidence, Who};
 use super::group::{Group, PAUSE_NAMED, group};
 use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
 use crate::job::written::Written;
@@ -157,7 +157,8 @@ impl Book {
         let log = self.log(from, around).await?;
         let since = shifted(first.at, -MARKS_BEFORE);
         let marks = mark::of_apps(from.journal, from.shop, since, last.at).await?;
-        Ok(Evidence { log, own: own_writes(from, traces), marks })
+        let ours = from.ours.map(Into::into);
+        Ok(Evidence { log, own: own_writes(from, traces), marks, ours })
     }
 
     /// The entries of Shopify's log in a window, in order of time.
@@ -166,10 +167,13 @@ impl Book {
         from: Sources<'_>,
         span: Span,
     ) -> Result<Vec<Entry>, JournalError> {
-        let ours = from.ours.map(str::to_owned);
-        let read = move |change: Change| entry(&change, ours.as_deref());
-        let entries = self.entries.read(from, span, read).await?;
+        let entries = self.entries.read(from, span, |change| entry(&change)).await?;
         let mut log: Vec<Entry> = entries.iter().filter_map(|entry| (**entry).clone()).collect();
+        // What is remembered is what the log says: which app we are may be known only later.
+        let us = from.ours.map(Who::app);
+        log.iter_mut()
+            .filter(|e| Some(&e.who) == us.as_ref())
+            .for_each(|e| e.who = Who::backstock());
         log.sort_by_key(|entry| entry.at);
         Ok(log)
     }
@@ -256,7 +260,8 @@ impl Book {
         while let Some(newest) = self.newest(from, Span { from: span.from, to }).await? {
             to = to.min(newest);
             let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
-            for trace in self.of_app(from, app, step).await?.into_iter().rev() {
+            let (theirs, _) = self.of_app(from, app, step).await?;
+            for trace in theirs.into_iter().rev() {
                 let place = ChangeSetId { valid_at: trace.valid_at, seq: trace.seq };
                 if before.is_some_and(|before| place >= before) {
                     continue;
@@ -276,24 +281,30 @@ impl Book {
         Ok(List { items, next: None })
     }
 
-    /// What an app did between two instants, in order of time, as far as it can be told.
+    /// What an app did between two instants, in order of time, as far as it can be told, and how
+    /// sure that is.
     pub(crate) async fn of_app(
         &self,
         from: Sources<'_>,
         app: &str,
         span: Span,
-    ) -> Result<Vec<Arc<Trace>>, JournalError> {
+    ) -> Result<(Vec<Arc<Trace>>, f64), JournalError> {
         let grouped = self.grouped(from, span).await?;
         let theirs = grouped.groups.iter().filter(|group| {
             group.who.as_ref().is_some_and(|who| who.name.eq_ignore_ascii_case(app))
         });
-        let mut members: Vec<usize> = theirs.flat_map(|group| group.members.clone()).collect();
+        let (mut members, mut sure): (Vec<usize>, f64) = (Vec::new(), 0.0);
+        for group in theirs {
+            members.extend(&group.members);
+            sure += group.confidence() * group.members.len() as f64;
+        }
+        let sure = sure / members.len().max(1) as f64;
         members.sort_unstable();
         let traces = members.into_iter().map(|n| grouped.traces[n].clone());
         let within = |trace: &Arc<Trace>| (span.from..=span.to).contains(&trace.valid_at);
         let mut traces: Vec<Arc<Trace>> = traces.filter(within).collect();
         traces.sort_by_key(|trace| (trace.valid_at, trace.seq));
-        Ok(traces)
+        Ok((traces, sure))
     }
 }
 
@@ -348,12 +359,6 @@ impl Wanted {
 }
 
 impl Grouped {
-    /// The groups, each told as a set, in no order.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (&Group, ChangeSet)> {
-        let told = |group| Some((group, ChangeSet::of(group, &self.traces)?));
-        self.groups.iter().filter_map(told)
-    }
-
     /// The sets, in no order.
     pub(crate) fn sets(&self) -> Vec<ChangeSet> {
         self.groups.iter().filter_map(|group| ChangeSet::of(group, &self.traces)).collect()
@@ -462,14 +467,14 @@ impl<T: Send + Sync> Shelf<T> {
 }
 
 /// What an entry of Shopify's log says.
-fn entry(change: &Change, ours: Option<&str>) -> Option<Entry> {
+fn entry(change: &Change) -> Option<Entry> {
     let member = |name: &str| {
         let of = |change: &&backstock_proto::diff::FieldChange| {
             change.path.strip_prefix('/') == Some(name)
         };
         change.changes.iter().find(of).map(|change| change.new.clone())
     };
-    Entry::read(&member, change.version.valid_at, ours)
+    Entry::read(&member, change.version.valid_at)
 }
 
 /// Which of the changes our own jobs made.

@@ -9,9 +9,9 @@ use super::damage::{self, Harm};
 use super::evidence::{ActorKind, Sign};
 use super::group::Group;
 use super::trace::{Effect, Trace, Turn};
-use super::{Actor, ChangeSet, ChangeSetId, Counts, Money, Risk};
+use super::{Actor, ChangeSet, ChangeSetId, Counts, Money, Risk, SURE};
 
-/// The drop from which on a headline speaks of harm; the guard has its own.
+/// The drop from which on a price has collapsed; a shop's guard may have its own.
 const PRICE_DROP: f64 = 0.6;
 /// From so many harmed resources on, the risk is high.
 const HIGH_MIN: u64 = 5;
@@ -108,7 +108,7 @@ fn headline(group: &Group, traces: &[Arc<Trace>], actor: &Actor) -> String {
     }
     match actor.kind {
         ActorKind::Unknown | ActorKind::Customers => text,
-        _ if actor.confidence >= 0.9 => format!("{text}, by {}", actor.name),
+        _ if actor.confidence >= SURE => format!("{text}, by {}", actor.name),
         _ if actor.confidence >= 0.6 => format!("{text}, likely {}", actor.name),
         _ => format!("{text}, perhaps {}", actor.name),
     }
@@ -299,8 +299,14 @@ fn money<'a>(changes: impl Iterator<Item = &'a Trace>) -> Option<Money> {
     })
 }
 
-/// Harm that a change-set's damage names, with how many resources.
 impl ChangeSet {
+    /// Counts its harm anew, of the changes that it is made of, by another drop of prices.
+    pub fn count_harm(&mut self, changes: &[Arc<Trace>], price_drop: f64) {
+        if price_drop != PRICE_DROP && self.risk != Risk::None {
+            self.damage = damage::count(changes.iter().map(|trace| &**trace), price_drop);
+        }
+    }
+
     /// How many resources it hurt in this way.
     pub fn hurt(&self, harm: Harm) -> u64 {
         self.damage.iter().find(|damage| damage.harm == harm).map_or(0, |damage| damage.count)

@@ -153,6 +153,68 @@ fn what_our_jobs_write_is_ours() {
 }
 
 #[test]
+fn while_it_is_not_known_which_app_we_are_our_writes_are_still_ours() {
+    let own: Vec<OwnWrite> = (1..=10)
+        .map(|n| OwnWrite {
+            kind: Kind::parse("product").expect("a kind"),
+            id: ResourceId::parse(&n.to_string()).expect("an id"),
+            from: at(0),
+            to: at(11),
+        })
+        .collect();
+    let told = |ours: Option<&str>| {
+        let evidence = Evidence {
+            own: own.clone(),
+            log: log(1..=10),
+            ours: ours.map(Into::into),
+            ..Evidence::default()
+        };
+        sets(day(), &evidence)[0].actor.clone()
+    };
+    assert_eq!(told(None).kind, ActorKind::Backstock);
+    assert_eq!(told(Some("Backstock")).name, "Bulk Editor", "it wrote in between");
+}
+
+#[test]
+fn a_few_entries_do_not_make_a_long_burst_sure() {
+    let traces: Vec<Trace> = (1..=100).map(|n| trace(n, n, n as i64, price(6_400, 640))).collect();
+    let evidence = Evidence { log: log(40..=60), ..Evidence::default() };
+    let few = Evidence { log: log(40..=44), ..Evidence::default() };
+    assert!(sets(traces.clone(), &evidence)[0].actor.confidence >= 0.75);
+    let sure = sets(traces, &few)[0].actor.confidence;
+    assert!((0.5..0.75).contains(&sure), "{sure}");
+}
+
+#[test]
+fn a_log_that_names_nobody_names_no_buyer_of_a_deletion() {
+    let read = |gid: &str| {
+        let member = |name: &str| match name {
+            "subjectId" => Some(gid.into()),
+            "action" => Some("destroy".into()),
+            _ => None,
+        };
+        Entry::read(&member, at(0)).map(|entry| entry.who)
+    };
+    assert_eq!(read("gid://shopify/Product/1"), None);
+    assert_eq!(read("gid://shopify/Order/1"), Some(Who::customers()));
+}
+
+#[test]
+fn a_theme_file_that_is_written_after_a_mark_is_that_apps_perhaps() {
+    let file = Trace {
+        kind: Kind::parse("theme_file").expect("a kind"),
+        title: "layout/theme.liquid".into(),
+        ..trace(1, 1, 0, text())
+    };
+    let mark = AppMark { app: "Popup Master".into(), at: at(-60), said: true };
+    let evidence = Evidence { marks: vec![mark], ..Evidence::default() };
+    let actor = sets(vec![file], &evidence)[0].actor.clone();
+    assert_eq!((actor.name.as_str(), actor.confidence), ("Popup Master", 0.45));
+    let doubt = actor.doubt().expect("nothing names it");
+    assert!(doubt.contains("45 %"), "{doubt}");
+}
+
+#[test]
 fn a_sale_that_shows_the_price_before_is_no_harm() {
     let sale = |n: u64| {
         let mut effects = price(6_400, 1_900);

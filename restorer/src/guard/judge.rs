@@ -26,6 +26,8 @@ pub struct Situation {
     pub gaps: Vec<String>,
     /// Whether its actor was rolled back by the guard within a day.
     pub again: bool,
+    /// Whether it was over long before it was first seen: people may have come to terms with it.
+    pub late: bool,
 }
 
 /// A threshold that was passed.
@@ -94,6 +96,9 @@ pub fn judge(set: &ChangeSet, policy: &Policy, normal: &Normal, at: &Situation) 
         let name = &set.actor.name;
         at_most(Action::Plan, format!("{name} was rolled back within a day and does it again"));
     }
+    if at.late {
+        at_most(Action::Plan, "it was over for long when it was first seen".into());
+    }
     for gap in &at.gaps {
         at_most(Action::Plan, format!("history may not be complete: {gap}"));
     }
@@ -108,8 +113,8 @@ fn trip(
     at: &Situation,
 ) -> Option<Trip> {
     let staff = set.actor.kind == ActorKind::Staff;
-    // People write themes all day.
-    if damage.harm == Harm::ThemeCode && staff {
+    // People write themes all day, and Shopify's log does not say so.
+    if damage.harm == Harm::ThemeCode && set.actor.kind != ActorKind::App {
         return None;
     }
     let threshold = policy.threshold(damage.harm);
@@ -117,9 +122,7 @@ fn trip(
     let living: u64 = of.iter().filter_map(|kind| at.living.get(*kind)).sum();
     let part = (threshold.share * living as f64).ceil() as u64;
     let usual = threshold.min.max(part) * if staff { STAFF } else { 1 };
-    // An app that is new here has no normal.
-    let new = set.actor.kind == ActorKind::App && !normal.knows(&set.actor.name);
-    let most = if new { 0 } else { normal.most(damage.harm, set.actor.kind) };
+    let most = normal.most(damage.harm, set);
     let limit = usual.max(most * ABOVE_NORMAL);
     (damage.count >= limit).then(|| Trip {
         harm: damage.harm,
@@ -212,15 +215,52 @@ mod tests {
         for kind in [ActorKind::Backstock, ActorKind::Customers] {
             assert_eq!(action(&set(kind, 0.99, Harm::Deleted, 500), &apply(), &calm), Action::Off);
         }
-        let theme = set(ActorKind::Staff, 0.95, Harm::ThemeCode, 50);
-        assert_eq!(action(&theme, &apply(), &calm), Action::Off);
+        for (kind, sure) in [(ActorKind::Staff, 0.95), (ActorKind::Unknown, 0.0)] {
+            let theme = set(kind, sure, Harm::ThemeCode, 50);
+            assert_eq!(action(&theme, &apply(), &calm), Action::Off);
+        }
+        let noted = set(ActorKind::App, 0.45, Harm::ThemeCode, 1);
+        assert_eq!(action(&noted, &apply(), &calm), Action::Plan);
+    }
+
+    fn on_day(day: i64, set: ChangeSet) -> ChangeSet {
+        ChangeSet { to: Timestamp::from_micros(day * 24 * 3600 * 1_000_000), ..set }
     }
 
     #[test]
-    fn what_is_normal_here_is_no_harm_unless_somebody_new_does_it() {
+    fn what_happened_once_is_not_normal() {
         let mut normal = Normal::default();
-        let known = set(ActorKind::App, 0.93, Harm::Unpublished, 40);
-        normal.learn(&known);
+        let attack = || set(ActorKind::App, 0.93, Harm::Deleted, 400);
+        normal.learn(&on_day(1, attack()));
+        normal.learn(&on_day(1, attack()));
+        let calm = Situation::default();
+        assert_eq!(judge(&attack(), &apply(), &normal, &calm).action, Action::Apply);
+        normal.learn(&on_day(2, attack()));
+        assert_eq!(judge(&attack(), &apply(), &normal, &calm).action, Action::Off);
+    }
+
+    #[test]
+    fn what_was_over_before_it_was_seen_is_not_undone_by_itself() {
+        let old = set(ActorKind::App, 0.93, Harm::PricesCollapsed, 50);
+        let late = Situation { late: true, ..Situation::default() };
+        assert_eq!(action(&old, &apply(), &late), Action::Plan);
+    }
+
+    #[test]
+    fn what_is_below_its_cost_may_be_a_clearance() {
+        let below = Damage { harm: Harm::PricesBelowCost, count: 50, examples: Vec::new() };
+        let further = Situation { further: vec![below], ..Situation::default() };
+        let mut sale = set(ActorKind::App, 0.93, Harm::PricesCollapsed, 50);
+        sale.damage.clear();
+        assert_eq!(action(&sale, &apply(), &further), Action::Plan);
+    }
+
+    #[test]
+    fn what_is_normal_here_is_no_harm_unless_somebody_else_does_it() {
+        let mut normal = Normal::default();
+        let known = || set(ActorKind::App, 0.93, Harm::Unpublished, 40);
+        normal.learn(&on_day(1, known()));
+        normal.learn(&on_day(2, known()));
         let calm = Situation::default();
         let as_ever = set(ActorKind::App, 0.93, Harm::Unpublished, 60);
         assert_eq!(judge(&as_ever, &apply(), &normal, &calm).action, Action::Off);

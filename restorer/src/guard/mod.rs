@@ -1,35 +1,40 @@
 //! The guard: watches what happens in a shop, and when something does harm that nobody does on
 //! purpose, says so, has the way back ready, and goes it where the shop's policy allows that.
 //!
-//! `judge` decides, without clock or network: a change-set, the shop's policy, and what is normal
-//! there. `watch` follows new changes and acts; `notify` tells people.
+//! `watch` follows new changes; `judge` decides, without clock or network: a change-set, the shop's
+//! policy, and what is `normal` there. `respond` does what was decided, with every step on the
+//! `docket`, and `outbox` tells people.
 //!
 //! What must not happen:
-//! - judging our own writes, or two guards acting on the same change-set;
+//! - judging our own writes, or two guards acting on the same incident;
 //! - applying anything by itself when history is not known to be complete, when it is not sure who
-//!   did it, or when a person of the shop did it;
-//! - rolling the same actor back again and again: once a day by itself, then a person decides.
+//!   did it, when a person of the shop did it, or when the policy did not allow it at the time;
+//! - rolling the same actor back again and again: once a day by itself, then a person decides;
+//! - missing what happens because people cannot be told of what happened.
 
 use std::collections::BTreeMap;
 
-use backstock_proto::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::change_set::{ChangeSet, Harm};
+use crate::change_set::Harm;
 
+mod complete;
 mod cost;
+mod docket;
+mod incident;
 mod judge;
 mod normal;
 pub(crate) mod notify;
+mod outbox;
+mod respond;
 pub(crate) mod watch;
 
+pub use incident::{INCIDENT, Incident, IncidentState};
 pub use judge::{Situation, Trip, Verdict, judge};
 pub use normal::Normal;
-
-/// What a record of an incident stands under.
-pub const INCIDENT: &str = "incident";
+pub(crate) use respond::WayBack;
 
 /// What the guard does, from least to most.
 #[derive(
@@ -122,7 +127,8 @@ impl Policy {
             Harm::Deleted => usual(10, 0.002),
             Harm::PricesCollapsed => usual(10, 0.0),
             Harm::PricesZero => usual(3, 0.0),
-            Harm::PricesBelowCost => usual(10, 0.0),
+            // A clearance is below cost on purpose: a person says what this is.
+            Harm::PricesBelowCost => Threshold { action: Some(Action::Plan), ..usual(10, 0.0) },
             Harm::TextsEmptied | Harm::Unpublished => usual(10, 0.002),
             Harm::TextsReplaced | Harm::TagsWiped | Harm::SkusWiped => usual(20, 0.0),
             Harm::CollectionsBroken => usual(3, 0.0),
@@ -161,59 +167,4 @@ impl Policy {
 
 fn masked<S: serde::Serializer>(secret: &Option<SecretString>, s: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(|_| "***").serialize(s)
-}
-
-/// How an incident is.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum IncidentState {
-    /// It still goes on, or was only just seen.
-    Open,
-    /// People were told; nothing else is to be done by the guard.
-    Told,
-    /// The way back is ready: `plan` names it.
-    Planned,
-    /// It is being gone, or was: `job` names it.
-    Applied,
-    /// The way back could not be made or begun; `why` says what is in the way.
-    Stuck,
-}
-
-/// Something that the guard saw.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Incident {
-    /// Names it.
-    pub id: String,
-    /// When it was noticed.
-    pub at: Timestamp,
-    /// When this was last said of it.
-    pub updated_at: Timestamp,
-    /// How it is.
-    pub state: IncidentState,
-    /// What was done, at most.
-    pub action: Action,
-    /// In one line, for people.
-    pub text: String,
-    /// The change-set, as it was when this was said.
-    pub change_set: ChangeSet,
-    /// Which thresholds it passed.
-    pub trips: Vec<Trip>,
-    /// Why so much was done and no more.
-    pub why: Vec<String>,
-    /// The plan that undoes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<String>,
-    /// When it was undone, at first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied_at: Option<Timestamp>,
-    /// The job that undoes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// Which process acts on it.
-    pub by: String,
-    /// How telling people went.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<String>,
 }

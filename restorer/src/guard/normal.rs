@@ -1,23 +1,36 @@
-//! What is normal in a shop: the most that ordinary change-sets did, so that its own sales, imports
-//! and clear-outs are not taken for harm.
+//! What is normal in a shop: what ordinary change-sets do again and again, so that its own sales,
+//! imports and clear-outs are not taken for harm.
+//!
+//! What happened on one day only is no habit: an attack that nobody noticed does not make the next
+//! one normal. And what one app does every night says nothing about another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change_set::{ActorKind, ChangeSet, Harm};
 
+/// Days on which something was done that are remembered.
+const DAYS_MAX: usize = 60;
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
 /// What ordinary change-sets did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Normal {
-    most: BTreeMap<(Harm, ActorKind), u64>,
+    /// The most of a harm that an actor did, by day.
+    most: BTreeMap<(Harm, ActorKind, Box<str>), BTreeMap<i64, u64>>,
     familiar: BTreeSet<Box<str>>,
 }
 
 impl Normal {
     /// Learns from a change-set that was nobody's worry.
     pub fn learn(&mut self, set: &ChangeSet) {
+        let day = set.to.as_micros().div_euclid(DAY_MICROS);
         for damage in &set.damage {
-            let most = self.most.entry((damage.harm, set.actor.kind)).or_default();
+            let days = self.most.entry(by(damage.harm, set)).or_default();
+            let most = days.entry(day).or_default();
             *most = (*most).max(damage.count);
+            while days.len() > DAYS_MAX {
+                days.pop_first();
+            }
         }
         let known = self.familiar.contains(set.actor.name.as_str());
         if set.actor.kind != ActorKind::Unknown && !known {
@@ -25,13 +38,25 @@ impl Normal {
         }
     }
 
-    /// The most harm of this sort that actors of this sort did.
-    pub fn most(&self, harm: Harm, actor: ActorKind) -> u64 {
-        self.most.get(&(harm, actor)).copied().unwrap_or_default()
+    /// How much harm of this sort is usual of whoever made a set: so much was done on two days at
+    /// least. Of an app its own, of people and of nobody known what any of them did.
+    pub fn most(&self, harm: Harm, set: &ChangeSet) -> u64 {
+        let mut days: Vec<u64> =
+            self.most.get(&by(harm, set)).into_iter().flat_map(BTreeMap::values).copied().collect();
+        days.sort_unstable();
+        days.iter().rev().nth(1).copied().unwrap_or_default()
     }
 
     /// Whether this actor has worked here before.
     pub fn knows(&self, actor: &str) -> bool {
         self.familiar.contains(actor)
     }
+}
+
+fn by(harm: Harm, set: &ChangeSet) -> (Harm, ActorKind, Box<str>) {
+    let name = match set.actor.kind {
+        ActorKind::App => set.actor.name.as_str(),
+        _ => "",
+    };
+    (harm, set.actor.kind, name.into())
 }

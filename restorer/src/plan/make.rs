@@ -47,8 +47,8 @@ impl Policy {
 
 /// What a plan is made from.
 pub(crate) enum From<'a> {
-    /// What happened.
-    History(Scope),
+    /// What happened, and what is not sure about who did it.
+    History(Scope, Option<String>),
     /// What an export holds.
     Export(Box<Foreign<'a>>),
 }
@@ -70,8 +70,12 @@ pub(crate) async fn make(
         policy: &policy,
         erased: journal.erased(shop).await?,
     };
+    let mut doubt = None;
     match from {
-        From::History(scope) => making.history(tools, &scope).await?,
+        From::History(scope, unsure) => {
+            making.history(tools, &scope).await?;
+            doubt = unsure;
+        }
         From::Export(foreign) => {
             let mut subjects = foreign.subjects(&policy);
             while let Some(subject) = subjects.try_next().await? {
@@ -88,7 +92,8 @@ pub(crate) async fn make(
     }
     let cost = tally.cost;
     let eta_seconds = cost / per_second.max(1.0);
-    let consequences = tally.sentences(&policy, eta_seconds);
+    let mut consequences = tally.sentences(&policy, eta_seconds);
+    consequences.splice(0..0, doubt.filter(|_| !firsts.is_empty()));
     let counts = tally.counts;
     let plan = Plan {
         id,

@@ -48,8 +48,8 @@ impl Desk {
             let foreign = Foreign::open(self, shop, id, anew.as_ref()).await?;
             return self.plan_of(shop, request, From::Export(Box::new(foreign)), by).await;
         }
-        let scope = self.scope(shop, &request, self.clock.now()).await?;
-        self.plan_of(shop, request, From::History(scope), by).await
+        let (scope, doubt) = self.scope(shop, &request, self.clock.now()).await?;
+        self.plan_of(shop, request, From::History(scope, doubt), by).await
     }
 
     /// The same, of what is known already.
@@ -96,7 +96,9 @@ impl Desk {
             for row in piece {
                 let Some(spec) = row.kind.spec() else { continue };
                 let id = Written::id_now(&written, spec, &row.id);
-                if let Some((from, to)) = written.when(&job.id, &row.kind, &id) {
+                // Of what was made anew once more since, the job knew an earlier id.
+                let when = |id| written.when(&job.id, &row.kind, id);
+                if let Some((from, to)) = when(&id).or_else(|| when(&row.id)) {
                     done.push(Did { row, id, from, to });
                 }
             }
@@ -104,17 +106,18 @@ impl Desk {
         Ok(Scope::Ours(done))
     }
 
+    /// What is taken back, and what is not sure about that.
     async fn scope(
         &self,
         shop: &Shop,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Scope, PlanError> {
+    ) -> Result<(Scope, Option<String>), PlanError> {
         let ask = |why: &str| PlanError::Ask(why.into());
         let source = Source::of(request)?;
         let to = request.to.unwrap_or(Timestamp::MAX);
         let within = |from: Timestamp| match from <= to {
-            true => Ok(Scope::Span(Span { from, to })),
+            true => Ok((Scope::Span(Span { from, to }), None)),
             false => Err(PlanError::Ask(format!("from {from} is after to {to}"))),
         };
         match source {
@@ -124,16 +127,16 @@ impl Desk {
             Source::At(at) => within(just_after(at)),
             Source::From(from) => within(from),
             Source::ChangeSet(id) => {
-                let versions = self.undone_set(shop, id).await.map_err(PlanError::Refused)?;
-                Ok(Scope::Versions(versions))
+                let found = self.undone_set(shop, id).await.map_err(PlanError::Refused)?;
+                Ok((Scope::Versions(found.0), found.1))
             }
             Source::App(app, from) if from > to => {
                 Err(PlanError::Ask(format!("app {app:?}: from {from} is after to {to}")))
             }
             Source::App(app, from) => {
                 let span = Span { from, to: to.min(now) };
-                let versions = self.undone_app(shop, app, span).await;
-                let versions = versions.map_err(PlanError::Refused)?;
+                let found = self.undone_app(shop, app, span).await;
+                let (versions, doubt) = found.map_err(PlanError::Refused)?;
                 if versions.is_empty() {
                     return Err(PlanError::Missing(format!(
                         "nothing that happened in {shop} between {from} and {} is known to be the \
@@ -141,10 +144,10 @@ impl Desk {
                         span.to
                     )));
                 }
-                Ok(Scope::Versions(versions))
+                Ok((Scope::Versions(versions), doubt))
             }
             Source::Export(_) => Err(ask("an export is no part of history")),
-            Source::Job(id) => self.undone_job(shop, id).await,
+            Source::Job(id) => Ok((self.undone_job(shop, id).await?, None)),
         }
     }
 }

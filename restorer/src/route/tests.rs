@@ -1,8 +1,5 @@
 //! Walks the table: what is in it is described, and nobody gets past it.
 
-#[path = "../../tests/fake/mod.rs"]
-mod fake;
-
 use std::collections::BTreeSet;
 
 use axum::body::Body;
@@ -16,11 +13,11 @@ use prometheus::Registry;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::fake::{self, Fake, NoPulls, Noon};
 use crate::job::lease::LocalLeases;
 use crate::proof::{Mismatch, PROOF, Proof, ProofState};
 use crate::token::Digest;
 use crate::{Config, Restorer, Token, Tokens};
-use fake::{Fake, NoPulls, Noon};
 
 const SECRET: &str = "Bolt's secret";
 

@@ -64,6 +64,8 @@ pub struct Fake {
     snapshot_fails_after: Mutex<Option<usize>>,
     /// What the last whole look at each kind found.
     pulls: Vec<PullReport>,
+    /// How many versions were heard of: all, where nothing is said.
+    heard: Mutex<Option<usize>>,
 }
 
 impl Fake {
@@ -140,6 +142,21 @@ impl Fake {
     /// Shop `acme` had a resource in this state since `at`.
     pub fn remember(&mut self, kind: &str, id: &str, at: &str, state: &Value) {
         self.add("acme", kind, id, "update", at, Some(state.clone()));
+    }
+
+    /// Shop `acme` no longer had it from `at` on.
+    pub fn forget(&mut self, kind: &str, id: &str, at: &str) {
+        self.add("acme", kind, id, "delete", at, None);
+    }
+
+    /// Everything was looked at last night.
+    pub fn look(&mut self) {
+        self.pulls = store::pulls();
+    }
+
+    /// Of the changes so many were heard of by now.
+    pub fn hear(&self, versions: usize) {
+        *self.heard.lock().expect("not poisoned") = Some(versions);
     }
 
     /// Every question fails like this from now on, or is answered again.
@@ -408,10 +425,14 @@ impl Journal for Fake {
         page: &Page,
     ) -> Result<List<Change>, JournalError> {
         self.answers()?;
-        let items = (self.entries.iter().rev())
+        let heard = self.heard.lock().expect("not poisoned").unwrap_or(self.entries.len());
+        let mut heard: Vec<&Entry> = self.entries.iter().take(heard).collect();
+        heard.sort_by_key(|entry| entry.version.place());
+        let is_asked = |kind: &Kind| filter.kind.as_ref().map_or(!kind.is_log(), |of| of == kind);
+        let items = (heard.into_iter().rev())
             .filter(|entry| entry.key.shop == *shop && !entry.version.unchanged)
             .filter(|e| (filter.span.from..=filter.span.to).contains(&e.version.valid_at))
-            .filter(|e| filter.kind.as_ref().is_none_or(|kind| e.key.kind == *kind))
+            .filter(|e| is_asked(&e.key.kind))
             .filter(|e| filter.op.is_none_or(|op| e.version.op == op))
             .filter(|e| filter.source.is_none_or(|source| e.version.source == source))
             .map(|entry| {
@@ -420,7 +441,7 @@ impl Journal for Fake {
                     .filter(|other| other.version.seq < entry.version.seq)
                     .filter_map(|other| other.state.clone())
                     .last()
-                    .unwrap_or(Value::Null);
+                    .unwrap_or_else(|| json!({}));
                 let after = entry.state.as_ref();
                 Change {
                     kind: entry.key.kind.clone(),

@@ -281,7 +281,7 @@ fn proof() -> Value {
 }
 
 /// Last night's look at everything.
-fn pulls() -> Vec<PullReport> {
+pub(super) fn pulls() -> Vec<PullReport> {
     let minute = |minute: u32| -> Timestamp { instant(&format!("2026-11-22T03:{minute:02}:00Z")) };
     let pull = |(n, kind): (usize, &str), drift: Drift| PullReport {
         kind: Kind::parse(kind).expect("a kind"),

@@ -8,7 +8,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use backstock_proto::merge;
+use backstock_proto::{Timestamp, merge};
 use backstock_restorer::change_set::{ChangeSet, Evidence, group};
 use backstock_restorer::guard::{Action, Normal, Policy, Situation, judge};
 use world::{APP, Damage, Log, World};
@@ -135,8 +135,14 @@ fn an_app_is_undone_and_nothing_else_torture() {
     assert!(mark.recall() > 0.8 && mark.precision() > 0.9, "{table}");
 }
 
-/// What the guard says of everything that happened, set by set, learning as it does.
-fn watch(world: &World, normal: &mut Normal, policy: &Policy) -> Vec<(ChangeSet, Action)> {
+/// What the guard says of everything that happened since it began, set by set, learning as it does.
+/// What happened before is what it finds to learn from.
+fn watch(
+    world: &World,
+    normal: &mut Normal,
+    policy: &Policy,
+    began: Timestamp,
+) -> Vec<(ChangeSet, Action)> {
     let evidence: Evidence = world.evidence(Log::AsShopifys);
     let groups = group(&world.traces, &evidence);
     let mut sets: Vec<ChangeSet> =
@@ -146,7 +152,7 @@ fn watch(world: &World, normal: &mut Normal, policy: &Policy) -> Vec<(ChangeSet,
     let mut tripped = Vec::new();
     for set in sets {
         let verdict = judge(&set, policy, normal, &situation);
-        if verdict.trips.is_empty() {
+        if set.to < began || verdict.trips.is_empty() {
             normal.learn(&set);
         } else {
             tripped.push((set, verdict.action));
@@ -164,11 +170,15 @@ fn the_guard_sees_damage_and_is_silent_otherwise_torture() {
     for seed in &seeds {
         let mut world = World::new(*seed, 120);
         let mut normal = Normal::default();
-        for day in 0..30 {
+        for day in 0..14 {
+            world.day(day);
+        }
+        let began = world.now();
+        for day in 14..44 {
             world.day(day);
         }
         months += 1;
-        for (set, action) in watch(&world, &mut normal, &policy) {
+        for (set, action) in watch(&world, &mut normal, &policy, began) {
             alarms.push(format!("seed {seed}: {action:?}: {}", set.headline));
         }
         sets += group(&world.traces, &Evidence::default()).len();
@@ -178,7 +188,7 @@ fn the_guard_sees_damage_and_is_silent_otherwise_torture() {
             hurt.damage(damage, 40);
             hurt.work(10);
             damages += 1;
-            let tripped = watch(&hurt, &mut normal.clone(), &policy);
+            let tripped = watch(&hurt, &mut normal.clone(), &policy, Timestamp::MIN);
             let by_app: Vec<_> = tripped.iter().filter(|(s, _)| s.actor.name == APP).collect();
             seen += u64::from(!by_app.is_empty());
             applied += u64::from(by_app.iter().any(|(_, action)| *action == Action::Apply));

@@ -23,6 +23,8 @@ use shopify::traffic::Traffic;
 pub(crate) const APP: &str = "Bulk Price Wizard";
 /// An app that belongs here.
 const SYNC: &str = "Stock Sync";
+/// Another one.
+const SALES: &str = "Sale Planner";
 
 /// What the app does to each product, or instead of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,11 @@ impl World {
         });
     }
 
+    /// When it is in this shop.
+    pub(crate) fn now(&self) -> Timestamp {
+        instant(self.now)
+    }
+
     /// A day of ordinary life, with what comes now and then: sales, imports, clear-outs.
     pub(crate) fn day(&mut self, day: u64) {
         let midnight = self.now;
@@ -251,6 +258,12 @@ impl World {
             5 => self.reprice_season(),
             7 => self.flash_sale(),
             8 => self.clear_out(12),
+            9 => self.planned_sale(),
+            _ => {}
+        }
+        match day % 5 {
+            4 => self.tidy("ARCHIVED"),
+            0 => self.tidy("ACTIVE"),
             _ => {}
         }
         self.sync(day, 25);
@@ -281,6 +294,30 @@ impl World {
                 });
             }
             shop.edit_product(gid, |_| {});
+        });
+    }
+
+    /// An app that belongs here has a sale of its own: another part off each product.
+    fn planned_sale(&mut self) {
+        let gids = self.some_products(self.deed, 40);
+        self.each(gids, &Actor::App(SALES.into()), |shop, gid| {
+            for variant in shop.variants(gid) {
+                shop.update(variant, |v| {
+                    if v["compareAtPrice"].is_null() {
+                        v["compareAtPrice"] = v["price"].clone();
+                        v["price"] = scaled(&v["price"], 0.3);
+                    }
+                });
+            }
+            shop.edit_product(gid, |_| {});
+        });
+    }
+
+    /// An app that belongs here takes off the shop what is sold out, and puts it back.
+    fn tidy(&mut self, status: &str) {
+        let gids = self.some_products(1, 14);
+        self.each(gids, &Actor::App(SYNC.into()), |shop, gid| {
+            shop.edit_product(gid, |p| p["status"] = json!(status));
         });
     }
 
@@ -416,7 +453,7 @@ impl World {
                     return None;
                 }
                 let at = Timestamp::parse(event["createdAt"].as_str()?).ok()?;
-                Entry::read(&|name| event.get(name).cloned(), at, None)
+                Entry::read(&|name| event.get(name).cloned(), at)
             })
             .collect();
         log.sort_by_key(|entry| entry.at);

@@ -1,0 +1,92 @@
+//! What people are told, one thing after the other, beside the watching: whoever does not answer
+//! holds up nothing but what is told later. What was not told yet when the process ended is on record
+//! with its incident, and is told by whoever goes on with that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use backstock_proto::time::Clock;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use super::incident::Incident;
+use super::{Policy, notify};
+
+/// Where a watch leaves what is to be told.
+pub(super) struct Outbox {
+    send: UnboundedSender<(String, Value)>,
+    outcomes: UnboundedReceiver<(String, String)>,
+    /// How much of each incident is still to be told.
+    left: BTreeMap<String, usize>,
+}
+
+/// Who tells it.
+pub(super) struct Postman {
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    letters: UnboundedReceiver<(String, Value)>,
+    outcomes: UnboundedSender<(String, String)>,
+}
+
+/// An outbox, and who empties it.
+pub(super) fn outbox(policy: Policy, clock: Arc<dyn Clock>) -> (Outbox, Postman) {
+    let (send, letters) = mpsc::unbounded_channel();
+    let (said, outcomes) = mpsc::unbounded_channel();
+    let outbox = Outbox { send, outcomes, left: BTreeMap::new() };
+    (outbox, Postman { policy, clock, letters, outcomes: said })
+}
+
+impl Outbox {
+    /// Has people told of an incident as it is.
+    pub(super) fn leave(&mut self, shop: &str, incident: &Incident) {
+        let next = match (&incident.job, &incident.plan) {
+            (Some(job), _) => format!(" It is being undone: `backstock job {job}`."),
+            (None, Some(plan)) => format!(" To undo it: `backstock apply {plan}`."),
+            (None, None) => String::new(),
+        };
+        let text = format!("{}{next}", incident.text);
+        let letter = json!({"text": text, "shop": shop, "incident": incident});
+        if self.send.send((incident.id.clone(), letter)).is_ok() {
+            *self.left.entry(incident.id.clone()).or_default() += 1;
+        }
+    }
+
+    /// Whether something of an incident is still to be told.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.left.contains_key(id)
+    }
+
+    /// How the last that was to be told of an incident went, for each of which that is known by now.
+    pub(super) fn outcomes(&mut self) -> Vec<(String, String)> {
+        let mut known = Vec::new();
+        while let Ok((id, outcome)) = self.outcomes.try_recv() {
+            let left = self.left.get(&id).copied().unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                self.left.insert(id, left);
+            } else {
+                self.left.remove(&id);
+                known.push((id, outcome));
+            }
+        }
+        known
+    }
+}
+
+impl Postman {
+    /// Tells what there is to tell, in order, for as long as there is an outbox.
+    pub(super) async fn deliver(mut self) {
+        while let Some((id, letter)) = self.letters.recv().await {
+            let outcome = match notify::tell(&self.policy, &letter, self.clock.now()).await {
+                Ok(()) => "told".to_owned(),
+                Err(why) => {
+                    let shop = letter["shop"].as_str().unwrap_or_default();
+                    tracing::warn!(shop, incident = id, "nobody could be told: {why}");
+                    format!("not told: {why}")
+                }
+            };
+            if self.outcomes.send((id, outcome)).is_err() {
+                return;
+            }
+        }
+    }
+}

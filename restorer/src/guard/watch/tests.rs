@@ -1,0 +1,421 @@
+//! A watch over a shop in memory: what it puts on record, and what it does.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use backstock_proto::blob::Blobs;
+use backstock_proto::listen::Readiness;
+use backstock_proto::publish::{PublishError, PutError, Records};
+use backstock_proto::time::Clock;
+use prometheus::Registry;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::change_set::Undone;
+use crate::fake::{self, Fake, NoPulls, instant};
+use crate::guard::{INCIDENT, IncidentState};
+use crate::job::lease::LocalLeases;
+use crate::{Config, Restorer, SessionKey, Tokens};
+
+/// When the app begins, every second of the minute one product.
+const MINUTE: &str = "2026-11-22T11:58:";
+const APP: &str = "Bulk Price Wizard";
+
+struct Hands(Mutex<Timestamp>);
+
+impl Hands {
+    fn set(&self, at: &str) {
+        *self.0.lock().unwrap() = instant(at);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Puts on record unless it is cut off.
+struct Line {
+    journal: Arc<Fake>,
+    cut: AtomicBool,
+}
+
+#[async_trait]
+impl Records for Line {
+    async fn put(&self, s: &Shop, what: &str, id: &str, p: &Value) -> Result<u64, PublishError> {
+        self.journal.put(s, what, id, p).await
+    }
+
+    async fn put_after(
+        &self,
+        shop: &Shop,
+        what: &str,
+        id: &str,
+        payload: &Value,
+        after: u64,
+    ) -> Result<u64, PutError> {
+        if self.cut.load(Ordering::Relaxed) {
+            let (subject, reason) = (id.to_owned(), "no stream".to_owned());
+            return Err(PutError::Publish(PublishError { subject, reason }));
+        }
+        self.journal.put_after(shop, what, id, payload, after).await
+    }
+}
+
+/// Counts plans and what is applied.
+#[derive(Default)]
+struct Way {
+    plans: Mutex<Vec<u64>>,
+    applied: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl WayBack for Way {
+    async fn plan(&self, _: &Shop, set: &ChangeSet, _: &[Undone]) -> Result<String, String> {
+        let mut plans = self.plans.lock().unwrap();
+        plans.push(set.counts.changes);
+        Ok(format!("plan-{}", plans.len()))
+    }
+
+    async fn apply(&self, _: &Shop, plan: &str) -> Result<String, String> {
+        self.applied.lock().unwrap().push(plan.to_owned());
+        Ok(format!("job of {plan}"))
+    }
+}
+
+struct World {
+    desk: Arc<Desk>,
+    journal: Arc<Fake>,
+    line: Arc<Line>,
+    clock: Arc<Hands>,
+    way: Arc<Way>,
+}
+
+impl World {
+    fn new(journal: Fake) -> Self {
+        let journal = Arc::new(journal);
+        let line = Arc::new(Line { journal: journal.clone(), cut: AtomicBool::new(false) });
+        let clock = Arc::new(Hands(Mutex::new(instant(fake::NOW))));
+        let restorer = Restorer {
+            config: Config { session_key: SessionKey::default(), ..Config::default() },
+            journal: journal.clone(),
+            pulls: Arc::new(NoPulls),
+            records: line.clone(),
+            blobs: Blobs::in_memory(),
+            leases: Arc::new(LocalLeases::default()),
+            admins: Vec::new(),
+            tokens: Tokens::new(Vec::new()),
+            registry: Registry::new(),
+            readiness: Readiness::new(),
+            clock: clock.clone(),
+        };
+        let (desk, _) = crate::desk(restorer).expect("a desk");
+        Self { desk, journal, line, clock, way: Arc::default() }
+    }
+
+    async fn watch(&self, policy: &Policy) -> (Watch, Postman) {
+        let (desk, way) = (self.desk.clone(), self.way.clone());
+        let (mut watch, postman) = Watch::new(desk, way, &fake::shop("acme"), policy);
+        watch.begin().await.expect("a past");
+        (watch, postman)
+    }
+
+    async fn incidents(&self) -> Vec<Incident> {
+        use backstock_proto::journal::Journal as _;
+        let page = Page { limit: 100, cursor: None };
+        let records = self.journal.records(&fake::shop("acme"), INCIDENT, None, &page).await;
+        let read = |record: backstock_proto::journal::Record| {
+            serde_json::from_value(record.payload).expect("an incident")
+        };
+        let mut incidents: Vec<Incident> =
+            records.expect("records").items.into_iter().map(read).collect();
+        incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        incidents
+    }
+
+    async fn only(&self) -> Incident {
+        let mut incidents = self.incidents().await;
+        assert_eq!(incidents.len(), 1, "{incidents:?}");
+        incidents.remove(0)
+    }
+
+    fn applied(&self) -> Vec<String> {
+        self.way.applied.lock().unwrap().clone()
+    }
+}
+
+fn product(n: usize, price: &str) -> Value {
+    json!({"id": format!("gid://shopify/Product/{n}"), "title": format!("Product {n}"),
+           "variants": [{"id": format!("gid://shopify/ProductVariant/{n}"), "price": price}]})
+}
+
+/// A shop of so many products, that was looked at last night.
+fn shop_of(products: usize) -> Fake {
+    let mut fake = Fake::default();
+    for n in 1..=products {
+        fake.remember("product", &n.to_string(), "2026-11-22T08:00:00Z", &product(n, "64.00"));
+    }
+    fake.look();
+    fake
+}
+
+fn at(second: usize) -> String {
+    format!("{MINUTE}{second:02}Z")
+}
+
+/// Somebody gives products another price, one a second.
+fn reprice(fake: &mut Fake, products: std::ops::RangeInclusive<usize>, price: &str) {
+    for n in products {
+        fake.remember("product", &n.to_string(), &at(n), &product(n, price));
+    }
+}
+
+/// Shopify's log says that an app did it.
+fn log(fake: &mut Fake, products: std::ops::RangeInclusive<usize>) {
+    for n in products {
+        let entry = json!({
+            "subjectId": format!("gid://shopify/Product/{n}"), "action": "update",
+            "attributeToApp": true, "attributeToUser": false, "appTitle": APP,
+        });
+        fake.remember("event", &format!("9{n:03}"), &at(n), &entry);
+    }
+}
+
+/// An app makes everything cheap, and the log says so.
+fn attacked() -> Fake {
+    let mut fake = shop_of(30);
+    reprice(&mut fake, 1..=20, "6.40");
+    log(&mut fake, 1..=20);
+    fake
+}
+
+fn apply() -> Policy {
+    Policy { action: Action::Apply, ..Policy::default() }
+}
+
+async fn look(watch: &mut Watch) {
+    watch.look(WIDE_MICROS).await.expect("a look");
+}
+
+#[tokio::test]
+async fn an_app_is_undone_once_it_has_been_quiet() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&apply()).await;
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Planned);
+    world.clock.set("2026-11-22T12:00:16Z");
+    look(&mut watch).await;
+    look(&mut watch).await;
+    let incident = world.only().await;
+    assert_eq!(
+        (incident.state, incident.job.as_deref()),
+        (IncidentState::Applied, Some("job of plan-1"))
+    );
+    assert_eq!(incident.change_set.actor.name, APP);
+    assert_eq!(world.applied(), ["plan-1"]);
+}
+
+#[tokio::test]
+async fn harm_that_could_not_be_put_on_record_is_not_forgotten() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    world.line.cut.store(true, Ordering::Relaxed);
+    look(&mut watch).await;
+    assert!(world.incidents().await.is_empty());
+    world.line.cut.store(false, Ordering::Relaxed);
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Planned);
+}
+
+#[tokio::test]
+async fn of_two_guards_one_acts_and_the_other_goes_on_when_that_is_gone() {
+    let world = World::new(attacked());
+    let (mut first, _) = world.watch(&apply()).await;
+    let (mut second, _) = world.watch(&apply()).await;
+    look(&mut first).await;
+    look(&mut second).await;
+    assert_eq!(world.only().await.by, first.respond.by);
+    // The first is killed before it could go the way back.
+    world.clock.set("2026-11-22T12:00:30Z");
+    look(&mut second).await;
+    assert_eq!(world.applied(), Vec::<String>::new(), "the first may still be there");
+    world.clock.set("2026-11-22T12:01:05Z");
+    look(&mut second).await;
+    let incident = world.only().await;
+    assert_eq!((incident.state, &incident.by), (IncidentState::Applied, &second.respond.by));
+    // It was not killed: it was only slow.
+    look(&mut first).await;
+    assert_eq!(world.applied(), ["plan-1"]);
+}
+
+#[tokio::test]
+async fn what_comes_to_light_after_a_restart_is_undone_to_its_end() {
+    let mut fake = shop_of(30);
+    reprice(&mut fake, 1..=20, "6.40");
+    log(&mut fake, 1..=20);
+    let heard = 30 + 20 + 20;
+    reprice(&mut fake, 21..=28, "6.40");
+    log(&mut fake, 21..=28);
+    let world = World::new(fake);
+    world.journal.hear(heard);
+    let (mut watch, _) = world.watch(&apply()).await;
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:00:16Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Applied);
+    drop(watch);
+    world.clock.set("2026-11-22T12:10:00Z");
+    world.journal.hear(usize::MAX);
+    let (mut after, _) = world.watch(&apply()).await;
+    look(&mut after).await;
+    world.clock.set("2026-11-22T12:11:10Z");
+    look(&mut after).await;
+    let incident = world.only().await;
+    assert_eq!((incident.state, incident.planned), (IncidentState::Applied, 28), "{incident:?}");
+    assert_eq!(incident.earlier_jobs, ["job of plan-1"]);
+}
+
+#[tokio::test]
+async fn telling_people_holds_up_nothing_and_is_made_good_after_a_restart() {
+    let world = World::new(attacked());
+    let url = Some("https://hooks.example.com/x".to_owned());
+    let policy = Policy { webhook_url: url, ..Policy::default() };
+    // Nobody delivers.
+    let (mut watch, _postman) = world.watch(&policy).await;
+    look(&mut watch).await;
+    let incident = world.only().await;
+    assert_eq!(
+        (incident.state, incident.told.as_deref()),
+        (IncidentState::Planned, Some("being told"))
+    );
+    assert!(watch.respond.outbox.holds(&incident.id));
+    drop(watch);
+    let (mut after, _postman) = world.watch(&policy).await;
+    look(&mut after).await;
+    world.clock.set("2026-11-22T12:01:10Z");
+    look(&mut after).await;
+    assert!(after.respond.outbox.holds(&incident.id), "it is told by whoever goes on");
+    assert_eq!(world.way.plans.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn incidents_that_turn_out_to_be_one_are_joined() {
+    let mut fake = shop_of(50);
+    reprice(&mut fake, 1..=12, "6.40");
+    for n in 31..=42 {
+        let at = format!("2026-11-22T12:01:{:02}Z", n - 30);
+        fake.remember("product", &n.to_string(), &at, &product(n, "6.40"));
+    }
+    let heard = 50 + 24;
+    log(&mut fake, 1..=12);
+    for n in 31..=42 {
+        let at = format!("2026-11-22T12:01:{:02}Z", n - 30);
+        let entry = json!({
+            "subjectId": format!("gid://shopify/Product/{n}"), "action": "update",
+            "attributeToApp": true, "attributeToUser": false, "appTitle": APP,
+        });
+        fake.remember("event", &format!("9{n:03}"), &at, &entry);
+    }
+    let world = World::new(fake);
+    world.journal.hear(heard);
+    world.clock.set("2026-11-22T12:01:30Z");
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    look(&mut watch).await;
+    let told: Vec<IncidentState> = world.incidents().await.iter().map(|i| i.state).collect();
+    assert_eq!(told, [IncidentState::Planned; 2], "nobody knows yet who it was");
+    world.journal.hear(usize::MAX);
+    world.clock.set("2026-11-22T12:02:30Z");
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:03:30Z");
+    look(&mut watch).await;
+    let incidents = world.incidents().await;
+    let [main, part] = incidents.as_slice() else { panic!("{incidents:?}") };
+    assert_eq!((part.state, part.part_of.as_ref()), (IncidentState::Joined, Some(&main.id)));
+    assert_eq!((main.state, main.planned), (IncidentState::Planned, 24));
+    assert_eq!(main.change_set.actor.name, APP);
+    look(&mut watch).await;
+    assert_eq!(world.way.plans.lock().unwrap().as_slice(), [12, 12, 24]);
+}
+
+#[tokio::test]
+async fn a_way_back_is_made_anew_when_what_it_undoes_is_over() {
+    let mut fake = shop_of(50);
+    reprice(&mut fake, 1..=40, "6.40");
+    let world = World::new(fake);
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    for (heard, at) in [(62, "00"), (66, "02"), (71, "04"), (80, "06"), (90, "08"), (90, "24")] {
+        world.journal.hear(heard);
+        world.clock.set(&format!("2026-11-22T12:00:{at}Z"));
+        look(&mut watch).await;
+    }
+    assert_eq!(world.way.plans.lock().unwrap().as_slice(), [12, 40]);
+    assert_eq!(world.only().await.state, IncidentState::Planned);
+}
+
+#[tokio::test]
+async fn what_the_policy_did_not_allow_then_is_not_done_when_it_does() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    look(&mut watch).await;
+    drop(watch);
+    world.clock.set("2026-11-22T12:05:00Z");
+    let (mut after, _) = world.watch(&apply()).await;
+    look(&mut after).await;
+    world.clock.set("2026-11-22T12:07:00Z");
+    look(&mut after).await;
+    assert_eq!(world.applied(), Vec::<String>::new());
+    assert_eq!(world.only().await.state, IncidentState::Planned);
+}
+
+#[tokio::test]
+async fn a_shop_says_itself_from_when_on_a_price_has_collapsed() {
+    let mut fake = shop_of(30);
+    reprice(&mut fake, 1..=20, "40.00");
+    let world = World::new(fake);
+    let (mut usual, _) = world.watch(&Policy::default()).await;
+    look(&mut usual).await;
+    assert!(world.incidents().await.is_empty());
+    let strict = Policy { price_drop: 0.3, ..Policy::default() };
+    let (mut strict, _) = world.watch(&strict).await;
+    look(&mut strict).await;
+    assert_eq!(world.only().await.trips[0].count, 20);
+}
+
+#[tokio::test]
+async fn harm_is_seen_while_a_job_works() {
+    let mut fake = shop_of(30);
+    reprice(&mut fake, 1..=20, "6.40");
+    let world = World::new(fake);
+    let job = json!({
+        "id": "job-1", "plan": "plan-0", "state": "running", "by": "me",
+        "started_at": "2026-11-22T11:00:00Z", "finished_at": null, "counts": {},
+        "eta_seconds": null, "cost": 0.0,
+    });
+    let shop = fake::shop("acme");
+    world.line.put(&shop, crate::job::JOB, "job-1", &job).await.expect("on record");
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    world.clock.set("2026-11-22T11:58:40Z");
+    look(&mut watch).await;
+    assert!(world.incidents().await.is_empty(), "it may be the job's");
+    world.clock.set("2026-11-22T12:00:00Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.trips[0].count, 20);
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_incident_is_not_learned_as_normal() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&Policy::default()).await;
+    look(&mut watch).await;
+    let incident = world.only().await;
+    let mut rest = incident.change_set.clone();
+    rest.id.seq += 1;
+    watch.learn(&rest);
+    assert!(!watch.normal.knows(APP));
+    rest.to = instant("2026-11-21T12:00:00Z");
+    rest.from = rest.to;
+    watch.learn(&rest);
+    assert!(watch.normal.knows(APP));
+}
