@@ -9,8 +9,8 @@ use utoipa::openapi::{Content, OpenApi, Ref, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
-    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull, resource,
-    rollback, shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull,
+    resource, rollback, shop, snapshot, upkeep, version,
 };
 use crate::ask::{Asked, Nothing};
 use crate::route::{Access, ROUTES, Route, Verb};

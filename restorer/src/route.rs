@@ -10,8 +10,8 @@ use backstock_proto::problem::Problem;
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use crate::answer::{
-    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull, resource,
-    rollback, shop, snapshot, upkeep, version,
+    audit, blob, change, change_set, erasure, export, incident, job, mark, plan, proof, pull,
+    resource, rollback, shop, snapshot, upkeep, version,
 };
 use crate::token::Scope;
 use crate::{Desk, gate, openapi, page};

@@ -6,7 +6,7 @@ use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::{Facet, ResourceId, Timestamp, union};
+use backstock_proto::{Facet, Kind, ResourceId, Timestamp, union};
 use serde_json::Value;
 
 use super::{Around, WriteError};
