@@ -16,7 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Facet, ResourceId};
+use crate::{Facet, ResourceId, Timestamp};
 
 /// How much of a hash a line holds, in hexadecimal digits.
 const HASH_DIGITS: usize = 32;
@@ -34,6 +34,9 @@ pub struct Witness {
     pub digest: String,
     /// Version of the kind's mapping that the hashes were made with.
     pub mapping: u8,
+    /// From when on changes may have been seen or not: when the first of its parts began to be read, by
+    /// Shopify's clock where ours was ahead.
+    pub since: Timestamp,
 }
 
 /// A facet of a resource as a pull saw it.

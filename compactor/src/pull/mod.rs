@@ -222,7 +222,7 @@ impl Puller {
     /// Reads everything, and corrects what differs. Answers where it is kept what was seen.
     async fn read_all(&self, run: &mut Run, order: &Order) -> Result<Option<Witness>, PullError> {
         let spec = run.spec;
-        let mut deposition = Deposition::new(&self.scratch)?;
+        let mut deposition = Deposition::new(&self.scratch, run.report.started_at)?;
         let heads = Arc::new(self.heads(&run.kind).await?);
         let mut ids = Vec::new();
         let mut suspects = Vec::new();
@@ -232,6 +232,7 @@ impl Puller {
         for pull in &whole {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
+            deposition.began(window.started);
             let (send, found) = mpsc::channel(IN_FLIGHT);
             let (kind, erased) = (run.kind.clone(), run.erased.clone());
             let heads = heads.clone();

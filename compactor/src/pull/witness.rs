@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use backstock_proto::blob::Blobs;
 use backstock_proto::witness::{Digest, LineError, Seen, Witness};
-use backstock_proto::{Facet, Kind, ResourceId, Shop};
+use backstock_proto::{Facet, Kind, ResourceId, Shop, Timestamp};
 use tokio_util::io::ReaderStream;
 
 use crate::spill::{BUCKETS, Buckets, Spill, lines};
@@ -18,11 +18,18 @@ use crate::spill::{BUCKETS, Buckets, Spill, lines};
 pub(crate) struct Deposition {
     spill: Spill,
     scratch: PathBuf,
+    /// When the first part of it began to be read.
+    since: Timestamp,
 }
 
 impl Deposition {
-    pub(crate) fn new(scratch: &Path) -> io::Result<Self> {
-        Ok(Self { spill: Spill::new(scratch)?, scratch: scratch.to_owned() })
+    pub(crate) fn new(scratch: &Path, since: Timestamp) -> io::Result<Self> {
+        Ok(Self { spill: Spill::new(scratch)?, scratch: scratch.to_owned(), since })
+    }
+
+    /// A part of it has everything that happened before.
+    pub(crate) fn began(&mut self, at: Timestamp) {
+        self.since = self.since.min(at);
     }
 
     /// Puts down a facet with its hash; without one, that it is there, and not how it is.
@@ -43,6 +50,7 @@ impl Deposition {
         shop: &Shop,
         kind: &Kind,
     ) -> anyhow::Result<Witness> {
+        let since = self.since;
         let sorting =
             tokio::task::spawn_blocking(move || sorted(self.spill.finish()?, &self.scratch));
         let (file, digest) = sorting.await??;
@@ -53,6 +61,7 @@ impl Deposition {
             facets: digest.facets(),
             digest: digest.to_string(),
             mapping: kind.mapping(),
+            since,
         })
     }
 }
@@ -114,7 +123,9 @@ mod tests {
         let kind = Kind::parse("product").expect("a kind");
         let mut kept = Vec::new();
         for backwards in [false, true] {
-            let mut deposition = Deposition::new(&scratch).expect("a place");
+            let began = |second| Timestamp::from_micros(second * 1_000_000);
+            let mut deposition = Deposition::new(&scratch, began(9)).expect("a place");
+            [8, 10].into_iter().for_each(|second| deposition.began(began(second)));
             for n in 0..500 {
                 let n = if backwards { 499 - n } else { n };
                 let hash = format!("{n:064x}").chars().rev().collect::<String>();
@@ -126,7 +137,7 @@ mod tests {
             kept.push(deposition.keep(&blobs, &shop, &kind).await.expect("kept"));
         }
         assert_eq!(kept[0], kept[1]);
-        assert_eq!(kept[0].facets, 500);
+        assert_eq!((kept[0].facets, kept[0].since.as_micros()), (500, 8_000_000));
         let list = blobs.get(&shop, kept[0].list.parse().expect("a name")).await.expect("read");
         let text = String::from_utf8(list.expect("there").to_vec()).expect("text");
         assert_eq!(text.lines().count(), 1_000);

@@ -45,7 +45,7 @@ pub(super) enum ProveError {
 struct Ground {
     witness: Witness,
     list: BlobHash,
-    /// When the pull began.
+    /// When the pull began to read.
     since: Timestamp,
     /// When it ended.
     at: Timestamp,
@@ -115,7 +115,7 @@ fn ground(kind: &Kind, pull: Option<PullReport>, kept_since: Timestamp) -> Resul
         return Err("its last whole pull is so old that history of then is thinned".into());
     }
     let list = witness.list.parse::<BlobHash>().map_err(|error| error.to_string())?;
-    Ok(Ground { list, witness, since: pull.started_at, at })
+    Ok(Ground { list, since: witness.since, witness, at })
 }
 
 struct Prover<'a, 'd> {
