@@ -123,7 +123,7 @@ mod tests {
         let kind = Kind::parse("product").expect("a kind");
         let mut kept = Vec::new();
         for backwards in [false, true] {
-            let began = |second| Timestamp::from_micros(second * 1_000_000);
+            let began = |second: i64| Timestamp::from_micros(second * 1_000_000);
             let mut deposition = Deposition::new(&scratch, began(9)).expect("a place");
             [8, 10].into_iter().for_each(|second| deposition.began(began(second)));
             for n in 0..500 {
