@@ -341,7 +341,7 @@ control!(
     resume,
     "/v1/shops/{shop}/jobs/{id}/resume",
     Want::Run,
-    "Has a job go on that stands still."
+    "Has a job go on that stands still, or was put off for a while."
 );
 
 /// Takes up the rows of a job that failed, and those that were not begun.

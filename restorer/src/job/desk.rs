@@ -133,6 +133,7 @@ impl Jobs {
             attempt: 0,
             deselected: apply.deselected,
             undoes: apply.undoes,
+            resume_at: None,
             reason: None,
         };
         match self.put_after(shop, &job, 0).await {
@@ -288,6 +289,9 @@ impl Jobs {
         if let Some(run) = self.running(shop, id) {
             run.wants(want);
             self.note(shop, &run.job());
+        } else if job.resume_at.is_some() && want != Want::Pause {
+            // Somebody knows better than to wait.
+            self.put(shop, &Job { resume_at: None, ..job }).await?;
         }
         self.wake(shop);
         self.existing(shop, id).await
@@ -334,14 +338,16 @@ impl Jobs {
         Ok(wanted.map(|wanted| wanted.want).unwrap_or_default())
     }
 
-    /// The shop's oldest job that is not over.
+    /// The shop's oldest job that is not over, and not put off.
     pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let mut oldest: Option<Job> = None;
+        let now = self.now();
+        let is_due = |job: &Job| job.resume_at.is_none_or(|at| at <= now);
         loop {
             let (jobs, next) = self.list(shop, &page).await?;
             self.note_all(shop, &jobs);
-            let open = jobs.into_iter().filter(|job| !job.state.is_over());
+            let open = jobs.into_iter().filter(|job| !job.state.is_over() && is_due(job));
             oldest = open
                 .chain(oldest)
                 .min_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));

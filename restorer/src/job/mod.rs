@@ -28,7 +28,7 @@ pub const JOB: &str = "job";
 )]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Waits for another job of the shop.
+    /// Waits for another job of the shop, or for a time when the shop takes more.
     Queued,
     /// Writes.
     Running,
@@ -138,6 +138,9 @@ pub struct Job {
     /// The job whose writes it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// When it goes on by itself, where the shop takes no more for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Timestamp>,
     /// Why it stands still or did not end well, where that needs saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

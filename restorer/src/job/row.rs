@@ -56,6 +56,11 @@ impl Runner {
 
     async fn write(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
         let has_waited = self.gate().await?;
+        // What the shop does not take today it is not asked again and again.
+        let makes_variants = row.action == Action::Create && row.kind.as_str() == "product";
+        if makes_variants && self.put_off().is_some() {
+            return Ok(());
+        }
         if has_waited || looked.at.elapsed() > LOOK_AGE_MAX {
             looked = self.look_again(&row, looked.extent).await?;
         }
@@ -101,6 +106,10 @@ impl Runner {
                     last = error.to_string();
                     self.sleep(&mut wait).await?;
                     looked = self.look_again(&row, looked.extent).await?;
+                }
+                Err(WriteError::Later(why)) => {
+                    self.puts_off(why);
+                    return Ok(());
                 }
                 Err(error) => return self.failed(&row, error, &around, from).await,
             }
@@ -436,6 +445,10 @@ impl Runner {
                 }
                 Err(WriteError::Admin(error)) if error.is_of_shop() => {
                     return Err(RunError::Stuck(error.to_string()));
+                }
+                Err(WriteError::Later(why)) => {
+                    self.puts_off(why);
+                    return Ok(());
                 }
                 Err(error) => {
                     let why = format!("made anew, but not what refers to other things: {error}");

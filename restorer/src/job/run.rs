@@ -138,6 +138,15 @@ impl Run {
         }
     }
 
+    /// The shop takes no more until then.
+    pub(super) fn put_off(&self, reason: String, until: Timestamp) {
+        let mut held = self.lock();
+        held.job.state = JobState::Queued;
+        held.job.reason = Some(reason);
+        held.job.resume_at = Some(until);
+        held.job.eta_seconds = None;
+    }
+
     pub(super) fn began(&self, at: Timestamp) -> Timestamp {
         *self.lock().job.began_at.get_or_insert(at)
     }

@@ -51,6 +51,9 @@ pub(super) enum RunError {
     /// Somebody ended it.
     #[error("cancelled")]
     Cancelled,
+    /// The shop takes no more for now.
+    #[error("{0}")]
+    Later(String),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
@@ -95,6 +98,8 @@ pub(super) struct Runner {
     pub(super) first_locations: tokio::sync::OnceCell<HashMap<String, Value>>,
     /// Rows that wait for something that they refer to.
     pub(super) again: Mutex<BTreeSet<u64>>,
+    /// Why rows were left open for another day.
+    pub(super) later: Mutex<Option<String>>,
     /// Whether rows were left open because the run was to end. Those under way are finished.
     pub(super) left: AtomicBool,
 }
@@ -361,6 +366,9 @@ impl Runner {
 
     /// Whether nothing was left open; else why.
     fn may_go_on(&self) -> Result<(), RunError> {
+        if let Some(why) = self.put_off() {
+            return Err(RunError::Later(why));
+        }
         if !self.left.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -368,6 +376,16 @@ impl Runner {
             Want::Cancel => RunError::Cancelled,
             Want::Run | Want::Pause => RunError::Stopped,
         })
+    }
+
+    /// Why rows are left open for another day, if any are.
+    pub(super) fn put_off(&self) -> Option<String> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves a row open for another day.
+    pub(super) fn puts_off(&self, why: String) {
+        *self.later.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     /// Goes on when it may: ends when it must, waits while it is paused. Whether it had to wait.

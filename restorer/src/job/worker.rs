@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::Asker;
 use backstock_proto::pulls::Order;
-use backstock_proto::{Kind, ResourceId, Shop};
+use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::FutureExt;
 use prometheus::IntCounter;
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ const REST: Duration = Duration::from_secs(3);
 const REPORT_EVERY: Duration = Duration::from_secs(3);
 /// Resources of a kind that are looked at one by one after a job.
 const IDS_MAX: usize = 1_000;
+/// How much later a job goes on of which the shop takes no more for now.
+const PUT_OFF_MICROS: i64 = 3_600_000_000;
 /// How often it is asked what is wanted of the job.
 const ASK_EVERY: Duration = Duration::from_millis(1_000);
 
@@ -111,6 +113,7 @@ async fn run(
     let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Stuck(e.to_string()))?;
     let client = client.counting(spent.clone());
     job.state = JobState::Running;
+    (job.resume_at, job.reason) = (None, None);
     let run = Arc::new(Run::new(shop.clone(), job.clone(), spent, want));
     run.began(jobs.now());
     jobs.put(shop, &run.job()).await?;
@@ -166,6 +169,7 @@ async fn applied(
         first_locations: tokio::sync::OnceCell::new(),
         rest: Mutex::default(),
         again: Mutex::default(),
+        later: Mutex::default(),
         left: AtomicBool::new(false),
     };
     runner.survey().await?;
@@ -189,6 +193,13 @@ async fn end(
         Err(RunError::Stuck(why)) => {
             run.set_state(JobState::Failed, Some(why));
             JobState::Failed
+        }
+        // Shopify does not say until when: it is asked again.
+        Err(RunError::Later(why)) => {
+            let until = Timestamp::from_micros(now.as_micros() + PUT_OFF_MICROS);
+            run.put_off(format!("{why}; the rest is tried again at {until}"), until);
+            jobs.put(&run.shop, &run.job()).await?;
+            return Ok(());
         }
         // Whoever takes it up next goes on.
         Err(RunError::Stopped) => {

@@ -138,6 +138,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
             }
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
             p.hidden role="status" aria-live="polite" data-live="said" { (title(job)) }
+            @if let Some(reason) = &job.reason { p { (reason) } }
             p.quiet.small {
                 "Begun " (room.clock.time(job.started_at)) " by " (job.by)
                 @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.started_at))) }

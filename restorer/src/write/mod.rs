@@ -107,6 +107,9 @@ pub enum WriteError {
     /// Something that it refers to is not there.
     #[error("{0}")]
     Missing(String),
+    /// The shop takes no more of it for now; another day it does.
+    #[error("{0}")]
+    Later(String),
     /// This sort of thing cannot be written.
     #[error("{0}")]
     Unwritable(String),

@@ -71,6 +71,13 @@ async fn payload(around: &dyn Around, call: Call<'_>) -> Result<Value, WriteErro
             let (shop, detail) = (around.admin().access().shop.clone(), error.message);
             Err(AdminError::Refused { shop, status: 200, detail }.into())
         }
+        (_, Some(error)) if error.code() == "VARIANT_THROTTLE_EXCEEDED" => {
+            let shop = &around.admin().access().shop;
+            Err(WriteError::Later(format!(
+                "Shopify lets apps make some 1,000 new variants a day in a shop that has 50,000, and {shop} \
+                 has had them"
+            )))
+        }
         (_, Some(error)) => Err(WriteError::Refused(vec![error.message])),
         (None, None) => Err(WriteError::Refused(vec!["the shop answered nothing".into()])),
     }

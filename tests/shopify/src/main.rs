@@ -17,6 +17,7 @@ use shopify::events::AppConfig;
 use shopify::fault::Fault;
 use shopify::measure::{measure, measure_deliveries};
 use shopify::server;
+use shopify::shop::VariantLimit;
 use shopify::simulator::{Settings, Simulator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +126,12 @@ struct Serve {
     /// The app has no access to orders older than sixty days.
     #[arg(long)]
     no_old_orders: bool,
+    /// From so many variants on, apps make no more than a few new ones a day.
+    #[arg(long, default_value_t = 50_000)]
+    variants_free: u64,
+    /// How many that are: 1,000 when absent, and no limit from the plan Plus on.
+    #[arg(long)]
+    variants_a_day: Option<u64>,
     /// What the shop's plan allows of the Admin API.
     #[arg(long, value_enum, default_value_t = PlanName::Standard)]
     plan: PlanName,
@@ -137,6 +144,17 @@ struct Serve {
     /// Webhook requests under way at once.
     #[arg(long, default_value_t = 16)]
     concurrency: usize,
+}
+
+impl Serve {
+    fn variant_limit(&self) -> Option<VariantLimit> {
+        let usual = match self.plan {
+            PlanName::Standard | PlanName::Advanced => Some(1_000),
+            PlanName::Plus | PlanName::Enterprise | PlanName::Unlimited => None,
+        };
+        let per_day = self.variants_a_day.or(usual)?;
+        Some(VariantLimit::new(self.variants_free, per_day))
+    }
 }
 
 fn fault(text: &str) -> Result<(Fault, f64), String> {
@@ -200,6 +218,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
         Simulator::start(serve.settings(address), stop.clone()).context("start webhooks")?;
     simulator.shop().protected_data = !serve.no_protected_data;
     simulator.shop().all_orders = !serve.no_old_orders;
+    simulator.shop().variant_limit = serve.variant_limit();
     for (fault, probability) in &serve.faults {
         simulator.faults().often(*fault, *probability);
     }

@@ -56,6 +56,7 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/app_config", post(deploy))
         .route("/_sim/drain", post(drain))
         .route("/_sim/traffic", post(set_traffic))
+        .route("/_sim/variants", post(set_variants))
         .route("/_sim/not_simulated", get(not_simulated))
         .route("/_sim/faults", post(set_faults))
         .route("/_sim/secret", post(rotate_secret))
@@ -119,6 +120,21 @@ async fn drain(State(simulator): State<Arc<Simulator>>) -> Response {
 #[derive(Deserialize)]
 struct Pace {
     rate: f64,
+}
+
+#[derive(Deserialize)]
+struct Variants {
+    a_day: u64,
+}
+
+async fn set_variants(
+    State(simulator): State<Arc<Simulator>>,
+    Query(variants): Query<Variants>,
+) -> Response {
+    if let Some(limit) = &mut simulator.shop().variant_limit {
+        limit.per_day = variants.a_day;
+    }
+    Json(json!({ "a_day": variants.a_day })).into_response()
 }
 
 async fn set_traffic(

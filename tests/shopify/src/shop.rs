@@ -10,9 +10,11 @@ mod order;
 mod product;
 mod settings;
 mod stock;
+mod variant_limit;
 
 pub use order::Cart;
 pub use stock::available;
+pub use variant_limit::VariantLimit;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -71,6 +73,8 @@ pub struct Shop {
     /// Whether the app sees orders of any age. Without it, those older than sixty days are as if they
     /// were not there, except in webhooks.
     pub all_orders: bool,
+    /// How many variants apps may make; nothing for a shop on Plus.
+    pub variant_limit: Option<VariantLimit>,
     /// Whether the app that asks may write theme files.
     pub(crate) theme_exemption: bool,
     /// What was asked with which idempotency key.
@@ -121,6 +125,7 @@ impl Shop {
             all_orders: true,
             said: HashMap::new(),
             known: Said::default(),
+            variant_limit: Some(VariantLimit::default()),
             theme_exemption: false,
             idempotency: idempotency::Idempotency::default(),
             dice: dice.of("shop"),

@@ -173,6 +173,8 @@ pub(crate) fn body(response: ExecutionResponse) -> Value {
             } else if ["Access denied", "not approved"].iter().any(|no| error.message.contains(no))
             {
                 "ACCESS_DENIED"
+            } else if error.message.contains("Daily variant creation limit") {
+                "VARIANT_THROTTLE_EXCEEDED"
             } else {
                 "BAD_REQUEST"
             };

@@ -140,6 +140,10 @@ pub(super) fn run(
         )));
     }
     let call = Call { name, args, version: session.version, schema: Some(session.schema) };
+    let more = new_variants(&session.shop.borrow(), &call);
+    if more > 0 && !session.shop.borrow_mut().admits_variants(more, session.now) {
+        return Err(refused(VARIANTS_EXCEEDED));
+    }
     let key = IDEMPOTENT.contains(&name).then(|| idempotency_key(session, info)).transpose()?;
     let mut shop = session.shop.borrow_mut();
     if let Some(key) = key {
@@ -156,6 +160,29 @@ pub(super) fn run(
         return Ok(answer);
     }
     act(&mut shop, session, &call)
+}
+
+/// What Shopify says when a shop has had its variants for the day.
+const VARIANTS_EXCEEDED: &str = "Daily variant creation limit reached. Please try again later. See \
+    https://shopify.dev/docs/api/usage/limits for more information about rate limits and how to avoid \
+    them.";
+
+/// How many variants a mutation asks for that are not there yet, about.
+fn new_variants(shop: &Shop, call: &Call<'_>) -> u64 {
+    let listed = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    match call.name {
+        "productCreate" => 1,
+        "productVariantsBulkCreate" => listed(call.args.get("variants")),
+        "productSet" => {
+            let input = call.args.get("input");
+            let named = call.args.get("identifier").and_then(|by| by["id"].as_str());
+            let named = named.or_else(|| input?["id"].as_str()).and_then(|id| id.parse().ok());
+            let product = named.and_then(|gid| shop.store.get(gid));
+            let there = listed(product.as_ref().map(|product| &product["variants"]));
+            listed(input.map(|input| &input["variants"])).max(1).saturating_sub(there)
+        }
+        _ => 0,
+    }
 }
 
 /// The size of a list that is longer than an input may have. Variants are the exception.
