@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
+use crate::proof::proved;
 use crate::pulls::{SHOP, backfilled, eventually, reconciled, settled};
 use crate::shopify::{Delivery, instant};
 use crate::simulator::{Simulator, planned};
@@ -257,11 +258,16 @@ async fn a_customer_is_forgotten_everywhere_also_when_killed_on_the_way() {
     let (status, plan) = world.backstock.post(&format!("{SHOP}/plans"), asked).await;
     assert!(status == 201 && plan["counts"]["delete"] == 0 || status == 400, "{plan}");
 
-    // Shopify still has her here: what is pulled again is not learned, and is no drift either.
+    // Shopify still has her here: what is pulled again is not learned, and is no drift either. A proof
+    // stands by what was seen of others, before and since.
+    let proof = proved(&world.backstock).await;
+    assert_eq!(proof["mismatches"], 0, "{proof:#}");
     for kind in ["customer", "order"] {
         let pull = reconciled(&world.backstock, kind).await;
         assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 0}), "{pull}");
     }
+    let proof = proved(&world.backstock).await;
+    assert_eq!(proof["mismatches"], 0, "{proof:#}");
     world.checkpoint();
     let done = world.until(&["done"]).await;
     assert_eq!(done["whom"]["customer"], world.customer.as_str());

@@ -23,7 +23,7 @@ async fn over(backstock: &Backstock, id: &str) -> Value {
 }
 
 /// Has a proof made.
-async fn proved(backstock: &Backstock) -> Value {
+pub(crate) async fn proved(backstock: &Backstock) -> Value {
     let (status, ordered) = backstock.post(&format!("{SHOP}/proofs"), json!({})).await;
     assert_eq!(status, 202, "{ordered}");
     over(backstock, ordered["id"].as_str().expect("an id")).await

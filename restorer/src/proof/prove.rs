@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use backstock_proto::blob::{BlobError, BlobHash};
+use backstock_proto::erase::Erased;
 use backstock_proto::journal::{JournalError, PullReport, Rebuilt};
 use backstock_proto::kind::{ALL, Spec};
 use backstock_proto::publish::PutError;
@@ -87,6 +88,7 @@ pub(super) async fn prove(claim: &mut Claim<'_>) -> Result<(), ProveError> {
         media: Look::begin(&desk.blobs, shop, bytes, now).await?,
         follow: Follow::new(sure().filter_map(|(kind, _)| kind.spec())),
         worked_since: Instant::now(),
+        erased: desk.journal.erased(shop).await?,
         claim,
     };
     for (kind, ground) in &grounds {
@@ -123,6 +125,8 @@ struct Prover<'a, 'd> {
     media: Look<'d>,
     follow: Follow,
     worked_since: Instant,
+    /// What was erased.
+    erased: Erased,
 }
 
 impl Prover<'_, '_> {
@@ -207,6 +211,11 @@ impl Prover<'_, '_> {
         seen: &[Seen],
         rebuilt: Option<Rebuilt>,
     ) -> Result<(), ProveError> {
+        if self.erased.has(of.kind, id) {
+            // What was seen of somebody who was erased is not to be found again.
+            self.claim.proof.moved += 1;
+            return Ok(());
+        }
         let held = hold(seen, rebuilt.as_ref(), of.ground.since);
         let mut wrong = Vec::new();
         if let Some(state) = rebuilt.and_then(|rebuilt| rebuilt.state) {
