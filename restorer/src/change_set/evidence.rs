@@ -1,6 +1,6 @@
 //! What says who made a change, and how much can be built on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::kind;
@@ -13,6 +13,8 @@ use super::trace::Trace;
 
 /// How far Shopify's log and a webhook about the same deed may be apart.
 const JOIN_MICROS: i64 = 10_000_000;
+/// How far apart they may be without anything else that joins them.
+const CLOSE_MICROS: i64 = 3_000_000;
 /// How long after a deed a pull may have learned of it.
 const LEARNED_MICROS: i64 = 120_000_000;
 /// A second.
@@ -202,7 +204,8 @@ fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
 }
 
 /// Joins the shop's log with the changes of the same resource at about the same time, nearest first.
-/// One entry explains one action.
+/// One entry explains one action. Of what is not close in time only what looks like something that the
+/// same actor did is theirs: an entry may be of a deed that changed nothing.
 fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>]) {
     let of = by_resource(traces);
     let mut pairs: Vec<(i64, i64, usize, usize)> = Vec::new();
@@ -223,10 +226,15 @@ fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>
         }
     }
     pairs.sort_unstable();
+    let mut shapes: HashSet<(&Who, u64)> = HashSet::new();
     // Which action an entry explains.
     let mut used: HashMap<usize, Option<&str>> = HashMap::new();
-    for (.., n, e) in pairs {
+    for (apart, _, n, e) in pairs {
         if found[n].is_some() {
+            continue;
+        }
+        let deed = (&log[e].who, traces[n].shape());
+        if traces[n].source.is_delivered() && apart > CLOSE_MICROS && !shapes.contains(&deed) {
             continue;
         }
         let action = traces[n].event_id.as_deref();
@@ -237,6 +245,7 @@ fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>
         };
         if free {
             used.entry(e).or_insert(action);
+            shapes.insert(deed);
             found[n] = Some((log[e].who.clone(), Sign::Log));
         }
     }

@@ -186,6 +186,21 @@ fn a_few_entries_do_not_make_a_long_burst_sure() {
 }
 
 #[test]
+fn an_entry_of_a_deed_that_changed_nothing_does_not_name_whoever_came_next() {
+    // The app writes what is there already; seconds later somebody edits the text.
+    let mut traces = day();
+    traces.push(trace(30, 50, 18, text()));
+    let mut evidence = Evidence { log: log(1..=10), ..Evidence::default() };
+    evidence.log.push(entry(50, 10, Who::app("Bulk Editor")));
+    let found = sets(traces.clone(), &evidence);
+    assert_eq!(found[0].counts.changes, 10, "{found:?}");
+    // What looks like the app's other changes is told late.
+    traces.push(trace(31, 51, 18, price(6_400, 640)));
+    evidence.log.push(entry(51, 11, Who::app("Bulk Editor")));
+    assert_eq!(sets(traces, &evidence)[0].counts.changes, 11);
+}
+
+#[test]
 fn a_log_that_names_nobody_names_no_buyer_of_a_deletion() {
     let read = |gid: &str| {
         let member = |name: &str| match name {

@@ -60,11 +60,15 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
             theirs.extend(group.members.iter().map(|n| world.traces[*n].seq));
         }
     }
+    let mut wrongly = Vec::new();
     for trace in &world.traces {
         let (is, said) = (world.is_theirs(trace.seq), theirs.contains(&trace.seq));
         score.theirs += u64::from(is);
         score.found += u64::from(is && said);
         score.wrong += u64::from(!is && said);
+        if !is && said {
+            wrongly.push(format!("{} {} {:?}", trace.at, trace.title, trace.effects));
+        }
     }
     let undone = world.undo(&theirs);
     score.conflicts += undone.kept;
@@ -83,7 +87,8 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
     }
     // A mark alone names a burst, and no log says who else was there.
     if log != Log::OnlyMark {
-        assert_eq!(undone.touched_by_others, Vec::<String>::new(), "seed {seed}: {log:?}");
+        let others = undone.touched_by_others;
+        assert_eq!(others, Vec::<String>::new(), "seed {seed}: {log:?}: {wrongly:#?}");
     }
 }
 

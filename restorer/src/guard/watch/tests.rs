@@ -356,17 +356,24 @@ async fn a_way_back_is_made_anew_when_what_it_undoes_is_over() {
 
 #[tokio::test]
 async fn what_the_policy_did_not_allow_then_is_not_done_when_it_does() {
-    let world = World::new(attacked());
+    let mut fake = attacked();
+    let heard = 30 + 20 + 20;
+    reprice(&mut fake, 21..=28, "6.40");
+    log(&mut fake, 21..=28);
+    let world = World::new(fake);
+    world.journal.hear(heard);
     let (mut watch, _) = world.watch(&Policy::default()).await;
     look(&mut watch).await;
     drop(watch);
+    world.journal.hear(usize::MAX);
     world.clock.set("2026-11-22T12:05:00Z");
     let (mut after, _) = world.watch(&apply()).await;
     look(&mut after).await;
     world.clock.set("2026-11-22T12:07:00Z");
     look(&mut after).await;
     assert_eq!(world.applied(), Vec::<String>::new());
-    assert_eq!(world.only().await.state, IncidentState::Planned);
+    let incident = world.only().await;
+    assert_eq!((incident.state, incident.planned), (IncidentState::Planned, 28));
 }
 
 #[tokio::test]
