@@ -102,6 +102,9 @@ pub struct Publisher {
     pub partitions: Partition,
 }
 
+/// How often the stream is asked to take something before it is given up.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// The stream did not take something.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream did not take {subject}: {reason}")]
@@ -164,9 +167,22 @@ impl Publisher {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
-        let failed = |reason: String| PublishError { subject: subject.clone(), reason };
-        let sent = self.jetstream.publish_with_headers(subject.clone(), headers, payload).await;
-        let sent = sent.map_err(|e| failed(e.to_string()))?;
-        Ok(sent.await.map_err(|e| failed(e.to_string()))?.sequence)
+        let mut attempt = 1;
+        loop {
+            let (to, headers, payload) = (subject.clone(), headers.clone(), payload.clone());
+            let taken = match self.jetstream.publish_with_headers(to, headers, payload).await {
+                Ok(sent) => sent.await,
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(taken) => return Ok(taken.sequence),
+                // Said twice, it is the same: a server that is late, or has lost its leader, is no
+                // reason to give up a whole pull.
+                Err(e) if e.kind() == PublishErrorKind::TimedOut && attempt < ATTEMPTS_MAX => {
+                    attempt += 1;
+                }
+                Err(e) => return Err(PublishError { subject, reason: e.to_string() }),
+            }
+        }
     }
 }
