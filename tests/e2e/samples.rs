@@ -22,6 +22,11 @@ async fn documented_samples_are_kept_byte_for_byte() {
         .map(|entry| entry.expect("an entry").path())
         .collect();
     names.sort();
+    // What is to be erased is not kept: see `erase`.
+    names.retain(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        !["customers_redact", "customers_data_request", "shop_redact"].contains(&&*name)
+    });
     let mut sent = Vec::new();
     for (n, path) in names.iter().enumerate() {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();

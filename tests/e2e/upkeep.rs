@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
-use crate::pulls::{SHOP, backfilled, eventually, reconciled};
+use crate::pulls::{SHOP, backfilled, eventually, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
 const PLAIN: [&str; 6] = ["--products", "12", "--rate", "0", "--plan", "plus"];
@@ -332,6 +332,9 @@ async fn retention_keeps_what_it_says_and_a_hold_keeps_all() {
         let versions = backstock.list(&format!("{path}/versions")).await;
         versions.iter().filter(|version| version["facet"] == "core").count()
     };
+    // What is asked for after the last webhook is known as well.
+    reconciled(&backstock, "product").await;
+    settled(&backstock).await;
     let before = cores().await;
     assert!(before >= 4, "{before} versions");
     let retain = async |body: Value| {
