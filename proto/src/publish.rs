@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::event::header::MSG_ID;
 use crate::stream::{Partition, event_subject, ops_subject, partition_of};
 use crate::{Event, Shop};
 
@@ -102,7 +103,7 @@ pub struct Publisher {
     pub partitions: Partition,
 }
 
-/// How often the stream is asked to take something before it is given up.
+/// How often the stream is asked to take an event before it is given up.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// The stream did not take something.
@@ -167,6 +168,9 @@ impl Publisher {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
+        // What has a key the stream takes once, however often it is said. Of the rest, a repetition could
+        // come after something newer.
+        let attempts = if headers.get(MSG_ID).is_some() { ATTEMPTS_MAX } else { 1 };
         let mut attempt = 1;
         loop {
             let (to, headers, payload) = (subject.clone(), headers.clone(), payload.clone());
@@ -176,9 +180,8 @@ impl Publisher {
             };
             match taken {
                 Ok(taken) => return Ok(taken.sequence),
-                // Said twice, it is the same: a server that is late, or has lost its leader, is no
-                // reason to give up a whole pull.
-                Err(e) if e.kind() == PublishErrorKind::TimedOut && attempt < ATTEMPTS_MAX => {
+                // A server that is late, or has lost its leader, is no reason to give up a whole pull.
+                Err(e) if e.kind() == PublishErrorKind::TimedOut && attempt < attempts => {
                     attempt += 1;
                 }
                 Err(e) => return Err(PublishError { subject, reason: e.to_string() }),
