@@ -251,13 +251,17 @@ impl Eraser {
         Ok(removed)
     }
 
-    /// Bytes of media, of which none belongs to a customer.
+    /// Bytes of media, of which none belongs to a customer, and what is noted about them.
     async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
-        let place = Place::from_iter(["blobs", shop.name()]);
-        let mut listed = self.storage.list(Some(&place));
+        self.remove_all(&Place::from_iter(["unnamed", shop.name()])).await?;
+        self.remove_all(&Place::from_iter(["blobs", shop.name()])).await
+    }
+
+    async fn remove_all(&self, place: &Place) -> Result<u64, EraseError> {
+        let mut listed = self.storage.list(Some(place));
         let mut removed = 0;
-        while let Some(blob) = listed.try_next().await? {
-            removed += self.remove(&blob.location).await?;
+        while let Some(file) = listed.try_next().await? {
+            removed += self.remove(&file.location).await?;
         }
         Ok(removed)
     }
