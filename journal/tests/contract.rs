@@ -76,6 +76,11 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
     let changes = ChangeFilter { span, ..ChangeFilter::default() };
     let items = journal.changes(shop, &changes, &Page::default()).await.expect("changes").items;
     assert_eq!(items.iter().map(|change| change.version.seq).collect::<Vec<_>>(), [3]);
+    let also = ChangeFilter { span: Span::default(), unchanged: true, ..changes };
+    let items = journal.changes(shop, &also, &Page::default()).await.expect("changes").items;
+    let idle = items.iter().find(|change| change.version.unchanged);
+    let idle = idle.expect("one that changed nothing");
+    assert!(idle.version.unchanged && idle.changes.is_empty(), "{idle:?}");
     let key = product("acme", "1");
     let items = journal.versions(&key, span, &Page::default()).await.expect("versions").items;
     assert_eq!(items.iter().map(|version| version.seq).collect::<Vec<_>>(), [3, 4]);

@@ -120,7 +120,7 @@ impl View<'_> {
             }
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             if asked_for(&moment, filter)
-                && let Some(change) = self.change(shop, moment, position, filter.bare)?
+                && let Some(change) = self.change(shop, moment, position, filter)?
             {
                 let values = change.changes.iter().flat_map(|field| [&field.old, &field.new]);
                 bytes += values.map(weight).sum::<usize>();
@@ -132,13 +132,13 @@ impl View<'_> {
         Ok(List { items, next: None })
     }
 
-    /// What one version changed of its resource; `None` if nothing.
+    /// What one version changed of its resource; `None` if nothing, unless that is asked for as well.
     fn change(
         &self,
         shop: &Shop,
         moment: Moment,
         position: Position,
-        bare: bool,
+        filter: &ChangeFilter,
     ) -> Result<Option<Change>, JournalError> {
         let Moment { kind, id, facet, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
@@ -146,16 +146,17 @@ impl View<'_> {
         let mut entries = self.entries(Family::Versions, &keys::of_resource(&key));
         let found = self.part(&mut entries, &prefix, position)?;
         let found = found.filter(|part| part.entry.link.position == position);
-        let Some(Part { entry: Entry { version, link, payload }, before }) = found else {
+        let Some(Part { entry: Entry { mut version, link, payload }, before }) = found else {
             return Err(JournalError::Damaged(format!(
                 "{key}: version {} stands in the timeline only",
                 position.seq
             )));
         };
-        if self.unchanged(&prefix, &key, &link, before.as_ref())? {
+        version.unchanged = self.unchanged(&prefix, &key, &link, before.as_ref())?;
+        if version.unchanged && !filter.unchanged {
             return Ok(None);
         }
-        let (title, changes) = if bare {
+        let (title, changes) = if filter.bare || version.unchanged {
             (String::new(), Vec::new())
         } else if facet == Facet::Core && link.is_end() {
             let title = match self.last_living(&mut entries, &prefix)? {

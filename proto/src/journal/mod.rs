@@ -206,6 +206,9 @@ pub struct ChangeFilter {
     /// Without titles and fields, which are most of the work.
     #[serde(default)]
     pub bare: bool,
+    /// With versions that changed nothing: without title and fields.
+    #[serde(default)]
+    pub unchanged: bool,
 }
 
 /// A version together with what it changed.

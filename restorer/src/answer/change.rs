@@ -42,7 +42,7 @@ pub(crate) async fn changes(
         let items = read::whole(sources, &items).await.map_err(refuse::journal)?;
         return Ok(Json(List { items, next }));
     }
-    let filter = ChangeFilter { span, kind, op, source, bare: false };
+    let filter = ChangeFilter { span, kind, op, source, ..ChangeFilter::default() };
     let page = ask::page(limit, cursor);
     desk.journal.changes(&shop, &filter, &page).await.map(Json).map_err(refuse::journal)
 }

@@ -1,8 +1,9 @@
 //! What says who made a change, and how much can be built on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use backstock_proto::journal::Change;
 use backstock_proto::kind;
 use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, Op, ResourceId, Timestamp};
@@ -13,8 +14,6 @@ use super::trace::Trace;
 
 /// How far Shopify's log and a webhook about the same deed may be apart.
 const JOIN_MICROS: i64 = 10_000_000;
-/// How far apart they may be without anything else that joins them.
-const CLOSE_MICROS: i64 = 3_000_000;
 /// How long after a deed a pull may have learned of it.
 const LEARNED_MICROS: i64 = 120_000_000;
 /// A second.
@@ -112,6 +111,28 @@ impl Entry {
     }
 }
 
+/// A delivery about a resource that changed nothing of it: somebody did something all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub id: ResourceId,
+    /// When.
+    pub at: Timestamp,
+    /// Shopify's id of the action behind it.
+    pub event_id: Option<Box<str>>,
+}
+
+impl Idle {
+    /// A version that changed nothing; `None` if it was not delivered.
+    pub(super) fn of(change: Change) -> Option<Self> {
+        let Change { kind, id, version, .. } = change;
+        let at = version.triggered_at.filter(|_| version.source.is_delivered())?;
+        Some(Self { kind, id, at, event_id: version.event_id.map(Into::into) })
+    }
+}
+
 /// A write of ours: what one of our jobs did to a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnWrite {
@@ -141,6 +162,8 @@ pub struct AppMark {
 pub struct Evidence {
     /// The shop's own log.
     pub log: Vec<Entry>,
+    /// Deliveries that changed nothing, of which the log tells too.
+    pub idle: Vec<Idle>,
     /// What our jobs wrote.
     pub own: Vec<OwnWrite>,
     /// What was said about apps.
@@ -186,7 +209,7 @@ impl Sign {
 /// Who made each change, as far as something names it; in the order of the traces.
 pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(Who, Sign)>> {
     let mut found: Vec<Option<(Who, Sign)>> = vec![None; traces.len()];
-    by_log(traces, &evidence.log, &mut found);
+    by_log(traces, evidence, &mut found);
     by_job(traces, evidence, &mut found);
     by_action(traces, &mut found);
     by_following(traces, &mut found);
@@ -203,50 +226,83 @@ fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
     of
 }
 
-/// Joins the shop's log with the changes of the same resource at about the same time, nearest first.
-/// One entry explains one action. Of what is not close in time only what looks like something that the
-/// same actor did is theirs: an entry may be of a deed that changed nothing.
-fn by_log(traces: &[Arc<Trace>], log: &[Entry], found: &mut [Option<(Who, Sign)>]) {
-    let of = by_resource(traces);
-    let mut pairs: Vec<(i64, i64, usize, usize)> = Vec::new();
-    for (e, entry) in log.iter().enumerate() {
-        let Some(changes) = of.get(&(entry.kind.as_str(), entry.id.as_str())) else { continue };
-        for &n in changes {
-            let trace = &traces[n];
-            if (trace.op == Op::Delete) != (entry.op == Op::Delete) {
+/// Something that the log may tell of.
+struct Deed<'a> {
+    kind: &'a Kind,
+    id: &'a ResourceId,
+    at: Timestamp,
+    op: Op,
+    is_delivered: bool,
+    action: Option<&'a str>,
+}
+
+impl<'a> Deed<'a> {
+    fn of(trace: &'a Trace) -> Self {
+        Self {
+            kind: &trace.kind,
+            id: &trace.id,
+            at: trace.at,
+            op: trace.op,
+            is_delivered: trace.source.is_delivered(),
+            action: trace.event_id.as_deref(),
+        }
+    }
+
+    fn of_idle(idle: &'a Idle) -> Self {
+        let Idle { kind, id, at, event_id } = idle;
+        let action = event_id.as_deref();
+        Self { kind, id, at: *at, op: Op::Update, is_delivered: true, action }
+    }
+}
+
+/// Joins the shop's log with what was done to the same resource at about the same time, nearest first.
+/// One entry explains one action, also one that changed nothing: what somebody else changed seconds
+/// later is then not its.
+fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
+    // The changes in their places, then what changed nothing.
+    let deeds: Vec<Deed<'_>> = (traces.iter().map(|trace| Deed::of(trace)))
+        .chain(evidence.idle.iter().map(Deed::of_idle))
+        .collect();
+    let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(deeds.len());
+    for (d, deed) in deeds.iter().enumerate() {
+        if traces.get(d).is_none_or(|trace| !trace.first_look) {
+            of.entry((deed.kind.as_str(), deed.id.as_str())).or_default().push(d);
+        }
+    }
+    let mut pairs: Vec<(i64, bool, i64, usize, usize)> = Vec::new();
+    for (e, entry) in evidence.log.iter().enumerate() {
+        let of_it = of.get(&(entry.kind.as_str(), entry.id.as_str()));
+        for &d in of_it.into_iter().flatten() {
+            let deed = &deeds[d];
+            if (deed.op == Op::Delete) != (entry.op == Op::Delete) {
                 continue;
             }
-            let apart = trace.at.as_micros() - entry.at.as_micros();
-            let learned = if trace.source.is_delivered() { JOIN_MICROS } else { LEARNED_MICROS };
+            let apart = deed.at.as_micros() - entry.at.as_micros();
+            let learned = if deed.is_delivered { JOIN_MICROS } else { LEARNED_MICROS };
             if (-JOIN_MICROS..=learned).contains(&apart) {
-                // The log is dated in whole seconds: within its second nothing is nearer.
+                // The log is dated in whole seconds: within its second nothing is nearer, and what
+                // changed something is the likelier.
                 let outside = if apart < 0 { -apart } else { (apart - SECOND_MICROS).max(0) };
-                pairs.push((outside, apart.abs(), n, e));
+                pairs.push((outside, d >= traces.len(), apart.abs(), d, e));
             }
         }
     }
     pairs.sort_unstable();
-    let mut shapes: HashSet<(&Who, u64)> = HashSet::new();
-    // Which action an entry explains.
+    // Which action an entry explains, and what is explained.
     let mut used: HashMap<usize, Option<&str>> = HashMap::new();
-    for (apart, _, n, e) in pairs {
-        if found[n].is_some() {
-            continue;
-        }
-        let deed = (&log[e].who, traces[n].shape());
-        if traces[n].source.is_delivered() && apart > CLOSE_MICROS && !shapes.contains(&deed) {
-            continue;
-        }
-        let action = traces[n].event_id.as_deref();
+    let mut explained = vec![false; deeds.len()];
+    for (.., d, e) in pairs {
+        let Deed { action, is_delivered, .. } = deeds[d];
         let free = match used.get(&e) {
             None => true,
             // What a pull learned besides belongs to the same deed.
-            Some(known) => *known == action && action.is_some() || !traces[n].source.is_delivered(),
+            Some(known) => *known == action && action.is_some() || !is_delivered,
         };
-        if free {
+        if free && !std::mem::replace(&mut explained[d], true) {
             used.entry(e).or_insert(action);
-            shapes.insert(deed);
-            found[n] = Some((log[e].who.clone(), Sign::Log));
+            if let Some(found) = found.get_mut(d) {
+                *found = Some((evidence.log[e].who.clone(), Sign::Log));
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ mod tell;
 mod trace;
 
 pub use damage::{Damage, Harm, count as damage};
-pub use evidence::{ActorKind, AppMark, Entry, Evidence, OwnWrite, Sign, Who};
+pub use evidence::{ActorKind, AppMark, Entry, Evidence, Idle, OwnWrite, Sign, Who};
 pub use group::{Group, group};
 pub use read::Undone;
 pub(crate) use trace::amount;

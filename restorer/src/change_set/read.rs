@@ -12,7 +12,7 @@ use backstock_proto::kind::event;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use lru::LruCache;
 
-use super::evidence::{Entry, Evidence, Who};
+use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
 use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
 use crate::job::written::Written;
@@ -115,8 +115,8 @@ impl Book {
         let (mut below, mut above) = (WIDEN_FIRST, WIDEN_FIRST);
         loop {
             let span = Span { from: shifted(asked.from, -below), to: shifted(asked.to, above) };
-            let traces = self.traces(from, span).await?;
-            let evidence = self.evidence(from, &traces).await?;
+            let (traces, idle) = self.traces(from, span).await?;
+            let evidence = self.evidence(from, &traces, idle).await?;
             let groups = group(&traces, &evidence);
             let grouped = Grouped { traces, groups, span };
             let (cut_below, cut_above) = grouped.cut(asked);
@@ -130,15 +130,15 @@ impl Book {
         }
     }
 
-    /// The changes in a window, in order of time.
-    pub(crate) async fn traces(
+    /// The changes in a window, in order of time, and the deliveries that changed nothing.
+    async fn traces(
         &self,
         from: Sources<'_>,
         span: Span,
-    ) -> Result<Vec<Arc<Trace>>, JournalError> {
-        let mut traces = self.traces.read(from, span, Trace::of).await?;
+    ) -> Result<(Vec<Arc<Trace>>, Vec<Idle>), JournalError> {
+        let (mut traces, unchanged) = self.traces.read(from, span, Trace::of).await?;
         traces.sort_by_key(|trace| (trace.at, trace.seq));
-        Ok(traces)
+        Ok((traces, unchanged.into_iter().filter_map(Idle::of).collect()))
     }
 
     /// What says who made these changes.
@@ -146,6 +146,7 @@ impl Book {
         &self,
         from: Sources<'_>,
         traces: &[Arc<Trace>],
+        idle: Vec<Idle>,
     ) -> Result<Evidence, JournalError> {
         let (Some(first), Some(last)) = (traces.first(), traces.last()) else {
             return Ok(Evidence::default());
@@ -158,7 +159,7 @@ impl Book {
         let since = shifted(first.at, -MARKS_BEFORE);
         let marks = mark::of_apps(from.journal, from.shop, since, last.at).await?;
         let ours = from.ours.map(Into::into);
-        Ok(Evidence { log, own: own_writes(from, traces), marks, ours })
+        Ok(Evidence { log, idle, own: own_writes(from, traces), marks, ours })
     }
 
     /// The entries of Shopify's log in a window, in order of time.
@@ -167,7 +168,7 @@ impl Book {
         from: Sources<'_>,
         span: Span,
     ) -> Result<Vec<Entry>, JournalError> {
-        let entries = self.entries.read(from, span, |change| entry(&change)).await?;
+        let (entries, _) = self.entries.read(from, span, |change| entry(&change)).await?;
         let mut log: Vec<Entry> = entries.iter().filter_map(|entry| (**entry).clone()).collect();
         // What is remembered is what the log says: which app we are may be known only later.
         let us = from.ours.map(Who::app);
@@ -383,14 +384,17 @@ impl Grouped {
 }
 
 impl<T: Send + Sync> Shelf<T> {
-    /// What is condensed of the changes in a window; only what was not seen before is read whole.
+    /// What is condensed of the changes in a window; only what was not seen before is read whole. And
+    /// the versions that changed nothing.
     async fn read(
         &self,
         from: Sources<'_>,
         span: Span,
         condense: impl Fn(Change) -> T,
-    ) -> Result<Vec<Arc<T>>, JournalError> {
+    ) -> Result<(Vec<Arc<T>>, Vec<Change>), JournalError> {
         let there = self.all(from, span, true).await?;
+        let (unchanged, there): (Vec<Change>, Vec<Change>) =
+            there.into_iter().partition(|change| change.version.unchanged);
         let runs = self.unseen(from.shop, &there);
         for run in runs {
             let of_run = Span {
@@ -408,14 +412,14 @@ impl<T: Send + Sync> Shelf<T> {
         let known = there
             .iter()
             .filter_map(|change| kept.get(&(from.shop.clone(), change.version.seq)).cloned());
-        Ok(known.collect())
+        Ok((known.collect(), unchanged))
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept<T>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All changes in a window, newest first.
+    /// All changes in a window, newest first; bare ones with those that changed nothing.
     async fn all(
         &self,
         from: Sources<'_>,
@@ -424,7 +428,7 @@ impl<T: Send + Sync> Shelf<T> {
     ) -> Result<Vec<Change>, JournalError> {
         let kind = self.kind.map(Kind::parse).transpose();
         let kind = kind.map_err(|e| JournalError::Invalid(e.to_string()))?;
-        let filter = ChangeFilter { span, kind, bare, ..ChangeFilter::default() };
+        let filter = ChangeFilter { span, kind, bare, unchanged: bare, ..ChangeFilter::default() };
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let mut all = Vec::new();
         loop {

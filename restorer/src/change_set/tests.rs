@@ -187,16 +187,23 @@ fn a_few_entries_do_not_make_a_long_burst_sure() {
 
 #[test]
 fn an_entry_of_a_deed_that_changed_nothing_does_not_name_whoever_came_next() {
-    // The app writes what is there already; seconds later somebody edits the text.
+    // The app writes what is there already; seconds later somebody edits the text, and the log does
+    // not tell of that.
     let mut traces = day();
     traces.push(trace(30, 50, 18, text()));
     let mut evidence = Evidence { log: log(1..=10), ..Evidence::default() };
     evidence.log.push(entry(50, 10, Who::app("Bulk Editor")));
+    evidence.idle.push(Idle {
+        kind: Kind::parse("product").expect("a kind"),
+        id: ResourceId::parse("50").expect("an id"),
+        at: at(10),
+        event_id: Some("action 29".into()),
+    });
     let found = sets(traces.clone(), &evidence);
     assert_eq!(found[0].counts.changes, 10, "{found:?}");
-    // What looks like the app's other changes is told late.
-    traces.push(trace(31, 51, 18, price(6_400, 640)));
-    evidence.log.push(entry(51, 11, Who::app("Bulk Editor")));
+    // Of what happened within its second, an entry is about what changed something.
+    evidence.log.push(entry(50, 18, Who::app("Bulk Editor")));
+    evidence.idle.push(Idle { at: at(18), ..evidence.idle[0].clone() });
     assert_eq!(sets(traces, &evidence)[0].counts.changes, 11);
 }
 

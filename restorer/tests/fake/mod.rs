@@ -430,7 +430,8 @@ impl Journal for Fake {
         heard.sort_by_key(|entry| entry.version.place());
         let is_asked = |kind: &Kind| filter.kind.as_ref().map_or(!kind.is_log(), |of| of == kind);
         let items = (heard.into_iter().rev())
-            .filter(|entry| entry.key.shop == *shop && !entry.version.unchanged)
+            .filter(|entry| entry.key.shop == *shop)
+            .filter(|entry| filter.unchanged || !entry.version.unchanged)
             .filter(|e| (filter.span.from..=filter.span.to).contains(&e.version.valid_at))
             .filter(|e| is_asked(&e.key.kind))
             .filter(|e| filter.op.is_none_or(|op| e.version.op == op))
