@@ -353,7 +353,7 @@ impl Revert {
                 }
             }
         }
-        self.order(path, by, lists, state)
+        self.order(path, by, [before, after], state)
     }
 
     /// Takes back a change of order, if nobody has changed the order since.
@@ -361,15 +361,16 @@ impl Revert {
         &mut self,
         path: &FieldPath,
         by: &[&str],
-        [before, after, onto]: [&[Value]; 3],
+        [before, after]: [&[Value]; 2],
         mut state: Vec<Value>,
     ) -> Vec<Value> {
         let common = |list: &[Value], others: [&[Value]; 2]| -> Vec<String> {
             let everywhere = |l: &String| others.iter().all(|other| find(other, by, l).is_some());
             labels(list, by).into_iter().filter(everywhere).collect()
         };
-        let (b, a) = (common(before, [after, onto]), common(after, [before, onto]));
-        let o = common(onto, [before, after]);
+        // With what taking back has just put in again: it may be what is out of order.
+        let (b, a) = (common(before, [after, &state]), common(after, [before, &state]));
+        let o = common(&state, [before, after]);
         if a == b || o == b {
             return state;
         }
@@ -554,6 +555,24 @@ mod tests {
             .prop_map(Value::Array)
             .boxed()
         }
+    }
+
+    #[test]
+    fn what_is_put_in_again_by_force_stands_where_it_stood_at_once() {
+        let list = |ids: &[&str]| ids.iter().map(|id| json!({"id": id})).collect::<Value>();
+        let with = |list: Value, d: u8| {
+            let mut list = list;
+            for element in list.as_array_mut().expect("a list") {
+                if element["id"] == "d" {
+                    element["v"] = d.into();
+                }
+            }
+            list
+        };
+        let before = with(list(&["c", "a", "d"]), 1);
+        let after = with(list(&["d", "c"]), 2);
+        let (once, _) = revert(&list(&["a", "c"]), &before, &after, OnConflict::Overwrite);
+        assert_eq!(once, before);
     }
 
     proptest! {
