@@ -36,6 +36,10 @@ const HEALTH_EVERY: Duration = Duration::from_secs(1);
 const ILL_FOR: Duration = Duration::from_secs(3);
 /// A restart is of no use before so much disk is free again.
 const FREE_BYTES_MIN: u64 = 4 << 20;
+/// What the server's store may hold: no limit of its own. The stream has one that keeps the disk from
+/// filling; the server's default, three quarters of what is free when it starts, refuses the stream
+/// that it has once that has grown.
+const STORE_BYTES_MAX: u64 = 1 << 50;
 /// Longest pause between two restarts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -134,7 +138,8 @@ impl Layout {
              http: 127.0.0.1:{monitor}\n\
              authorization {{ token: \"{token}\" }}\n\
              max_payload: {MAX_PAYLOAD_BYTES}\n\
-             jetstream {{\n  store_dir: {store}\n  sync_interval: always\n  max_memory_store: 67108864\n}}\n",
+             jetstream {{\n  store_dir: {store}\n  sync_interval: always\n  max_memory_store: 67108864\n  \
+             max_file_store: {STORE_BYTES_MAX}\n}}\n",
             store = quoted(&dir.join("store")),
         );
         let path = dir.join("nats-server.conf");

@@ -255,6 +255,28 @@ async fn a_full_disk_refuses_and_heals_by_itself() {
     report("full disk", 1, 0, &ledger, &audit, Duration::ZERO);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_others_filled_since_is_no_reason_not_to_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(disk) = Mount::tmpfs(dir.path().join("disk"), 256) else {
+        return not_run("less disk than before");
+    };
+    let mut backstock = Backstock::at(&disk.0, "");
+    backstock.start("serve").await;
+    let told = Delivery::product(1, "before", 1, "before");
+    assert!(told.send(&backstock.client, &backstock.webhooks()).await.is_ok());
+    backstock.signal("serve", Signal::SIGTERM);
+    let filler = disk.0.join("filler");
+    fill(&filler);
+    let all = std::fs::metadata(&filler).expect("the filler").len();
+    let left = std::fs::OpenOptions::new().write(true).open(&filler).expect("the filler");
+    left.set_len(all - (48 << 20)).expect("some room");
+    backstock.start("serve").await;
+    let told = Delivery::product(2, "after", 2, "after");
+    let status = told.send(&backstock.client, &backstock.webhooks()).await.expect("an answer");
+    assert_eq!(status, reqwest::StatusCode::OK);
+}
+
 /// Takes all that is free.
 fn fill(path: &Path) {
     use std::io::Write;
