@@ -335,7 +335,7 @@ control!(
     pause,
     "/v1/shops/{shop}/jobs/{id}/pause",
     Want::Pause,
-    "Has a job stand still once the rows under way are finished. It keeps the shop to itself."
+    "Has a job stand still once the rows under way are finished. Other jobs go first meanwhile."
 );
 control!(
     resume,

@@ -338,24 +338,28 @@ impl Jobs {
         Ok(wanted.map(|wanted| wanted.want).unwrap_or_default())
     }
 
-    /// The shop's oldest job that is not over, and not put off.
+    /// The shop's oldest job that is not over, not put off, and not to stand still.
     pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut oldest: Option<Job> = None;
+        let mut open: Vec<Job> = Vec::new();
         let now = self.now();
         let is_due = |job: &Job| job.resume_at.is_none_or(|at| at <= now);
         loop {
             let (jobs, next) = self.list(shop, &page).await?;
             self.note_all(shop, &jobs);
-            let open = jobs.into_iter().filter(|job| !job.state.is_over() && is_due(job));
-            oldest = open
-                .chain(oldest)
-                .min_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));
-            match next {
-                Some(next) => page.cursor = Some(next),
-                None => return Ok(oldest),
+            open.extend(jobs.into_iter().filter(|job| !job.state.is_over() && is_due(job)));
+            page.cursor = next;
+            if page.cursor.is_none() {
+                break;
             }
         }
+        open.sort_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));
+        for job in open {
+            if job.state != JobState::Paused || self.wanted(shop, &job.id).await? != Want::Pause {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts a job on record as it is, and waits until it is seen.

@@ -55,13 +55,13 @@ impl Runner {
     }
 
     async fn write(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
-        let has_waited = self.gate().await?;
+        self.gate()?;
         // What the shop does not take today it is not asked again and again.
         let makes_variants = row.action == Action::Create && row.kind.as_str() == "product";
         if makes_variants && self.put_off().is_some() {
             return Ok(());
         }
-        if has_waited || looked.at.elapsed() > LOOK_AGE_MAX {
+        if looked.at.elapsed() > LOOK_AGE_MAX {
             looked = self.look_again(&row, looked.extent).await?;
         }
         let begun = self.begun_at(row.n);
@@ -405,7 +405,7 @@ impl Runner {
     }
 
     async fn write_rest(&self, row: Row) -> Result<(), RunError> {
-        self.gate().await?;
+        self.gate()?;
         let around = AroundRow::new(self, row.n, true);
         let (from, mut wait) = (self.tools.clock.now(), WAIT_FIRST);
         let mut last = String::new();

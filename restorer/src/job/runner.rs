@@ -256,7 +256,7 @@ impl Runner {
     }
 
     async fn looked_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
-        self.gate().await?;
+        self.gate()?;
         let spec = rows.first().filter(|row| is_write(row.action)).and_then(|row| row.kind.spec());
         let at = Instant::now();
         let looked = |now, fault| Looked { now, extent: Extent::Core, fault, at };
@@ -313,7 +313,7 @@ impl Runner {
                 Ok(found) => return Ok(Ok(found)),
                 Err(AskError::Admin(AdminError::Unavailable { last, .. })) => {
                     tracing::warn!(shop = %self.shop, job = %self.job, "the shop does not answer: {last}");
-                    self.gate().await?;
+                    self.gate()?;
                     self.sleep(&mut wait).await?;
                 }
                 Err(AskError::Admin(error)) if error.is_of_shop() => {
@@ -388,24 +388,13 @@ impl Runner {
         *self.later.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
-    /// Goes on when it may: ends when it must, waits while it is paused. Whether it had to wait.
-    pub(super) async fn gate(&self) -> Result<bool, RunError> {
-        let mut want = self.run.want.subscribe();
-        let mut has_waited = false;
-        loop {
-            if self.stop.is_cancelled() {
-                return Err(RunError::Stopped);
-            }
-            let wanted = *want.borrow_and_update();
-            match wanted {
-                Want::Run => return Ok(has_waited),
-                Want::Cancel => return Err(RunError::Cancelled),
-                Want::Pause => tokio::select! {
-                    () = self.stop.cancelled() => {}
-                    changed = want.changed() => if changed.is_err() { return Err(RunError::Stopped) },
-                },
-            }
-            has_waited = true;
+    /// Whether it may go on: else it is put down, and taken up again when it is to go on.
+    pub(super) fn gate(&self) -> Result<(), RunError> {
+        match *self.run.want.borrow() {
+            Want::Cancel => Err(RunError::Cancelled),
+            Want::Pause => Err(RunError::Stopped),
+            Want::Run if self.stop.is_cancelled() => Err(RunError::Stopped),
+            Want::Run => Ok(()),
         }
     }
 

@@ -110,6 +110,11 @@ async fn run(
         jobs.put(shop, &job).await?;
         return Ok(());
     }
+    if want == Want::Pause {
+        job.state = JobState::Paused;
+        jobs.put(shop, &job).await?;
+        return Ok(());
+    }
     let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Stuck(e.to_string()))?;
     let client = client.counting(spent.clone());
     job.state = JobState::Running;

@@ -166,6 +166,27 @@ async fn a_job_stands_still_goes_on_and_ends_when_told_and_the_rest_can_be_taken
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_stands_still_lets_others_go_first() {
+    let world = World::wrecked(43).await;
+    world.planned("plan-a").await;
+    world.shop.simulator.faults().often(Fault::Throttled, 0.6);
+    let process = world.restorer();
+    let still = process.apply("plan-a").await;
+    let (status, _) = process.post(&format!("/jobs/{still}/pause"), json!(null)).await;
+    assert_eq!(status, 202);
+    process.until(&still, |job| state(job) == "paused").await;
+    world.shop.simulator.faults().often(Fault::Throttled, 0.0);
+    let other = process.over(&process.apply("plan-a").await).await;
+    assert_eq!(state(&other), "done", "{other}");
+    world.assert_restored(other["rows"]["items"].as_array().expect("rows")).await;
+    let seen = process.until(&still, |_| true).await;
+    assert_eq!(state(&seen), "paused", "{seen}");
+    let (status, _) = process.post(&format!("/jobs/{still}/resume"), json!(null)).await;
+    assert_eq!(status, 202);
+    assert_eq!(state(&process.over(&still).await), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_watches_is_told_until_the_end() {
     let world = World::wrecked(51).await;
     world.planned("plan-a").await;
