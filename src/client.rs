@@ -18,6 +18,7 @@ mod diff;
 mod erase;
 mod export;
 mod find;
+mod incidents;
 mod job;
 mod log;
 mod mark;
@@ -55,6 +56,10 @@ pub(crate) enum Verb {
     Rollback(rollback::Args),
     /// Note down a safety point, such as an app that is about to be installed
     Mark(mark::Args),
+    /// What the guard saw, and what it did about it
+    Incidents(incidents::ListArgs),
+    /// Say that what the guard saw was meant
+    Dismiss(incidents::DismissArgs),
     /// Compare history with the shop now, and put history right
     #[command(visible_alias = "backfill")]
     Reconcile(reconcile::Args),
@@ -171,6 +176,8 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Changes(args) => changes::answer(args, now).await,
         Verb::Rollback(args) => rollback::answer(args).await,
         Verb::Mark(args) => mark::answer(args, now).await,
+        Verb::Incidents(args) => incidents::list(args, now).await,
+        Verb::Dismiss(args) => incidents::dismiss(args).await,
         Verb::Reconcile(args) => reconcile::answer(args).await,
         Verb::Subscribe(args) => subscribe::answer(args).await,
         Verb::Retain(args) => retain::answer(args).await,

@@ -41,6 +41,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         mark::mark,
         mark::marks,
         incident::incidents,
+        incident::dismiss,
         rollback::rollback,
         snapshot::snapshot,
         pull::reconcile,

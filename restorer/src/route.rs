@@ -97,6 +97,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     read("/v1/shops/{shop}/marks", "marks", || get(mark::marks)),
     read("/v1/shops/{shop}/incidents", "incidents", || get(incident::incidents)),
+    restore("/v1/shops/{shop}/incidents/{id}/dismiss", "dismiss", || post(incident::dismiss)),
     Route {
         verb: Verb::Post,
         path: "/v1/shops/{shop}/rollbacks",

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use backstock_proto::journal::List;
 use backstock_proto::problem::Problem;
+use http::StatusCode;
 
 use super::AtDesk;
-use crate::ask::{self, Asked, InShop, PageQuery, ShopPath};
-use crate::guard::{INCIDENT, Incident};
-use crate::refuse;
+use crate::ask::{self, Asked, By, InShop, Nothing, PageQuery, ShopPath, Which};
+use crate::guard::{DismissError, INCIDENT, Incident};
+use crate::{guard, refuse};
 
 /// What the guard saw, with evidence, and what it did.
 #[utoipa::path(
@@ -34,4 +35,37 @@ pub(crate) async fn incidents(
     let records = records.map_err(refuse::journal)?;
     let items = records.items.into_iter().filter_map(|r| serde_json::from_value(r.payload).ok());
     Ok(Json(List { items: items.collect(), next: records.next }))
+}
+
+/// Says that an incident was meant: the guard does nothing more about it, and takes as much by the same
+/// actor for normal from now on.
+#[utoipa::path(
+    post,
+    path = "/v1/shops/{shop}/incidents/{id}/dismiss",
+    operation_id = "dismiss",
+    tag = "Guard",
+    params(ShopPath, ("id" = String, Path, description = "The incident.")),
+    responses(
+        (status = 200, description = "The incident as it is now.", body = Incident),
+        (
+            status = 409,
+            description = "It was undone already, or is a part of another one.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+)]
+pub(crate) async fn dismiss(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Which(id): Which,
+    By(by): By,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<Json<Incident>, Problem> {
+    desk.known(&shop).await?;
+    guard::dismiss(&desk, &shop, &id, by).await.map(Json).map_err(|error| match error {
+        DismissError::Missing { .. } => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
+        DismissError::Late(why) => Problem::new(StatusCode::CONFLICT, why),
+        DismissError::Record(error) => refuse::record(error),
+    })
 }

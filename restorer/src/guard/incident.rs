@@ -35,6 +35,8 @@ pub enum IncidentState {
     Stuck,
     /// It turned out to be a part of another one: `part_of` names it.
     Joined,
+    /// A person said that it was meant: nothing is done about it, and as much is normal from now on.
+    Dismissed,
 }
 
 /// Something that the guard saw.
@@ -80,6 +82,9 @@ pub struct Incident {
     /// The incident that it turned out to be a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
+    /// Who said that it was meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissed_by: Option<String>,
     /// Which process acts on it.
     pub by: String,
     /// How telling people went.
@@ -102,7 +107,10 @@ impl Incident {
                 self.action == Action::Apply || (young && self.allowed == Action::Apply)
             }
             IncidentState::Stuck => young,
-            IncidentState::Told | IncidentState::Applied | IncidentState::Joined => false,
+            IncidentState::Told
+            | IncidentState::Applied
+            | IncidentState::Joined
+            | IncidentState::Dismissed => false,
         }
     }
 

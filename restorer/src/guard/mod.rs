@@ -22,6 +22,7 @@ use crate::change_set::Harm;
 
 mod complete;
 mod cost;
+mod dismiss;
 mod docket;
 mod incident;
 mod judge;
@@ -31,6 +32,7 @@ mod outbox;
 mod respond;
 pub(crate) mod watch;
 
+pub(crate) use dismiss::{DismissError, dismiss};
 pub use incident::{INCIDENT, Incident, IncidentState};
 pub use judge::{Situation, Trip, Verdict, judge};
 pub use normal::Normal;

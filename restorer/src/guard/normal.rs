@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Trip;
 use crate::change_set::{ActorKind, ChangeSet, Harm};
 
 /// Days on which something was done that are remembered.
@@ -25,16 +26,29 @@ impl Normal {
     pub fn learn(&mut self, set: &ChangeSet) {
         let day = set.to.as_micros().div_euclid(DAY_MICROS);
         for damage in &set.damage {
-            let days = self.most.entry(by(damage.harm, set)).or_default();
-            let most = days.entry(day).or_default();
-            *most = (*most).max(damage.count);
-            while days.len() > DAYS_MAX {
-                days.pop_first();
-            }
+            self.count(damage.harm, set, day, damage.count);
         }
         let known = self.familiar.contains(set.actor.name.as_str());
         if set.actor.kind != ActorKind::Unknown && !known {
             self.familiar.insert(set.actor.name.as_str().into());
+        }
+    }
+
+    /// Learns from what a person says was meant: their word counts for two days.
+    pub fn meant(&mut self, set: &ChangeSet, trips: &[Trip]) {
+        let day = set.to.as_micros().div_euclid(DAY_MICROS);
+        for trip in trips {
+            self.count(trip.harm, set, day, trip.count);
+            self.count(trip.harm, set, day - 1, trip.count);
+        }
+    }
+
+    fn count(&mut self, harm: Harm, set: &ChangeSet, day: i64, count: u64) {
+        let days = self.most.entry(by(harm, set)).or_default();
+        let most = days.entry(day).or_default();
+        *most = (*most).max(count);
+        while days.len() > DAYS_MAX {
+            days.pop_first();
         }
     }
 

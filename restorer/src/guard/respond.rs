@@ -107,6 +107,11 @@ impl Respond {
         now: Timestamp,
     ) -> Result<Option<Incident>, RecordError> {
         let mut known = self.docket.of(changes);
+        // What was meant is a matter of its own, unless there is nothing else.
+        let is_meant = |incident: &Incident| incident.state == IncidentState::Dismissed;
+        if !known.iter().all(is_meant) {
+            known.retain(|incident| !is_meant(incident));
+        }
         known.sort_by_key(|incident| {
             (incident.applied_at.is_none(), incident.applied_at, incident.at, incident.id.clone())
         });
@@ -146,6 +151,7 @@ impl Respond {
             job: None,
             earlier_jobs: Vec::new(),
             part_of: None,
+            dismissed_by: None,
             by: self.by.clone(),
             told: None,
         };
@@ -165,6 +171,9 @@ impl Respond {
         verdict: &Verdict,
         now: Timestamp,
     ) -> Result<(), RecordError> {
+        if before.state == IncidentState::Dismissed {
+            return Ok(());
+        }
         let unheard = is_untold(&before) && !self.outbox.holds(&before.id);
         if before.state == IncidentState::Applied && !before.is_behind(seen.set) && !unheard {
             return Ok(());

@@ -13,7 +13,7 @@ use backstock_proto::{Shop, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::docket::Docket;
-use super::incident::Incident;
+use super::incident::{Incident, IncidentState};
 use super::judge::is_idle;
 use super::outbox::{Postman, outbox};
 use super::respond::{Respond, Seen};
@@ -73,6 +73,8 @@ struct Watch {
     normal: Normal,
     /// Apps that were noted down.
     noted: BTreeSet<String>,
+    /// Incidents that were meant, and of which that was learned.
+    heeded: BTreeSet<String>,
     /// What was judged, by the change that a set is known by: how it was then.
     judged: HashMap<u64, Judged>,
     respond: Respond,
@@ -107,8 +109,17 @@ impl Watch {
             desk: desk.clone(),
         };
         let (shop, policy) = (shop.clone(), policy.clone());
-        let (normal, noted, judged) = (Normal::default(), BTreeSet::new(), HashMap::new());
-        (Self { desk, shop, policy, normal, noted, judged, respond }, postman)
+        let watch = Self {
+            desk,
+            shop,
+            policy,
+            normal: Normal::default(),
+            noted: BTreeSet::new(),
+            heeded: BTreeSet::new(),
+            judged: HashMap::new(),
+            respond,
+        };
+        (watch, postman)
     }
 
     async fn follow(mut self) {
@@ -152,6 +163,16 @@ impl Watch {
         Ok(())
     }
 
+    /// Learns what people say was meant.
+    fn heed(&mut self) {
+        for incident in self.respond.docket.all() {
+            let is_meant = incident.state == IncidentState::Dismissed;
+            if is_meant && self.heeded.insert(incident.id.clone()) {
+                self.normal.meant(&incident.change_set, &incident.trips);
+            }
+        }
+    }
+
     /// Learns from a set, unless it is one of harm that was seen, or what is left of one.
     fn learn(&mut self, set: &ChangeSet) {
         if !self.respond.docket.all().any(|incident| is_of(set, incident)) {
@@ -165,6 +186,10 @@ impl Watch {
         let shop = self.shop.clone();
         let now = desk.clock.now();
         self.respond.note_outcomes().await;
+        if back == WIDE_MICROS {
+            self.respond.docket.read().await?;
+        }
+        self.heed();
         let around = desk.around(&shop).await?;
         let span = Span { from: before(now, back), to: Timestamp::MAX };
         let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;

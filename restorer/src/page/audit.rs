@@ -124,6 +124,7 @@ fn said(what: &str) -> String {
         "retry" => "Retried what failed".into(),
         "undo" => "Undid a restore".into(),
         "mark" => "Marked a moment".into(),
+        "dismiss" => "Said that something was meant".into(),
         "reconcile" => "Had the shop read anew".into(),
         "rollback" => "Undid what an app or a change did".into(),
         "erase" => "Had somebody erased".into(),

@@ -1,5 +1,6 @@
 //! What watches over the shop: what it saw, and moments that were marked.
 
+use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use backstock_proto::Timestamp;
 use backstock_proto::journal::List;
@@ -8,7 +9,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::form::Form;
-use super::room::Room;
+use super::room::{Room, encoded};
 use super::shell::{self, Shown, Tab, Tone};
 use crate::mark::Mark;
 use crate::token::Scope;
@@ -68,7 +69,23 @@ fn incident(room: &Room, one: &Value) -> Markup {
                 @if !text("/job").is_empty() { a.button href={ (room.path()) "/jobs/" (text("/job")) } { "What was put back" } }
                 @else if !text("/plan").is_empty() { a.button.primary href={ (room.path()) "/plans/" (text("/plan")) } { "Review the way back" } }
                 @else if !set.is_empty() && room.may(Scope::Restore) { (super::restore::of_set(room, set)) }
+                @if is_open(one) && room.may(Scope::Restore) { (meant(room, text("/id"))) }
             }
+        }
+    }
+}
+
+/// Whether somebody may still say that it was meant.
+fn is_open(one: &Value) -> bool {
+    let state = one["state"].as_str().unwrap_or_default();
+    one["job"].is_null() && !["joined", "dismissed"].contains(&state)
+}
+
+fn meant(room: &Room, id: &str) -> Markup {
+    html! {
+        form method="post" action={ (room.path()) "/guard/" (encoded(id)) "/dismiss" } {
+            (shell::sealed(room))
+            button.button type="submit" { "This was meant" }
         }
     }
 }
@@ -91,5 +108,15 @@ fn row(room: &Room, mark: &Mark) -> Markup {
 pub(crate) async fn mark(room: Room, form: Form) -> Result<Response, Problem> {
     let body = json!({"label": form.get("label").unwrap_or_default(), "app": form.get("app")});
     let _: Value = room.post("marks", Some(&body)).await?;
+    Ok(Redirect::to(&format!("{}/guard", room.path())).into_response())
+}
+
+/// Takes a person's word that an incident was meant.
+pub(crate) async fn dismiss(
+    room: Room,
+    Path((_, id)): Path<(String, String)>,
+    _form: Form,
+) -> Result<Response, Problem> {
+    let _: Value = room.post(&format!("incidents/{}/dismiss", encoded(&id)), None).await?;
     Ok(Redirect::to(&format!("{}/guard", room.path())).into_response())
 }

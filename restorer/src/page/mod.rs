@@ -68,6 +68,7 @@ pub(crate) static ROUTES: &[Route] = &[
     restores("/shops/{shop}/jobs/{id}/{what}", || post(job::control_job)),
     shows("/shops/{shop}/guard", || get(guard::guard)),
     restores("/shops/{shop}/guard/marks", || post(guard::mark)),
+    restores("/shops/{shop}/guard/{incident}/dismiss", || post(guard::dismiss)),
     shows("/shops/{shop}/audit", || get(audit::audit)),
 ];
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::change_set::Undone;
 use crate::fake::{self, Fake, NoPulls, instant};
-use crate::guard::{INCIDENT, IncidentState};
+use crate::guard::{self, INCIDENT};
 use crate::job::lease::LocalLeases;
 use crate::{Config, Restorer, SessionKey, Tokens};
 
@@ -215,6 +215,49 @@ async fn an_app_is_undone_once_it_has_been_quiet() {
     );
     assert_eq!(incident.change_set.actor.name, APP);
     assert_eq!(world.applied(), ["plan-1"]);
+}
+
+#[tokio::test]
+async fn what_was_meant_is_left_alone_and_as_much_is_normal_from_then_on() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&apply()).await;
+    look(&mut watch).await;
+    let seen = world.only().await;
+    let shop = fake::shop("acme");
+    let dismissed = guard::dismiss(&world.desk, &shop, &seen.id, "ann".into()).await;
+    assert_eq!(dismissed.expect("dismissed").state, IncidentState::Dismissed);
+    world.clock.set("2026-11-22T12:00:16Z");
+    for _ in 0..3 {
+        look(&mut watch).await;
+    }
+    let incident = world.only().await;
+    assert_eq!(
+        (incident.state, incident.dismissed_by.as_deref()),
+        (IncidentState::Dismissed, Some("ann"))
+    );
+    assert_eq!(world.applied(), Vec::<String>::new());
+    let judged =
+        |watch: &Watch| judge(&seen.change_set, &apply(), &watch.normal, &Situation::default());
+    assert_eq!(judged(&watch).trips, []);
+    let (after, _) = world.watch(&apply()).await;
+    assert_ne!(judged(&after).trips, [], "it is learned with the first look");
+    let mut after = after;
+    look(&mut after).await;
+    assert_eq!(judged(&after).trips, []);
+}
+
+#[tokio::test]
+async fn what_was_undone_is_not_dismissed() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&apply()).await;
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:00:16Z");
+    look(&mut watch).await;
+    let (id, shop) = (world.only().await.id, fake::shop("acme"));
+    let refused = guard::dismiss(&world.desk, &shop, &id, "ann".into()).await;
+    let why = refused.expect_err("it was undone").to_string();
+    assert!(why.contains("`backstock undo job of plan-1`"), "{why}");
+    assert_eq!(world.only().await.state, IncidentState::Applied);
 }
 
 #[tokio::test]
