@@ -16,6 +16,9 @@ pub enum AskError {
     /// The answer is not one, or not whole.
     #[error("{0}")]
     Fault(String),
+    /// The app may not see what was asked for.
+    #[error("{0}")]
+    Denied(String),
     /// Another version of the API answered.
     #[error(
         "API version {0} answered instead of the one asked for; nothing is concluded from it. Set \
@@ -43,7 +46,13 @@ impl Asker {
         }
         answer.drop_redacted();
         match answer.fault() {
-            Some(fault) => Err(AskError::Fault(format!("{} at {:?}", fault.message, fault.path))),
+            Some(fault) => {
+                let why = format!("{} at {:?}", fault.message, fault.path);
+                Err(match fault.is_denial() {
+                    true => AskError::Denied(why),
+                    false => AskError::Fault(why),
+                })
+            }
             None => Ok(answer.data),
         }
     }

@@ -187,6 +187,11 @@ impl GraphqlError {
     pub fn code(&self) -> &str {
         self.extensions.get("code").and_then(Value::as_str).unwrap_or_default()
     }
+
+    /// Whether the app may not see it.
+    pub fn is_denial(&self) -> bool {
+        self.code() == "ACCESS_DENIED"
+    }
 }
 
 impl Answer {
@@ -194,7 +199,7 @@ impl Answer {
     /// within them, so that they look as if they had not been asked for, and never as if they were
     /// empty. Answers how many.
     pub fn drop_redacted(&mut self) -> usize {
-        let denied = self.errors.iter().filter(|error| error.code() == "ACCESS_DENIED");
+        let denied = self.errors.iter().filter(|error| error.is_denial());
         let paths: Vec<Vec<Value>> = denied.map(|error| error.path.clone()).collect();
         paths.iter().filter(|path| remove(&mut self.data, path)).count()
     }
@@ -203,9 +208,7 @@ impl Answer {
     /// nobody could tell it from one that is not there.
     pub fn fault(&self) -> Option<&GraphqlError> {
         self.errors.iter().find(|error| {
-            error.code() != "ACCESS_DENIED"
-                || error.path.is_empty()
-                || hides_element(&self.data, &error.path)
+            !error.is_denial() || error.path.is_empty() || hides_element(&self.data, &error.path)
         })
     }
 

@@ -9,6 +9,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "article",
     gid_type: "Article",
+    reads: &["read_content"],
+    writes: &["write_content"],
     events_topic: Some("Article"),
     facets: &[CORE, METAFIELDS, pull::BLOBS],
     pulls: &[

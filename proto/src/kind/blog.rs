@@ -9,6 +9,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "blog",
     gid_type: "Blog",
+    reads: &["read_content"],
+    writes: &["write_content"],
     events_topic: Some("Blog"),
     facets: &[CORE, METAFIELDS],
     pulls: &[

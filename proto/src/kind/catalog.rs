@@ -14,6 +14,8 @@ const MORE: &[(&str, &str)] = &[
 pub(super) static SPEC: Spec = Spec {
     name: "catalog",
     gid_type: "MarketCatalog",
+    reads: &["read_products"],
+    writes: &["write_products"],
     mapping: 2,
     also_gid_types: &["CompanyLocationCatalog", "AppCatalog"],
     node,

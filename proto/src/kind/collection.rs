@@ -13,6 +13,8 @@ pub(super) static SPEC: Spec = Spec {
     name: "collection",
     gid_type: "Collection",
     also_gid_types: &[],
+    reads: &["read_products", "read_publications"],
+    writes: &["write_products", "write_publications"],
     topics: &[
         ("collections/create", Coverage::Core(Op::Create)),
         ("collections/update", Coverage::Core(Op::Update)),

@@ -13,6 +13,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "company",
     gid_type: "Company",
+    reads: &["read_customers"],
+    writes: &["write_customers"],
     topics: &[
         ("companies/create", Coverage::Core(Op::Create)),
         ("companies/update", Coverage::Core(Op::Update)),

@@ -11,6 +11,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "company_contact",
     gid_type: "CompanyContact",
+    reads: &["read_customers"],
+    writes: &["write_customers"],
     topics: &[
         ("company_contacts/create", Coverage::Signal),
         ("company_contacts/update", Coverage::Signal),

@@ -12,6 +12,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "company_location",
     gid_type: "CompanyLocation",
+    reads: &["read_customers"],
+    writes: &["write_customers"],
     topics: &[
         ("company_locations/create", Coverage::Signal),
         ("company_locations/update", Coverage::Signal),

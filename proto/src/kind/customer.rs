@@ -14,6 +14,8 @@ pub(super) static SPEC: Spec = Spec {
     name: "customer",
     gid_type: "Customer",
     also_gid_types: &[],
+    reads: &["read_customers"],
+    writes: &["write_customers"],
     topics: &[
         ("customers/create", Coverage::Core(Op::Create)),
         ("customers/update", Coverage::Core(Op::Update)),

@@ -11,6 +11,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "delivery_profile",
     gid_type: "DeliveryProfile",
+    reads: &["read_shipping"],
+    writes: &["write_shipping"],
     topics: &[
         ("profiles/create", Coverage::Signal),
         ("profiles/update", Coverage::Signal),

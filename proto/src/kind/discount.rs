@@ -42,6 +42,8 @@ pub(super) static SPEC: Spec = Spec {
     name: "discount",
     gid_type: "DiscountNode",
     also_gid_types: &["DiscountCodeNode", "DiscountAutomaticNode"],
+    reads: &["read_discounts"],
+    writes: &["write_discounts"],
     topics: &[
         ("discounts/create", Coverage::Signal),
         ("discounts/update", Coverage::Signal),

@@ -9,6 +9,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "draft_order",
     gid_type: "DraftOrder",
+    reads: &["read_draft_orders"],
+    writes: &["write_draft_orders"],
     topics: &[
         ("draft_orders/create", Coverage::Signal),
         ("draft_orders/update", Coverage::Signal),

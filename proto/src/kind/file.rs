@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "file",
     gid_type: "MediaImage",
+    reads: &["read_files"],
+    writes: &["write_files"],
     mapping: 2,
     facets: &[CORE, pull::BLOBS],
     pulls: &[

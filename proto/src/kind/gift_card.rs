@@ -8,6 +8,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "gift_card",
     gid_type: "GiftCard",
+    reads: &["read_gift_cards"],
     facets: &[CORE],
     pulls: &[
         Pull {

@@ -12,6 +12,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "inventory_item",
     gid_type: "InventoryItem",
+    reads: &["read_inventory", "read_products"],
+    writes: &["write_inventory"],
     topics: &[
         ("inventory_items/create", Coverage::Core(Op::Create)),
         ("inventory_items/update", Coverage::Core(Op::Update)),

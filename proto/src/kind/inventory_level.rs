@@ -12,6 +12,8 @@ use crate::resource::{Facet, ResourceId};
 pub(super) static SPEC: Spec = Spec {
     name: "inventory_level",
     gid_type: "InventoryLevel",
+    reads: &["read_inventory"],
+    writes: &["write_inventory"],
     topics: &[
         ("inventory_levels/connect", Coverage::Core(Op::Create)),
         ("inventory_levels/update", Coverage::Core(Op::Update)),

@@ -12,6 +12,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "location",
     gid_type: "Location",
+    reads: &["read_locations"],
+    writes: &["write_locations"],
     topics: &[
         ("locations/create", Coverage::Core(Op::Create)),
         ("locations/update", Coverage::Core(Op::Update)),

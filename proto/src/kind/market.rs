@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "market",
     gid_type: "Market",
+    reads: &["read_markets"],
+    writes: &["write_markets"],
     topics: &[
         ("markets/create", Coverage::Signal),
         ("markets/update", Coverage::Signal),

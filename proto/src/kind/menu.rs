@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "menu",
     gid_type: "Menu",
+    reads: &["read_online_store_navigation"],
+    writes: &["write_online_store_navigation"],
     facets: &[CORE],
     pulls: &[
         Pull {

@@ -12,6 +12,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "metaobject",
     gid_type: "Metaobject",
+    reads: &["read_metaobjects"],
+    writes: &["write_metaobjects"],
     topics: &[
         ("metaobjects/create", Coverage::Core(Op::Create)),
         ("metaobjects/update", Coverage::Core(Op::Update)),

@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "metaobject_definition",
     gid_type: "MetaobjectDefinition",
+    reads: &["read_metaobject_definitions"],
+    writes: &["write_metaobject_definitions"],
     events_topic: Some("MetaobjectDefinition"),
     facets: &[CORE],
     pulls: &[

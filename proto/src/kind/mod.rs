@@ -51,6 +51,7 @@ mod publication;
 pub mod pull;
 mod pulled;
 mod redirect;
+pub mod scopes;
 mod script_tag;
 mod segment;
 mod selling_plan_group;
@@ -128,6 +129,10 @@ pub struct Spec {
     pub gid_type: &'static str,
     /// Further types that its webhooks call it by: a discount is a `DiscountCodeNode` there.
     pub also_gid_types: &'static [&'static str],
+    /// The access scopes that reading it takes.
+    pub reads: &'static [&'static str],
+    /// The access scopes that writing it takes; one to write is one to read as well.
+    pub writes: &'static [&'static str],
     /// The webhook topics that concern it.
     pub topics: &'static [(&'static str, Coverage)],
     /// The topic of Shopify's Events that concerns it, such as `Product`.

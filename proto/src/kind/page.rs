@@ -9,6 +9,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "page",
     gid_type: "Page",
+    reads: &["read_content"],
+    writes: &["write_content"],
     events_topic: Some("Page"),
     facets: &[CORE, METAFIELDS],
     pulls: &[

@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "policy",
     gid_type: "ShopPolicy",
+    reads: &["read_legal_policies"],
+    writes: &["write_legal_policies"],
     facets: &[CORE],
     pulls: &[
         Pull {

@@ -16,6 +16,8 @@ const MORE: &[(&str, &str)] = &[
 pub(super) static SPEC: Spec = Spec {
     name: "price_list",
     gid_type: "PriceList",
+    reads: &["read_products"],
+    writes: &["write_products"],
     node,
     facets: &[CORE],
     pulls: &[

@@ -15,6 +15,8 @@ pub(super) static SPEC: Spec = Spec {
     name: "product",
     gid_type: "Product",
     also_gid_types: &[],
+    reads: &["read_products", "read_publications"],
+    writes: &["write_products", "write_publications"],
     topics: &[
         ("products/create", Coverage::Core(Op::Create)),
         ("products/update", Coverage::Core(Op::Update)),

@@ -8,6 +8,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "publication",
     gid_type: "Publication",
+    reads: &["read_publications"],
     facets: &[CORE],
     pulls: &[
         Pull {

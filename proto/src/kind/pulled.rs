@@ -12,6 +12,8 @@ pub(super) const PULLED: Spec = Spec {
     name: "",
     gid_type: "",
     also_gid_types: &[],
+    reads: &[],
+    writes: &[],
     topics: &[],
     events_topic: None,
     mapping: 1,

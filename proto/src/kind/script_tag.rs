@@ -11,6 +11,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "script_tag",
     gid_type: "ScriptTag",
+    reads: &["read_script_tags"],
+    writes: &["write_script_tags"],
     listing,
     facets: &[CORE],
     pulls: &[

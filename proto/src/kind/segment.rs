@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "segment",
     gid_type: "Segment",
+    reads: &["read_customers"],
+    writes: &["write_customers"],
     topics: &[
         ("segments/create", Coverage::Signal),
         ("segments/update", Coverage::Signal),

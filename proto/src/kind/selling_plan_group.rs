@@ -11,6 +11,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "selling_plan_group",
     gid_type: "SellingPlanGroup",
+    reads: &["read_products", "read_purchase_options"],
+    writes: &["write_products", "write_purchase_options"],
     topics: &[
         ("selling_plan_groups/create", Coverage::Signal),
         ("selling_plan_groups/update", Coverage::Signal),

@@ -8,6 +8,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "theme",
     gid_type: "OnlineStoreTheme",
+    reads: &["read_themes"],
+    writes: &["write_themes"],
     topics: &[
         ("themes/create", Coverage::Signal),
         ("themes/update", Coverage::Signal),

@@ -15,6 +15,8 @@ const MORE: &[(&str, &str)] = &[("files", include_str!("graphql/theme_file_more.
 pub(super) static SPEC: Spec = Spec {
     name: "theme_file",
     gid_type: "OnlineStoreThemeFile",
+    reads: &["read_themes"],
+    writes: &["write_themes"],
     mapping: 2,
     node,
     facets: &[CORE, pull::BLOBS],

@@ -48,6 +48,8 @@ const LOCALES: Each = Each {
 pub(super) static SPEC: Spec = Spec {
     name: "translation",
     gid_type: "Translation",
+    reads: &["read_translations", "read_locales"],
+    writes: &["write_translations"],
     node,
     listing,
     facets: &[CORE],

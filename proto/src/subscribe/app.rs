@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{filter_of, needs_types, topics, webhooks_uri};
 use crate::kind::pull::Way;
-use crate::kind::{self, Spec};
+use crate::kind::{self, Spec, scopes};
 
 /// Topics that the Admin API does not let anybody subscribe to.
 const COMPLIANCE: [&str; 3] = ["customers/data_request", "customers/redact", "shop/redact"];
@@ -21,7 +21,8 @@ pub fn app_toml(
     only_app: bool,
 ) -> String {
     let uri = webhooks_uri(public_url);
-    let mut text = format!("[webhooks]\napi_version = \"{api_version}\"\n");
+    let mut text = access_scopes();
+    let _infallible = write!(text, "\n[webhooks]\napi_version = \"{api_version}\"\n");
     let _infallible = write!(
         text,
         "\n  [[webhooks.subscriptions]]\n  compliance_topics = {}\n  uri = \"{uri}\"\n",
@@ -52,6 +53,16 @@ pub fn app_toml(
         }
     }
     text
+}
+
+/// What the app has to be granted.
+fn access_scopes() -> String {
+    let joined = |scopes: BTreeSet<&str>| scopes.into_iter().collect::<Vec<_>>().join(",");
+    format!(
+        "[access_scopes]\n# To restore, also {writes}\nscopes = \"{reads}\"\n",
+        writes = joined(scopes::writes()),
+        reads = joined(scopes::reads()),
+    )
 }
 
 /// A subscription to the Events of a kind that has no webhook.

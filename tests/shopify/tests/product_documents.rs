@@ -59,3 +59,28 @@ fn a_misspelt_document_is_found() {
     std::fs::write(directory.path().join("bad.graphql"), later).unwrap();
     assert_eq!(complaints(directory.path()).len(), Version::ALL.len() - 1);
 }
+
+/// What Shopify's schema says that a type takes, of the access scopes.
+fn takes(schema: &serde_json::Value, gid_type: &str) -> Option<String> {
+    let schema = schema.get("data").unwrap_or(schema);
+    let types = schema["__schema"]["types"].as_array()?;
+    let of = types.iter().find(|of| of["name"] == gid_type)?;
+    of["requiredAccess"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn every_kind_knows_the_scope_that_its_type_takes() {
+    let path = client::fetched().join("admin_2026-10.json");
+    let schema = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut said = 0;
+    for spec in backstock_proto::kind::ALL {
+        let Some(takes) = takes(&schema, spec.gid_type).filter(|takes| takes.contains("`read_"))
+        else {
+            continue;
+        };
+        said += 1;
+        let known = spec.reads.iter().any(|scope| takes.contains(&format!("`{scope}`")));
+        assert!(known, "{} is read with {:?}, and takes {takes}", spec.name, spec.reads);
+    }
+    assert!(said > 20, "the schema says of {said} kinds only what they take");
+}

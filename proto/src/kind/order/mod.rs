@@ -18,6 +18,8 @@ mod webhook;
 pub(super) static SPEC: Spec = Spec {
     name: "order",
     gid_type: "Order",
+    reads: &["read_orders"],
+    writes: &[],
     also_gid_types: &[],
     topics: &[
         ("orders/create", Coverage::Core(Op::Create)),
