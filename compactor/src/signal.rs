@@ -276,6 +276,7 @@ impl Again {
                 | AdminError::Unavailable { .. } => Self::Always,
                 AdminError::Unknown { .. } | AdminError::Garbled { .. } => Self::Few,
             },
+            PullError::Ask(AskError::Denied(_)) => Self::Never,
             PullError::Ask(AskError::Fault(_) | AskError::FellForward(_))
             | PullError::Journal(_)
             | PullError::Tree(_)

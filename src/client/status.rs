@@ -129,6 +129,10 @@ fn not_kept(kinds: &[KindStatus]) -> String {
         if let Some(what) = &kind.not_covered {
             text += &format!("  {}: {what}\n", kind.kind);
         }
+        let complete = kind.pull.as_ref().filter(|pull| pull.state == PullState::Complete);
+        if let Some(why) = complete.and_then(|pull| pull.reason.as_ref()) {
+            text += &format!("  {}: {}\n", kind.kind, page::bad(why));
+        }
         if let Some(media) = kind.media.as_ref().filter(|media| media.kept < media.media) {
             let (kept, all) = (page::grouped(media.kept), page::grouped(media.media));
             let reasons = media.reasons.join("; ");

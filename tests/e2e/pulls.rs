@@ -273,6 +273,25 @@ async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
 }
 
 #[tokio::test]
+async fn a_scope_that_is_missing_costs_what_it_is_for_and_nothing_else() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let more = ["--products", "20", "--rate", "0", "--plan", "plus", "--no-publications"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    let pull = pulled(&backstock, "product", "").await;
+    let why = pull["reason"].as_str().unwrap_or_default();
+    assert_eq!(pull["state"], "complete", "{pull}");
+    assert!(why.contains("publications") && why.contains("read_publications"), "{pull}");
+    assert_known_as_it_is(&backstock, &simulator).await;
+    let pull = pulled(&backstock, "publication", "").await;
+    assert_eq!(pull["state"], "failed", "{pull}");
+    let told = backstock.client_verb(&["status"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("read_publications"), "{told}");
+}
+
+#[tokio::test]
 async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
     let (port, access) = planned();
     let mut backstock = Backstock::pulling(&access);

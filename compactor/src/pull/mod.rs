@@ -255,7 +255,11 @@ impl Puller {
             let further: Vec<Facet> =
                 pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect();
             if !further.is_empty() {
-                self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await?;
+                match self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await {
+                    // The rest of the kind is none the worse for it.
+                    Err(PullError::Ask(AskError::Denied(why))) => run.leaves_out(&further, &why),
+                    read => read?,
+                }
             }
         }
         self.settle_suspects(run, suspects, living, order, &mut deposition).await?;
@@ -288,6 +292,12 @@ impl Puller {
 }
 
 impl Run {
+    /// Some facets could not be read.
+    fn leaves_out(&mut self, facets: &[Facet], why: &str) {
+        let names: Vec<&str> = facets.iter().map(|facet| facet.as_str()).collect();
+        self.report.reason = Some(format!("{} could not be read: {why}", names.join(", ")));
+    }
+
     /// Counts a difference that a webhook should have told of.
     fn drifted(&mut self, id: ResourceId, facet: Facet, found: &'static str) {
         let told = facet == Facet::Core && !self.spec.topics.is_empty();

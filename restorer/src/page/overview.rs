@@ -210,6 +210,13 @@ fn concerns(room: &Room, status: &ShopStatus) -> Vec<Concern> {
             say(Tone::Warning, format!("{kinds} could not be read: {why}."));
         }
     }
+    for kind in &status.kinds {
+        let complete = kind.pull.as_ref().filter(|pull| pull.state == PullState::Complete);
+        if let Some(why) = complete.and_then(|pull| pull.reason.as_ref()) {
+            let kinds = shell::capital(&human::plural(kind.kind.as_str()));
+            say(Tone::Warning, format!("{kinds}: {why}."));
+        }
+    }
     let stale = status
         .kinds
         .iter()

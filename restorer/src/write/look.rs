@@ -59,7 +59,12 @@ pub(crate) async fn read(
         any = true;
         let Way::ById { ids_max, .. } = &pull.way else { continue };
         for some in asked.chunks(*ids_max) {
-            for node in asker.by_id(spec, pull, some).await? {
+            let nodes = match asker.by_id(spec, pull, some).await {
+                // What the app may not see of it is not known, and left alone.
+                Err(AskError::Denied(_)) if !pull.facets.contains(&Facet::Core) => continue,
+                read => read?,
+            };
+            for node in nodes {
                 add((&mut found, &mut cores), spec, pull, &node)?;
             }
         }

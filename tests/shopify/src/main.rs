@@ -123,6 +123,9 @@ struct Serve {
     /// The app is not approved for customers' data: what identifies them is null.
     #[arg(long)]
     no_protected_data: bool,
+    /// The app lacks the scope `read_publications`.
+    #[arg(long)]
+    no_publications: bool,
     /// The app has no access to orders older than sixty days.
     #[arg(long)]
     no_old_orders: bool,
@@ -217,6 +220,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     let simulator =
         Simulator::start(serve.settings(address), stop.clone()).context("start webhooks")?;
     simulator.shop().protected_data = !serve.no_protected_data;
+    simulator.shop().publications = !serve.no_publications;
     simulator.shop().all_orders = !serve.no_old_orders;
     simulator.shop().variant_limit = serve.variant_limit();
     for (fault, probability) in &serve.faults {

@@ -47,6 +47,17 @@ pub(crate) fn refusal(type_name: &str, field: &str) -> Option<String> {
     })
 }
 
+/// What Shopify says when an app asks for publications without their scope.
+pub(crate) fn publications(type_name: &str, field: &str) -> Option<String> {
+    let of = (type_name == "QueryRoot" && field == "publications")
+        || field.starts_with("resourcePublications");
+    of.then(|| {
+        format!(
+            "Access denied for {field} field. Required access: `read_publications` access scope."
+        )
+    })
+}
+
 /// Empties what identifies a customer in the body of a webhook about one.
 pub(crate) fn redact_body(body: &mut Value) {
     match body {

@@ -70,6 +70,8 @@ pub struct Shop {
     /// Whether the app is approved for customers' data. Without it, what identifies a customer
     /// comes as null: in answers with an error beside it, in webhooks without a word.
     pub protected_data: bool,
+    /// Whether apps may see where things are published.
+    pub publications: bool,
     /// Whether the app sees orders of any age. Without it, those older than sixty days are as if they
     /// were not there, except in webhooks.
     pub all_orders: bool,
@@ -122,6 +124,7 @@ impl Shop {
             paths: HashMap::new(),
             bulk_started: Vec::new(),
             protected_data: true,
+            publications: true,
             all_orders: true,
             said: HashMap::new(),
             known: Said::default(),

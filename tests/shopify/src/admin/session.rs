@@ -82,6 +82,11 @@ impl ObjectValue for Object<'_, '_> {
         let name = info.field_name();
         let ty = &info.field_definition().ty;
         let args = Arguments::of(info)?;
+        if !self.session.shop.borrow().publications
+            && let Some(message) = protected::publications(&self.type_name, name)
+        {
+            return Err(refused(message));
+        }
         let value = match self.type_name.as_str() {
             "QueryRoot" => read::root(self.session, name, ty, &args)?,
             "Mutation" => mutation::run(self.session, name, &args, info)?,
