@@ -1,18 +1,23 @@
 //! The whole story: an app breaks the shop, the guard sees it, undoes it, and the shop is as before.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use hmac::{Hmac, KeyInit, Mac};
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::backstock::Backstock;
+use crate::kills::{count, seed};
 use crate::pulls::{SHOP, backfilled, eventually};
 use crate::simulator::{Simulator, planned};
 
@@ -136,4 +141,139 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
     let actors: Vec<&Value> =
         sets["items"].as_array().expect("sets").iter().map(|set| &set["actor"]["name"]).collect();
     assert!(actors.contains(&&json!("Bulk Price Wizard")), "{actors:?}");
+}
+
+/// What an app may do harm to, by what it is called: the same again once it is undone, also where
+/// it has other ids.
+async fn goods(simulator: &Simulator) -> BTreeMap<String, Value> {
+    let mut goods = BTreeMap::new();
+    for kind in ["product", "collection"] {
+        for line in simulator.lines(&format!("truth?kind={kind}")).await {
+            let state = line.get("state").unwrap_or(&line);
+            let variants = state["variants"].as_array().into_iter().flatten();
+            let variants: Vec<Value> = variants
+                .map(|v| json!([v["price"], v["compareAtPrice"], v["inventoryItem"]["sku"]]))
+                .collect();
+            let fields = ["title", "descriptionHtml", "status", "tags", "ruleSet"];
+            let told: Vec<&Value> = fields.iter().map(|field| &state[*field]).collect();
+            let name = format!("{kind} {}", state["handle"].as_str().expect("a handle"));
+            goods.insert(name, json!([told, variants]));
+        }
+    }
+    goods
+}
+
+async fn incidents(backstock: &Backstock) -> Vec<Value> {
+    let (_, list) = backstock.get(&format!("{SHOP}/incidents")).await;
+    list["items"].as_array().cloned().unwrap_or_default()
+}
+
+/// The incident of which an app is the cause.
+async fn incident(backstock: &Backstock, app: &str) -> Option<Value> {
+    let all = incidents(backstock).await;
+    all.into_iter().find(|one| one["change_set"]["actor"]["name"] == app)
+}
+
+/// How long each sort of harm stands, from the app's first deed on: until it is seen at all, until who
+/// did it is known and the way back is ready, and until the shop is as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_every_sort_of_harm_is_undone() {
+    let sorts = [
+        "texts_emptied",
+        "prices_collapsed",
+        "prices_zero",
+        "prices_below_cost",
+        "texts_replaced",
+        "unpublished",
+        "tags_wiped",
+        "skus_wiped",
+        "deleted",
+        "collections_deleted",
+    ];
+    let (port, access) = planned();
+    let guard = "[shop.guard]\naction = \"apply\"\nsettle_seconds = 3\n";
+    let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + guard));
+    let more = ["--products", "60", "--rate", "0", "--plan", "standard"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let before = goods(&simulator).await;
+    println!("sort of harm          hit   seen  way back  healed (seconds)");
+    for sort in sorts.iter().take(count("BACKSTOCK_HARMS", 1) as usize) {
+        let app = format!("Wizard of {}", sort.replace('_', " "));
+        let asked = format!("harm/{sort}?count=25&app={}", app.replace(' ', "%20"));
+        let known = incidents(&backstock).await.len();
+        let begun = Instant::now();
+        let told = simulator.post(&asked, json!({})).await;
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        let hit = ["products", "deleted_products", "deleted_collections"];
+        let hit: u64 = hit.iter().filter_map(|field| told[*field].as_u64()).sum();
+        let seen = eventually(|| async {
+            let all = incidents(&backstock).await;
+            let new = all.len() > known;
+            if new { Ok(begun.elapsed()) } else { Err(format!("{sort} is not seen: {all:?}")) }
+        })
+        .await;
+        let plan = eventually(|| async {
+            let found = incident(&backstock, &app).await;
+            let plan = found.as_ref().and_then(|one| one["plan"].as_str().map(str::to_owned));
+            plan.ok_or_else(|| format!("no way back from {sort}: {found:?}"))
+        })
+        .await;
+        let ready = begun.elapsed();
+        if *sort == "prices_below_cost" {
+            // A clearance looks the same: a person says what this is.
+            let path = format!("{SHOP}/rollbacks");
+            let (status, answer) = backstock.post(&path, json!({"app": app})).await;
+            assert!(status < 300, "{plan}: {answer}");
+        }
+        eventually(|| async {
+            let now = goods(&simulator).await;
+            let off = before.iter().find(|(name, was)| now.get(*name) != Some(was));
+            match off {
+                None if now.len() == before.len() => Ok(()),
+                _ => Err(format!(
+                    "{sort} is not undone: {off:?}, {:?}",
+                    incident(&backstock, &app).await
+                )),
+            }
+        })
+        .await;
+        let (seen, ready, healed) =
+            (seen.as_secs_f64(), ready.as_secs_f64(), begun.elapsed().as_secs_f64());
+        println!("{sort:20} {hit:>4} {seen:>6.1} {ready:>9.1} {healed:>7.1}");
+    }
+}
+
+/// Whenever the process is killed, and however webhooks come: the app is undone, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_kills_around_a_rollback() {
+    let (kills, seed) = (count("BACKSTOCK_KILLS", 3), seed());
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (port, access) = planned();
+    let guard = "[shop.guard]\naction = \"apply\"\nsettle_seconds = 1\n";
+    let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + guard));
+    let faults = ["--duplicate", "0.2", "--reorder", "0.2", "--delay", "0.2", "--delay-max", "1"];
+    let more = ["--products", "60", "--rate", "0", "--seed", "7"];
+    let simulator = Simulator::start(&backstock, port, &[&more[..], &faults[..]].concat()).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let before = goods(&simulator).await;
+    simulator.post("faults", json!({"often": {"lost": 0.1, "internal": 0.1}})).await;
+    simulator.post("scenario/bad_app?products=40", json!({})).await;
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(300..4_000))).await;
+        backstock.signal("serve", Signal::SIGKILL);
+        backstock.start("serve").await;
+    }
+    eventually(|| async {
+        let now = goods(&simulator).await;
+        let off: Vec<_> = before.iter().filter(|(name, was)| now.get(*name) != Some(was)).collect();
+        match off.first() {
+            None if now.len() == before.len() => Ok(()),
+            first => Err(format!("seed {seed}: {} are not as before: {first:?}", off.len())),
+        }
+    })
+    .await;
+    println!("kills around a rollback: {kills}, everything as before, seed {seed}");
 }

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use backstock_proto::{Timestamp, merge};
 use backstock_restorer::change_set::{ChangeSet, Evidence, group};
 use backstock_restorer::guard::{Action, Normal, Policy, Situation, judge};
-use world::{APP, Damage, Log, World};
+use shopify::harm::Harm;
+use world::{APP, Log, World, harms};
 
 fn seeds(counted_by: &str, default: u64) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
@@ -50,7 +51,8 @@ impl Score {
 fn undo(seed: u64, log: Log, score: &mut Score) {
     let mut world = World::new(seed, 80);
     world.work(60);
-    world.damage(Damage::of(seed), 40);
+    let sorts: Vec<Harm> = harms().collect();
+    world.harm(sorts[usize::try_from(seed).expect("small") % sorts.len()], 40);
     world.work(40);
     let evidence = world.evidence(log);
     let groups = group(&world.traces, &evidence);
@@ -187,10 +189,10 @@ fn the_guard_sees_damage_and_is_silent_otherwise_torture() {
             alarms.push(format!("seed {seed}: {action:?}: {}", set.headline));
         }
         sets += group(&world.traces, &Evidence::default()).len();
-        for damage in Damage::ALL {
+        for harm in harms() {
             let mut hurt = world.clone_at_rest(*seed);
             hurt.work(10);
-            hurt.damage(damage, 40);
+            hurt.harm(harm, 40);
             hurt.work(10);
             damages += 1;
             let tripped = watch(&hurt, &mut normal.clone(), &policy, Timestamp::MIN);
@@ -198,7 +200,7 @@ fn the_guard_sees_damage_and_is_silent_otherwise_torture() {
             seen += u64::from(!by_app.is_empty());
             applied += u64::from(by_app.iter().any(|(_, action)| *action == Action::Apply));
             if by_app.is_empty() {
-                missed.push(format!("seed {seed}: {damage:?}"));
+                missed.push(format!("seed {seed}: {harm:?}"));
             }
         }
     }

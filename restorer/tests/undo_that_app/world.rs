@@ -8,12 +8,13 @@ use backstock_proto::journal::{Change, Version};
 use backstock_proto::kind::{self, Arrival};
 use backstock_proto::merge::{self, OnConflict};
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp, diff};
-use backstock_restorer::change_set::{AppMark, Entry, Evidence, Trace};
+use backstock_restorer::change_set::{AppMark, Entry, Evidence, Idle, Trace};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use shopify::catalog::Size;
 use shopify::dice::Dice;
 use shopify::gid::Gid;
+use shopify::harm::Harm;
 use shopify::payload::{Detail, Renderer, Topic};
 use shopify::shop::{Actor, Shop};
 use shopify::subscription::Subscription;
@@ -26,32 +27,9 @@ const SYNC: &str = "Stock Sync";
 /// Another one.
 const SALES: &str = "Sale Planner";
 
-/// What the app does to each product, or instead of that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Damage {
-    Prices,
-    Texts,
-    Tags,
-    Unpublish,
-    Retitle,
-    Delete,
-    Collections,
-}
-
-impl Damage {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Prices,
-        Self::Texts,
-        Self::Tags,
-        Self::Unpublish,
-        Self::Retitle,
-        Self::Delete,
-        Self::Collections,
-    ];
-
-    pub(crate) fn of(seed: u64) -> Self {
-        Self::ALL[usize::try_from(seed).expect("small") % Self::ALL.len()]
-    }
+/// The sorts of harm that a product's own webhooks show: what things cost, they do not tell.
+pub(crate) fn harms() -> impl Iterator<Item = Harm> {
+    Harm::ALL.into_iter().filter(|harm| *harm != Harm::PricesBelowCost)
 }
 
 /// How much of the shop's own log there is.
@@ -92,6 +70,8 @@ pub(crate) struct World {
     now: jiff::Timestamp,
     history: BTreeMap<Key, Vec<State>>,
     pub(crate) traces: Vec<Arc<Trace>>,
+    /// Deliveries that changed nothing.
+    idle: Vec<Idle>,
     /// Who did what really, as the log would tell it.
     deeds: Vec<Entry>,
     began: Option<Timestamp>,
@@ -114,6 +94,7 @@ impl World {
             now,
             history: BTreeMap::new(),
             traces: Vec::new(),
+            idle: Vec::new(),
             deeds: Vec::new(),
             began: None,
             seq: 1_000,
@@ -176,69 +157,46 @@ impl World {
         }
     }
 
-    /// The app damages so many things, one every second or two; the staff works on beside it, also
-    /// on what the app has just damaged.
-    pub(crate) fn damage(&mut self, damage: Damage, count: usize) {
+    /// The app harms so many things, one every second or two; the staff works on beside it, also
+    /// on what the app has just harmed.
+    pub(crate) fn harm(&mut self, harm: Harm, count: usize) {
         self.began = Some(instant(self.now));
-        let app = || Actor::App(APP.into());
-        let kind = if damage == Damage::Collections { "Collection" } else { "Product" };
-        let ids: Vec<Gid> = self.shop.store.live_ids(kind).take(count).collect();
+        let ids: Vec<Gid> = self.shop.store.live_ids(harm.hits()).take(count).collect();
         for (n, gid) in ids.into_iter().enumerate() {
             let n = n as u64;
             let step =
                 SignedDuration::from_millis(900 + self.dice.of("step").below(n, 900).cast_signed());
-            self.act(step, app(), |shop| match damage {
-                Damage::Prices => shop.reprice(gid, 10),
-                Damage::Texts => {
-                    shop.edit_product(gid, |p| p["descriptionHtml"] = json!(""));
-                }
-                Damage::Tags => {
-                    shop.edit_product(gid, |p| p["tags"] = json!([]));
-                }
-                Damage::Unpublish => {
-                    shop.edit_product(gid, |p| p["status"] = json!("DRAFT"));
-                }
-                Damage::Retitle => {
-                    shop.edit_product(gid, |p| p["title"] = json!("SALE"));
-                }
-                Damage::Delete => {
-                    shop.delete_product(gid);
-                }
-                Damage::Collections => {
-                    shop.delete_collection(gid);
-                }
-            });
+            self.act(step, Actor::App(APP.into()), |shop| harm.strike(shop, gid));
             if self.dice.of("beside").happens(n, 0.25) {
-                self.work_on(gid, n, damage);
+                self.work_on(gid, n, harm);
             }
         }
     }
 
-    /// Somebody of the staff edits what the app has just damaged: something else, or the same.
-    fn work_on(&mut self, gid: Gid, n: u64, damage: Damage) {
-        if matches!(damage, Damage::Delete | Damage::Collections) {
+    /// Somebody of the staff edits what the app has just harmed: something else, or the same.
+    fn work_on(&mut self, gid: Gid, n: u64, harm: Harm) {
+        let vendor = |shop: &mut Shop, gid: Gid| {
+            shop.edit_product(gid, |p| p["vendor"] = json!(format!("Vendor {n}")));
+        };
+        if matches!(harm, Harm::Deleted | Harm::CollectionsDeleted) {
             let pause = SignedDuration::from_secs(1);
             let some = self.shop.store.live_ids("Product").last();
             let Some(some) = some else { return };
-            return self.act(pause, staff(n), |shop| {
-                shop.edit_product(some, |p| p["vendor"] = json!(format!("Vendor {n}")));
-            });
+            return self.act(pause, staff(n), |shop| vendor(shop, some));
         }
         let pause = SignedDuration::from_secs(1 + self.dice.of("soon").below(n, 20).cast_signed());
         let same = self.dice.of("same").happens(n, 0.3);
-        self.act(pause, staff(n), |shop| match (same, damage) {
-            (true, Damage::Prices) => shop.reprice(gid, 250),
-            (true, Damage::Texts) => {
+        self.act(pause, staff(n), |shop| match (same, harm) {
+            (true, Harm::PricesCollapsed) => shop.reprice(gid, 250),
+            (true, Harm::TextsEmptied) => {
                 shop.edit_product(gid, |p| {
                     p["descriptionHtml"] = json!(format!("<p>Again {n}.</p>"))
                 });
             }
-            (true, Damage::Retitle) => {
+            (true, Harm::TextsReplaced) => {
                 shop.edit_product(gid, |p| p["title"] = json!(format!("Mended by hand {n}")));
             }
-            _ => {
-                shop.edit_product(gid, |p| p["vendor"] = json!(format!("Vendor {n}")));
-            }
+            _ => vendor(shop, gid),
         });
     }
 
@@ -396,6 +354,9 @@ impl World {
             let past = self.history.entry(key.clone()).or_default();
             let before = past.last().and_then(|last| last.state.clone());
             if past.last().is_some_and(|last| last.state == state) {
+                let (kind, id) = key;
+                let event_id = Some(delivery.event_id.as_str().into());
+                self.idle.push(Idle { kind, id, at, event_id });
                 continue;
             }
             past.push(State { seq: self.seq, state: state.clone(), theirs });
@@ -428,17 +389,15 @@ impl World {
     }
 
     pub(crate) fn evidence(&self, log: Log) -> Evidence {
-        let shopifys = || self.shopifys_log();
         let mark = self.began.map(|at| AppMark { app: APP.into(), at, said: true });
-        match log {
-            Log::Whole => Evidence { log: self.deeds.clone(), ..Evidence::default() },
-            Log::AsShopifys => Evidence { log: shopifys(), ..Evidence::default() },
-            Log::Half => {
-                let half = shopifys().into_iter().step_by(2).collect();
-                Evidence { log: half, ..Evidence::default() }
-            }
-            Log::OnlyMark => Evidence { marks: mark.into_iter().collect(), ..Evidence::default() },
-        }
+        let told = match log {
+            Log::Whole => self.deeds.clone(),
+            Log::AsShopifys => self.shopifys_log(),
+            Log::Half => self.shopifys_log().into_iter().step_by(2).collect(),
+            Log::OnlyMark => Vec::new(),
+        };
+        let marks = mark.filter(|_| log == Log::OnlyMark).into_iter().collect();
+        Evidence { log: told, idle: self.idle.clone(), marks, ..Evidence::default() }
     }
 
     /// The log as the simulated shop keeps it, as far as it shows by now.

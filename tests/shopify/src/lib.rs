@@ -13,6 +13,7 @@ pub mod disturbance;
 pub mod events;
 pub mod fault;
 pub mod gid;
+pub mod harm;
 pub mod instant;
 pub mod knowledge;
 pub mod measure;

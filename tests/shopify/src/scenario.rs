@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::admin::theme_file;
 use crate::dice::Dice;
 use crate::gid::Gid;
+use crate::harm::Harm;
 use crate::shop::{Actor, Cart, Shop};
-use crate::store::target;
 use crate::traffic::{some, some_variant};
 
 /// A story.
@@ -93,6 +93,26 @@ impl Scenario {
     }
 }
 
+/// Lets an app do harm of one sort, from `at` on.
+pub fn harm(harm: Harm, app: &str, shop: &mut Shop, at: Timestamp, scale: Scale) -> Told {
+    let before = shop.now().to_string();
+    let count = usize::try_from(scale.products).unwrap_or(usize::MAX);
+    let hit: Vec<Gid> = shop.store.live_ids(harm.hits()).take(count).collect();
+    let mut told = Told { actor: app.into(), before, ..Told::default() };
+    match harm {
+        Harm::Deleted => told.deleted_products = hit.len() as u64,
+        Harm::CollectionsDeleted => told.deleted_collections = hit.len() as u64,
+        _ => told.products = hit.len() as u64,
+    }
+    let mut at = at;
+    for gid in hit {
+        shop.act(at, Actor::App(app.into()), |shop| harm.strike(shop, gid));
+        at = at.checked_add(scale.step).unwrap_or(Timestamp::MAX);
+    }
+    told.after = shop.now().to_string();
+    told
+}
+
 struct Story {
     dice: Dice,
     actor: Actor,
@@ -146,15 +166,7 @@ impl Story {
     fn shifted_import(&mut self, shop: &mut Shop, count: u64) {
         for product in Self::products(shop, count) {
             self.act(shop, |shop| {
-                for variant in shop.variants(product) {
-                    let item = shop.store.get(variant).and_then(|v| target(&v["inventoryItem"]));
-                    let price =
-                        shop.store.get(variant).map(|v| v["price"].clone()).unwrap_or_default();
-                    if let Some(item) = item {
-                        shop.update(item, |state| state["sku"] = price);
-                        shop.announce("inventory_items/update", item);
-                    }
-                }
+                shop.set_skus(product, |variant| variant["price"].clone());
                 shop.edit_product(product, |state| {
                     let (title, vendor) = (state["title"].clone(), state["vendor"].clone());
                     state["vendor"] = title;

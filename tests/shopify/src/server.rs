@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bulk_run::Failure;
 use crate::events::AppConfig;
 use crate::fault::Fault;
+use crate::harm::Harm;
 use crate::scenario::{Scale, Scenario};
 use crate::shop::Actor;
 use crate::simulator::Simulator;
@@ -48,6 +49,7 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .layer(DefaultBodyLimit::max(upload::UPLOAD_MAX))
         .route("/_bulk/{name}", get(upload::bulk_result))
         .route("/_sim/scenario/{name}", post(tell))
+        .route("/_sim/harm/{sort}", post(harm))
         .route("/_sim/bulk", post(doom_bulk))
         .route("/_sim/truth", get(truth::at))
         .route("/_sim/deliveries", get(deliveries))
@@ -166,6 +168,26 @@ async fn tell(
         step: jiff::SignedDuration::from_millis(1),
     };
     Json(simulator.tell(scenario, scale)).into_response()
+}
+
+#[derive(Deserialize)]
+struct Harming {
+    app: Option<String>,
+    count: Option<u64>,
+}
+
+/// Lets an app do harm of one sort now, a millisecond of the shop's clock between its deeds.
+async fn harm(
+    State(simulator): State<Arc<Simulator>>,
+    axum::extract::Path(sort): axum::extract::Path<String>,
+    Query(harming): Query<Harming>,
+) -> Response {
+    let sort: Result<Harm, _> = serde_json::from_value(json!(sort));
+    let Ok(sort) = sort else { return refuse("no such harm") };
+    let app = harming.app.as_deref().unwrap_or("Bulk Price Wizard");
+    let scale =
+        Scale { products: harming.count.unwrap_or(50), step: jiff::SignedDuration::from_millis(1) };
+    Json(simulator.harm(sort, app, scale)).into_response()
 }
 
 /// What becomes of bulk operations.

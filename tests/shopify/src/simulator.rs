@@ -21,7 +21,8 @@ use crate::catalog::Size;
 use crate::dispatch::{Dispatch, Dispatcher};
 use crate::events::{AppConfig, ConfigError};
 use crate::fault::Faults;
-use crate::scenario::{Scale, Scenario, Told};
+use crate::harm::Harm;
+use crate::scenario::{self, Scale, Scenario, Told};
 use crate::shop::{Actor, Shop};
 use crate::subscription::Subscription;
 use crate::traffic::Traffic;
@@ -225,6 +226,14 @@ impl Simulator {
     pub fn tell(&self, scenario: Scenario, scale: Scale) -> Told {
         let mut shop = self.shop();
         let told = scenario.tell(&mut shop, self.now(), self.seed, scale);
+        self.deliver(&mut shop);
+        told
+    }
+
+    /// Lets an app do harm of one sort, beginning now.
+    pub fn harm(&self, harm: Harm, app: &str, scale: Scale) -> Told {
+        let mut shop = self.shop();
+        let told = scenario::harm(harm, app, &mut shop, self.now(), scale);
         self.deliver(&mut shop);
         told
     }

@@ -38,6 +38,21 @@ impl Shop {
         self.edit_product(product, |_| {});
     }
 
+    /// Gives a product's variants other stock-keeping units, by what each is.
+    pub fn set_skus(&mut self, product: Gid, sku: impl Fn(&Value) -> Value) {
+        for variant in self.variants(product) {
+            let Some(document) = self.store.get(variant) else { continue };
+            let (sku, item) = (sku(&document), target(&document["inventoryItem"]));
+            drop(document);
+            self.update(variant, |state| state["sku"] = sku.clone());
+            if let Some(item) = item {
+                self.update(item, |state| state["sku"] = sku);
+                self.announce("inventory_items/update", item);
+            }
+        }
+        self.edit_product(product, |_| {});
+    }
+
     /// The variants of a product, in order.
     #[must_use]
     pub fn variants(&self, product: Gid) -> Vec<Gid> {
