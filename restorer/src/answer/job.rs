@@ -58,6 +58,16 @@ pub(crate) struct JobWithRows {
     rows: List<RowResult>,
 }
 
+/// What somebody who watches a job is told.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `Watch` tells")]
+pub(crate) struct JobEvent {
+    /// `progress`, `row` or `end`.
+    event: String,
+    /// JSON: the job, or the row.
+    data: String,
+}
+
 /// Which rows, and which part of them.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -66,9 +76,10 @@ pub(crate) struct RowsQuery {
     /// Only rows in this state; without, all that are over.
     state: Option<RowState>,
     /// At most so many.
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<Limit>,
-    /// Where the page before ended.
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -84,7 +95,14 @@ pub(crate) struct RowsQuery {
     params(
         ShopPath,
         PlanPath,
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request.")
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Names this request.",
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$"
+        )
     ),
     request_body(content = ApplyPlan),
     responses(
@@ -234,7 +252,7 @@ pub(crate) async fn job(
     responses((
         status = 200,
         description = "Events until the job is over.",
-        body = String,
+        body = JobEvent,
         content_type = "text/event-stream"
     ))
 )]
@@ -381,7 +399,14 @@ pub(crate) async fn retry(
     params(
         ShopPath,
         JobPath,
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request.")
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Names this request.",
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$"
+        )
     ),
     responses(
         (status = 202, description = "The job that takes it back.", body = Job),
