@@ -373,7 +373,7 @@ impl Config {
     }
 
     /// Parses `text`, then applies the environment's `variables` over it.
-    fn parse(
+    pub(crate) fn parse(
         name: &str,
         text: &str,
         variables: impl Iterator<Item = (String, String)>,
