@@ -181,6 +181,9 @@ pub(crate) struct ShopConfig {
     pub(crate) client_id: Option<String>,
     #[serde(default, serialize_with = "masked")]
     pub(crate) client_secret: Option<SecretString>,
+    /// What whoever opens the app in this shop's admin may do in the page there; nothing by default.
+    #[serde(default)]
+    pub(crate) embedded_scopes: Vec<String>,
     #[serde(default = "default_api_version")]
     pub(crate) api_version: String,
     #[serde(default)]
@@ -419,6 +422,9 @@ impl Config {
             if shop.client_id.is_some() != shop.client_secret.is_some() {
                 fault(format!("shop {domain} needs client_id and client_secret together"));
             }
+            if let Err(why) = shop.embedded() {
+                fault(format!("shop {domain}: embedded_scopes: {why}"));
+            }
             if let Err(e) = shop.url() {
                 fault(format!("shop {domain}: admin_url is not an address: {e}"));
             }
@@ -520,9 +526,11 @@ impl Config {
         self.shop.iter().map(guard).collect()
     }
 
-    /// The tokens of the HTTP API.
+    /// The tokens of the HTTP API, and what whoever opens the page in a shop's admin stands for.
     pub(crate) fn tokens(&self) -> Result<Vec<backstock_restorer::Token>, TokenError> {
-        self.token.iter().map(Token::parse).collect()
+        let embedded = self.shop.iter().filter_map(|shop| shop.embedded().ok().flatten());
+        let embedded = embedded.map(|(_, token)| Ok(token));
+        self.token.iter().map(Token::parse).chain(embedded).collect()
     }
 
     /// The effective configuration as TOML, secrets masked.
@@ -612,6 +620,21 @@ mod tests {
         assert_eq!(config.shop[1].domain.name(), "other");
         let faults = parse("", &[("BACKSTOCK_HTPP__INGEST", "x")]).expect_err("typo");
         assert_eq!(faults, "test.toml: unknown key htpp");
+    }
+
+    #[test]
+    fn the_admin_opens_the_page_only_where_an_app_and_scopes_say_so() {
+        let app = "client_id = \"id\"\nclient_secret = \"hidden\"\n";
+        let tokens = |text: &str| parse(text, &[]).map(|config| config.tokens().expect("tokens"));
+        assert_eq!(tokens(&format!("{SHOP}{app}")).expect("none").len(), 0);
+        let tokens_of = |scopes: &str| tokens(&format!("{SHOP}{app}embedded_scopes = {scopes}\n"));
+        let [token] = &tokens_of("[\"read\"]").expect("one")[..] else { panic!("not one") };
+        assert!(token.shops.holds(&Shop::from_name("acme").expect("a shop")));
+        assert!(!token.shops.holds(&Shop::from_name("bolt").expect("a shop")));
+        assert_eq!(token.scopes.len(), 1);
+        assert!(tokens_of("[\"write\"]").expect_err("a fault").contains("\"write\""));
+        let alone = format!("{SHOP}embedded_scopes = [\"read\"]\n");
+        assert!(tokens(&alone).expect_err("a fault").contains("client_id and client_secret"));
     }
 
     #[test]

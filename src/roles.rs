@@ -424,6 +424,7 @@ pub(crate) async fn run_restorer(
             proxies: config.http.proxies()?,
             guards: config.guards(),
             proof: config.proof.config()?,
+            embedded: config.embedded(),
             session_key: session_key(config),
             ..backstock_restorer::Config::default()
         },

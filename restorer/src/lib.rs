@@ -61,7 +61,7 @@ pub mod token;
 pub mod write;
 
 pub use openapi::document;
-pub use page::SessionKey;
+pub use page::{App, SessionKey};
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
 
 use audit::Audit;
@@ -94,6 +94,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// When it is proved that shops could be restored.
     pub proof: proof::Config,
+    /// The shops whose admin may open the page, and as which app.
+    pub embedded: BTreeMap<Shop, App>,
     /// What seals the sessions of the page. Restorers side by side share one.
     pub session_key: SessionKey,
     /// What the listener allows.
@@ -111,6 +113,7 @@ impl Default for Config {
             public_url: None,
             proxies: Vec::new(),
             proof: proof::Config::default(),
+            embedded: BTreeMap::new(),
             session_key: SessionKey::default(),
             listen: listen::Limits::default(),
         }
