@@ -188,6 +188,9 @@ pub(crate) struct ShopConfig {
     pub(crate) api_version: String,
     #[serde(default)]
     pub(crate) admin_url: Option<String>,
+    /// Whether a second person has to say yes before a job that a person asked for begins.
+    #[serde(default)]
+    pub(crate) second_person: bool,
     /// Thresholds and action of the guard.
     #[serde(default)]
     pub(crate) guard: Option<backstock_restorer::guard::Policy>,
@@ -443,6 +446,16 @@ impl Config {
                 fault(format!("token {:?}: {e}", token.name));
             }
         }
+        if self.shop.iter().any(|shop| shop.second_person) {
+            // Persons are told apart by the names of their tokens.
+            let mut names = BTreeSet::new();
+            for token in self.token.iter().filter(|token| !names.insert(&token.name)) {
+                fault(format!(
+                    "two tokens are called {:?}, which second_person forbids",
+                    token.name
+                ));
+            }
+        }
         for (key, cron) in [
             ("compactor.full_pull", &self.compactor.full_pull),
             ("compactor.thin", &self.compactor.thin),
@@ -517,6 +530,12 @@ impl Config {
                 self.http.body_bytes_max
             ));
         }
+    }
+
+    /// The shops where nobody restores alone.
+    pub(crate) fn second_person(&self) -> BTreeSet<Shop> {
+        let asks = self.shop.iter().filter(|shop| shop.second_person);
+        asks.map(|shop| shop.domain.clone()).collect()
     }
 
     /// How each shop is guarded.
@@ -635,6 +654,21 @@ mod tests {
         assert!(tokens_of("[\"write\"]").expect_err("a fault").contains("\"write\""));
         let alone = format!("{SHOP}embedded_scopes = [\"read\"]\n");
         assert!(tokens(&alone).expect_err("a fault").contains("client_id and client_secret"));
+    }
+
+    #[test]
+    fn where_two_persons_are_needed_no_two_have_one_name() {
+        let named = |second: bool, names: [&str; 2]| {
+            let token = |name| {
+                let digest = "5".repeat(64);
+                format!("[[token]]\nname = \"{name}\"\nsha256 = \"{digest}\"\nscopes = []\n")
+            };
+            let [a, b] = names.map(token);
+            parse(&format!("{SHOP}second_person = {second}\n{a}{b}"), &[])
+        };
+        assert!(named(false, ["ops", "ops"]).expect("one alone").second_person().is_empty());
+        assert_eq!(named(true, ["ops", "me"]).expect("two").second_person().len(), 1);
+        assert!(named(true, ["ops", "ops"]).expect_err("a fault").contains("two tokens"));
     }
 
     #[test]

@@ -423,6 +423,7 @@ pub(crate) async fn run_restorer(
             public_url: config.http.public_url()?,
             proxies: config.http.proxies()?,
             guards: config.guards(),
+            second_person: config.second_person(),
             proof: config.proof.config()?,
             embedded: config.embedded(),
             session_key: session_key(config),

@@ -81,6 +81,8 @@ pub struct Config {
     pub shops: BTreeSet<Shop>,
     /// The shops that are guarded, and how.
     pub guards: BTreeMap<Shop, guard::Policy>,
+    /// The shops where a second person has to say yes before a job that a person asked for begins.
+    pub second_person: BTreeSet<Shop>,
     /// How long an answer may take to begin, snapshots and `verify` aside.
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
@@ -107,6 +109,7 @@ impl Default for Config {
         Self {
             shops: BTreeSet::new(),
             guards: BTreeMap::new(),
+            second_person: BTreeSet::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },

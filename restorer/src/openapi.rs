@@ -55,6 +55,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::jobs,
         job::job,
         job::events,
+        job::approve,
         job::cancel,
         job::pause,
         job::resume,

@@ -143,6 +143,7 @@ pub(crate) static ROUTES: &[Route] = &[
         pace: Pace::Patient,
         ..read("/v1/shops/{shop}/jobs/{id}/events", "job_events", || get(job::events))
     },
+    restore("/v1/shops/{shop}/jobs/{id}/approve", "approve", || post(job::approve)),
     restore("/v1/shops/{shop}/jobs/{id}/cancel", "cancel", || post(job::cancel)),
     restore("/v1/shops/{shop}/jobs/{id}/pause", "pause", || post(job::pause)),
     restore("/v1/shops/{shop}/jobs/{id}/resume", "resume", || post(job::resume)),

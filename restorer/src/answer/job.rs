@@ -86,7 +86,8 @@ pub(crate) struct RowsQuery {
 /// Applies a plan: answers with the job at once, which works on by itself.
 ///
 /// Only one job of a shop writes at a time; others wait. With an `Idempotency-Key`, asking again
-/// answers with the same job.
+/// answers with the same job. Where the shop asks for a second person (`approval` of the job), it
+/// begins once another token has approved it.
 #[utoipa::path(
     post,
     path = "/v1/shops/{shop}/plans/{id}/apply",
@@ -135,9 +136,15 @@ pub(crate) async fn apply(
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     let key = idempotency_key(&headers)?;
-    let job =
-        begin(&desk, &shop, Apply { plan, deselected: asked.deselect, by, key, undoes: None });
-    Ok((StatusCode::ACCEPTED, Json(job.await?)))
+    let apply = Apply {
+        plan,
+        deselected: asked.deselect,
+        by,
+        key,
+        undoes: None,
+        needs_approval: desk.config.second_person.contains(&shop),
+    };
+    Ok((StatusCode::ACCEPTED, Json(begin(&desk, &shop, apply).await?)))
 }
 
 /// Begins a job in a shop that can be written to.
@@ -172,6 +179,8 @@ pub(crate) async fn begin_for_guard(desk: &Desk, shop: &Shop, id: &str) -> Resul
         by: GUARD.into(),
         key: Some(format!("{GUARD} {id}")),
         undoes: None,
+        // Who configured it to act by itself has said yes.
+        needs_approval: false,
     };
     Ok(begin(desk, shop, apply).await?.id)
 }
@@ -362,6 +371,40 @@ control!(
     "Has a job go on that stands still, or was put off for a while."
 );
 
+/// Says yes to a job that another token asked for, where the shop wants a second person's word.
+#[utoipa::path(
+    post,
+    path = "/v1/shops/{shop}/jobs/{id}/approve",
+    operation_id = "approve",
+    tag = "Restore",
+    params(ShopPath, JobPath),
+    responses(
+        (status = 202, description = "The job, which begins.", body = Job),
+        (
+            status = 403,
+            description = "The token lacks the scope, or asked for the job itself.",
+            body = Problem,
+            content_type = "application/problem+json"
+        ),
+        (
+            status = 409,
+            description = "The job waits for nobody's word.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+)]
+pub(crate) async fn approve(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Which(id): Which,
+    By(by): By,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<(StatusCode, Json<Job>), Problem> {
+    let job = desk.jobs.approve(&shop, &id, &by).await.map_err(refused)?;
+    Ok((StatusCode::ACCEPTED, Json(job)))
+}
+
 /// Takes up the rows of a job that failed, and those that were not begun.
 #[utoipa::path(
     post,
@@ -443,7 +486,8 @@ pub(crate) async fn undo(
     }
     let request = Request { undo: Some(id.clone()), ..Request::default() };
     let plan = desk.plan(&shop, request, by.clone()).await.map_err(refuse::plan)?;
-    let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: Some(id) };
+    let needs_approval = desk.config.second_person.contains(&shop);
+    let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: Some(id), needs_approval };
     Ok((StatusCode::ACCEPTED, Json(begin(&desk, &shop, apply).await?)))
 }
 
@@ -452,6 +496,7 @@ pub(crate) fn refused(error: JobError) -> Problem {
     match error {
         JobError::Conflict(why) => Problem::new(StatusCode::CONFLICT, why),
         JobError::Missing(why) => Problem::new(StatusCode::NOT_FOUND, why),
+        JobError::Forbidden(why) => Problem::new(StatusCode::FORBIDDEN, why),
         JobError::Record(error) => refuse::record(error),
     }
 }
