@@ -22,6 +22,8 @@ test: tools ## every test
 	$(CARGO) nextest run $(PROFILE) --workspace
 	$(CARGO) test $(PROFILE) --workspace --doc
 	tests/page/run.sh
+	tests/openapi/run.sh
+	tests/documents/run.sh
 
 lint: tools ## formatting, clippy, documentation, manifests and alert rules
 	$(CARGO) fmt --all --check

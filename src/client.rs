@@ -79,6 +79,8 @@ pub(crate) enum Verb {
     Job(job::JobArgs),
     /// The jobs of a shop, newest first
     Jobs(job::JobsArgs),
+    /// Say yes to a job that another person asked for
+    Approve(job::ControlArgs),
     /// End a job; what it wrote stays
     Cancel(job::ControlArgs),
     /// Have a job stand still
@@ -187,6 +189,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Apply(args) => apply::answer(args).await,
         Verb::Job(args) => job::job(args).await,
         Verb::Jobs(args) => job::jobs(args).await,
+        Verb::Approve(args) => job::again(args, "approve").await,
         Verb::Cancel(args) => job::control(args, "cancel").await,
         Verb::Pause(args) => job::control(args, "pause").await,
         Verb::Resume(args) => job::control(args, "resume").await,

@@ -181,10 +181,16 @@ pub(crate) struct ShopConfig {
     pub(crate) client_id: Option<String>,
     #[serde(default, serialize_with = "masked")]
     pub(crate) client_secret: Option<SecretString>,
+    /// What whoever opens the app in this shop's admin may do in the page there; nothing by default.
+    #[serde(default)]
+    pub(crate) embedded_scopes: Vec<String>,
     #[serde(default = "default_api_version")]
     pub(crate) api_version: String,
     #[serde(default)]
     pub(crate) admin_url: Option<String>,
+    /// Whether a second person has to say yes before a job that a person asked for begins.
+    #[serde(default)]
+    pub(crate) second_person: bool,
     /// Thresholds and action of the guard.
     #[serde(default)]
     pub(crate) guard: Option<backstock_restorer::guard::Policy>,
@@ -373,7 +379,7 @@ impl Config {
     }
 
     /// Parses `text`, then applies the environment's `variables` over it.
-    fn parse(
+    pub(crate) fn parse(
         name: &str,
         text: &str,
         variables: impl Iterator<Item = (String, String)>,
@@ -419,6 +425,9 @@ impl Config {
             if shop.client_id.is_some() != shop.client_secret.is_some() {
                 fault(format!("shop {domain} needs client_id and client_secret together"));
             }
+            if let Err(why) = shop.embedded() {
+                fault(format!("shop {domain}: embedded_scopes: {why}"));
+            }
             if let Err(e) = shop.url() {
                 fault(format!("shop {domain}: admin_url is not an address: {e}"));
             }
@@ -435,6 +444,16 @@ impl Config {
         for token in &self.token {
             if let Err(e) = token.parse() {
                 fault(format!("token {:?}: {e}", token.name));
+            }
+        }
+        if self.shop.iter().any(|shop| shop.second_person) {
+            // Persons are told apart by the names of their tokens.
+            let mut names = BTreeSet::new();
+            for token in self.token.iter().filter(|token| !names.insert(&token.name)) {
+                fault(format!(
+                    "two tokens are called {:?}, which second_person forbids",
+                    token.name
+                ));
             }
         }
         for (key, cron) in [
@@ -513,6 +532,12 @@ impl Config {
         }
     }
 
+    /// The shops where nobody restores alone.
+    pub(crate) fn second_person(&self) -> BTreeSet<Shop> {
+        let asks = self.shop.iter().filter(|shop| shop.second_person);
+        asks.map(|shop| shop.domain.clone()).collect()
+    }
+
     /// How each shop is guarded.
     pub(crate) fn guards(&self) -> BTreeMap<Shop, backstock_restorer::guard::Policy> {
         let guard =
@@ -520,9 +545,11 @@ impl Config {
         self.shop.iter().map(guard).collect()
     }
 
-    /// The tokens of the HTTP API.
+    /// The tokens of the HTTP API, and what whoever opens the page in a shop's admin stands for.
     pub(crate) fn tokens(&self) -> Result<Vec<backstock_restorer::Token>, TokenError> {
-        self.token.iter().map(Token::parse).collect()
+        let embedded = self.shop.iter().filter_map(|shop| shop.embedded().ok().flatten());
+        let embedded = embedded.map(|(_, token)| Ok(token));
+        self.token.iter().map(Token::parse).chain(embedded).collect()
     }
 
     /// The effective configuration as TOML, secrets masked.
@@ -612,6 +639,36 @@ mod tests {
         assert_eq!(config.shop[1].domain.name(), "other");
         let faults = parse("", &[("BACKSTOCK_HTPP__INGEST", "x")]).expect_err("typo");
         assert_eq!(faults, "test.toml: unknown key htpp");
+    }
+
+    #[test]
+    fn the_admin_opens_the_page_only_where_an_app_and_scopes_say_so() {
+        let app = "client_id = \"id\"\nclient_secret = \"hidden\"\n";
+        let tokens = |text: &str| parse(text, &[]).map(|config| config.tokens().expect("tokens"));
+        assert_eq!(tokens(&format!("{SHOP}{app}")).expect("none").len(), 0);
+        let tokens_of = |scopes: &str| tokens(&format!("{SHOP}{app}embedded_scopes = {scopes}\n"));
+        let [token] = &tokens_of("[\"read\"]").expect("one")[..] else { panic!("not one") };
+        assert!(token.shops.holds(&Shop::from_name("acme").expect("a shop")));
+        assert!(!token.shops.holds(&Shop::from_name("bolt").expect("a shop")));
+        assert_eq!(token.scopes.len(), 1);
+        assert!(tokens_of("[\"write\"]").expect_err("a fault").contains("\"write\""));
+        let alone = format!("{SHOP}embedded_scopes = [\"read\"]\n");
+        assert!(tokens(&alone).expect_err("a fault").contains("client_id and client_secret"));
+    }
+
+    #[test]
+    fn where_two_persons_are_needed_no_two_have_one_name() {
+        let named = |second: bool, names: [&str; 2]| {
+            let token = |name| {
+                let digest = "5".repeat(64);
+                format!("[[token]]\nname = \"{name}\"\nsha256 = \"{digest}\"\nscopes = []\n")
+            };
+            let [a, b] = names.map(token);
+            parse(&format!("{SHOP}second_person = {second}\n{a}{b}"), &[])
+        };
+        assert!(named(false, ["ops", "ops"]).expect("one alone").second_person().is_empty());
+        assert_eq!(named(true, ["ops", "me"]).expect("two").second_person().len(), 1);
+        assert!(named(true, ["ops", "ops"]).expect_err("a fault").contains("two tokens"));
     }
 
     #[test]

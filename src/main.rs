@@ -12,6 +12,8 @@ use crate::config::Config;
 
 mod client;
 mod config;
+#[cfg(test)]
+mod documented;
 mod nats;
 mod process;
 mod roles;

@@ -423,7 +423,9 @@ pub(crate) async fn run_restorer(
             public_url: config.http.public_url()?,
             proxies: config.http.proxies()?,
             guards: config.guards(),
+            second_person: config.second_person(),
             proof: config.proof.config()?,
+            embedded: config.embedded(),
             session_key: session_key(config),
             ..backstock_restorer::Config::default()
         },

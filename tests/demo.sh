@@ -71,7 +71,7 @@ admin_url=http://127.0.0.1:$admin
 tests/shopify/schema.sh "${CARGO_TARGET_DIR:-target}/shopify" >/dev/null
 serve
 "$bin/shopify" serve --listen "127.0.0.1:$admin" --shop "$shop" --secret "$secret" \
-    --webhooks "http://127.0.0.1:$ingest/webhooks" --products 200 --rate 4 --seed "${DEMO_SEED:-1}" \
+    --webhooks "http://127.0.0.1:$ingest/webhooks" --products "${DEMO_PRODUCTS:-200}" --rate 4 --seed "${DEMO_SEED:-1}" \
     --schemas "${CARGO_TARGET_DIR:-target}/shopify" \
     --token shpat_demo --duplicate 0.05 --delay 0.05 --reorder 0.05 2>"$dir/shopify.log" &
 pids=("$!" "$serve_pid")

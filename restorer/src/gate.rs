@@ -128,6 +128,13 @@ fn signed_in(desk: &Desk, route: &Route, parts: &Parts) -> Option<(Session, Arc<
     }
     let session = desk.config.session_key.find(&parts.headers, desk.clock.now())?;
     let token = desk.tokens.with_digest(&session.token)?;
+    let token = match &session.user {
+        // Whom Shopify's admin let in is on record by their number.
+        Some(user) => {
+            Arc::new(Token { name: format!("{}, user {user}", token.name), ..(*token).clone() })
+        }
+        None => token,
+    };
     Some((session, token))
 }
 

@@ -61,7 +61,7 @@ pub mod token;
 pub mod write;
 
 pub use openapi::document;
-pub use page::SessionKey;
+pub use page::{App, SessionKey};
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
 
 use audit::Audit;
@@ -81,6 +81,8 @@ pub struct Config {
     pub shops: BTreeSet<Shop>,
     /// The shops that are guarded, and how.
     pub guards: BTreeMap<Shop, guard::Policy>,
+    /// The shops where a second person has to say yes before a job that a person asked for begins.
+    pub second_person: BTreeSet<Shop>,
     /// How long an answer may take to begin, snapshots and `verify` aside.
     pub request: Duration,
     /// Most snapshots streamed at once; each holds a snapshot of the store.
@@ -94,6 +96,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// When it is proved that shops could be restored.
     pub proof: proof::Config,
+    /// The shops whose admin may open the page, and as which app.
+    pub embedded: BTreeMap<Shop, App>,
     /// What seals the sessions of the page. Restorers side by side share one.
     pub session_key: SessionKey,
     /// What the listener allows.
@@ -105,12 +109,14 @@ impl Default for Config {
         Self {
             shops: BTreeSet::new(),
             guards: BTreeMap::new(),
+            second_person: BTreeSet::new(),
             request: Duration::from_secs(30),
             snapshots_max: 16,
             retention: Retention { keep_all_days: 90, keep_daily: 365, keep_weekly: 260 },
             public_url: None,
             proxies: Vec::new(),
             proof: proof::Config::default(),
+            embedded: BTreeMap::new(),
             session_key: SessionKey::default(),
             listen: listen::Limits::default(),
         }

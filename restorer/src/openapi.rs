@@ -5,7 +5,7 @@ use axum::Json;
 use backstock_proto::problem::{MEDIA_TYPE, Problem};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, Response};
+use utoipa::openapi::{Content, OpenApi, Ref, Required, Response};
 use utoipa::{Modify, OpenApi as _, ToSchema};
 
 use crate::answer::{
@@ -56,6 +56,7 @@ use crate::route::{Access, ROUTES, Route, Verb};
         job::jobs,
         job::job,
         job::events,
+        job::approve,
         job::cancel,
         job::pause,
         job::resume,
@@ -81,6 +82,9 @@ use crate::route::{Access, ROUTES, Route, Verb};
 struct Described;
 
 struct Common;
+
+/// Operations that do what they do without a body, too.
+const WITHOUT_BODY: [&str; 3] = ["checkpoint", "reconcile", "retention"];
 
 /// The whole description.
 pub fn document() -> OpenApi {
@@ -138,6 +142,11 @@ fn complete(operation: &mut Operation, route: &Route) {
             ("500", "The stored history could not be read."),
             ("503", "The journal cannot be read just now; `Retry-After` says when to try again."),
         ]);
+    }
+    if let Some(body) = &mut operation.request_body
+        && WITHOUT_BODY.contains(&route.name)
+    {
+        body.required = Some(Required::False);
     }
     if matches!(route.access, Access::Shop(_)) {
         errors.push(("404", "There is no such shop, or the token does not see it."));

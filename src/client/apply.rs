@@ -59,7 +59,7 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     if args.no_wait {
         return Ok(match args.target.server.json {
             true => Answer::json(&serde_json::to_vec(&begun).unwrap_or_default()),
-            false => Answer::done(format!("{} works at it.\n", begun.id)),
+            false => Answer::done(job::begun(&begun)),
         });
     }
     job::watched(&api, &args.target, &shop, &begun.id).await

@@ -1,4 +1,4 @@
-//! `backstock job`, `jobs`, `cancel`, `pause`, `resume`, `retry` and `undo`
+//! `backstock job`, `jobs`, `approve`, `cancel`, `pause`, `resume`, `retry` and `undo`
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const BAR: usize = 30;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit code 0 if everything is done, 3 if something in the shop was not as the plan expected and was
-left alone, 1 if something failed or the job was cancelled.
+left alone, or if another person has to approve it first, 1 if something failed or the job was cancelled.
 
 Examples:
   backstock job job-019dc3f2a41b-5f2a
@@ -126,7 +126,7 @@ pub(super) async fn control(args: ControlArgs, verb: &str) -> Result<Answer, Fai
     Ok(Answer::done(format!("{} {told}.\n", job.id)))
 }
 
-/// `retry` and `undo`: a job that begins anew, or another one.
+/// `approve`, `retry` and `undo`: a job that begins, or begins anew, or another one.
 pub(super) async fn again(args: ControlArgs, verb: &str) -> Result<Answer, Failure> {
     let api = Api::new(&args.target.server)?;
     let shop = api.shop(&args.target).await?;
@@ -138,8 +138,21 @@ pub(super) async fn again(args: ControlArgs, verb: &str) -> Result<Answer, Failu
     }
     Ok(match args.target.server.json {
         true => Answer::json(&body),
-        false => Answer::done(format!("{} works at it.\n", job.id)),
+        false => Answer::done(begun(&job)),
     })
+}
+
+/// What is said of a job that nobody waits for.
+pub(super) fn begun(job: &Job) -> String {
+    if job.awaits_approval() {
+        return format!("{} waits for another person: {}\n", job.id, approval(job));
+    }
+    format!("{} works at it.\n", job.id)
+}
+
+/// How another person says yes.
+fn approval(job: &Job) -> String {
+    format!("`backstock approve {}`, or its page", job.id)
 }
 
 /// Waits until a job is over, and says how it went.
@@ -157,7 +170,7 @@ pub(super) async fn watched(
             let mut stderr = std::io::stderr();
             let _nobody_reads = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
         }
-        if job.state.is_over() {
+        if job.state.is_over() || job.awaits_approval() {
             if screen {
                 eprintln!();
             }
@@ -187,6 +200,13 @@ async fn ended(
             if let Some(reason) = &job.reason {
                 text.push_str(&format!("  {}\n", page::bad(reason)));
             }
+            if job.awaits_approval() {
+                text.push_str(&format!(
+                    "  nothing is written before another person than {} has said yes: {}\n",
+                    job.by,
+                    approval(&job)
+                ));
+            }
             text.push_str(&counted(&job.counts));
             for state in [RowState::Failed, RowState::Conflict] {
                 if job.counts.of(state) > 0 {
@@ -203,7 +223,7 @@ async fn ended(
 fn exit(job: &Job) -> Exit {
     match job.state {
         JobState::Failed | JobState::Cancelled => Exit::Failed,
-        _ if job.counts.conflict > 0 => Exit::Undecided,
+        _ if job.counts.conflict > 0 || job.awaits_approval() => Exit::Undecided,
         _ => Exit::Done,
     }
 }

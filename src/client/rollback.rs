@@ -98,6 +98,7 @@ fn shown(plan: &Plan, job: Option<&Job>) -> String {
         text += &format!("  {consequence}\n");
     }
     text += &match job {
+        Some(job) if job.awaits_approval() => job::begun(job),
         Some(job) => format!("{} works at it: backstock job {} --watch\n", job.id, job.id),
         None => format!(
             "{}\n",

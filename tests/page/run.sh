@@ -33,7 +33,7 @@ stop() {
 trap stop EXIT
 mkdir -p "$target/page"
 
-# 1. Every page and journey, with the example.
+# 1. Every page and journey, with the example, by itself and in a frame of Shopify's admin.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$target/release/examples/believable" "127.0.0.1:$port" store 2>"$target/page/example.log" &
 pids+=("$!")
@@ -42,6 +42,7 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 node tests/page/journeys.mjs "http://127.0.0.1:$port"
+node tests/page/embedded.mjs "http://127.0.0.1:$port"
 
 # 2. A new user's path, with the demo: everything real but the shop.
 tests/demo.sh >"$demo_log" &

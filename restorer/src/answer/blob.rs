@@ -40,8 +40,14 @@ pub(crate) struct BlobPath {
         (
             status = 200,
             description = "The bytes, whose BLAKE3 is the hash.",
-            body = Vec<u8>,
-            content_type = "application/octet-stream"
+            content(
+                (Vec<u8> = "application/octet-stream"),
+                (Vec<u8> = "image/png"),
+                (Vec<u8> = "image/jpeg"),
+                (Vec<u8> = "image/gif"),
+                (Vec<u8> = "image/webp"),
+                (Vec<u8> = "image/avif")
+            )
         ),
         (status = 304, description = "They are as `If-None-Match` names them: they never change."),
         (

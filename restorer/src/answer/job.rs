@@ -58,6 +58,16 @@ pub(crate) struct JobWithRows {
     rows: List<RowResult>,
 }
 
+/// What somebody who watches a job is told.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `Watch` tells")]
+pub(crate) struct JobEvent {
+    /// `progress`, `row` or `end`.
+    event: String,
+    /// JSON: the job, or the row.
+    data: String,
+}
+
 /// Which rows, and which part of them.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -66,16 +76,18 @@ pub(crate) struct RowsQuery {
     /// Only rows in this state; without, all that are over.
     state: Option<RowState>,
     /// At most so many.
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000)]
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<Limit>,
-    /// Where the page before ended.
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
 /// Applies a plan: answers with the job at once, which works on by itself.
 ///
 /// Only one job of a shop writes at a time; others wait. With an `Idempotency-Key`, asking again
-/// answers with the same job.
+/// answers with the same job. Where the shop asks for a second person (`approval` of the job), it
+/// begins once another token has approved it.
 #[utoipa::path(
     post,
     path = "/v1/shops/{shop}/plans/{id}/apply",
@@ -84,7 +96,14 @@ pub(crate) struct RowsQuery {
     params(
         ShopPath,
         PlanPath,
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request.")
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Names this request.",
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$"
+        )
     ),
     request_body(content = ApplyPlan),
     responses(
@@ -117,9 +136,15 @@ pub(crate) async fn apply(
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     let key = idempotency_key(&headers)?;
-    let job =
-        begin(&desk, &shop, Apply { plan, deselected: asked.deselect, by, key, undoes: None });
-    Ok((StatusCode::ACCEPTED, Json(job.await?)))
+    let apply = Apply {
+        plan,
+        deselected: asked.deselect,
+        by,
+        key,
+        undoes: None,
+        needs_approval: desk.config.second_person.contains(&shop),
+    };
+    Ok((StatusCode::ACCEPTED, Json(begin(&desk, &shop, apply).await?)))
 }
 
 /// Begins a job in a shop that can be written to.
@@ -154,6 +179,8 @@ pub(crate) async fn begin_for_guard(desk: &Desk, shop: &Shop, id: &str) -> Resul
         by: GUARD.into(),
         key: Some(format!("{GUARD} {id}")),
         undoes: None,
+        // Who configured it to act by itself has said yes.
+        needs_approval: false,
     };
     Ok(begin(desk, shop, apply).await?.id)
 }
@@ -234,7 +261,7 @@ pub(crate) async fn job(
     responses((
         status = 200,
         description = "Events until the job is over.",
-        body = String,
+        body = JobEvent,
         content_type = "text/event-stream"
     ))
 )]
@@ -344,6 +371,40 @@ control!(
     "Has a job go on that stands still, or was put off for a while."
 );
 
+/// Says yes to a job that another token asked for, where the shop wants a second person's word.
+#[utoipa::path(
+    post,
+    path = "/v1/shops/{shop}/jobs/{id}/approve",
+    operation_id = "approve",
+    tag = "Restore",
+    params(ShopPath, JobPath),
+    responses(
+        (status = 202, description = "The job, which begins.", body = Job),
+        (
+            status = 403,
+            description = "The token lacks the scope, or asked for the job itself.",
+            body = Problem,
+            content_type = "application/problem+json"
+        ),
+        (
+            status = 409,
+            description = "The job waits for nobody's word.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
+)]
+pub(crate) async fn approve(
+    State(desk): AtDesk,
+    InShop(shop): InShop,
+    Which(id): Which,
+    By(by): By,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<(StatusCode, Json<Job>), Problem> {
+    let job = desk.jobs.approve(&shop, &id, &by).await.map_err(refused)?;
+    Ok((StatusCode::ACCEPTED, Json(job)))
+}
+
 /// Takes up the rows of a job that failed, and those that were not begun.
 #[utoipa::path(
     post,
@@ -381,7 +442,14 @@ pub(crate) async fn retry(
     params(
         ShopPath,
         JobPath,
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request.")
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Names this request.",
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$"
+        )
     ),
     responses(
         (status = 202, description = "The job that takes it back.", body = Job),
@@ -418,7 +486,8 @@ pub(crate) async fn undo(
     }
     let request = Request { undo: Some(id.clone()), ..Request::default() };
     let plan = desk.plan(&shop, request, by.clone()).await.map_err(refuse::plan)?;
-    let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: Some(id) };
+    let needs_approval = desk.config.second_person.contains(&shop);
+    let apply = Apply { plan, deselected: Vec::new(), by, key, undoes: Some(id), needs_approval };
     Ok((StatusCode::ACCEPTED, Json(begin(&desk, &shop, apply).await?)))
 }
 
@@ -427,6 +496,7 @@ pub(crate) fn refused(error: JobError) -> Problem {
     match error {
         JobError::Conflict(why) => Problem::new(StatusCode::CONFLICT, why),
         JobError::Missing(why) => Problem::new(StatusCode::NOT_FOUND, why),
+        JobError::Forbidden(why) => Problem::new(StatusCode::FORBIDDEN, why),
         JobError::Record(error) => refuse::record(error),
     }
 }

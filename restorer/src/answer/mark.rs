@@ -22,8 +22,10 @@ use crate::{record, refuse};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMark {
     /// What it says: "about to install Bulk Editor".
+    #[schema(max_length = 200, pattern = "\\S")]
     label: String,
     /// The app that it is about, by its title: what begins soon after it is then likely that app's.
+    #[schema(max_length = 200)]
     app: Option<String>,
     /// The moment that it marks; now by default.
     at: Option<Timestamp>,

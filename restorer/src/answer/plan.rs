@@ -48,11 +48,19 @@ pub(crate) struct PlanAnswer {
         "select": {"kinds": ["product"], "fields": ["variants/*/price"]},
         "modes": {"update": true, "create": false}
     })),
-    responses((
-        status = 201,
-        description = "The plan with its first rows. One with no rows says that there is nothing to do.",
-        body = PlanAnswer
-    ))
+    responses(
+        (
+            status = 201,
+            description = "The plan with its first rows. One with no rows says that there is nothing to do.",
+            body = PlanAnswer
+        ),
+        (
+            status = 409,
+            description = "The job that is to be undone is not over.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
 )]
 pub(crate) async fn make(
     State(desk): AtDesk,

@@ -94,7 +94,14 @@ pub(crate) async fn rollback(
     if dry_run {
         return Ok((StatusCode::CREATED, Json(RolledBack { plan: bare(plan), job: None })));
     }
-    let apply = Apply { plan: plan.clone(), deselected: Vec::new(), by, key: None, undoes: None };
+    let apply = Apply {
+        plan: plan.clone(),
+        deselected: Vec::new(),
+        by,
+        key: None,
+        undoes: None,
+        needs_approval: desk.config.second_person.contains(&shop),
+    };
     let job = job::begin(&desk, &shop, apply).await?;
     Ok((StatusCode::ACCEPTED, Json(RolledBack { plan: bare(plan), job: Some(job) })))
 }

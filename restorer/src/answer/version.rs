@@ -65,8 +65,7 @@ pub(crate) async fn versions(
     let page = ask::page(limit, cursor);
     let list = desk.journal.versions(&key, span, &page).await.map_err(refuse::journal)?;
     if list.items.is_empty()
-        && first_page
-        && (span == Span::default() || !existed(&desk, &key).await?)
+        && (first_page && span == Span::default() || !existed(&desk, &key).await?)
     {
         return Err(refuse::never_existed(&key, desk.clock.now()));
     }

@@ -17,7 +17,7 @@ use super::lease::Leases;
 use super::ledger::{self, Place};
 use super::run::{JOB_ORDER, Run, Want, Wanted};
 use super::written::Books;
-use super::{JOB, Job, JobState, RowCounts, RowResult, RowState, rows, worker};
+use super::{Approval, JOB, Job, JobState, RowCounts, RowResult, RowState, rows, worker};
 use crate::metrics::JobMetrics;
 use crate::plan::Plan;
 use crate::record::{self, RecordError};
@@ -54,6 +54,8 @@ pub(crate) struct Apply {
     /// What the caller calls this request, so that asking twice is asking once.
     pub(crate) key: Option<String>,
     pub(crate) undoes: Option<String>,
+    /// Whether another person has to say yes first.
+    pub(crate) needs_approval: bool,
 }
 
 /// Why a job is not begun, or not changed.
@@ -65,6 +67,8 @@ pub(crate) enum JobError {
     Conflict(String),
     #[error("{0}")]
     Missing(String),
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 impl JobError {
@@ -132,6 +136,7 @@ impl Jobs {
             digest: apply.plan.digest,
             attempt: 0,
             deselected: apply.deselected,
+            approval: apply.needs_approval.then(Approval::default),
             undoes: apply.undoes,
             resume_at: None,
             reason: None,
@@ -305,11 +310,8 @@ impl Jobs {
             let why = format!("job {id} of {shop} is {state}: only what has ended can be retried");
             return Err(JobError::Conflict(why));
         }
+        let seq = self.newest(shop, id).await?;
         let journal = self.tools.journal.as_ref();
-        let page = Page { limit: 1, cursor: None };
-        let newest =
-            journal.records(shop, JOB, Some(id), &page).await.map_err(RecordError::from)?;
-        let seq = newest.items.first().map_or(0, |record| record.seq);
         let wanted = Wanted { want: Want::Run, by: by.into(), at: self.tools.clock.now() };
         record::put((journal, self.tools.records.as_ref()), shop, (JOB_ORDER, id), &wanted).await?;
         job.attempt += 1;
@@ -321,6 +323,32 @@ impl Jobs {
         self.note(shop, &job);
         self.wake(shop);
         Ok(job)
+    }
+
+    /// Says yes to a job that somebody else asked for.
+    pub(crate) async fn approve(&self, shop: &Shop, id: &str, by: &str) -> Result<Job, JobError> {
+        let seq = self.newest(shop, id).await?;
+        let mut job = self.existing(shop, id).await?;
+        if !job.awaits_approval() {
+            let why = format!("job {id} of {shop} waits for nobody's word");
+            return Err(JobError::Conflict(why));
+        }
+        if job.by == by {
+            let why = format!("job {id} of {shop} is yours: another person has to approve it");
+            return Err(JobError::Forbidden(why));
+        }
+        job.approval = Some(Approval { by: Some(by.into()), at: Some(self.now()) });
+        self.put_after(shop, &job, seq).await?;
+        self.note(shop, &job);
+        self.wake(shop);
+        Ok(job)
+    }
+
+    /// Where the newest record of a job stands.
+    async fn newest(&self, shop: &Shop, id: &str) -> Result<u64, RecordError> {
+        let page = Page { limit: 1, cursor: None };
+        let newest = self.tools.journal.records(shop, JOB, Some(id), &page).await?;
+        Ok(newest.items.first().map_or(0, |record| record.seq))
     }
 
     pub(crate) async fn existing(&self, shop: &Shop, id: &str) -> Result<Job, JobError> {
@@ -338,7 +366,8 @@ impl Jobs {
         Ok(wanted.map(|wanted| wanted.want).unwrap_or_default())
     }
 
-    /// The shop's oldest job that is not over, not put off, and not to stand still.
+    /// The shop's oldest job that is not over, not put off, not to stand still, and waits for nobody's
+    /// word.
     pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let mut open: Vec<Job> = Vec::new();
@@ -355,8 +384,14 @@ impl Jobs {
         }
         open.sort_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));
         for job in open {
-            if job.state != JobState::Paused || self.wanted(shop, &job.id).await? != Want::Pause {
+            if job.state != JobState::Paused && !job.awaits_approval() {
                 return Ok(Some(job));
+            }
+            // It may have been told otherwise since; one that nobody approved can still be ended.
+            match self.wanted(shop, &job.id).await? {
+                Want::Cancel => return Ok(Some(job)),
+                Want::Run if !job.awaits_approval() => return Ok(Some(job)),
+                Want::Run | Want::Pause => {}
             }
         }
         Ok(None)

@@ -99,6 +99,15 @@ pub struct RowCounts {
     pub failed: u64,
 }
 
+/// The word of another person, where a shop asks for one before anything is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    /// Whose; nobody's yet, if there is none.
+    pub by: Option<String>,
+    /// When it was given.
+    pub at: Option<Timestamp>,
+}
+
 /// A job, without its rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
@@ -135,6 +144,9 @@ pub struct Job {
     /// Rows of the plan that are not to be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deselected: Vec<u64>,
+    /// The word of another person, without which it does not begin; absent where none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// The job whose writes it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
@@ -144,6 +156,14 @@ pub struct Job {
     /// Why it stands still or did not end well, where that needs saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Job {
+    /// Whether it waits for another person's word.
+    pub fn awaits_approval(&self) -> bool {
+        let unsaid = self.approval.as_ref().is_some_and(|approval| approval.by.is_none());
+        unsaid && !self.state.is_over()
+    }
 }
 
 impl JobState {

@@ -7,16 +7,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use backstock_proto::problem::{MEDIA_TYPE, Problem};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use maud::html;
+use maud::{Markup, html};
 
+use super::embedded::{self, FramedBy};
 use super::shell;
 use crate::Desk;
 
 /// Our own style, script and pictures, pictures of the shop's own files, and forms that come back
-/// here. Nothing is framed, and nothing written into a page runs.
+/// here. Nothing written into a page runs, and who may frame it is said last.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
     img-src 'self' https://cdn.shopify.com; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'";
+    frame-ancestors";
 
 /// Most bytes that a problem has.
 const PROBLEM_BYTES_MAX: usize = 256 * 1024;
@@ -26,15 +27,32 @@ pub(crate) async fn dress(State(desk): State<Arc<Desk>>, request: Request, next:
     let (method, asked) = (request.method().clone(), request.uri().clone());
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
+    let mut framed_by = embedded::framed_by(&desk, &headers);
     if is_problem(&response) {
-        let asked = asked.path_and_query().map_or("/", |path| path.as_str());
-        response = problem(response, &method, asked).await;
+        if let Some((by, page)) = ended(&desk, &headers, &response) {
+            framed_by = Some(by);
+            response = (response.status(), shell::Shown(page)).into_response();
+        } else {
+            let asked = asked.path_and_query().map_or("/", |path| path.as_str());
+            response = problem(response, &method, asked).await;
+        }
     } else {
         extend(&desk, &headers, &mut response);
     }
-    let policy = HeaderValue::from_static(POLICY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    let ancestors = framed_by.as_ref().map_or("'none'".into(), FramedBy::ancestors);
+    if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY} {ancestors}")) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        if let Some(framed_by) = framed_by {
+            response.extensions_mut().insert(framed_by);
+        }
+    }
     response
+}
+
+/// What is shown where a session in a frame of Shopify's admin is over.
+fn ended(desk: &Desk, headers: &HeaderMap, response: &Response) -> Option<(FramedBy, Markup)> {
+    let over = response.status() == StatusCode::UNAUTHORIZED;
+    over.then(|| embedded::over(desk, headers)).flatten()
 }
 
 /// A session that is used does not end.

@@ -13,7 +13,7 @@ use super::shell::{self, Shown, Tab, Tone};
 use super::when;
 use crate::ask::Asked;
 use crate::human;
-use crate::job::{Job, JobState, RowCounts, RowResult, RowState};
+use crate::job::{Approval, Job, JobState, RowCounts, RowResult, RowState};
 use crate::refuse;
 use crate::token::Scope;
 
@@ -82,6 +82,7 @@ fn is_over(state: JobState) -> bool {
 
 fn title(job: &Job) -> &'static str {
     match job.state {
+        JobState::Queued if job.awaits_approval() => "Waiting for another person",
         JobState::Queued => "Waiting for its turn",
         JobState::Running => "Putting it back",
         JobState::Paused => "Standing still",
@@ -139,13 +140,25 @@ fn progress(room: &Room, job: &Job) -> Markup {
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
             p.hidden role="status" aria-live="polite" data-live="said" { (title(job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
+            @if job.awaits_approval() {
+                p {
+                    "Nothing is written before another person than " (job.by) " has approved it here. "
+                    "The address of this page can be sent to them."
+                }
+            }
             p.quiet.small {
                 "Begun " (room.clock.time(job.started_at)) " by " (job.by)
+                @if let Some(Approval { by: Some(by), at: Some(at) }) = &job.approval {
+                    " · approved " (room.clock.time(*at)) " by " (by)
+                }
                 @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.started_at))) }
                 @if let Some(left) = job.eta_seconds.filter(|_| !over) { " · about " (when::lasting(left)) " left" }
             }
             @if room.may(Scope::Restore) {
                 div.actions {
+                    @if job.awaits_approval() && !room.is_by(&job.by) {
+                        (control(room, job, "approve", "Approve", "primary"))
+                    }
                     @if !over { (control(room, job, "cancel", "Cancel", "")) }
                     @if job.state == JobState::Running { (control(room, job, "pause", "Pause", "")) }
                     @if job.state == JobState::Paused { (control(room, job, "resume", "Go on", "primary")) }
@@ -219,13 +232,13 @@ fn row(room: &Room, row: &RowResult) -> Markup {
     }
 }
 
-/// Has a job cancelled, paused, taken up again.
+/// Has a job approved, cancelled, paused, taken up again.
 pub(crate) async fn control_job(
     room: Room,
     Path((_, id, what)): Path<(String, String, String)>,
     _form: Form,
 ) -> Result<Response, Problem> {
-    let known = ["cancel", "pause", "resume", "retry"].contains(&what.as_str());
+    let known = ["approve", "cancel", "pause", "resume", "retry"].contains(&what.as_str());
     if !known {
         return Err(refuse::bad_request(format!("a job cannot be asked to {what:?}")));
     }

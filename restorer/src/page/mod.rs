@@ -17,9 +17,11 @@ mod change_sets;
 mod changes;
 mod diff;
 mod dress;
+mod embedded;
 mod find;
 mod form;
 mod guard;
+mod id_token;
 mod inside;
 mod job;
 mod overview;
@@ -41,9 +43,11 @@ use crate::Desk;
 use crate::route::{Access, Pace, Route, Verb};
 use crate::token::Scope;
 
+pub use embedded::App;
 pub use session::SessionKey;
 
 pub(crate) use dress::dress;
+pub(crate) use embedded::FramedBy;
 pub(crate) use inside::Inside;
 pub(crate) use session::{Session, is_ours};
 

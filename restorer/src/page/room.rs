@@ -85,6 +85,16 @@ impl Room {
         format!("/v1/shops/{}/{path}", self.shop.domain())
     }
 
+    /// Whether the page is shown in a frame of Shopify's admin.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.visit.session.as_ref().is_some_and(|session| session.user.is_some())
+    }
+
+    /// Whether whoever looks is called this.
+    pub(crate) fn is_by(&self, name: &str) -> bool {
+        self.visit.token.as_ref().is_some_and(|token| token.name == name)
+    }
+
     /// Whether whoever looks may do this.
     pub(crate) fn may(&self, scope: Scope) -> bool {
         self.visit.token.as_ref().is_some_and(|token| token.scopes.contains(&scope))

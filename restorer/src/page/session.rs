@@ -2,6 +2,10 @@
 //!
 //! Nothing is stored. A token that is taken away ends its sessions at once, since each request looks
 //! it up; another key ends all of them.
+//!
+//! One that Shopify's admin opened names its person as well, is short, and is not extended. Its cookie
+//! goes with requests from a frame in another site's page, which is what it is for, so nothing rests on
+//! the cookie alone: what writes comes from our own page and form, and only that admin frames us.
 
 use std::fmt;
 
@@ -15,9 +19,14 @@ use crate::token::Digest;
 
 /// How long a session lasts without a visit, in seconds.
 const SECONDS: i64 = 12 * 3600;
+/// How long one lasts that Shopify's admin opened, in seconds. Whoever may no longer open it there is out
+/// so soon.
+const EMBEDDED_SECONDS: i64 = 15 * 60;
 /// The cookie's name. Where the page is reached over HTTPS, browsers hold it to its host and path.
 const NAME: &str = "backstock";
 const NAME_SECURE: &str = "__Host-backstock";
+/// That of a session in a frame of Shopify's admin.
+const NAME_EMBEDDED: &str = "__Host-backstock-embedded";
 
 /// What seals sessions. Restorers that share it know each other's sessions.
 #[derive(Clone)]
@@ -28,6 +37,8 @@ pub struct SessionKey([u8; 32]);
 pub(crate) struct Session {
     /// Whose.
     pub(crate) token: Digest,
+    /// Who it is by Shopify's number, where its admin opened the session.
+    pub(crate) user: Option<String>,
     ends_at: i64,
     /// The cookie's text: what forms are sealed for.
     text: String,
@@ -71,7 +82,15 @@ impl SessionKey {
         let ends_at = now.as_micros() / 1_000_000 + SECONDS;
         let claim = format!("{token}.{ends_at}");
         let text = format!("{claim}.{}", self.seal("session", &claim));
-        Session { token, ends_at, text }
+        Session { token, user: None, ends_at, text }
+    }
+
+    /// A session of somebody in Shopify's admin, from now on.
+    pub(crate) fn open_embedded(&self, token: Digest, user: &str, now: Timestamp) -> Session {
+        let ends_at = now.as_micros() / 1_000_000 + EMBEDDED_SECONDS;
+        let claim = format!("{token}.{ends_at}.{user}");
+        let text = format!("{claim}.{}", self.seal("embedded session", &claim));
+        Session { token, user: Some(user.to_owned()), ends_at, text }
     }
 
     /// The session that a cookie names, if it is ours and not over.
@@ -83,18 +102,36 @@ impl SessionKey {
         let (digest, ends_at) = claim.split_once('.')?;
         let ends_at: i64 = ends_at.parse().ok()?;
         let token = Digest::parse(digest).ok()?;
-        let text = text.to_owned();
-        (now.as_micros() / 1_000_000 < ends_at).then_some(Session { token, ends_at, text })
+        let session = Session { token, user: None, ends_at, text: text.to_owned() };
+        session.lasts(now).then_some(session)
+    }
+
+    /// The session of Shopify's admin that a cookie names, if it is ours, be it over or not.
+    fn read_embedded(&self, text: &str) -> Option<Session> {
+        let (claim, seal) = text.rsplit_once('.')?;
+        if !same(&self.seal("embedded session", claim), seal) {
+            return None;
+        }
+        let (digest, rest) = claim.split_once('.')?;
+        let (ends_at, user) = rest.split_once('.')?;
+        let (token, ends_at) = (Digest::parse(digest).ok()?, ends_at.parse().ok()?);
+        Some(Session { token, user: Some(user.into()), ends_at, text: text.to_owned() })
     }
 
     /// The session that a request brings.
     pub(crate) fn find(&self, headers: &HeaderMap, now: Timestamp) -> Option<Session> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let pairs =
-            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
         let wanted = if over_https(headers) { NAME_SECURE } else { NAME };
-        let ours = pairs.filter(|(name, _)| name.trim() == wanted);
-        ours.map(|(_, text)| text.trim()).find_map(|text| self.read(text, now))
+        let own = cookies(headers, wanted).find_map(|text| self.read(text, now));
+        own.or_else(|| self.embedded(headers).filter(|session| session.lasts(now)))
+    }
+
+    /// The session that a request brings from a frame in Shopify's admin, be it over or not. A browser
+    /// that does not say from where it asks has none.
+    pub(crate) fn embedded(&self, headers: &HeaderMap) -> Option<Session> {
+        if !over_https(headers) || !headers.contains_key("sec-fetch-site") {
+            return None;
+        }
+        cookies(headers, NAME_EMBEDDED).find_map(|text| self.read_embedded(text))
     }
 
     /// What a form carries to prove that we wrote it for this session.
@@ -121,15 +158,35 @@ impl fmt::Debug for SessionKey {
 }
 
 impl Session {
-    /// Whether it is time to extend it.
-    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
-        self.ends_at - now.as_micros() / 1_000_000 < SECONDS / 2
+    fn lasts(&self, now: Timestamp) -> bool {
+        now.as_micros() / 1_000_000 < self.ends_at
     }
 
-    /// The cookie that keeps it.
-    pub(crate) fn cookie(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        HeaderValue::from_str(&cookie(headers, &self.text, SECONDS)).ok()
+    /// Whether it is time to extend it. What Shopify's admin opened is opened anew instead.
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        self.user.is_none() && self.ends_at - now.as_micros() / 1_000_000 < SECONDS / 2
     }
+
+    /// The cookie that keeps it. That of a session in a frame outlives it, so that the frame can say
+    /// how to go on.
+    pub(crate) fn cookie(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let cookie = match self.user {
+            None => cookie(headers, &self.text, SECONDS),
+            Some(_) => format!(
+                "{NAME_EMBEDDED}={}; Path=/; HttpOnly; SameSite=None; Secure; Partitioned; \
+                 Max-Age={SECONDS}",
+                self.text
+            ),
+        };
+        HeaderValue::from_str(&cookie).ok()
+    }
+}
+
+/// What the cookies of a name say.
+fn cookies<'h>(headers: &'h HeaderMap, wanted: &'h str) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.filter(move |(name, _)| name.trim() == wanted).map(|(_, text)| text.trim())
 }
 
 /// The cookie that ends a session.
@@ -144,7 +201,7 @@ fn cookie(headers: &HeaderMap, text: &str, seconds: i64) -> String {
 
 /// Whether the browser speaks HTTPS to whoever passes its requests on. Who lies about it only
 /// changes a cookie of their own.
-fn over_https(headers: &HeaderMap) -> bool {
+pub(crate) fn over_https(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().starts_with(b"https"))
 }
 
@@ -226,6 +283,43 @@ mod tests {
         let mut headers = with("cookie", &format!("backstock={}", session.text));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         assert!(key.find(&headers, at(1_001)).is_none(), "one set over plain HTTP does not count");
+    }
+
+    #[test]
+    fn a_session_of_the_admin_is_short_and_lives_in_a_frame_over_https() {
+        let key = SessionKey::random();
+        let token = Digest::of("bst_a");
+        let session = key.open_embedded(token, "42", at(1_000));
+        let own = key.open(token, at(1_000));
+        let brings = |name: &str, text: &str, others: &[(&'static str, &'static str)]| {
+            let mut headers = with("cookie", &format!("{name}={text}"));
+            for (name, value) in others {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            headers
+        };
+        let https = ("x-forwarded-proto", "https");
+        let framed = [https, ("sec-fetch-site", "same-origin")];
+        let headers = brings(NAME_EMBEDDED, &session.text, &framed);
+        assert_eq!(key.find(&headers, at(1_001)).as_ref(), Some(&session));
+        assert_eq!(key.find(&headers, at(1_000 + EMBEDDED_SECONDS)), None, "over");
+        assert_eq!(key.embedded(&headers).as_ref(), Some(&session), "which is still known");
+        assert!(!session.is_old(at(1_000 + EMBEDDED_SECONDS - 1)), "it is not extended");
+        assert!(SessionKey::random().embedded(&headers).is_none(), "another key");
+        for (name, text, others) in [
+            (NAME_EMBEDDED, &session.text, &framed[..1]),
+            (NAME_EMBEDDED, &session.text, &framed[1..]),
+            (NAME_EMBEDDED, &own.text, &framed),
+            (NAME_SECURE, &session.text, &framed),
+            (NAME_EMBEDDED, &session.text.replace(".42.", ".43."), &framed),
+        ] {
+            assert!(key.find(&brings(name, text, others), at(1_001)).is_none(), "{name} {text}");
+        }
+        let cookie = session.cookie(&headers).expect("a cookie");
+        let cookie = cookie.to_str().expect("text");
+        for part in ["__Host-", "Path=/;", "HttpOnly", "SameSite=None", "Secure", "Partitioned"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
     }
 
     #[test]

@@ -63,9 +63,12 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
             }
             div.who {
                 a.shop href="/" title="Choose another shop" { (room.shop.name()) }
-                form method="post" action="/signout" {
-                    (sealed(room))
-                    button.plain type="submit" { "Sign out" }
+                // Who came from Shopify's admin leaves by it.
+                @if !room.is_framed() {
+                    form method="post" action="/signout" {
+                        (sealed(room))
+                        button.plain type="submit" { "Sign out" }
+                    }
                 }
             }
         }
@@ -85,7 +88,7 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
                 (content)
                 footer.foot {
                     "Times are in " (room.clock.zone()) ". "
-                    a href="/v1/openapi.json" { "API" }
+                    a href="/v1/openapi.json" target=[room.is_framed().then_some("_blank")] { "API" }
                 }
             }
         }

@@ -1,16 +1,16 @@
-//! The way in: the sign-in form, the only shop, or a choice of shops.
+//! The way in: the sign-in form, the only shop, or a choice of shops; and from Shopify's admin.
 
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use backstock_proto::journal::ShopSummary;
 use backstock_proto::problem::Problem;
-use http::HeaderMap;
+use http::StatusCode;
 use maud::html;
 
-use super::{shell, signin, when};
+use super::{embedded, shell, signin, when};
 use crate::Desk;
 use crate::answer::shop;
 use crate::ask::{Asked, ShortListQuery};
@@ -19,11 +19,18 @@ use crate::gate::Visit;
 /// `/`
 pub(crate) async fn home(
     State(desk): State<Arc<Desk>>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let session = desk.config.session_key.find(&headers, desk.clock.now());
+    let (parts, _) = request.into_parts();
+    if let Some(opened) = embedded::opened(parts.uri.query()) {
+        return embedded::enter(&desk, &parts, &opened);
+    }
+    let session = desk.config.session_key.find(&parts.headers, desk.clock.now());
     let token = session.as_ref().and_then(|session| desk.tokens.with_digest(&session.token));
     let Some(token) = token else {
+        if desk.config.session_key.embedded(&parts.headers).is_some() {
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "the session has ended"));
+        }
         return Ok(shell::Shown(signin::form(None, None)).into_response());
     };
     let visit = Visit { token: Some(token), session, shop: None };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use backstock_proto::journal::Span;
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::Field;
+use backstock_proto::problem::Problem;
 use backstock_proto::{ResourceId, Shop, Timestamp};
+use http::StatusCode;
 use serde_json::Value;
 
 use super::foreign::Foreign;
@@ -86,7 +88,7 @@ impl Desk {
         };
         if job.finished_at.is_none() {
             let why = format!("job {id} of {shop} is not over; cancel it, or wait for its end");
-            return Err(PlanError::Ask(why));
+            return Err(PlanError::Refused(Problem::new(StatusCode::CONFLICT, why)));
         }
         let written = self.written(shop).await?;
         let mut done = Vec::new();

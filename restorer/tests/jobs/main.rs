@@ -1,5 +1,6 @@
 //! Plans applied to a simulated shop: once, whatever happens on the way.
 
+mod approved;
 #[path = "../fake/mod.rs"]
 mod fake;
 mod interrupted;

@@ -21,6 +21,8 @@ use crate::fake::{Fake, NoPulls};
 use crate::simulated::{self, Simulated};
 
 pub(crate) const TOKEN: &str = "bst_test";
+/// Another person's.
+pub(crate) const OTHER: &str = "bst_other";
 const ACME: &str = "acme.myshopify.com";
 /// When history has the states that plans bring back.
 pub(crate) const THEN: &str = "2026-11-20T00:00:00Z";
@@ -140,19 +142,25 @@ impl World {
 
     /// A restorer that can be killed.
     pub(crate) fn restorer(&self) -> Process {
+        self.restorer_with(Config::default())
+    }
+
+    pub(crate) fn restorer_with(&self, config: Config) -> Process {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
         let scopes = ["read", "restore", "admin"].map(String::from);
-        let token =
-            Token::parse("test", &Digest::of(TOKEN).to_string(), &scopes, &["*".to_owned()]);
+        let tokens = [("test", TOKEN), ("other", OTHER)].map(|(name, text)| {
+            let digest = Digest::of(text).to_string();
+            Token::parse(name, &digest, &scopes, &["*".to_owned()]).expect("a token")
+        });
         let access = self.shop.client.access().clone();
         let client = backstock_proto::admin::Client::new(reqwest::Client::new(), access);
         let registry = Registry::new();
         let restorer = Restorer {
-            config: Config { shops: [acme()].into(), ..Config::default() },
+            config: Config { shops: [acme()].into(), ..config },
             journal: self.history.clone(),
             pulls: Arc::new(NoPulls),
             records: self.history.clone(),
@@ -160,7 +168,7 @@ impl World {
             // They end with the process.
             leases: Arc::new(LocalLeases::default()),
             admins: vec![client],
-            tokens: Tokens::new(vec![token.expect("a token")]),
+            tokens: Tokens::new(tokens.into()),
             registry: registry.clone(),
             readiness: Readiness::new(),
             clock: Arc::new(SystemClock),
@@ -214,11 +222,21 @@ impl Process {
         path: &str,
         body: Option<Value>,
     ) -> (u16, Value) {
+        self.ask_as(TOKEN, method, path, body).await
+    }
+
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.bearer_auth(TOKEN).send().await.expect("an answer");
+        let answer = request.bearer_auth(token).send().await.expect("an answer");
         let status = answer.status().as_u16();
         let body = answer.bytes().await.expect("a body");
         (status, serde_json::from_slice(&body).unwrap_or_default())
