@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::media::look;
 use crate::metrics::Metrics;
+use crate::reconcile::Gone;
 use crate::tree::TreeError;
 
 mod compare;
@@ -115,6 +116,15 @@ struct Run {
     begun: Instant,
     /// Who was erased before it began.
     erased: Arc<Erased>,
+}
+
+/// What the shop has of a kind, as far as a pull saw.
+struct Census {
+    /// Its ids, where there is more to ask by them.
+    ids: Option<Vec<ResourceId>>,
+    living: usize,
+    /// What history has and the shop may no longer have.
+    suspects: Vec<Gone>,
 }
 
 impl Puller {
@@ -224,11 +234,16 @@ impl Puller {
         let spec = run.spec;
         let mut deposition = Deposition::new(&self.scratch, run.report.started_at)?;
         let heads = Arc::new(self.heads(&run.kind).await?);
-        let mut ids = Vec::new();
-        let mut suspects = Vec::new();
-        let mut living = 0;
         let (by_id, whole): (Vec<&Pull>, Vec<&Pull>) =
             spec.pulls.iter().partition(|pull| matches!(pull.way, Way::ById { .. }));
+        let covered: Vec<Facet> =
+            whole.iter().flat_map(|pull| pull.facets.iter().copied()).collect();
+        let further = |pull: &Pull| -> Vec<Facet> {
+            pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect()
+        };
+        let needs_ids = by_id.iter().any(|pull| !further(pull).is_empty());
+        let ids = needs_ids.then(Vec::new);
+        let mut census = Census { ids, living: 0, suspects: Vec::new() };
         for pull in &whole {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
@@ -244,16 +259,15 @@ impl Puller {
                 }
                 deposition
             });
-            self.take(run, window, found, &mut ids, &mut suspects, &mut living).await?;
+            self.take(run, window, found, &mut census).await?;
             deposition = comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
         }
+        let Census { ids, living, suspects } = census;
+        let mut ids = ids.unwrap_or_default();
         ids.sort();
         ids.dedup();
-        let covered: Vec<Facet> =
-            whole.iter().flat_map(|pull| pull.facets.iter().copied()).collect();
         for pull in by_id {
-            let further: Vec<Facet> =
-                pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect();
+            let further = further(pull);
             if !further.is_empty() {
                 self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await?;
             }
