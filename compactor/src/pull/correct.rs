@@ -12,7 +12,7 @@ use super::{Census, PullError, Puller, Run};
 use crate::reconcile::{self, Finding, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
-pub(super) const IN_FLIGHT: usize = 128;
+pub(super) const IN_FLIGHT: usize = 256;
 
 /// What a pull has to say.
 pub(super) struct Pulled {
@@ -144,7 +144,7 @@ impl Puller {
         Ok(told.zip(found).is_some_and(|(told, found)| union::is_told_in_part(&found, &told)))
     }
 
-    pub(super) async fn publish(&self, pulled: Pulled) -> Result<u64, PublishError> {
+    pub(super) async fn publish(&self, pulled: Pulled) -> Result<(), PublishError> {
         let Pulled { key, facet, op, source, since, read_at, payload } = pulled;
         let topic = format!("{}/pulled", key.kind).into();
         let event = Event {
@@ -162,7 +162,7 @@ impl Puller {
             earliest_at: since.earliest_at,
             payload: payload.into(),
         };
-        self.publisher.event(event).await
+        self.corrections.event(event).await
     }
 
     /// The newest version of a facet as history has it now.

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 use crate::media::look;
 use crate::metrics::Metrics;
 use crate::reconcile::Gone;
+use crate::rounds::Rounds;
 use crate::tree::TreeError;
 
 mod compare;
@@ -38,9 +39,10 @@ mod some;
 mod witness;
 
 use compare::{Compared, Found, compare_all};
-use correct::IN_FLIGHT;
 use witness::Deposition;
 
+/// What was found and waits to be published.
+const FOUND_AHEAD: usize = 64;
 /// How often its progress is put on record.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
@@ -83,6 +85,8 @@ pub(crate) struct Puller {
     pub(crate) asker: Asker,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) publisher: Publisher,
+    /// Where corrections are published.
+    pub(crate) corrections: Rounds,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where lines are put aside.
     pub(crate) scratch: PathBuf,
@@ -248,7 +252,7 @@ impl Puller {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
             deposition.began(window.started);
-            let (send, found) = mpsc::channel(IN_FLIGHT);
+            let (send, found) = mpsc::channel(FOUND_AHEAD);
             let (kind, erased) = (run.kind.clone(), run.erased.clone());
             let heads = heads.clone();
             let comparing = tokio::task::spawn_blocking(move || {
