@@ -22,6 +22,10 @@ use shopify::simulator::{Settings, Simulator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// Reading and answering documents is mostly making and dropping small values.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A simulated Shopify store.
 #[derive(Parser)]
 #[command(version)]
