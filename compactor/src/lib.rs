@@ -32,6 +32,7 @@ mod metrics;
 mod pull;
 mod reconcile;
 mod retain;
+mod rounds;
 mod schedule;
 mod scope;
 mod signal;
@@ -44,6 +45,7 @@ pub use metrics::Metrics;
 use backstock_proto::admin::ask::Asker;
 use backstock_proto::publish::Publisher;
 use pull::Puller;
+use rounds::Rounds;
 
 /// How the compactor works.
 #[derive(Clone, Debug)]
@@ -113,6 +115,7 @@ impl Compactor {
                 asker: Asker { client, share: self.config.budget_share },
                 journal: self.journal.clone(),
                 publisher: publisher.clone(),
+                corrections: Rounds::start(publisher.clone()),
                 clock: self.clock.clone(),
                 scratch: self.config.scratch.clone(),
                 metrics: metrics.clone(),

@@ -4,11 +4,12 @@
 //! or after it. Only direct children of the top are understood, which is what the kinds ask for.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::spill::{Buckets, Spill, lines};
@@ -90,14 +91,31 @@ impl Trees {
 }
 
 impl Grown {
-    /// The resources of a bucket: see [`crate::spill::bucket_of`] of their gid.
-    pub(crate) fn nodes(&self, bucket: usize) -> Result<Vec<Value>, TreeError> {
-        let bytes = self.buckets.read(bucket)?;
+    /// The lines of a bucket's resources: see [`crate::spill::bucket_of`] of their gid.
+    pub(crate) fn lines(&self, bucket: usize) -> io::Result<Vec<u8>> {
+        self.buckets.read(bucket)
+    }
+
+    /// The resources that a bucket's lines are. Each is made when its turn comes: as values, a bucket
+    /// takes many times what it takes as text.
+    pub(crate) fn nodes<'a>(&self, lines: &'a [u8]) -> Result<Nodes<'a>, TreeError> {
         match self.owner {
-            None => trees(&bytes, self.children),
-            Some((_, member)) => owners(&bytes, member),
+            None => trees(lines, self.children),
+            Some((_, member)) => owners(lines, member),
         }
     }
+}
+
+/// Resources, one after the other.
+type Nodes<'a> = Box<dyn Iterator<Item = Result<Value, TreeError>> + 'a>;
+
+/// A part, and whose it is.
+#[derive(Deserialize)]
+struct Owned<'a> {
+    #[serde(borrow)]
+    owner: Cow<'a, str>,
+    #[serde(borrow)]
+    part: &'a RawValue,
 }
 
 /// Puts parts aside once more, by whose they are.
@@ -110,6 +128,7 @@ fn by_owner(
     let mut spill = Spill::new(dir)?;
     for bucket in 0..crate::spill::BUCKETS {
         for part in trees(&parts.read(bucket)?, children)? {
+            let part = part?;
             let owner = part.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
             let owner = owner.ok_or_else(|| TreeError::NoOwner(part["id"].to_string()))?;
             let line = json!({"owner": owner, "part": part});
@@ -119,47 +138,63 @@ fn by_owner(
     Ok(spill.finish()?)
 }
 
-fn owners(bucket: &[u8], member: &str) -> Result<Vec<Value>, TreeError> {
-    let mut owners: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+fn owners<'a>(bucket: &'a [u8], member: &'static str) -> Result<Nodes<'a>, TreeError> {
+    let mut owners: BTreeMap<Cow<'a, str>, Vec<&'a RawValue>> = BTreeMap::new();
     for line in lines(bucket) {
-        let mut line: Value =
-            serde_json::from_slice(line).map_err(|e| TreeError::Line(0, e.to_string()))?;
-        let owner = line["owner"].as_str().unwrap_or_default().to_owned();
-        owners.entry(owner).or_default().push(line["part"].take());
+        let Owned { owner, part } = read(line)?;
+        owners.entry(owner).or_default().push(part);
     }
-    Ok(owners.into_iter().map(|(id, parts)| json!({"id": id, member: parts})).collect())
+    Ok(Box::new(owners.into_iter().map(move |(id, parts)| {
+        let parts = parts.into_iter().map(|part| read(part.get().as_bytes()));
+        let parts = parts.collect::<Result<Vec<Value>, _>>()?;
+        Ok(json!({"id": id, member: parts}))
+    })))
 }
 
-fn trees(bucket: &[u8], children: Children) -> Result<Vec<Value>, TreeError> {
-    let mut roots: Vec<Map<String, Value>> = Vec::new();
-    let mut of_parent: HashMap<String, Vec<Map<String, Value>>> = HashMap::new();
+fn trees(bucket: &[u8], children: Children) -> Result<Nodes<'_>, TreeError> {
+    let mut roots: Vec<(Cow<'_, str>, &[u8])> = Vec::new();
+    let mut of_parent: HashMap<Cow<'_, str>, Vec<&[u8]>> = HashMap::new();
     for line in lines(bucket) {
-        let mut node: Map<String, Value> =
-            serde_json::from_slice(line).map_err(|e| TreeError::Line(0, e.to_string()))?;
-        match node.remove("__parentId") {
-            Some(Value::String(parent)) => of_parent.entry(parent).or_default().push(node),
-            _ => roots.push(node),
+        let Named { id, parent } = read(line)?;
+        match parent {
+            Some(parent) => of_parent.entry(parent).or_default().push(line),
+            None => roots.push((id.unwrap_or_default(), line)),
         }
     }
-    let mut grown = Vec::with_capacity(roots.len());
-    for mut root in roots {
-        for (_, member) in children {
-            root.entry(*member).or_insert_with(|| Value::Array(Vec::new()));
-        }
-        let id = root.get("id").and_then(Value::as_str).unwrap_or_default();
-        for child in of_parent.remove(id).unwrap_or_default() {
-            let typename = child.get("__typename").and_then(Value::as_str).unwrap_or_default();
-            let place = children.iter().find(|(name, _)| *name == typename);
-            let place = place.and_then(|(_, member)| root.get_mut(*member)?.as_array_mut());
-            let Some(place) = place else { return Err(TreeError::Type(typename.into())) };
-            place.push(child.into());
-        }
-        grown.push(root.into());
+    let ids: HashSet<&str> = roots.iter().map(|(id, _)| &**id).collect();
+    if let Some(parent) = of_parent.keys().find(|parent| !ids.contains(&***parent)) {
+        return Err(TreeError::Orphans(parent.to_string()));
     }
-    match of_parent.into_keys().next() {
-        Some(parent) => Err(TreeError::Orphans(parent)),
-        None => Ok(grown),
+    Ok(Box::new(roots.into_iter().map(move |(id, root)| {
+        let of_root = of_parent.remove(&id).unwrap_or_default();
+        tree(read(root)?, &of_root, children)
+    })))
+}
+
+/// A node with its children in their places.
+fn tree(
+    mut root: Map<String, Value>,
+    of_root: &[&[u8]],
+    children: Children,
+) -> Result<Value, TreeError> {
+    root.remove("__parentId");
+    for (_, member) in children {
+        root.entry(*member).or_insert_with(|| Value::Array(Vec::new()));
     }
+    for line in of_root {
+        let mut child: Map<String, Value> = read(line)?;
+        child.remove("__parentId");
+        let typename = child.get("__typename").and_then(Value::as_str).unwrap_or_default();
+        let place = children.iter().find(|(name, _)| *name == typename);
+        let place = place.and_then(|(_, member)| root.get_mut(*member)?.as_array_mut());
+        let Some(place) = place else { return Err(TreeError::Type(typename.into())) };
+        place.push(child.into());
+    }
+    Ok(root.into())
+}
+
+fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, TreeError> {
+    serde_json::from_slice(line).map_err(|e| TreeError::Line(0, e.to_string()))
 }
 
 #[cfg(test)]
@@ -179,7 +214,8 @@ mod tests {
         let grown = trees.finish(dir.path(), expected)?;
         let mut all = BTreeMap::new();
         for bucket in 0..crate::spill::BUCKETS {
-            for node in grown.nodes(bucket)? {
+            for node in grown.nodes(&grown.lines(bucket)?)? {
+                let node = node?;
                 all.insert(node["id"].as_str().expect("an id").to_owned(), node);
             }
         }

@@ -21,7 +21,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub mod accept;
-mod ack;
 pub mod admission;
 pub mod metrics;
 pub mod publish;

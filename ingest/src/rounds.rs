@@ -11,12 +11,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_nats::Subscriber;
+use backstock_proto::ack::{Ack, Refused, Reply};
 use futures::StreamExt;
 use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ack::{Ack, Refused, Reply};
 use crate::metrics::{Fallback, Metrics};
 use crate::publish::{Answer, NotStored, Pending, Stored};
 use crate::wire::Wire;

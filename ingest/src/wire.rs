@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::{HeaderMap, Request};
+use backstock_proto::ack::{Refused, Reply};
 use tokio::time::timeout_at;
 
-use crate::ack::{Refused, Reply};
 use crate::publish::{Answer, NotStored, Pending, Stored};
 
 /// How often a publish under way looks whether the connection is still the one it began on.

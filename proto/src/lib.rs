@@ -10,6 +10,7 @@
 //!
 //! Nothing but [`admin`], [`blob`] and [`publish`] does work of its own: no retries, no clock.
 
+pub mod ack;
 pub mod admin;
 pub mod blob;
 pub mod canonical;

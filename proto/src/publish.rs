@@ -1,16 +1,22 @@
 //! Corrections and records → the stream, each acknowledged: what compactor and restorer publish with.
 
-use async_nats::HeaderMap;
-use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use std::time::Duration;
+
+use async_nats::header::{
+    NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::{HeaderMap, Request};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ack::Reply;
 use crate::event::header::MSG_ID;
-use crate::stream::{Partition, event_subject, ops_subject, partition_of};
+use crate::stream::{Partition, event_subject, ops_subject, partition_of, stream_name};
 use crate::{Event, Shop};
 
 /// Puts on record what people, plans, jobs and the guard do: the stream, or a test's memory.
@@ -106,6 +112,9 @@ pub struct Publisher {
 /// How often the stream is asked to take an event before it is given up.
 const ATTEMPTS_MAX: u32 = 4;
 
+/// How long the stream may take to acknowledge a batch.
+const BATCH_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The stream did not take something.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream did not take {subject}: {reason}")]
@@ -122,6 +131,41 @@ impl Publisher {
         let partition = partition_of(&event.key.shop, self.partitions);
         let (subject, headers) = (event_subject(partition, &event.key), event.to_headers());
         self.publish(subject, headers, event.payload).await
+    }
+
+    /// Publishes events of one shop as an atomic batch, which costs the stream a few syncs however
+    /// many they are. Whether all of it is stored for sure: where not, it may be all the same, and
+    /// each may be published again by itself.
+    pub async fn batch(&self, events: &[Event]) -> bool {
+        let Some((last, others)) = events.split_last() else { return true };
+        let partition = partition_of(&last.key.shop, self.partitions);
+        let client = self.jetstream.client();
+        let id = client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
+        let headers = |event: &Event, n: usize| {
+            let mut headers = event.to_headers();
+            headers.insert(NATS_BATCH_ID, id.as_str());
+            headers.insert(NATS_BATCH_SEQUENCE, n.to_string());
+            headers
+        };
+        for (n, event) in (1..).zip(others) {
+            let subject = event_subject(partition, &event.key);
+            let sent =
+                client.publish_with_headers(subject, headers(event, n), event.payload.clone());
+            if sent.await.is_err() {
+                return false;
+            }
+        }
+        let mut headers = headers(last, events.len());
+        headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+        let request = Request::new()
+            .headers(headers)
+            .payload(last.payload.clone())
+            .timeout(Some(BATCH_PATIENCE));
+        let answer = client.send_request(event_subject(partition, &last.key), request).await;
+        match answer.map(|message| Reply::read(&message)) {
+            Ok(Reply::Acked(ack)) => ack.is_of_batch(&id, events.len(), &stream_name(partition)),
+            _ => false,
+        }
     }
 
     /// Publishes a record of what was done; it is durable when this returns, with its sequence.

@@ -194,9 +194,11 @@ impl Api {
             let page = (limit - whole.items.len()).min(PAGE_LIMIT_MAX);
             let mut asked = query.to_vec();
             asked.push(("limit", Some(page.to_string())));
-            asked.push(("cursor", whole.next.take()));
+            let from = whole.next.take();
+            asked.push(("cursor", from.clone()));
             let next: List<Box<RawValue>> = exact(&self.get(path, &asked).await?)?;
-            let stuck = next.items.is_empty();
+            // A search may find nothing in one part and something in the next.
+            let stuck = next.items.is_empty() && next.next == from;
             whole.items.extend(next.items);
             whole.items.truncate(limit);
             whole.next = next.next;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::kills::count;
+use crate::kills::{count, seed};
 use crate::pulls::{backfilled, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
@@ -215,15 +217,37 @@ async fn a_restore_is_undone_at_once_without_waiting_for_webhooks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_kill_during_a_restore() {
-    let kills = count("BACKSTOCK_KILLS", 3);
-    let mut wreck = Wreck::new(60, "4").await;
+    let (kills, seed) = (count("BACKSTOCK_KILLS", 3), seed());
+    println!("kill during a restore: {kills} kills, seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (mut done, mut shops) = (0, 0);
+    while done < kills {
+        shops += 1;
+        let interrupted = killed(kills - done, &mut rng).await;
+        assert!(interrupted > 0, "the job was over before the first kill; seed {seed}");
+        done += interrupted;
+    }
+    println!("killed {done} times at work, in {shops} shops, seed {seed}");
+}
+
+/// Restores a shop while the restorer is killed, at most so often, and nearly every third call fails.
+/// Answers how often it was killed at work.
+async fn killed(kills: u64, rng: &mut StdRng) -> u64 {
+    let mut wreck = Wreck::new(60, &rng.random_range(0..1_000_000).to_string()).await;
     let before = wreck.made().await;
-    // Calls wait, so that there is something to interrupt.
-    wreck.simulator.post("faults", json!({"often": {"throttled": 0.4}})).await;
+    // Calls wait as well, so that there is something to interrupt.
+    let faults = [
+        ("throttled", 0.3),
+        ("internal", 0.1),
+        ("lost", 0.1),
+        ("bad_gateway", 0.05),
+        ("reset", 0.05),
+    ];
+    wreck.simulator.post("faults", json!({"often": BTreeMap::from(faults)})).await;
     let job = wreck.apply().await;
     let mut interrupted = 0;
-    for n in 0..kills {
-        tokio::time::sleep(Duration::from_millis(150 + 97 * (n % 7))).await;
+    while interrupted < kills {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..1_000))).await;
         wreck.backstock.signal("serve", Signal::SIGKILL);
         wreck.backstock.start("serve").await;
         let (_, seen) = wreck.backstock.get(&format!("{SHOP}/jobs/{job}")).await;
@@ -232,13 +256,14 @@ async fn torture_kill_during_a_restore() {
         }
         interrupted += 1;
     }
-    wreck.simulator.post("faults", json!({"often": {"throttled": 0.0}})).await;
+    let none = faults.map(|(fault, _)| (fault, 0.0));
+    wreck.simulator.post("faults", json!({"often": BTreeMap::from(none)})).await;
     let ended = wreck.over(&job).await;
-    println!("killed {kills} times, {interrupted} of them at work: {}", ended["counts"]);
-    assert!(interrupted > 0, "the job was over before the first kill");
+    println!("  killed {interrupted} times at work: {}", ended["counts"]);
     wreck.assert_restored(&ended).await;
     assert_eq!(wreck.made().await - before, ended["counts"]["created"].as_u64().expect("a count"));
     wreck.assert_nothing_to_do().await;
+    interrupted
 }
 
 #[tokio::test(flavor = "multi_thread")]

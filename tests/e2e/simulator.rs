@@ -53,6 +53,10 @@ impl Simulator {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `POST /_sim/…` with a JSON body.
     pub(crate) async fn post(&self, path: &str, body: Value) -> String {
         let url = format!("{}/_sim/{path}", self.url);

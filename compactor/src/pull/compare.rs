@@ -7,8 +7,8 @@ use backstock_proto::admin::ask::dated;
 use backstock_proto::erase::Erased;
 use backstock_proto::journal::Head;
 use backstock_proto::kind::pull::Pull;
-use backstock_proto::kind::{Arrival, Personal, Spec};
-use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+use backstock_proto::kind::{Personal, Spec};
+use backstock_proto::{Facet, Kind, ResourceId, Timestamp};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -35,10 +35,10 @@ pub(super) type Heads = HashMap<(ResourceId, Facet), Head>;
 /// What a bucket gave.
 pub(super) enum Found {
     Correction(Correction),
+    /// In the shop.
     Resource(ResourceId),
     /// In history, not in the shop as far as this pull saw.
     Suspect(Gone),
-    Living,
     Broken(PullError),
 }
 
@@ -84,7 +84,9 @@ pub(super) fn compare_all(
     let finds_gone = pull.facets.contains(&Facet::Core);
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
-        for node in nodes.bucket(pull, bucket)? {
+        let lines = nodes.lines(bucket)?;
+        for node in nodes.of_lines(pull, bucket, &lines)? {
+            let node = node?;
             let Some(id) = (spec.id)(&node) else {
                 return Err(PullError::Unreadable(format!("a {kind} does not say which it is")));
             };
@@ -101,7 +103,6 @@ pub(super) fn compare_all(
             }
             if finds_gone {
                 let _known = heads.remove(&(id.clone(), Facet::Core));
-                let _nobody_listens = send.blocking_send(Found::Living);
                 let _nobody_listens = send.blocking_send(Found::Resource(id));
             }
         }
@@ -149,14 +150,11 @@ pub(super) fn looked_at(
     for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
         let facet = members.facet;
         let Some(part) = members.of(node) else { continue };
-        let payload = part.to_string().into_bytes();
-        let left = erased.left(kind, id, &payload);
-        let payload = left.map_or(payload, |left| left.to_string().into_bytes());
-        let arrival = Arrival { source: Source::Reconcile, facet, op: Op::Update };
-        let document = kind
-            .read(arrival, id, &payload)
-            .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?;
-        let hash = document.hash().to_hex();
+        let part = erased.left_of(kind, id, &part).unwrap_or(part);
+        let hash = kind
+            .hash_of_part(spec, (facet, id), &part)
+            .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?
+            .to_hex();
         let dated = dated(node);
         let seen = Seen { hash: &hash, dated };
         let finding = reconcile::compare(&seen, heads.get(&(id.clone(), facet)), window);
@@ -166,7 +164,7 @@ pub(super) fn looked_at(
             Finding::Changed(since) => Some((since, false)),
         };
         let correction = since.map(|(since, missed)| {
-            let (id, hash) = (id.clone(), hash.clone());
+            let (id, hash, payload) = (id.clone(), hash.clone(), part.to_string().into_bytes());
             Correction { id, facet, hash, dated, payload, since, missed }
         });
         all.push(LookedAt { facet, hash, vouched: finding != Finding::Newer, correction });

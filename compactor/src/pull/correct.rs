@@ -8,11 +8,11 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use super::compare::{Correction, Found, Heads};
-use super::{PullError, Puller, Run};
-use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
+use super::{Census, PullError, Puller, Run};
+use crate::reconcile::{self, Finding, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
-pub(super) const IN_FLIGHT: usize = 128;
+pub(super) const IN_FLIGHT: usize = 256;
 
 /// What a pull has to say.
 pub(super) struct Pulled {
@@ -53,9 +53,7 @@ impl Puller {
         run: &mut Run,
         window: Window,
         found: mpsc::Receiver<Found>,
-        ids: &mut Vec<ResourceId>,
-        suspects: &mut Vec<Gone>,
-        living: &mut usize,
+        census: &mut Census,
     ) -> Result<(), PullError> {
         let found = futures::stream::unfold(found, async |mut found| {
             found.recv().await.map(|one| (one, found))
@@ -82,10 +80,10 @@ impl Puller {
                 Settled::Completed | Settled::KnownMeanwhile => {}
                 Settled::Other(Found::Resource(id)) => {
                     run.report.objects += 1;
-                    ids.push(id);
+                    census.living += 1;
+                    census.ids.iter_mut().for_each(|ids| ids.push(id.clone()));
                 }
-                Settled::Other(Found::Suspect(gone)) => suspects.push(gone),
-                Settled::Other(Found::Living) => *living += 1,
+                Settled::Other(Found::Suspect(gone)) => census.suspects.push(gone),
                 Settled::Other(Found::Broken(error)) => return Err(error),
                 Settled::Other(Found::Correction(_)) => {}
             }
@@ -146,7 +144,7 @@ impl Puller {
         Ok(told.zip(found).is_some_and(|(told, found)| union::is_told_in_part(&found, &told)))
     }
 
-    pub(super) async fn publish(&self, pulled: Pulled) -> Result<u64, PublishError> {
+    pub(super) async fn publish(&self, pulled: Pulled) -> Result<(), PublishError> {
         let Pulled { key, facet, op, source, since, read_at, payload } = pulled;
         let topic = format!("{}/pulled", key.kind).into();
         let event = Event {
@@ -164,7 +162,7 @@ impl Puller {
             earliest_at: since.earliest_at,
             payload: payload.into(),
         };
-        self.publisher.event(event).await
+        self.corrections.event(event).await
     }
 
     /// The newest version of a facet as history has it now.

@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 
 use crate::media::look;
 use crate::metrics::Metrics;
+use crate::reconcile::Gone;
+use crate::rounds::Rounds;
 use crate::tree::TreeError;
 
 mod compare;
@@ -37,9 +39,10 @@ mod some;
 mod witness;
 
 use compare::{Compared, Found, compare_all};
-use correct::IN_FLIGHT;
 use witness::Deposition;
 
+/// What was found and waits to be published.
+const FOUND_AHEAD: usize = 64;
 /// How often its progress is put on record.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
@@ -82,6 +85,8 @@ pub(crate) struct Puller {
     pub(crate) asker: Asker,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) publisher: Publisher,
+    /// Where corrections are published.
+    pub(crate) corrections: Rounds,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where lines are put aside.
     pub(crate) scratch: PathBuf,
@@ -115,6 +120,15 @@ struct Run {
     begun: Instant,
     /// Who was erased before it began.
     erased: Arc<Erased>,
+}
+
+/// What the shop has of a kind, as far as a pull saw.
+struct Census {
+    /// Its ids, where there is more to ask by them.
+    ids: Option<Vec<ResourceId>>,
+    living: usize,
+    /// What history has and the shop may no longer have.
+    suspects: Vec<Gone>,
 }
 
 impl Puller {
@@ -224,16 +238,21 @@ impl Puller {
         let spec = run.spec;
         let mut deposition = Deposition::new(&self.scratch, run.report.started_at)?;
         let heads = Arc::new(self.heads(&run.kind).await?);
-        let mut ids = Vec::new();
-        let mut suspects = Vec::new();
-        let mut living = 0;
         let (by_id, whole): (Vec<&Pull>, Vec<&Pull>) =
             spec.pulls.iter().partition(|pull| matches!(pull.way, Way::ById { .. }));
+        let covered: Vec<Facet> =
+            whole.iter().flat_map(|pull| pull.facets.iter().copied()).collect();
+        let further = |pull: &Pull| -> Vec<Facet> {
+            pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect()
+        };
+        let needs_ids = by_id.iter().any(|pull| !further(pull).is_empty());
+        let ids = needs_ids.then(Vec::new);
+        let mut census = Census { ids, living: 0, suspects: Vec::new() };
         for pull in &whole {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
             deposition.began(window.started);
-            let (send, found) = mpsc::channel(IN_FLIGHT);
+            let (send, found) = mpsc::channel(FOUND_AHEAD);
             let (kind, erased) = (run.kind.clone(), run.erased.clone());
             let heads = heads.clone();
             let comparing = tokio::task::spawn_blocking(move || {
@@ -244,16 +263,15 @@ impl Puller {
                 }
                 deposition
             });
-            self.take(run, window, found, &mut ids, &mut suspects, &mut living).await?;
+            self.take(run, window, found, &mut census).await?;
             deposition = comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
         }
+        let Census { ids, living, suspects } = census;
+        let mut ids = ids.unwrap_or_default();
         ids.sort();
         ids.dedup();
-        let covered: Vec<Facet> =
-            whole.iter().flat_map(|pull| pull.facets.iter().copied()).collect();
         for pull in by_id {
-            let further: Vec<Facet> =
-                pull.facets.iter().copied().filter(|facet| !covered.contains(facet)).collect();
+            let further = further(pull);
             if !further.is_empty() {
                 match self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await {
                     // The rest of the kind is none the worse for it.

@@ -110,24 +110,41 @@ impl Nodes {
     ) -> Result<Self, PullError> {
         let mut spill = Spill::new(scratch)?;
         for bucket in 0..BUCKETS {
-            for node in finished(grown.nodes(bucket)?, pull) {
-                let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
-                spill.put(&key, node.to_string().as_bytes())?;
+            for node in grown.nodes(&grown.lines(bucket)?)? {
+                for node in finished(vec![node?], pull) {
+                    let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
+                    spill.put(&key, node.to_string().as_bytes())?;
+                }
             }
         }
         Ok(Self::Exploded(spill.finish()?))
     }
 
-    pub(super) fn bucket(&self, pull: &Pull, bucket: usize) -> Result<Vec<Value>, PullError> {
-        match self {
-            Self::Exploded(buckets) => {
-                let read = |line| {
-                    serde_json::from_slice(line).map_err(|e| PullError::Unreadable(e.to_string()))
-                };
-                lines(&buckets.read(bucket)?).map(read).collect()
-            }
-            Self::Grown(grown) => Ok(finished(grown.nodes(bucket)?, pull)),
-            Self::Few(buckets) => Ok(buckets[bucket].clone()),
-        }
+    /// The lines of a bucket, where they were put aside.
+    pub(super) fn lines(&self, bucket: usize) -> Result<Vec<u8>, PullError> {
+        Ok(match self {
+            Self::Exploded(buckets) => buckets.read(bucket)?,
+            Self::Grown(grown) => grown.lines(bucket)?,
+            Self::Few(_) => Vec::new(),
+        })
+    }
+
+    /// The resources of a bucket, one after the other, from its lines.
+    pub(super) fn of_lines<'a>(
+        &'a self,
+        pull: &'a Pull,
+        bucket: usize,
+        bytes: &'a [u8],
+    ) -> Result<Box<dyn Iterator<Item = Result<Value, PullError>> + 'a>, PullError> {
+        Ok(match self {
+            Self::Exploded(_) => Box::new(lines(bytes).map(|line| {
+                serde_json::from_slice(line).map_err(|e| PullError::Unreadable(e.to_string()))
+            })),
+            Self::Grown(grown) => Box::new(grown.nodes(bytes)?.flat_map(|node| match node {
+                Ok(node) => finished(vec![node], pull).into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error.into())],
+            })),
+            Self::Few(buckets) => Box::new(buckets[bucket].iter().cloned().map(Ok)),
+        })
     }
 }

@@ -8,8 +8,8 @@ use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 
-use super::compare::{heads_of, looked_at};
-use super::correct::Settled;
+use super::compare::{Correction, heads_of, looked_at};
+use super::correct::{IN_FLIGHT, Settled};
 use super::witness::Deposition;
 use super::{PullError, Puller, Run};
 use crate::reconcile::Window;
@@ -77,21 +77,36 @@ impl Puller {
                 .map(|ids| async move { self.asker.by_id(spec, pull, &ids).await }.boxed());
             let mut asked = std::pin::pin!(asked.buffer_unordered(QUESTIONS));
             while let Some(nodes) = asked.next().await {
+                let mut corrections = Vec::new();
                 for node in nodes? {
                     let Some(id) = (spec.id)(&node) else { continue };
                     let about = (&run.kind, &id, &*run.erased);
                     for facet in looked_at(spec, about, facets, &node, &heads, window)? {
                         facet.put_down(deposition, &id)?;
-                        let Some(correction) = facet.correction else { continue };
-                        let drift = run.counts_drift;
-                        let settled = self.correct(&run.kind, correction, window, drift).await?;
-                        if let Settled::Published { id, facet, missed } = settled {
-                            run.drifted(id, facet, if missed { "missed" } else { "changed" });
-                        }
+                        corrections.extend(facet.correction);
                     }
                 }
+                self.correct_all(run, corrections, window).await?;
             }
             self.progress(run, 0).await?;
+        }
+        Ok(())
+    }
+
+    async fn correct_all(
+        &self,
+        run: &mut Run,
+        corrections: Vec<Correction>,
+        window: Window,
+    ) -> Result<(), PullError> {
+        let (kind, drift) = (run.kind.clone(), run.counts_drift);
+        let settled = futures::stream::iter(corrections)
+            .map(|correction| self.correct(&kind, correction, window, drift).boxed());
+        let mut settled = std::pin::pin!(settled.buffer_unordered(IN_FLIGHT));
+        while let Some(one) = settled.next().await {
+            if let Settled::Published { id, facet, missed } = one? {
+                run.drifted(id, facet, if missed { "missed" } else { "changed" });
+            }
         }
         Ok(())
     }

@@ -14,8 +14,13 @@ use crate::options::Family;
 use crate::record::{Head, Record};
 use crate::store::At;
 
+/// Resources that a page looks at, at most: whoever looks for what few or none have gets an answer
+/// soon, and goes on from there.
+const LOOKED_MAX: usize = 100_000;
+
 impl View<'_> {
-    /// Lists and searches, ordered by kind and id.
+    /// Lists and searches, ordered by kind and id. A page may hold less than was asked for, or
+    /// nothing, and not be the last.
     pub(crate) fn resources(
         &self,
         shop: &Shop,
@@ -31,16 +36,20 @@ impl View<'_> {
             None => prefix.clone(),
         });
         let mut items: Vec<Summary> = Vec::new();
+        let (mut looked, mut last) = (0, None);
         while let Some((stored, value)) = current(&heads, &prefix)? {
             if !is_core(stored) {
                 heads.next();
                 continue;
             }
-            if items.len() == limit {
-                let next = items.last().map(|last| format!("{}/{}", last.kind, last.id));
-                return Ok(List { items, next });
+            if items.len() == limit || looked == LOOKED_MAX {
+                return Ok(List { items, next: last });
             }
+            looked += 1;
             let (key, _) = keys::parse_facet(stored).at(|| shown(stored))?;
+            if items.len() + 1 == limit || looked == LOOKED_MAX {
+                last = Some(format!("{}/{}", key.kind, key.id));
+            }
             if filter.kind.is_none() && key.kind.is_log() {
                 heads.next();
                 continue;

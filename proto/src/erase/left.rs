@@ -51,9 +51,16 @@ impl Erased {
         if self.is_empty() || !kind.may_speak_of_people() {
             return None;
         }
-        let value: Value = serde_json::from_slice(payload).ok()?;
-        let speaks = self.has(kind, id) || self.is_named_in(kind, &value);
-        speaks.then(|| self.blanked(kind, value))
+        self.left_of(kind, id, &serde_json::from_slice(payload).ok()?)
+    }
+
+    /// The same of a payload that is not written out yet.
+    pub fn left_of(&self, kind: &Kind, id: &ResourceId, value: &Value) -> Option<Value> {
+        if self.is_empty() || !kind.may_speak_of_people() {
+            return None;
+        }
+        let speaks = self.has(kind, id) || self.is_named_in(kind, value);
+        speaks.then(|| self.blanked(kind, value.clone()))
     }
 
     /// The same of a payload that is known to speak of somebody who was. It can be read as before,

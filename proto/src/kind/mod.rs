@@ -428,6 +428,21 @@ impl Kind {
         Ok(Document { state: Some(state), updated_at, listing, beside })
     }
 
+    /// The hash of a facet that was pulled, from the part of a plain node that it is: the same as of
+    /// what [`Self::read`] makes of that part written out.
+    pub fn hash_of_part(
+        &self,
+        spec: &Spec,
+        (facet, id): (Facet, &ResourceId),
+        part: &Value,
+    ) -> Result<Hash, MappingError> {
+        let arrival = Arrival { source: Source::Reconcile, facet, op: Op::Update };
+        self.check_identity(spec, arrival, id, part, &[])?;
+        let (state, listing) = (Some((spec.node)(facet, part)?), Listing::default());
+        let beside = if facet == Facet::Core { spec.beside } else { &[] };
+        Ok(Document { state, updated_at: None, listing, beside }.hash())
+    }
+
     fn check_identity(
         &self,
         spec: &Spec,

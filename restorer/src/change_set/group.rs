@@ -266,6 +266,18 @@ impl Group {
         Self { members: Vec::new(), who, signs: BTreeMap::new() }
     }
 
+    /// The hour that it lies in, in microseconds, where it is cut at full hours: whatever comes before
+    /// and after belongs to other groups.
+    pub(super) fn hour(&self, traces: &[Arc<Trace>]) -> Option<(i64, i64)> {
+        let first = &traces[*self.members.first()?];
+        let is_cut = match &self.who {
+            Some(who) => who.kind == ActorKind::Customers,
+            None => first.first_look || is_stock(first),
+        };
+        let begins = hour(first.at) * TRADE_MICROS;
+        is_cut.then_some((begins, begins + TRADE_MICROS))
+    }
+
     /// How sure it is who did it, below 1.
     pub fn confidence(&self) -> f64 {
         let sure: f64 = self.signs.iter().map(|(sign, n)| sign.weight() * *n as f64).sum();

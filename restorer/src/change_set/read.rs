@@ -374,10 +374,16 @@ impl Grouped {
                 continue;
             };
             let (first, last) = (self.traces[*first].at, self.traces[*last].at);
-            if last >= asked.from && first <= asked.to {
-                below |= first < shifted(self.span.from, pause);
-                above |= last > shifted(self.span.to, -pause);
+            if last < asked.from || first > asked.to {
+                continue;
             }
+            // What is dated to the second may have happened anywhere within it.
+            let (begins, ends) = match group.hour(&self.traces) {
+                Some((begins, ends)) => (begins - 1_000_000, ends + 1_000_000),
+                None => (i64::MIN, i64::MAX),
+            };
+            below |= first < shifted(self.span.from, pause) && begins < self.span.from.as_micros();
+            above |= last > shifted(self.span.to, -pause) && ends > self.span.to.as_micros();
         }
         (below, above)
     }

@@ -30,8 +30,13 @@ use crate::plan::{Action, Plan, Row};
 use crate::record::RecordError;
 use crate::write::look::{self, Extent};
 
-/// Rows that are written at once. The client's budget paces their calls.
-const WRITES: usize = 24;
+/// Rows that are written at once, at least and at most; the client's budget paces their calls. A row
+/// takes some ten calls, one after the other, of some five points and a third of a second each: where
+/// much is granted, it takes many rows to use it.
+const WRITES_MIN: usize = 24;
+const WRITES_MAX: usize = 240;
+/// For so many points that the shop grants each second there is a row under way.
+const POINTS_A_WRITE: f64 = 8.0;
 /// Questions about rows to come, at once.
 const READS: usize = 3;
 /// Rows that are taken together.
@@ -216,7 +221,7 @@ impl Runner {
             n += 1;
             let parts = rows.into_iter().filter(|row| rest.contains(&row.n));
             let parts = futures::stream::iter(parts.map(Ok::<_, RunError>));
-            parts.try_for_each_concurrent(WRITES, |row| self.rest_of(row).boxed()).await?;
+            parts.try_for_each_concurrent(self.writes(), |row| self.rest_of(row).boxed()).await?;
         }
         self.may_go_on()
     }
@@ -244,10 +249,16 @@ impl Runner {
             .buffered(READS)
             .map_ok(|rows| futures::stream::iter(rows.into_iter().map(Ok::<_, RunError>)));
         let rows = looked.try_flatten();
-        let written =
-            rows.try_for_each_concurrent(WRITES, |(row, looked)| self.row(row, looked).boxed());
+        let written = rows
+            .try_for_each_concurrent(self.writes(), |(row, looked)| self.row(row, looked).boxed());
         written.await?;
         self.may_go_on()
+    }
+
+    /// How many rows are written at once.
+    fn writes(&self) -> usize {
+        let rows = self.client().granted().per_second / POINTS_A_WRITE;
+        (rows as usize).clamp(WRITES_MIN, WRITES_MAX)
     }
 
     /// What the shop has of some rows of the same kind.

@@ -49,7 +49,7 @@ pub(crate) async fn find(room: Room, Asked(filter): Asked<Filter>) -> Result<Sho
         (shell::heading("Find", html! {}))
         section.card {
             (form(&room, &filter, &kinds))
-            @if list.items.is_empty() { (nothing(&filter)) }
+            @if list.items.is_empty() { (nothing(&filter, list.next.is_some())) }
             @else { ul.rows { @for found in &list.items { (row(&room, found, filter.at.as_deref())) } } }
             (shell::paging(
                 filter.cursor.is_some().then(|| filter.address(&room, None)),
@@ -100,8 +100,15 @@ fn form(room: &Room, filter: &Filter, kinds: &[Kind]) -> Markup {
     }
 }
 
-fn nothing(filter: &Filter) -> Markup {
+/// `more`: not everything was looked through yet.
+fn nothing(filter: &Filter, more: bool) -> Markup {
     let looked_for = filter.q.as_deref().unwrap_or_default().trim();
+    if more {
+        return shell::empty(
+            "Nothing so far",
+            html! { "There is much to look through. “Next” goes on where this ended; naming a kind or more of the name helps." },
+        );
+    }
     if looked_for.is_empty() {
         return shell::empty("Nothing here", html! { "Nothing of this sort has been kept yet." });
     }

@@ -75,6 +75,11 @@ impl Access {
         Some(token)
     }
 
+    /// The shop is on another plan from now on, and nothing of it is used yet.
+    pub fn change_plan(&mut self, plan: Plan, now: Timestamp) {
+        self.buckets.fill_with(|| Bucket::full(plan, now));
+    }
+
     /// Ends all tokens, as an uninstallation does.
     pub fn revoke_all(&mut self) {
         self.tokens.clear();

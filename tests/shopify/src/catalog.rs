@@ -37,6 +37,8 @@ pub struct Size {
     pub customers: u64,
     /// Orders already placed.
     pub orders: u64,
+    /// Collections; every second is smart, and has about a seventh of all products.
+    pub collections: u64,
 }
 
 impl Size {
@@ -49,6 +51,7 @@ impl Size {
             big_variants: 150,
             customers: products.max(4),
             orders: products.max(4) / 2,
+            collections: 4 + products / 20,
         }
     }
 }
@@ -152,7 +155,7 @@ impl Origin for Catalog {
             }
             "Customer" => Box::new(0..self.size.customers),
             "Order" => Box::new(0..self.size.orders),
-            "Collection" => Box::new(0..self.collections()),
+            "Collection" => Box::new(0..self.size.collections),
             "Location" => Box::new(0..LOCATIONS),
             "Publication" => Box::new(0..2),
             _ => Box::new(0..0),
@@ -172,7 +175,7 @@ impl Origin for Catalog {
             "MailingAddress" => customers * customer::ADDRESSES_MAX,
             "Order" | "ShippingLine" | "OrderTransaction" => orders,
             "LineItem" => orders * order::LINES_MAX,
-            "Collection" => self.collections(),
+            "Collection" => self.size.collections,
             "Location" => LOCATIONS,
             "Publication" => 2,
             _ => 0,

@@ -22,6 +22,10 @@ use shopify::simulator::{Settings, Simulator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// Reading and answering documents is mostly making and dropping small values.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A simulated Shopify store.
 #[derive(Parser)]
 #[command(version)]
@@ -81,6 +85,9 @@ struct Serve {
     /// Orders already placed; half as many as products when absent.
     #[arg(long)]
     orders: Option<u64>,
+    /// Collections; a twentieth of the products and four when absent.
+    #[arg(long)]
+    collections: Option<u64>,
     /// Deeds per second; each makes one to a dozen webhooks.
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
@@ -267,6 +274,7 @@ impl Serve {
                 big_variants: self.big_variants,
                 customers: self.customers.unwrap_or(usual.customers),
                 orders: self.orders.unwrap_or(usual.orders),
+                collections: self.collections.unwrap_or(usual.collections),
             },
             founded: self.start,
             webhooks: self.webhooks.clone(),

@@ -25,6 +25,8 @@ pub enum Scenario {
     FlashSale,
     /// Somebody who leaves in anger empties texts, unpublishes and deletes.
     Insider,
+    /// An app takes products for duplicates and deletes them.
+    CleanupApp,
 }
 
 /// How much of a story is told.
@@ -63,6 +65,7 @@ impl Scenario {
         let actor = match self {
             Self::BadApp => Actor::App("Bulk Price Wizard".into()),
             Self::ThemeApp => Actor::App("Popup Master".into()),
+            Self::CleanupApp => Actor::App("Duplicate Sweeper".into()),
             Self::ShiftedImport => Actor::Staff("Lukas Weber".into()),
             Self::Insider => Actor::Staff("Tomasz Novak".into()),
             Self::FlashSale => Actor::Buyer,
@@ -87,6 +90,7 @@ impl Scenario {
             Self::ShiftedImport => story.shifted_import(shop, scale.products),
             Self::FlashSale => story.flash_sale(shop, scale.products),
             Self::Insider => story.insider(shop, scale.products),
+            Self::CleanupApp => story.cleanup_app(shop, scale.products),
         }
         story.told.after = shop.now().to_string();
         story.told
@@ -187,6 +191,15 @@ impl Story {
                 shop.place_order(&Cart { customer, lines: vec![(variant, 1)] });
             });
             self.told.orders += 1;
+        }
+    }
+
+    fn cleanup_app(&mut self, shop: &mut Shop, count: u64) {
+        for product in Self::products(shop, count) {
+            self.act(shop, |shop| {
+                shop.delete_product(product);
+            });
+            self.told.deleted_products += 1;
         }
     }
 

@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::cost::Plan;
 use crate::bulk_run::Failure;
 use crate::events::AppConfig;
 use crate::fault::Fault;
@@ -59,6 +60,8 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/drain", post(drain))
         .route("/_sim/traffic", post(set_traffic))
         .route("/_sim/variants", post(set_variants))
+        .route("/_sim/plan/{name}", post(change_plan))
+        .route("/_sim/latency", post(set_latency))
         .route("/_sim/not_simulated", get(not_simulated))
         .route("/_sim/faults", post(set_faults))
         .route("/_sim/secret", post(rotate_secret))
@@ -137,6 +140,35 @@ async fn set_variants(
         limit.per_day = variants.a_day;
     }
     Json(json!({ "a_day": variants.a_day })).into_response()
+}
+
+#[derive(Deserialize)]
+struct Latency {
+    seconds: f64,
+}
+
+/// How long answers of the Admin API are on their way.
+async fn set_latency(
+    State(simulator): State<Arc<Simulator>>,
+    Query(latency): Query<Latency>,
+) -> Response {
+    let Ok(way) = std::time::Duration::try_from_secs_f64(latency.seconds) else {
+        return refuse("seconds is a number of seconds");
+    };
+    simulator.set_latency(way);
+    Json(json!({ "seconds": latency.seconds })).into_response()
+}
+
+/// Another plan, with all that it saves up.
+async fn change_plan(
+    State(simulator): State<Arc<Simulator>>,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> Response {
+    let plan: Result<Plan, _> = serde_json::from_value(json!(name));
+    let Ok(plan) = plan else { return refuse("no such plan") };
+    let now = simulator.now();
+    simulator.access().change_plan(plan, now);
+    Json(json!({ "plan": name })).into_response()
 }
 
 async fn set_traffic(

@@ -67,6 +67,7 @@ pub struct Simulator {
     seed: u64,
     results: TempDir,
     bulk_failure: Mutex<Option<Failure>>,
+    latency: Mutex<Duration>,
     base: String,
     dispatcher: Dispatcher,
     rate: watch::Sender<f64>,
@@ -100,6 +101,7 @@ impl Simulator {
             seed: settings.seed,
             results: TempDir::with_prefix("shopify-")?,
             bulk_failure: Mutex::default(),
+            latency: Mutex::default(),
             base: settings.base,
             dispatcher,
             rate: watch::Sender::new(settings.rate),
@@ -149,6 +151,16 @@ impl Simulator {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// How long an answer of the Admin API is on its way.
+    pub fn latency(&self) -> Duration {
+        *self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says so, from now on.
+    pub fn set_latency(&self, latency: Duration) {
+        *self.latency.lock().unwrap_or_else(PoisonError::into_inner) = latency;
     }
 
     /// Dooms the next bulk query.

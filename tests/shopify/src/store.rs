@@ -45,6 +45,8 @@ pub struct Store {
     origin: Box<dyn Origin>,
     recent: RefCell<LruCache<Gid, Document>>,
     handles: RefCell<HashMap<&'static str, HashMap<String, Gid>>>,
+    /// What rules find, until a product changes.
+    found: RefCell<HashMap<String, Arc<[Gid]>>>,
     tables: HashMap<&'static str, Table>,
 }
 
@@ -85,6 +87,7 @@ impl Store {
             origin,
             recent: RefCell::new(LruCache::new(RECENT)),
             handles: RefCell::default(),
+            found: RefCell::default(),
             tables: HashMap::new(),
         }
     }
@@ -126,6 +129,22 @@ impl Store {
         self.handles.borrow().get(type_name)?.get(handle).copied()
     }
 
+    /// The products that rules find. Looks at all of them, once for all who ask for the same.
+    pub(crate) fn products_found(
+        &self,
+        rules: &Value,
+        finds: impl Fn(&Value) -> bool,
+    ) -> Arc<[Gid]> {
+        let rules = rules.to_string();
+        if let Some(found) = self.found.borrow().get(&rules) {
+            return found.clone();
+        }
+        let found = self.live("Product").filter(|(_, product)| finds(product));
+        let found: Arc<[Gid]> = found.map(|(gid, _)| gid).collect();
+        self.found.borrow_mut().insert(rules, found.clone());
+        found
+    }
+
     fn index_handle(&self, gid: Gid, state: Option<&Value>) {
         if !self.handles.borrow().contains_key(gid.type_name()) {
             return;
@@ -165,6 +184,9 @@ impl Store {
     pub fn put(&mut self, gid: Gid, at: Timestamp, state: Option<Value>) {
         let Some(n) = gid.n() else { return };
         self.index_handle(gid, state.as_ref());
+        if matches!(gid.type_name(), "Product" | "ProductVariant") {
+            self.found.get_mut().clear();
+        }
         let table = self.tables.entry(gid.type_name()).or_default();
         table.touched.entry(n).or_default().push(Revision { at, state: state.map(Arc::new) });
     }

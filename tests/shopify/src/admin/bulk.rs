@@ -124,13 +124,13 @@ impl Plan {
             serde_json::from_value(json!({ "ids": ids })).map_err(|error| error.to_string())?;
         let variables = Valid::assume_valid(variables);
         let run = endpoint::execute(caller, shop, &self.batch, None, &variables, Mode::Whole);
-        let body = endpoint::body(run.response);
+        let mut body = endpoint::body(run.response);
         if let Some(error) = body["errors"][0]["message"].as_str() {
             return Err(error.to_owned());
         }
         let mut lines = Vec::new();
-        for node in body["data"]["nodes"].as_array().into_iter().flatten() {
-            flatten(node.clone(), &self.fields, None, &mut lines);
+        if let Value::Array(nodes) = body["data"]["nodes"].take() {
+            nodes.into_iter().for_each(|node| flatten(node, &self.fields, None, &mut lines));
         }
         Ok(lines)
     }
@@ -276,11 +276,15 @@ fn detach<'a>(
         match selection {
             Selection::Field(field) if is_connection(field) => {
                 let taken = object.remove(field.response_key().as_str());
-                let (Some(taken), Some(of_node)) = (taken, node_fields(field)) else { continue };
-                let edges =
-                    taken["edges"].as_array().into_iter().flatten().map(|edge| &edge["node"]);
-                let nodes = taken["nodes"].as_array().into_iter().flatten();
-                children.extend(edges.chain(nodes).map(|node| (node.clone(), of_node)));
+                let (Some(mut taken), Some(of_node)) = (taken, node_fields(field)) else {
+                    continue;
+                };
+                let mut list = |name: &str| match taken.get_mut(name).map(Value::take) {
+                    Some(Value::Array(list)) => list,
+                    _ => Vec::new(),
+                };
+                let edges = list("edges").into_iter().map(|mut edge| edge["node"].take());
+                children.extend(edges.chain(list("nodes")).map(|node| (node, of_node)));
             }
             Selection::Field(field) if !field.selection_set.selections.is_empty() => {
                 if let Some(Value::Object(inner)) = object.get_mut(field.response_key().as_str()) {
@@ -299,7 +303,8 @@ impl Line {
     /// The line as Shopify writes it, with slashes escaped.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = Value::Object(self.object.clone()).to_string().replace('/', "\\/");
+        let text = serde_json::to_string(&self.object).unwrap_or_default();
+        let mut text = text.replace('/', "\\/");
         text.push('\n');
         text
     }

@@ -100,7 +100,8 @@ impl Counter<'_> {
 }
 
 /// What a plan allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// 100 points a second.
     Standard,

@@ -11,8 +11,8 @@ pub(super) fn members(store: &Store, collection: &Value) -> Vec<Gid> {
     if collection["ruleSet"].is_null() {
         return targets(collection, "products").filter(|gid| store.get(*gid).is_some()).collect();
     }
-    let found = store.live("Product").filter(|(_, product)| rules_find(store, collection, product));
-    found.map(|(gid, _)| gid).collect()
+    let finds = |product: &Value| rules_find(store, collection, product);
+    store.products_found(&collection["ruleSet"], finds).to_vec()
 }
 
 /// Whether a product is a member.

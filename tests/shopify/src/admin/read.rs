@@ -271,12 +271,16 @@ fn counted(session: &Session<'_>, name: &str, args: &Arguments) -> Outcome<Value
 
 type Matches = Box<dyn Fn(&Value) -> bool>;
 
+/// The product or the collection that has a handle.
+fn by_handle(session: &Session<'_>, name: &str, handle: &str) -> Value {
+    let kind = if name.starts_with('p') { "Product" } else { "Collection" };
+    session.shop.borrow().store.by_handle(kind, handle).map_or(Value::Null, link)
+}
+
 fn by_key(session: &Session<'_>, name: &str, args: &Arguments) -> Outcome<Value> {
     let (type_name, matches): (&str, Matches) = match name {
         "productByHandle" | "collectionByHandle" => {
-            let handle = args.text("handle").unwrap_or_default().to_owned();
-            let kind = if name.starts_with('p') { "Product" } else { "Collection" };
-            (kind, Box::new(move |document| document["handle"] == *handle))
+            return Ok(by_handle(session, name, args.text("handle").unwrap_or_default()));
         }
         "metaobjectByHandle" => {
             let wanted = args.get("handle").cloned().unwrap_or_default();
@@ -318,11 +322,12 @@ fn by_key(session: &Session<'_>, name: &str, args: &Arguments) -> Outcome<Value>
                             || wanted.get("phoneNumber").is_some_and(|wanted| wanted == phone)
                     }),
                 ),
-                _ if wanted["handle"].is_string() => {
-                    let kind = if name.starts_with('p') { "Product" } else { "Collection" };
-                    (kind, Box::new(move |document| document["handle"] == wanted["handle"]))
+                _ => {
+                    if let Some(handle) = wanted["handle"].as_str() {
+                        return Ok(by_handle(session, name, handle));
+                    }
+                    return Err(not_simulated(format_args!("{name} by that identifier")));
                 }
-                _ => return Err(not_simulated(format_args!("{name} by that identifier"))),
             }
         }
     };

@@ -7,13 +7,9 @@ use crate::gid::Gid;
 use crate::store::link;
 
 impl Catalog {
-    pub(super) fn collections(&self) -> u64 {
-        4 + self.size.products / 20
-    }
-
     /// Every second collection is smart: its members follow from a rule.
     pub(super) fn collection(&self, n: u64) -> Option<Value> {
-        if n >= self.collections() {
+        if n >= self.size.collections {
             return None;
         }
         let dice = self.dice.of("collection");

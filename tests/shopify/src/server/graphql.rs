@@ -45,6 +45,7 @@ pub(super) async fn post(
         }
         Err(refusal) => return *refusal,
     };
+    tokio::time::sleep(simulator.latency()).await;
     if fault == Some(Fault::Lost) {
         return broken();
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// What the stream said.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// A message of a batch that is not yet complete has been taken in. It is not stored.
     Staged,
     /// Stored, and on disk if the server syncs before it answers.
@@ -17,18 +17,19 @@ pub(crate) enum Reply {
 
 /// The stream's acknowledgement.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ack {
+pub struct Ack {
     /// The stream that stored it.
-    pub(crate) stream: String,
+    pub stream: String,
     /// Whether it had been stored before, under the same `Nats-Msg-Id`.
-    pub(crate) duplicate: bool,
+    pub duplicate: bool,
     /// The batch that was stored, and how many messages it had.
-    pub(crate) batch: Option<(String, usize)>,
+    pub batch: Option<(String, usize)>,
 }
 
 /// Why the stream did not store.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+#[allow(missing_docs)]
+pub enum Refused {
     #[error("no stream takes this subject")]
     NoStream,
     #[error("the stream is full: {0}")]
@@ -59,7 +60,8 @@ struct Wire {
 }
 
 impl Reply {
-    pub(crate) fn read(message: &Message) -> Self {
+    /// Reads what came back.
+    pub fn read(message: &Message) -> Self {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Self::Refused(Refused::NoStream);
         }
@@ -80,7 +82,7 @@ impl Reply {
 
 impl Ack {
     /// Whether just this batch was stored, whole, on just this stream.
-    pub(crate) fn is_of_batch(&self, id: &str, messages: usize, stream: &str) -> bool {
+    pub fn is_of_batch(&self, id: &str, messages: usize, stream: &str) -> bool {
         let whole = self.batch.as_ref().is_some_and(|(acked, n)| acked == id && *n == messages);
         whole && self.stream == stream
     }
