@@ -4,14 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-target=${CARGO_TARGET_DIR:-target}
 venv=target/tools/schemathesis
 wanted=$(sha256sum tests/openapi/requirements.txt)
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     echo "fetching schemathesis"
     rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement tests/openapi/requirements.txt
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/openapi/requirements.txt
     echo "$wanted" >"$venv/installed"
 fi
 cargo build --release --locked --workspace
