@@ -11,11 +11,11 @@ use backstock_journal::erase::Eraser;
 use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
+use backstock_proto::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
 use backstock_proto::stream::Partition;
 use backstock_proto::{admin, listen, storage};
-use backstock_restorer::job::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_restorer::{Restorer, Tokens};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
@@ -366,6 +366,8 @@ pub(crate) async fn run_compactor(
         journal: around.journal,
         blobs: around.blobs,
         jetstream: async_nats::jetstream::new(nats.client),
+        // A server of our own has one compactor only.
+        shared: config.nats.url.as_ref().map(|_| config.nats.replicas),
         registry: process.registry.clone(),
         clock: process.clock.clone(),
         orders,

@@ -30,7 +30,7 @@ const ROLES: [&str; 4] = ["ingest", "journal", "compactor", "restorer"];
 const MEMBERS: usize = 3;
 
 /// Three nats-servers, set up as in `k8s/base`.
-struct Servers {
+pub(crate) struct Servers {
     dir: PathBuf,
     ports: Vec<u16>,
     monitors: Vec<u16>,
@@ -98,7 +98,7 @@ impl Servers {
     }
 
     /// What the configuration of a role says to use them.
-    fn configuration(&self, role: &str) -> String {
+    pub(crate) fn configuration(&self, role: &str) -> String {
         let monitors: Vec<String> =
             self.monitors.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         format!(
@@ -175,13 +175,13 @@ fn certify(dir: &Path) {
 }
 
 /// Everything that runs.
-struct Cluster {
-    servers: Servers,
-    ingests: [Backstock; 2],
+pub(crate) struct Cluster {
+    pub(crate) servers: Servers,
+    pub(crate) ingests: [Backstock; 2],
     journals: [Backstock; 2],
-    restorers: [Backstock; 2],
+    pub(crate) restorers: [Backstock; 2],
     /// Where the journals and the compactor are.
-    http: String,
+    pub(crate) http: String,
     _dir: tempfile::TempDir,
 }
 
@@ -207,7 +207,7 @@ impl Cluster {
     }
 
     /// With `access` to shop acme's Admin API, and where the compactor that uses it listens.
-    async fn reading(access: &str, compactor: Option<&str>) -> Self {
+    pub(crate) async fn reading(access: &str, compactor: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let servers = Servers::start(dir.path());
         let node = |role: &str, n: usize, more: &str| {

@@ -20,7 +20,6 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::LeaseError;
 use super::ledger::{Ledger, LedgerError, Standing};
 use super::rows;
 use super::run::{Run, Want};
@@ -29,6 +28,7 @@ use crate::job::desk::Tools;
 use crate::plan::{Action, Plan, Row};
 use crate::record::RecordError;
 use crate::write::look::{self, Extent};
+use backstock_proto::lease::LeaseError;
 
 /// Rows that are written at once. The client's budget paces their calls.
 const WRITES: usize = 24;
