@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use backstock_proto::Shop;
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::Retention;
+use backstock_proto::storage::{self, Keys, KeysError, ObjectStore};
 use backstock_restorer::TokenError;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -113,6 +115,8 @@ pub(crate) struct Storage {
     pub(crate) url: Option<String>,
     /// Further stores that a checkpoint may be asked to go to.
     pub(crate) copies: Vec<String>,
+    /// The keys that all of them are sealed with, one a line; the first one seals, all of them open.
+    pub(crate) key_file: Option<PathBuf>,
     /// How often the journal is copied there, in hours; 0: never by itself.
     pub(crate) checkpoint_hours: u32,
     pub(crate) keep_all_days: u32,
@@ -276,6 +280,11 @@ impl Storage {
         Retention { keep_all_days, keep_daily, keep_weekly }
     }
 
+    /// What they are sealed with, if anything.
+    pub(crate) fn keys(&self) -> Result<Keys, KeysError> {
+        self.key_file.as_deref().map_or_else(|| Ok(Keys::default()), Keys::read)
+    }
+
     /// The stores that are named.
     pub(crate) fn named(&self) -> impl Iterator<Item = &String> {
         self.url.iter().chain(&self.copies)
@@ -304,6 +313,7 @@ impl Default for Storage {
         Self {
             url: None,
             copies: Vec::new(),
+            key_file: None,
             checkpoint_hours: 6,
             keep_all_days: 90,
             keep_daily: 365,
@@ -406,6 +416,11 @@ impl Config {
         }
     }
 
+    /// Where blobs, checkpoints and exports are.
+    pub(crate) fn storage(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
+        Ok(storage::open(self.storage.url.as_deref(), &self.data_dir, &self.storage.keys()?)?)
+    }
+
     fn check(&self, name: &str, faults: &mut Vec<String>) {
         let mut fault = |text: String| faults.push(format!("{name}: {text}"));
         let mut seen = BTreeSet::new();
@@ -496,8 +511,11 @@ impl Config {
         if let Err(why) = self.http.proxies() {
             fault(format!("http.proxies: {why}"));
         }
+        if let Err(e) = self.storage.keys() {
+            fault(format!("storage.key_file: {e}"));
+        }
         for url in self.storage.named() {
-            if let Err(e) = backstock_proto::storage::check(url) {
+            if let Err(e) = storage::check(url) {
                 fault(e.to_string());
             }
         }

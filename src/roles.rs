@@ -11,11 +11,11 @@ use backstock_journal::erase::Eraser;
 use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
+use backstock_proto::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::{Order, Pulls};
 use backstock_proto::stream::Partition;
 use backstock_proto::{admin, listen, storage};
-use backstock_restorer::job::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_restorer::{Restorer, Tokens};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
@@ -121,7 +121,7 @@ impl Around {
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let accesses = config.accesses().into_iter();
         let admins = accesses.map(|access| admin::Client::new(http.clone(), access)).collect();
-        let store = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+        let store = config.storage()?;
         let blobs = Blobs::new(store, &config.data_dir.join("scratch"));
         Ok(Self { journal, admins, blobs })
     }
@@ -174,9 +174,9 @@ pub(crate) async fn recover(
 ) -> anyhow::Result<()> {
     let process = Process::new()?;
     let url = from.as_deref().or(config.storage.url.as_deref());
-    let storage = storage::open(url, &config.data_dir)?;
+    let storage = storage::open(url, &config.data_dir, &config.storage.keys()?)?;
     // Where it is noted what was erased since.
-    let usual = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let usual = config.storage()?;
     for partition in kept(&config) {
         let path = config.data_dir.join(format!("journal/{partition}"));
         let checkpoints = Checkpoints::new(storage.clone(), partition);
@@ -210,12 +210,12 @@ pub(crate) fn read(
     config: &Config,
     stores: &Stores,
 ) -> anyhow::Result<Arc<dyn Journal>> {
-    let storage = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let (storage, keys) = (config.storage()?, config.storage.keys()?);
     let named: Arc<[String]> = config.storage.named().cloned().collect();
     let reader = |partition: Partition, store: &Arc<Store>| -> Arc<dyn Journal> {
         let reader = Reader::new(store.clone(), process.clock.clone());
-        let (storage, named) = (storage.clone(), named.clone());
-        Arc::new(reader.checkpointing(CheckpointsTo { partition, storage, named }))
+        let (storage, keys, named) = (storage.clone(), keys.clone(), named.clone());
+        Arc::new(reader.checkpointing(CheckpointsTo { partition, storage, keys, named }))
     };
     let mut places = vec![Vec::new(); usize::from(config.nats.partitions)];
     for (partition, store) in stores {
@@ -287,7 +287,7 @@ pub(crate) async fn run_journal(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let jetstream = async_nats::jetstream::new(nats.client);
-    let storage = storage::open(config.storage.url.as_deref(), &config.data_dir)?;
+    let storage = config.storage()?;
     let every = Duration::from_secs(u64::from(config.storage.checkpoint_hours) * 3600);
     let mut running = JoinSet::new();
     for (partition, store) in stores {
@@ -366,6 +366,8 @@ pub(crate) async fn run_compactor(
         journal: around.journal,
         blobs: around.blobs,
         jetstream: async_nats::jetstream::new(nats.client),
+        // A server of our own has one compactor only.
+        shared: config.nats.url.as_ref().map(|_| config.nats.replicas),
         registry: process.registry.clone(),
         clock: process.clock.clone(),
         orders,

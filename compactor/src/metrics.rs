@@ -1,8 +1,9 @@
 //! The compactor's metrics.
 
-use backstock_proto::kind;
+use backstock_proto::{Shop, kind};
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// What a full pull finds different from the journal.
@@ -16,6 +17,8 @@ const PULL_SECONDS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7
 
 /// All of them. Every series exists from the start.
 pub struct Metrics {
+    /// Shops that this process looks after.
+    pub shops: IntGauge,
     /// Differences that pulls found, by kind and type.
     pub drift: IntCounterVec,
     /// Seconds since a shop's last complete pull.
@@ -38,6 +41,10 @@ impl Metrics {
     /// Registers all of them.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
+            shops: IntGauge::new(
+                "backstock_compactor_shops",
+                "Shops that this process looks after",
+            )?,
             drift: IntCounterVec::new(
                 Opts::new(
                     "backstock_compactor_drift_total",
@@ -91,6 +98,7 @@ impl Metrics {
             }
         }
         MEDIA.iter().for_each(|outcome| drop(metrics.media.with_label_values(&[outcome])));
+        registry.register(Box::new(metrics.shops.clone()))?;
         registry.register(Box::new(metrics.media.clone()))?;
         registry.register(Box::new(metrics.media_bytes.clone()))?;
         registry.register(Box::new(metrics.media_missing.clone()))?;
@@ -100,5 +108,13 @@ impl Metrics {
         registry.register(Box::new(metrics.cost_points.clone()))?;
         registry.register(Box::new(metrics.subscriptions_healed.clone()))?;
         Ok(metrics)
+    }
+    /// Tells nothing more of a shop that another compactor looks after now.
+    pub(crate) fn forget(&self, shop: &Shop) {
+        // What was never told cannot be taken back.
+        let _untold = self.full_pull_age.remove_label_values(&[&shop.domain()]);
+        for spec in kind::ALL {
+            let _untold = self.media_missing.remove_label_values(&[shop.name(), spec.name]);
+        }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::pull::{self, Puller};
+use crate::shop::Until;
 
 /// How often it looks whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -29,25 +30,27 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Kinds that are pulled at once: as many as bulk operations may run.
 const KINDS_AT_ONCE: usize = 5;
 
-/// Pulls one shop's kinds when they are due, until `shutdown`.
+/// Pulls one shop's kinds when they are due. Whole pulls that run when the shop is to be left come to
+/// their end, and no other begins.
 pub(crate) async fn run(
     puller: Puller,
     cron: Cron,
     mut ordered: mpsc::Receiver<Order>,
-    shutdown: CancellationToken,
+    Until { stop, leave }: Until,
 ) {
     // A series is there before there is anything to tell.
     puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
     let mut wait = Duration::ZERO;
     loop {
         let order = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = stop.cancelled() => return,
+            () = leave.cancelled() => return,
             order = ordered.recv() => order,
             () = tokio::time::sleep(wait) => None,
         };
-        let working = work(&puller, &cron, order);
+        let working = work(&puller, (&cron, &leave), order);
         let worked = tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = stop.cancelled() => return,
             worked = working => worked,
         };
         wait = if worked { LOOK_EVERY } else { RETRY_AFTER };
@@ -55,15 +58,19 @@ pub(crate) async fn run(
 }
 
 /// Does what was ordered, or what is due. Whether all of it worked.
-async fn work(puller: &Puller, cron: &Cron, order: Option<Order>) -> bool {
+async fn work(
+    puller: &Puller,
+    (cron, leave): (&Cron, &CancellationToken),
+    order: Option<Order>,
+) -> bool {
     if let Some(order) = order {
         let confirm_deletions = order.confirm_deletions;
         let how = pull::Order { confirm_deletions, ..pull::Order::default() };
         let kinds = ordered(&order).into_iter().map(|spec| (spec, how.clone()));
-        return all(puller, kinds.collect()).await;
+        return all(puller, kinds.collect(), leave).await;
     }
     match due(puller, cron).await {
-        Ok(kinds) => all(puller, kinds).await,
+        Ok(kinds) => all(puller, kinds, leave).await,
         Err(error) => {
             warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
             false
@@ -162,15 +169,20 @@ fn failed_rest(_report: &PullReport) -> u64 {
     15 * 60 * 1_000_000
 }
 
-/// Pulls some kinds. Whether all of them worked.
-async fn all(puller: &Puller, kinds: Vec<(&'static Spec, pull::Order)>) -> bool {
-    let pulls: Vec<_> =
-        kinds.into_iter().map(|(spec, order)| one(puller.clone(), spec, order).boxed()).collect();
+/// Pulls some kinds, beginning none once the shop is to be left. Whether all of them worked.
+async fn all(
+    puller: &Puller,
+    kinds: Vec<(&'static Spec, pull::Order)>,
+    leave: &CancellationToken,
+) -> bool {
+    let pull =
+        |(spec, order)| async move { leave.is_cancelled() || one(puller, spec, order).await };
+    let pulls: Vec<_> = kinds.into_iter().map(|kind| pull(kind).boxed()).collect();
     let pulls = futures::stream::iter(pulls).buffered(KINDS_AT_ONCE);
     pulls.fold(true, async |all, worked| all && worked).await
 }
 
-async fn one(puller: Puller, spec: &'static Spec, order: pull::Order) -> bool {
+async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
     let kind = Kind::of(spec);
     match puller.kind(spec, &order).await {
         Ok(report) => {

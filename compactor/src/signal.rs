@@ -23,14 +23,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::offered::{ACK_WAIT, during};
 use crate::pull::{PullError, Puller};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
 /// Most messages that are looked at together.
 const MESSAGES_MAX: usize = 500;
-/// How long a message may take until it is offered again.
-const ACK_WAIT: Duration = Duration::from_secs(300);
 /// Rest after a failure; after each further one about the same, twice as long.
 const REST: Duration = Duration::from_secs(5);
 /// How often something is asked that the shop does not answer.
@@ -92,7 +91,7 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
             continue;
         }
         let wants: Vec<_> = messages.iter().map(said).collect();
-        let open = ask(puller, wanted(&wants)).await;
+        let open = during(&messages, ask(puller, wanted(&wants))).await;
         for (message, want) in messages.iter().zip(wants) {
             let again = want.and_then(|(spec, id, _)| open.get(&(spec.name, id)));
             let delivered = message.info().map_or(1, |info| info.delivered);
@@ -120,7 +119,7 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
         publisher.jetstream.get_stream(stream_name(partition)).await?;
     let name = format!("compactor-{}", puller.shop.name());
     let config = pull::Config {
-        durable_name: Some(name.clone()),
+        durable_name: Some(name),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         deliver_policy: DeliverPolicy::New,
@@ -128,7 +127,7 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
         description: Some("Asks the Admin API for what webhooks do not tell".into()),
         ..pull::Config::default()
     };
-    Ok(stream.get_or_create_consumer(&name, config).await?)
+    Ok(stream.create_consumer(config).await?)
 }
 
 /// Reads again what is ordered by its id, until `shutdown`.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use backstock_proto::Timestamp;
 use backstock_proto::journal::CheckpointReport;
 use backstock_proto::retain::CHECKPOINTS_KEPT_DAYS;
+use backstock_proto::storage::is_damaged;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use futures::{StreamExt, TryStreamExt};
@@ -117,7 +118,9 @@ impl CheckpointError {
     fn is_of_one(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::Manifest(..) => true,
-            Self::Storage(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Storage(error) => {
+                matches!(error, object_store::Error::NotFound { .. }) || is_damaged(error)
+            }
             Self::Store(_)
             | Self::Disk { .. }
             | Self::None(_)

@@ -9,6 +9,7 @@ use backstock_proto::journal::{
     Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
     Thinned, Touched, VerifyReport, Version,
 };
+use backstock_proto::storage::Keys;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -50,6 +51,8 @@ pub struct CheckpointsTo {
     pub partition: Partition,
     /// Where they go unless another place is named.
     pub storage: Arc<dyn ObjectStore>,
+    /// What it and the others are sealed with.
+    pub keys: Keys,
     /// The places that may be named, as the configuration says them: whoever may ask for a checkpoint
     /// is not to choose where a shop's whole history goes.
     pub named: Arc<[String]>,
@@ -276,7 +279,8 @@ impl Journal for Reader {
     }
 
     async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
-        let Some(CheckpointsTo { partition, storage, named }) = self.checkpoints.clone() else {
+        let Some(CheckpointsTo { partition, storage, keys, named }) = self.checkpoints.clone()
+        else {
             return Err(JournalError::Invalid("this journal keeps no checkpoints".into()));
         };
         let storage = match to {
@@ -287,7 +291,7 @@ impl Journal for Reader {
                                say where checkpoints may go";
                     JournalError::Invalid(why.into())
                 })?;
-                backstock_proto::storage::open(Some(url), self.store.path())
+                backstock_proto::storage::open(Some(url), self.store.path(), &keys)
                     .map_err(|e| JournalError::Storage(e.to_string()))?
             }
             None => storage,

@@ -18,6 +18,7 @@ use object_store::path::Path as Place;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::storage::is_damaged;
 use crate::time::{Clock as _, SystemClock};
 use crate::{Shop, Timestamp};
 
@@ -213,7 +214,7 @@ impl Blobs {
         let found = match self.store.get(&place(shop, hash)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(of_blob(error, hash)),
         };
         let bytes = found.meta.size;
         Ok(Some(Reading { bytes, pieces: checked(found.into_stream(), hash).boxed() }))
@@ -310,6 +311,13 @@ async fn piece(file: &mut tokio::fs::File) -> Result<Bytes, BlobError> {
     Ok(piece.into())
 }
 
+fn of_blob(error: object_store::Error, hash: BlobHash) -> BlobError {
+    match is_damaged(&error) {
+        true => BlobError::Damaged(hash),
+        false => error.into(),
+    }
+}
+
 /// Hands on each piece when the next one is there, and the last when all of it is what it should be.
 fn checked(
     pieces: BoxStream<'static, object_store::Result<Bytes>>,
@@ -319,7 +327,8 @@ fn checked(
     futures::stream::try_unfold(Some(begin), move |state| async move {
         let Some((mut pieces, mut hasher, mut held)) = state else { return Ok(None) };
         loop {
-            match pieces.try_next().await? {
+            let next = pieces.try_next().await;
+            match next.map_err(|error| of_blob(error, hash))? {
                 Some(piece) => {
                     hasher.update(&piece);
                     if let Some(before) = held.replace(piece) {
@@ -336,6 +345,7 @@ fn checked(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Keys;
     use futures::stream;
 
     const MAX: u64 = 64 << 20;
@@ -352,7 +362,8 @@ mod tests {
 
     fn local() -> (tempfile::TempDir, Blobs) {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = crate::storage::open(None, &dir.path().join("data")).expect("a store");
+        let store = crate::storage::open(None, &dir.path().join("data"), &Keys::default())
+            .expect("a store");
         let blobs = Blobs::new(store, &dir.path().join("scratch"));
         (dir, blobs)
     }

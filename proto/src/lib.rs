@@ -6,9 +6,10 @@
 //! answers HTTP.
 //!
 //! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept,
-//! [`witness`] what a whole look at the shop saw, [`erase`] what is left once a person is taken out.
+//! [`witness`] what a whole look at the shop saw, [`erase`] what is left once a person is taken out,
+//! [`lease`] how several processes keep out of each other's way.
 //!
-//! Nothing but [`admin`], [`blob`] and [`publish`] does work of its own: no retries, no clock.
+//! Nothing but [`admin`], [`blob`], [`lease`] and [`publish`] does work of its own: no retries, no clock.
 
 pub mod ack;
 pub mod admin;
@@ -21,6 +22,7 @@ pub mod event;
 pub mod journal;
 pub mod kind;
 pub mod known;
+pub mod lease;
 pub mod listen;
 pub mod media;
 pub mod merge;

@@ -3,14 +3,26 @@
 //!
 //! Credentials for a bucket come from the environment, under the names that the provider's own tools
 //! use: `AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`, ….
+//!
+//! With [`Keys`] whoever keeps the storage can read nothing of it.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme, parse_url_opts};
+use object_store::{ObjectStoreScheme, parse_url_opts};
 use url::Url;
+
+mod keys;
+mod seal;
+mod sealed;
+
+pub use keys::{Keys, KeysError};
+pub use object_store::ObjectStore;
+pub use sealed::is_damaged;
+
+use sealed::Sealed;
 
 /// Environment variables that configure buckets begin with one of these.
 const VARIABLES: [&str; 3] = ["aws_", "google_", "azure_"];
@@ -40,8 +52,17 @@ fn failed(text: &str, reason: &dyn std::fmt::Display) -> StorageError {
     StorageError { place: shown(text), reason: reason.to_string().replace(text, &shown(text)) }
 }
 
-/// Opens the storage at `url`, such as `s3://bucket/prefix`; without one it is the directory `dir`.
-pub fn open(url: Option<&str>, dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
+/// Opens the storage at `url`, such as `s3://bucket/prefix`; without one it is the directory `dir`. What
+/// goes into it is sealed with the first of `keys`.
+pub fn open(
+    url: Option<&str>,
+    dir: &Path,
+    keys: &Keys,
+) -> Result<Arc<dyn ObjectStore>, StorageError> {
+    Ok(Arc::new(Sealed::new(unsealed(url, dir)?, keys.clone())))
+}
+
+fn unsealed(url: Option<&str>, dir: &Path) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let Some(text) = url else { return directory(dir) };
     let (url, scheme) = parse(text)?;
     if scheme == ObjectStoreScheme::Local {
@@ -77,15 +98,16 @@ mod tests {
     #[test]
     fn a_directory_is_made_and_an_address_that_is_none_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
-        open(None, &dir.path().join("a/b")).expect("a directory of our own");
+        let none = Keys::default();
+        open(None, &dir.path().join("a/b"), &none).expect("a directory of our own");
         let url = Url::from_directory_path(dir.path().join("c")).expect("an address");
-        open(Some(url.as_str()), dir.path()).expect("a directory by its address");
+        open(Some(url.as_str()), dir.path(), &none).expect("a directory by its address");
         assert!(dir.path().join("a/b").is_dir() && dir.path().join("c").is_dir());
         for wrong in ["bucket", "gopher://x/y", "file://host/x"] {
-            let error = open(Some(wrong), dir.path()).expect_err("refused").to_string();
+            let error = open(Some(wrong), dir.path(), &none).expect_err("refused").to_string();
             assert!(error.contains("cannot be used"), "{error}");
         }
-        let secret = open(Some("gopher://me:hush@x/y?sig=hush"), dir.path());
+        let secret = open(Some("gopher://me:hush@x/y?sig=hush"), dir.path(), &none);
         assert!(!secret.expect_err("refused").to_string().contains("hush"));
     }
 }

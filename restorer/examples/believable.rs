@@ -9,8 +9,8 @@ mod fake;
 use std::sync::Arc;
 
 use backstock_proto::blob::Blobs;
+use backstock_proto::lease::LocalLeases;
 use backstock_proto::listen::Readiness;
-use backstock_restorer::job::lease::LocalLeases;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{App, Config, Restorer, Scope, Token, Tokens};
 use prometheus::Registry;

@@ -65,8 +65,8 @@ pub use page::{App, SessionKey};
 pub use token::{Scope, Shops, Token, TokenError, Tokens};
 
 use audit::Audit;
+use backstock_proto::lease::Leases;
 use job::desk::{Jobs, Tools};
-use job::lease::Leases;
 use job::written::Books;
 use metrics::Metrics;
 use throttle::Throttle;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::JournalError;
+use backstock_proto::lease::LocalLeases;
 use backstock_proto::listen::Readiness;
-use backstock_restorer::job::lease::LocalLeases;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
 use fake::{Fake, MUG, NoPulls, Noon, shop};

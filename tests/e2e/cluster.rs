@@ -30,7 +30,7 @@ const ROLES: [&str; 4] = ["ingest", "journal", "compactor", "restorer"];
 const MEMBERS: usize = 3;
 
 /// Three nats-servers, set up as in `k8s/base`.
-struct Servers {
+pub(crate) struct Servers {
     dir: PathBuf,
     ports: Vec<u16>,
     monitors: Vec<u16>,
@@ -98,7 +98,7 @@ impl Servers {
     }
 
     /// What the configuration of a role says to use them.
-    fn configuration(&self, role: &str) -> String {
+    pub(crate) fn configuration(&self, role: &str) -> String {
         let monitors: Vec<String> =
             self.monitors.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         format!(
@@ -175,13 +175,13 @@ fn certify(dir: &Path) {
 }
 
 /// Everything that runs.
-struct Cluster {
-    servers: Servers,
-    ingests: [Backstock; 2],
+pub(crate) struct Cluster {
+    pub(crate) servers: Servers,
+    pub(crate) ingests: [Backstock; 2],
     journals: [Backstock; 2],
-    restorers: [Backstock; 2],
+    pub(crate) restorers: [Backstock; 2],
     /// Where the journals and the compactor are.
-    http: String,
+    pub(crate) http: String,
     _dir: tempfile::TempDir,
 }
 
@@ -207,7 +207,7 @@ impl Cluster {
     }
 
     /// With `access` to shop acme's Admin API, and where the compactor that uses it listens.
-    async fn reading(access: &str, compactor: Option<&str>) -> Self {
+    pub(crate) async fn reading(access: &str, compactor: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let servers = Servers::start(dir.path());
         let node = |role: &str, n: usize, more: &str| {
@@ -295,25 +295,24 @@ async fn longest_pause(stop: Arc<AtomicBool>, mut happened: impl AsyncFnMut() ->
     longest
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn torture_kill_what_you_like_of_a_cluster() {
-    let (rounds, seed) = (count("BACKSTOCK_KILLS", 5), seed());
-    println!("kill a cluster: {rounds} rounds, seed {seed}");
-    let mut rng = StdRng::seed_from_u64(seed);
-    let mut cluster = Cluster::start().await;
-    let ledger = Arc::new(Ledger::default());
-    let mut down_max = Duration::ZERO;
-    for round in 0..rounds {
-        let all = Victim::all();
-        let victims: Vec<Victim> = match round % 5 {
-            0 => vec![Victim::Nats(cluster.leader().await)],
-            1 | 2 => vec![*all.choose(&mut rng).expect("some")],
-            3 => all.choose_multiple(&mut rng, 2).copied().collect(),
-            _ => all,
-        };
+/// What was seen from outside while something happened.
+struct Seen {
+    /// The longest time without a webhook answered 200.
+    writes: Duration,
+    /// The longest time in which no restorer answered.
+    reads: Duration,
+}
+
+impl Cluster {
+    /// Sends webhooks and reads, until `faults` are over.
+    async fn under_load<T>(
+        &mut self,
+        ledger: &Arc<Ledger>,
+        faults: impl AsyncFnOnce(&mut Self) -> T,
+    ) -> (Seen, T) {
         let stop = Arc::new(AtomicBool::new(false));
-        let ingests = cluster.ingests.each_ref().map(|node| (node.client.clone(), node.webhooks()));
-        let restorers = cluster.restorers.each_ref().map(|node| node.api.clone());
+        let ingests = self.ingests.each_ref().map(|node| (node.client.clone(), node.webhooks()));
+        let restorers = self.restorers.each_ref().map(|node| node.api.clone());
         let client = reqwest::Client::builder().timeout(Duration::from_millis(500)).build();
         let client = client.expect("a client");
         let writes = async {
@@ -336,11 +335,97 @@ async fn torture_kill_what_you_like_of_a_cluster() {
             false
         });
         let faults = async {
-            tokio::time::sleep(Duration::from_millis(rng.random_range(200..600))).await;
+            let outcome = faults(self).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            stop.store(true, Ordering::Relaxed);
+            outcome
+        };
+        let (_, _, writes, reads, outcome) = tokio::join!(
+            ledger.load_to(&ingests[0].0, &ingests[0].1, 4, stop.clone()),
+            ledger.load_to(&ingests[1].0, &ingests[1].1, 4, stop.clone()),
+            writes,
+            reads,
+            faults,
+        );
+        ledger.settle(&self.ingests[0]).await;
+        (Seen { writes, reads }, outcome)
+    }
+
+    /// Ends a process as an upgrade does, and starts the next version of it, which here is the same.
+    async fn upgrade(&mut self, node: Victim) {
+        let (process, role) = self.role(node).expect("a role");
+        assert!(process.signal(role, Signal::SIGTERM).success(), "{node:?} does not end in order");
+        process.start(role).await;
+    }
+
+    /// Nothing was lost, and everything is there once.
+    async fn assert_whole(
+        &self,
+        (what, rounds, seed): (&str, u64, u64),
+        ledger: &Ledger,
+        down_max: Duration,
+    ) {
+        let begun = Instant::now();
+        for restorer in &self.restorers {
+            let audit = ledger.audit(restorer).await;
+            report(what, rounds, seed, ledger, &audit, down_max);
+        }
+        println!("all read back from both restorers after {:.2?}", begun.elapsed());
+        for journal in &self.journals {
+            for metric in
+                ["backstock_journal_stream_gap_total", "backstock_journal_quarantined_events"]
+            {
+                assert_eq!(journal.metric_of("journal", metric).await, 0.0, "{metric}");
+            }
+        }
+    }
+}
+
+/// Each process of each role is replaced, one after the other, while webhooks come in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_upgrade_of_one_after_the_other_loses_and_refuses_nothing() {
+    let mut cluster = Cluster::start().await;
+    let ledger = Arc::new(Ledger::default());
+    let nodes: Vec<Victim> =
+        Victim::all().into_iter().filter(|node| !matches!(node, Victim::Nats(_))).collect();
+    let upgraded = cluster.under_load(&ledger, async |cluster| {
+        for node in &nodes {
+            cluster.upgrade(*node).await;
+        }
+    });
+    let (Seen { writes, reads }, ()) = upgraded.await;
+    println!("{nodes:?}: longest pause of writes {writes:.2?}, of reads {reads:.2?}");
+    assert!(reads < Duration::from_secs(5), "an upgrade stopped reads for {reads:?}");
+    assert!(writes < Duration::from_secs(5), "an upgrade stopped writes for {writes:?}");
+    // Who had gone already was sent to in vain, and sent again; nobody who was there refused.
+    assert_eq!(ledger.refused.load(Ordering::Relaxed), 0, "a webhook was refused");
+    let rounds = nodes.len() as u64;
+    cluster.assert_whole(("upgrade a cluster", rounds, 0), &ledger, writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn torture_kill_what_you_like_of_a_cluster() {
+    let (rounds, seed) = (count("BACKSTOCK_KILLS", 5), seed());
+    println!("kill a cluster: {rounds} rounds, seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut cluster = Cluster::start().await;
+    let ledger = Arc::new(Ledger::default());
+    let mut down_max = Duration::ZERO;
+    for round in 0..rounds {
+        let all = Victim::all();
+        let victims: Vec<Victim> = match round % 5 {
+            0 => vec![Victim::Nats(cluster.leader().await)],
+            1 | 2 => vec![*all.choose(&mut rng).expect("some")],
+            3 => all.choose_multiple(&mut rng, 2).copied().collect(),
+            _ => all,
+        };
+        let (up, down) = (rng.random_range(200..600), rng.random_range(200..1_500));
+        let killed = cluster.under_load(&ledger, async |cluster| {
+            tokio::time::sleep(Duration::from_millis(up)).await;
             for victim in &victims {
                 cluster.kill(*victim);
             }
-            tokio::time::sleep(Duration::from_millis(rng.random_range(200..1_500))).await;
+            tokio::time::sleep(Duration::from_millis(down)).await;
             let begun = Instant::now();
             for victim in &victims {
                 cluster.restart(*victim);
@@ -348,19 +433,10 @@ async fn torture_kill_what_you_like_of_a_cluster() {
             for victim in &victims {
                 cluster.ready(*victim).await;
             }
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            stop.store(true, Ordering::Relaxed);
             begun.elapsed()
-        };
-        let (_, _, writes, reads, down) = tokio::join!(
-            ledger.load_to(&ingests[0].0, &ingests[0].1, 4, stop.clone()),
-            ledger.load_to(&ingests[1].0, &ingests[1].1, 4, stop.clone()),
-            writes,
-            reads,
-            faults,
-        );
+        });
+        let (Seen { writes, reads }, down) = killed.await;
         down_max = down_max.max(down);
-        ledger.settle(&cluster.ingests[0]).await;
         println!(
             "{victims:?}: longest pause of writes {writes:.2?}, of reads {reads:.2?}, back after {down:.2?}"
         );
@@ -371,18 +447,7 @@ async fn torture_kill_what_you_like_of_a_cluster() {
             assert!(reads < Duration::from_secs(5), "{victims:?} stopped reads for {reads:?}");
         }
     }
-    let begun = Instant::now();
-    for restorer in &cluster.restorers {
-        let audit = ledger.audit(restorer).await;
-        report("kill a cluster", rounds, seed, &ledger, &audit, down_max);
-    }
-    println!("all read back from both restorers after {:.2?}", begun.elapsed());
-    for journal in &cluster.journals {
-        for metric in ["backstock_journal_stream_gap_total", "backstock_journal_quarantined_events"]
-        {
-            assert_eq!(journal.metric_of("journal", metric).await, 0.0, "{metric}");
-        }
-    }
+    cluster.assert_whole(("kill a cluster", rounds, seed), &ledger, down_max).await;
 }
 
 /// A key opens what its role needs, and nothing else.

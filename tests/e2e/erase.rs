@@ -30,7 +30,7 @@ const CANARIES: [&str; 7] = [
 const GOODS: &str = "Schnabelkanne";
 
 /// The files below a directory that hold one of some texts.
-fn search(dir: &Path, texts: &[&str]) -> Vec<String> {
+pub(crate) fn search(dir: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(dir) else { return found };
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {

@@ -9,6 +9,7 @@
 mod backstock;
 mod bad_input;
 mod cluster;
+mod compactors;
 mod daily_limit;
 mod dashboards;
 mod disk;

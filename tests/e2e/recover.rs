@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::erase::search;
 use crate::shopify::{Delivery, instant};
 
 const ID: u64 = 9_007_199_254_740_993_001;
@@ -152,4 +153,43 @@ async fn a_damaged_checkpoint_is_never_taken_for_history() {
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(error.contains("is damaged"), "{error}");
     assert!(!backstock.dir.join("data/journal/0").exists(), "something looks like a store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_checkpoint_shows_nothing_and_comes_back_with_its_key_only() {
+    /// What stands in a manifest of ours, and in one of RocksDB's.
+    const SIGNS: [&str; 2] = ["applied_seq", "leveldb.BytewiseComparator"];
+    let (elsewhere, secret) = (tempfile::tempdir(), tempfile::tempdir());
+    let (elsewhere, secret) = (elsewhere.expect("a directory"), secret.expect("a directory"));
+    let (to, keys) = (address(elsewhere.path()), secret.path().join("keys"));
+    std::fs::write(&keys, "ab".repeat(32)).expect("a key");
+    let storage = format!("[storage]\ncopies = [{to:?}]\nkey_file = {keys:?}");
+    let mut backstock = Backstock::pulling_with(&storage, "");
+    backstock.start("serve").await;
+    tell(&backstock, 0..10, 10).await;
+    let before = versions(&backstock).await;
+    done(&backstock.client_verb(&["checkpoint", "--to", &to]));
+    let again = backstock.client_verb(&["checkpoint", "--to", &to, "--json"]);
+    done(&again);
+    let reports: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    let (all, new) = (&reports[0]["bytes"], &reports[0]["stored_bytes"]);
+    assert!(new.as_u64() < all.as_u64(), "what is sealed is stored once: {reports}");
+    assert!(backstock.signal("serve", Signal::SIGTERM).success());
+    let journal = backstock.dir.join("data/journal");
+    assert_ne!(search(&journal, &SIGNS[1..]), Vec::<String>::new(), "the search is blind");
+    assert_eq!(search(elsewhere.path(), &SIGNS), Vec::<String>::new());
+    std::fs::remove_dir_all(&journal).expect("the disaster");
+
+    std::fs::write(&keys, "cd".repeat(32)).expect("another key");
+    let refused = recover(&backstock, &to, &[]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && error.contains("storage.key_file"), "{error}");
+    assert!(!journal.join("0").exists(), "something looks like a store");
+
+    // After a rotation the old key still opens.
+    std::fs::write(&keys, format!("{}\n{}", "cd".repeat(32), "ab".repeat(32))).expect("both");
+    done(&recover(&backstock, &to, &[]));
+    backstock.start("serve").await;
+    assert_eq!(versions(&backstock).await, before, "the same history, byte for byte");
+    done(&backstock.client_verb(&["verify"]));
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Keeper, MediaError, Named, look};
+use crate::offered::{ACK_WAIT, during};
 
 /// How long messages are gathered.
 const GATHER: Duration = Duration::from_millis(500);
@@ -22,8 +23,6 @@ const GATHER: Duration = Duration::from_millis(500);
 const MESSAGES_MAX: usize = 100;
 /// Resources at once.
 const RESOURCES: usize = 8;
-/// How long a message may take until it is offered again.
-const ACK_WAIT: Duration = Duration::from_secs(1_800);
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(5);
 
@@ -72,7 +71,8 @@ async fn follow(keeper: &Keeper, again: &look::Sender) -> anyhow::Result<()> {
         let kept = futures::stream::iter(told.into_values())
             .map(|events| keep(keeper, events, again).boxed())
             .buffer_unordered(RESOURCES);
-        let failed = kept.filter_map(async |kept| kept.err()).collect::<Vec<_>>().await;
+        let failed = kept.filter_map(async |kept| kept.err()).collect::<Vec<_>>();
+        let failed = during(&messages, failed).await;
         let kind = if failed.is_empty() { AckKind::Ack } else { AckKind::Nak(Some(REST)) };
         for message in messages {
             message.ack_with(kind).await.map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -122,7 +122,7 @@ async fn consumer(keeper: &Keeper) -> anyhow::Result<PullConsumer> {
     let subject = |kind| format!("backstock.{partition}.event.{}.{kind}.>", shop.name());
     let name = format!("media-{}", shop.name());
     let config = pull::Config {
-        durable_name: Some(name.clone()),
+        durable_name: Some(name),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         deliver_policy: DeliverPolicy::New,
@@ -130,5 +130,5 @@ async fn consumer(keeper: &Keeper) -> anyhow::Result<PullConsumer> {
         description: Some("Keeps the bytes of media".into()),
         ..pull::Config::default()
     };
-    Ok(stream.get_or_create_consumer(&name, config).await?)
+    Ok(stream.create_consumer(config).await?)
 }

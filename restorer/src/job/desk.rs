@@ -13,7 +13,6 @@ use backstock_proto::{Shop, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::Leases;
 use super::ledger::{self, Place};
 use super::run::{JOB_ORDER, Run, Want, Wanted};
 use super::written::Books;
@@ -21,6 +20,7 @@ use super::{Approval, JOB, Job, JobState, RowCounts, RowResult, RowState, rows, 
 use crate::metrics::JobMetrics;
 use crate::plan::Plan;
 use crate::record::{self, RecordError};
+use backstock_proto::lease::Leases;
 
 /// What jobs work with.
 pub(crate) struct Tools {

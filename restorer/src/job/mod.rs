@@ -9,7 +9,6 @@ mod around;
 mod decide;
 pub(crate) mod desk;
 mod gid;
-pub mod lease;
 mod ledger;
 mod parts;
 mod row;

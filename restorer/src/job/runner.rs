@@ -20,7 +20,6 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::LeaseError;
 use super::ledger::{Ledger, LedgerError, Standing};
 use super::rows;
 use super::run::{Run, Want};
@@ -29,6 +28,7 @@ use crate::job::desk::Tools;
 use crate::plan::{Action, Plan, Row};
 use crate::record::RecordError;
 use crate::write::look::{self, Extent};
+use backstock_proto::lease::LeaseError;
 
 /// Rows that are written at once, at least and at most; the client's budget paces their calls. A row
 /// takes some ten calls, one after the other, of some five points and a third of a second each: where

@@ -16,13 +16,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Jobs;
-use super::lease::{Held, RENEW_EVERY};
 use super::ledger;
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
 use super::{Job, JobState, RowState};
 use crate::plan::{PLAN, Plan};
 use crate::record;
+use backstock_proto::lease::Held;
 
 /// How often it looks for jobs that nobody told it of: those of a process that was killed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -258,27 +258,11 @@ async fn beat(
     client: Client,
     stop: CancellationToken,
 ) {
-    let renews = renew(&jobs, &run.shop, &held, &stop);
+    let (leases, holder) = (&jobs.tools.leases, &jobs.tools.holder);
+    let renews = held.keep(|| leases.take(&run.shop, holder), &stop);
     // A journal that is slow to answer is not to cost the lease.
     let tells = tell(&jobs, (&run, &held), &client, &stop);
     tokio::join!(renews, tells);
-}
-
-/// Keeps the lease, or says that it is lost.
-async fn renew(jobs: &Jobs, shop: &Shop, held: &Held, stop: &CancellationToken) {
-    let mut renew = tokio::time::interval(RENEW_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = renew.tick() => {}
-        }
-        let asked_at = Instant::now();
-        match jobs.tools.leases.take(shop, &jobs.tools.holder).await {
-            Ok(true) if !held.is_lost() => held.renewed(asked_at),
-            Err(_) if !held.is_lost() => {}
-            Ok(_) | Err(_) => return held.lose(),
-        }
-    }
 }
 
 /// Tells how far a job is, and hears what is wanted of it.

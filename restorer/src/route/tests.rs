@@ -14,10 +14,10 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::fake::{self, Fake, NoPulls, Noon};
-use crate::job::lease::LocalLeases;
 use crate::proof::{Mismatch, PROOF, Proof, ProofState};
 use crate::token::Digest;
 use crate::{Config, Restorer, Token, Tokens};
+use backstock_proto::lease::LocalLeases;
 
 const SECRET: &str = "Bolt's secret";
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Journal as _, PAGE_LIMIT_MAX, Page};
+use backstock_proto::lease::LocalLeases;
 use backstock_proto::listen::Readiness;
 use backstock_proto::publish::Records as _;
 use backstock_proto::time::SystemClock;
 use backstock_proto::{ResourceId, Shop};
-use backstock_restorer::job::lease::LocalLeases;
 use backstock_restorer::token::Digest;
 use backstock_restorer::{Config, Restorer, Token, Tokens};
 use prometheus::Registry;

@@ -15,8 +15,8 @@ use super::*;
 use crate::change_set::Undone;
 use crate::fake::{self, Fake, NoPulls, instant};
 use crate::guard::{self, INCIDENT};
-use crate::job::lease::LocalLeases;
 use crate::{Config, Restorer, SessionKey, Tokens};
+use backstock_proto::lease::LocalLeases;
 
 /// When the app begins, every second of the minute one product.
 const MINUTE: &str = "2026-11-22T11:58:";

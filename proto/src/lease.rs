@@ -1,5 +1,5 @@
-//! One job of a shop at a time, also where several restorers run: a lease that ends by itself when
-//! its holder does.
+//! What one process does at a time where several could: a lease ends by itself when its holder does,
+//! and what is done by it ends with it.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -11,17 +11,18 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::context::CreateKeyValueError;
 use async_nats::jetstream::{self, kv};
 use async_trait::async_trait;
-use backstock_proto::Shop;
 use tokio_util::sync::CancellationToken;
 
+use crate::Shop;
+
 /// How long a lease holds that is not renewed.
-pub(super) const HOLDS: Duration = Duration::from_secs(12);
+pub const HOLDS: Duration = Duration::from_secs(12);
 /// How often its holder renews it.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(3);
+pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How long its holder relies on it after he asked for it: a while less than it holds.
 const RELIED_ON: Duration = HOLDS.saturating_sub(RENEW_EVERY);
-/// The bucket that the leases are in.
-const BUCKET: &str = "backstock-leases";
+/// The bucket of the leases by which jobs write to shops.
+const JOBS: &str = "backstock-leases";
 
 /// Nobody can say who holds a lease.
 #[derive(Debug, thiserror::Error)]
@@ -76,19 +77,32 @@ impl SharedLeases {
         jetstream: &jetstream::Context,
         replicas: usize,
     ) -> Result<Self, CreateKeyValueError> {
-        let config = kv::Config {
-            bucket: BUCKET.into(),
-            description: "Backstock: which restorer writes to which shop".into(),
-            history: 1,
-            max_age: HOLDS,
-            num_replicas: replicas,
-            ..kv::Config::default()
-        };
-        match jetstream.get_key_value(BUCKET).await {
-            Ok(bucket) => Ok(Self { bucket }),
-            Err(_) => Ok(Self { bucket: jetstream.create_key_value(config).await? }),
-        }
+        let description = "Backstock: which restorer writes to which shop";
+        let bucket = bucket(jetstream, (JOBS, description), HOLDS, replicas).await?;
+        Ok(Self { bucket })
     }
+}
+
+/// Opens a bucket, and makes it if it is not there. It forgets what is not said again for `max_age`;
+/// nothing, if that is zero.
+pub async fn bucket(
+    jetstream: &jetstream::Context,
+    (name, description): (&str, &str),
+    max_age: Duration,
+    replicas: usize,
+) -> Result<kv::Store, CreateKeyValueError> {
+    if let Ok(bucket) = jetstream.get_key_value(name).await {
+        return Ok(bucket);
+    }
+    let config = kv::Config {
+        bucket: name.into(),
+        description: description.into(),
+        history: 1,
+        max_age,
+        num_replicas: replicas,
+        ..kv::Config::default()
+    };
+    jetstream.create_key_value(config).await
 }
 
 #[async_trait]
@@ -125,36 +139,71 @@ impl Leases for SharedLeases {
 /// A lease as its holder knows it. He may be stopped and go on much later without noticing: what he
 /// does by it ends with it.
 #[derive(Debug)]
-pub(super) struct Held {
-    asked_at: Mutex<Instant>,
+pub struct Held {
+    /// When it was asked for last; never, if nobody else can have it.
+    asked_at: Option<Mutex<Instant>>,
     lost: CancellationToken,
 }
 
 impl Held {
     /// It was asked for at this moment, and given.
-    pub(super) fn new(asked_at: Instant) -> Self {
-        Self { asked_at: Mutex::new(asked_at), lost: CancellationToken::new() }
+    pub fn new(asked_at: Instant) -> Self {
+        Self { asked_at: Some(Mutex::new(asked_at)), lost: CancellationToken::new() }
+    }
+
+    /// It is nobody else's, and needs no renewing.
+    pub fn for_good() -> Self {
+        Self { asked_at: None, lost: CancellationToken::new() }
     }
 
     /// It was renewed; that was asked for at this moment.
-    pub(super) fn renewed(&self, asked_at: Instant) {
-        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = asked_at;
+    pub fn renewed(&self, asked_at: Instant) {
+        if let Some(last) = &self.asked_at {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = asked_at;
+        }
     }
 
     /// Somebody else has it.
-    pub(super) fn lose(&self) {
+    pub fn lose(&self) {
         self.lost.cancel();
     }
 
     /// Whether somebody else may have it.
-    pub(super) fn is_lost(&self) -> bool {
-        let asked_at = *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lost.is_cancelled() || asked_at.elapsed() >= RELIED_ON
+    pub fn is_lost(&self) -> bool {
+        let asked_at = self.asked_at.as_ref();
+        let asked_at = asked_at.map(|at| *at.lock().unwrap_or_else(PoisonError::into_inner));
+        self.lost.is_cancelled() || asked_at.is_some_and(|at| at.elapsed() >= RELIED_ON)
+    }
+
+    /// Waits until somebody else has it.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    /// Renews it by asking with `ask` again and again, until `stop` or until it is lost.
+    pub async fn keep<E, F: Future<Output = Result<bool, E>>>(
+        &self,
+        mut ask: impl FnMut() -> F,
+        stop: &CancellationToken,
+    ) {
+        let mut renew = tokio::time::interval(RENEW_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = renew.tick() => {}
+            }
+            let asked_at = Instant::now();
+            match ask().await {
+                Ok(true) if !self.is_lost() => self.renewed(asked_at),
+                Err(_) if !self.is_lost() => {}
+                Ok(_) | Err(_) => return self.lose(),
+            }
+        }
     }
 
     /// Works as long as the lease holds, which is looked at each time before the work goes on. `None`:
     /// it was lost, and the work stopped where it was.
-    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut lost) = (pin!(work), pin!(self.lost.cancelled()));
         poll_fn(|cx| {
             if lost.as_mut().poll(cx).is_ready() || self.is_lost() {

@@ -1,0 +1,140 @@
+//! Everything that is done for a shop as long as this process looks after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstock_proto::admin::Client;
+use backstock_proto::admin::ask::Asker;
+use backstock_proto::blob::Blobs;
+use backstock_proto::journal::{Journal, Page};
+use backstock_proto::lease::Held;
+use backstock_proto::publish::Publisher;
+use backstock_proto::time::Clock;
+use futures::FutureExt;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::orders::Heard;
+use crate::pull::Puller;
+use crate::rounds::Rounds;
+use crate::{Config, Metrics, log, media, retain, schedule, signal, subscriptions};
+
+/// The `what` of the record of who looks after a shop.
+const KEEPER: &str = "keeper";
+/// Its only id.
+const COMPACTOR: &str = "compactor";
+/// Rest after a failure.
+const REST: Duration = Duration::from_secs(1);
+/// How often it is looked whether a record is readable.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What every shop is looked after with.
+pub(crate) struct Tools {
+    pub(crate) config: Config,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) blobs: Blobs,
+    pub(crate) publisher: Publisher,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// When a shop is no longer looked after.
+#[derive(Clone, Debug)]
+pub(crate) struct Until {
+    /// At once.
+    pub(crate) stop: CancellationToken,
+    /// When the whole pulls that run are over: another compactor is to have it.
+    pub(crate) leave: CancellationToken,
+}
+
+/// One shop, in the hands of this process.
+pub(crate) struct Charge {
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) client: Client,
+    pub(crate) held: Arc<Held>,
+    pub(crate) heard: Heard,
+    pub(crate) until: Until,
+    /// As whom, where there may be other compactors.
+    pub(crate) by: Option<String>,
+}
+
+impl Charge {
+    /// Looks after the shop until it is to end, or the lease is lost.
+    pub(crate) async fn tend(self) -> anyhow::Result<()> {
+        let (held, stop) = (self.held.clone(), self.until.stop.clone());
+        let taken_over = held.during(self.take_over());
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _lost = taken_over => {}
+        }
+        let Self { tools, client, heard: (ordered, named), until, .. } = self;
+        let config = &tools.config;
+        let (again, wishes) = media::look::wishes();
+        let puller = Puller {
+            shop: client.access().shop.clone(),
+            asker: Asker { client, share: config.budget_share },
+            journal: tools.journal.clone(),
+            publisher: tools.publisher.clone(),
+            corrections: Rounds::start(tools.publisher.clone()),
+            clock: tools.clock.clone(),
+            scratch: config.scratch.clone(),
+            metrics: tools.metrics.clone(),
+            media: again.clone(),
+            blobs: tools.blobs.clone(),
+        };
+        let keeper =
+            media::Keeper::new(puller.clone(), tools.blobs.clone(), config.media_bytes_max)?;
+        let stop = until.stop.child_token();
+        let thinning = (config.thin.clone(), config.retention);
+        let mut work = vec![
+            log::run(puller.clone(), config.log_every, stop.clone()).boxed(),
+            retain::run(puller.clone(), tools.blobs.clone(), thinning, stop.clone()).boxed(),
+            media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
+            media::look::run(keeper, wishes, stop.clone()).boxed(),
+            signal::answer(puller.clone(), named, stop.clone()).boxed(),
+            signal::run(puller.clone(), stop.clone()).boxed(),
+        ];
+        if let Some(url) = config.public_url.clone() {
+            let every = config.subscriptions_every;
+            work.push(subscriptions::run(puller.clone(), url, every, stop.clone()).boxed());
+        }
+        let until = Until { stop: stop.clone(), leave: until.leave };
+        let pulls = schedule::run(puller, config.full_pull.clone(), ordered, until);
+        let mut running = JoinSet::new();
+        for work in work {
+            let held = held.clone();
+            running.spawn(async move { held.during(work).await });
+        }
+        let _lost = held.during(pulls).await;
+        stop.cancel();
+        while let Some(ended) = running.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Where another compactor may have looked after the shop until now: puts on record who does, and
+    /// waits until that is readable, and with it everything that the other one has put on record.
+    async fn take_over(&self) {
+        let Some(by) = &self.by else { return };
+        let (shop, tools) = (&self.client.access().shop, &self.tools);
+        let record = loop {
+            let keeper = json!({"compactor": by, "since": tools.clock.now()});
+            match tools.publisher.record(shop, KEEPER, COMPACTOR, &keeper).await {
+                Ok(record) => break record,
+                Err(error) => warn!(%shop, "cannot begin to look after the shop: {error}"),
+            }
+            tokio::time::sleep(REST).await;
+        };
+        let newest = Page { limit: 1, cursor: None };
+        let shown = async || {
+            let records = tools.journal.records(shop, KEEPER, Some(COMPACTOR), &newest).await;
+            records.is_ok_and(|list| list.items.first().is_some_and(|r| r.seq >= record))
+        };
+        while !shown().await {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
