@@ -14,10 +14,10 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::fake::{Fake, NoPulls};
-use crate::job::lease::LocalLeases;
 use crate::page::id_token::tests::{NOW, acme, app, token};
 use crate::token::Tokens;
 use crate::{Config, Restorer};
+use backstock_proto::lease::LocalLeases;
 
 /// A clock that a test moves on.
 #[derive(Default)]
