@@ -212,6 +212,20 @@ fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
 }
 
 #[test]
+fn what_was_known_in_part_only_says_so() {
+    let notes = |second: Value| {
+        let mut then = base();
+        then["variants"] = json!([{"id": "gid://shopify/ProductVariant/1", "title": "S"}, second]);
+        let gone = subject(Value::Null, vec![Run { before: then, after: Value::Null }]);
+        row(verdict(&gone, &Policy::default())).notes
+    };
+    let is_said = |note: &String| note.contains("only a part of it");
+    assert!(notes(json!({"id": "gid://shopify/ProductVariant/2"})).iter().any(is_said));
+    let whole = json!({"id": "gid://shopify/ProductVariant/2", "title": "M"});
+    assert!(!notes(whole).iter().any(is_said));
+}
+
+#[test]
 fn what_was_made_and_edited_since_is_kept() {
     let mut edited = base();
     edited["title"] = json!("better");

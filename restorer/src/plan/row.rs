@@ -138,6 +138,11 @@ impl Decided<'_> {
             return self.cannot(&want, why.into());
         }
         let mut row = self.row(Action::Create, &want);
+        if !(subject.spec.is_whole)(&want) {
+            let why =
+                "history knew only a part of it then, as a webhook told it; the rest stays away";
+            row.notes.push(why.into());
+        }
         match &subject.of {
             Some((of, then)) => {
                 row.of = Some(*of);
