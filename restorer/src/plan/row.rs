@@ -138,6 +138,7 @@ impl Decided<'_> {
             return self.cannot(&want, why.into());
         }
         let mut row = self.row(Action::Create, &want);
+        row.cost = write::cost_of_making(subject.spec, &want);
         if !(subject.spec.is_whole)(&want) {
             let why =
                 "history knew only a part of it then, as a webhook told it; the rest stays away";
@@ -163,7 +164,6 @@ impl Decided<'_> {
             let (kind, key) = (&subject.kind, subject.spec.natural_key.join(" and "));
             row.notes.push(format!("{kind} {other} has its {key} now, and keeps it"));
         }
-        row.cost = write::cost(subject.spec, Action::Create, &row.fields);
         Verdict::Row(Box::new(row))
     }
 
@@ -176,7 +176,7 @@ impl Decided<'_> {
             return self.cannot(&subject.now, why.into());
         }
         let mut row = self.row(Action::Delete, &subject.now);
-        row.cost = write::cost(subject.spec, Action::Delete, &[]);
+        row.cost = write::cost(Action::Delete, &[]);
         Verdict::Row(Box::new(row))
     }
 
@@ -209,7 +209,7 @@ impl Decided<'_> {
             });
         }
         (row.fields, row.unwritable, row.kept) = (fields, unwritable, self.kept);
-        row.cost = write::cost(spec, action, &row.fields);
+        row.cost = write::cost(action, &row.fields);
         Verdict::Row(Box::new(row))
     }
 
