@@ -94,7 +94,7 @@ pub struct Compactor {
     pub registry: Registry,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// What is asked of it while it runs: see [`orders`].
+    /// What is asked of it while it runs: see [`orders()`].
     pub orders: mpsc::Receiver<Order>,
 }
 
