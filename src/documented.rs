@@ -277,12 +277,16 @@ fn every_documented_configuration_is_one() {
     // What is left out for the reader to fill in, and room for the partitions of several journals.
     let digest = format!("\"{}\"", "5".repeat(64));
     let partitions = ("BACKSTOCK_NATS__PARTITIONS".to_owned(), "12".to_owned());
+    let dir = tempfile::tempdir().expect("a directory");
+    let keys = dir.path().join("storage.keys");
+    std::fs::write(&keys, "5".repeat(64)).expect("a key");
     let mut found = 0;
     for (name, text) in DOCUMENTS {
         let (blocks, _) = parts(text);
         for block in blocks.iter().filter(|block| block.language == "toml") {
             for shown in configurations(block) {
                 let whole = shown.replace("\"…hex…\"", &digest).replace("\"…\"", &digest);
+                let whole = whole.replace("/run/secrets/storage.keys", &keys.to_string_lossy());
                 if let Err(error) = Config::parse(name, &whole, [partitions.clone()].into_iter()) {
                     panic!("{error}\n{shown}");
                 }

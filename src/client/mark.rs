@@ -16,7 +16,7 @@ the scope restore.
 
 Examples:
   backstock mark \"about to install Bulk Editor\" --app \"Bulk Editor\"
-  backstock mark \"before the spring import\" --at 9:30")]
+  backstock mark \"before the spring import\" --at \"20 minutes ago\"")]
 pub(crate) struct Args {
     /// What it says
     label: String,

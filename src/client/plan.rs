@@ -27,8 +27,8 @@ Examples:
   backstock plan --at \"yesterday 14:00\"
   backstock plan --at \"2 hours ago\" --kind product --field \"variants/*/price\" --update
   backstock plan --at 2026-11-20 --id 8072139866342 --id gid://shopify/Page/7
-  backstock plan --from \"14:00\" --to \"14:10\"
-  backstock plan --app \"Bulk Editor\" --from \"today 14:00\" --delete-new
+  backstock plan --from \"yesterday 14:00\" --to \"yesterday 14:10\"
+  backstock plan --app \"Bulk Editor\" --from \"yesterday 14:00\" --delete-new
   backstock plan plan-019dc3f2a41b-5f2a --limit 1000")]
 pub(crate) struct Args {
     /// A plan that was made before, to look at it again

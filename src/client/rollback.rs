@@ -20,9 +20,9 @@ Exit code 0 if everything is done, 3 if something was no longer as expected and 
 
 Examples:
   backstock rollback --app \"Bulk Editor\" --dry-run
-  backstock rollback --app \"Bulk Editor\" --from \"today 14:00\"
+  backstock rollback --app \"Bulk Editor\" --from \"yesterday 14:00\"
   backstock rollback --change-set cs-6437f0a2b1c40-1a2f
-  backstock rollback --from \"14:00\" --to \"14:10\"")]
+  backstock rollback --from \"yesterday 14:00\" --to \"yesterday 14:10\"")]
 pub(crate) struct Args {
     /// Undo what this app did, by its title
     #[arg(long, value_name = "NAME", conflicts_with = "change_set")]

@@ -47,7 +47,7 @@ pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
     let mut found = named(traces, evidence);
     alike(traces, &mut found);
     let mut groups = of_named(traces, &found);
-    let mut unknown = of_unknown(traces, &found);
+    let mut unknown = of_unknown(traces, &found, &evidence.marks);
     for group in &mut unknown {
         ascribe_by_mark(traces, &evidence.marks, group);
     }
@@ -156,9 +156,13 @@ fn hour(at: Timestamp) -> i64 {
     at.as_micros().div_euclid(TRADE_MICROS)
 }
 
-/// Bursts of the same shape. Stock that moves by itself is cut at full hours, and so is what pulls
-/// saw for the first time.
-fn of_unknown(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> {
+/// Bursts of the same shape, cut where an app is announced: what came before is not its work. Stock
+/// that moves by itself is cut at full hours, and so is what pulls saw for the first time.
+fn of_unknown(
+    traces: &[Arc<Trace>],
+    found: &[Option<(Who, Sign)>],
+    marks: &[AppMark],
+) -> Vec<Group> {
     let mut open: HashMap<(u64, bool), Group> = HashMap::new();
     let mut groups = Vec::new();
     for (n, trace) in traces.iter().enumerate() {
@@ -171,7 +175,10 @@ fn of_unknown(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group
             let last = &traces[*last];
             match trace.first_look || is_stock(trace) {
                 true => hour(last.at) != hour(trace.at),
-                false => trace.at.micros_since(last.at) > PAUSE_UNKNOWN,
+                false => {
+                    let announced = |mark: &AppMark| last.at < mark.at && mark.at <= trace.at;
+                    trace.at.micros_since(last.at) > PAUSE_UNKNOWN || marks.iter().any(announced)
+                }
             }
         });
         if over {

@@ -72,7 +72,25 @@ async fn plans(journal: &Fake) {
 async fn api() -> Router {
     let journal = Arc::new(Fake::believable());
     plans(&journal).await;
-    api_of(journal).await
+    let api = api_of(journal.clone()).await;
+    incidents(&api, &journal).await;
+    api
+}
+
+/// What the guard saw in the bolt, under every form of an id.
+async fn incidents(api: &Router, journal: &Fake) {
+    let route = ROUTES.iter().find(|route| route.name == "change_sets").expect("in the table");
+    let (_, listed) = ask(api, route, "/v1/shops/bolt/change-sets", Some("all")).await;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("json");
+    let bolt = Shop::from_name("bolt").expect("a shop");
+    for id in ["601", "gid://shopify/Product/601"] {
+        let incident = serde_json::json!({
+            "id": id, "at": fake::NOW, "updated_at": fake::NOW, "state": "planned",
+            "action": "plan", "text": SECRET, "change_set": listed["items"][0], "trips": [],
+            "why": [], "by": SECRET
+        });
+        journal.put(&bolt, crate::guard::INCIDENT, id, &incident).await.expect("on record");
+    }
 }
 
 async fn api_of(journal: Arc<Fake>) -> Router {

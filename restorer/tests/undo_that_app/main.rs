@@ -98,7 +98,7 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
 fn an_app_is_undone_and_nothing_else_torture() {
     let mut table = String::new();
     let mut scores = BTreeMap::new();
-    let seeds = seeds("BACKSTOCK_SEEDS", 7);
+    let seeds = seeds("BACKSTOCK_SEEDS", 9);
     for (name, log) in [
         ("whole", Log::Whole),
         ("as Shopify's: late, one in ten missing", Log::AsShopifys),
