@@ -18,4 +18,4 @@ export BACKSTOCK_SEEDS=${BACKSTOCK_SEEDS:-300}
 export BACKSTOCK_MONTHS=${BACKSTOCK_MONTHS:-40}
 export PROPTEST_CASES=${PROPTEST_CASES:-1000000}
 loops='test(torture) | test(any_history_agrees) | test(survives_kills_under_load) | test(no_forgery_is_taken)'
-cargo nextest run --release --locked --workspace --profile torture --no-capture -E "$loops" "$@"
+cargo nextest run --release --locked --workspace --profile torture --no-capture --run-ignored all -E "$loops" "$@"

@@ -72,6 +72,14 @@ async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for
     }
     let before = operations(&simulator).await;
     let cut = cut_off(&mut backstock).await;
+    // Only a result that is there expires.
+    let id = cut["operations"][0]["id"].as_str().expect("an operation").to_owned();
+    let question = format!("{{ node(id: \"{id}\") {{ ... on BulkOperation {{ status }} }} }}");
+    eventually(|| async {
+        let status = simulator.ask(&question).await["node"]["status"].clone();
+        if status == "COMPLETED" { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
     simulator.post("bulk", json!("expire")).await;
     backstock.start("serve").await;
     let pull = pulled(&backstock, "product", cut["started_at"].as_str().expect("one")).await;

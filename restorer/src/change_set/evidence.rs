@@ -269,12 +269,22 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
             of.entry((deed.kind.as_str(), deed.id.as_str())).or_default().push(d);
         }
     }
+    // A pull that learned something after a write of ours learned of that, too.
+    let mut own: HashMap<(&str, &str), Vec<Timestamp>> = HashMap::new();
+    for write in &evidence.own {
+        own.entry((write.kind.as_str(), write.id.as_str())).or_default().push(write.from);
+    }
     let mut pairs: Vec<(i64, bool, i64, usize, usize)> = Vec::new();
     for (e, entry) in evidence.log.iter().enumerate() {
-        let of_it = of.get(&(entry.kind.as_str(), entry.id.as_str()));
+        let resource = (entry.kind.as_str(), entry.id.as_str());
+        let (of_it, written) = (of.get(&resource), own.get(&resource));
         for &d in of_it.into_iter().flatten() {
             let deed = &deeds[d];
             if (deed.op == Op::Delete) != (entry.op == Op::Delete) {
+                continue;
+            }
+            let between = |from: &Timestamp| (entry.at..=deed.at).contains(from);
+            if !deed.is_delivered && written.is_some_and(|own| own.iter().any(between)) {
                 continue;
             }
             let apart = deed.at.as_micros() - entry.at.as_micros();

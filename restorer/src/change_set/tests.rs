@@ -186,6 +186,27 @@ fn a_few_entries_do_not_make_a_long_burst_sure() {
 }
 
 #[test]
+fn what_a_pull_learned_after_a_write_of_ours_is_not_the_apps() {
+    // The app lowers prices, we raise them again, and a pull is what tells of some of that.
+    let mut traces = day();
+    let mut told = trace(40, 1, 40, price(640, 6_400));
+    traces.push(told.clone());
+    told = trace(41, 1, 45, price(640, 6_400));
+    (told.source, told.event_id) = (Source::Pull, None);
+    traces.push(told);
+    let own = OwnWrite {
+        kind: Kind::parse("product").expect("a kind"),
+        id: ResourceId::parse("1").expect("an id"),
+        from: at(38),
+        to: at(41),
+    };
+    let evidence = Evidence { log: log(1..=10), own: vec![own], ..Evidence::default() };
+    let found = sets(traces, &evidence);
+    let by_app = found.iter().find(|set| set.actor.name == "Bulk Editor").expect("the app's");
+    assert_eq!(by_app.counts.changes, 10, "{found:?}");
+}
+
+#[test]
 fn an_entry_of_a_deed_that_changed_nothing_does_not_name_whoever_came_next() {
     // The app writes what is there already; seconds later somebody edits the text, and the log does
     // not tell of that.
