@@ -5,6 +5,7 @@
 #   BACKSTOCK_KILLS        kills in each of the kill loops          (200)
 #   BACKSTOCK_POWER_CUTS   power cuts                               (20)
 #   BACKSTOCK_SEEDS        shops in which an app is undone            (300)
+#   BACKSTOCK_HARMS        sorts of harm that the guard undoes       (10)
 #   BACKSTOCK_MONTHS       months of ordinary life under guard        (40)
 #   PROPTEST_CASES         forged signatures                        (1,000,000)
 # Usage: tests/torture.sh [nextest arguments, such as a test's name]
