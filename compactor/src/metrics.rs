@@ -109,6 +109,7 @@ impl Metrics {
         registry.register(Box::new(metrics.subscriptions_healed.clone()))?;
         Ok(metrics)
     }
+
     /// Tells nothing more of a shop that another compactor looks after now.
     pub(crate) fn forget(&self, shop: &Shop) {
         // What was never told cannot be taken back.
