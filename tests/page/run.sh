@@ -23,20 +23,17 @@ cargo build --release --locked --workspace
 cargo build --release --locked --workspace --example believable
 (cd tests/page && npm ci --no-audit --no-fund --silent --ignore-scripts)
 
-pids=()
-demo_log=$(mktemp)
-stop() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -f "$demo_log"
-}
-trap stop EXIT
 mkdir -p "$target/page"
 
 # 1. Every page and journey, with the example, by itself and in a frame of Shopify's admin.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$target/release/examples/believable" "127.0.0.1:$port" store 2>"$target/page/example.log" &
-pids+=("$!")
+example=$!
+stop() {
+    kill "$example" 2>/dev/null || true
+    wait "$example" 2>/dev/null || true
+}
+trap stop EXIT
 for _ in $(seq 100); do
     curl -fsS -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null && break
     sleep 0.1
@@ -45,12 +42,4 @@ node tests/page/journeys.mjs "http://127.0.0.1:$port"
 node tests/page/embedded.mjs "http://127.0.0.1:$port"
 
 # 2. A new user's path, with the demo: everything real but the shop.
-tests/demo.sh >"$demo_log" &
-pids+=("$!")
-for _ in $(seq 600); do
-    grep -q 'Ctrl-C stops' "$demo_log" && break
-    sleep 0.1
-done
-said() { sed -n "s/.*$1\([^ ]*\).*/\1/p" "$demo_log" | head -1; }
-BACKSTOCK_URL=$(said 'BACKSTOCK_URL=') BACKSTOCK_TOKEN=$(said 'BACKSTOCK_TOKEN=') \
-    ADMIN_URL=$(said 'Shopify  ') node tests/page/restore.mjs
+tests/with_demo.sh node tests/page/restore.mjs
