@@ -325,6 +325,21 @@ pub(crate) struct ChangeSetsQuery {
     pub(crate) cursor: Option<String>,
 }
 
+/// Which pulls.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PullsQuery {
+    /// Only of this kind.
+    pub(crate) kind: Option<Kind>,
+    /// At most so many items.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
+}
+
 /// Which part of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

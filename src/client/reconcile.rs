@@ -1,5 +1,6 @@
 //! `backstock reconcile`
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -89,13 +90,13 @@ async fn over(
         let body = api.get(&format!("/v1/shops/{shop}/pulls"), &[]).await?;
         let list: List<PullReport> = api::read(&body)?;
         let ours = |report: &&PullReport| report.started_at >= at && wanted.contains(&report.kind);
-        let over: Vec<PullReport> = list
-            .items
-            .iter()
-            .filter(ours)
-            .filter(|report| report.state != PullState::Running)
-            .cloned()
-            .collect();
+        let mut over: BTreeMap<&Kind, &PullReport> = BTreeMap::new();
+        for report in list.items.iter().filter(ours) {
+            // The newest first.
+            if report.state != PullState::Running {
+                over.entry(&report.kind).or_insert(report);
+            }
+        }
         if watched {
             eprint!("\r{} of {} kinds", over.len(), wanted.len());
         }
@@ -103,7 +104,7 @@ async fn over(
             if watched {
                 eprint!("\r                      \r");
             }
-            return Ok(over);
+            return Ok(over.into_values().cloned().collect());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
