@@ -4,7 +4,7 @@
 //! Nothing about this is remembered but what pulls put on record, so that a start after a kill goes on
 //! where it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use backstock_proto::cron::Cron;
@@ -14,6 +14,8 @@ use backstock_proto::journal::{
 use backstock_proto::kind::{self, Spec};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::{Kind, Timestamp};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -40,40 +42,87 @@ pub(crate) async fn run(
 ) {
     // A series is there before there is anything to tell.
     puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
+    let mut queue = Queue::default();
     let mut wait = Duration::ZERO;
     loop {
-        let order = tokio::select! {
-            () = stop.cancelled() => return,
-            () = leave.cancelled() => return,
-            order = ordered.recv() => order,
-            () = tokio::time::sleep(wait) => None,
+        if leave.is_cancelled() {
+            queue.waiting.clear();
+            if queue.running.is_empty() {
+                return;
+            }
+        }
+        queue.begin(&puller);
+        let idle = queue.running.is_empty();
+        let looking = async {
+            tokio::time::sleep(wait).await;
+            due(&puller, &cron).await
         };
-        let working = work(&puller, (&cron, &leave), order);
-        let worked = tokio::select! {
+        tokio::select! {
             () = stop.cancelled() => return,
-            worked = working => worked,
-        };
-        wait = if worked { LOOK_EVERY } else { RETRY_AFTER };
+            () = leave.cancelled(), if !leave.is_cancelled() => {}
+            Some(order) = ordered.recv(), if !leave.is_cancelled() => queue.order(&order),
+            Some((spec, worked)) = queue.running.next(), if !idle => {
+                queue.kinds.remove(spec.name);
+                queue.worked &= worked;
+                if queue.running.is_empty() && queue.waiting.is_empty() {
+                    wait = if std::mem::replace(&mut queue.worked, true) { LOOK_EVERY } else { RETRY_AFTER };
+                }
+            }
+            due = looking, if idle && !leave.is_cancelled() => match due {
+                Ok(kinds) => {
+                    queue.waiting.extend(kinds);
+                    wait = LOOK_EVERY;
+                }
+                Err(error) => {
+                    warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
+                    wait = RETRY_AFTER;
+                }
+            },
+        }
     }
 }
 
-/// Does what was ordered, or what is due. Whether all of it worked.
-async fn work(
-    puller: &Puller,
-    (cron, leave): (&Cron, &CancellationToken),
-    order: Option<Order>,
-) -> bool {
-    if let Some(order) = order {
-        let confirm_deletions = order.confirm_deletions;
-        let how = pull::Order { confirm_deletions, ..pull::Order::default() };
-        let kinds = ordered(&order).into_iter().map(|spec| (spec, how.clone()));
-        return all(puller, kinds.collect(), leave).await;
+/// A kind to be pulled, and how.
+type Wanted = (&'static Spec, pull::Order);
+
+/// What is pulled now, and what waits for its turn.
+struct Queue<'a> {
+    waiting: VecDeque<Wanted>,
+    running: FuturesUnordered<BoxFuture<'a, (&'static Spec, bool)>>,
+    /// The kinds that run.
+    kinds: BTreeSet<&'static str>,
+    /// None of it failed so far.
+    worked: bool,
+}
+
+impl Default for Queue<'_> {
+    fn default() -> Self {
+        let (waiting, running) = (VecDeque::new(), FuturesUnordered::new());
+        Self { waiting, running, kinds: BTreeSet::new(), worked: true }
     }
-    match due(puller, cron).await {
-        Ok(kinds) => all(puller, kinds, leave).await,
-        Err(error) => {
-            warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
-            false
+}
+
+impl<'a> Queue<'a> {
+    /// What somebody waits for comes before what is merely due. A kind that runs is pulled once more
+    /// after that: what was ordered speaks of the shop as it is from then on.
+    fn order(&mut self, order: &Order) {
+        for spec in ordered(order).into_iter().rev() {
+            let before = self.waiting.iter().position(|(waiting, _)| waiting.name == spec.name);
+            let due = before.and_then(|n| self.waiting.remove(n)).map(|(_, how)| how);
+            let due = due.unwrap_or_default();
+            let confirm_deletions = order.confirm_deletions || due.confirm_deletions;
+            let how = pull::Order { confirm_deletions, may_resume: false, ..due };
+            self.waiting.push_front((spec, how));
+        }
+    }
+
+    /// Begins as many as may run at once, one of a kind.
+    fn begin(&mut self, puller: &'a Puller) {
+        while self.running.len() < KINDS_AT_ONCE {
+            let next = self.waiting.iter().position(|(spec, _)| !self.kinds.contains(spec.name));
+            let Some((spec, how)) = next.and_then(|n| self.waiting.remove(n)) else { return };
+            self.kinds.insert(spec.name);
+            self.running.push(async move { (spec, one(puller, spec, how).await) }.boxed());
         }
     }
 }
@@ -96,10 +145,7 @@ fn pulled() -> Vec<&'static Spec> {
 
 /// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
 /// a restart came before, or because a kill ended it.
-async fn due(
-    puller: &Puller,
-    cron: &Cron,
-) -> Result<Vec<(&'static Spec, pull::Order)>, JournalError> {
+async fn due(puller: &Puller, cron: &Cron) -> Result<Vec<Wanted>, JournalError> {
     let now = puller.clock.now();
     let since = cron.last(now);
     let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
@@ -169,19 +215,7 @@ fn failed_rest(_report: &PullReport) -> u64 {
     15 * 60 * 1_000_000
 }
 
-/// Pulls some kinds, beginning none once the shop is to be left. Whether all of them worked.
-async fn all(
-    puller: &Puller,
-    kinds: Vec<(&'static Spec, pull::Order)>,
-    leave: &CancellationToken,
-) -> bool {
-    let pull =
-        |(spec, order)| async move { leave.is_cancelled() || one(puller, spec, order).await };
-    let pulls: Vec<_> = kinds.into_iter().map(|kind| pull(kind).boxed()).collect();
-    let pulls = futures::stream::iter(pulls).buffered(KINDS_AT_ONCE);
-    pulls.fold(true, async |all, worked| all && worked).await
-}
-
+/// Pulls a kind. Whether that worked.
 async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
     let kind = Kind::of(spec);
     match puller.kind(spec, &order).await {
@@ -201,6 +235,35 @@ async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
         Err(error) => {
             warn!(shop = %puller.shop, %kind, "failed to pull: {error}; nothing is taken for gone");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::Shop;
+
+    use super::*;
+
+    fn spec(name: &str) -> &'static Spec {
+        kind::ALL.iter().find(|spec| spec.name == name).expect("a kind")
+    }
+
+    #[test]
+    fn what_is_ordered_comes_first_and_keeps_what_was_due_of_it() {
+        let mut queue = Queue::default();
+        let due =
+            pull::Order { healed_gaps: vec![(1, 2)], may_resume: true, ..pull::Order::default() };
+        queue.waiting.extend(["product", "page", "menu"].map(|name| (spec(name), due.clone())));
+        let kinds = ["page", "blog"].map(|name| Kind::of(spec(name))).to_vec();
+        let shop = Shop::from_name("acme").expect("a shop");
+        queue.order(&Order { shop, kinds, ids: Vec::new(), confirm_deletions: true });
+        let names: BTreeSet<&str> =
+            queue.waiting.iter().take(2).map(|(spec, _)| spec.name).collect();
+        assert_eq!((names, queue.waiting.len()), (BTreeSet::from(["blog", "page"]), 4));
+        for (spec, how) in queue.waiting.iter().take(2) {
+            assert!(how.confirm_deletions && !how.may_resume, "{}", spec.name);
+            assert_eq!(how.healed_gaps.len(), usize::from(spec.name == "page"));
         }
     }
 }
