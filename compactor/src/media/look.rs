@@ -10,6 +10,7 @@ use backstock_proto::{Facet, Kind, ResourceKey, Timestamp, media};
 use futures::{FutureExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -22,6 +23,8 @@ const READABLE_WITHIN: Duration = Duration::from_secs(600);
 /// After failures: the first wait, and the longest.
 const WAIT_FIRST: Duration = Duration::from_secs(60);
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// Resources that were read by their ids and wait: each is held whole.
+const SEEN_MAX: usize = 256;
 /// Most reasons that are put on record.
 const REASONS_MAX: usize = 5;
 
@@ -32,11 +35,9 @@ enum Wish {
     Pulled(Kind, u64),
     /// Something of it failed.
     Failed(Kind),
-    /// This was read by its id: its bytes may be others, at the same address.
-    Seen(Box<Seen>),
 }
 
-/// A resource as the shop told it.
+/// A resource as the shop told it: its bytes may be others, at the same address.
 #[derive(Debug)]
 struct Seen {
     key: ResourceKey,
@@ -46,15 +47,22 @@ struct Seen {
 
 /// Asks for a look. Clones ask the same looker.
 #[derive(Clone, Debug)]
-pub(crate) struct Sender(mpsc::UnboundedSender<Wish>);
+pub(crate) struct Sender {
+    wishes: mpsc::UnboundedSender<Wish>,
+    seen: mpsc::Sender<Seen>,
+}
 
 /// Where it is heard.
 #[derive(Debug)]
-pub(crate) struct Receiver(mpsc::UnboundedReceiver<Wish>);
+pub(crate) struct Receiver {
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    seen: mpsc::Receiver<Seen>,
+}
 
 pub(crate) fn wishes() -> (Sender, Receiver) {
-    let (send, receive) = mpsc::unbounded_channel();
-    (Sender(send), Receiver(receive))
+    let (wishes, heard) = mpsc::unbounded_channel();
+    let (seen, shown) = mpsc::channel(SEEN_MAX);
+    (Sender { wishes, seen }, Receiver { wishes: heard, seen: shown })
 }
 
 impl Sender {
@@ -62,35 +70,54 @@ impl Sender {
     pub(crate) fn pulled(&self, kind: &Kind, record: u64) {
         if media::has_media(kind) {
             // Nobody listens at the end.
-            let _ = self.0.send(Wish::Pulled(kind.clone(), record));
+            let _ = self.wishes.send(Wish::Pulled(kind.clone(), record));
         }
     }
 
     /// A resource was read by its id.
     pub(crate) fn seen(&self, key: ResourceKey, node: Value, at: Timestamp) {
-        if media::has_media(&key.kind) {
-            let _ = self.0.send(Wish::Seen(Box::new(Seen { key, node, at })));
+        if media::has_media(&key.kind)
+            && let Err(TrySendError::Full(Seen { key, .. })) =
+                self.seen.try_send(Seen { key, node, at })
+        {
+            // Its bytes may be others by now, which the next such reading shows.
+            self.later(&key.kind);
         }
     }
 
     /// Something of a kind is to be tried again in a while.
     pub(crate) fn later(&self, kind: &Kind) {
-        let _ = self.0.send(Wish::Failed(kind.clone()));
+        let _ = self.wishes.send(Wish::Failed(kind.clone()));
     }
 }
 
-/// Looks at what is wished for, and again at what failed, until `shutdown`.
-pub(crate) async fn run(keeper: Keeper, mut wishes: Receiver, shutdown: CancellationToken) {
+/// Looks at what is wished for, and again at what failed, until `shutdown`. What was just read by its
+/// id waits for no look at a whole kind, which may take hours.
+pub(crate) async fn run(keeper: Keeper, heard: Receiver, shutdown: CancellationToken) {
+    let Receiver { wishes, seen } = heard;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = look_at_kinds(&keeper, wishes) => {}
+        () = look_at_all_seen(&keeper, seen) => {}
+    }
+}
+
+async fn look_at_all_seen(keeper: &Keeper, mut all: mpsc::Receiver<Seen>) {
+    while let Some(seen) = all.recv().await {
+        if !look_at_seen(keeper, &seen).await {
+            keeper.puller.media.later(&seen.key.kind);
+        }
+    }
+}
+
+async fn look_at_kinds(keeper: &Keeper, mut wishes: mpsc::UnboundedReceiver<Wish>) {
     let all = backstock_proto::kind::ALL.iter().map(|spec| Kind::of(spec));
     // What an earlier process left undone.
     let mut due: BTreeSet<Kind> = all.filter(media::has_media).collect();
     let mut failed: BTreeSet<Kind> = BTreeSet::new();
     let mut wait = WAIT_FIRST;
     loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = look_at(&keeper, std::mem::take(&mut due), &mut failed) => {}
-        }
+        look_at(keeper, std::mem::take(&mut due), &mut failed).await;
         let rest = async {
             match failed.is_empty() {
                 true => std::future::pending().await,
@@ -98,21 +125,15 @@ pub(crate) async fn run(keeper: Keeper, mut wishes: Receiver, shutdown: Cancella
             }
         };
         tokio::select! {
-            () = shutdown.cancelled() => return,
-            wish = wishes.0.recv() => match wish {
+            wish = wishes.recv() => match wish {
                 Some(Wish::Pulled(kind, record)) => {
-                    if !is_readable(&keeper, &kind, record).await {
+                    if !is_readable(keeper, &kind, record).await {
                         failed.insert(kind.clone());
                     }
                     due.insert(kind);
                 }
                 Some(Wish::Failed(kind)) => drop(failed.insert(kind)),
-                Some(Wish::Seen(seen)) => {
-                    if !look_at_seen(&keeper, &seen).await {
-                        failed.insert(seen.key.kind);
-                    }
-                }
-                None => return shutdown.cancelled().await,
+                None => return,
             },
             () = rest => {
                 due.append(&mut failed);
