@@ -199,7 +199,10 @@ impl<'s> Draft<'s> {
             }
             _ => None,
         };
-        self.put_version(&facet, new, recorded_at, same);
+        let pulled = matches!(new.event.source, Source::Pull | Source::Reconcile);
+        let dated = new.event.earliest_at.is_none() && new.event.op != Op::Delete;
+        let first_look = head.is_none() && pulled && dated;
+        self.put_version(&facet, new, recorded_at, (same, first_look));
         self.put_head(facet, head, new, same.unwrap_or(at))?;
         let spec = new.event.key.kind.spec();
         self.appended.stored.push(Stored {
@@ -299,7 +302,7 @@ impl<'s> Draft<'s> {
         facet: &[u8],
         new: &Meaning,
         recorded_at: Timestamp,
-        same: Option<Position>,
+        (same, first_look): (Option<Position>, bool),
     ) {
         let event = &new.event;
         let record = Record {
@@ -328,6 +331,7 @@ impl<'s> Draft<'s> {
             facet: event.facet,
             kind: event.key.kind.clone(),
             id: event.key.id.clone(),
+            first_look,
         };
         let timeline = keys::at(&keys::of_shop(&event.key.shop), new.position);
         self.batch.put_cf(self.store.family(Family::Timeline), timeline, moment.to_bytes());

@@ -322,6 +322,31 @@ fn a_delivery_is_one_version_however_often_it_arrives() {
     assert!(shops.iter().all(|shop| shop.versions == 1), "{shops:?}");
 }
 
+/// What happened in a shop is asked for without what its backfill brought.
+#[test]
+fn what_a_pull_saw_when_nothing_was_known_is_a_first_look() {
+    let mut bench = Bench::new();
+    let shop = bench.shop();
+    let of = |id: &str| product(shop.name(), id);
+    let arrival = [
+        pulled(&of("1"), "Seen first", at(1)).source(Source::Reconcile),
+        metafield(&of("1"), "warm", at(1)),
+        pulled(&of("2"), "Missed by the last look", at(3)).earliest(at(2)),
+        titled(&of("3"), "Told", at(4)).webhook("1"),
+        pulled(&of("1"), "Corrected", at(5)).source(Source::Reconcile),
+    ];
+    bench.store().append(&support::decoded(1, arrival), at(0)).expect("append");
+    let reader = support::reader(bench.store());
+    for (without_first_looks, expected) in [(false, vec![5, 4, 3, 2, 1]), (true, vec![5, 4, 3])] {
+        let filter = ChangeFilter { without_first_looks, ..ChangeFilter::default() };
+        let changes = reader.changes(&shop, &filter, &Page::default());
+        let list = bench.runtime.block_on(changes).expect("changes");
+        let mut seqs: Vec<u64> = list.items.iter().map(|change| change.version.seq).collect();
+        seqs.sort_by_key(|seq| std::cmp::Reverse(*seq));
+        assert_eq!(seqs, expected);
+    }
+}
+
 #[test]
 fn a_page_of_changes_does_not_grow_with_what_changed() {
     let mut bench = Bench::new();

@@ -269,4 +269,5 @@ fn asked_for(moment: &Moment, filter: &ChangeFilter) -> bool {
         && filter.kind.as_ref().map_or(!moment.kind.is_log(), |kind| *kind == moment.kind)
         && filter.op.is_none_or(|op| op == moment.op)
         && filter.source.is_none_or(|source| source == moment.source)
+        && !(filter.without_first_looks && moment.first_look)
 }

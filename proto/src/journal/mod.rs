@@ -209,6 +209,9 @@ pub struct ChangeFilter {
     /// With versions that changed nothing: without title and fields.
     #[serde(default)]
     pub unchanged: bool,
+    /// Without what a pull saw when nothing was known of it: nothing happened in the shop.
+    #[serde(default)]
+    pub without_first_looks: bool,
 }
 
 /// A version together with what it changed.

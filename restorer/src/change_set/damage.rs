@@ -138,7 +138,7 @@ pub fn count<'a>(changes: impl Iterator<Item = &'a Trace> + Clone, price_drop: f
         let (kind, id) = trace.resource();
         hurt.entry(harm).or_default().insert((kind.as_str(), id), &trace.title);
     };
-    for trace in changes.clone().filter(|trace| !trace.first_look) {
+    for trace in changes.clone() {
         for harm in of_one(trace, price_drop) {
             mark(harm, trace);
         }
@@ -248,7 +248,7 @@ fn is_code(filename: &str) -> bool {
 /// Changes that put one of very few texts in place of many.
 fn replaced<'a>(changes: impl Iterator<Item = &'a Trace>) -> Vec<&'a Trace> {
     let mut of: HashMap<(&str, &str), Vec<(u64, &'a Trace)>> = HashMap::new();
-    for trace in changes.filter(|trace| !trace.first_look && trace.op == Op::Update) {
+    for trace in changes.filter(|trace| trace.op == Op::Update) {
         for effect in trace
             .effects
             .iter()

@@ -220,7 +220,7 @@ pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(W
 /// Traces of each resource.
 fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
     let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(traces.len());
-    for (n, trace) in traces.iter().enumerate().filter(|(_, trace)| !trace.first_look) {
+    for (n, trace) in traces.iter().enumerate() {
         of.entry((trace.kind.as_str(), trace.id.as_str())).or_default().push(n);
     }
     of
@@ -265,9 +265,7 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
         .collect();
     let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(deeds.len());
     for (d, deed) in deeds.iter().enumerate() {
-        if traces.get(d).is_none_or(|trace| !trace.first_look) {
-            of.entry((deed.kind.as_str(), deed.id.as_str())).or_default().push(d);
-        }
+        of.entry((deed.kind.as_str(), deed.id.as_str())).or_default().push(d);
     }
     // A pull that learned something after a write of ours learned of that, too.
     let mut own: HashMap<(&str, &str), Vec<Timestamp>> = HashMap::new();

@@ -59,7 +59,7 @@ pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
 fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
     // For every shape, all changes of it, in order of time.
     let mut of: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (n, trace) in traces.iter().enumerate().filter(|(_, trace)| !trace.first_look) {
+    for (n, trace) in traces.iter().enumerate() {
         of.entry(trace.shape()).or_default().push(n);
     }
     let mut inferred: Vec<(usize, Who)> = Vec::new();
@@ -130,7 +130,7 @@ fn of_named(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> 
     let mut open: HashMap<&Who, Group> = HashMap::new();
     let mut groups = Vec::new();
     for (n, found) in found.iter().enumerate() {
-        let Some((who, sign)) = found.as_ref().filter(|_| !traces[n].first_look) else { continue };
+        let Some((who, sign)) = found else { continue };
         let group = open.entry(who).or_insert_with(|| Group::of(Some(who.clone())));
         if ends_before(traces, group, n) {
             groups.push(std::mem::replace(group, Group::of(Some(who.clone()))));
@@ -157,23 +157,22 @@ fn hour(at: Timestamp) -> i64 {
 }
 
 /// Bursts of the same shape, cut where an app is announced: what came before is not its work. Stock
-/// that moves by itself is cut at full hours, and so is what pulls saw for the first time.
+/// that moves by itself is cut at full hours.
 fn of_unknown(
     traces: &[Arc<Trace>],
     found: &[Option<(Who, Sign)>],
     marks: &[AppMark],
 ) -> Vec<Group> {
-    let mut open: HashMap<(u64, bool), Group> = HashMap::new();
+    let mut open: HashMap<u64, Group> = HashMap::new();
     let mut groups = Vec::new();
     for (n, trace) in traces.iter().enumerate() {
-        if !trace.first_look && found[n].is_some() {
+        if found[n].is_some() {
             continue;
         }
-        let shape = if trace.first_look { 0 } else { trace.shape() };
-        let group = open.entry((shape, trace.first_look)).or_insert_with(|| Group::of(None));
+        let group = open.entry(trace.shape()).or_insert_with(|| Group::of(None));
         let over = group.members.last().is_some_and(|last| {
             let last = &traces[*last];
-            match trace.first_look || is_stock(trace) {
+            match is_stock(trace) {
                 true => hour(last.at) != hour(trace.at),
                 false => {
                     let announced = |mark: &AppMark| last.at < mark.at && mark.at <= trace.at;
@@ -256,7 +255,7 @@ fn ascribe_by_mark(traces: &[Arc<Trace>], marks: &[AppMark], group: &mut Group) 
     let burst = group.members.len() >= BURST_MIN && is_dense(traces, &group.members);
     // Shopify's log never says who writes themes, and one file is enough for an app's code.
     let theme = first.kind.as_str() == "theme_file";
-    if first.first_look || is_stock(first) || !(burst || deletes > 1 || theme) {
+    if is_stock(first) || !(burst || deletes > 1 || theme) {
         return;
     }
     let announced = marks.iter().filter(|mark| {
@@ -279,7 +278,7 @@ impl Group {
         let first = &traces[*self.members.first()?];
         let is_cut = match &self.who {
             Some(who) => who.kind == ActorKind::Customers,
-            None => first.first_look || is_stock(first),
+            None => is_stock(first),
         };
         let begins = hour(first.at) * TRADE_MICROS;
         is_cut.then_some((begins, begins + TRADE_MICROS))

@@ -225,7 +225,7 @@ impl Book {
         from: Sources<'_>,
         span: Span,
     ) -> Result<Option<Timestamp>, JournalError> {
-        let filter = ChangeFilter { span, bare: true, ..ChangeFilter::default() };
+        let filter = ChangeFilter { bare: true, ..happened(span) };
         let page = Page { limit: 1, cursor: None };
         let newest = from.journal.changes(from.shop, &filter, &page).await?;
         Ok(newest.items.first().map(|change| change.version.valid_at))
@@ -320,7 +320,7 @@ pub(crate) async fn whole(
         let (Some(first), Some(last)) = (times().min(), times().max()) else { continue };
         let wanted: BTreeSet<u64> = some.iter().map(|trace| trace.seq).collect();
         let span = Span { from: first, to: last };
-        let filter = ChangeFilter { span, ..ChangeFilter::default() };
+        let filter = happened(span);
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         loop {
             let list = from.journal.changes(from.shop, &filter, &page).await?;
@@ -338,7 +338,7 @@ pub(crate) async fn whole(
 /// The versions behind some changes, by resource: what a plan undoes.
 pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
     let mut of: HashMap<(Kind, ResourceId), BTreeSet<(Timestamp, u64)>> = HashMap::new();
-    for trace in traces.iter().filter(|trace| !trace.first_look) {
+    for trace in traces {
         let versions = of.entry((trace.kind.clone(), trace.id.clone())).or_default();
         versions.insert((trace.valid_at, trace.seq));
     }
@@ -398,7 +398,7 @@ impl<T: Send + Sync> Shelf<T> {
         span: Span,
         condense: impl Fn(Change) -> T,
     ) -> Result<(Vec<Arc<T>>, Vec<Change>), JournalError> {
-        let there = self.all(from, span, true).await?;
+        let there = self.bare(from, span).await?;
         let (unchanged, there): (Vec<Change>, Vec<Change>) =
             there.into_iter().partition(|change| change.version.unchanged);
         let runs = self.unseen(from.shop, &there);
@@ -407,11 +407,19 @@ impl<T: Send + Sync> Shelf<T> {
                 from: there[run.end - 1].version.valid_at,
                 to: there[run.start].version.valid_at,
             };
-            let changes = self.all(from, of_run, false).await?;
-            let mut kept = self.kept();
-            for change in changes {
-                let seq = change.version.seq;
-                kept.put((from.shop.clone(), seq), Arc::new(condense(change)));
+            // Whole changes are large: each is condensed as it comes.
+            let mut page = Page { limit: TOGETHER, cursor: None };
+            loop {
+                let list = self.page(from, of_run, &page, false).await?;
+                let mut kept = self.kept();
+                for change in list.items {
+                    let seq = change.version.seq;
+                    kept.put((from.shop.clone(), seq), Arc::new(condense(change)));
+                }
+                page.cursor = list.next;
+                if page.cursor.is_none() {
+                    break;
+                }
             }
         }
         let mut kept = self.kept();
@@ -425,26 +433,31 @@ impl<T: Send + Sync> Shelf<T> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All changes in a window, newest first; bare ones with those that changed nothing.
-    async fn all(
-        &self,
-        from: Sources<'_>,
-        span: Span,
-        bare: bool,
-    ) -> Result<Vec<Change>, JournalError> {
-        let kind = self.kind.map(Kind::parse).transpose();
-        let kind = kind.map_err(|e| JournalError::Invalid(e.to_string()))?;
-        let filter = ChangeFilter { span, kind, bare, unchanged: bare, ..ChangeFilter::default() };
+    /// All changes in a window, newest first, without what they changed, and those that changed nothing.
+    async fn bare(&self, from: Sources<'_>, span: Span) -> Result<Vec<Change>, JournalError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let mut all = Vec::new();
         loop {
-            let list = from.journal.changes(from.shop, &filter, &page).await?;
+            let list = self.page(from, span, &page, true).await?;
             all.extend(list.items);
-            match list.next {
-                Some(next) => page.cursor = Some(next),
-                None => return Ok(all),
+            page.cursor = list.next;
+            if page.cursor.is_none() {
+                return Ok(all);
             }
         }
+    }
+
+    async fn page(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        page: &Page,
+        bare: bool,
+    ) -> Result<List<Change>, JournalError> {
+        let kind = self.kind.map(Kind::parse).transpose();
+        let kind = kind.map_err(|e| JournalError::Invalid(e.to_string()))?;
+        let filter = ChangeFilter { kind, bare, unchanged: bare, ..happened(span) };
+        from.journal.changes(from.shop, &filter, page).await
     }
 
     /// Stretches of the changes, newest first, that have to be read whole: what was not seen before,
@@ -474,6 +487,11 @@ impl<T: Send + Sync> Shelf<T> {
         }
         runs
     }
+}
+
+/// What happened in the shop within a window: what a pull saw for the first time did not.
+fn happened(span: Span) -> ChangeFilter {
+    ChangeFilter { span, without_first_looks: true, ..ChangeFilter::default() }
 }
 
 /// What an entry of Shopify's log says.

@@ -39,10 +39,9 @@ impl ChangeSet {
             resources.insert(trace.resource());
         }
         counts.resources = resources.len() as u64;
-        let first_look = changes().all(|trace| trace.first_look);
         let damage = damage::count(changes(), PRICE_DROP);
         let actor = actor(group);
-        let quiet = matches!(actor.kind, ActorKind::Customers | ActorKind::Backstock) || first_look;
+        let quiet = matches!(actor.kind, ActorKind::Customers | ActorKind::Backstock);
         let risk = match damage.iter().map(|damage| damage.count).max() {
             _ if quiet => Risk::None,
             Some(count) if count >= HIGH_MIN => Risk::High,
@@ -50,17 +49,13 @@ impl ChangeSet {
             None if counts.resources >= MANY => Risk::Medium,
             None => Risk::Low,
         };
-        let said = match first_look {
-            true => format!("First look: {}", listed(phrases_of_kinds(&kinds, "seen"))),
-            false => headline(group, traces, &actor),
-        };
         Some(Self {
             id: ChangeSetId { valid_at: anchor.valid_at, seq: anchor.seq },
             from: changes().map(|trace| trace.at).min()?,
             to: changes().map(|trace| trace.at).max()?,
             counts,
             kinds,
-            headline: said,
+            headline: headline(group, traces, &actor),
             risk,
             damage: if quiet { Vec::new() } else { damage },
             money: money(changes()),
@@ -147,12 +142,6 @@ fn phrases(group: &Group, traces: &[Arc<Trace>]) -> Vec<(u8, u64, String)> {
     out.extend(prices(changes()));
     out.extend(fields(changes().filter(|trace| trace.op == Op::Update)));
     out
-}
-
-fn phrases_of_kinds(kinds: &BTreeMap<Kind, u64>, done: &str) -> Vec<(u8, u64, String)> {
-    let phrase =
-        |(kind, n): (&Kind, &u64)| (1, *n, format!("{} {done}", things(kind.as_str(), *n)));
-    kinds.iter().map(phrase).collect()
 }
 
 fn price_effects<'a>(

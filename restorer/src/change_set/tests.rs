@@ -24,7 +24,6 @@ fn trace(seq: u64, id: u64, second: i64, effects: Vec<Effect>) -> Trace {
         earliest_at: at(second),
         event_id: Some(format!("action {seq}").into()),
         effects,
-        first_look: false,
         brings: Vec::new(),
     }
 }

@@ -37,8 +37,6 @@ pub struct Trace {
     pub event_id: Option<Box<str>>,
     /// What it did, field by field.
     pub effects: Vec<Effect>,
-    /// Whether nothing happened then: it was seen for the first time.
-    pub first_look: bool,
     /// Apps of which it brings the first signs, by handle, title or number.
     pub brings: Vec<Box<str>>,
 }
@@ -79,7 +77,6 @@ impl Trace {
         let Change { kind, id, title, version, changes, .. } = change;
         let delivered = version.source.is_delivered();
         let at = version.triggered_at.filter(|_| delivered).unwrap_or(version.valid_at);
-        let first_look = !delivered && is_first_look(&version, &changes);
         Self {
             kind,
             id,
@@ -96,8 +93,7 @@ impl Trace {
                 Op::Create if version.facet == Facet::Core => Vec::new(),
                 _ => changes.iter().map(Effect::of).collect(),
             },
-            first_look,
-            brings: if first_look { Vec::new() } else { brought(&changes) },
+            brings: brought(&changes),
         }
     }
 
@@ -139,21 +135,6 @@ impl Trace {
     pub fn resource(&self) -> (&Kind, &ResourceId) {
         (&self.kind, &self.id)
     }
-}
-
-/// Whether a pull only learned what had been so before anybody could have told.
-fn is_first_look(version: &backstock_proto::journal::Version, changes: &[FieldChange]) -> bool {
-    if version.earliest_at.is_some() || version.op == Op::Delete {
-        return false;
-    }
-    if version.facet == Facet::Core {
-        return version.op == Op::Create;
-    }
-    // A whole part of a resource, of which nothing was known: no single element came to a list.
-    changes.iter().all(|change| {
-        let last = change.path.rsplit('/').next().unwrap_or_default();
-        change.old.is_null() && last.parse::<usize>().is_err()
-    })
 }
 
 /// Apps that a change brings signs of: blocks of theme app extensions, and namespaces that only the

@@ -206,6 +206,14 @@ impl Fake {
         self.entries.iter().filter(move |entry| entry.key == *key)
     }
 
+    /// Whether a pull saw it when nothing was known of it.
+    fn is_first_look(&self, entry: &Entry) -> bool {
+        let Version { source, op, earliest_at, seq, .. } = &entry.version;
+        let pulled = matches!(source, Source::Pull | Source::Reconcile) && *op != Op::Delete;
+        let first = self.history(&entry.key).all(|other| other.version.seq >= *seq);
+        pulled && first && earliest_at.is_none()
+    }
+
     fn answers(&self) -> Result<(), JournalError> {
         self.failure.lock().expect("not poisoned").map_or(Ok(()), |failure| Err(failure()))
     }
@@ -436,6 +444,7 @@ impl Journal for Fake {
             .filter(|e| is_asked(&e.key.kind))
             .filter(|e| filter.op.is_none_or(|op| e.version.op == op))
             .filter(|e| filter.source.is_none_or(|source| e.version.source == source))
+            .filter(|entry| !(filter.without_first_looks && self.is_first_look(entry)))
             .map(|entry| {
                 let before = self
                     .history(&entry.key)
