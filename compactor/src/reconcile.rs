@@ -12,6 +12,16 @@ use backstock_proto::{ResourceId, Timestamp};
 pub(crate) struct Window {
     /// It has everything that happened before.
     pub(crate) started: Timestamp,
+    /// When the last look at everything began, if there was one: it had not found what history does
+    /// not have.
+    pub(crate) missing_since: Option<Timestamp>,
+}
+
+impl Window {
+    /// Of a question that tells nothing of what there was before.
+    pub(crate) fn at(started: Timestamp) -> Self {
+        Self { started, missing_since: None }
+    }
 }
 
 /// A facet of a resource as a pull saw it.
@@ -49,7 +59,9 @@ pub(crate) struct Since {
 pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> Finding {
     let Some(head) = head else {
         let valid_at = seen.dated.unwrap_or(window.started);
-        return Finding::Missed(Since { valid_at, earliest_at: None });
+        // What is older than that look was there, and is new to us for another reason.
+        let earliest_at = window.missing_since.filter(|since| *since <= valid_at);
+        return Finding::Missed(Since { valid_at, earliest_at });
     };
     if !head.deleted && head.hash == seen.hash {
         return Finding::Same;
@@ -116,7 +128,7 @@ mod tests {
     }
 
     fn window(second: i64) -> Window {
-        Window { started: at(second) }
+        Window::at(at(second))
     }
 
     fn seen(hash: &str, dated: Option<i64>) -> Seen<'_> {
@@ -133,6 +145,18 @@ mod tests {
         assert_eq!(found, Finding::Changed(since(50, None)));
         let found = compare(&seen("b", Some(50)), None, window(100));
         assert_eq!(found, Finding::Missed(since(50, None)));
+    }
+
+    #[test]
+    fn what_the_last_look_had_not_found_came_after_it() {
+        let window = Window { missing_since: Some(at(20)), ..window(100) };
+        for (dated, expected) in [
+            (Some(50), since(50, Some(20))),
+            (None, since(100, Some(20))),
+            (Some(10), since(10, None)),
+        ] {
+            assert_eq!(compare(&seen("b", dated), None, window), Finding::Missed(expected));
+        }
     }
 
     #[test]

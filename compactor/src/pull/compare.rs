@@ -85,7 +85,7 @@ pub(super) fn compare_all(
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
         let lines = nodes.lines(bucket)?;
-        for node in nodes.of_lines(pull, bucket, &lines)? {
+        for node in nodes.of_lines(pull, &lines)? {
             let node = node?;
             let Some(id) = (spec.id)(&node) else {
                 return Err(PullError::Unreadable(format!("a {kind} does not say which it is")));
@@ -156,6 +156,11 @@ pub(super) fn looked_at(
             .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?
             .to_hex();
         let dated = dated(node);
+        let window = match facet {
+            Facet::Core => window,
+            // Whether there is such a part at all may have changed with us.
+            _ => Window::at(window.started),
+        };
         let seen = Seen { hash: &hash, dated };
         let finding = reconcile::compare(&seen, heads.get(&(id.clone(), facet)), window);
         let since = match finding {

@@ -58,7 +58,7 @@ impl Puller {
         let found = futures::stream::unfold(found, async |mut found| {
             found.recv().await.map(|one| (one, found))
         });
-        let (kind, drift) = (run.kind.clone(), run.counts_drift);
+        let (kind, drift) = (run.kind.clone(), run.whole_since.is_some());
         let settled = found.map(|one| {
             let kind = &kind;
             async move {

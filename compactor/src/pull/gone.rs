@@ -6,6 +6,7 @@ use backstock_proto::journal::{AsOf, Head};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::Way;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+use serde_json::Value;
 
 use super::correct::Pulled;
 use super::witness::Deposition;
@@ -25,7 +26,7 @@ impl Puller {
         order: &Order,
         deposition: &mut Deposition,
     ) -> Result<(), PullError> {
-        let window = Window { started: run.report.started_at };
+        let window = Window::at(run.report.started_at);
         let suspected: Vec<ResourceId> = suspects.iter().map(|one| one.id.clone()).collect();
         let mut gone = self.confirmed(run.spec, suspects).await?;
         let ids: Vec<ResourceId> = gone.iter().map(|gone| gone.id.clone()).collect();
@@ -54,7 +55,7 @@ impl Puller {
         ids: &[ResourceId],
         asked_at: Timestamp,
     ) -> Result<(), PullError> {
-        let (kind, window) = (Kind::of(spec), Window { started: asked_at });
+        let (kind, window) = (Kind::of(spec), Window::at(asked_at));
         let hidden = self.hidden(spec, ids).await?;
         for id in ids.iter().filter(|id| !hidden.contains(*id)) {
             self.end(&kind, id, window, |head| head.valid_at).await?;
@@ -117,7 +118,11 @@ impl Puller {
             // Where nothing can be asked for by id, it must be missing from a second list as well.
             None => {
                 for pull in spec.pulls {
-                    there.extend(self.asker.all(pull).await?.iter().filter_map(spec.id));
+                    let take = |nodes: Vec<Value>| {
+                        there.extend(nodes.iter().filter_map(spec.id));
+                        Ok::<_, PullError>(())
+                    };
+                    self.asker.all(pull, take).await?;
                 }
             }
         }

@@ -21,12 +21,12 @@ use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::publish::{PublishError, Publisher};
 use backstock_proto::time::Clock;
 use backstock_proto::witness::Witness;
-use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop};
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::media::look;
 use crate::metrics::Metrics;
-use crate::reconcile::Gone;
+use crate::reconcile::{Gone, Window};
 use crate::rounds::Rounds;
 use crate::tree::TreeError;
 
@@ -113,8 +113,8 @@ struct Run {
     spec: &'static Spec,
     kind: Kind,
     report: PullReport,
-    /// History knew the kind whole before: differences are drift.
-    counts_drift: bool,
+    /// When the last pull began after which history knew the kind whole: differences are drift.
+    whole_since: Option<Timestamp>,
     drifted: BTreeSet<(ResourceId, &'static str)>,
     reported: Instant,
     begun: Instant,
@@ -168,7 +168,7 @@ impl Puller {
 
     async fn begin(&self, spec: &'static Spec, order: &Order) -> Result<Run, PullError> {
         let kind = Kind::of(spec);
-        let (newest, complete) = self.before(spec).await?;
+        let (newest, whole_since) = self.before(spec).await?;
         let resumes = |newest: &PullReport| {
             let healed = |gap| newest.healed_gaps.contains(gap);
             let ended = newest.state != PullState::Running || newest.operations.is_empty();
@@ -202,7 +202,7 @@ impl Puller {
             spec,
             kind,
             report,
-            counts_drift: complete,
+            whole_since,
             drifted: BTreeSet::new(),
             reported: Instant::now(),
             begun: Instant::now(),
@@ -210,8 +210,11 @@ impl Puller {
         })
     }
 
-    /// What the newest pull of a kind says of itself, and whether any was complete.
-    async fn before(&self, spec: &Spec) -> Result<(Option<PullReport>, bool), PullError> {
+    /// What the newest pull of a kind says of itself, and when the newest complete one began.
+    async fn before(
+        &self,
+        spec: &Spec,
+    ) -> Result<(Option<PullReport>, Option<Timestamp>), PullError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let mut newest = None;
         loop {
@@ -220,15 +223,16 @@ impl Puller {
                 let Ok(report) = serde_json::from_value::<PullReport>(record.payload) else {
                     continue;
                 };
-                let complete = report.state == PullState::Complete;
+                let whole = report.state == PullState::Complete;
+                let whole_since = whole.then_some(report.started_at);
                 newest.get_or_insert(report);
-                if complete {
-                    return Ok((newest, true));
+                if whole_since.is_some() {
+                    return Ok((newest, whole_since));
                 }
             }
             page.cursor = records.next;
             if page.cursor.is_none() {
-                return Ok((newest, false));
+                return Ok((newest, None));
             }
         }
     }
@@ -310,6 +314,11 @@ impl Puller {
 }
 
 impl Run {
+    /// Of a part of it that is read from `started` on.
+    fn window(&self, started: Timestamp) -> Window {
+        Window { started, missing_since: self.whole_since }
+    }
+
     /// Some facets could not be read.
     fn leaves_out(&mut self, facets: &[Facet], why: &str) {
         let names: Vec<&str> = facets.iter().map(|facet| facet.as_str()).collect();
@@ -319,7 +328,7 @@ impl Run {
     /// Counts a difference that a webhook should have told of.
     fn drifted(&mut self, id: ResourceId, facet: Facet, found: &'static str) {
         let told = facet == Facet::Core && !self.spec.topics.is_empty();
-        if !self.counts_drift || !told || !self.drifted.insert((id, found)) {
+        if self.whole_since.is_none() || !told || !self.drifted.insert((id, found)) {
             return;
         }
         match found {

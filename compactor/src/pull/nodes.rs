@@ -13,18 +13,19 @@ use tokio::sync::mpsc;
 
 use super::{PullError, Puller, Run};
 use crate::reconcile::Window;
-use crate::spill::{BUCKETS, Buckets, Spill, bucket_of, lines};
+use crate::spill::{BUCKETS, Buckets, Spill, lines};
 use crate::tree::{Grown, TreeError, Trees};
 
-/// Bulk lines that are handed on together.
-const LINES_TOGETHER: usize = 2_000;
+/// Bulk lines that are handed on together, and how many such portions may wait.
+const LINES_TOGETHER: usize = 250;
+const PORTIONS_AHEAD: usize = 2;
 
 /// What was read of a kind, by bucket.
 pub(super) enum Nodes {
+    /// Lines of a bulk result, which are yet to be put together.
     Grown(Grown),
-    /// Elements of what was read, put aside once more: they go by other ids.
-    Exploded(Buckets),
-    Few(Vec<Vec<Value>>),
+    /// Plain nodes.
+    Plain(Buckets),
 }
 
 impl Puller {
@@ -49,12 +50,13 @@ impl Puller {
         pull: &'static Pull,
     ) -> Result<(Nodes, Window), PullError> {
         let Way::Bulk { children, owner } = &pull.way else {
-            let window = Window { started: self.clock.now() };
-            let nodes = self.asker.all(pull).await?;
-            return Ok((Nodes::few(run.spec, nodes), window));
+            let window = run.window(self.clock.now());
+            let mut spill = Spill::new(&self.scratch)?;
+            self.asker.all(pull, |nodes| put_aside(&mut spill, run.spec, &nodes)).await?;
+            return Ok((Nodes::Plain(spill.finish()?), window));
         };
         let (operation, started) = self.operation(run, pull).await?;
-        let window = Window { started };
+        let window = run.window(started);
         let mut trees = Trees::new(&self.scratch, children, *owner)?;
         let Some(url) = &operation.url else {
             // Nothing was found, which is no error.
@@ -63,7 +65,7 @@ impl Puller {
         };
         let lines = bulk::lines(&self.asker.client, url).await?;
         let mut together = lines.ready_chunks(LINES_TOGETHER);
-        let (send, mut receive) = mpsc::channel::<Vec<String>>(4);
+        let (send, mut receive) = mpsc::channel::<Vec<String>>(PORTIONS_AHEAD);
         let (scratch, expected) = (self.scratch.clone(), operation.lines());
         let growing = tokio::task::spawn_blocking(move || {
             while let Some(lines) = receive.blocking_recv() {
@@ -93,15 +95,6 @@ impl Puller {
 }
 
 impl Nodes {
-    pub(super) fn few(spec: &Spec, nodes: Vec<Value>) -> Self {
-        let mut buckets = vec![Vec::new(); BUCKETS];
-        for node in nodes {
-            let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
-            buckets[bucket_of(&key)].push(node);
-        }
-        Self::Few(buckets)
-    }
-
     pub(super) fn exploded(
         spec: &Spec,
         pull: &Pull,
@@ -111,21 +104,17 @@ impl Nodes {
         let mut spill = Spill::new(scratch)?;
         for bucket in 0..BUCKETS {
             for node in grown.nodes(&grown.lines(bucket)?)? {
-                for node in finished(vec![node?], pull) {
-                    let key = (spec.id)(&node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
-                    spill.put(&key, node.to_string().as_bytes())?;
-                }
+                put_aside(&mut spill, spec, &finished(vec![node?], pull))?;
             }
         }
-        Ok(Self::Exploded(spill.finish()?))
+        Ok(Self::Plain(spill.finish()?))
     }
 
     /// The lines of a bucket, where they were put aside.
     pub(super) fn lines(&self, bucket: usize) -> Result<Vec<u8>, PullError> {
         Ok(match self {
-            Self::Exploded(buckets) => buckets.read(bucket)?,
             Self::Grown(grown) => grown.lines(bucket)?,
-            Self::Few(_) => Vec::new(),
+            Self::Plain(buckets) => buckets.read(bucket)?,
         })
     }
 
@@ -133,18 +122,25 @@ impl Nodes {
     pub(super) fn of_lines<'a>(
         &'a self,
         pull: &'a Pull,
-        bucket: usize,
         bytes: &'a [u8],
     ) -> Result<Box<dyn Iterator<Item = Result<Value, PullError>> + 'a>, PullError> {
         Ok(match self {
-            Self::Exploded(_) => Box::new(lines(bytes).map(|line| {
+            Self::Plain(_) => Box::new(lines(bytes).map(|line| {
                 serde_json::from_slice(line).map_err(|e| PullError::Unreadable(e.to_string()))
             })),
             Self::Grown(grown) => Box::new(grown.nodes(bytes)?.flat_map(|node| match node {
                 Ok(node) => finished(vec![node], pull).into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error.into())],
             })),
-            Self::Few(buckets) => Box::new(buckets[bucket].iter().cloned().map(Ok)),
         })
     }
+}
+
+/// Puts plain nodes aside. They may have been exploded from others, which go by other ids.
+fn put_aside(spill: &mut Spill, spec: &Spec, nodes: &[Value]) -> Result<(), PullError> {
+    for node in nodes {
+        let key = (spec.id)(node).map(|id| (spec.ask_for)(&id)).unwrap_or_default();
+        spill.put(&key, node.to_string().as_bytes())?;
+    }
+    Ok(())
 }

@@ -39,7 +39,7 @@ impl Puller {
                 pull.facets.iter().copied().filter(|f| *f != Facet::Core || core(&id)).collect();
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
-            let window = Window { started: read_at };
+            let window = Window::at(read_at);
             let about = (&kind, &id, &erased);
             let looked_at = looked_at(spec, about, &facets, &node, &heads, window)?;
             for found in looked_at.into_iter().filter_map(|facet| facet.correction) {
@@ -71,7 +71,7 @@ impl Puller {
                 continue;
             }
             let heads = heads_of(heads, bucket, facets)?;
-            let window = Window { started: self.clock.now() };
+            let window = Window::at(self.clock.now());
             let some: Vec<Vec<ResourceId>> = ids.chunks(*ids_max).map(<[_]>::to_vec).collect();
             let asked = futures::stream::iter(some)
                 .map(|ids| async move { self.asker.by_id(spec, pull, &ids).await }.boxed());
@@ -99,7 +99,7 @@ impl Puller {
         corrections: Vec<Correction>,
         window: Window,
     ) -> Result<(), PullError> {
-        let (kind, drift) = (run.kind.clone(), run.counts_drift);
+        let (kind, drift) = (run.kind.clone(), run.whole_since.is_some());
         let settled = futures::stream::iter(corrections)
             .map(|correction| self.correct(&kind, correction, window, drift).boxed());
         let mut settled = std::pin::pin!(settled.buffer_unordered(IN_FLIGHT));

@@ -57,27 +57,36 @@ impl Asker {
         }
     }
 
-    /// Everything of a kind, by pages or as a single object.
-    pub async fn all(&self, pull: &Pull) -> Result<Vec<Value>, AskError> {
-        let nodes = match &pull.way {
+    /// Everything of a kind, by pages or as a single object: some at a time, as they are read.
+    pub async fn all<E: From<AskError>>(
+        &self,
+        pull: &Pull,
+        mut take: impl FnMut(Vec<Value>) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        match &pull.way {
             Way::Pages { connection, more, each } => {
-                let mut nodes = Vec::new();
-                for variables in self.variables(each).await? {
-                    nodes.extend(self.pages(pull.document, connection, variables).await?);
+                for mut variables in self.variables(each).await? {
+                    let mut goes_on = true;
+                    while goes_on {
+                        let page = self.page(pull.document, connection, &mut variables).await?;
+                        let (mut nodes, more_pages) = page;
+                        self.follow_all(&mut nodes, more).await?;
+                        take(finished(nodes, pull))?;
+                        goes_on = more_pages;
+                    }
                 }
-                self.follow_all(&mut nodes, more).await?;
-                nodes
+                Ok(())
             }
             Way::Single { at } => {
                 let mut data = self.data(pull.document, json!({})).await?;
-                match data.pointer_mut(at).map(Value::take).unwrap_or_default() {
+                let nodes = match data.pointer_mut(at).map(Value::take).unwrap_or_default() {
                     Value::Array(objects) => objects,
                     object => vec![object],
-                }
+                };
+                take(finished(nodes, pull))
             }
-            Way::Bulk { .. } | Way::ById { .. } => Vec::new(),
-        };
-        Ok(finished(nodes, pull))
+            Way::Bulk { .. } | Way::ById { .. } => Ok(()),
+        }
     }
 
     /// Every combination of the variables' values; of none at all, the one without any.
@@ -110,19 +119,30 @@ impl Asker {
         mut variables: Value,
     ) -> Result<Vec<Value>, AskError> {
         let mut found = Vec::new();
-        variables["after"] = Value::Null;
         loop {
-            let mut data = self.data(document, variables.clone()).await?;
-            let mut page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
-            let Value::Array(nodes) = page["nodes"].take() else {
-                return Err(AskError::Fault(format!("there are no nodes at {connection}")));
-            };
+            let (nodes, more_pages) = self.page(document, connection, &mut variables).await?;
             found.extend(nodes);
-            if page["pageInfo"]["hasNextPage"] != true {
+            if !more_pages {
                 return Ok(found);
             }
-            variables["after"] = page["pageInfo"]["endCursor"].take();
         }
+    }
+
+    /// The page of a connection that the variables name, and whether there are more: then they name
+    /// the next one.
+    async fn page(
+        &self,
+        document: &str,
+        connection: &str,
+        variables: &mut Value,
+    ) -> Result<(Vec<Value>, bool), AskError> {
+        let mut data = self.data(document, variables.clone()).await?;
+        let mut page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
+        let Value::Array(nodes) = page["nodes"].take() else {
+            return Err(AskError::Fault(format!("there are no nodes at {connection}")));
+        };
+        variables["after"] = page["pageInfo"]["endCursor"].take();
+        Ok((nodes, has_more(&page)))
     }
 
     /// Some resources by their ids: what was found, and when it was read at the latest. What is not

@@ -75,11 +75,12 @@ pub(crate) async fn read(
     if !any {
         // A kind that is only read as a whole.
         for pull in spec.pulls.iter().filter(|pull| !matches!(pull.way, Way::Bulk { .. })) {
-            for node in asker.all(pull).await? {
-                if (spec.id)(&node).is_some_and(|id| ids.contains(&id)) {
-                    add((&mut found, &mut cores), spec, pull, &node)?;
-                }
-            }
+            let take = |nodes: Vec<Value>| {
+                let asked_for = |node: &&Value| (spec.id)(node).is_some_and(|id| ids.contains(&id));
+                let mut nodes = nodes.iter().filter(asked_for);
+                nodes.try_for_each(|node| add((&mut found, &mut cores), spec, pull, node))
+            };
+            asker.all(pull, take).await?;
         }
     }
     // Parts without a core are parts of nothing.
