@@ -339,8 +339,9 @@ fn what_a_pull_saw_when_nothing_was_known_is_a_first_look() {
     let reader = support::reader(bench.store());
     for (without_first_looks, expected) in [(false, vec![5, 4, 3, 2, 1]), (true, vec![5, 4, 3])] {
         let filter = ChangeFilter { without_first_looks, ..ChangeFilter::default() };
-        let changes = reader.changes(&shop, &filter, &Page::default());
-        let list = bench.runtime.block_on(changes).expect("changes");
+        let page = Page::default();
+        let changes = bench.runtime.block_on(reader.changes(&shop, &filter, &page));
+        let list = changes.expect("changes");
         let mut seqs: Vec<u64> = list.items.iter().map(|change| change.version.seq).collect();
         seqs.sort_by_key(|seq| std::cmp::Reverse(*seq));
         assert_eq!(seqs, expected);
