@@ -252,6 +252,11 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// Whether bytes are those of a first look, which is said at their end: a backfill brings millions.
+    pub(crate) fn is_first_look(bytes: &[u8]) -> bool {
+        bytes.last() == Some(&1)
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![FORMAT, op_byte(self.op), source_byte(self.source), self.facet.byte()];
         put_text(&mut out, self.kind.as_str());

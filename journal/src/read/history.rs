@@ -118,6 +118,10 @@ impl View<'_> {
             if items.len() == limit || bytes > PAGE_BYTES {
                 return Ok(List { items, next: last.map(cursor_of) });
             }
+            if filter.without_first_looks && Moment::is_first_look(value) {
+                moments.next();
+                continue;
+            }
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             if asked_for(&moment, filter)
                 && let Some(change) = self.change(shop, moment, position, filter)?
@@ -269,5 +273,4 @@ fn asked_for(moment: &Moment, filter: &ChangeFilter) -> bool {
         && filter.kind.as_ref().map_or(!moment.kind.is_log(), |kind| *kind == moment.kind)
         && filter.op.is_none_or(|op| op == moment.op)
         && filter.source.is_none_or(|source| source == moment.source)
-        && !(filter.without_first_looks && moment.first_look)
 }
