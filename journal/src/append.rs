@@ -40,6 +40,17 @@ pub struct Appended {
     pub quarantined: Vec<(u64, String)>,
     /// How many of those had another payload than was published.
     pub digest_mismatches: u64,
+    /// What a newer Backstock wrote. It and what follows it were not taken.
+    pub newer: Option<Newer>,
+}
+
+/// A message that only a newer Backstock can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newer {
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// The format of its envelope.
+    pub format: u64,
 }
 
 /// One version that was added.
@@ -56,7 +67,8 @@ pub struct Stored {
 }
 
 impl Store {
-    /// Adds a batch in the order of the stream and syncs it. All of it, or nothing on an error.
+    /// Adds a batch in the order of the stream and syncs it. All of it, or nothing on an error; what
+    /// comes before it, if there is something that only a newer Backstock can read.
     ///
     /// `now` is when a gap counts as noticed.
     pub fn append(&self, messages: &[Decoded], now: Timestamp) -> Result<Appended, StoreError> {
@@ -76,6 +88,10 @@ impl Store {
                 Reading::Event(meaning) => draft.learn(meaning, message.recorded_at)?,
                 Reading::Note(note) => draft.note(note, message.seq, message.recorded_at)?,
                 Reading::Poison(poison) => draft.poison(&poison.0, &poison.1)?,
+                Reading::Newer(format) => {
+                    draft.appended.newer = Some(Newer { seq: message.seq, format: *format });
+                    break;
+                }
             }
             expected = message.seq + 1;
         }

@@ -25,17 +25,18 @@ use backstock_proto::time::Clock;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Place;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::erase;
 use crate::options::Options;
 use crate::store::{Store, StoreError};
 
-/// The format that this binary writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+mod manifest;
+
+use manifest::FORMAT;
+pub use manifest::{File, Manifest};
+
 /// Files are stored and read in pieces of so many bytes.
 const PIECE_BYTES: usize = 8 << 20;
 /// How long a file is kept that no manifest names: longer than making a checkpoint takes.
@@ -45,32 +46,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long an erasure waits for the next one: one checkpoint serves all that come within.
 const ERASURE_WAITS: Duration = Duration::from_secs(3600);
 const DAY: u64 = 24 * 3600 * 1_000_000;
-
-/// Which files make up a store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// The format of this manifest.
-    pub format: u32,
-    /// Which partition it is, of how many is said by its stream.
-    pub partition: Partition,
-    /// When it was made.
-    pub at: Timestamp,
-    /// The last stream sequence that is surely in it.
-    pub applied_seq: u64,
-    /// Its files.
-    pub files: Vec<File>,
-}
-
-/// A file of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
-    /// Its name in the store's directory.
-    pub name: String,
-    /// Its length.
-    pub bytes: u64,
-    /// BLAKE3 of its bytes, hexadecimal.
-    pub blake3: String,
-}
 
 /// Why there is no checkpoint, or none that can be brought back.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +77,16 @@ pub enum CheckpointError {
     /// The manifest cannot be read.
     #[error("the manifest {0} cannot be read: {1}")]
     Manifest(String, String),
+    /// Written by a newer binary.
+    #[error(
+        "the checkpoint {name} is in format {found}, this binary knows {FORMAT}; run a newer Backstock"
+    )]
+    Newer {
+        /// Which manifest.
+        name: String,
+        /// The format found.
+        found: u32,
+    },
     /// There is nothing to bring back.
     #[error("there is no checkpoint of partition {0} there")]
     None(Partition),
@@ -121,7 +106,8 @@ impl CheckpointError {
             Self::Storage(error) => {
                 matches!(error, object_store::Error::NotFound { .. }) || is_damaged(error)
             }
-            Self::Store(_)
+            Self::Newer { .. }
+            | Self::Store(_)
             | Self::Disk { .. }
             | Self::None(_)
             | Self::Occupied(_)
@@ -213,24 +199,15 @@ impl Checkpoints {
         })
     }
 
-    /// All of them, oldest first.
+    /// All of them, oldest first. An error if one is newer than this binary: which files it names is not
+    /// known, so none may go.
     pub async fn list(&self) -> Result<Vec<Manifest>, CheckpointError> {
         let place = Place::from(format!("checkpoints/{}", self.partition));
         let listed = self.storage.list_with_delimiter(Some(&place)).await?;
         let mut manifests = Vec::new();
         for meta in listed.objects {
-            let name = meta.location.to_string();
-            let unreadable = |why: String| CheckpointError::Manifest(name.clone(), why);
             let bytes = self.storage.get(&meta.location).await?.bytes().await?;
-            let manifest: Manifest =
-                serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
-            if manifest.format > FORMAT {
-                return Err(unreadable(format!(
-                    "it is in format {}, this binary knows {FORMAT}; run a newer Backstock",
-                    manifest.format
-                )));
-            }
-            manifests.push(manifest);
+            manifests.push(Manifest::read(meta.location.as_ref(), &bytes)?);
         }
         manifests.sort_by_key(|manifest| manifest.at);
         Ok(manifests)

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use async_nats::HeaderMap;
 use backstock_proto::canonical::Hash;
-use backstock_proto::event::EnvelopeError;
+use backstock_proto::event::{self, EnvelopeError};
 use backstock_proto::kind::{Arrival, Listing, MappingError};
 use backstock_proto::{Event, Op, Timestamp};
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(crate) enum Reading {
     Note(Box<Note>),
     /// Something to be kept aside, with the reason.
     Poison(Box<(Message, Poison)>),
+    /// Something that only a newer Backstock can read, in this format of the envelope.
+    Newer(u64),
 }
 
 /// An event, and what its payload means.
@@ -88,6 +90,9 @@ impl Message {
     }
 
     fn read(&self) -> Result<Reading, Poison> {
+        if let Some(format) = event::newer_format(&self.headers) {
+            return Ok(Reading::Newer(format));
+        }
         match Note::of(self) {
             Some(note) => Ok(Reading::Note(Box::new(note?))),
             None => Ok(Reading::Event(Box::new(self.meaning()?))),

@@ -385,6 +385,19 @@ mod tests {
         assert!(parse_facet(b"acme\0product\x001\0?").is_err());
     }
 
+    /// These and those in `tests/golden` are on users' disks.
+    #[test]
+    fn what_is_known_of_erasures_stands_where_it_always_did() {
+        let seven = key("acme", "customer", "7");
+        let erased = meta::erased(&seven);
+        assert_eq!(erased, b"erased\0acme\0customer\x007\0", "{}", golden::HOW_TO_CHANGE);
+        assert_eq!(meta::parse_erased(&erased).expect("a key"), seven);
+        let unsaid = meta::numbered(&meta::unsaid_of(&seven.shop), 0x0102);
+        let golden = b"unsaid\0acme\0\0\0\0\0\0\0\x01\x02";
+        assert_eq!(unsaid, golden, "{}", golden::HOW_TO_CHANGE);
+        assert_eq!(meta::parse_unsaid(&unsaid).expect("a key"), (seven.shop, 0x0102));
+    }
+
     #[test]
     fn a_range_ends_after_its_last_key_and_before_its_neighbour() {
         let first = position(0, 0, 0);

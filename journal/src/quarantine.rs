@@ -96,3 +96,35 @@ pub(crate) fn gap_from_bytes(bytes: &[u8]) -> Result<Gap, RecordError> {
 pub(crate) fn shop_of(subject: &str) -> Option<Shop> {
     Shop::from_name(subject.split('.').nth(3)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_proto::Timestamp;
+
+    /// The others are in `tests/golden`; what a reason says is free to change.
+    #[test]
+    fn what_was_kept_aside_stands_as_it_always_did() {
+        let mut headers = HeaderMap::new();
+        headers.insert("Backstock-Format", "0");
+        let message = Message {
+            seq: 9,
+            recorded_at: Timestamp::from_micros(0x0102),
+            subject: "a.b".into(),
+            headers,
+            payload: "{not json".into(),
+        };
+        let kept = to_bytes(&message, "why");
+        let golden = concat!(
+            r"\x01\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00\x00\x03why\x00\x00\x00\x03a.b",
+            r"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x10Backstock-Format\x00\x00\x00\x010",
+            r"{not json"
+        );
+        golden::means(golden::shown(&kept), golden);
+        let Quarantined { reason, message: read } = from_bytes(9, &kept).expect("readable");
+        golden::means(reason, "why");
+        golden::means((read.seq, read.recorded_at), (message.seq, message.recorded_at));
+        golden::means((read.subject, read.payload), (message.subject, message.payload));
+        golden::means(read.headers, message.headers);
+    }
+}

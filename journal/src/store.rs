@@ -413,3 +413,36 @@ pub(crate) fn until(end: Option<Vec<u8>>) -> ReadOptions {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The others are in `tests/golden`.
+    #[test]
+    fn what_a_store_knows_of_itself_stands_as_it_always_did() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = Timestamp::from_micros(0x0102);
+        let store = Store::open(dir.path(), Options::for_testing(), at).expect("open");
+        store.set_stream_identity("BACKSTOCK-0", 0x0304).expect("written");
+        store.set_verified(at, 0).expect("written");
+        store.set_checkpointed_at(at).expect("written");
+        let instant = r"\x01\x00\x00\x00\x00\x00\x00\x01\x02";
+        let stream = r"\x01\x00\x00\x00\x00\x00\x00\x03\x04\x00\x00\x00\x0bBACKSTOCK-0";
+        let golden = [
+            ("created", instant),
+            ("verified", instant),
+            ("checkpointed", instant),
+            ("stream", stream),
+            ("format", r"\x01"),
+        ];
+        for (key, golden) in golden {
+            let value = store.get(Family::Meta, key.as_bytes()).expect("read").expect(key);
+            golden::means(golden::shown(&value), golden);
+        }
+        let identity = store.stream_identity().expect("read");
+        golden::means(identity, Some(("BACKSTOCK-0".to_owned(), 0x0304)));
+        golden::means(store.verified_at().expect("read"), Some(at));
+        golden::means(store.checkpointed_at().expect("read"), Some(at));
+    }
+}

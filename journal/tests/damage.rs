@@ -183,6 +183,8 @@ fn a_newer_store_is_refused() {
     put(dir.path(), "meta", b"format", &[2]);
     let refused = open(dir.path());
     assert!(matches!(refused, Err(StoreError::NewerFormat { found: 2, .. })), "{refused:?}");
+    let why = refused.expect_err("refused").to_string();
+    assert!(why.ends_with("is in format 2, this binary knows 1; run a newer Backstock"), "{why}");
 }
 
 #[tokio::test]

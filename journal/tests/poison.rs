@@ -46,7 +46,7 @@ async fn poison_is_kept_aside_and_the_rest_flows_on() {
         body(&product, b"\xff\xfe").message(6),
         body(&product, other).message(7),
         body(&product, "").message(8),
-        changed(9, event::header::FORMAT, Some("2")),
+        changed(9, event::header::FORMAT, Some("rumour")),
         changed(10, event::header::DIGEST, None),
         changed(11, event::header::RECEIVED_AT, Some("yesterday")),
     ];

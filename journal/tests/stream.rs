@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use backstock_journal::stream::{StreamError, ensure_stream};
 use backstock_journal::{Config, Failure, Store, StoreError};
+use backstock_proto::event::header;
 use backstock_proto::journal::{AsOf, Journal, Page, Span};
 use backstock_proto::listen::Readiness;
 use backstock_proto::stream::{event_subject, stream_config, stream_name};
@@ -181,6 +182,58 @@ async fn a_missing_sequence_is_a_gap_and_a_changed_payload_is_kept_aside() {
     let kept = store.quarantined(last).expect("read").expect("kept");
     assert!(kept.reason.contains("digest"), "{}", kept.reason);
     assert!(String::from_utf8_lossy(&kept.message.payload).contains("Changed"));
+}
+
+#[tokio::test]
+async fn what_a_newer_backstock_wrote_is_waited_at_and_not_skipped() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let key = product("acme", "7");
+    publish(&jetstream, titled(&key, "Old", at(1))).await;
+    let event = titled(&key, "Newer", at(2)).event();
+    let mut headers = event.to_headers();
+    headers.insert(header::FORMAT, "2");
+    let subject = event_subject(0, &event.key);
+    let sent = jetstream.publish_with_headers(subject, headers, event.payload).await;
+    let newer = sent.expect("publish").await.expect("ack").sequence;
+    publish(&jetstream, titled(&key, "Behind", at(3))).await;
+    wait_until_closed(store).await;
+
+    // Starting it again changes nothing; only a newer one goes on.
+    for _ in 0..2 {
+        let store = open(dir.path());
+        let running = run(&store, &jetstream);
+        let why = stopped(&running.readiness).await;
+        assert!(
+            why.contains("sequence 2 of the stream is in format 2, this binary knows 1"),
+            "{why}"
+        );
+        assert!(why.contains("run a newer Backstock here within the seven days"), "{why}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(store.applied_seq(), newer - 1);
+        let now = reader(&store).resource(&key, AsOf::Latest).await.expect("read").expect("there");
+        assert_eq!(now.state["title"], "Old");
+        let shops = reader(&store).shops().await.expect("shops");
+        assert!(shops[0].lag_seconds > 0.0, "nobody is told that it lags");
+        running.stop().await;
+        assert_eq!(store.quarantined_total().expect("read"), 0);
+        wait_until_closed(store).await;
+    }
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("stream");
+    assert_eq!(stream.cached_info().state.messages, 3, "the stream lets go of something");
+}
+
+/// Why the journal goes no further.
+async fn stopped(readiness: &Readiness) -> String {
+    for _ in 0..1_000 {
+        let waiting = readiness.waiting();
+        if let Some(why) = waiting.get("journal").filter(|why| why.contains("goes no further")) {
+            return why.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the journal goes on");
 }
 
 #[tokio::test]

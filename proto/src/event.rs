@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use crate::resource::{Facet, ResourceKey};
 use crate::time::Timestamp;
 
-/// The envelope's format, in the header [`header::FORMAT`]. A reader refuses one it does not know.
+/// The envelope's format, in the header [`header::FORMAT`]. A reader refuses one it does not know, and
+/// waits at one that is [newer](newer_format).
 pub const FORMAT: &str = "1";
 
 /// Names of the message headers that make up the envelope.
@@ -279,6 +280,13 @@ impl Event {
             payload,
         })
     }
+}
+
+/// The format of a message that a newer Backstock wrote, which nobody but a newer one can read. Formats
+/// are counted; whatever else stands there no Backstock wrote.
+pub fn newer_format(headers: &HeaderMap) -> Option<u64> {
+    let known: u64 = FORMAT.parse().unwrap_or_default();
+    text(headers, header::FORMAT)?.parse().ok().filter(|format| *format > known)
 }
 
 /// BLAKE3 of a payload, hexadecimal, as it stands in [`header::DIGEST`].

@@ -221,7 +221,7 @@ impl Entry {
     }
 
     /// The hash that its other members have: over their JSON, members by name.
-    fn computed(&self) -> String {
+    pub(crate) fn computed(&self) -> String {
         let said = serde_json::json!([self.n, self.at, self.deed, self.before]);
         blake3::hash(said.to_string().as_bytes()).to_hex().to_string()
     }

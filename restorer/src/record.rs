@@ -108,3 +108,61 @@ pub(crate) fn new_id(what: &str, now: Timestamp) -> String {
     let dice = RandomState::new().hash_one(now.as_micros()) & 0xffff;
     format!("{what}-{:012x}-{dice:04x}", now.as_micros().max(0) / 1_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Entry;
+    use crate::change_set::{ActorKind, Harm};
+    use crate::export::Import;
+    use crate::guard::{Action as Most, Incident, IncidentState};
+    use crate::job::run::{Want, Wanted};
+    use crate::job::{Job, JobState};
+    use crate::mark::Mark;
+    use crate::plan::{Action, Plan, Row};
+    use crate::proof::{Proof, ProofState};
+    use golden::{Golden, means};
+
+    const RECORDS: &str = "records-v1.txt";
+
+    fn golden() -> Golden {
+        Golden::of(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn at() -> Timestamp {
+        Timestamp::parse("2026-11-24T03:00:00Z").expect("an instant")
+    }
+
+    #[test]
+    fn plans_and_jobs_on_record() {
+        let plan: Plan = golden().json(RECORDS, "plan");
+        means((plan.counts.rows(), plan.records), (16, vec![0, 2_000]));
+        means((plan.request.at, plan.request.inventory), (Some(at()), true));
+        let rows: Vec<Row> = golden().json(RECORDS, "plan_rows");
+        let actions: Vec<Action> = rows.iter().map(|row| row.action).collect();
+        means(actions, [Action::Update, Action::Create]);
+        means((rows[0].fields[0].path.as_str(), rows[0].seen), ("/title", Some(17)));
+        means((rows[1].fields[0].path.as_str(), rows[1].of), ("", Some(at())));
+        let job: Job = golden().json(RECORDS, "job");
+        means((job.state, job.counts.total(), job.resume_at), (JobState::Paused, 28, Some(at())));
+        let wanted: Wanted = golden().json(RECORDS, "job_order");
+        means((wanted.want, wanted.by.as_str(), wanted.at), (Want::Pause, "ops", at()));
+    }
+
+    #[test]
+    fn what_people_and_the_guard_put_on_record() {
+        let mark: Mark = golden().json(RECORDS, "mark");
+        means((mark.app.as_deref(), mark.inferred), (Some("Bulk Editor"), true));
+        let incident: Incident = golden().json(RECORDS, "incident");
+        means((incident.state, incident.allowed), (IncidentState::Applied, Most::Plan));
+        let set = incident.change_set;
+        means((set.id.to_string().as_str(), set.id.seq), ("cs-6437f0a2b1c40-1a2f", 0x1a2f));
+        means((set.actor.kind, set.damage[0].harm), (ActorKind::App, Harm::PricesCollapsed));
+        let entry: Entry = golden().json(RECORDS, "audit");
+        means(entry.computed(), entry.hash);
+        let import: Import = golden().json(RECORDS, "export");
+        means((import.manifest.parts.len(), import.bytes), (1, 4_096));
+        let proof: Proof = golden().json(RECORDS, "proof");
+        means((proof.state, proof.references.first.len()), (ProofState::Refuted, 1));
+    }
+}

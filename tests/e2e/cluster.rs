@@ -28,6 +28,11 @@ const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/k8s");
 /// The roles in the order in which the manifests name their keys.
 const ROLES: [&str; 4] = ["ingest", "journal", "compactor", "restorer"];
 const MEMBERS: usize = 3;
+/// How long three servers that start at once may take to agree on a leader. Where they are short of
+/// processor time, several elections in a row are split.
+const AGREED_WITHIN: Duration = Duration::from_secs(45);
+/// How often they are started anew where they did not.
+const STARTS_MAX: u32 = 4;
 
 /// Three nats-servers, set up as in `k8s/base`.
 pub(crate) struct Servers {
@@ -38,12 +43,28 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    fn start(dir: &Path) -> Self {
+    /// Starts them; they have a leader when this returns. What they do without one, and how long they
+    /// take to have one, is not what is tried here.
+    async fn start(dir: &Path) -> Self {
+        certify(dir);
+        std::fs::create_dir_all(dir.join("users")).expect("a directory");
+        std::fs::write(dir.join("users/nats-users.conf"), users(dir)).expect("written");
+        let mut why = String::new();
+        for start in 0..STARTS_MAX {
+            let mut servers = Self::begin(dir, start);
+            match servers.agreed().await {
+                Ok(()) => return servers,
+                Err(error) => why = error,
+            }
+            println!("three nats-servers are started anew: {}", why.lines().next().unwrap_or(""));
+        }
+        panic!("{why}");
+    }
+
+    /// Starts them at new addresses, with nothing in their stores.
+    fn begin(dir: &Path, start: u32) -> Self {
         let ports = || (0..MEMBERS).map(|_| free_port().expect("a free port")).collect::<Vec<_>>();
         let (dir, ports, monitors, peers) = (dir.to_owned(), ports(), ports(), ports());
-        certify(&dir);
-        std::fs::create_dir_all(dir.join("users")).expect("a directory");
-        std::fs::write(dir.join("users/nats-users.conf"), users(&dir)).expect("written");
         for member in 0..MEMBERS {
             let mut text = manifest("base/nats.conf");
             let mut put = |from: &str, to: String| {
@@ -57,7 +78,7 @@ impl Servers {
                 put(&format!("nats-{n}.nats-peers:6222"), format!("127.0.0.1:{peer}"));
             }
             put("/etc/nats-tls", dir.join("tls").display().to_string());
-            put("/data", dir.join(format!("data-{member}")).display().to_string());
+            put("/data", dir.join(format!("data-{start}-{member}")).display().to_string());
             put("90GB", "8GB".into());
             std::fs::write(dir.join(format!("nats-{member}.conf")), text).expect("written");
         }
@@ -77,6 +98,29 @@ impl Servers {
             .stderr(log)
             .spawn()
             .expect("nats-server starts")
+    }
+
+    /// Waits until each of them is in touch with a leader.
+    async fn agreed(&mut self) -> Result<(), String> {
+        // The client wants a TLS provider even for http; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build();
+        let (client, begun) = (client.expect("a client"), Instant::now());
+        for member in 0..MEMBERS {
+            let url = format!("http://127.0.0.1:{}/healthz", self.monitors[member]);
+            while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                let ended = self.processes[member].try_wait().expect("its state");
+                if ended.is_some() || begun.elapsed() > AGREED_WITHIN {
+                    let log = self.dir.join(format!("nats-{member}.log"));
+                    let log = std::fs::read_to_string(log).unwrap_or_default();
+                    let after = begun.elapsed();
+                    let how = ended.map_or("has no leader".into(), |status| status.to_string());
+                    return Err(format!("nats-{member} {how} after {after:.1?}; its log:\n{log}"));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
     }
 
     fn kill(&mut self, member: usize) {
@@ -209,7 +253,7 @@ impl Cluster {
     /// With `access` to shop acme's Admin API, and where the compactor that uses it listens.
     pub(crate) async fn reading(access: &str, compactor: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let servers = Servers::start(dir.path());
+        let servers = Servers::start(dir.path()).await;
         let node = |role: &str, n: usize, more: &str| {
             let home = dir.path().join(format!("{role}-{n}"));
             std::fs::create_dir_all(&home).expect("a directory");

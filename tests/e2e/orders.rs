@@ -10,12 +10,6 @@ use crate::simulator::{Simulator, planned};
 
 const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
 
-/// How many bulk operations were ever begun.
-async fn operations(simulator: &Simulator) -> usize {
-    let log = simulator.lines("write_log").await;
-    log.iter().filter(|line| line["mutation"] == "bulkOperationRunQuery").count()
-}
-
 /// Orders products, and kills the process as soon as their first bulk operation is on record. Answers
 /// what the pull said of itself by then.
 async fn cut_off(backstock: &mut Backstock) -> Value {
@@ -43,7 +37,7 @@ async fn a_bulk_operation_is_taken_up_after_a_kill() {
     let simulator = Simulator::start(&backstock, port, &FEW).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
-    let before = operations(&simulator).await;
+    let before = simulator.bulk_operations().await;
     let cut = cut_off(&mut backstock).await;
     let begun = cut["started_at"].as_str().expect("an instant");
     backstock.start("serve").await;
@@ -51,7 +45,7 @@ async fn a_bulk_operation_is_taken_up_after_a_kill() {
     assert_eq!(pull["state"], "complete", "{pull}");
     assert_eq!(pull["started_at"], begun, "it is the same pull");
     // Products, and their variants.
-    assert_eq!(operations(&simulator).await - before, 2, "something was read twice");
+    assert_eq!(simulator.bulk_operations().await - before, 2, "something was read twice");
 }
 
 #[tokio::test]
@@ -70,7 +64,7 @@ async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for
         );
         simulator.ask(&delete).await;
     }
-    let before = operations(&simulator).await;
+    let before = simulator.bulk_operations().await;
     let cut = cut_off(&mut backstock).await;
     // Only a result that is there expires.
     let id = cut["operations"][0]["id"].as_str().expect("an operation").to_owned();
@@ -85,7 +79,7 @@ async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for
     let pull = pulled(&backstock, "product", cut["started_at"].as_str().expect("one")).await;
     assert_eq!(pull["state"], "complete", "{pull}");
     assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 2}), "{pull}");
-    assert_eq!(operations(&simulator).await - before, 3, "the one that expired, and two more");
+    assert_eq!(simulator.bulk_operations().await - before, 3, "the one that expired, and two more");
     let left = backstock.list(&format!("{SHOP}/resources?kind=product&deleted=false")).await;
     assert_eq!(left.len(), products.len() - 2);
 }

@@ -92,6 +92,18 @@ impl Simulator {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// How many bulk operations were ever begun. One that was refused, because as many ran as may, was
+    /// not.
+    pub(crate) async fn bulk_operations(&self) -> usize {
+        let log = self.lines("write_log").await;
+        let begun = |line: &&Value| {
+            line["mutation"] == "bulkOperationRunQuery"
+                && line["refused"] == false
+                && line["user_errors"] == 0
+        };
+        log.iter().filter(begun).count()
+    }
+
     /// Lets nothing more happen, and waits until every delivery is over.
     pub(crate) async fn quiet(&self) {
         self.post("traffic?rate=0", json!({})).await;

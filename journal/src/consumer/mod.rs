@@ -4,6 +4,9 @@
 //! be written in the order of the stream. What the store has applied decides where reading starts;
 //! the consumer on the server is made anew at that place whenever reading starts, so that nothing
 //! waits for a redelivery and nothing depends on an acknowledgement having arrived.
+//!
+//! A message that a newer Backstock wrote MUST NOT be skipped: the journal stops before it, still
+//! answers what it knows, and a newer one goes on from there.
 
 mod intake;
 
@@ -18,7 +21,7 @@ use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::append::Appended;
+use crate::append::{Appended, Newer};
 use crate::erase::messages;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
@@ -89,7 +92,8 @@ pub enum Failure {
 /// stops RocksDB's background work. The stream must be there: [`stream::ensure_stream`] makes it.
 ///
 /// An unreachable server is waited for; a full disk is waited for, with readiness withdrawn and
-/// reads still served. Everything else ends the run.
+/// reads still served. At something that a newer Backstock wrote it waits like that for its end.
+/// Everything else ends the run.
 pub async fn run(
     config: Config,
     store: Arc<Store>,
@@ -184,14 +188,14 @@ impl Writer {
         while let Some(decoding) = batches.recv().await {
             let batch: Batch = decoding.await?;
             if !self.write(batch, &batches).await? {
-                // Shut down while the disk is full: what was read stays with the stream.
+                // Shut down while it could not go on: what was read stays with the stream.
                 return Ok(Ended::Shutdown);
             }
         }
         Ok(reading.await?)
     }
 
-    /// Writes and acknowledges one batch. `false` if shutdown came while the disk was full.
+    /// Writes and acknowledges one batch. `false` if shutdown came while it could not go on.
     async fn write<T>(&self, batch: Batch, more: &mpsc::Receiver<T>) -> Result<bool, Failure> {
         let decoded = Arc::new(batch.decoded);
         if self.store.misses(&decoded) {
@@ -220,6 +224,11 @@ impl Writer {
             tracing::info!("the disk has space again");
             self.ready.ready();
         }
+        if let Some(newer) = appended.newer {
+            self.report(&appended);
+            self.stand_before(newer).await;
+            return Ok(false);
+        }
         // An acknowledgement that gets lost costs nothing: the store knows what it has applied.
         if let Err(error) = batch.last.ack().await {
             tracing::debug!(%error, "failed to acknowledge a batch");
@@ -230,6 +239,19 @@ impl Writer {
         }
         self.report(&appended);
         Ok(true)
+    }
+
+    /// Stops before what only a newer Backstock can read. Nothing is acknowledged: the stream keeps it
+    /// for whoever comes next.
+    async fn stand_before(&self, Newer { seq, format }: Newer) {
+        let known = backstock_proto::event::FORMAT;
+        let reason = format!(
+            "sequence {seq} of the stream is in format {format}, this binary knows {known}; run a \
+             newer Backstock here within the seven days that the stream keeps it"
+        );
+        tracing::error!(stream_seq = seq, "the journal goes no further: {reason}");
+        self.ready.not_ready(format!("goes no further: {reason}"));
+        self.shutdown.cancelled().await;
     }
 
     /// What is missing may have been erased. If the stream does not say, it counts as a gap.

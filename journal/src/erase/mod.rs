@@ -364,3 +364,22 @@ pub(crate) async fn kept(
 fn unwritable(error: &serde_json::Error) -> Unreachable {
     Unreachable::of(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    /// It is read by whoever comes back from a checkpoint, with whichever version of Backstock.
+    #[tokio::test]
+    async fn what_is_kept_beside_checkpoints_stands_as_it_always_did() {
+        let golden = r#"{"shop":"acme.myshopify.com","wish":{"whom":{"customer":"7"},"orders":["8"],"via":"webhook","by":"ops","requested_at":"2026-10-01T00:00:00Z","confirmed":true}}"#;
+        let place = "erasures/0/acme/c0b04ee956b3fe09b860a35bc6d326d2.json";
+        let storage = InMemory::new();
+        storage.put(&place.into(), golden.into()).await.expect("put");
+        let all = kept(&storage, 0).await.expect("readable");
+        let [one] = all.as_slice() else { panic!("{all:?}") };
+        golden::means(serde_json::to_string(one).expect("JSON"), golden);
+        golden::means(kept_place(0, &one.shop, &one.wish.whom.name()).to_string(), place);
+    }
+}

@@ -122,7 +122,11 @@ impl Packer {
                 false => manifest.media_missing += 1,
             }
         }
-        self.file(MANIFEST, &serde_json::to_vec_pretty(&manifest)?).await?;
+        self.end(&manifest).await
+    }
+
+    async fn end(&mut self, manifest: &Manifest) -> io::Result<()> {
+        self.file(MANIFEST, &serde_json::to_vec_pretty(manifest)?).await?;
         self.put(&[0; 2 * BLOCK]).await?;
         self.flush().await
     }
@@ -225,5 +229,106 @@ fn blobs_of(state: &Value, found: &mut BTreeSet<String>) {
         }
         Value::Array(list) => list.iter().for_each(|inner| blobs_of(inner, found)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::unpack::{Entry, unpack};
+    use golden::{Golden, means};
+    use serde_json::json;
+    use std::io::Read as _;
+
+    fn state() -> Value {
+        let picture = BlobHash::of(b"mug").to_string();
+        json!({"title": "Mug", "media": [{"alt": "A mug", "blob": picture}]})
+    }
+
+    fn resource() -> Resource {
+        let at = "2026-10-01T00:00:00Z";
+        let version = json!({
+            "seq": 1, "op": "create", "source": "webhook", "facet": "core", "valid_at": at,
+            "recorded_at": at, "received_at": at, "topic": "products/create", "hash": "",
+            "unchanged": false
+        });
+        let resource = json!({
+            "shop": "acme.myshopify.com", "kind": "product", "id": "1",
+            "gid": "gid://shopify/Product/1", "deleted": false, "version": version,
+            "state": state()
+        });
+        serde_json::from_value(resource).expect("a resource")
+    }
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            shop: Shop::from_name("acme").expect("a shop"),
+            at: Timestamp::parse("2026-11-22T12:00:00Z").expect("an instant"),
+            resources: 0,
+            kinds: BTreeMap::new(),
+            parts: Vec::new(),
+            media: 0,
+            media_missing: 0,
+        }
+    }
+
+    /// An export of one resource and its picture.
+    async fn packed() -> Vec<u8> {
+        let (send, mut receive) = mpsc::channel(AHEAD);
+        let mut packer = Packer { send, waiting: Vec::new() };
+        let (mut filling, mut media) = (Filling::default(), BTreeSet::new());
+        let mut manifest = manifest();
+        filling.take(resource(), &mut manifest, &mut media).expect("taken");
+        packer.part(filling, &mut manifest).await.expect("packed");
+        for picture in &media {
+            packer.file(&format!("{MEDIA}{picture}"), b"mug").await.expect("packed");
+            manifest.media += 1;
+        }
+        packer.end(&manifest).await.expect("packed");
+        drop(packer);
+        let mut packed = Vec::new();
+        while let Some(piece) = receive.recv().await {
+            packed.extend(piece.expect("a piece"));
+        }
+        packed
+    }
+
+    fn unzipped(packed: &[u8]) -> String {
+        let mut plain = vec![0; 1 << 16];
+        let length = zstd_safe::decompress(&mut plain[..], packed).expect("Zstandard");
+        golden::shown(&plain[..length])
+    }
+
+    #[tokio::test]
+    async fn an_export_is_what_it_always_was() {
+        let now = packed().await;
+        let golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
+        let golden = golden::bytes(&golden.kept("export-v1.txt", &golden::shown(&now)));
+        means(unzipped(&golden), unzipped(&now));
+        let (mut resources, mut media) = (Vec::new(), Vec::new());
+        let read = unpack(&golden[..], |entry| {
+            match entry {
+                Entry::Resource(resource) => resources.push(*resource),
+                Entry::Medium(bytes) => {
+                    bytes.read_to_end(&mut media)?;
+                }
+            }
+            Ok(())
+        });
+        let read = read.expect("an export");
+        let Resource { kind, id, gid, .. } = resource();
+        means(resources, [Exported { kind: kind.clone(), id, gid, state: state() }]);
+        means(media, b"mug");
+        let Manifest { shop, at, .. } = manifest();
+        let parts = read.parts.clone();
+        means(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), {
+            ["resources/000000.ndjson"]
+        });
+        let kinds = BTreeMap::from([(kind, 1)]);
+        let (resources, media) = (1, 1);
+        let whole =
+            Manifest { format: 1, shop, at, resources, kinds, parts, media, media_missing: 0 };
+        means(read, whole);
     }
 }

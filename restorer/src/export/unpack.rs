@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, Read};
 use backstock_proto::blob::BlobError;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::{Exported, FORMAT, MANIFEST, MEDIA, Manifest, Part, RESOURCES};
@@ -36,6 +37,9 @@ pub(crate) enum UnpackError {
     /// It is not what it should be.
     #[error("this is no whole export: {0}")]
     Wrong(String),
+    /// Written by a newer binary.
+    #[error("the export is in format {0}, this binary knows {FORMAT}; run a newer Backstock")]
+    Newer(u32),
     /// It could not be read.
     #[error("the export could not be read: {0}")]
     Io(#[from] io::Error),
@@ -52,6 +56,8 @@ pub(crate) fn unpack(
 ) -> Result<Manifest, UnpackError> {
     let mut archive = tar::Archive::new(Unpacked::new(file));
     let (mut manifest, mut parts, mut media) = (None, Vec::new(), 0);
+    // What is not understood may be of a newer format, which the manifest says at the end.
+    let mut strange = None;
     // Names of any length, links and holes are none of ours; undone, they would cost memory.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
@@ -64,13 +70,11 @@ pub(crate) fn unpack(
             return Err(wrong(format!("{name} is larger than {max} bytes")));
         }
         if name == MANIFEST {
-            let read: Manifest = serde_json::from_slice(&whole(&mut entry)?)
-                .map_err(|e| wrong(format!("its manifest is not understood: {e}")))?;
-            manifest = Some(read);
+            manifest = Some(self::manifest(&whole(&mut entry)?)?);
         } else if name.starts_with(RESOURCES) {
             let bytes = whole(&mut entry)?;
             let blake3 = blake3::hash(&bytes).to_hex().to_string();
-            let resources = lines(&name, &bytes, &mut each)?;
+            let resources = lines(&name, &bytes, &mut strange, &mut each)?;
             parts.push(Part { name, blake3, resources });
         } else if let Some(hash) = name.strip_prefix(MEDIA) {
             let mut medium = Hashed { from: &mut entry, hasher: blake3::Hasher::new() };
@@ -82,10 +86,28 @@ pub(crate) fn unpack(
             media += 1;
         }
     }
+    if let Some(why) = strange {
+        return Err(wrong(why));
+    }
     let manifest =
         manifest.ok_or_else(|| wrong("it has no manifest.json, so it was cut".into()))?;
     check(&manifest, &parts, media)?;
     Ok(manifest)
+}
+
+/// What every manifest says, of whatever format.
+#[derive(Deserialize)]
+struct Told {
+    format: u32,
+}
+
+fn manifest(bytes: &[u8]) -> Result<Manifest, UnpackError> {
+    let strange = |e| wrong(format!("its manifest is not understood: {e}"));
+    let Told { format } = serde_json::from_slice(bytes).map_err(strange)?;
+    if format > FORMAT {
+        return Err(UnpackError::Newer(format));
+    }
+    serde_json::from_slice(bytes).map_err(strange)
 }
 
 fn whole(entry: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -108,29 +130,28 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
+/// Reads resources, and answers how many there are; `strange` is the first that is not understood.
 fn lines(
     name: &str,
     bytes: &[u8],
+    strange: &mut Option<String>,
     each: &mut impl FnMut(Entry<'_>) -> Result<(), UnpackError>,
 ) -> Result<u64, UnpackError> {
     let mut count = 0;
     for line in bytes.lines() {
         count += 1;
-        let exported = serde_json::from_str(&line?)
-            .map_err(|e| wrong(format!("line {count} of {name} is not understood: {e}")))?;
-        each(Entry::Resource(Box::new(exported)))?;
+        match serde_json::from_str(&line?) {
+            Ok(exported) => each(Entry::Resource(Box::new(exported)))?,
+            Err(e) => {
+                let why = || format!("line {count} of {name} is not understood: {e}");
+                strange.get_or_insert_with(why);
+            }
+        }
     }
     Ok(count)
 }
 
 fn check(manifest: &Manifest, parts: &[Part], media: u64) -> Result<(), UnpackError> {
-    if manifest.format > FORMAT {
-        let format = manifest.format;
-        return Err(wrong(format!(
-            "its format {format} is newer than {FORMAT}: a newer Backstock wrote it, and one has to \
-             read it"
-        )));
-    }
     let by_name = |parts: &[Part]| -> BTreeMap<String, Part> {
         parts.iter().map(|part| (part.name.clone(), part.clone())).collect()
     };
@@ -269,6 +290,10 @@ mod tests {
             "format": 1, "shop": "acme.myshopify.com", "at": "2026-11-22T12:00:00Z",
             "resources": 0, "kinds": {}, "parts": [], "media": media, "media_missing": 0
         });
+        tarred(files, &manifest)
+    }
+
+    fn tarred(files: &[(&str, &[u8])], manifest: &serde_json::Value) -> Vec<u8> {
         let manifest = manifest.to_string();
         let mut archive = tar::Builder::new(Vec::new());
         for (name, bytes) in files.iter().copied().chain([(MANIFEST, manifest.as_bytes())]) {
@@ -295,6 +320,21 @@ mod tests {
         });
         assert!(read.is_ok() && found == b"mug");
         assert!(refused(&export(&[(&good, b"gum")], 1)).contains("damaged"));
+    }
+
+    #[test]
+    fn a_newer_export_is_refused_whatever_is_in_it() {
+        let newer = json!({"format": 2, "shops": ["acme.myshopify.com"]});
+        let unknown = [("resources/000000.ndjson", &b"{\"resource\": {}}\n"[..])];
+        for files in [&unknown[..], &[]] {
+            let why = refused(&tarred(files, &newer));
+            let said = "the export is in format 2, this binary knows 1; run a newer Backstock";
+            assert_eq!(why, said);
+        }
+        let cut = &tarred(&unknown, &json!({"format": 1}))[..];
+        assert!(refused(cut).contains("manifest is not understood"), "{}", refused(cut));
+        let why = refused(&export(&unknown, 0));
+        assert!(why.contains("line 1 of resources/000000.ndjson"), "{why}");
     }
 
     #[test]

@@ -364,4 +364,19 @@ mod tests {
         }
         assert_eq!(batches.concat(), rows);
     }
+
+    #[test]
+    fn steps_on_record() {
+        let golden = golden::Golden::of(env!("CARGO_MANIFEST_DIR"));
+        let entry: Entry = golden.json("records-v1.txt", JOB_STEPS);
+        golden::means((entry.by.as_str(), entry.taken, entry.k), ("restorer-1", 3, 1));
+        let [Step::Taken, Step::Begun(0), Step::Over(over), Step::Rest(rest)] = &entry.steps[..]
+        else {
+            panic!("{}: {:?}", golden::HOW_TO_CHANGE, entry.steps);
+        };
+        golden::means((over.state, rest.state), (RowState::Created, RowState::Failed));
+        let batch: Batch = golden.json("records-v1.txt", WRITTEN);
+        let was = batch.rows[0].was.as_ref().map(ResourceId::as_str);
+        golden::means((was, batch.rows[0].id.as_str()), (Some("1"), "9"));
+    }
 }

@@ -102,6 +102,7 @@ impl<'a> Foreign<'a> {
             let outcome = match read.await {
                 Ok(Ok(_)) => return,
                 Ok(Err(UnpackError::Wrong(why))) => failed(why),
+                Ok(Err(error @ UnpackError::Newer(_))) => failed(error.to_string()),
                 Ok(Err(error)) => unreadable(&shop, &error),
                 Err(error) => unreadable(&shop, &error),
             };
