@@ -148,7 +148,7 @@ fn risk(risk: Risk) -> Markup {
 }
 
 /// Who did it, and how sure that is, in words.
-fn who(set: &ChangeSet) -> String {
+pub(super) fn who(set: &ChangeSet) -> String {
     let sure = match set.actor.confidence {
         0.9.. => "",
         0.6.. => ", likely",
