@@ -18,6 +18,7 @@ mod changes;
 mod diff;
 mod dress;
 mod embedded;
+mod export;
 mod find;
 mod form;
 mod guard;
@@ -68,6 +69,7 @@ pub(crate) static ROUTES: &[Route] = &[
     shows("/shops/{shop}/resources/{kind}/{id}", || get(resource::resource)),
     shows("/shops/{shop}/restore", || get(restore::restores)),
     restores("/shops/{shop}/restore", || post(restore::make)),
+    Route { pace: Pace::Patient, ..restores("/shops/{shop}/export", || post(export::export)) },
     shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
     restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
     shows("/shops/{shop}/jobs/{id}", || get(job::job)),
