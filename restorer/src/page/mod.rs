@@ -36,6 +36,7 @@ mod session;
 mod shell;
 mod shops;
 mod signin;
+mod tokens;
 mod when;
 
 use std::sync::Arc;
