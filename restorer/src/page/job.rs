@@ -141,9 +141,13 @@ fn progress(room: &Room, job: &Job) -> Markup {
             p.hidden role="status" aria-live="polite" data-live="said" { (title(job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
             @if job.awaits_approval() {
-                p {
-                    "Nothing is written before another person than " (job.by) " has approved it here. "
-                    "The address of this page can be sent to them."
+                @if may_approve(room, job) {
+                    p { (job.by) " asks for your approval. Look at the plan first: nothing is written before you say yes." }
+                } @else {
+                    p {
+                        "Nothing is written before another person than " (job.by) " has approved it here. "
+                        "The address of this page can be sent to them."
+                    }
                 }
             }
             p.quiet.small {
@@ -156,7 +160,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
             }
             @if room.may(Scope::Restore) {
                 div.actions {
-                    @if job.awaits_approval() && !room.is_by(&job.by) {
+                    @if may_approve(room, job) {
                         (control(room, job, "approve", "Approve", "primary"))
                     }
                     @if !over { (control(room, job, "cancel", "Cancel", "")) }
@@ -169,6 +173,11 @@ fn progress(room: &Room, job: &Job) -> Markup {
             @if !over { noscript { p.quiet { "Reload this page to see how far it is." } } }
         }
     }
+}
+
+/// Whether it waits for the word of whoever looks.
+fn may_approve(room: &Room, job: &Job) -> bool {
+    job.awaits_approval() && room.may(Scope::Restore) && !room.is_by(&job.by)
 }
 
 fn control(room: &Room, job: &Job, what: &str, name: &str, class: &str) -> Markup {
