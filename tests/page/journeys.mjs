@@ -15,6 +15,7 @@ mkdirSync(shots, { recursive: true });
 const MUG = "/shops/acme/resources/product/9007199254740993";
 const BLANKET = "/shops/acme/resources/product/7040";
 const PAGES = {
+  signin: "/signin",
   shops: "/",
   overview: "/shops/acme",
   find: "/shops/acme/find?q=mug",
