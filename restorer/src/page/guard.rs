@@ -25,7 +25,9 @@ pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
         (shell::heading("Guard", html! {}))
         section.card aria-labelledby="incidents" {
             div.cardhead { h2 #incidents { "What it saw" } }
-            @if incidents.is_empty() {
+            @if incidents.is_empty() && !policy::is_watched(&room) {
+                (shell::empty("Nobody watches", html! { "What harm is done shows among the changes only. See below." }))
+            } @else if incidents.is_empty() {
                 (shell::empty("All quiet", html! {
                     "When many things are deleted, emptied, unpublished or made cheap at once, it shows here, with the way back."
                 }))

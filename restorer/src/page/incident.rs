@@ -86,7 +86,7 @@ pub(super) fn shown(room: &Room, seen: &Seen) -> Markup {
             div.planhead {
                 div.main {
                     strong { (seen.harm()) }
-                    span.what { (room.clock.short(set.from)) @if set.from != set.to { " – " (room.clock.hour(set.to)) } }
+                    span.what { (change_sets::span(room, set)) }
                 }
                 (shell::badge(tone, state))
             }

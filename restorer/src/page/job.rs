@@ -58,7 +58,7 @@ pub(crate) async fn job(
     };
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }
-        (shell::heading(title(&job), html! {
+        (shell::heading(title(&room, &job), html! {
             a.button href={ (room.path()) "/plans/" (job.plan) } { "The plan" }
         }))
         (progress(&room, &job))
@@ -67,21 +67,22 @@ pub(crate) async fn job(
                 h2 #rows { "Report" }
                 a href=(room.api(&format!("jobs/{}?limit=1000", encoded(&job.id)))) download={ (job.id) ".json" } { "Download" }
             }
-            (states(&here, &job.counts, asked.state.as_deref()))
+            @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
             @if rows.is_empty() { (shell::empty("No rows yet", html! { "Each row shows here as soon as it is done." })) }
             ul.rows { @for row in &rows { (self::row(&room, row)) } }
             (shell::paging(asked.cursor.is_some().then(|| page(None)), next.map(|next| page(Some(next)))))
         }
     };
-    Ok(shell::page(&room, Tab::Restore, title(&job), content))
+    Ok(shell::page(&room, Tab::Restore, title(&room, &job), content))
 }
 
 fn is_over(state: JobState) -> bool {
     matches!(state, JobState::Cancelled | JobState::Done | JobState::Failed)
 }
 
-fn title(job: &Job) -> &'static str {
+fn title(room: &Room, job: &Job) -> &'static str {
     match job.state {
+        JobState::Queued if may_approve(room, job) => "Waiting for your word",
         JobState::Queued if job.awaits_approval() => "Waiting for another person",
         JobState::Queued => "Waiting for its turn",
         JobState::Running => "Putting it back",
@@ -138,7 +139,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
                 (shell::badge(tone, state))
             }
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
-            p.hidden role="status" aria-live="polite" data-live="said" { (title(job)) }
+            p.hidden role="status" aria-live="polite" data-live="said" { (title(room, job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
             @if job.awaits_approval() {
                 @if may_approve(room, job) {
@@ -156,7 +157,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
                     " · approved " (room.clock.time(*at)) " by " (by)
                 }
                 @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.started_at))) }
-                @if let Some(left) = job.eta_seconds.filter(|_| !over) { " · about " (when::lasting(left)) " left" }
+                @if let Some(left) = job.eta_seconds.filter(|left| job.state == JobState::Running && *left >= 1.0) { " · about " (when::lasting(left)) " left" }
             }
             @if room.may(Scope::Restore) {
                 div.actions {

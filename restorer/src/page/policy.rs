@@ -10,6 +10,11 @@ use crate::change_set::Harm;
 use crate::guard::judge::{ABOVE_NORMAL, STAFF};
 use crate::guard::{Action, Policy, Threshold};
 
+/// Whether anybody watches over the shop.
+pub(super) fn is_watched(room: &Room) -> bool {
+    room.desk.config.guards.get(&room.shop).is_some_and(|policy| policy.action != Action::Off)
+}
+
 /// The card that says it.
 pub(super) fn policy(room: &Room) -> Markup {
     let policy = room.desk.config.guards.get(&room.shop);
@@ -23,9 +28,10 @@ pub(super) fn policy(room: &Room) -> Markup {
                     "The guard is off. What does harm shows among the changes and nowhere else, and "
                     "nothing is done about it."
                 },
-                Some(policy) => { (rules(policy)) (watched(policy)) },
+                Some(policy) => (rules(policy)),
             }
             p.quiet.small { (source(policy)) }
+            @if let Some(policy) = policy.filter(|policy| policy.action != Action::Off) { (watched(policy)) }
         }
     }
 }
@@ -78,8 +84,8 @@ fn rules(policy: &Policy) -> Markup {
             div {
                 dt { "What is normal" }
                 dd {
-                    "What the same app, or people, did on at least two days. Only "
-                    (ABOVE_NORMAL) " times as much counts as harm then."
+                    "What the same app, or people, did on at least two days: it takes "
+                    (ABOVE_NORMAL) " times as much to count as harm."
                 }
             }
             div { dt { "Who is told" } dd { (told(policy)) } }
@@ -132,7 +138,7 @@ fn told(policy: &Policy) -> Markup {
 fn watched(policy: &Policy) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-labelledby="policy" {
-            table.list {
+            table.list.wrapped {
                 thead { tr {
                     th scope="col" { "What it watches for" }
                     th scope="col" { "From so many on" }

@@ -84,7 +84,7 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     div.field {
                         label for="kind" { "What" }
                         select #kind name="kind" {
-                            option value="" { "Everything that can be written" }
+                            option value="" { "All that can be written" }
                             @for kind in kinds {
                                 option value=(kind) { (shell::capital(&human::plural(kind.as_str()))) }
                             }
@@ -212,7 +212,7 @@ fn plan_row(room: &Room, plan: &Plan) -> Markup {
             a.row href={ (room.path()) "/plans/" (plan.id) } {
                 span.main {
                     strong { (super::plan::wanted(room, &plan.request)) }
-                    span.what { (super::plan::counted(&plan.counts)) }
+                    span.what { (super::plan::counted(&plan.counts)) " · by " (plan.by) }
                 }
                 span.side { (room.clock.time(plan.made_at)) }
             }
