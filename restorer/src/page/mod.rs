@@ -96,3 +96,6 @@ const fn shows(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> 
     let access = Access::Shop(Scope::Read);
     Route { verb: Verb::Get, path, name: "page", access, pace: Pace::Prompt, handler }
 }
+
+#[cfg(test)]
+mod tests;
