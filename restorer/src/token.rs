@@ -195,6 +195,11 @@ impl Tokens {
         self.table().iter().any(|now| opens(now) == opens(token))
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Arc<[Arc<Token>]> {
+        self.table()
+    }
+
     fn table(&self) -> Arc<[Arc<Token>]> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

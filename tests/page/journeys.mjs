@@ -15,6 +15,8 @@ mkdirSync(shots, { recursive: true });
 const MUG = "/shops/acme/resources/product/9007199254740993";
 const BLANKET = "/shops/acme/resources/product/7040";
 const PAGES = {
+  signin: "/signin",
+  shops: "/",
   overview: "/shops/acme",
   find: "/shops/acme/find?q=mug",
   nothing: "/shops/acme/find?q=nowhere-to-be-found",
@@ -25,6 +27,7 @@ const PAGES = {
   text: "/shops/acme/resources/page/71",
   restore: "/shops/acme/restore",
   guard: "/shops/acme/guard",
+  "guard-off": "/shops/bolt/guard",
   audit: "/shops/acme/audit",
   missing: "/shops/acme/resources/product/404404",
 };
@@ -37,6 +40,9 @@ const LOOKS = {
 /// milliseconds.
 const WEIGHT_MAX = 150_000;
 const FIRST_BYTE_MAX = 400;
+/// The longest until the largest part of a page is painted on a slow phone, in milliseconds. Lighthouse
+/// calls 2,500 good and this poor.
+const LARGEST_PAINT_MAX = 4_000;
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -45,21 +51,21 @@ const browser = await chromium.launch({
 let failed = 0;
 const figures = [];
 
-async function signedIn(look) {
+async function signedIn(look, token = "bst_example") {
   const context = await browser.newContext({ ...look, baseURL: base, bypassCSP: false });
   const page = await context.newPage();
   page.faults = [];
   page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
   page.on("pageerror", (error) => page.faults.push(String(error)));
   await page.goto("/");
-  await page.fill("#token", "bst_example");
+  await page.fill("#token", token);
   await page.click("text=Sign in >> nth=-1");
   await page.waitForURL(/\/(shops\/.*)?$/);
   return page;
 }
 
-async function journey(name, look, walk) {
-  const page = await signedIn(LOOKS[look]);
+async function journey(name, look, walk, token) {
+  const page = await signedIn(LOOKS[look], token);
   const began = performance.now();
   try {
     await walk(page);
@@ -81,7 +87,7 @@ async function audit(page, name) {
   const world = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
   const run = (expression) => session.send("Runtime.evaluate", { expression, contextId: world.executionContextId, awaitPromise: true, returnByValue: true });
   await run(axe);
-  const answer = await run("axe.run().then((r) => r.violations.map((v) => ({ id: v.id, impact: v.impact, nodes: v.nodes.map((n) => n.html.slice(0, 120)) })))");
+  const answer = await run("axe.run({ rules: { 'target-size': { enabled: true } } }).then((r) => r.violations.map((v) => ({ id: v.id, impact: v.impact, nodes: v.nodes.map((n) => n.html.slice(0, 120)) })))");
   const violations = answer.result.value;
   assert.ok(Array.isArray(violations), `axe did not run on ${name}`);
   const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
@@ -124,6 +130,7 @@ await journey("weight and first byte", "desktop", async (page) => {
 });
 
 await journey("a wrong token is told so", "desktop", async (page) => {
+  await page.goto("/shops/acme");
   await page.click("text=Sign out");
   await page.waitForURL(/signin/);
   await page.fill("#token", "bst_wrong");
@@ -227,6 +234,103 @@ await journey("a bulk edit is undone as a whole", "desktop", async (page) => {
   await page.screenshot({ path: `${shots}plan-of-a-change-set-desktop.png`, fullPage: true });
 });
 
+await journey("what the guard saw is shown with what says so, and its way back", "desktop", async (page) => {
+  await page.goto("/shops/acme");
+  assert.match(await page.textContent(".verdict"), /did harm.*prices collapsed/s);
+  await page.click(".verdict >> text=the way back");
+  const told = await page.textContent("section:has(#incidents)");
+  assert.match(told, /prices collapsed.*from 10 on that counts as harm.*such as/is);
+  assert.match(told, /Price Wizard/);
+  assert.match(told, /way back ready/);
+  const policy = await page.textContent("section:has(#policy)");
+  for (const said of [/Nothing is written before a person says yes/, /Prices fall by 60 % or more/, /shop\.guard/]) assert.match(policy, said);
+  await page.click("text=Review the way back");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("[data-count]"), /Apply 1\d changes/);
+  await page.screenshot({ path: `${shots}plan-of-the-guard-desktop.png`, fullPage: true });
+});
+
+await journey("who may only look is offered nothing that writes", "desktop", async (page) => {
+  for (const path of ["/shops/acme/guard", "/shops/acme/restore", MUG]) {
+    await page.goto(path);
+    assert.deepEqual(await page.$$eval("main form[method='post'] button", (buttons) => buttons.map((b) => b.textContent)), [], path);
+  }
+  await page.screenshot({ path: `${shots}mug-reader-desktop.png`, fullPage: true });
+  await page.goto("/shops/acme/audit");
+  assert.match(await page.textContent("main"), /You may not do this/);
+  await page.screenshot({ path: `${shots}forbidden-desktop.png` });
+}, "bst_reader");
+
+await journey("what the guard saw was meant, and the page says by whose word", "desktop", async (page) => {
+  await page.goto("/shops/acme/guard");
+  await page.click("text=This was meant");
+  await page.waitForSelector("section:has(#incidents) >> text=that it was meant");
+  const told = await page.textContent("section:has(#incidents)");
+  assert.match(told, /was meant.*example said today \d\d:\d\d that it was meant/s);
+  assert.equal(await page.locator("button:has-text('This was meant')").count(), 0);
+  assert.deepEqual(await audit(page, "incident"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}guard-dismissed-desktop.png`, fullPage: true });
+  await page.goto("/shops/acme/audit");
+  assert.match(await page.textContent("main"), /Said that something was meant\s*By example/);
+  await page.goto("/shops/acme");
+  assert.match(await page.textContent(".verdict"), /Your store is safe/);
+  await page.screenshot({ path: `${shots}overview-safe-desktop.png`, fullPage: true });
+});
+
+await journey("a second person says yes, and not the one who asks", "desktop", async (page) => {
+  await page.goto("/shops/bolt/find?q=lantern&kind=product");
+  await page.click("main .row >> nth=0");
+  await page.waitForURL(/resources/);
+  await page.click("button:has-text('Put all of it back')");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("main"), /once another person .* has approved it/);
+  await page.click("[data-count]");
+  await page.waitForURL(/jobs/);
+  const job = page.url();
+  assert.match(await page.textContent("main"), /Waiting for another person/);
+  assert.equal(await page.locator("button:has-text('Approve')").count(), 0, "nobody approves their own");
+  assert.deepEqual(await audit(page, "waiting"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}job-waiting-desktop.png`, fullPage: true });
+  const seal = await page.inputValue("main input[name=form] >> nth=0");
+  const status = await page.evaluate(async ([address, form]) => (await fetch(address, { method: "POST", body: new URLSearchParams({ form }) })).status, [`${job}/approve`, seal]);
+  assert.equal(status, 403, "nor by another way");
+
+  const other = await signedIn(LOOKS.phone, "bst_second");
+  await other.goto(job);
+  assert.match(await other.textContent("main"), /example asks for your approval/);
+  await other.screenshot({ path: `${shots}job-to-approve-phone.png`, fullPage: true });
+  await other.click("button:has-text('Approve')");
+  await other.waitForSelector("main >> text=/approved .* by second/");
+  await other.screenshot({ path: `${shots}job-approved-phone.png`, fullPage: true });
+  await other.context().close();
+  await page.goto("/shops/bolt/audit");
+  assert.match(await page.textContent("main"), /Approved a restore\s*By second/);
+  await page.goto(job);
+  assert.match(await page.textContent("main"), /approved .* by second/);
+  await page.click("button:has-text('Cancel')");
+});
+
+await journey("the whole shop is taken out in a file", "desktop", async (page) => {
+  await page.goto("/shops/acme/restore");
+  for (const at of ["2026-10-01T12:00:01", "2026-11-22T09:00:01"]) {
+    await page.fill("#export-at", at);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("text=Download")]);
+    assert.match(download.suggestedFilename(), /^acme-2026.*\.tar\.zst$/);
+    const file = readFileSync(await download.path());
+    assert.equal(file.readUInt32LE(0), 0xfd2fb528, "a frame of Zstandard");
+    assert.ok(file.length > 10_000, `${file.length} bytes`);
+  }
+  await page.goto("/shops/acme/audit");
+  assert.match(await page.textContent("main"), /Took the whole shop out in a file\s*By example/);
+});
+
+await journey("tokens are named, and what proves them is not", "desktop", async (page) => {
+  await page.goto("/shops/acme/audit");
+  const text = await page.textContent("section:has(#tokens)");
+  for (const name of [/example you/, /second/, /reader\s*May look at everything/, /Shopify admin/]) assert.match(text, name);
+  assert.doesNotMatch(await page.innerHTML("section:has(#tokens)"), /bst_|[0-9a-f]{64}/);
+});
+
 await journey("without its script the page still works", "desktop", async (page) => {
   const context = await browser.newContext({ baseURL: base, javaScriptEnabled: false });
   await context.addCookies(await page.context().cookies());
@@ -238,7 +342,53 @@ await journey("without its script the page still works", "desktop", async (page)
   await context.close();
 });
 
+// What Lighthouse measures, on what it takes for a phone: a slow 4G line and a quarter of the speed. The
+// machine has other things to do as well, so the better of two visits counts.
+const SLOW = { offline: false, latency: 150, downloadThroughput: 1_638_400 / 8, uploadThroughput: 768_000 / 8 };
+const slow = [];
+
+async function visit(context, path) {
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await session.send("Network.enable");
+  await session.send("Network.setCacheDisabled", { cacheDisabled: true });
+  await session.send("Network.emulateNetworkConditions", SLOW);
+  await session.send("Emulation.setCPUThrottlingRate", { rate: 4 });
+  await page.addInitScript(() => {
+    window.seen = { largest: 0, blocked: 0 };
+    new PerformanceObserver((list) => list.getEntries().forEach((e) => (window.seen.largest = e.startTime))).observe({ type: "largest-contentful-paint", buffered: true });
+    new PerformanceObserver((list) => list.getEntries().forEach((e) => (window.seen.blocked += e.duration - 50))).observe({ type: "longtask", buffered: true });
+  });
+  await page.goto(path);
+  await page.waitForTimeout(300);
+  const figure = await page.evaluate(() => {
+    const loads = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    const [first] = performance.getEntriesByName("first-contentful-paint");
+    return {
+      "first paint, ms": Math.round(first.startTime),
+      "largest paint, ms": Math.round(window.seen.largest),
+      "blocked, ms": Math.round(window.seen.blocked),
+      requests: loads.length,
+      "sent, bytes": loads.reduce((sum, load) => sum + load.transferSize, 0),
+      elements: document.querySelectorAll("*").length,
+    };
+  });
+  await page.close();
+  return figure;
+}
+
+await journey("soon there on a slow phone", "phone", async (page) => {
+  for (const [name, path] of Object.entries(PAGES)) {
+    const cost = (figure) => figure["largest paint, ms"] + figure["blocked, ms"];
+    const visits = [await visit(page.context(), path), await visit(page.context(), path)];
+    const [figure] = visits.sort((a, b) => cost(a) - cost(b));
+    slow.push({ page: name, ...figure });
+    assert.ok(figure["largest paint, ms"] <= LARGEST_PAINT_MAX, `${name} is there after ${figure["largest paint, ms"]} ms`);
+  }
+});
+
 console.table(figures);
+console.table(slow);
 await browser.close();
 console.log(failed === 0 ? "every journey went well" : `${failed} journeys failed`);
 process.exit(failed === 0 ? 0 : 1);

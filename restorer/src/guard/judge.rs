@@ -11,9 +11,9 @@ use super::{Action, Policy};
 use crate::change_set::{ActorKind, ChangeSet, Damage, Harm};
 
 /// How much more than normal it must be.
-const ABOVE_NORMAL: u64 = 2;
+pub(crate) const ABOVE_NORMAL: u64 = 2;
 /// People do much at once on purpose: so much more than an app it must be.
-const STAFF: u64 = 3;
+pub(crate) const STAFF: u64 = 3;
 
 /// How things stand when a change-set is judged.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ pub fn judge(set: &ChangeSet, policy: &Policy, normal: &Normal, at: &Situation) 
     if trips.is_empty() || action == Action::Off {
         return Verdict { trips: Vec::new(), action: Action::Off, why: Vec::new() };
     }
-    let mut why = vec![format!("the policy allows {}", action.as_str())];
+    let mut why = vec![format!("the policy allows {}", action.said())];
     let mut at_most = |most: Action, reason: String| {
         if action > most {
             action = most;

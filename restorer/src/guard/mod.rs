@@ -25,7 +25,7 @@ mod cost;
 mod dismiss;
 mod docket;
 mod incident;
-mod judge;
+pub(crate) mod judge;
 mod normal;
 pub(crate) mod notify;
 mod outbox;
@@ -62,6 +62,16 @@ impl Action {
             Self::Alert => "alert",
             Self::Plan => "plan",
             Self::Apply => "apply",
+        }
+    }
+
+    /// What it is, as in "the policy allows …".
+    pub fn said(self) -> &'static str {
+        match self {
+            Self::Off => "nothing",
+            Self::Alert => "to tell people",
+            Self::Plan => "to have the way back ready",
+            Self::Apply => "to undo it",
         }
     }
 }

@@ -295,8 +295,8 @@ fn limited(incident: &Incident, seen: &Seen<'_>, verdict: &Verdict) -> Verdict {
     }
     if verdict.action > incident.allowed {
         verdict.action = incident.allowed;
-        let allowed = incident.allowed.as_str();
-        verdict.why.push(format!("when it was noticed the policy allowed {allowed} only"));
+        let allowed = incident.allowed.said();
+        verdict.why.push(format!("when it was noticed the policy allowed {allowed}, and no more"));
     }
     verdict
 }

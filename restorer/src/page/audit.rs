@@ -1,4 +1,4 @@
-//! Who had what done through Backstock.
+//! Who had what done through Backstock, and who may.
 
 use backstock_proto::Timestamp;
 use backstock_proto::problem::Problem;
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
+use super::tokens;
 use crate::ask::Asked;
 
 /// Entries on one page.
@@ -54,6 +55,7 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
             }
             (shell::paging(part.cursor.is_some().then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
+        @if part.cursor.is_none() { (tokens::card(&room)) }
         @if !erasures.is_empty() {
             section.card {
                 h2 { "Erasures" }
@@ -118,6 +120,7 @@ fn said(what: &str) -> String {
     match what {
         "make_plan" => "Made a plan".into(),
         "apply" => "Applied a plan".into(),
+        "approve" => "Approved a restore".into(),
         "cancel" => "Cancelled a restore".into(),
         "pause" => "Paused a restore".into(),
         "resume" => "Had a restore go on".into(),
@@ -126,6 +129,11 @@ fn said(what: &str) -> String {
         "mark" => "Marked a moment".into(),
         "dismiss" => "Said that something was meant".into(),
         "reconcile" => "Had the shop read anew".into(),
+        "export" => "Took the whole shop out in a file".into(),
+        "import" => "Brought a file in".into(),
+        "prove" => "Had it proved that all can be restored".into(),
+        "subscribe" => "Had the shop's webhooks set".into(),
+        "retention" => "Had old versions thinned out".into(),
         "rollback" => "Undid what an app or a change did".into(),
         "erase" => "Had somebody erased".into(),
         "data_request" => "Read what is held of somebody".into(),

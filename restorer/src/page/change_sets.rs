@@ -120,6 +120,12 @@ pub(super) fn rows(room: &Room, sets: &[ChangeSet]) -> Markup {
     }
 }
 
+/// From when to when, to the minute.
+pub(super) fn span(room: &Room, set: &ChangeSet) -> String {
+    let (from, to) = (room.clock.short(set.from), room.clock.short(set.to));
+    if from == to { from } else { format!("{from} – {}", room.clock.hour(set.to)) }
+}
+
 fn time(room: &Room, set: &ChangeSet) -> Markup {
     let (from, to) = (room.clock.hour(set.from), room.clock.hour(set.to));
     html! {
@@ -148,7 +154,7 @@ fn risk(risk: Risk) -> Markup {
 }
 
 /// Who did it, and how sure that is, in words.
-fn who(set: &ChangeSet) -> String {
+pub(super) fn who(set: &ChangeSet) -> String {
     let sure = match set.actor.confidence {
         0.9.. => "",
         0.6.. => ", likely",
@@ -213,7 +219,7 @@ fn facts(room: &Room, set: &ChangeSet) -> Markup {
         section.card aria-labelledby="facts" {
             div.cardhead { h2 #facts { (who(set)) } (risk(set.risk)) }
             dl.figures.first {
-                div { dt { "When" } dd { (room.clock.short(set.from)) @if set.from != set.to { " – " (room.clock.hour(set.to)) } } }
+                div { dt { "When" } dd { (span(room, set)) } }
                 @if let Some(money) = &set.money {
                     div { dt { "Prices lowered" } dd { (shell::number(money.lowered)) } }
                     div { dt { "Prices raised" } dd { (shell::number(money.raised)) } }

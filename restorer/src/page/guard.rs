@@ -1,8 +1,7 @@
-//! What watches over the shop: what it saw, and moments that were marked.
+//! What watches over the shop: what it saw, moments that were marked, and what it does when.
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::Timestamp;
 use backstock_proto::journal::List;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
@@ -10,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::form::Form;
 use super::room::{Room, encoded};
-use super::shell::{self, Shown, Tab, Tone};
+use super::shell::{self, Shown, Tab};
+use super::{incident, policy};
 use crate::mark::Mark;
 use crate::token::Scope;
 
@@ -19,18 +19,20 @@ const LATEST: usize = 50;
 
 /// The page.
 pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
-    let incidents: List<Value> = room.get(&format!("incidents?limit={LATEST}")).await?;
+    let incidents = incident::latest(&room, LATEST).await?;
     let marks: List<Mark> = room.get("marks").await?;
     let content = html! {
         (shell::heading("Guard", html! {}))
         section.card aria-labelledby="incidents" {
             div.cardhead { h2 #incidents { "What it saw" } }
-            @if incidents.items.is_empty() {
+            @if incidents.is_empty() && !policy::is_watched(&room) {
+                (shell::empty("Nobody watches", html! { "What harm is done shows among the changes only. See below." }))
+            } @else if incidents.is_empty() {
                 (shell::empty("All quiet", html! {
                     "When many things are deleted, emptied, unpublished or made cheap at once, it shows here, with the way back."
                 }))
             }
-            ul.rows.plan { @for one in &incidents.items { (incident(&room, one)) } }
+            ul.rows.plan { @for seen in &incidents { (incident::shown(&room, seen)) } }
         }
         section.card aria-labelledby="marks" {
             div.cardhead { h2 #marks { "Marked moments" } }
@@ -44,50 +46,9 @@ pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
             }
             ul.rows { @for mark in &marks.items { (self::row(&room, mark)) } }
         }
+        (policy::policy(&room))
     };
     Ok(shell::page(&room, Tab::Guard, "Guard", content))
-}
-
-fn incident(room: &Room, one: &Value) -> Markup {
-    let text = |pointer: &str| one.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let lines =
-        |pointer: &str| one.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let set = text("/change_set/id");
-    html! {
-        li.planrow {
-            div.planhead {
-                div.main {
-                    strong { (shell::capital(text("/text"))) }
-                    span.what { (shell::capital(text("/change_set/headline"))) }
-                }
-                (shell::badge(Tone::Bad, &text("/state").replace('_', " ")))
-                @if let Ok(at) = Timestamp::parse(text("/at")) { (room.clock.time(at)) }
-            }
-            ul.concerns { @for why in lines("/why") { @if let Some(why) = why.as_str() { li.notice { (why) } } } }
-            div.actions {
-                @if !set.is_empty() { a.button href={ (room.path()) "/changes/" (set) } { "What it did" } }
-                @if !text("/job").is_empty() { a.button href={ (room.path()) "/jobs/" (text("/job")) } { "What was put back" } }
-                @else if !text("/plan").is_empty() { a.button.primary href={ (room.path()) "/plans/" (text("/plan")) } { "Review the way back" } }
-                @else if !set.is_empty() && room.may(Scope::Restore) { (super::restore::of_set(room, set)) }
-                @if is_open(one) && room.may(Scope::Restore) { (meant(room, text("/id"))) }
-            }
-        }
-    }
-}
-
-/// Whether somebody may still say that it was meant.
-fn is_open(one: &Value) -> bool {
-    let state = one["state"].as_str().unwrap_or_default();
-    one["job"].is_null() && !["joined", "dismissed"].contains(&state)
-}
-
-fn meant(room: &Room, id: &str) -> Markup {
-    html! {
-        form method="post" action={ (room.path()) "/guard/" (encoded(id)) "/dismiss" } {
-            (shell::sealed(room))
-            button.button type="submit" { "This was meant" }
-        }
-    }
 }
 
 fn row(room: &Room, mark: &Mark) -> Markup {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use backstock_proto::problem::Problem;
 use http::{Method, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -38,17 +39,32 @@ impl Room {
         self.call(Method::POST, path, body).await
     }
 
+    /// A file that the API answers with, as it comes.
+    pub(crate) async fn file(&self, path: &str) -> Result<Response, Problem> {
+        self.ask(Method::GET, path, None).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Problem> {
-        let broken = |what: &str| {
-            tracing::error!("a page asked {path:?}, and {what}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer was not understood")
-        };
-        let token = self.visit.token.clone().ok_or_else(|| broken("nobody is signed in"))?;
+        let response = self.ask(method, path, body).await?;
+        let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX)
+            .await
+            .map_err(|_| broken(path, "the answer was cut"))?;
+        serde_json::from_slice(&bytes).map_err(|error| broken(path, &error.to_string()))
+    }
+
+    /// What the API answers, unless that is a problem.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, Problem> {
+        let token = self.visit.token.clone().ok_or_else(|| broken(path, "nobody is signed in"))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = Request::builder()
             .method(method)
@@ -57,16 +73,19 @@ impl Room {
             .extension(Inside(token))
             .extension(ConnectInfo(SocketAddr::new(self.from, 0)))
             .body(Body::from(body));
-        let request = request.map_err(|_| broken("it is no path"))?;
+        let request = request.map_err(|_| broken(path, "it is no path"))?;
         // A router answers everything; its error is that there is none.
         let Ok(response) = route::api(self.desk.clone()).oneshot(request).await;
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX)
-            .await
-            .map_err(|_| broken("the answer was cut"))?;
-        if !status.is_success() {
-            return Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| broken("it failed")));
+        if response.status().is_success() {
+            return Ok(response);
         }
-        serde_json::from_slice(&bytes).map_err(|error| broken(&error.to_string()))
+        let problem = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX).await;
+        let problem = problem.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Err(problem.unwrap_or_else(|| broken(path, "it failed")))
     }
+}
+
+fn broken(path: &str, what: &str) -> Problem {
+    tracing::error!("a page asked {path:?}, and {what}");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer was not understood")
 }

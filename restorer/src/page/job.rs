@@ -58,7 +58,7 @@ pub(crate) async fn job(
     };
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }
-        (shell::heading(title(&job), html! {
+        (shell::heading(title(&room, &job), html! {
             a.button href={ (room.path()) "/plans/" (job.plan) } { "The plan" }
         }))
         (progress(&room, &job))
@@ -67,21 +67,22 @@ pub(crate) async fn job(
                 h2 #rows { "Report" }
                 a href=(room.api(&format!("jobs/{}?limit=1000", encoded(&job.id)))) download={ (job.id) ".json" } { "Download" }
             }
-            (states(&here, &job.counts, asked.state.as_deref()))
+            @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
             @if rows.is_empty() { (shell::empty("No rows yet", html! { "Each row shows here as soon as it is done." })) }
             ul.rows { @for row in &rows { (self::row(&room, row)) } }
             (shell::paging(asked.cursor.is_some().then(|| page(None)), next.map(|next| page(Some(next)))))
         }
     };
-    Ok(shell::page(&room, Tab::Restore, title(&job), content))
+    Ok(shell::page(&room, Tab::Restore, title(&room, &job), content))
 }
 
 fn is_over(state: JobState) -> bool {
     matches!(state, JobState::Cancelled | JobState::Done | JobState::Failed)
 }
 
-fn title(job: &Job) -> &'static str {
+fn title(room: &Room, job: &Job) -> &'static str {
     match job.state {
+        JobState::Queued if may_approve(room, job) => "Waiting for your word",
         JobState::Queued if job.awaits_approval() => "Waiting for another person",
         JobState::Queued => "Waiting for its turn",
         JobState::Running => "Putting it back",
@@ -138,12 +139,16 @@ fn progress(room: &Room, job: &Job) -> Markup {
                 (shell::badge(tone, state))
             }
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
-            p.hidden role="status" aria-live="polite" data-live="said" { (title(job)) }
+            p.hidden role="status" aria-live="polite" data-live="said" { (title(room, job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
             @if job.awaits_approval() {
-                p {
-                    "Nothing is written before another person than " (job.by) " has approved it here. "
-                    "The address of this page can be sent to them."
+                @if may_approve(room, job) {
+                    p { (job.by) " asks for your approval. Look at the plan first: nothing is written before you say yes." }
+                } @else {
+                    p {
+                        "Nothing is written before another person than " (job.by) " has approved it here. "
+                        "The address of this page can be sent to them."
+                    }
                 }
             }
             p.quiet.small {
@@ -152,11 +157,11 @@ fn progress(room: &Room, job: &Job) -> Markup {
                     " · approved " (room.clock.time(*at)) " by " (by)
                 }
                 @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.started_at))) }
-                @if let Some(left) = job.eta_seconds.filter(|_| !over) { " · about " (when::lasting(left)) " left" }
+                @if let Some(left) = job.eta_seconds.filter(|left| job.state == JobState::Running && *left >= 1.0) { " · about " (when::lasting(left)) " left" }
             }
             @if room.may(Scope::Restore) {
                 div.actions {
-                    @if job.awaits_approval() && !room.is_by(&job.by) {
+                    @if may_approve(room, job) {
                         (control(room, job, "approve", "Approve", "primary"))
                     }
                     @if !over { (control(room, job, "cancel", "Cancel", "")) }
@@ -169,6 +174,11 @@ fn progress(room: &Room, job: &Job) -> Markup {
             @if !over { noscript { p.quiet { "Reload this page to see how far it is." } } }
         }
     }
+}
+
+/// Whether it waits for the word of whoever looks.
+fn may_approve(room: &Room, job: &Job) -> bool {
+    job.awaits_approval() && room.may(Scope::Restore) && !room.is_by(&job.by)
 }
 
 fn control(room: &Room, job: &Job, what: &str, name: &str, class: &str) -> Markup {

@@ -18,14 +18,17 @@ mod changes;
 mod diff;
 mod dress;
 mod embedded;
+mod export;
 mod find;
 mod form;
 mod guard;
 mod id_token;
+mod incident;
 mod inside;
 mod job;
 mod overview;
 mod plan;
+mod policy;
 mod resource;
 mod restore;
 mod room;
@@ -33,6 +36,7 @@ mod session;
 mod shell;
 mod shops;
 mod signin;
+mod tokens;
 mod when;
 
 use std::sync::Arc;
@@ -66,6 +70,7 @@ pub(crate) static ROUTES: &[Route] = &[
     shows("/shops/{shop}/resources/{kind}/{id}", || get(resource::resource)),
     shows("/shops/{shop}/restore", || get(restore::restores)),
     restores("/shops/{shop}/restore", || post(restore::make)),
+    Route { pace: Pace::Patient, ..restores("/shops/{shop}/export", || post(export::export)) },
     shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
     restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
     shows("/shops/{shop}/jobs/{id}", || get(job::job)),
@@ -91,3 +96,6 @@ const fn shows(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> 
     let access = Access::Shop(Scope::Read);
     Route { verb: Verb::Get, path, name: "page", access, pace: Pace::Prompt, handler }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,10 @@ use backstock_proto::journal::{Gap, KindStatus, PullReport, PullState, ShopStatu
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
+use super::incident::Seen;
 use super::room::Room;
 use super::shell::{self, Shown, Tab, Tone};
-use super::{activity, change_sets, when};
+use super::{activity, change_sets, incident, when};
 use crate::answer::shop;
 use crate::ask::{Asked, InShop, Nothing};
 use crate::human;
@@ -18,6 +19,9 @@ use crate::proof::{Proof, ProofState};
 const LAG_SECONDS_FINE: f64 = 60.0;
 /// A whole look at the shop is due every night; after this one was missed.
 const LOOK_SECONDS_MAX: f64 = 36.0 * 3600.0;
+/// Incidents looked at, and for how long one stands here of which nobody says anything.
+const INCIDENTS: usize = 20;
+const HARM_SECONDS_MAX: f64 = 7.0 * 24.0 * 3600.0;
 /// Change-sets shown.
 const LATEST: usize = 6;
 /// Change-sets that the picture of the last day is drawn from.
@@ -29,6 +33,8 @@ const DAY_MICROS: i64 = 86_400_000_000;
 struct Concern {
     tone: Tone,
     text: String,
+    /// Where there is more of it, and what that is called.
+    more: Option<(String, &'static str)>,
 }
 
 /// The page.
@@ -44,9 +50,10 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
         Vec::new()
     };
     let latest = if earlier.is_empty() { &today } else { &earlier };
+    let harm = incident::latest(&room, INCIDENTS).await?;
     let content = html! {
         h1.hidden { "Overview" }
-        (verdict(&room, &status, proof.as_ref()))
+        (verdict(&room, &status, proof.as_ref(), &harm))
         section.card aria-labelledby="latest" {
             div.cardhead {
                 h2 #latest { "What happened" }
@@ -64,11 +71,17 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     Ok(shell::page(&room, Tab::Overview, "Overview", content))
 }
 
-fn verdict(room: &Room, status: &ShopStatus, proof: Option<&Proof>) -> Markup {
-    let mut concerns = concerns(room, status);
+fn verdict(room: &Room, status: &ShopStatus, proof: Option<&Proof>, harm: &[Seen]) -> Markup {
+    let mut concerns: Vec<Concern> = harm.iter().filter_map(|seen| harmed(room, seen)).collect();
+    let harmed = !concerns.is_empty();
+    concerns.extend(self::concerns(room, status));
     concerns.extend(proof.and_then(|proof| disproved(room, proof)));
     let worst = concerns.iter().map(|concern| concern.tone).max().unwrap_or(Tone::Good);
     let (title, shape) = match worst {
+        _ if harmed => (
+            "Something did harm in your store",
+            "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM12 8v5m0 2.5v.1",
+        ),
         Tone::Good | Tone::Plain => (
             "Your store is safe",
             "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6zM9 11.8l2.2 2.2 4-4.2",
@@ -93,7 +106,10 @@ fn verdict(room: &Room, status: &ShopStatus, proof: Option<&Proof>) -> Markup {
                     p { "Every change of the last moments is kept, and what was looked at agrees with the shop." }
                 } @else {
                     ul.concerns {
-                        @for concern in &concerns { li.(concern.tone.class()) { (concern.text) } }
+                        @for concern in &concerns { li.(concern.tone.class()) {
+                            (concern.text)
+                            @if let Some((to, called)) = &concern.more { " " a href=(to) { (called) } }
+                        } }
                     }
                 }
             }
@@ -112,6 +128,16 @@ fn verdict(room: &Room, status: &ShopStatus, proof: Option<&Proof>) -> Markup {
             }
         }
     }
+}
+
+/// Harm of the last days that nobody has said anything about yet.
+fn harmed(room: &Room, seen: &Seen) -> Option<Concern> {
+    let lately = room.clock.now().seconds_since(seen.began()) < HARM_SECONDS_MAX;
+    (lately && seen.is_open()).then(|| Concern {
+        tone: Tone::Bad,
+        text: format!("{}, {}.", seen.harm(), room.clock.short(seen.began())),
+        more: Some((format!("{}/guard", room.path()), "What the guard saw, and the way back")),
+    })
 }
 
 /// `03:12: 10,214 of 10,214`.
@@ -147,7 +173,7 @@ fn disproved(room: &Room, proof: &Proof) -> Option<Concern> {
         }
         _ => return None,
     };
-    Some(Concern { tone, text })
+    Some(Concern { tone, text, more: None })
 }
 
 fn behind(seconds: f64) -> String {
@@ -161,7 +187,7 @@ fn last_look(kind: &KindStatus) -> Option<backstock_proto::Timestamp> {
 
 fn concerns(room: &Room, status: &ShopStatus) -> Vec<Concern> {
     let mut concerns = Vec::new();
-    let mut say = |tone, text: String| concerns.push(Concern { tone, text });
+    let mut say = |tone, text: String| concerns.push(Concern { tone, text, more: None });
     if status.summary.lag_seconds > LAG_SECONDS_FINE {
         let lag = when::lasting(status.summary.lag_seconds);
         say(

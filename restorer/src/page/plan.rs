@@ -85,7 +85,7 @@ pub(crate) async fn plan(
             button.button type="button" data-copy=(here) hidden { "Copy link for approval" }
         }))
         (counts(&here, &found.plan, asked.action.as_deref()))
-        (consequences(&found.plan))
+        (consequences(&room, &found.plan))
         section.card aria-labelledby="rows" {
             div.cardhead { h2 #rows { "What would change" } span.quiet.small { "Untick what is to stay as it is." } }
             @if found.rows.is_empty() {
@@ -181,7 +181,7 @@ fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
     }
 }
 
-fn consequences(plan: &Plan) -> Markup {
+fn consequences(room: &Room, plan: &Plan) -> Markup {
     html! {
         section.card aria-labelledby="consequences" {
             div.cardhead { h2 #consequences { "Before you say yes" } }
@@ -189,6 +189,9 @@ fn consequences(plan: &Plan) -> Markup {
                 @for consequence in &plan.consequences { li.notice { (consequence) } }
                 @if plan.counts.kept_fields > 0 {
                     li.notice { (shell::number(plan.counts.kept_fields)) " fields were edited later by others and stay as they are." }
+                }
+                @if room.desk.config.second_person.contains(&room.shop) {
+                    li.notice { "It begins once another person than the one who applies it has approved it." }
                 }
                 li.good { "The shop is read once more before each write; what moved meanwhile is not touched." }
                 li.good { "All of it can be undone afterwards." }

@@ -12,16 +12,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::form::Form;
-use super::job;
 use super::room::Room;
 use super::shell::{self, Shown, Tab};
+use super::{export, job};
 use crate::ask::Asked;
+use crate::export::Import;
 use crate::job::Job;
 use crate::plan::{Modes, Plan, Request, Select};
 use crate::token::Scope;
 use crate::{human, refuse};
 
-/// Jobs and plans shown.
+/// Jobs, plans and files shown.
 const LATEST: usize = 20;
 
 /// What the form begins with.
@@ -37,6 +38,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
     let jobs: List<Job> = room.get(&newest).await?;
     let newest = format!("plans?limit={LATEST}");
     let plans: List<Plan> = room.get(&newest).await?;
+    let exports: List<Import> = room.get(&format!("exports?limit={LATEST}")).await?;
     let status: serde_json::Value = room.get("status").await?;
     let kinds = status["kinds"].as_array().into_iter().flatten();
     let kinds: Vec<Kind> = kinds
@@ -47,6 +49,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
         (shell::heading("Restore", html! {}))
         @if room.may(Scope::Restore) { (whole_shop(&room, &kinds, begin.at.as_deref())) }
         @else { p.banner.notice { "Your token may look at everything, but put nothing back." } }
+        (export::card(&room, &exports.items))
         section.card aria-labelledby="jobs" {
             div.cardhead { h2 #jobs { "What was put back" } }
             @if jobs.items.is_empty() {
@@ -81,7 +84,7 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     div.field {
                         label for="kind" { "What" }
                         select #kind name="kind" {
-                            option value="" { "Everything that can be written" }
+                            option value="" { "All that can be written" }
                             @for kind in kinds {
                                 option value=(kind) { (shell::capital(&human::plural(kind.as_str()))) }
                             }
@@ -116,20 +119,12 @@ fn tick(name: &str, text: &str, ticked: bool) -> Markup {
 
 /// Takes a form, makes the plan, and shows it.
 pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
-    let instant = |name: &'static str| {
-        let text = form.get(name);
-        text.map(|text| {
-            room.clock.parse(text).ok_or_else(|| {
-                refuse::bad_request(format!("{text:?} is no moment such as 2026-11-22T14:02"))
-            })
-        })
-        .transpose()
-    };
     let kinds = form.get("kind").map(Kind::parse).transpose();
     let kinds = kinds.map_err(|error| refuse::bad_request(error.to_string()))?;
     let request = Request {
-        at: instant("at")?,
+        at: instant(&room, &form, "at")?,
         change_set: form.get("change_set").map(str::to_owned),
+        export: form.get("export").map(str::to_owned),
         undo: form.get("undo").map(str::to_owned),
         select: Select {
             kinds: kinds.into_iter().collect(),
@@ -156,6 +151,18 @@ pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
     }
     let made: Plan = room.post("plans", Some(&json!(request))).await?;
     Ok(Redirect::to(&format!("{}/plans/{}", room.path(), made.id)).into_response())
+}
+
+/// The moment that a field of a form says, in the shop's time zone.
+pub(super) fn instant(
+    room: &Room,
+    form: &Form,
+    name: &'static str,
+) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = form.get(name) else { return Ok(None) };
+    room.clock.parse(text).map(Some).ok_or_else(|| {
+        refuse::bad_request(format!("{text:?} is no moment such as 2026-11-22T14:02"))
+    })
 }
 
 /// The fields of the form that a thing's page has around its differences.
@@ -205,7 +212,7 @@ fn plan_row(room: &Room, plan: &Plan) -> Markup {
             a.row href={ (room.path()) "/plans/" (plan.id) } {
                 span.main {
                     strong { (super::plan::wanted(room, &plan.request)) }
-                    span.what { (super::plan::counted(&plan.counts)) }
+                    span.what { (super::plan::counted(&plan.counts)) " · by " (plan.by) }
                 }
                 span.side { (room.clock.time(plan.made_at)) }
             }

@@ -120,6 +120,7 @@ fn document(title: &str, body: Markup) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="description" content="Every version of everything in a Shopify store.";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
                 link rel="stylesheet" href=(STYLE.address());

@@ -71,6 +71,7 @@ fn choice(shops: &[ShopSummary]) -> maud::Markup {
                     }
                 }
             }
+            form.actions.low method="post" action="/signout" { button.button type="submit" { "Sign out" } }
         },
     )
 }

@@ -1,5 +1,5 @@
 //! A shop with a year behind it, for looking at: products with pictures, content, customers, orders,
-//! and a bulk edit that divided prices by ten this morning.
+//! and a bulk edit that divided prices by ten this morning. Beside it a small one.
 
 use backstock_proto::journal::{Drift, PullReport, PullState, Record};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
 const COLOURS: &[&str] = &["Pine", "Sand", "Slate"];
 
 impl Fake {
-    /// The shop `acme`.
+    /// The shop `acme`, and beside it `bolt`.
     pub fn store() -> Self {
         let mut fake = Self::default();
         fake.settings();
@@ -45,6 +45,7 @@ impl Fake {
         fake.content();
         fake.a_mugs_life();
         fake.people_and_orders();
+        fake.second_shop();
         fake.this_morning();
         fake.pulls = pulls();
         let proof = Record {
@@ -197,11 +198,36 @@ impl Fake {
         }
     }
 
-    /// The bulk edit.
+    /// The shop `bolt`: two lanterns that an import made cheap yesterday.
+    fn second_shop(&mut self) {
+        let shop = json!({
+            "id": "gid://shopify/Shop/2", "name": "Bolt Cycles", "currencyCode": "EUR",
+            "ianaTimezone": "Europe/Berlin",
+        });
+        self.add("bolt", "shop", "2", "create", "2026-02-01T08:00:00Z", Some(shop));
+        for n in [6, 7] {
+            let (made, fell) =
+                (format!("2026-05-04T08:0{n}:00Z"), format!("2026-11-21T15:20:0{n}Z"));
+            self.add("bolt", "product", &id(n), "create", &made, Some(product(n, |_| {})));
+            self.add("bolt", "product", &id(n), "update", &fell, Some(product(n, tenth)));
+        }
+    }
+
+    /// The bulk edit, and what Shopify's own log says of it: most of it, not all.
     fn this_morning(&mut self) {
         for n in 1..GOODS.len() {
             let at = format!("2026-11-22T08:14:{:02}Z", 31 + n * 2);
             self.add("acme", "product", &id(n), "update", &at, Some(product(n, tenth)));
+            if n % 4 != 0 {
+                let entry = json!({
+                    "action": "update", "appTitle": "Price Wizard", "attributeToApp": true,
+                    "attributeToUser": false, "author": "Price Wizard",
+                    "message": format!("Price Wizard updated {}.", GOODS[n].0),
+                    "subjectId": format!("gid://shopify/Product/{}", id(n)), "subjectType": "PRODUCT",
+                });
+                let number = (8_000 + n).to_string();
+                self.add("acme", "event", &number, "create", &at, Some(entry));
+            }
         }
         self.entries.sort_by_key(|entry| (entry.version.valid_at, entry.version.seq));
     }

@@ -17,8 +17,8 @@ for (const choice of document.querySelectorAll("[data-submit]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());
 }
 
-// What writes is sent once.
-for (const form of document.querySelectorAll("form[method='post']")) {
+// What writes is sent once. What only answers with a file may be sent again.
+for (const form of document.querySelectorAll("form[method='post']:not([data-again])")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";

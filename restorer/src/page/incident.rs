@@ -1,0 +1,207 @@
+//! What the guard saw: what harm, by whom and what says so, what became of it, and the way back.
+
+use std::collections::BTreeMap;
+
+use backstock_proto::journal::List;
+use backstock_proto::problem::Problem;
+use maud::{Markup, html};
+
+use super::room::{Room, encoded};
+use super::shell::{self, Tone};
+use super::{change_sets, job, restore};
+use crate::change_set::ChangeSet;
+use crate::guard::{Incident, IncidentState, Trip};
+use crate::job::Job;
+use crate::token::Scope;
+
+/// Jobs among which those are looked for that went a way back.
+const JOBS: usize = 100;
+
+/// An incident, and the job by which the way back was gone: the guard's, or a person's.
+pub(super) struct Seen {
+    incident: Incident,
+    job: Option<Job>,
+}
+
+/// The latest incidents of a shop, newest first.
+pub(super) async fn latest(room: &Room, limit: usize) -> Result<Vec<Seen>, Problem> {
+    let incidents: List<Incident> = room.get(&format!("incidents?limit={limit}")).await?;
+    if incidents.items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
+    // Newest first: of several jobs of one plan the last counts.
+    let by_plan: BTreeMap<String, Job> =
+        jobs.items.into_iter().rev().map(|job| (job.plan.clone(), job)).collect();
+    let seen = incidents.items.into_iter().map(|incident| Seen {
+        job: incident.plan.as_ref().and_then(|plan| by_plan.get(plan)).cloned(),
+        incident,
+    });
+    Ok(seen.collect())
+}
+
+impl Seen {
+    /// Whether a person is still to say what becomes of it.
+    pub(super) fn is_open(&self) -> bool {
+        let over = [IncidentState::Applied, IncidentState::Joined, IncidentState::Dismissed];
+        self.job_id().is_none() && !over.contains(&self.incident.state)
+    }
+
+    /// What harm it is, in a few words.
+    pub(super) fn harm(&self) -> String {
+        let harm = self.incident.trips.iter().map(|trip| trip.harm.said(trip.count));
+        let harm: Vec<String> = harm.collect();
+        shell::capital(&harm.join(", "))
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> backstock_proto::Timestamp {
+        self.incident.change_set.from
+    }
+
+    fn job_id(&self) -> Option<&str> {
+        self.incident.job.as_deref().or(self.job.as_ref().map(|job| job.id.as_str()))
+    }
+
+    fn state(&self) -> (Tone, &'static str) {
+        match (self.incident.state, &self.job) {
+            (IncidentState::Joined, _) => (Tone::Plain, "part of another one"),
+            (IncidentState::Dismissed, _) => (Tone::Plain, "was meant"),
+            (_, Some(job)) => job::said(job.state),
+            (IncidentState::Applied, None) => (Tone::Good, "undone"),
+            (IncidentState::Open, None) => (Tone::Bad, "goes on"),
+            (IncidentState::Told, None) => (Tone::Bad, "look at this"),
+            (IncidentState::Planned, None) => (Tone::Warning, "way back ready"),
+            (IncidentState::Stuck, None) => (Tone::Bad, "stuck"),
+        }
+    }
+}
+
+/// One incident, in a list of them.
+pub(super) fn shown(room: &Room, seen: &Seen) -> Markup {
+    let (incident, set) = (&seen.incident, &seen.incident.change_set);
+    let (tone, state) = seen.state();
+    html! {
+        li.planrow {
+            div.planhead {
+                div.main {
+                    strong { (seen.harm()) }
+                    span.what { (change_sets::span(room, set)) }
+                }
+                (shell::badge(tone, state))
+            }
+            p { (outcome(room, seen)) }
+            (evidence(room, incident))
+            div.actions { (ways(room, seen)) }
+        }
+    }
+}
+
+/// What became of it, in a sentence or two.
+fn outcome(room: &Room, seen: &Seen) -> Markup {
+    let incident = &seen.incident;
+    html! {
+        @match (incident.state, &seen.job) {
+            (IncidentState::Dismissed, _) => {
+                strong { (incident.dismissed_by.as_deref().unwrap_or("Somebody")) }
+                " said " (room.clock.time(incident.updated_at)) " that it was meant. Nothing is done "
+                "about it, and as much is normal from now on."
+            },
+            (IncidentState::Joined, _) => "It turned out to be a part of another one.",
+            (_, Some(job)) => {
+                strong { (job.by) } " has it put back since " (room.clock.time(job.started_at)) "."
+            },
+            (IncidentState::Applied, None) => {
+                "It was put back"
+                @if let Some(at) = incident.applied_at { " " (room.clock.time(at)) }
+                "."
+            },
+            (IncidentState::Open, None) => "It still goes on, or was only just seen.",
+            (IncidentState::Told, None) => "Nothing is done about it but to say so.",
+            (IncidentState::Planned, None) => "The way back is ready. Nothing is written before a person says yes.",
+            (IncidentState::Stuck, None) => "The way back could not be made or begun; below is what is in its way.",
+        }
+    }
+}
+
+fn evidence(room: &Room, incident: &Incident) -> Markup {
+    let set = &incident.change_set;
+    html! {
+        dl.whole {
+            div {
+                dt { "What was seen" }
+                dd {
+                    p { (shell::capital(&set.headline)) }
+                    @for trip in &incident.trips { p.quiet { (passed(trip)) } }
+                    @if let Some(money) = &set.money {
+                        p.quiet { "One of each thing, together: " (price(room, &money.before)) " before, " (price(room, &money.after)) " now." }
+                    }
+                }
+            }
+            div { dt { "By whom" } dd { (by_whom(set)) } }
+            div {
+                dt { "What was decided" }
+                dd {
+                    @for why in &incident.why { p { (shell::capital(why)) "." } }
+                    @match incident.told.as_deref() {
+                        Some("told") => p.quiet { "People were told." },
+                        Some(how) => p.quiet { (shell::capital(how)) "." },
+                        None => {},
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which threshold was passed, and by what.
+fn passed(trip: &Trip) -> String {
+    let such_as = match trip.examples.as_slice() {
+        [] => String::new(),
+        examples => format!(" Such as {}.", examples.join(", ")),
+    };
+    let (said, limit) = (shell::capital(&trip.harm.said(trip.count)), shell::number(trip.limit));
+    let normal = match trip.normal {
+        0 => "as much is not usual here".to_owned(),
+        normal => format!("up to {} were usual here", shell::number(normal)),
+    };
+    format!("{said}: from {limit} on that counts as harm, and {normal}.{such_as}")
+}
+
+fn price(room: &Room, amount: &str) -> String {
+    match &room.currency {
+        Some(currency) => format!("{amount} {currency}"),
+        None => amount.to_owned(),
+    }
+}
+
+fn by_whom(set: &ChangeSet) -> Markup {
+    html! {
+        p { (change_sets::who(set)) }
+        @for sign in &set.actor.evidence { p.quiet { (shell::capital(sign)) } }
+    }
+}
+
+fn ways(room: &Room, seen: &Seen) -> Markup {
+    let incident = &seen.incident;
+    let (set, may) = (incident.change_set.id.to_string(), room.may(Scope::Restore));
+    html! {
+        a.button href={ (room.path()) "/changes/" (set) } { "What it did" }
+        @for job in &incident.earlier_jobs { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back before" } }
+        @if let Some(job) = seen.job_id() { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back" } }
+        @else if seen.is_open() {
+            @if let Some(plan) = &incident.plan { a.button.primary href={ (room.path()) "/plans/" (plan) } { "Review the way back" } }
+            @else if may { (restore::of_set(room, &set)) }
+            @if may { (meant(room, &incident.id)) }
+        }
+    }
+}
+
+fn meant(room: &Room, id: &str) -> Markup {
+    html! {
+        form method="post" action={ (room.path()) "/guard/" (encoded(id)) "/dismiss" } {
+            (shell::sealed(room))
+            button.button type="submit" { "This was meant" }
+        }
+    }
+}
