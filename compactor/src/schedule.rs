@@ -13,6 +13,7 @@ use backstock_proto::journal::{
 };
 use backstock_proto::kind::{self, Spec};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
+use backstock_proto::trace::{Span, SpanKind};
 use backstock_proto::{Kind, Timestamp};
 use futures::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
@@ -184,7 +185,12 @@ async fn all(
 
 async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
     let kind = Kind::of(spec);
-    match puller.kind(spec, &order).await {
+    let mut span = Span::begin("compactor pull", SpanKind::Internal, None);
+    span.set("shop", &puller.shop);
+    span.set("kind", &kind);
+    let trace_id = span.context().trace_id();
+    let pulled = span.context().scope(puller.kind(spec, &order)).await;
+    match span.went(pulled) {
         Ok(report) => {
             let drift = report.drift;
             for (found, count) in
@@ -193,13 +199,16 @@ async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
                 puller.metrics.drift.with_label_values(&[spec.name, found]).inc_by(count);
             }
             info!(
-                shop = %puller.shop, %kind, objects = report.objects, missed = drift.missed,
-                changed = drift.changed, extra = drift.extra, "pulled whole"
+                shop = %puller.shop, %kind, %trace_id, objects = report.objects,
+                missed = drift.missed, changed = drift.changed, extra = drift.extra, "pulled whole"
             );
             true
         }
         Err(error) => {
-            warn!(shop = %puller.shop, %kind, "failed to pull: {error}; nothing is taken for gone");
+            warn!(
+                shop = %puller.shop, %kind, %trace_id,
+                "failed to pull: {error}; nothing is taken for gone"
+            );
             false
         }
     }
