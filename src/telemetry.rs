@@ -7,6 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+pub(crate) mod spans;
+
 /// Begins logging. `RUST_LOG` goes before the configuration.
 pub(crate) fn begin(config: &Log) -> anyhow::Result<()> {
     let configured = config.filter.clone().unwrap_or_else(|| "info,async_nats=warn".into());
