@@ -73,7 +73,7 @@ async fn work(
     match due(puller, cron).await {
         Ok(kinds) => all(puller, kinds, leave).await,
         Err(error) => {
-            warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
+            warn!(shop = %puller.shop, %error, "cannot see which pulls are due");
             false
         }
     }
@@ -206,8 +206,8 @@ async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
         }
         Err(error) => {
             warn!(
-                shop = %puller.shop, %kind, %trace_id,
-                "failed to pull: {error}; nothing is taken for gone"
+                shop = %puller.shop, %kind, %trace_id, %error,
+                "failed to pull; nothing is taken for gone"
             );
             false
         }

@@ -70,7 +70,8 @@ pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
             outcome = follow(&puller) => outcome,
         };
         if let Err(error) = outcome {
-            warn!(shop = %puller.shop, "following webhooks failed: {error:#}; trying again");
+            let error = format!("{error:#}");
+            warn!(shop = %puller.shop, error, "following webhooks failed; trying again");
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -151,7 +152,7 @@ pub(crate) async fn answer(
                 read = read_again(&puller, spec, &ids) => read,
             };
             if let Err(error) = read {
-                warn!(shop = %puller.shop, kind = spec.name, "reading by id failed: {error}");
+                warn!(shop = %puller.shop, kind = spec.name, %error, "reading by id failed");
             }
         }
     }
@@ -244,20 +245,17 @@ async fn ask(puller: &Puller, wanted: Wanted) -> Open {
             let Way::ById { ids_max, .. } = &pull.way else { continue };
             for some in ids.chunks(*ids_max) {
                 let core = |id: &ResourceId| resources.get(id).is_some_and(|want| want.core);
+                let asked = puller.some(spec, pull, some, core);
                 let again = match reachable {
                     false => Again::Always,
-                    true => {
-                        match traced(puller, &resources, some, puller.some(spec, pull, some, core))
-                            .await
-                        {
-                            Ok(_) => continue,
-                            Err(error) => {
-                                let pull = pull.name;
-                                warn!(shop = %puller.shop, kind = name, pull, "asking by id failed: {error}");
-                                Again::after(&error)
-                            }
+                    true => match traced(puller, &resources, some, asked).await {
+                        Ok(_) => continue,
+                        Err(error) => {
+                            let (shop, pull) = (&puller.shop, pull.name);
+                            warn!(%shop, kind = name, pull, %error, "asking by id failed");
+                            Again::after(&error)
                         }
-                    }
+                    },
                 };
                 reachable &= again != Again::Always;
                 for id in some {

@@ -225,7 +225,7 @@ async fn answer(desk: &Desk, route: &Route, parts: Parts, body: Body, next: Next
     if let Some((shop, deed)) = audited {
         let ended = Deed { status: Some(response.status().as_u16()), asked: Value::Null, ..deed };
         if let Err(error) = desk.audit.add(&shop, ended).await {
-            tracing::error!(%shop, "how {} ended is not on record: {error}", route.name);
+            tracing::error!(%shop, %error, "how {} ended is not on record", route.name);
         }
     }
     response

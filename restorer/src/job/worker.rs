@@ -58,7 +58,7 @@ pub(super) async fn work(
             Ok(Ok(true)) => Duration::ZERO,
             Ok(Ok(false)) => LOOK_EVERY,
             Ok(Err(error)) => {
-                tracing::warn!(%shop, "a job does not go on: {error}; trying again");
+                tracing::warn!(%shop, %error, "a job does not go on; trying again");
                 REST
             }
             // No other shop, and no later job of this one, is to suffer from it.
@@ -98,7 +98,7 @@ async fn one(
         Err(error) => Err(error.into()),
     };
     if let Err(error) = leases.release(shop, holder).await {
-        tracing::warn!(%shop, "{error}; it ends by itself");
+        tracing::warn!(%shop, %error, "the lease is not given back; it ends by itself");
     }
     outcome.map(|()| true)
 }
@@ -255,7 +255,7 @@ async fn look(jobs: &Jobs, run: &Run) {
             let order = Order { shop, kinds, ids, confirm_deletions: false };
             if let Err(error) = tools.pulls.order(order).await {
                 let shop = &run.shop;
-                tracing::warn!(%shop, "what was written is seen at the next whole look: {error}");
+                tracing::warn!(%shop, %error, "what was written is seen at the next whole look");
             }
         }
     }
