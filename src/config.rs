@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) compactor: Compactor,
     pub(crate) proof: Proof,
     pub(crate) log: Log,
+    pub(crate) telemetry: Telemetry,
     pub(crate) shop: Vec<ShopConfig>,
     pub(crate) token: Vec<Token>,
     /// The file that it comes from, if there is one.
@@ -170,6 +171,18 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where the spans of traces go.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Telemetry {
+    /// The OpenTelemetry collector that takes them, as OTLP over HTTP, such as `http://collector:4318`;
+    /// absent: none are made.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The part of the traces that begin here of which spans are made, 0 to 1. What comes in as part of
+    /// a trace is sampled if that is.
+    pub(crate) sample: f64,
+}
+
 /// One shop.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct ShopConfig {
@@ -226,6 +239,7 @@ impl Default for Config {
             compactor: Compactor::default(),
             proof: Proof::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             shop: Vec::new(),
             token: Vec::new(),
             file: None,
@@ -342,6 +356,28 @@ impl Proof {
             spread: Duration::from_secs(u64::from(self.spread_minutes) * 60),
             media_bytes: self.media_bytes,
         })
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, sample: 0.01 }
+    }
+}
+
+impl Telemetry {
+    /// Where spans are posted to.
+    pub(crate) fn traces_url(&self) -> anyhow::Result<Option<Url>> {
+        let Some(text) = &self.otlp_endpoint else { return Ok(None) };
+        let mut url = Url::parse(text)?;
+        anyhow::ensure!(
+            ["http", "https"].contains(&url.scheme()),
+            "{text:?} is not an http or https address; gRPC is not spoken"
+        );
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["v1", "traces"]);
+        }
+        Ok(Some(url))
     }
 }
 
@@ -508,6 +544,12 @@ impl Config {
                 fault(format!("http: {url:?} is not an address: {e}"));
             }
         }
+        if let Err(why) = self.telemetry.traces_url() {
+            fault(format!("telemetry.otlp_endpoint: {why}"));
+        }
+        if !(0.0..=1.0).contains(&self.telemetry.sample) {
+            fault(format!("telemetry.sample is {}, expected 0 to 1", self.telemetry.sample));
+        }
         if let Err(why) = self.http.proxies() {
             fault(format!("http.proxies: {why}"));
         }
@@ -672,6 +714,20 @@ mod tests {
         assert!(tokens_of("[\"write\"]").expect_err("a fault").contains("\"write\""));
         let alone = format!("{SHOP}embedded_scopes = [\"read\"]\n");
         assert!(tokens(&alone).expect_err("a fault").contains("client_id and client_secret"));
+    }
+
+    #[test]
+    fn spans_go_to_a_collector_if_one_is_named() {
+        let url = |text: &str| -> Result<String, String> {
+            let config = parse(&format!("[telemetry]\notlp_endpoint = \"{text}\""), &[])?;
+            Ok(config.telemetry.traces_url().expect("checked").expect("named").to_string())
+        };
+        assert_eq!(url("http://c:4318").expect("an address"), "http://c:4318/v1/traces");
+        assert_eq!(url("https://c/otlp/").expect("an address"), "https://c/otlp/v1/traces");
+        assert!(url("collector:4317").expect_err("a fault").contains("telemetry.otlp_endpoint"));
+        assert!(parse("", &[]).expect("defaults").telemetry.traces_url().expect("none").is_none());
+        let faults = parse("[telemetry]\nsample = 1.5", &[]).expect_err("a fault");
+        assert_eq!(faults, "test.toml: telemetry.sample is 1.5, expected 0 to 1");
     }
 
     #[test]

@@ -113,15 +113,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             if let Some(dir) = data_dir {
                 config.data_dir = dir;
             }
-            begin(config, serve::run)
+            begin("backstock", config, serve::run)
         }
         Command::Recover { config, from, stream_lost } => {
-            begin(config.load()?, move |config| roles::recover(config, from, stream_lost))
+            let recover = move |config| roles::recover(config, from, stream_lost);
+            begin("backstock-recover", config.load()?, recover)
         }
-        Command::Ingest(args) => begin(args.load()?, roles::ingest),
-        Command::Journal(args) => begin(args.load()?, roles::journal),
-        Command::Compactor(args) => begin(args.load()?, roles::compactor),
-        Command::Restorer(args) => begin(args.load()?, roles::restorer),
+        Command::Ingest(args) => begin("backstock-ingest", args.load()?, roles::ingest),
+        Command::Journal(args) => begin("backstock-journal", args.load()?, roles::journal),
+        Command::Compactor(args) => begin("backstock-compactor", args.load()?, roles::compactor),
+        Command::Restorer(args) => begin("backstock-restorer", args.load()?, roles::restorer),
     }
 }
 
@@ -131,8 +132,9 @@ impl ConfigArgs {
     }
 }
 
-/// Runs a role on a runtime of its own. Its stores are closed when this returns.
-fn begin<F, R>(config: Config, role: F) -> anyhow::Result<ExitCode>
+/// Runs a role on a runtime of its own, whose spans name it `service`. Its stores are closed when this
+/// returns.
+fn begin<F, R>(service: &'static str, config: Config, role: F) -> anyhow::Result<ExitCode>
 where
     F: FnOnce(Config) -> R,
     R: Future<Output = anyhow::Result<()>>,
@@ -141,7 +143,11 @@ where
     // Both TLS users, NATS and HTTP, take the process's provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let spans = telemetry::spans::begin(&config.telemetry, service, runtime.handle())?;
     let ended = runtime.block_on(Box::pin(role(config)));
+    if let Some(spans) = spans {
+        runtime.block_on(spans.finish());
+    }
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     if let Err(error) = &ended {
         tracing::error!("{error:#}");

@@ -98,7 +98,10 @@ impl Address {
                 "the NATS server acknowledges before it syncs: a power cut loses what was answered 200"
             ),
             (Err(e), true) => {
-                warn!("cannot tell whether the NATS server syncs before it acknowledges: {e:#}")
+                warn!(
+                    error = format!("{e:#}"),
+                    "cannot tell whether the NATS server syncs before it acknowledges"
+                )
             }
             (Ok(false), false) => bail!(
                 "nats-server at {} acknowledges before it syncs, so a power cut would lose what was \
@@ -138,7 +141,9 @@ impl Address {
             match options.clone().connect(&members[..]).await {
                 Ok(client) => return Ok(client),
                 Err(e) if begun.elapsed() > CONNECT_DEADLINE => return Err(e.into()),
-                Err(e) => warn!("failed to connect to NATS at {}: {e}; trying again", self.url),
+                Err(e) => {
+                    warn!(error = %e, "failed to connect to NATS at {}; trying again", self.url)
+                }
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
@@ -187,7 +192,7 @@ pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result
     loop {
         match ask().await {
             Err(e) if for_now(&e) && begun.elapsed() < CONNECT_DEADLINE => {
-                warn!("{e}; trying again");
+                warn!(error = %e, "NATS does not do what is asked; trying again");
             }
             answered => return answered,
         }

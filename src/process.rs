@@ -41,7 +41,7 @@ fn open_files_as_allowed() {
         setrlimit(Resource::RLIMIT_NOFILE, now.max(most.min(OPEN_FILES_MAX)), most)
     });
     if let Err(error) = raised {
-        tracing::warn!("cannot raise the number of open files: {error}");
+        tracing::warn!(%error, "cannot raise the number of open files");
     }
 }
 

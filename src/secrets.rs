@@ -58,7 +58,7 @@ pub(crate) async fn watch(
                 secrets.replace(fresh);
                 info!("webhook secrets were read again");
             }
-            Err(e) => error!("webhook secrets stay as they were: {e:#}"),
+            Err(e) => error!(error = format!("{e:#}"), "webhook secrets stay as they were"),
         }
     }
 }

@@ -152,7 +152,7 @@ async fn hold(mut roles: Vec<Running>, shutdown: CancellationToken) -> anyhow::R
     for role in roles {
         let name = role.name;
         if let Err(e) = role.stop().await {
-            error!("failed to stop {name}: {e:#}");
+            error!(error = format!("{e:#}"), "failed to stop {name}");
         }
     }
     info!("stopped");

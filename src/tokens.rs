@@ -29,7 +29,7 @@ pub(crate) async fn watch(file: &Path, tokens: Tokens, shutdown: CancellationTok
                 tokens.replace(fresh);
                 info!("the tokens were read again: there are {count} now");
             }
-            Err(e) => error!("the tokens stay as they were: {e:#}"),
+            Err(e) => error!(error = format!("{e:#}"), "the tokens stay as they were"),
         }
     }
 }

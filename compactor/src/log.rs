@@ -36,7 +36,7 @@ pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationT
         let wait = match looked {
             Ok(()) => every,
             Err(error) => {
-                warn!(shop = %puller.shop, "reading Shopify's log failed: {error}; trying again");
+                warn!(shop = %puller.shop, %error, "reading Shopify's log failed; trying again");
                 REST.max(every)
             }
         };

@@ -107,7 +107,7 @@ async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) 
     for spec in schedule::ordered(order) {
         let recorded = publisher.record(&order.shop, ORDER, spec.name, &ordered).await;
         if let Err(error) = recorded {
-            warn!(shop = %order.shop, "an order would not survive a restart: {error}");
+            warn!(shop = %order.shop, %error, "an order would not survive a restart");
         }
     }
 }
@@ -122,7 +122,8 @@ async fn find(order: Order, here: &Here, others: &async_nats::Client) {
         }
         let Err(error) = ask(&order, others).await else { return };
         if begun.elapsed() > TAKEN_WITHIN {
-            return warn!(shop = %order.shop, "no compactor took an order at once: {error:#}");
+            let error = format!("{error:#}");
+            return warn!(shop = %order.shop, error, "no compactor took an order at once");
         }
         tokio::time::sleep(REST).await;
     }
@@ -146,7 +147,7 @@ pub(crate) async fn listen(
             ended = listen_once(&shop, &others, &doors) => ended,
         };
         if let Err(error) = ended {
-            warn!(%shop, "cannot hear of orders: {error:#}; trying again");
+            warn!(%shop, error = format!("{error:#}"), "cannot hear of orders; trying again");
         }
         tokio::time::sleep(REST).await;
     }

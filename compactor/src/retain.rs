@@ -43,7 +43,7 @@ pub(crate) async fn run(
                 records = thinned.records, blobs, blob_bytes, held, "history was thinned"
             ),
             Err(error) => {
-                warn!(shop = %puller.shop, "thinning history failed: {error}; trying again");
+                warn!(shop = %puller.shop, %error, "thinning history failed; trying again");
                 wait = REST;
             }
         }

@@ -6,6 +6,7 @@
 
 use backstock_proto::Event;
 use backstock_proto::publish::{PublishError, Publisher};
+use backstock_proto::trace::{self, TraceContext};
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +26,8 @@ pub(crate) struct Rounds {
 
 struct Waiting {
     event: Event,
+    /// What it comes of.
+    trace: Option<TraceContext>,
     done: oneshot::Sender<Result<(), PublishError>>,
 }
 
@@ -41,7 +44,7 @@ impl Rounds {
         let subject = event.key.to_string();
         let gone = || PublishError { subject, reason: "nothing is published any more".into() };
         let (done, answer) = oneshot::channel();
-        match self.queue.send(Waiting { event, done }).await {
+        match self.queue.send(Waiting { event, trace: trace::current(), done }).await {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(gone())),
             Err(_) => Err(gone()),
         }
@@ -69,16 +72,20 @@ fn fitting(some: &[Waiting]) -> usize {
 }
 
 async fn round(publisher: &Publisher, round: Vec<Waiting>) {
-    let (events, waiting): (Vec<Event>, Vec<_>) =
-        round.into_iter().map(|Waiting { event, done }| (event, done)).unzip();
+    let (events, waiting): (Vec<_>, Vec<_>) =
+        round.into_iter().map(|Waiting { event, trace, done }| ((event, trace), done)).unzip();
     if events.len() >= BATCH_MIN && publisher.batch(&events).await {
         // Whoever does not listen any more does not have to know.
         waiting.into_iter().for_each(|done| drop(done.send(Ok(()))));
         return;
     }
     let singly = futures::stream::iter(events.into_iter().zip(waiting));
-    let singly = singly.for_each_concurrent(SINGLES, async |(event, done)| {
-        drop(done.send(publisher.event(event).await.map(drop)));
+    let singly = singly.for_each_concurrent(SINGLES, async |((event, trace), done)| {
+        let published = match trace {
+            Some(trace) => trace.scope(publisher.event(event)).await,
+            None => publisher.event(event).await,
+        };
+        drop(done.send(published.map(drop)));
     });
     singly.await;
 }

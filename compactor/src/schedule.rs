@@ -13,6 +13,7 @@ use backstock_proto::journal::{
 };
 use backstock_proto::kind::{self, Spec};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
+use backstock_proto::trace::{Span, SpanKind};
 use backstock_proto::{Kind, Timestamp};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -73,7 +74,7 @@ pub(crate) async fn run(
                     wait = LOOK_EVERY;
                 }
                 Err(error) => {
-                    warn!(shop = %puller.shop, "cannot see which pulls are due: {error}");
+                    warn!(shop = %puller.shop, %error, "cannot see which pulls are due");
                     wait = RETRY_AFTER;
                 }
             },
@@ -217,7 +218,12 @@ fn failed_rest(_report: &PullReport) -> u64 {
 /// Pulls a kind. Whether that worked.
 async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
     let kind = Kind::of(spec);
-    match puller.kind(spec, &order).await {
+    let mut span = Span::begin("compactor pull", SpanKind::Internal, None);
+    span.set("shop", &puller.shop);
+    span.set("kind", &kind);
+    let trace_id = span.context().trace_id();
+    let pulled = span.context().scope(puller.kind(spec, &order)).await;
+    match span.went(pulled) {
         Ok(report) => {
             let drift = report.drift;
             for (found, count) in
@@ -226,13 +232,16 @@ async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
                 puller.metrics.drift.with_label_values(&[spec.name, found]).inc_by(count);
             }
             info!(
-                shop = %puller.shop, %kind, objects = report.objects, missed = drift.missed,
-                changed = drift.changed, extra = drift.extra, "pulled whole"
+                shop = %puller.shop, %kind, %trace_id, objects = report.objects,
+                missed = drift.missed, changed = drift.changed, extra = drift.extra, "pulled whole"
             );
             true
         }
         Err(error) => {
-            warn!(shop = %puller.shop, %kind, "failed to pull: {error}; nothing is taken for gone");
+            warn!(
+                shop = %puller.shop, %kind, %trace_id, %error,
+                "failed to pull; nothing is taken for gone"
+            );
             false
         }
     }

@@ -124,7 +124,7 @@ impl Charge {
             let keeper = json!({"compactor": by, "since": tools.clock.now()});
             match tools.publisher.record(shop, KEEPER, COMPACTOR, &keeper).await {
                 Ok(record) => break record,
-                Err(error) => warn!(%shop, "cannot begin to look after the shop: {error}"),
+                Err(error) => warn!(%shop, %error, "cannot begin to look after the shop"),
             }
             tokio::time::sleep(REST).await;
         };

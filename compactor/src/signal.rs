@@ -17,6 +17,7 @@ use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Spec};
 use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
+use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId};
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -46,6 +47,8 @@ type Open = BTreeMap<(&'static str, ResourceId), Again>;
 struct Want {
     /// The core too: the webhook did not carry it, or not whole.
     core: bool,
+    /// The trace of the first webhook that asks.
+    trace: Option<TraceContext>,
 }
 
 /// Whether asking again makes sense.
@@ -67,7 +70,8 @@ pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
             outcome = follow(&puller) => outcome,
         };
         if let Err(error) = outcome {
-            warn!(shop = %puller.shop, "following webhooks failed: {error:#}; trying again");
+            let error = format!("{error:#}");
+            warn!(shop = %puller.shop, error, "following webhooks failed; trying again");
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -148,7 +152,7 @@ pub(crate) async fn answer(
                 read = read_again(&puller, spec, &ids) => read,
             };
             if let Err(error) = read {
-                warn!(shop = %puller.shop, kind = spec.name, "reading by id failed: {error}");
+                warn!(shop = %puller.shop, kind = spec.name, %error, "reading by id failed");
             }
         }
     }
@@ -187,14 +191,16 @@ fn said(message: &jetstream::Message) -> Option<(&'static Spec, ResourceId, Want
     let headers = message.headers.clone().unwrap_or_default();
     let event = Event::from_message(&message.subject, &headers, message.payload.clone()).ok()?;
     let (spec, want) = want(&event)?;
-    Some((spec, event.key.id, want))
+    Some((spec, event.key.id, Want { trace: TraceContext::of_message(&headers), ..want }))
 }
 
 /// What some messages ask for together.
 fn wanted(wants: &[Option<(&'static Spec, ResourceId, Want)>]) -> Wanted {
     let mut wanted = Wanted::new();
     for (spec, id, want) in wants.iter().flatten() {
-        wanted.entry(spec.name).or_default().entry(id.clone()).or_default().core |= want.core;
+        let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
+        of_id.core |= want.core;
+        of_id.trace = of_id.trace.or(want.trace);
     }
     wanted
 }
@@ -207,7 +213,7 @@ fn want(event: &Event) -> Option<(&'static Spec, Want)> {
         return None;
     }
     if event.facet == Facet::Signal {
-        return Some((spec, Want { core: true }));
+        return Some((spec, Want { core: true, trace: None }));
     }
     let Event { source, facet, op, .. } = *event;
     let arrival = Arrival { source, facet, op };
@@ -217,7 +223,7 @@ fn want(event: &Event) -> Option<(&'static Spec, Want)> {
         Err(_) => true,
     };
     let more = by_id(spec).iter().any(|pull| pull.facets.iter().any(|facet| *facet != Facet::Core));
-    (core || more).then_some((spec, Want { core }))
+    (core || more).then_some((spec, Want { core, trace: None }))
 }
 
 fn by_id(spec: &'static Spec) -> Vec<&'static Pull> {
@@ -239,13 +245,14 @@ async fn ask(puller: &Puller, wanted: Wanted) -> Open {
             let Way::ById { ids_max, .. } = &pull.way else { continue };
             for some in ids.chunks(*ids_max) {
                 let core = |id: &ResourceId| resources.get(id).is_some_and(|want| want.core);
+                let asked = puller.some(spec, pull, some, core);
                 let again = match reachable {
                     false => Again::Always,
-                    true => match puller.some(spec, pull, some, core).await {
+                    true => match traced(puller, &resources, some, asked).await {
                         Ok(_) => continue,
                         Err(error) => {
-                            let pull = pull.name;
-                            warn!(shop = %puller.shop, kind = name, pull, "asking by id failed: {error}");
+                            let (shop, pull) = (&puller.shop, pull.name);
+                            warn!(%shop, kind = name, pull, %error, "asking by id failed");
                             Again::after(&error)
                         }
                     },
@@ -259,6 +266,23 @@ async fn ask(puller: &Puller, wanted: Wanted) -> Open {
         }
     }
     open
+}
+
+/// Asks as part of the trace of a webhook that it is asked for; where several share a question, of one
+/// of them.
+async fn traced<T>(
+    puller: &Puller,
+    resources: &BTreeMap<ResourceId, Want>,
+    some: &[ResourceId],
+    asked: impl Future<Output = Result<T, PullError>>,
+) -> Result<T, PullError> {
+    let traces = some.iter().filter_map(|id| resources.get(id)?.trace);
+    let trace = traces.max_by_key(|trace| trace.is_sampled());
+    let mut span = Span::begin("compactor ask", SpanKind::Consumer, trace);
+    span.set("shop", &puller.shop);
+    span.count("resources", some.len() as u64);
+    let answered = span.context().scope(asked).await;
+    span.went(answered)
 }
 
 impl Again {
@@ -318,7 +342,7 @@ mod tests {
     fn a_webhook_that_is_not_understood_is_asked_about() {
         let event = event("product", "products/update", r#"{"id": 1, "title": {"no": "text"}"#);
         let (spec, want) = want(&event).expect("something is left open");
-        assert_eq!((spec.name, want), ("product", Want { core: true }));
+        assert_eq!((spec.name, want), ("product", Want { core: true, trace: None }));
     }
 
     #[test]

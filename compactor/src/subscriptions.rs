@@ -43,7 +43,7 @@ pub(crate) async fn run(
             Ok(()) => every,
             Err(error) => {
                 let shop = &puller.shop;
-                warn!(%shop, "looking after webhook subscriptions failed: {error}; trying again");
+                warn!(%shop, %error, "looking after webhook subscriptions failed; trying again");
                 every.min(REST)
             }
         };

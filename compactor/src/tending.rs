@@ -78,7 +78,7 @@ impl Tending {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(why) = ended.filter(|why| failed.as_ref() != Some(why)) {
-                warn!("no shop is looked after here: {why}; trying again");
+                warn!(reason = %why, "no shop is looked after here; trying again");
                 failed = Some(why);
             }
             tokio::select! {
@@ -124,7 +124,7 @@ impl Tending {
             return Ok(Some("it was not heard of, and others took its shops".to_owned()));
         }
         if let Err(error) = roster.leave(&member).await {
-            warn!("others learn late that this compactor is gone: {error}");
+            warn!(%error, "others learn late that this compactor is gone");
         }
         Ok(None)
     }
@@ -146,7 +146,7 @@ impl Tending {
                 Some(ended) = underway.charges.join_next() => {
                     let shop = self.ended(underway, ended)?;
                     if let Err(error) = roster.give_back(&shop, &member.id).await {
-                        warn!(%shop, "the shop waits until this compactor is gone: {error}");
+                        warn!(%shop, %error, "the shop waits until this compactor is gone");
                     }
                 }
                 _ = look.tick() => match roster.members().await {
@@ -155,7 +155,7 @@ impl Tending {
                     }
                     // What was read is older than what was said.
                     Ok(_) => {}
-                    Err(error) => warn!("cannot see which compactors are there: {error}"),
+                    Err(error) => warn!(%error, "cannot see which compactors are there"),
                 },
             }
         }
@@ -189,7 +189,7 @@ impl Tending {
                 Ok(false) => {}
                 Err(error) => {
                     let shop = &client.access().shop;
-                    warn!(%shop, "cannot begin to look after the shop: {error}; trying again");
+                    warn!(%shop, %error, "cannot begin to look after the shop; trying again");
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_nats::HeaderMap;
 use backstock_proto::Event;
 use backstock_proto::stream::{self, Partition};
+use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -73,6 +74,8 @@ pub(crate) struct Pending {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
     pub(crate) msg_id: Option<String>,
+    /// What its message is part of.
+    pub(crate) trace: TraceContext,
     pub(crate) deadline: Instant,
     answer: oneshot::Sender<Answer>,
     slot: Slot,
@@ -112,18 +115,40 @@ impl Publisher {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
-    /// Puts an event on the stream and waits until it is acknowledged, or until `deadline`.
-    pub async fn publish(&self, event: Event, slot: Slot, deadline: Instant) -> Answer {
+    /// Puts an event on the stream as part of `trace` and waits until it is acknowledged, or until
+    /// `deadline`.
+    pub async fn publish(
+        &self,
+        event: Event,
+        trace: TraceContext,
+        slot: Slot,
+        deadline: Instant,
+    ) -> Answer {
+        let span = Span::begin("ingest publish", SpanKind::Producer, Some(trace));
+        let answer = self.put(event, span.context(), slot, deadline).await;
+        span.went(answer)
+    }
+
+    async fn put(
+        &self,
+        event: Event,
+        trace: TraceContext,
+        slot: Slot,
+        deadline: Instant,
+    ) -> Answer {
         if !self.is_connected() {
             return Err(NotStored::Unreachable);
         }
         let partitions = u16::try_from(self.queues.len()).unwrap_or(Partition::MAX);
         let partition = stream::partition_of(&event.key.shop, partitions);
         let (answer, answered) = oneshot::channel();
+        let mut headers = event.to_headers();
+        trace.put_into(&mut headers);
         let pending = Pending {
             subject: stream::event_subject(partition, &event.key),
-            headers: event.to_headers(),
+            headers,
             msg_id: event.msg_id(),
+            trace,
             payload: event.payload,
             deadline,
             answer,

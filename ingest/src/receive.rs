@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use backstock_proto::problem::Problem;
 use backstock_proto::time::Clock;
+use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use backstock_proto::webhook::Delivery;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -87,12 +88,19 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     let received_at = receiver.clock.now();
     let (parts, mut body) = request.into_parts();
     let deadline = begun + receiver.limits.request;
+    let mut trace = TraceContext::of_http(&parts.headers);
     let storing = async {
         let delivery = Delivery::parse(&parts.headers).map_err(Refusal::from)?;
         let (body, slot) = receiver.read(&delivery, &mut body).await?;
         let event = receiver.check(delivery, body, received_at).await?;
         let ack_by = deadline.min(Instant::now() + receiver.limits.publish);
-        Ok(receiver.publisher.publish(event, slot, ack_by).await?)
+        // Of whoever cannot sign nothing is recorded.
+        let mut span = Span::begin("ingest webhook", SpanKind::Server, trace).since(received_at);
+        span.set("shop", &event.key.shop);
+        span.set("topic", &event.topic);
+        trace = Some(span.context());
+        let stored = receiver.publisher.publish(event, span.context(), slot, ack_by).await;
+        Ok(span.went(stored)?)
     };
     let result = timeout_at(deadline, storing).await.unwrap_or(Err(NotStored::NoAck.into()));
     ending.outcome = outcome(&result);
@@ -102,7 +110,8 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     match result {
         Ok(_) => StatusCode::OK.into_response(),
         Err(refused) => {
-            tracing::debug!(%refused, "refused a delivery");
+            let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+            tracing::debug!(trace_id, reason = %refused, "refused a delivery");
             refused.into_response()
         }
     }

@@ -30,7 +30,7 @@ pub(crate) async fn watch(
         if now != before {
             match now.as_str() {
                 "" => tracing::info!("ingest is ready"),
-                why => tracing::error!("ingest {why}"),
+                reason => tracing::error!(reason, "ingest is not ready"),
             }
         }
         if now.is_empty() {

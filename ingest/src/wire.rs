@@ -150,7 +150,7 @@ impl Wire {
             reply = self.client.send_request(pending.subject.clone(), request) => reply,
         };
         match reply {
-            Ok(message) => self.outcome(Reply::read(&message)),
+            Ok(message) => self.outcome(Reply::read(&message), pending),
             Err(error) => match error.kind() {
                 RequestErrorKind::NoResponders => Sent::Failed(NotStored::NoStream),
                 RequestErrorKind::Other => {
@@ -158,21 +158,23 @@ impl Wire {
                     Sent::Lost
                 }
                 _ => {
-                    tracing::error!(stream = %self.stream, %error, "failed to publish");
+                    let trace_id = pending.trace.trace_id();
+                    tracing::error!(stream = %self.stream, %trace_id, %error, "failed to publish");
                     Sent::Failed(NotStored::Rejected)
                 }
             },
         }
     }
 
-    fn outcome(&self, reply: Reply) -> Sent {
+    fn outcome(&self, reply: Reply, pending: &Pending) -> Sent {
         match reply {
             Reply::Acked(ack) if ack.stream == self.stream && ack.duplicate => Sent::Duplicate,
             Reply::Acked(ack) if ack.stream == self.stream => Sent::New,
             Reply::Refused(Refused::NoStream) => Sent::Failed(NotStored::NoStream),
             Reply::Refused(Refused::Full(_)) => Sent::Failed(NotStored::Full),
             other => {
-                tracing::error!(stream = %self.stream, answer = ?other, "the stream refused");
+                let trace_id = pending.trace.trace_id();
+                tracing::error!(stream = %self.stream, %trace_id, answer = ?other, "the stream refused");
                 Sent::Failed(NotStored::Rejected)
             }
         }

@@ -233,7 +233,7 @@ impl Checkpoints {
                 Ok(()) => return Ok(manifest),
                 Err(error) if error.is_of_one() => {
                     let (partition, at) = (self.partition, manifest.at);
-                    tracing::error!(partition, %at, "a checkpoint cannot be brought back: {error}");
+                    tracing::error!(partition, %at, %error, "a checkpoint cannot be brought back");
                     if older == 0 {
                         first = error;
                     }
@@ -422,7 +422,7 @@ pub async fn run(
                 stored_bytes = report.stored_bytes,
                 "made a checkpoint"
             ),
-            Some(Err(error)) => tracing::error!(partition, "failed to make a checkpoint: {error}"),
+            Some(Err(error)) => tracing::error!(partition, %error, "failed to make a checkpoint"),
         }
     }
 }

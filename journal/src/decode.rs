@@ -6,6 +6,7 @@ use async_nats::HeaderMap;
 use backstock_proto::canonical::Hash;
 use backstock_proto::event::{self, EnvelopeError};
 use backstock_proto::kind::{Arrival, Listing, MappingError};
+use backstock_proto::trace::TraceContext;
 use backstock_proto::{Event, Op, Timestamp};
 use bytes::Bytes;
 
@@ -32,6 +33,8 @@ pub struct Message {
 pub struct Decoded {
     pub(crate) seq: u64,
     pub(crate) recorded_at: Timestamp,
+    /// What it comes of, where it says so.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) reading: Reading,
 }
 
@@ -84,9 +87,10 @@ impl Message {
     /// Reads it. A message that makes no sense, or that makes the reader panic, comes back whole.
     pub fn decode(self) -> Decoded {
         let (seq, recorded_at) = (self.seq, self.recorded_at);
+        let trace = TraceContext::of_message(&self.headers);
         let read = catch_unwind(AssertUnwindSafe(|| self.read())).unwrap_or(Err(Poison::Panic));
         let reading = read.unwrap_or_else(|poison| Reading::Poison(Box::new((self, poison))));
-        Decoded { seq, recorded_at, reading }
+        Decoded { seq, recorded_at, trace, reading }
     }
 
     fn read(&self) -> Result<Reading, Poison> {

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use backstock_proto::journal::{Journal, JournalError, Line, PATH, Question, Raw, SAME_AS};
+use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 /// Routes that answer from `journal`.
@@ -23,8 +24,11 @@ pub fn router(journal: Arc<dyn Journal>) -> Router {
 
 async fn answer(
     State(journal): State<Arc<dyn Journal>>,
+    headers: HeaderMap,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Response {
+    let trace = TraceContext::of_http(&headers);
+    let _span = trace.map(|trace| Span::begin("journal read", SpanKind::Server, Some(trace)));
     let answered = match question {
         Ok(Json(question)) => ask(&*journal, question).await,
         Err(rejection) => Err(JournalError::Invalid(rejection.body_text())),

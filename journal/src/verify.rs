@@ -75,7 +75,7 @@ pub async fn nightly(
                 }
             }
             Err(_) if shutdown.is_cancelled() => return,
-            Err(error) => tracing::error!(partition, "failed to read everything back: {error}"),
+            Err(error) => tracing::error!(partition, %error, "failed to read everything back"),
         }
     }
 }
@@ -97,7 +97,7 @@ pub(crate) async fn verify(
         }
         // The report stands even if its date cannot be kept.
         if let Err(error) = of.set_verified(now, report.faults_total) {
-            tracing::warn!("failed to keep the date of a verification: {error}");
+            tracing::warn!(%error, "failed to keep the date of a verification");
         }
         Ok(report)
     });

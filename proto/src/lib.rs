@@ -7,9 +7,11 @@
 //!
 //! [`admin`] is how a shop is asked and written to, [`blob`] where the bytes of media are kept,
 //! [`witness`] what a whole look at the shop saw, [`erase`] what is left once a person is taken out,
-//! [`lease`] how several processes keep out of each other's way.
+//! [`lease`] how several processes keep out of each other's way, [`trace`] which work of theirs belongs
+//! together.
 //!
-//! Nothing but [`admin`], [`blob`], [`lease`] and [`publish`] does work of its own: no retries, no clock.
+//! Nothing but [`admin`], [`blob`], [`lease`], [`publish`] and [`trace`] does work of its own: no retries,
+//! no clock.
 
 pub mod ack;
 pub mod admin;
@@ -36,6 +38,7 @@ pub mod storage;
 pub mod stream;
 pub mod subscribe;
 pub mod time;
+pub mod trace;
 pub mod union;
 pub mod webhook;
 pub mod witness;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::ack::Reply;
 use crate::event::header::MSG_ID;
 use crate::stream::{Partition, event_subject, ops_subject, partition_of, stream_name};
+use crate::trace::{self, TraceContext};
 use crate::{Event, Shop};
 
 /// Puts on record what people, plans, jobs and the guard do: the stream, or a test's memory.
@@ -126,36 +127,43 @@ pub struct PublishError {
 }
 
 impl Publisher {
-    /// Publishes an event; it is durable when this returns, with its sequence.
+    /// Publishes an event as part of the [`trace::current`] trace; it is durable when this returns,
+    /// with its sequence.
     pub async fn event(&self, event: Event) -> Result<u64, PublishError> {
         let partition = partition_of(&event.key.shop, self.partitions);
         let (subject, headers) = (event_subject(partition, &event.key), event.to_headers());
         self.publish(subject, headers, event.payload).await
     }
 
-    /// Publishes events of one shop as an atomic batch, which costs the stream a few syncs however
-    /// many they are. Whether all of it is stored for sure: where not, it may be all the same, and
-    /// each may be published again by itself.
-    pub async fn batch(&self, events: &[Event]) -> bool {
-        let Some((last, others)) = events.split_last() else { return true };
+    /// Publishes events of one shop, each with the trace that it is part of, as an atomic batch, which
+    /// costs the stream a few syncs however many they are. Whether all of it is stored for sure: where
+    /// not, it may be all the same, and each may be published again by itself.
+    pub async fn batch(&self, events: &[(Event, Option<TraceContext>)]) -> bool {
+        let Some(((last, last_trace), others)) = events.split_last() else { return true };
         let partition = partition_of(&last.key.shop, self.partitions);
         let client = self.jetstream.client();
         let id = client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
-        let headers = |event: &Event, n: usize| {
+        let headers = |event: &Event, trace: Option<TraceContext>, n: usize| {
             let mut headers = event.to_headers();
+            if let Some(trace) = trace {
+                trace.put_into(&mut headers);
+            }
             headers.insert(NATS_BATCH_ID, id.as_str());
             headers.insert(NATS_BATCH_SEQUENCE, n.to_string());
             headers
         };
-        for (n, event) in (1..).zip(others) {
+        for (n, (event, trace)) in (1..).zip(others) {
             let subject = event_subject(partition, &event.key);
-            let sent =
-                client.publish_with_headers(subject, headers(event, n), event.payload.clone());
+            let sent = client.publish_with_headers(
+                subject,
+                headers(event, *trace, n),
+                event.payload.clone(),
+            );
             if sent.await.is_err() {
                 return false;
             }
         }
-        let mut headers = headers(last, events.len());
+        let mut headers = headers(last, *last_trace, events.len());
         headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
         let request = Request::new()
             .headers(headers)
@@ -190,7 +198,7 @@ impl Publisher {
         after: u64,
     ) -> Result<After, PublishError> {
         let failed = |reason: String| PublishError { subject: subject.into(), reason };
-        let mut headers = HeaderMap::new();
+        let mut headers = traced(HeaderMap::new());
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after.to_string().as_str());
         let sent = self.jetstream.publish_with_headers(subject.to_owned(), headers, payload).await;
         match sent.map_err(|e| failed(e.to_string()))?.await {
@@ -212,6 +220,7 @@ impl Publisher {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
+        let headers = traced(headers);
         // What has a key the stream takes once, however often it is said. Of the rest, a repetition could
         // come after something newer.
         let attempts = if headers.get(MSG_ID).is_some() { ATTEMPTS_MAX } else { 1 };
@@ -232,4 +241,12 @@ impl Publisher {
             }
         }
     }
+}
+
+/// Names the trace at hand in a message's headers.
+fn traced(mut headers: HeaderMap) -> HeaderMap {
+    if let Some(trace) = trace::current() {
+        trace.put_into(&mut headers);
+    }
+    headers
 }

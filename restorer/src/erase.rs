@@ -28,7 +28,7 @@ pub(crate) async fn watch(desk: Arc<Desk>, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         let looked = shutdown.run_until_cancelled(look(&desk)).await;
         if let Some(Err(error)) = looked {
-            tracing::warn!("looking after erasures failed: {error}");
+            tracing::warn!(%error, "looking after erasures failed");
         }
     }
 }
@@ -66,7 +66,7 @@ async fn is_gone(desk: &Desk, erasure: &Erasure) -> bool {
             false
         }
         Err(error) => {
-            tracing::warn!(%shop, "whether the shop is still installed is not known: {error}");
+            tracing::warn!(%shop, %error, "whether the shop is still installed is not known");
             false
         }
     }

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use backstock_proto::Shop;
 use backstock_proto::problem::Problem;
+use backstock_proto::trace::{self, Span, SpanKind, TraceContext};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -56,10 +57,20 @@ pub(crate) async fn pass(
     let (mut parts, body) = request.into_parts();
     let mut visit = Visit::default();
     let method = parts.method.clone();
+    let mut traced = None;
     let response = match admit(&desk, route, &mut parts, &mut visit).await {
         Ok(()) => {
             parts.extensions.insert(visit.clone());
-            answer(&desk, route, parts, body, next).await
+            let mut span = span_of(route, &parts, &visit);
+            let trace = span.context();
+            traced = Some(trace.trace_id());
+            let response = trace.scope(answer(&desk, route, parts, body, next)).await;
+            let status = response.status();
+            span.count("http.response.status_code", status.as_u16().into());
+            if status.is_server_error() {
+                span.fail(status);
+            }
+            response
         }
         Err(refusal) => {
             desk.metrics.refused(refusal.reason());
@@ -74,12 +85,27 @@ pub(crate) async fn pass(
         status = response.status().as_u16(),
         token = visit.token.as_ref().map(|token| token.name.as_str()),
         shop = visit.shop.as_ref().map(tracing::field::display),
+        trace_id = traced.map(tracing::field::display),
         duration_ms = took.as_secs_f64() * 1e3,
         "answered {method} {} with {}",
         route.path,
         response.status().as_u16(),
     );
     response
+}
+
+/// What is told of a request that is let in: part of the trace that it comes with, if we know who sends
+/// it, or of the page's that it is made for.
+fn span_of(route: &Route, parts: &Parts, visit: &Visit) -> Span {
+    let outside = TraceContext::of_http(&parts.headers).filter(|_| visit.token.is_some());
+    let name = format!("restorer {} {}", parts.method, route.path);
+    let mut span = Span::begin(name, SpanKind::Server, outside.or_else(trace::current));
+    span.set("http.request.method", &parts.method);
+    span.set("http.route", route.path);
+    if let Some(shop) = &visit.shop {
+        span.set("shop", shop);
+    }
+    span
 }
 
 async fn admit(
@@ -199,7 +225,7 @@ async fn answer(desk: &Desk, route: &Route, parts: Parts, body: Body, next: Next
     if let Some((shop, deed)) = audited {
         let ended = Deed { status: Some(response.status().as_u16()), asked: Value::Null, ..deed };
         if let Err(error) = desk.audit.add(&shop, ended).await {
-            tracing::error!(%shop, "how {} ended is not on record: {error}", route.name);
+            tracing::error!(%shop, %error, "how {} ended is not on record", route.name);
         }
     }
     response

@@ -201,16 +201,16 @@ pub async fn run(
     let served = listen::serve(listener, router, limits, shutdown.clone()).await;
     shutdown.cancel();
     if let Err(error) = guard.await {
-        tracing::error!("the guard ended badly: {error}");
+        tracing::error!(%error, "the guard ended badly");
     }
     if let Err(error) = jobs.await {
-        tracing::error!("working at jobs ended badly: {error}");
+        tracing::error!(%error, "working at jobs ended badly");
     }
     if let Err(error) = proofs.await {
-        tracing::error!("making proofs ended badly: {error}");
+        tracing::error!(%error, "making proofs ended badly");
     }
     if let Err(error) = erasures.await {
-        tracing::error!("watching over erasures ended badly: {error}");
+        tracing::error!(%error, "watching over erasures ended badly");
     }
     Ok(served?)
 }

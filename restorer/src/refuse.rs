@@ -14,14 +14,14 @@ pub(crate) fn journal(error: JournalError) -> Problem {
     match error {
         JournalError::Invalid(why) => bad_request(why),
         JournalError::Unavailable(why) => {
-            tracing::warn!("failed to read: {why}");
+            tracing::warn!(reason = %why, "failed to read");
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the journal cannot be read just now; try again in a moment, and see /readyz",
             )
         }
         error @ (JournalError::Damaged(_) | JournalError::Storage(_)) => {
-            tracing::error!("failed to read: {error}");
+            tracing::error!(%error, "failed to read");
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the stored history could not be read; the restorer's log says why",
@@ -35,7 +35,7 @@ pub(crate) fn record(error: RecordError) -> Problem {
     match error {
         RecordError::Journal(error) => journal(error),
         RecordError::Publish(error) => {
-            tracing::warn!("failed to put on record: {error}");
+            tracing::warn!(%error, "failed to put on record");
             let detail = "the stream does not take it just now; nothing was done, try again";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }

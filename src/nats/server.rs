@@ -72,7 +72,9 @@ impl Server {
             match layout.spawn().await {
                 Ok(child) => return Ok(Self { layout, child }),
                 // Somebody may have taken a port since it was found free.
-                Err(e) if attempt < START_ATTEMPTS => warn!("failed to start nats-server: {e:#}"),
+                Err(e) if attempt < START_ATTEMPTS => {
+                    warn!(error = format!("{e:#}"), "failed to start nats-server")
+                }
                 Err(e) => return Err(e),
             }
             attempt += 1;
@@ -114,7 +116,7 @@ impl Server {
                         info!("nats-server runs again");
                         return true;
                     }
-                    Err(e) => warn!("failed to start nats-server: {e:#}"),
+                    Err(e) => warn!(error = format!("{e:#}"), "failed to start nats-server"),
                 }
             }
             tokio::select! {

@@ -29,5 +29,6 @@ mod samples;
 mod shopify;
 mod simulator;
 mod story;
+mod telemetry;
 mod upkeep;
 mod wholesale;

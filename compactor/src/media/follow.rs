@@ -38,7 +38,8 @@ pub(crate) async fn run(keeper: Keeper, again: look::Sender, shutdown: Cancellat
         };
         if let Err(error) = outcome {
             let shop = &keeper.puller.shop;
-            warn!(%shop, "following changes of media failed: {error:#}; trying again");
+            let error = format!("{error:#}");
+            warn!(%shop, error, "following changes of media failed; trying again");
         }
         tokio::select! {
             () = shutdown.cancelled() => return,

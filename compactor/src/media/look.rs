@@ -153,7 +153,7 @@ async fn look_at(keeper: &Keeper, kinds: BTreeSet<Kind>, failed: &mut BTreeSet<K
             Ok(report) => report.media == report.kept,
             Err(error) => {
                 let shop = &keeper.puller.shop;
-                warn!(%shop, %kind, "looking for media failed: {error}; trying again");
+                warn!(%shop, %kind, %error, "looking for media failed; trying again");
                 false
             }
         };
@@ -175,7 +175,7 @@ async fn look_at_seen(keeper: &Keeper, Seen { key, node, at }: &Seen) -> bool {
     match keep(keeper, key, &known.state, node, (*at, *at)).await {
         Ok(outcome) => outcome.failures.is_empty(),
         Err(error) => {
-            warn!(shop = %key.shop, kind = %key.kind, "looking for media failed: {error}");
+            warn!(shop = %key.shop, kind = %key.kind, %error, "looking for media failed");
             false
         }
     }

@@ -288,7 +288,8 @@ impl Puller {
         let kept = deposition.keep(&self.blobs, &self.shop, &run.kind).await;
         // History is as complete without it; it only cannot be held against what was seen.
         let kept = kept.inspect_err(|error| {
-            tracing::warn!(shop = %self.shop, kind = %run.kind, "what was seen is not kept: {error}");
+            let (shop, kind) = (&self.shop, &run.kind);
+            tracing::warn!(%shop, %kind, %error, "what was seen is not kept");
         });
         Ok(kept.ok())
     }

@@ -17,11 +17,13 @@ use async_nats::jetstream::Context;
 use backstock_proto::listen::Part;
 use backstock_proto::stream::{CONSUMER, Partition, consumer_config, stream_name};
 use backstock_proto::time::Clock;
+use backstock_proto::trace::{Span, SpanKind};
 use prometheus::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::{Appended, Newer};
+use crate::decode::Decoded;
 use crate::erase::messages;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
@@ -237,7 +239,7 @@ impl Writer {
             (0, true) => self.store.lag().caught_up(),
             _ => self.store.lag().read_up_to(batch.last_recorded_at),
         }
-        self.report(&appended);
+        self.report(&appended, &decoded);
         Ok(true)
     }
 
@@ -264,8 +266,17 @@ impl Writer {
         }
     }
 
-    fn report(&self, appended: &Appended) {
+    fn report(&self, appended: &Appended, decoded: &[Decoded]) {
         self.metrics.appended(appended, self.store.applied_seq());
+        for message in decoded {
+            if let Some(trace) = message.trace {
+                // From when the stream took it until it can be read.
+                let span = Span::begin("journal append", SpanKind::Consumer, Some(trace));
+                let mut span = span.since(message.recorded_at);
+                span.count("partition", self.partition.into());
+                span.count("stream_seq", message.seq);
+            }
+        }
         for gap in &appended.gaps {
             tracing::error!(
                 from_seq = gap.from_seq,
@@ -274,7 +285,10 @@ impl Writer {
             );
         }
         for (seq, reason) in &appended.quarantined {
-            tracing::warn!(stream_seq = seq, %reason, "kept an event aside");
+            let message = decoded.iter().find(|message| message.seq == *seq);
+            let trace = message.and_then(|message| message.trace);
+            let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+            tracing::warn!(stream_seq = seq, trace_id, %reason, "kept an event aside");
         }
     }
 

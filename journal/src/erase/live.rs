@@ -73,8 +73,8 @@ impl Draft<'_> {
                 match serde_json::from_slice::<Wish>(&note.payload) {
                     Ok(wish) => self.wish(&note.shop, wish)?,
                     Err(error) => tracing::error!(
-                        shop = %note.shop,
-                        "the record of an erasure cannot be read: {error}"
+                        shop = %note.shop, %error,
+                        "the record of an erasure cannot be read"
                     ),
                 }
                 return Ok(None);

@@ -99,7 +99,7 @@ impl Eraser {
                 Ok(()) => LOOK_EVERY,
                 Err(EraseError::Read) => REST,
                 Err(error) => {
-                    tracing::warn!(partition = self.partition, "erasing has to wait: {error}");
+                    tracing::warn!(partition = self.partition, %error, "erasing has to wait");
                     REST
                 }
             };
@@ -353,8 +353,8 @@ pub(crate) async fn kept(
         match serde_json::from_slice(&bytes) {
             Ok(kept) => all.push(kept),
             Err(error) => tracing::error!(
-                place = %meta.location,
-                "what was erased cannot be read, and is not erased again: {error}"
+                place = %meta.location, %error,
+                "what was erased cannot be read, and is not erased again"
             ),
         }
     }

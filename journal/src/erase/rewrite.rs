@@ -344,7 +344,7 @@ fn left_of(
         Op::Create | Op::Update => match key.kind.read(arrival, &key.id, &payload) {
             Ok(read) => read.hash(),
             Err(error) => {
-                tracing::error!(resource = %key, "what is left cannot be read: {error}");
+                tracing::error!(resource = %key, %error, "what is left cannot be read");
                 Hash::of(Some(&left))
             }
         },

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::budget::{Budget, Status};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
+use crate::trace::{self, Span, SpanKind};
 
 /// How long one request may take. Shopify ends its own after 30 s or so.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
@@ -113,6 +114,21 @@ impl Client {
 
     /// Sends one document and waits for its answer, as long as that makes sense.
     pub async fn ask(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+        // By itself a question begins no trace.
+        let Some(trace) = trace::current().filter(|trace| trace.is_sampled()) else {
+            return self.answered_in_the_end(call).await;
+        };
+        let name = format!("admin {}", operation(call.document));
+        let mut span = Span::begin(name, SpanKind::Client, Some(trace));
+        span.set("shop", &self.access().shop);
+        let answer = self.answered_in_the_end(call).await;
+        if let Ok(answer) = &answer {
+            span.set("points", answer.cost);
+        }
+        span.went(answer)
+    }
+
+    async fn answered_in_the_end(&self, call: Call<'_>) -> Result<Answer, AdminError> {
         let begun = Instant::now();
         let mut refused: Option<SecretString> = None;
         let mut wait = WAIT_FIRST;
@@ -269,6 +285,12 @@ impl Client {
     }
 }
 
+/// What a document calls what it asks for, such as `ProductUpdate`; else whether it asks or writes.
+fn operation(document: &str) -> &str {
+    let head = document.split(['(', '{', '@']).next().unwrap_or_default();
+    head.split_whitespace().last().unwrap_or("query")
+}
+
 fn header(response: &reqwest::Response, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }
@@ -287,4 +309,17 @@ fn errors<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<GraphqlError>
         return Ok(vec![GraphqlError { message, path: Vec::new(), extensions: Value::Null }]);
     }
     serde_json::from_value(value).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::operation;
+
+    #[test]
+    fn a_document_is_called_by_its_operation() {
+        assert_eq!(operation("mutation ProductUpdate($p: X!) { a }"), "ProductUpdate");
+        assert_eq!(operation("\n  query Shop {\n  shop { id }\n}"), "Shop");
+        assert_eq!(operation("query($id: ID!) { node(id: $id) { id } }"), "query");
+        assert_eq!(operation("{ shop { id } }"), "query");
+    }
 }

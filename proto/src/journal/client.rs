@@ -26,6 +26,7 @@ use super::{
 };
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::problem::Problem;
+use crate::trace;
 use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
 /// Where questions are sent.
@@ -123,8 +124,11 @@ impl Client {
         question: &Question,
         timeout: Duration,
     ) -> Result<reqwest::Response, JournalError> {
-        let sent = self.http.post(self.questions.clone()).json(question).timeout(timeout).send();
-        let response = sent.await.map_err(unavailable)?;
+        let mut asked = self.http.post(self.questions.clone()).json(question).timeout(timeout);
+        if let Some(trace) = trace::current() {
+            asked = asked.header(trace::HEADER, trace.to_string());
+        }
+        let response = asked.send().await.map_err(unavailable)?;
         if response.status().is_success() {
             return Ok(response);
         }

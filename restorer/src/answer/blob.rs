@@ -97,7 +97,7 @@ fn none(shop: &Shop, asked: &str) -> Problem {
 }
 
 fn failed(error: BlobError) -> Problem {
-    tracing::error!("failed to read: {error}");
+    tracing::error!(%error, "failed to read");
     let detail = "the stored bytes could not be read; the restorer's log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
 }

@@ -172,7 +172,7 @@ async fn read(
         Ok(Err(UnpackError::Keep(error))) => Err(not_kept(&error)),
         Ok(Err(error)) => Err(refuse::bad_request(error.to_string())),
         Err(error) => {
-            tracing::error!("reading an export ended in a panic: {error}");
+            tracing::error!(%error, "reading an export ended in a panic");
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the file could not be read"))
         }
     }
@@ -186,7 +186,7 @@ fn not_kept(error: &BlobError) -> Problem {
         }
         BlobError::Source(_) => refuse::bad_request("the file broke off; send it again"),
         error => {
-            tracing::error!("failed to keep an export: {error}");
+            tracing::error!(%error, "failed to keep an export");
             let detail = "the blob storage does not take it just now; the restorer's log says why";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }

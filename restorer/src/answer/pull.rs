@@ -86,7 +86,7 @@ pub(crate) async fn reconcile(
     let (at, path) = (desk.clock.now(), format!("/v1/shops/{}/pulls", shop.domain()));
     let ordered = desk.pulls.order(Order { shop, kinds, ids, confirm_deletions }).await;
     ordered.map_err(|error| {
-        tracing::warn!("failed to order a pull: {error}");
+        tracing::warn!(%error, "failed to order a pull");
         let detail = "the compactor does not take the order just now; try again in a moment";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })?;

@@ -184,7 +184,7 @@ pub(super) async fn newest<T: DeserializeOwned>(
 }
 
 fn shop_failed(error: AdminError) -> Problem {
-    tracing::warn!("failed to ask the shop: {error}");
+    tracing::warn!(%error, "failed to ask the shop");
     Problem::new(StatusCode::BAD_GATEWAY, error.to_string())
 }
 
@@ -193,7 +193,7 @@ fn not_thinned(error: RetainError) -> Problem {
     match error {
         RetainError::Journal(error) => refuse::journal(error),
         RetainError::Blob(error) => {
-            tracing::warn!("failed to thin history: {error}");
+            tracing::warn!(%error, "failed to thin history");
             let detail = "the blob storage failed, so it was not done wholly; try again later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }

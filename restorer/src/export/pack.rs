@@ -43,7 +43,7 @@ pub(crate) fn pack(asked: Asked) -> BoxStream<'static, io::Result<Bytes>> {
     tokio::spawn(async move {
         let mut packer = Packer { send, waiting: Vec::new() };
         if let Err(error) = packer.all(&asked).await {
-            tracing::warn!(shop = %asked.shop, "an export broke off: {error}");
+            tracing::warn!(shop = %asked.shop, %error, "an export broke off");
             let _nobody_listens = packer.send.send(Err(error)).await;
         }
         drop(asked.slot);

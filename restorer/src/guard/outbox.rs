@@ -80,7 +80,7 @@ impl Postman {
                 Ok(()) => "told".to_owned(),
                 Err(why) => {
                     let shop = letter["shop"].as_str().unwrap_or_default();
-                    tracing::warn!(shop, incident = id, "nobody could be told: {why}");
+                    tracing::warn!(shop, incident = id, reason = %why, "nobody could be told");
                     format!("not told: {why}")
                 }
             };

@@ -85,7 +85,7 @@ impl Respond {
             let Some(incident) = known else { continue };
             let told = Incident { told: Some(outcome), ..incident };
             if let Err(error) = self.docket.put(&told).await {
-                tracing::warn!(shop = %self.shop, incident = id, "cannot be put on record: {error}");
+                tracing::warn!(shop = %self.shop, incident = id, %error, "cannot be put on record");
             }
         }
     }
@@ -258,7 +258,7 @@ impl Respond {
     }
 
     fn stuck(&self, incident: &mut Incident, why: String) {
-        tracing::warn!(shop = %self.shop, incident = incident.id, "cannot go on: {why}");
+        tracing::warn!(shop = %self.shop, incident = incident.id, reason = %why, "cannot go on");
         incident.why.push(why);
         incident.state = IncidentState::Stuck;
     }

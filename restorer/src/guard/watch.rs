@@ -124,7 +124,7 @@ impl Watch {
 
     async fn follow(mut self) {
         if let Err(error) = self.begin().await {
-            tracing::warn!(shop = %self.shop, "the guard begins without a past: {error}");
+            tracing::warn!(shop = %self.shop, %error, "the guard begins without a past");
         }
         let mut wide: Option<Instant> = None;
         loop {
@@ -133,7 +133,7 @@ impl Watch {
             match self.look(if late { WIDE_MICROS } else { LOOK_MICROS }).await {
                 Ok(()) if late => wide = Some(Instant::now()),
                 Ok(()) => {}
-                Err(error) => tracing::warn!(shop = %self.shop, "the guard cannot look: {error}"),
+                Err(error) => tracing::warn!(shop = %self.shop, %error, "the guard cannot look"),
             }
             tokio::time::sleep(EVERY.max(begun.elapsed() * REST_TIMES)).await;
         }
@@ -270,7 +270,7 @@ impl Watch {
             .collect();
         for (app, label) in new {
             if let Err(error) = self.note(&app, label, set.from).await {
-                tracing::warn!(shop = %self.shop, "an app could not be noted down: {error}");
+                tracing::warn!(shop = %self.shop, %error, "an app could not be noted down");
                 continue;
             }
             self.noted.insert(app);
@@ -306,7 +306,7 @@ impl Watch {
         if set.money.as_ref().is_some_and(|money| money.lowered > 0) {
             match cost::below_cost(&*self.desk.journal, &self.shop, changes).await {
                 Ok(damage) => situation.further.extend(damage),
-                Err(error) => tracing::warn!(shop = %self.shop, "costs cannot be read: {error}"),
+                Err(error) => tracing::warn!(shop = %self.shop, %error, "costs cannot be read"),
             }
         }
         let verdict = judge(set, &self.policy, &self.normal, &situation);
@@ -316,7 +316,7 @@ impl Watch {
         let since = self.judged.get(&set.id.seq).map_or(now, |known| known.since);
         let seen = Seen { set, changes, still_micros: now.micros_since(since) };
         if let Err(error) = self.respond.respond(&seen, &verdict, now).await {
-            tracing::warn!(shop = %self.shop, "an incident cannot be put on record: {error}");
+            tracing::warn!(shop = %self.shop, %error, "an incident cannot be put on record");
             // As if it had not been seen: it is at the next look.
             self.judged.remove(&set.id.seq);
         }

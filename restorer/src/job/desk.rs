@@ -9,6 +9,7 @@ use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
 use backstock_proto::publish::{PutError, Records};
 use backstock_proto::pulls::Pulls;
 use backstock_proto::time::Clock;
+use backstock_proto::trace;
 use backstock_proto::{Shop, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -140,6 +141,7 @@ impl Jobs {
             undoes: apply.undoes,
             resume_at: None,
             reason: None,
+            traceparent: trace::current().filter(|trace| trace.is_sampled()),
         };
         match self.put_after(shop, &job, 0).await {
             Ok(_) => {}

@@ -1,6 +1,7 @@
 //! A plan being applied: row by row, on record before and after each write, so that whoever takes it
 //! up after a kill goes on where it was.
 
+use backstock_proto::trace::TraceContext;
 use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -155,6 +156,10 @@ pub struct Job {
     /// Why it stands still or did not end well, where that needs saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The W3C trace context of the request that asked for it, where its spans are collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub traceparent: Option<TraceContext>,
 }
 
 impl Job {

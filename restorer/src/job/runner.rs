@@ -147,7 +147,8 @@ impl Runner {
         match self.tools.blobs.get(&self.shop, hash).await {
             Ok(bytes) => bytes,
             Err(error) => {
-                tracing::error!(shop = %self.shop, job = %self.job, "blob {hash}: {error}");
+                let (shop, job) = (&self.shop, &self.job);
+                tracing::error!(%shop, %job, %error, "blob {hash} cannot be read");
                 None
             }
         }
@@ -323,7 +324,8 @@ impl Runner {
             match look::read(&self.asker, spec, ids, extent).await {
                 Ok(found) => return Ok(Ok(found)),
                 Err(AskError::Admin(AdminError::Unavailable { last, .. })) => {
-                    tracing::warn!(shop = %self.shop, job = %self.job, "the shop does not answer: {last}");
+                    let (shop, job) = (&self.shop, &self.job);
+                    tracing::warn!(%shop, %job, error = %last, "the shop does not answer");
                     self.gate()?;
                     self.sleep(&mut wait).await?;
                 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use backstock_proto::admin::Client;
 use backstock_proto::admin::ask::Asker;
 use backstock_proto::pulls::Order;
+use backstock_proto::trace::{self, Span, SpanKind};
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::FutureExt;
 use prometheus::IntCounter;
@@ -57,7 +58,7 @@ pub(super) async fn work(
             Ok(Ok(true)) => Duration::ZERO,
             Ok(Ok(false)) => LOOK_EVERY,
             Ok(Err(error)) => {
-                tracing::warn!(%shop, "a job does not go on: {error}; trying again");
+                tracing::warn!(%shop, %error, "a job does not go on; trying again");
                 REST
             }
             // No other shop, and no later job of this one, is to suffer from it.
@@ -85,12 +86,19 @@ async fn one(
     }
     // Between the look and the lease somebody else may have ended it.
     let outcome = match jobs.next(shop).await {
-        Ok(Some(again)) if again.id == job.id => run(jobs, (shop, held), client, again, stop).await,
+        Ok(Some(again)) if again.id == job.id => {
+            let mut span = Span::begin("restorer job", SpanKind::Internal, again.traceparent);
+            span.set("shop", shop);
+            span.set("job", &again.id);
+            let running = run(jobs, (shop, held), client, again, stop);
+            let ran = span.context().scope(running).await;
+            span.went(ran)
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(error.into()),
     };
     if let Err(error) = leases.release(shop, holder).await {
-        tracing::warn!(%shop, "{error}; it ends by itself");
+        tracing::warn!(%shop, %error, "the lease is not given back; it ends by itself");
     }
     outcome.map(|()| true)
 }
@@ -217,7 +225,9 @@ async fn end(
     let job = run.job();
     jobs.put(&run.shop, &job).await?;
     tracing::info!(
-        shop = %run.shop, job = %job.id, state = state.as_str(), created = counts.created,
+        shop = %run.shop, job = %job.id,
+        trace_id = trace::current().map(|trace| tracing::field::display(trace.trace_id())),
+        state = state.as_str(), created = counts.created,
         updated = counts.updated, deleted = counts.deleted, skipped = counts.skipped,
         conflict = counts.conflict, failed = counts.failed, points = job.cost,
         granted = job.granted, "a job ended"
@@ -245,7 +255,7 @@ async fn look(jobs: &Jobs, run: &Run) {
             let order = Order { shop, kinds, ids, confirm_deletions: false };
             if let Err(error) = tools.pulls.order(order).await {
                 let shop = &run.shop;
-                tracing::warn!(%shop, "what was written is seen at the next whole look: {error}");
+                tracing::warn!(%shop, %error, "what was written is seen at the next whole look");
             }
         }
     }

@@ -116,7 +116,7 @@ pub(super) fn enter(desk: &Desk, parts: &Parts, asked: &Opened) -> Result<Respon
         if let Err(seconds) = desk.throttle.guessed(peer::of(parts, &desk.config.proxies), now) {
             return refused(&format!("too many wrong tokens came from here; wait {seconds} s"));
         }
-        tracing::warn!("an ID token of Shopify's admin was refused: {why}");
+        tracing::warn!(reason = %why, "an ID token of Shopify's admin was refused");
         refused(&format!("Shopify's word about who you are was not taken: {why}"))
     })?;
     tracing::info!(%shop, user, "somebody signed in by Shopify's admin");

@@ -27,7 +27,7 @@ const AHEAD: usize = 64;
 
 /// What is wrong with the storage is the log's to say, not the caller's to hear.
 fn unreadable(shop: &Shop, error: &dyn std::fmt::Display) -> PlanError {
-    tracing::error!(%shop, "failed to read an export: {error}");
+    tracing::error!(%shop, %error, "failed to read an export");
     let detail = "the file of the export could not be read; the restorer's log says why";
     PlanError::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
 }

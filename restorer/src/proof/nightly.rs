@@ -42,7 +42,7 @@ pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
         loop {
             for shop in &desk.config.shops {
                 if let Err(error) = look(&desk, shop).await {
-                    tracing::warn!(%shop, "cannot see whether a proof is due: {error}");
+                    tracing::warn!(%shop, %error, "cannot see whether a proof is due");
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -208,7 +208,7 @@ impl<'a> Claim<'a> {
             Ok(()) => {}
             Err(PutError::Moved(_)) => tracing::info!(%shop, "another restorer makes the proof"),
             Err(PutError::Publish(error)) => {
-                tracing::warn!(%shop, "a proof is not on record, and is made again: {error}");
+                tracing::warn!(%shop, %error, "a proof is not on record, and is made again");
             }
         }
     }
@@ -258,12 +258,12 @@ impl<'a> Claim<'a> {
                 tracing::error!(%shop, compared, proved, mismatches, "not proved restorable");
                 for wrong in proof.mismatched.iter().take(5) {
                     let (kind, id, why) = (&wrong.kind, &wrong.id, &wrong.why);
-                    tracing::error!(%shop, %kind, %id, "not restorable as it was: {why}");
+                    tracing::error!(%shop, %kind, %id, reason = %why, "not restorable as it was");
                 }
             }
             _ => {
                 let why = proof.reason.as_deref().unwrap_or_default();
-                tracing::warn!(%shop, "a proof could not be made: {why}");
+                tracing::warn!(%shop, reason = %why, "a proof could not be made");
             }
         }
         if proof.state != ProofState::Failed {
@@ -286,7 +286,7 @@ impl<'a> Claim<'a> {
             of: None,
         };
         if let Err(error) = desk.audit.add(shop, deed).await {
-            tracing::error!(%shop, "the audit does not hold a proof: {error}");
+            tracing::error!(%shop, %error, "the audit does not hold a proof");
         }
     }
 }

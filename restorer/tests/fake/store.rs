@@ -215,14 +215,14 @@ impl Fake {
 
     /// The bulk edit, and what Shopify's own log says of it: most of it, not all.
     fn this_morning(&mut self) {
-        for n in 1..GOODS.len() {
+        for (n, (name, ..)) in GOODS.iter().enumerate().skip(1) {
             let at = format!("2026-11-22T08:14:{:02}Z", 31 + n * 2);
             self.add("acme", "product", &id(n), "update", &at, Some(product(n, tenth)));
             if n % 4 != 0 {
                 let entry = json!({
                     "action": "update", "appTitle": "Price Wizard", "attributeToApp": true,
                     "attributeToUser": false, "author": "Price Wizard",
-                    "message": format!("Price Wizard updated {}.", GOODS[n].0),
+                    "message": format!("Price Wizard updated {name}."),
                     "subjectId": format!("gid://shopify/Product/{}", id(n)), "subjectType": "PRODUCT",
                 });
                 let number = (8_000 + n).to_string();
