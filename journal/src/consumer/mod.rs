@@ -227,7 +227,8 @@ impl Writer {
             self.ready.ready();
         }
         if let Some(newer) = appended.newer {
-            self.report(&appended);
+            let read = decoded.partition_point(|message| message.seq < newer.seq);
+            self.report(&appended, &decoded[..read]);
             self.stand_before(newer).await;
             return Ok(false);
         }
@@ -251,7 +252,7 @@ impl Writer {
             "sequence {seq} of the stream is in format {format}, this binary knows {known}; run a \
              newer Backstock here within the seven days that the stream keeps it"
         );
-        tracing::error!(stream_seq = seq, "the journal goes no further: {reason}");
+        tracing::error!(stream_seq = seq, %reason, "the journal goes no further");
         self.ready.not_ready(format!("goes no further: {reason}"));
         self.shutdown.cancelled().await;
     }
