@@ -29,5 +29,6 @@ mod samples;
 mod shopify;
 mod simulator;
 mod story;
+mod truth;
 mod upkeep;
 mod wholesale;
