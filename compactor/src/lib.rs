@@ -40,6 +40,7 @@ mod scope;
 mod shop;
 mod signal;
 mod spill;
+mod stock;
 mod subscriptions;
 mod tending;
 mod tree;

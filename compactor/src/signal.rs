@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use crate::offered::{ACK_WAIT, during};
 use crate::pull::{PullError, Puller};
+use crate::stock;
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -49,6 +50,23 @@ struct Want {
     core: bool,
     /// The trace of the first webhook that asks.
     trace: Option<TraceContext>,
+}
+
+/// What a message leaves open.
+#[derive(Default)]
+struct Said {
+    /// What is asked of the resource itself.
+    asks: Option<(&'static Spec, ResourceId, Want)>,
+    /// The item whose stock is asked for, and why.
+    stock: Option<(ResourceId, stock::Fate)>,
+}
+
+impl Said {
+    /// What it is about, as what is open is named.
+    fn about(self) -> impl Iterator<Item = (&'static str, ResourceId)> {
+        let asked = self.asks.map(|(spec, id, _)| (spec.name, id));
+        asked.into_iter().chain(self.stock.map(|(item, _)| (stock::LEVEL, item)))
+    }
 }
 
 /// Whether asking again makes sense.
@@ -94,12 +112,12 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
-        let wants: Vec<_> = messages.iter().map(said).collect();
-        let open = during(&messages, ask(puller, wanted(&wants))).await;
-        for (message, want) in messages.iter().zip(wants) {
-            let again = want.and_then(|(spec, id, _)| open.get(&(spec.name, id)));
+        let said: Vec<Said> = messages.iter().map(said).collect();
+        let open = during(&messages, ask_all(puller, &said)).await;
+        for (message, said) in messages.iter().zip(said) {
+            let again = said.about().filter_map(|about| open.get(&about).copied()).max();
             let delivered = message.info().map_or(1, |info| info.delivered);
-            let kind = acknowledgement(again.copied(), u32::try_from(delivered).unwrap_or(1));
+            let kind = acknowledgement(again, u32::try_from(delivered).unwrap_or(1));
             message.ack_with(kind).await.map_err(|e| anyhow::anyhow!("{e}"))?;
         }
     }
@@ -187,17 +205,37 @@ async fn read_again(
 }
 
 /// What a message leaves open. What cannot be read is the journal's to put aside.
-fn said(message: &jetstream::Message) -> Option<(&'static Spec, ResourceId, Want)> {
+fn said(message: &jetstream::Message) -> Said {
     let headers = message.headers.clone().unwrap_or_default();
-    let event = Event::from_message(&message.subject, &headers, message.payload.clone()).ok()?;
-    let (spec, want) = want(&event)?;
-    Some((spec, event.key.id, Want { trace: TraceContext::of_message(&headers), ..want }))
+    let event = Event::from_message(&message.subject, &headers, message.payload.clone());
+    let Ok(event) = event else { return Said::default() };
+    let asks = want(&event).map(|(spec, want)| {
+        let want = Want { trace: TraceContext::of_message(&headers), ..want };
+        (spec, event.key.id.clone(), want)
+    });
+    Said { asks, stock: stock::fate(&event) }
+}
+
+/// Asks for everything that some messages leave open, and says what was not answered.
+async fn ask_all(puller: &Puller, said: &[Said]) -> Open {
+    let mut open = ask(puller, wanted(said)).await;
+    let mut fates = stock::Fates::new();
+    for (item, fate) in said.iter().filter_map(|said| said.stock.clone()) {
+        let known = fates.entry(item).or_insert(fate);
+        *known = fate.max(*known);
+    }
+    if let Err(error) = stock::follow(puller, &fates).await {
+        warn!(shop = %puller.shop, %error, "asking for the stock of items failed");
+        let again = Again::after(&error);
+        open.extend(fates.into_keys().map(|item| ((stock::LEVEL, item), again)));
+    }
+    open
 }
 
 /// What some messages ask for together.
-fn wanted(wants: &[Option<(&'static Spec, ResourceId, Want)>]) -> Wanted {
+fn wanted(said: &[Said]) -> Wanted {
     let mut wanted = Wanted::new();
-    for (spec, id, want) in wants.iter().flatten() {
+    for (spec, id, want) in said.iter().filter_map(|said| said.asks.as_ref()) {
         let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
         of_id.core |= want.core;
         of_id.trace = of_id.trace.or(want.trace);

@@ -414,6 +414,13 @@ async fn what_a_webhook_could_not_carry_is_no_drift() {
 
 /// Has the stream hold back what a consumer would be given.
 async fn pause(backstock: &Backstock, consumer: &str) {
+    let subject = format!("$JS.API.CONSUMER.PAUSE.BACKSTOCK-0.{consumer}");
+    let answer = ask_nats(backstock, &subject, r#"{"pause_until": "2999-01-01T00:00:00Z"}"#).await;
+    assert_eq!(answer["paused"], true, "{answer}");
+}
+
+/// Asks the nats-server something.
+pub(crate) async fn ask_nats(backstock: &Backstock, subject: &str, question: &str) -> Value {
     let path = backstock.dir.join("data/nats/nats-server.conf");
     let text = std::fs::read_to_string(path).expect("the server's configuration");
     let between = |before: &str, after: char| {
@@ -423,11 +430,8 @@ async fn pause(backstock: &Backstock, consumer: &str) {
     let (address, token) = (between("listen: ", '\n'), between("token: \"", '"'));
     let options = async_nats::ConnectOptions::with_token(token);
     let client = options.connect(address).await.expect("a connection");
-    let subject = format!("$JS.API.CONSUMER.PAUSE.BACKSTOCK-0.{consumer}");
-    let answer = client.request(subject, r#"{"pause_until": "2999-01-01T00:00:00Z"}"#.into()).await;
-    let answer: Value =
-        serde_json::from_slice(&answer.expect("an answer").payload).expect("an answer in JSON");
-    assert_eq!(answer["paused"], true, "{answer}");
+    let answer = client.request(subject.to_owned(), question.to_owned().into()).await;
+    serde_json::from_slice(&answer.expect("an answer").payload).expect("an answer in JSON")
 }
 
 /// Kills the process at random moments of the first look at a shop.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::correct::Pulled;
 use super::witness::Deposition;
 use super::{Order, PullError, Puller, Run};
-use crate::reconcile::{self, Gone, Window};
+use crate::reconcile::{self, Gone, Since, Window};
 
 /// Days after which Shopify hides an order from an app without `read_all_orders`, less one.
 const ORDERS_SEEN_DAYS: i64 = 59;
@@ -41,7 +41,8 @@ impl Puller {
             deposition.saw(id, Facet::Core, None)?;
         }
         for one in gone {
-            if self.end(&run.kind, &one.id, window, |_| one.last_seen).await? {
+            let since = |_: &Head| reconcile::gone_since(one.last_seen, window);
+            if self.end(&run.kind, &one.id, window, since).await? {
                 run.drifted(one.id, Facet::Core, "extra");
             }
         }
@@ -58,8 +59,27 @@ impl Puller {
         let (kind, window) = (Kind::of(spec), Window::at(asked_at));
         let hidden = self.hidden(spec, ids).await?;
         for id in ids.iter().filter(|id| !hidden.contains(*id)) {
-            self.end(&kind, id, window, |head| head.valid_at).await?;
+            let since = |head: &Head| reconcile::gone_since(head.valid_at, window);
+            self.end(&kind, id, window, since).await?;
         }
+        Ok(())
+    }
+
+    /// Publishes the end of a resource that was asked for by id and not found, and that went with
+    /// something else: since then.
+    pub(crate) async fn gone_with(
+        &self,
+        spec: &'static Spec,
+        id: &ResourceId,
+        went_at: Timestamp,
+        asked_at: Timestamp,
+    ) -> Result<(), PullError> {
+        let (kind, window) = (Kind::of(spec), Window { started: asked_at });
+        let since = |head: &Head| match head.valid_at <= went_at {
+            true => Since { valid_at: went_at, earliest_at: None },
+            false => reconcile::gone_since(head.valid_at, window),
+        };
+        self.end(&kind, id, window, since).await?;
         Ok(())
     }
 
@@ -69,7 +89,7 @@ impl Puller {
         kind: &Kind,
         id: &ResourceId,
         window: Window,
-        last_seen: impl Fn(&Head) -> Timestamp,
+        since: impl Fn(&Head) -> Since,
     ) -> Result<bool, PullError> {
         let key = self.key(kind, id);
         let head = self.head(&key, Facet::Core).await?;
@@ -83,7 +103,7 @@ impl Puller {
             facet: Facet::Core,
             op: Op::Delete,
             source: Source::Reconcile,
-            since: reconcile::gone_since(last_seen(&head), window),
+            since: since(&head),
             read_at: window.started,
             payload,
         };

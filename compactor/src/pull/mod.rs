@@ -328,7 +328,7 @@ impl Run {
 
     /// Counts a difference that a webhook should have told of.
     fn drifted(&mut self, id: ResourceId, facet: Facet, found: &'static str) {
-        let told = facet == Facet::Core && !self.spec.topics.is_empty();
+        let told = !self.spec.topics.is_empty() && self.spec.told.contains(&facet);
         if self.whole_since.is_none() || !told || !self.drifted.insert((id, found)) {
             return;
         }

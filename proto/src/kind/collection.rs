@@ -20,6 +20,7 @@ pub(super) static SPEC: Spec = Spec {
         ("collections/update", Coverage::Core(Op::Update)),
         ("collections/delete", Coverage::Delete),
     ],
+    told: &[Facet::Core],
     events_topic: Some("Collection"),
     mapping: 2,
     named: field::identity,

@@ -27,6 +27,7 @@ pub(super) static SPEC: Spec = Spec {
         ("customers_marketing_consent/update", Coverage::Signal),
         ("customers_email_marketing_consent/update", Coverage::Signal),
     ],
+    told: &[Facet::Core, Facet::Detail],
     events_topic: Some("Customer"),
     mapping: 2,
     named: |body| field::identity(body).or_else(|| field::numbered(body, "customer_id")),

@@ -135,6 +135,8 @@ pub struct Spec {
     pub writes: &'static [&'static str],
     /// The webhook topics that concern it.
     pub topics: &'static [(&'static str, Coverage)],
+    /// The facets that those tell of, or have asked for: otherwise than in the shop, they drifted.
+    pub told: &'static [Facet],
     /// The topic of Shopify's Events that concerns it, such as `Product`.
     pub events_topic: Option<&'static str>,
     /// Version of the mappings below. Raised whenever one gives another result for some body, so

@@ -22,6 +22,7 @@ pub(super) static SPEC: Spec = Spec {
         ("products/update", Coverage::Core(Op::Update)),
         ("products/delete", Coverage::Delete),
     ],
+    told: &[Facet::Core],
     events_topic: Some("Product"),
     mapping: 2,
     named: field::identity,

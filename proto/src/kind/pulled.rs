@@ -15,6 +15,7 @@ pub(super) const PULLED: Spec = Spec {
     reads: &[],
     writes: &[],
     topics: &[],
+    told: &[Facet::Core],
     events_topic: None,
     mapping: 1,
     named: field::identity,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use backstock_proto::admin::{Access, Client, Credentials};
@@ -93,13 +92,7 @@ impl Simulated {
             rate: 0.0,
             dispatch: Dispatch {
                 secret: "hush".into(),
-                disturbance: Disturbance {
-                    drop: 0.0,
-                    duplicate: 0.0,
-                    delay: 0.0,
-                    reorder: 0.0,
-                    delay_max: Duration::ZERO,
-                },
+                disturbance: Disturbance::default(),
                 retry_scale: 0.001,
                 concurrency: 1,
                 seed,

@@ -54,6 +54,10 @@ pub struct Tally {
     pub delayed: u64,
     /// Overtaken by later ones.
     pub reordered: u64,
+    /// Held back, until now or until they were let go.
+    pub late: u64,
+    /// Held back now.
+    pub held: u64,
     /// Requests made, retries and duplicates included.
     pub attempts: u64,
     /// Deliveries that were answered 2xx at least once.
@@ -64,11 +68,11 @@ pub struct Tally {
     pub unanswered: u64,
     /// Deliveries that were given up after the last retry.
     pub given_up: u64,
-    /// Deliveries that are not finished.
+    /// Deliveries that are not finished, those held back among them.
     pub open: u64,
 }
 
-/// One delivery that is over.
+/// One delivery that is over, or is held back.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finished {
     /// Its webhook id.
@@ -97,18 +101,30 @@ pub enum Outcome {
     Dropped,
     /// Refused or unanswered to the last retry.
     GivenUp,
+    /// Held back: it is still to come.
+    Held,
 }
 
 #[derive(Default)]
 struct Record {
     tally: Tally,
     finished: Vec<Finished>,
+    /// What is held back, and how often it is to be sent.
+    held: Vec<(Delivery, u32)>,
+}
+
+/// What the sender is given.
+enum Errand {
+    /// Something that was just triggered.
+    Triggered(Delivery),
+    /// Something that was held back, to be sent so many times.
+    LetGo(Delivery, u32),
 }
 
 /// Takes deliveries and sends them until it is dropped.
 #[derive(Clone)]
 pub struct Dispatcher {
-    queue: mpsc::UnboundedSender<Delivery>,
+    queue: mpsc::UnboundedSender<Errand>,
     secrets: Arc<Mutex<Secrets>>,
     record: Arc<Mutex<Record>>,
 }
@@ -155,8 +171,22 @@ impl Dispatcher {
         lock(&self.record).tally.open += deliveries.len() as u64;
         for delivery in deliveries {
             // The sender is gone only when the simulator stops.
-            let _ = self.queue.send(delivery);
+            let _ = self.queue.send(Errand::Triggered(delivery));
         }
+    }
+
+    /// Sends what was held back, in the order in which it was triggered; says how many that are.
+    pub fn let_go(&self) -> usize {
+        let mut record = lock(&self.record);
+        record.tally.held = 0;
+        let held = std::mem::take(&mut record.held);
+        drop(record);
+        let count = held.len();
+        for (delivery, copies) in held {
+            // As above.
+            let _ = self.queue.send(Errand::LetGo(delivery, copies));
+        }
+        count
     }
 
     /// Signs with another secret from now on; see [`Secrets::rotate`].
@@ -170,15 +200,18 @@ impl Dispatcher {
         lock(&self.record).tally.clone()
     }
 
-    /// Every delivery that is over.
+    /// Every delivery that is over or held back.
     #[must_use]
     pub fn finished(&self) -> Vec<Finished> {
-        lock(&self.record).finished.clone()
+        let record = lock(&self.record);
+        let held = record.held.iter().map(|(delivery, _)| delivery.finished(Outcome::Held, 0));
+        record.finished.iter().cloned().chain(held).collect()
     }
 
-    /// Waits until nothing is open.
+    /// Waits until nothing is open but what is held back.
     pub async fn drained(&self) {
-        while self.tally().open > 0 {
+        let under_way = |tally: Tally| tally.open > tally.held;
+        while under_way(self.tally()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -200,22 +233,31 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(self, mut queue: mpsc::UnboundedReceiver<Delivery>, stop: CancellationToken) {
+    async fn run(self, mut queue: mpsc::UnboundedReceiver<Errand>, stop: CancellationToken) {
         let dice = Dice::new(self.how.seed).of("disturbance");
         let mut tasks = JoinSet::new();
         let mut n = 0;
         loop {
-            let delivery = tokio::select! {
+            let errand = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-                delivery = queue.recv() => match delivery {
-                    Some(delivery) => delivery,
+                errand = queue.recv() => match errand {
+                    Some(errand) => errand,
                     None => break,
                 },
             };
-            let fate = self.how.disturbance.fate(dice, n);
-            n += 1;
-            self.count_fate(&delivery, fate);
+            let (delivery, fate) = match errand {
+                Errand::Triggered(delivery) => {
+                    let fate = self.how.disturbance.fate(dice, n);
+                    n += 1;
+                    self.count_fate(&delivery, fate);
+                    (delivery, fate)
+                }
+                Errand::LetGo(delivery, copies) => {
+                    let (wait, disorder) = (Duration::ZERO, Disorder::None);
+                    (delivery, Fate::Sent { copies, wait, disorder })
+                }
+            };
             if let Fate::Sent { copies, wait, .. } = fate {
                 // Those that don't wait take their turn in the order they were triggered.
                 let turn = if wait.is_zero() {
@@ -245,6 +287,12 @@ impl Sender {
                 record.tally.duplicated += u64::from(copies - 1);
                 record.tally.delayed += u64::from(disorder == Disorder::Delayed);
                 record.tally.reordered += u64::from(disorder == Disorder::Reordered);
+            }
+            Fate::Held { copies } => {
+                record.tally.duplicated += u64::from(copies - 1);
+                record.tally.late += 1;
+                record.tally.held += 1;
+                record.held.push((delivery.clone(), copies));
             }
         }
     }

@@ -15,6 +15,8 @@ pub struct Disturbance {
     pub delay: f64,
     /// Sent after some that were triggered later.
     pub reorder: f64,
+    /// Held back until somebody lets it go.
+    pub late: f64,
     /// The longest delay.
     pub delay_max: Duration,
 }
@@ -32,6 +34,11 @@ pub enum Fate {
         wait: Duration,
         /// Why it waits.
         disorder: Disorder,
+    },
+    /// It is held back until somebody lets it go, and then sent so many times.
+    Held {
+        /// Once or twice.
+        copies: u32,
     },
 }
 
@@ -57,6 +64,9 @@ impl Disturbance {
             return Fate::Dropped;
         }
         let copies = 1 + u32::from(dice.of("duplicate").happens(n, self.duplicate));
+        if dice.of("late").happens(n, self.late) {
+            return Fate::Held { copies };
+        }
         let longest = u64::try_from(self.delay_max.as_millis()).unwrap_or(u64::MAX);
         let (wait, disorder) = if dice.of("delay").happens(n, self.delay) {
             let wait = dice.of("wait").below(n, longest.max(1));
@@ -81,6 +91,7 @@ mod tests {
             duplicate: 0.2,
             delay: 0.0,
             reorder: 0.3,
+            late: 0.1,
             delay_max: Duration::from_secs(5),
         };
         let fates = |seed| -> Vec<Fate> {
@@ -92,6 +103,8 @@ mod tests {
         let dropped = one.iter().filter(|fate| **fate == Fate::Dropped).count();
         assert!((900..1_100).contains(&dropped), "{dropped}");
         let twice = one.iter().filter(|fate| matches!(fate, Fate::Sent { copies: 2, .. })).count();
-        assert!((1_650..1_950).contains(&twice), "{twice}");
+        assert!((1_470..1_770).contains(&twice), "{twice}");
+        let held = one.iter().filter(|fate| matches!(fate, Fate::Held { .. })).count();
+        assert!((800..1_000).contains(&held), "{held}");
     }
 }

@@ -12,6 +12,7 @@ use crate::dispatch::{Finished, Outcome};
 use crate::gid::Gid;
 use crate::payload::{Detail, Renderer, Topic};
 use crate::protected;
+use crate::store::targets;
 
 /// The state of what is not there.
 pub const ABSENT: &str = "absent";
@@ -30,6 +31,9 @@ pub struct Says {
     /// Its state before.
     pub before: String,
 }
+
+/// What tells of the levels of an item as well.
+const BRINGS_STOCK: [&str; 2] = ["inventory_items/create", "inventory_items/delete"];
 
 /// What was said last, about everything.
 #[derive(Default)]
@@ -67,9 +71,31 @@ impl Said {
         let whole = topic.of_state();
         let gone = name.ends_with("/delete") || name.ends_with("/disconnect");
         let state = if gone { ABSENT.to_owned() } else { state(renderer, whole, gid, body) };
+        let then = Renderer { at: Some(now - SignedDuration::from_nanos(1)), ..renderer };
+        let mut says = vec![self.says(then, (whole, gid), state, protected_data)];
+        // Stock comes and goes with its item, and no webhook of its own tells of it.
+        let item = if gone { then.get(gid) } else { renderer.get(gid) };
+        if let Some(item) = item.filter(|_| BRINGS_STOCK.contains(&name))
+            && let Some(topic) = Topic::parse("inventory_levels/update")
+        {
+            for level in targets(&item, "inventoryLevels") {
+                let body = renderer.body(topic, level, &Detail::default()).filter(|_| !gone);
+                let state = body.map_or_else(|| ABSENT.to_owned(), |body| digest(&body));
+                says.push(self.says(then, (topic, level), state, protected_data));
+            }
+        }
+        says
+    }
+
+    /// That something is in a state now; `then` is just before.
+    fn says(
+        &mut self,
+        then: Renderer<'_>,
+        (whole, gid): (Topic, Gid),
+        state: String,
+        protected_data: bool,
+    ) -> Says {
         let before = self.0.insert((whole, gid), state.clone()).unwrap_or_else(|| {
-            let earlier = now - SignedDuration::from_nanos(1);
-            let then = Renderer { at: Some(earlier), ..renderer };
             then.body(whole, gid, &Detail::default()).map_or_else(
                 || ABSENT.to_owned(),
                 |mut body| {
@@ -80,7 +106,7 @@ impl Said {
                 },
             )
         });
-        vec![Says { about: format!("{} {gid}", whole.name()), state, before }]
+        Says { about: format!("{} {gid}", whole.name()), state, before }
     }
 
     /// What a delivery of the Events family says: its data, or merely that something happened.

@@ -109,6 +109,9 @@ struct Serve {
     /// Probability that later webhooks overtake one.
     #[arg(long, default_value_t = 0.0)]
     reorder: f64,
+    /// Probability that a webhook is held back until `POST /_sim/late`.
+    #[arg(long, default_value_t = 0.0)]
+    late: f64,
     /// Probability that a webhook is never sent.
     #[arg(long, default_value_t = 0.0)]
     drop: f64,
@@ -287,6 +290,7 @@ impl Serve {
                     duplicate: self.duplicate,
                     delay: self.delay,
                     reorder: self.reorder,
+                    late: self.late,
                     delay_max: Duration::from_secs_f64(self.delay_max.max(0.0)),
                 },
                 retry_scale: self.retry_scale,

@@ -23,7 +23,7 @@ use crate::events::AppConfig;
 use crate::fault::Fault;
 use crate::harm::Harm;
 use crate::scenario::{Scale, Scenario};
-use crate::shop::Actor;
+use crate::shop::{Actor, Shop};
 use crate::simulator::Simulator;
 use crate::{instant, knowledge};
 
@@ -58,6 +58,9 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/write_log", get(write_log))
         .route("/_sim/app_config", post(deploy))
         .route("/_sim/drain", post(drain))
+        .route("/_sim/late", post(let_go))
+        .route("/_sim/announce", post(announce))
+        .route("/_sim/chores", post(do_chores))
         .route("/_sim/traffic", post(set_traffic))
         .route("/_sim/variants", post(set_variants))
         .route("/_sim/plan/{name}", post(change_plan))
@@ -114,6 +117,31 @@ async fn deploy(State(simulator): State<Arc<Simulator>>, text: String) -> Respon
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refuse(&error.to_string()),
     }
+}
+
+/// Lets go what was held back.
+async fn let_go(State(simulator): State<Arc<Simulator>>) -> Response {
+    Json(json!({ "let_go": simulator.dispatcher().let_go() })).into_response()
+}
+
+/// Tells of everything once more, as it is.
+async fn announce(State(simulator): State<Arc<Simulator>>) -> StatusCode {
+    simulator.act(Actor::Staff("Amelia Byrne".into()), Shop::announce_everything);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Chores {
+    n: u64,
+}
+
+/// Changes one resource of every type that people keep in order; `n` tells one time from another.
+async fn do_chores(
+    State(simulator): State<Arc<Simulator>>,
+    Query(chores): Query<Chores>,
+) -> StatusCode {
+    simulator.chores(chores.n);
+    StatusCode::NO_CONTENT
 }
 
 /// Answers when every delivery has been made, lost or given up.

@@ -280,6 +280,15 @@ impl Shop {
         self.announce_with(topic, gid, Detail::default());
     }
 
+    /// Tells of everything that there is a topic for, as it is.
+    pub fn announce_everything(&mut self) {
+        for (topic, type_name) in TOLD {
+            let Some(topic) = Topic::parse(topic) else { continue };
+            let all: Vec<Gid> = self.store.live_ids(type_name).collect();
+            self.pending.extend(all.into_iter().map(|gid| (topic, gid, Detail::default())));
+        }
+    }
+
     pub(crate) fn announce_with(&mut self, topic: &'static str, gid: Gid, detail: Detail) {
         let Some(topic) = Topic::parse(topic) else { return };
         if !self.pending.iter().any(|(known, of, _)| *known == topic && *of == gid) {
@@ -373,6 +382,31 @@ impl Shop {
         }
     }
 }
+
+/// Which topic tells of a type.
+const TOLD: [(&str, &str); 21] = [
+    ("products/update", "Product"),
+    ("collections/update", "Collection"),
+    ("customers/update", "Customer"),
+    ("orders/updated", "Order"),
+    ("inventory_items/update", "InventoryItem"),
+    ("inventory_levels/update", "InventoryLevel"),
+    ("themes/update", "OnlineStoreTheme"),
+    ("metaobjects/update", "Metaobject"),
+    ("segments/update", "Segment"),
+    ("discounts/update", "DiscountCodeNode"),
+    ("discounts/update", "DiscountAutomaticNode"),
+    ("locations/update", "Location"),
+    ("markets/update", "Market"),
+    ("profiles/update", "DeliveryProfile"),
+    ("metafield_definitions/update", "MetafieldDefinition"),
+    ("companies/update", "Company"),
+    ("company_locations/update", "CompanyLocation"),
+    ("company_contacts/update", "CompanyContact"),
+    ("selling_plan_groups/update", "SellingPlanGroup"),
+    ("draft_orders/update", "DraftOrder"),
+    ("shop/update", "Shop"),
+];
 
 /// The same body for the same thing is not sent again within this time.
 const DEBOUNCE: SignedDuration = SignedDuration::from_secs(1);

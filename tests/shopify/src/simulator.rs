@@ -18,6 +18,7 @@ use crate::admin::document::Documents;
 use crate::admin::schema::Schemas;
 use crate::bulk_run::{self, Failure};
 use crate::catalog::Size;
+use crate::dice::Dice;
 use crate::dispatch::{Dispatch, Dispatcher};
 use crate::events::{AppConfig, ConfigError};
 use crate::fault::Faults;
@@ -25,7 +26,7 @@ use crate::harm::Harm;
 use crate::scenario::{self, Scale, Scenario, Told};
 use crate::shop::{Actor, Shop};
 use crate::subscription::Subscription;
-use crate::traffic::Traffic;
+use crate::traffic::{Traffic, settings};
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -248,6 +249,15 @@ impl Simulator {
         let told = scenario::harm(harm, app, &mut shop, self.now(), scale);
         self.deliver(&mut shop);
         told
+    }
+
+    /// Has somebody keep everything in order, one thing after the other; see [`settings::chore`].
+    pub fn chores(&self, n: u64) {
+        let dice = Dice::new(self.seed).of("chores");
+        for chore in 0..settings::CHORES_ALL {
+            let staff = Actor::Staff("Lukas Weber".into());
+            self.act(staff, |shop| settings::chore(shop, chore, dice, n));
+        }
     }
 
     /// The instant on the shop's clock.

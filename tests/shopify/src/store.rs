@@ -232,6 +232,13 @@ impl Store {
                     return json!({ "id": id });
                 }
                 let fields = map.iter().filter(|(name, _)| !name.starts_with('_'));
+                let quantities = map.get("_quantities").and_then(Value::as_object);
+                let quantities = quantities.map(|by_name| {
+                    let one = |(name, quantity): (&String, &Value)| {
+                        json!({ "name": name, "quantity": quantity })
+                    };
+                    ("quantities".to_owned(), by_name.iter().map(one).collect())
+                });
                 fields
                     .map(|(name, field)| {
                         // A product's pictures belong to its state, though not to it alone.
@@ -244,6 +251,7 @@ impl Store {
                         };
                         (name.clone(), field)
                     })
+                    .chain(quantities)
                     .collect()
             }
             Value::Array(items) => items.iter().map(|item| self.assemble(item, at)).collect(),

@@ -1,6 +1,6 @@
 //! An ordinary day: buyers buy, staff edit, stock moves.
 
-mod settings;
+pub(crate) mod settings;
 
 use crate::catalog::VARIANTS_MAX;
 use crate::dice::Dice;

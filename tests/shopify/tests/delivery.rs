@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use shopify::dispatch::Outcome;
 use shopify::disturbance::Disturbance;
 use shopify::signing::signature;
 use shopify::simulator::Simulator;
@@ -82,6 +83,7 @@ async fn disturbances_are_real_and_counted() {
         duplicate: 0.2,
         delay: 0.1,
         reorder: 0.1,
+        late: 0.0,
         delay_max: Duration::from_millis(300),
     };
     let simulator = Simulator::start(settings(uri, disturbance), CancellationToken::new()).unwrap();
@@ -97,4 +99,28 @@ async fn disturbances_are_real_and_counted() {
     let triggered: Vec<&[u8]> =
         seen.iter().map(|(h, _)| h["x-shopify-triggered-at"].as_bytes()).collect();
     assert!(!triggered.is_sorted(), "some overtook others");
+}
+
+#[tokio::test]
+async fn what_is_late_comes_when_it_is_let_go_and_is_on_the_books_until_then() {
+    let (uri, seen) = subscriber(0).await;
+    let disturbance = Disturbance { late: 0.3, ..Disturbance::default() };
+    let simulator = Simulator::start(settings(uri, disturbance), CancellationToken::new()).unwrap();
+    add_products(&simulator, 50);
+    simulator.dispatcher().drained().await;
+    let tally = simulator.dispatcher().tally();
+    assert!(tally.held > 10 && tally.held == tally.open, "{tally:?}");
+    assert_eq!(seen.lock().unwrap().len() as u64, 100 - tally.held);
+    let held = |of: &Simulator| {
+        let finished = of.dispatcher().finished();
+        let held: Vec<_> =
+            finished.into_iter().filter(|one| one.outcome == Outcome::Held).collect();
+        held
+    };
+    assert_eq!(held(&simulator).len() as u64, tally.held);
+    assert_eq!(simulator.dispatcher().let_go() as u64, tally.held);
+    simulator.dispatcher().drained().await;
+    let after = simulator.dispatcher().tally();
+    assert_eq!((after.accepted, after.late, after.held, after.open), (100, tally.late, 0, 0));
+    assert_eq!((held(&simulator).len(), seen.lock().unwrap().len()), (0, 100));
 }

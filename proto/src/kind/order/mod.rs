@@ -30,6 +30,7 @@ pub(super) static SPEC: Spec = Spec {
         ("orders/partially_fulfilled", Coverage::Core(Op::Update)),
         ("orders/delete", Coverage::Delete),
     ],
+    told: &[Facet::Core],
     events_topic: Some("Order"),
     mapping: 3,
     named: field::identity,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::some;
+use crate::admin::theme_file;
 use crate::dice::Dice;
 use crate::gid::Gid;
 use crate::shop::Shop;
@@ -55,6 +56,23 @@ const CHORES: [Chore; 19] = [
     }),
 ];
 
+/// What nobody does on an ordinary day, and what hardly any webhook tells of.
+const RARE_CHORES: [Chore; 8] = [
+    ("Page", None, |state, n| state["title"] = json!(format!("About us, {n}"))),
+    ("Blog", None, |state, n| state["title"] = json!(format!("Journal {n}"))),
+    ("Article", None, |state, n| state["title"] = json!(format!("Letter of day {n}"))),
+    ("UrlRedirect", None, |state, n| state["target"] = json!(format!("/pages/about-us?day={n}"))),
+    ("Menu", None, |state, n| state["title"] = json!(format!("Menu of day {n}"))),
+    ("MetaobjectDefinition", None, |state, n| state["name"] = json!(format!("Designer {n}"))),
+    ("GiftCard", None, |state, n| state["note"] = note(n)),
+    ("OnlineStoreTheme", Some("themes/update"), |state, n| {
+        state["name"] = json!(format!("Draft of day {n}"));
+    }),
+];
+
+/// How many chores there are: these, a translation and a theme's file.
+pub(crate) const CHORES_ALL: usize = CHORES.len() + RARE_CHORES.len() + 2;
+
 fn note(n: u64) -> Value {
     json!(format!("Spoke on day {n}"))
 }
@@ -66,13 +84,34 @@ fn phone(n: u64) -> Value {
 /// Does the `n`-th chore.
 pub(super) fn keep(shop: &mut Shop, dice: Dice, n: u64) {
     let chore = dice.of("chore").below(n, CHORES.len() as u64 + 1);
-    let chore = usize::try_from(chore).ok().and_then(|at| CHORES.get(at));
-    let Some((type_name, topic, change)) = chore else {
-        if let Some(product) = some(shop, "Product", dice, n) {
-            shop.translate(product, "title", &format!("Chose no. {n}"));
+    match usize::try_from(chore).ok().and_then(|at| CHORES.get(at)) {
+        Some(chore) => keep_in_order(shop, chore, dice, n),
+        None => translate(shop, dice, n),
+    }
+}
+
+/// Does a chore of all that there are, the rare ones among them.
+pub(crate) fn chore(shop: &mut Shop, at: usize, dice: Dice, n: u64) {
+    match CHORES.iter().chain(&RARE_CHORES).nth(at) {
+        Some(chore) => keep_in_order(shop, chore, dice, n),
+        None if at + 1 < CHORES_ALL => translate(shop, dice, n),
+        None => {
+            let Some(theme) = shop.store.live_ids("OnlineStoreTheme").next() else { return };
+            let now = shop.now_text();
+            let css = format!("body {{ margin: {n}px }}\n");
+            shop.write_theme_files(theme, &[theme_file("assets/base.css", &css, &now)]);
         }
-        return;
-    };
+    }
+}
+
+fn translate(shop: &mut Shop, dice: Dice, n: u64) {
+    if let Some(product) = some(shop, "Product", dice, n) {
+        shop.translate(product, "title", &format!("Chose no. {n}"));
+    }
+}
+
+fn keep_in_order(shop: &mut Shop, chore: &Chore, dice: Dice, n: u64) {
+    let (type_name, topic, change) = chore;
     let found = match *type_name {
         "Shop" => Some(Gid::nth("Shop", 0)),
         "InventoryItem" => super::some_variant(shop, dice, n)

@@ -304,6 +304,7 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "validationStatus": "ALL_VALID", "useAsCollectionCondition": false,
     }));
     shop.update(gid, |state| give_capabilities(state, &given["capabilities"]));
+    shop.announce("metafield_definitions/create", gid);
     Ok(super::done("createdDefinition", link(gid)))
 }
 
@@ -363,6 +364,7 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         }
         give_capabilities(state, &given["capabilities"]);
     });
+    shop.announce("metafield_definitions/update", gid);
     Ok(super::done("updatedDefinition", link(gid)))
 }
 
@@ -389,5 +391,6 @@ fn undefine(shop: &mut Shop, call: &Call<'_>) -> Value {
         }
     }
     shop.remove(gid);
+    shop.announce("metafield_definitions/delete", gid);
     super::done("deletedDefinitionId", json!(gid.to_string()))
 }

@@ -1,0 +1,132 @@
+//! Stock comes and goes with its item. No webhook tells of the levels of a new item, nor that those of
+//! a deleted one are gone: they are asked for when the item comes or goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::{Pull, Way};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Timestamp};
+use futures::TryStreamExt as _;
+
+use crate::pull::{PullError, Puller};
+
+/// The kind that is stock.
+pub(crate) const LEVEL: &str = "inventory_level";
+const ITEM: &str = "inventory_item";
+const LOCATION: &str = "location";
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    /// It is new.
+    Came,
+    /// It is gone since then.
+    Went(Timestamp),
+}
+
+/// What became of items, by which ones.
+pub(crate) type Fates = BTreeMap<ResourceId, Fate>;
+
+/// The item that came or went, if that is what an event tells.
+pub(crate) fn fate(event: &Event) -> Option<(ResourceId, Fate)> {
+    let told = event.source.is_delivered() && event.key.kind.as_str() == ITEM;
+    if !told || event.facet != Facet::Core || event.key.id == ResourceId::unknown() {
+        return None;
+    }
+    let fate = match event.op {
+        Op::Create => Fate::Came,
+        Op::Delete => Fate::Went(event.triggered_at.unwrap_or(event.received_at)),
+        Op::Update => return None,
+    };
+    Some((event.key.id.clone(), fate))
+}
+
+/// How the levels of some items are asked for, and of how many at once.
+fn asked() -> Option<(&'static Spec, &'static Pull, usize)> {
+    let spec = *backstock_proto::kind::ALL.iter().find(|spec| spec.name == LEVEL)?;
+    spec.pulls.iter().find_map(|pull| match pull.way {
+        Way::ById { ids_max, .. } => Some((spec, pull, ids_max)),
+        _ => None,
+    })
+}
+
+/// Asks for the levels of some items, publishes those that history has not, and the end of those that
+/// went with their item.
+pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullError> {
+    let Some((spec, pull, ids_max)) = asked().filter(|_| !fates.is_empty()) else { return Ok(()) };
+    let locations = locations(puller).await?;
+    let items: Vec<ResourceId> = fates.keys().cloned().collect();
+    for some in items.chunks(ids_max) {
+        let asked_at = puller.clock.now();
+        let there = puller.some(spec, pull, some, |_| true).await?;
+        for item in some {
+            let Some(Fate::Went(went_at)) = fates.get(item) else { continue };
+            for level in locations.iter().filter_map(|location| level(item, location)) {
+                if !there.contains_key(&level) {
+                    puller.gone_with(spec, &level, *went_at, asked_at).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where stock may be, or may have been.
+async fn locations(puller: &Puller) -> Result<BTreeSet<ResourceId>, PullError> {
+    let kind = Kind::parse(LOCATION).map_err(|e| PullError::Unreadable(e.to_string()))?;
+    let heads = puller.journal.heads(&puller.shop, &kind, None).await?;
+    Ok(heads.map_ok(|head| head.id).try_collect().await?)
+}
+
+/// The level of an item at a location, as its kind names it.
+fn level(item: &ResourceId, location: &ResourceId) -> Option<ResourceId> {
+    ResourceId::parse(&format!("{item}-{location}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::{ResourceKey, Shop, Source};
+
+    use super::*;
+
+    fn event(kind: &str, op: Op, source: Source) -> Event {
+        Event {
+            key: ResourceKey {
+                shop: Shop::from_name("acme").expect("a shop"),
+                kind: Kind::parse(kind).expect("a kind"),
+                id: ResourceId::parse("7").expect("an id"),
+            },
+            facet: Facet::Core,
+            op,
+            source,
+            topic: "inventory_items/delete".into(),
+            api_version: None,
+            webhook_id: None,
+            event_id: None,
+            triggered_at: Some(Timestamp::from_micros(5)),
+            received_at: Timestamp::from_micros(9),
+            valid_at: None,
+            earliest_at: None,
+            payload: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn levels_are_asked_for_when_their_item_comes_or_goes() {
+        let fate_of = |kind, op, source| fate(&event(kind, op, source)).map(|(_, fate)| fate);
+        assert_eq!(fate_of(ITEM, Op::Create, Source::Webhook), Some(Fate::Came));
+        let went = Fate::Went(Timestamp::from_micros(5));
+        assert_eq!(fate_of(ITEM, Op::Delete, Source::Webhook), Some(went));
+        assert_eq!(fate_of(ITEM, Op::Update, Source::Webhook), None);
+        assert_eq!(fate_of(ITEM, Op::Delete, Source::Reconcile), None, "our own corrections");
+        assert_eq!(fate_of("product", Op::Delete, Source::Webhook), None);
+    }
+
+    #[test]
+    fn levels_can_be_asked_for_by_their_item() {
+        let (spec, pull, _) = asked().expect("a way");
+        assert!(pull.facets.contains(&Facet::Core));
+        let item = ResourceId::parse("7").expect("an id");
+        assert_eq!(spec.gids(&[item]), ["gid://shopify/InventoryItem/7"]);
+    }
+}

@@ -1,0 +1,553 @@
+//! History against what the shop really was: after days on which webhooks were lost, came twice, out of
+//! order, or hours later.
+//!
+//! How late a webhook is does not matter, only what it comes after: the late ones are held back until
+//! everything else has arrived, those of one day until just before a whole pull, those of the other
+//! until after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use backstock_proto::Timestamp;
+use backstock_proto::kind::{ALL, Spec};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::backstock::{Backstock, TOKEN};
+use crate::deeds::Deeds;
+use crate::kills::{count, seed};
+use crate::likeness::{self, Likeness};
+use crate::pulls::{SHOP, ask_nats, backfilled, eventually, pull_of, pulled};
+use crate::simulator::{Simulator, planned};
+use crate::upkeep::kept;
+
+/// Kinds whose webhooks carry the state; of the others they only say that there is another.
+fn carried(spec: &Spec) -> bool {
+    spec.core.is_some()
+}
+
+/// Kinds that pulls look for drift in, or find changed by themselves.
+fn pulled_kinds() -> impl Iterator<Item = &'static Spec> {
+    ALL.iter().copied().filter(|spec| !spec.pulls.is_empty())
+}
+
+/// Not a thing of the shop but its log, whose entries show late.
+const LOG: &str = "event";
+
+/// A shop and who keeps its history.
+struct Days {
+    backstock: Backstock,
+    simulator: Simulator,
+    deeds: Deeds,
+    /// Since when what happens is compared.
+    begun: Timestamp,
+    /// Quiet moments, at which everything that webhooks told was known.
+    moments: Vec<Timestamp>,
+    /// About what something came late.
+    late: BTreeSet<String>,
+}
+
+/// How much happens on a day, and to how large a shop.
+struct Scale {
+    products: usize,
+    /// Bursts of deeds a day.
+    rounds: usize,
+    /// How long a burst goes on, in milliseconds.
+    burst: u64,
+}
+
+impl Days {
+    /// A shop of which everything is known, and how its webhooks fare from then on.
+    async fn begin(scale: &Scale, seed: u64, more: &[&str]) -> Self {
+        let (port, access) = planned();
+        let mut backstock = Backstock::pulling(&access);
+        let (products, seed) = (scale.products.to_string(), seed.to_string());
+        let mut args = vec!["--products", &products, "--rate", "0", "--plan", "unlimited"];
+        args.extend(["--big-every", "12", "--big-variants", "110", "--seed", &seed]);
+        args.extend(more.iter().copied());
+        let simulator = Simulator::start(&backstock, port, &args).await;
+        backstock.start("serve").await;
+        backfilled(&backstock).await;
+        let mut days = Self {
+            backstock,
+            simulator,
+            deeds: Deeds::default(),
+            begun: now(),
+            moments: Vec::new(),
+            late: BTreeSet::new(),
+        };
+        days.still().await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        days.begun = now();
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        days
+    }
+
+    /// A day: bursts of ordinary traffic and of everything else, each with a quiet moment after it.
+    async fn day(&mut self, scale: &Scale) {
+        for _ in 0..scale.rounds {
+            self.simulator.post("traffic?rate=100", json!({})).await;
+            self.deeds.round(&self.simulator).await;
+            tokio::time::sleep(Duration::from_millis(scale.burst)).await;
+            self.simulator.quiet().await;
+            self.answered().await;
+            self.moments.push(now());
+            // The shop's dates have whole seconds.
+            tokio::time::sleep(Duration::from_millis(1_100)).await;
+        }
+    }
+
+    /// Waits until everything that webhooks left open was asked for, and all of it can be read.
+    async fn answered(&self) {
+        eventually(|| async {
+            let subject = "$JS.API.CONSUMER.INFO.BACKSTOCK-0.compactor-acme";
+            let consumer = ask_nats(&self.backstock, subject, "").await;
+            let left = |name: &str| consumer[name].as_u64().unwrap_or(u64::MAX);
+            match left("num_pending").saturating_add(left("num_ack_pending")) {
+                0 => Ok(()),
+                left => Err(format!("{left} webhooks are to be followed up")),
+            }
+        })
+        .await;
+        self.readable().await;
+    }
+
+    /// Waits until the journal has read all that is on the stream. The pull for it is of a kind that no
+    /// webhook tells of, so that it finds no drift.
+    async fn readable(&self) {
+        self.pull(&["publication"]).await;
+    }
+
+    /// Waits until nothing more is learned: the bytes of media are fetched after a pull.
+    async fn still(&self) {
+        kept(&self.backstock, "product").await;
+        let mut known = self.versions().await;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.readable().await;
+            let now = self.versions().await;
+            if now == known {
+                return;
+            }
+            known = now;
+        }
+    }
+
+    /// Lets come what is late.
+    async fn late_ones_come(&mut self) -> u64 {
+        for line in self.log().await.iter().filter(|line| line["outcome"] == "held") {
+            self.late.extend(about(line).map(|(_, gid)| gid));
+        }
+        let let_go = self.simulator.post("late", json!({})).await;
+        let let_go: Value = serde_json::from_str(&let_go).expect("JSON");
+        self.simulator.post("drain", json!({})).await;
+        self.answered().await;
+        let_go["let_go"].as_u64().expect("a count")
+    }
+
+    async fn log(&self) -> Vec<Value> {
+        self.simulator.lines("deliveries/log").await
+    }
+
+    /// Pulls some kinds whole, and answers their reports.
+    async fn pull(&self, kinds: &[&str]) -> BTreeMap<String, Value> {
+        let order = json!({"kinds": kinds});
+        let (status, ordered) = self.backstock.post(&format!("{SHOP}/reconcile"), order).await;
+        assert_eq!(status, 202, "{ordered}");
+        let at = ordered["at"].as_str().expect("an instant");
+        let mut reports = BTreeMap::new();
+        for kind in kinds {
+            let report = pulled(&self.backstock, kind, at).await;
+            assert_eq!(report["state"], "complete", "{report}");
+            reports.insert((*kind).to_owned(), report);
+        }
+        reports
+    }
+
+    /// Pulls everything whole, and answers the differences that were counted, by kind.
+    async fn drift(&self) -> BTreeMap<String, u64> {
+        let kinds: Vec<&str> = pulled_kinds().map(|spec| spec.name).collect();
+        let before = self.drift_total().await;
+        let reports = self.pull(&kinds).await;
+        self.readable().await;
+        let count = |report: &Value| -> u64 {
+            ["missed", "changed", "extra"].iter().filter_map(|d| report["drift"][d].as_u64()).sum()
+        };
+        let drift: BTreeMap<String, u64> =
+            reports.iter().map(|(kind, report)| (kind.clone(), count(report))).collect();
+        let counted = self.drift_total().await - before;
+        assert_eq!(counted as u64, drift.values().sum::<u64>(), "what the metric says");
+        drift.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    async fn drift_total(&self) -> f64 {
+        self.backstock.metric("backstock_compactor_drift_total").await
+    }
+
+    /// How many versions there are of each kind.
+    async fn versions(&self) -> BTreeMap<String, u64> {
+        let (_, status) = self.backstock.get(&format!("{SHOP}/status")).await;
+        let kinds = status["kinds"].as_array().cloned().unwrap_or_default().into_iter();
+        let of = |kind: Value| {
+            Some((kind["kind"].as_str()?.to_owned(), kind["versions"].as_u64().unwrap_or_default()))
+        };
+        kinds.filter_map(of).filter(|(kind, _)| kind != LOG).collect()
+    }
+
+    /// A pull finds nothing, and leaves nothing behind.
+    async fn assert_nothing_is_found(&self) {
+        let versions = self.versions().await;
+        assert_eq!(self.drift().await, BTreeMap::new(), "a second look found something");
+        assert_eq!(self.versions().await, versions, "a second look left something behind");
+    }
+
+    /// What lost webhooks leave otherwise than it is, by kind: the simulator's books, without what
+    /// somebody's question has told since.
+    async fn lost(&self) -> BTreeMap<String, u64> {
+        let mut lost: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for line in self.log().await {
+            let at = instant(&line["triggered_at"]);
+            for (topic, gid) in stale(&line) {
+                let Some(spec) = concerned(&topic) else { continue };
+                let id = self.id_at(spec, &gid, at).await;
+                if !self.was_asked(spec, &id, &topic, at).await {
+                    lost.entry(spec.name).or_default().insert(id);
+                }
+            }
+        }
+        lost.into_iter().map(|(kind, ids)| (kind.to_owned(), ids.len() as u64)).collect()
+    }
+
+    /// The id by which history knows something that was there at an instant or just before.
+    async fn id_at(&self, spec: &Spec, gid: &str, at: Timestamp) -> String {
+        let number = gid.rsplit('/').next().expect("a number");
+        if spec.name != "inventory_level" {
+            return number.to_owned();
+        }
+        // Webhooks are dated more finely than history.
+        for micros in [1, 0, -1] {
+            let at = Timestamp::from_micros(at.as_micros() + micros);
+            let asked = format!("truth?kind=inventory_level&id={number}&at={at}");
+            if let Some(level) = self.simulator.lines(&asked).await.first() {
+                return likeness::id(spec, level);
+            }
+        }
+        panic!("{gid} was never there");
+    }
+
+    /// Whether the resource was asked for by its id after an instant, and that part of it told.
+    async fn was_asked(&self, spec: &Spec, id: &str, topic: &str, at: Timestamp) -> bool {
+        let path = format!("{SHOP}/resources/{}/{id}/versions", spec.name);
+        if self.backstock.get(&path).await.0 == 404 {
+            return false;
+        }
+        let part = if is_detail(topic) { "detail" } else { "core" };
+        let versions = self.backstock.list(&path).await;
+        versions.iter().any(|version| {
+            let asked = matches!(version["source"].as_str(), Some("pull" | "reconcile"));
+            asked && version["facet"] == part && instant(&version["triggered_at"]) >= at
+        })
+    }
+
+    /// Everything of some kinds as history has it at an instant, or now.
+    async fn known(&self, kind: &str, at: Option<Timestamp>) -> BTreeMap<String, Value> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
+        let url = format!("{}{SHOP}/snapshot?kind={kind}{at}", self.backstock.api);
+        let asked = self.backstock.client.get(url).bearer_auth(TOKEN).send().await;
+        let text = asked.expect("an answer").text().await.expect("text");
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+        assert_eq!(lines.last().expect("an end")["end"], true, "{kind}: {:?}", lines.last());
+        let states = lines.into_iter().filter(|line| line["state"].is_object());
+        states
+            .map(|line| (line["id"].as_str().expect("an id").to_owned(), line["state"].clone()))
+            .collect()
+    }
+
+    /// Everything of a kind as it really was at an instant, or is now.
+    async fn really(&self, spec: &Spec, at: Option<Timestamp>) -> BTreeMap<String, Value> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
+        let mut all = BTreeMap::new();
+        for of in likeness::types(spec) {
+            for truth in self.simulator.lines(&format!("truth?kind={of}{at}")).await {
+                all.insert(likeness::id(spec, &truth), likeness::named(spec, truth));
+            }
+        }
+        all
+    }
+
+    /// Every resource of every kind is known as it is.
+    async fn assert_known_as_it_is(&self) {
+        let mut books = Books::default();
+        for spec in pulled_kinds().filter(|spec| spec.name != LOG) {
+            let (known, really) =
+                (self.known(spec.name, None).await, self.really(spec, None).await);
+            assert!(!really.is_empty(), "the shop has no {}", spec.name);
+            for id in known.keys().chain(really.keys()).collect::<BTreeSet<_>>() {
+                books.hold(spec, id, (known.get(id), really.get(id)), "at the end");
+            }
+        }
+        books.close("at the end");
+    }
+
+    /// At every instant, or at as many as there are to be, what all webhooks told of is as it was: what
+    /// they carry at the end of every second, the rest at moments when it was asked for.
+    async fn assert_known_as_it_was(&self, instants: usize) {
+        let log = self.log().await;
+        let lost: BTreeSet<String> = log
+            .iter()
+            .filter(|line| line["outcome"] != "accepted")
+            .flat_map(|line| about(line).map(|(_, gid)| gid).collect::<Vec<_>>())
+            .collect();
+        let seconds: BTreeSet<i64> =
+            log.iter().map(|line| instant(&line["triggered_at"]).as_micros() / 1_000_000).collect();
+        let step = (seconds.len() / instants).max(1);
+        let ends =
+            seconds.iter().step_by(step).map(|s| Timestamp::from_micros(s * 1_000_000 + 999_999));
+        let mut books = Books::default();
+        for at in ends {
+            self.hold_at(at, &lost, carried, &mut books).await;
+        }
+        for at in &self.moments {
+            let told = |spec: &Spec| !spec.topics.is_empty();
+            self.hold_at(*at, &lost, told, &mut books).await;
+        }
+        books.close("at every instant");
+    }
+
+    async fn hold_at(
+        &self,
+        at: Timestamp,
+        lost: &BTreeSet<String>,
+        which: impl Fn(&Spec) -> bool,
+        books: &mut Books,
+    ) {
+        for spec in pulled_kinds().filter(|spec| which(spec)) {
+            let (known, really) =
+                (self.known(spec.name, Some(at)).await, self.really(spec, Some(at)).await);
+            for id in known.keys().chain(really.keys()).collect::<BTreeSet<_>>() {
+                let (ours, truth) = (known.get(id), really.get(id));
+                let gid = ours.or(truth).map(|state| bare(&state["id"])).unwrap_or_default();
+                // What only a question tells was not told at the time by a webhook that came late.
+                let asked = !carried(spec) || spec.name == "inventory_level";
+                if lost.contains(&gid) || asked && self.late.contains(&gid) {
+                    continue;
+                }
+                // Of variants that a webhook has no room for, only a question tells.
+                let variants =
+                    truth.or(ours).map_or(0, |p| p["variants"].as_array().map_or(0, Vec::len));
+                // The stock of a new item is first told of by a question.
+                let unsaid = ours.is_none() && spec.name == "inventory_level";
+                if spec.name == "product" && variants > 100 || unsaid {
+                    continue;
+                }
+                let told = |state: Option<&Value>| Some(likeness::told_of(spec, state?.clone()));
+                books.hold(spec, id, (told(ours).as_ref(), truth), &at.to_string());
+            }
+        }
+    }
+}
+
+/// What was compared, and what was not as it should be.
+#[derive(Default)]
+struct Books {
+    resources: BTreeMap<&'static str, u64>,
+    values: u64,
+    wrong: Vec<String>,
+}
+
+impl Books {
+    fn hold(
+        &mut self,
+        spec: &Spec,
+        id: &str,
+        (ours, truth): (Option<&Value>, Option<&Value>),
+        when: &str,
+    ) {
+        let name = spec.name;
+        *self.resources.entry(name).or_default() += 1;
+        match (ours, truth) {
+            (Some(ours), Some(truth)) => {
+                let likeness = Likeness::of(ours, truth);
+                self.values += likeness.compared;
+                let wrong = likeness.unlike.into_iter();
+                self.wrong.extend(wrong.map(|unlike| format!("{name} {id} {when}: {unlike}")));
+            }
+            (Some(_), None) => self.wrong.push(format!("{name} {id} {when}: is not really there")),
+            (None, Some(_)) => self.wrong.push(format!("{name} {id} {when}: is not known")),
+            (None, None) => {}
+        }
+    }
+
+    fn close(self, what: &str) {
+        let states: u64 = self.resources.values().sum();
+        println!(
+            "{what}: {states} states of {} kinds, {} values",
+            self.resources.len(),
+            self.values
+        );
+        let some: Vec<&String> = self.wrong.iter().take(60).collect();
+        assert!(self.wrong.is_empty(), "{what}: {} are wrong: {some:#?}", self.wrong.len());
+        assert!(states > 0, "{what}: nothing was compared");
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
+fn instant(value: &Value) -> Timestamp {
+    Timestamp::parse(value.as_str().unwrap_or_default()).unwrap_or(Timestamp::MIN)
+}
+
+/// A gid without what follows its number.
+fn bare(id: &Value) -> String {
+    id.as_str().unwrap_or_default().split('?').next().unwrap_or_default().to_owned()
+}
+
+/// By which topic a delivery tells of which resources.
+fn about(line: &Value) -> impl Iterator<Item = (String, String)> {
+    let says = line["says"].as_array().cloned().unwrap_or_default().into_iter();
+    says.filter_map(|says| parted(says["about"].as_str()?))
+}
+
+/// By which topic, and about which resources, its loss leaves a listener with something stale.
+fn stale(line: &Value) -> impl Iterator<Item = (String, String)> {
+    let stale = line["leaves_stale"].as_array().cloned().unwrap_or_default().into_iter();
+    stale.filter_map(|about| parted(about.as_str()?))
+}
+
+fn parted(about: &str) -> Option<(String, String)> {
+    let mut parts = about.split(' ');
+    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+}
+
+/// Whether a topic tells of what goes beside a customer: tags and consent.
+fn is_detail(topic: &str) -> bool {
+    topic.starts_with("customer.tags") || topic.starts_with("customers_")
+}
+
+/// The kind of which a topic tells; none where it is kept without being understood.
+fn concerned(topic: &str) -> Option<&'static Spec> {
+    let knows = |spec: &&&Spec| {
+        spec.topics
+            .iter()
+            .any(|(known, _)| *known == topic || known.starts_with(&format!("{topic}_")))
+    };
+    ALL.iter().find(knows).copied()
+}
+
+/// Two days with all that can go wrong with webhooks.
+async fn troubled(scale: &Scale, seed: u64, instants: usize) {
+    let faults = [
+        "--drop",
+        "0.05",
+        "--duplicate",
+        "0.05",
+        "--reorder",
+        "0.05",
+        "--delay",
+        "0.05",
+        "--delay-max",
+        "2",
+        "--late",
+        "0.03",
+    ];
+    let mut days = Days::begin(scale, seed, &faults).await;
+    // On the first day the late ones come before the pull.
+    days.day(scale).await;
+    let late = days.late_ones_come().await;
+    let lost = days.lost().await;
+    println!("first day: {late} late, lost by kind: {lost:?}");
+    assert_eq!(days.drift().await, lost, "what was found is not what was lost");
+    days.still().await;
+    days.assert_nothing_is_found().await;
+    days.assert_known_as_it_is().await;
+    // On the second they come after it.
+    days.day(scale).await;
+    let lost = days.lost().await;
+    assert_eq!(days.drift().await, lost, "what was found is not what was lost or is to come");
+    days.still().await;
+    days.assert_known_as_it_is().await;
+    let versions: u64 = days.versions().await.values().sum();
+    let late = days.late_ones_come().await;
+    println!("second day: {late} late, lost or late by kind: {lost:?}");
+    days.still().await;
+    let after: u64 = days.versions().await.values().sum();
+    assert_eq!(after - versions, late, "each that came late is one version");
+    days.assert_known_as_it_is().await;
+    days.assert_nothing_is_found().await;
+    days.assert_known_as_it_was(instants).await;
+    let tally = days.simulator.lines("deliveries").await;
+    println!("{}", tally[0]);
+    assert_eq!(days.simulator.lines("not_simulated").await, vec![json!({})]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn torture_history_is_the_truth_after_troubled_days() {
+    let days = count("BACKSTOCK_TROUBLED_DAYS", 0);
+    let seed = seed();
+    if days == 0 {
+        let scale = Scale { products: 24, rounds: 2, burst: 1_500 };
+        println!("two troubled days, seed 1");
+        return troubled(&scale, 1, 12).await;
+    }
+    let scale = Scale { products: 60, rounds: 4, burst: 5_000 };
+    for n in 0..days {
+        println!("two troubled days, seed {}", seed + n);
+        troubled(&scale, seed + n, 60).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_nothing_is_lost_nothing_is_found() {
+    let faults = ["--duplicate", "0.05", "--reorder", "0.05", "--late", "0.03"];
+    let scale = Scale { products: 24, rounds: 2, burst: 1_500 };
+    let mut days = Days::begin(&scale, 2, &faults).await;
+    days.day(&scale).await;
+    days.late_ones_come().await;
+    assert_eq!(days.drift().await, BTreeMap::new(), "nothing was lost, and something was found");
+    days.still().await;
+    days.assert_nothing_is_found().await;
+    days.assert_known_as_it_is().await;
+}
+
+/// The whole catalog is told of by webhooks, REST-shaped, before anything is pulled; the pulls,
+/// GraphQL-shaped, find what they were told, by its hash.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_webhooks_told_is_what_pulls_find() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::new();
+    let more = ["--products", "30", "--big-every", "0", "--rate", "0", "--plan", "unlimited"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
+    backstock.start("serve").await;
+    simulator.post("announce", json!({})).await;
+    let told: Value =
+        serde_json::from_str(&simulator.post("drain", json!({})).await).expect("JSON");
+    let told = told["accepted"].as_u64().expect("a count") as f64;
+    eventually(|| async {
+        let read = backstock.metric("backstock_journal_applied_seq").await;
+        if read >= told { Ok(()) } else { Err(format!("{read} of {told} are read")) }
+    })
+    .await;
+    assert!(backstock.signal("serve", Signal::SIGTERM).success(), "an ordered end");
+    let mut backstock = backstock.with("", &access);
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let mut compared = BTreeMap::new();
+    for spec in pulled_kinds().filter(|spec| carried(spec)) {
+        assert!(pull_of(&backstock, spec.name).await.is_some());
+        for resource in backstock.list(&format!("{SHOP}/resources?kind={}", spec.name)).await {
+            let id = resource["id"].as_str().expect("an id");
+            let path = format!("{SHOP}/resources/{}/{id}/versions", spec.name);
+            let versions = backstock.list(&path).await;
+            let core: Vec<&Value> = versions.iter().filter(|v| v["facet"] == "core").collect();
+            let sources: Vec<&str> = core.iter().filter_map(|v| v["source"].as_str()).collect();
+            assert_eq!(sources, ["webhook"], "{} {id}: the pull found it otherwise", spec.name);
+            *compared.entry(spec.name).or_insert(0) += 1;
+        }
+    }
+    println!("told by webhook and found by pull: {compared:?}");
+    assert_eq!(compared.len(), pulled_kinds().filter(|spec| carried(spec)).count());
+    assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
+}
