@@ -74,7 +74,7 @@ impl Puller {
         went_at: Timestamp,
         asked_at: Timestamp,
     ) -> Result<(), PullError> {
-        let (kind, window) = (Kind::of(spec), Window { started: asked_at });
+        let (kind, window) = (Kind::of(spec), Window::at(asked_at));
         let since = |head: &Head| match head.valid_at <= went_at {
             true => Since { valid_at: went_at, earliest_at: None },
             false => reconcile::gone_since(head.valid_at, window),

@@ -238,7 +238,6 @@ mod tests {
     use crate::export::unpack::{Entry, unpack};
     use golden::{Golden, means};
     use serde_json::json;
-    use std::io::Read as _;
 
     fn state() -> Value {
         let picture = BlobHash::of(b"mug").to_string();
