@@ -127,6 +127,11 @@ pub(crate) fn families(options: Options) -> Vec<ColumnFamilyDescriptor> {
     families
 }
 
+/// What of [`versions`] can only be set by its name, when the store is open. A dictionary is trained on
+/// the beginning of a file; without a bound, all of the file is held in memory meanwhile.
+pub(crate) const VERSIONS_ONCE_OPEN: [(&str, &str); 1] =
+    [("bottommost_compression_opts.max_dict_buffer_bytes", "4194304")];
+
 fn versions(cache: &Cache, options: Options) -> RocksOptions {
     let mut blocks = blocks(cache);
     // Versions of a resource are neighbours and nearly the same: a block that holds many of them

@@ -185,7 +185,14 @@ impl Store {
             erasing: tokio::sync::Notify::new(),
         };
         match store.load(now) {
-            Ok(()) => Ok(store),
+            Ok(()) => {
+                let versions = store.family(Family::Versions);
+                let set = store.db.set_options_cf(versions, &options::VERSIONS_ONCE_OPEN);
+                if let Err(error) = set {
+                    tracing::warn!(%error, "compactions of the journal may take more memory");
+                }
+                Ok(store)
+            }
             // What stands at the very beginning cannot be read: as good as not opened.
             Err(StoreError::Read(source)) => {
                 Err(StoreError::Open { path: path.to_owned(), source })
@@ -417,6 +424,26 @@ pub(crate) fn until(end: Option<Vec<u8>>) -> ReadOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compaction_holds_a_bounded_part_of_a_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Timestamp::from_micros(0);
+        drop(Store::open(dir.path(), Options::for_testing(), now).expect("open"));
+        let entries = std::fs::read_dir(dir.path()).expect("read").flatten();
+        let newest = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.to_string_lossy().contains("OPTIONS-"))
+            .max()
+            .expect("RocksDB writes down its options");
+        let options = std::fs::read_to_string(newest).expect("read");
+        let (_, of_versions) = options.split_once("[CFOptions \"versions\"]").expect("the family");
+        let line = of_versions.lines().find(|line| line.contains("bottommost_compression_opts="));
+        let line = line.expect("an option");
+        for part in ["max_dict_buffer_bytes=4194304;", "max_dict_bytes=16384;", "enabled=true;"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
 
     /// The others are in `tests/golden`.
     #[test]
