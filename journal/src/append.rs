@@ -215,9 +215,11 @@ impl<'s> Draft<'s> {
             }
             _ => None,
         };
-        let pulled = matches!(new.event.source, Source::Pull | Source::Reconcile);
-        let dated = new.event.earliest_at.is_none() && new.event.op != Op::Delete;
-        let first_look = head.is_none() && pulled && dated;
+        let event = &new.event;
+        let pulled = matches!(event.source, Source::Pull | Source::Reconcile);
+        // What a log tells of happened, whenever it is read.
+        let state = event.op != Op::Delete && !event.key.kind.is_log();
+        let first_look = head.is_none() && pulled && state && event.earliest_at.is_none();
         self.put_version(&facet, new, recorded_at, (same, first_look));
         self.put_head(facet, head, new, same.unwrap_or(at))?;
         let spec = new.event.key.kind.spec();

@@ -210,6 +210,7 @@ impl Fake {
     fn is_first_look(&self, entry: &Entry) -> bool {
         let Version { source, op, earliest_at, seq, .. } = &entry.version;
         let pulled = matches!(source, Source::Pull | Source::Reconcile) && *op != Op::Delete;
+        let pulled = pulled && !entry.key.kind.is_log();
         let first = self.history(&entry.key).all(|other| other.version.seq >= *seq);
         pulled && first && earliest_at.is_none()
     }
