@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use backstock_proto::journal::{AsOf, Head};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::Way;
-use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
 use serde_json::Value;
 
 use super::correct::Pulled;
@@ -42,7 +42,8 @@ impl Puller {
         }
         for one in gone {
             let since = |_: &Head| reconcile::gone_since(one.last_seen, window);
-            if self.end(&run.kind, &one.id, window, since).await? {
+            let key = self.key(&run.kind, &one.id);
+            if self.end(key, Source::Reconcile, window, since).await? {
                 run.drifted(one.id, Facet::Core, "extra");
             }
         }
@@ -60,7 +61,7 @@ impl Puller {
         let hidden = self.hidden(spec, ids).await?;
         for id in ids.iter().filter(|id| !hidden.contains(*id)) {
             let since = |head: &Head| reconcile::gone_since(head.valid_at, window);
-            self.end(&kind, id, window, since).await?;
+            self.end(self.key(&kind, id), Source::Pull, window, since).await?;
         }
         Ok(())
     }
@@ -79,19 +80,18 @@ impl Puller {
             true => Since { valid_at: went_at, earliest_at: None },
             false => reconcile::gone_since(head.valid_at, window),
         };
-        self.end(&kind, id, window, since).await?;
+        self.end(self.key(&kind, id), Source::Pull, window, since).await?;
         Ok(())
     }
 
     /// Publishes a resource's end, unless it has ended already or was touched since it was asked for.
     async fn end(
         &self,
-        kind: &Kind,
-        id: &ResourceId,
+        key: ResourceKey,
+        source: Source,
         window: Window,
         since: impl Fn(&Head) -> Since,
     ) -> Result<bool, PullError> {
-        let key = self.key(kind, id);
         let head = self.head(&key, Facet::Core).await?;
         let Some(head) = head.filter(|head| reconcile::is_suspect(head, window)) else {
             return Ok(false);
@@ -102,7 +102,7 @@ impl Puller {
             key,
             facet: Facet::Core,
             op: Op::Delete,
-            source: Source::Reconcile,
+            source,
             since: since(&head),
             read_at: window.started,
             payload,
