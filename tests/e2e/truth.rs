@@ -484,6 +484,7 @@ async fn troubled(scale: &Scale, seed: u64, instants: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: `make torture`"]
 async fn torture_history_is_the_truth_after_troubled_days() {
     let days = count("BACKSTOCK_TROUBLED_DAYS", 0);
     let seed = seed();
@@ -500,7 +501,8 @@ async fn torture_history_is_the_truth_after_troubled_days() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_nothing_is_lost_nothing_is_found() {
+#[ignore = "takes minutes: `make torture`"]
+async fn torture_when_nothing_is_lost_nothing_is_found() {
     let faults = ["--duplicate", "0.05", "--reorder", "0.05", "--late", "0.03"];
     let scale = Scale { products: 24, rounds: 2, burst: 1_500 };
     let mut days = Days::begin(&scale, 2, &faults).await;
