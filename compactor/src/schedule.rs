@@ -65,7 +65,8 @@ pub(crate) async fn run(
                 queue.kinds.remove(spec.name);
                 queue.worked &= worked;
                 if queue.running.is_empty() && queue.waiting.is_empty() {
-                    wait = if std::mem::replace(&mut queue.worked, true) { LOOK_EVERY } else { RETRY_AFTER };
+                    let all_worked = std::mem::replace(&mut queue.worked, true);
+                    wait = if all_worked { LOOK_EVERY } else { RETRY_AFTER };
                 }
             }
             due = looking, if idle && !leave.is_cancelled() => match due {

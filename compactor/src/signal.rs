@@ -350,11 +350,12 @@ impl Again {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use backstock_proto::{ResourceKey, Shop, Timestamp};
 
-    fn event(kind: &str, topic: &str, payload: &'static str) -> Event {
+    /// A webhook about number 1 of a kind.
+    pub(crate) fn event(kind: &str, topic: &str, payload: &'static str) -> Event {
         Event {
             key: ResourceKey {
                 shop: Shop::from_name("acme").expect("a shop"),

@@ -85,29 +85,18 @@ fn level(item: &ResourceId, location: &ResourceId) -> Option<ResourceId> {
 
 #[cfg(test)]
 mod tests {
-    use backstock_proto::{ResourceKey, Shop, Source};
+    use backstock_proto::Source;
 
     use super::*;
+    use crate::signal;
 
     fn event(kind: &str, op: Op, source: Source) -> Event {
+        let triggered_at = Some(Timestamp::from_micros(5));
         Event {
-            key: ResourceKey {
-                shop: Shop::from_name("acme").expect("a shop"),
-                kind: Kind::parse(kind).expect("a kind"),
-                id: ResourceId::parse("7").expect("an id"),
-            },
-            facet: Facet::Core,
             op,
             source,
-            topic: "inventory_items/delete".into(),
-            api_version: None,
-            webhook_id: None,
-            event_id: None,
-            triggered_at: Some(Timestamp::from_micros(5)),
-            received_at: Timestamp::from_micros(9),
-            valid_at: None,
-            earliest_at: None,
-            payload: "{}".into(),
+            triggered_at,
+            ..signal::tests::event(kind, "inventory_items/delete", "{}")
         }
     }
 

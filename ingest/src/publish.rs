@@ -125,20 +125,7 @@ impl Publisher {
         deadline: Instant,
     ) -> Answer {
         let span = Span::begin("ingest publish", SpanKind::Producer, Some(trace));
-        let answer = self.put(event, span.context(), slot, deadline).await;
-        span.went(answer)
-    }
-
-    async fn put(
-        &self,
-        event: Event,
-        trace: TraceContext,
-        slot: Slot,
-        deadline: Instant,
-    ) -> Answer {
-        if !self.is_connected() {
-            return Err(NotStored::Unreachable);
-        }
+        let trace = span.context();
         let partitions = u16::try_from(self.queues.len()).unwrap_or(Partition::MAX);
         let partition = stream::partition_of(&event.key.shop, partitions);
         let (answer, answered) = oneshot::channel();
@@ -154,6 +141,19 @@ impl Publisher {
             answer,
             slot,
         };
+        span.went(self.put(pending, partition, answered).await)
+    }
+
+    async fn put(
+        &self,
+        pending: Pending,
+        partition: Partition,
+        answered: oneshot::Receiver<Answer>,
+    ) -> Answer {
+        if !self.is_connected() {
+            return Err(NotStored::Unreachable);
+        }
+        let deadline = pending.deadline;
         let _timer = self.metrics.publish_seconds.start_timer();
         self.metrics.queued.inc();
         if self.queues[usize::from(partition)].send(pending).is_err() {

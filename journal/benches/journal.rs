@@ -2,7 +2,7 @@
 //! syncs. Prints figures and asserts none: only ratios of one run mean anything.
 //!
 //! `cargo bench -p backstock-journal`; `BACKSTOCK_BENCH_VERSIONS` sets the size (default 20,000).
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -35,7 +35,8 @@ const VERSIONS_PER_PRODUCT: usize = 200;
 const ROUNDS: usize = 3;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let total: usize = std::env::var("BACKSTOCK_BENCH_VERSIONS")
         .ok()
         .and_then(|n| n.parse().ok())
@@ -51,7 +52,7 @@ fn main() {
         rates[0].push(raw_rocksdb(&messages));
         let (decoding, decoded) = timed(|| decode(messages.clone()));
         rates[1].push(total as f64 / decoding.as_secs_f64());
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
         let store = open(dir.path());
         let (appending, ()) = timed(|| append(&store, &decoded));
         rates[2].push(total as f64 / appending.as_secs_f64());
@@ -88,7 +89,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 }
 
 fn open(path: &Path) -> Arc<Store> {
-    Arc::new(Store::open(path, Options::default(), at(0)).unwrap())
+    Arc::new(Store::open(path, Options::default(), at(0)).expect("a store"))
 }
 
 fn words(seed: &str, count: usize) -> String {
@@ -146,24 +147,24 @@ fn decode(messages: Vec<Message>) -> Vec<Decoded> {
 
 fn append(store: &Store, decoded: &[Decoded]) {
     for batch in decoded.chunks(BATCH) {
-        black_box(store.append(batch, at(0)).unwrap());
+        black_box(store.append(batch, at(0)).expect("appended"));
     }
 }
 
 /// Decoding ahead on a thread of its own, as the journal does, without a server in the way.
 fn pipelined(messages: &[Message]) -> f64 {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let (took, ()) = timed(|| {
         std::thread::scope(|scope| {
             let (send, receive) = crossbeam_channel::bounded(2);
             scope.spawn(move || {
                 for batch in messages.chunks(BATCH) {
-                    send.send(decode(batch.to_vec())).unwrap();
+                    send.send(decode(batch.to_vec())).expect("taken");
                 }
             });
             for batch in receive {
-                store.append(&batch, at(0)).unwrap();
+                store.append(&batch, at(0)).expect("appended");
             }
         });
     });
@@ -172,18 +173,19 @@ fn pipelined(messages: &[Message]) -> f64 {
 
 /// The payloads alone, into the same family with the same options, synced per batch.
 fn raw_rocksdb(messages: &[Message]) -> f64 {
-    let dir = tempfile::tempdir().unwrap();
-    let (db, family) = backstock_journal::bare_rocksdb(dir.path(), Options::default()).unwrap();
+    let dir = tempfile::tempdir().expect("a directory");
+    let (db, family) =
+        backstock_journal::bare_rocksdb(dir.path(), Options::default()).expect("RocksDB");
     let mut durable = rocksdb::WriteOptions::default();
     durable.set_sync(true);
     let (took, ()) = timed(|| {
         for batch in messages.chunks(BATCH) {
             let mut writes = rocksdb::WriteBatch::default();
             for message in batch {
-                let handle = db.cf_handle(family).unwrap();
+                let handle = db.cf_handle(family).expect("a family");
                 writes.put_cf(handle, message.seq.to_be_bytes(), &message.payload);
             }
-            db.write_opt(writes, &durable).unwrap();
+            db.write_opt(writes, &durable).expect("written");
         }
     });
     messages.len() as f64 / took.as_secs_f64()
@@ -191,15 +193,20 @@ fn raw_rocksdb(messages: &[Message]) -> f64 {
 
 /// A backlog in a real stream, read by the journal as it runs.
 async fn catch_up(messages: &[Message]) -> f64 {
-    let (nats, dir) = (Nats::start().await, tempfile::tempdir().unwrap());
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("a directory"));
     let store = open(dir.path());
     let jetstream = nats.jetstream().await;
-    ensure_stream(&jetstream, &store, stream_config((0, 1), 1, 8 << 30)).await.unwrap();
+    ensure_stream(&jetstream, &store, stream_config((0, 1), 1, 8 << 30)).await.expect("a stream");
     let publishes = futures::stream::iter(messages).map(|message| {
         let Message { subject, headers, payload, .. } = message.clone();
         let jetstream = jetstream.clone();
         async move {
-            jetstream.publish_with_headers(subject, headers, payload).await.unwrap().await.unwrap()
+            jetstream
+                .publish_with_headers(subject, headers, payload)
+                .await
+                .expect("sent")
+                .await
+                .expect("stored")
         }
     });
     publishes.buffered(128).for_each(async |_| {}).await;
@@ -217,7 +224,7 @@ async fn catch_up(messages: &[Message]) -> f64 {
     }
     let took = started.elapsed();
     shutdown.cancel();
-    running.await.unwrap().unwrap();
+    running.await.expect("no panic").expect("ended");
     messages.len() as f64 / took.as_secs_f64()
 }
 
@@ -230,7 +237,8 @@ fn reads(runtime: &tokio::runtime::Runtime, store: &Arc<Store>, products: usize)
         for n in 0..10_000 {
             let key = edited_key(n * 7_919 % products);
             let then = AsOf::At(at((n * 31 % (VERSIONS_PER_PRODUCT * 60)) as i64));
-            let (took, found) = timed(|| runtime.block_on(reader.resource(&key, then)).unwrap());
+            let (took, found) =
+                timed(|| runtime.block_on(reader.resource(&key, then)).expect("read"));
             black_box(found);
             micros.push(took.as_secs_f64() * 1e6);
         }
@@ -243,7 +251,9 @@ fn reads(runtime: &tokio::runtime::Runtime, store: &Arc<Store>, products: usize)
     let shop = edited_key(0).shop;
     let half = AsOf::At(at((VERSIONS_PER_PRODUCT * 30) as i64));
     let (took, count) = timed(|| {
-        runtime.block_on(async { reader.snapshot(&shop, half, None).await.unwrap().count().await })
+        runtime.block_on(async {
+            reader.snapshot(&shop, half, None).await.expect("a snapshot").count().await
+        })
     });
     let rate = count as f64 / took.as_secs_f64();
     println!("{rate:>12.0} /s resources of a snapshot ({count})");
@@ -255,10 +265,10 @@ fn edited_key(n: usize) -> backstock_proto::ResourceKey {
 
 fn density(store: &Arc<Store>, path: &Path, total: usize) -> f64 {
     store.compact();
-    let sizes = std::fs::read_dir(path).unwrap().map(|file| {
-        let file = file.unwrap();
+    let sizes = std::fs::read_dir(path).expect("a directory").map(|file| {
+        let file = file.expect("a file");
         let sorted = file.path().extension().is_some_and(|extension| extension == "sst");
-        if sorted { file.metadata().unwrap().len() } else { 0 }
+        if sorted { file.metadata().expect("its length").len() } else { 0 }
     });
     sizes.sum::<u64>() as f64 / total as f64
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Facet, Op, ResourceKey, Source, Timestamp};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Source, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
@@ -215,11 +215,8 @@ impl<'s> Draft<'s> {
             }
             _ => None,
         };
-        let event = &new.event;
-        let pulled = matches!(event.source, Source::Pull | Source::Reconcile);
-        // What a log tells of happened, whenever it is read.
-        let state = event.op != Op::Delete && !event.key.kind.is_log();
-        let first_look = head.is_none() && pulled && state && event.earliest_at.is_none();
+        let Event { source, op, earliest_at, ref key, .. } = new.event;
+        let first_look = head.is_none() && is_first_look(&key.kind, source, op, earliest_at);
         self.put_version(&facet, new, recorded_at, (same, first_look));
         self.put_head(facet, head, new, same.unwrap_or(at))?;
         let spec = new.event.key.kind.spec();
@@ -349,7 +346,7 @@ impl<'s> Draft<'s> {
             facet: event.facet,
             kind: event.key.kind.clone(),
             id: event.key.id.clone(),
-            first_look,
+            first_look: Some(first_look),
         };
         let timeline = keys::at(&keys::of_shop(&event.key.shop), new.position);
         self.batch.put_cf(self.store.family(Family::Timeline), timeline, moment.to_bytes());
@@ -438,6 +435,18 @@ impl Neighbour {
             delivery: record.webhook_id.map(|id| (id.into(), record.topic.into())),
         })
     }
+}
+
+/// Whether what came before everything else that is known of it is no news: a pull saw what had been so
+/// for nobody knows how long. What a log tells of happened, whenever it is read.
+pub(crate) fn is_first_look(
+    kind: &Kind,
+    source: Source,
+    op: Op,
+    earliest_at: Option<Timestamp>,
+) -> bool {
+    let pulled = matches!(source, Source::Pull | Source::Reconcile);
+    pulled && op != Op::Delete && earliest_at.is_none() && !kind.is_log()
 }
 
 /// A key for people: its texts, without what follows them.

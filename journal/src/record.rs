@@ -247,8 +247,8 @@ pub(crate) struct Moment {
     pub(crate) facet: Facet,
     pub(crate) kind: Kind,
     pub(crate) id: ResourceId,
-    /// A pull saw it when nothing was known of it. (Absent from the oldest, of which it is not known.)
-    pub(crate) first_look: bool,
+    /// Whether a pull saw it when nothing was known of it; the oldest do not say.
+    pub(crate) first_look: Option<bool>,
 }
 
 impl Moment {
@@ -261,7 +261,7 @@ impl Moment {
         let mut out = vec![FORMAT, op_byte(self.op), source_byte(self.source), self.facet.byte()];
         put_text(&mut out, self.kind.as_str());
         put_text(&mut out, self.id.as_str());
-        out.push(u8::from(self.first_look));
+        out.extend(self.first_look.map(u8::from));
         out
     }
 
@@ -273,7 +273,7 @@ impl Moment {
             facet: Facet::from_byte(from.byte()?).ok_or(RecordError::Malformed("facet"))?,
             kind: Kind::parse(from.text()?).map_err(|_| RecordError::Malformed("kind"))?,
             id: ResourceId::parse(from.text()?).map_err(|_| RecordError::Malformed("id"))?,
-            first_look: !from.rest.is_empty() && from.byte()? == 1,
+            first_look: from.rest.first().map(|byte| *byte == 1),
         })
     }
 }

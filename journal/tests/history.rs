@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use backstock_journal::Store;
 use backstock_proto::journal::{ChangeFilter, Journal, Page};
-use backstock_proto::{Op, ResourceKey, Shop, Source};
+use backstock_proto::{Kind, Op, ResourceKey, Shop, Source};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::model::Model;
@@ -335,8 +335,20 @@ fn what_a_pull_saw_when_nothing_was_known_is_a_first_look() {
         titled(&of("3"), "Told", at(4)).webhook("1"),
         pulled(&of("1"), "Corrected", at(5)).source(Source::Reconcile),
     ];
-    bench.store().append(&support::decoded(1, arrival), at(0)).expect("append");
+    // An entry of the shop's log is only ever read by asking for it.
+    let entry = support::key(shop.name(), "event", "1");
+    let entry = Delivery::of(&entry, Op::Create, &serde_json::json!({"id": 1}), at(6));
+    let entry = Delivery { valid_at: Some(at(6)), triggered_at: None, ..entry };
+    let entry = entry.source(Source::Pull);
+    let all = arrival.into_iter().chain([entry]);
+    bench.store().append(&support::decoded(1, all), at(0)).expect("append");
     let reader = support::reader(bench.store());
+    let kind = Kind::parse("event").expect("a kind");
+    let log =
+        ChangeFilter { kind: Some(kind), without_first_looks: true, ..ChangeFilter::default() };
+    let page = Page::default();
+    let told = bench.runtime.block_on(reader.changes(&shop, &log, &page)).expect("changes");
+    assert_eq!(told.items.len(), 1, "{told:?}");
     for (without_first_looks, expected) in [(false, vec![5, 4, 3, 2, 1]), (true, vec![5, 4, 3])] {
         let filter = ChangeFilter { without_first_looks, ..ChangeFilter::default() };
         let page = Page::default();

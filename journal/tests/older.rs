@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use backstock_proto::journal::{AsOf, Head, Journal};
+use backstock_proto::journal::{AsOf, ChangeFilter, Head, Journal, Page};
 use backstock_proto::{ResourceKey, Source};
 use futures::TryStreamExt;
 use support::{at, metafield, product, pulled, titled};
@@ -19,11 +19,16 @@ const HEAD_SOURCE_FLAG: u8 = 4;
 /// Behind the hash and the position of what is shown.
 const HEAD_SOURCE: usize = HEAD_HASH + 32 + 24;
 
-/// Changes a head behind the store's back.
-fn change_head(dir: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+/// The database behind the store's back.
+fn database(dir: &Path) -> rocksdb::DB {
     let options = rocksdb::Options::default();
     let families = rocksdb::DB::list_cf(&options, dir).expect("families");
-    let db = rocksdb::DB::open_cf(&options, dir, families).expect("open");
+    rocksdb::DB::open_cf(&options, dir, families).expect("open")
+}
+
+/// Changes a head.
+fn change_head(dir: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+    let db = database(dir);
     let heads = db.cf_handle("heads").expect("family");
     let mut value = db.get_cf(heads, key).expect("read").expect("there");
     change(&mut value);
@@ -79,4 +84,36 @@ async fn a_head_that_does_not_say_its_source_is_asked_for_it() {
     let list = reader.resources(&key.shop, &Default::default(), &Default::default()).await;
     assert_eq!(list.expect("list").items[0].listing.title, "A");
     assert!(reader.resource(&key, AsOf::Latest).await.expect("read").is_some());
+}
+
+/// What a backfill brought is no news, also where it was kept before the timeline said so.
+#[tokio::test]
+async fn a_first_look_that_is_not_marked_is_told_apart_all_the_same() {
+    let dir = tempfile::tempdir().expect("dir");
+    let key = product("acme", "7");
+    let store = support::open(dir.path());
+    let arrival = [
+        pulled(&key, "A", at(1)),
+        pulled(&key, "B", at(2)),
+        titled(&product("acme", "8"), "C", at(3)),
+        pulled(&product("acme", "9"), "D", at(5)).earliest(at(4)),
+    ];
+    store.append(&support::decoded(1, arrival), at(0)).expect("append");
+    drop(store);
+    let db = database(dir.path());
+    let timeline = db.cf_handle("timeline").expect("family");
+    let marked: Vec<_> = db
+        .iterator_cf(timeline, rocksdb::IteratorMode::Start)
+        .map(|entry| entry.expect("an entry"))
+        .collect();
+    assert_eq!(marked.iter().filter(|(_, value)| value.last() == Some(&1)).count(), 1);
+    for (key, value) in marked {
+        db.put_cf(timeline, key, &value[..value.len() - 1]).expect("put");
+    }
+    drop(db);
+    let store = support::open(dir.path());
+    let filter = ChangeFilter { without_first_looks: true, ..ChangeFilter::default() };
+    let list = support::reader(&store).changes(&key.shop, &filter, &Page::default()).await;
+    let seqs: Vec<u64> = list.expect("changes").items.iter().map(|c| c.version.seq).collect();
+    assert_eq!(seqs, [4, 3, 2]);
 }

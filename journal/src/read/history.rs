@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{Entries, Entry, Link, Part, View, after_cursor, current, cursor_of, page_limit};
-use crate::append::shown;
+use crate::append::{is_first_look, shown};
 use crate::keys::{self, Position};
 use crate::options::Family;
 use crate::record::{Body, Moment, Record};
@@ -144,7 +144,7 @@ impl View<'_> {
         position: Position,
         filter: &ChangeFilter,
     ) -> Result<Option<Change>, JournalError> {
-        let Moment { kind, id, facet, .. } = moment;
+        let Moment { kind, id, facet, first_look, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
         let prefix = keys::of_facet(&key, facet);
         let mut entries = self.entries(Family::Versions, &keys::of_resource(&key));
@@ -156,6 +156,11 @@ impl View<'_> {
                 position.seq
             )));
         };
+        let Version { source, op, earliest_at, .. } = version;
+        let untold = first_look.is_none() && filter.without_first_looks;
+        if untold && before.is_none() && is_first_look(&key.kind, source, op, earliest_at) {
+            return Ok(None);
+        }
         version.unchanged = self.unchanged(&prefix, &key, &link, before.as_ref())?;
         if version.unchanged && !filter.unchanged {
             return Ok(None);

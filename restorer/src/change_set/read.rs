@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use backstock_proto::journal::{
     Change, ChangeFilter, Journal, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
 };
 use backstock_proto::kind::event;
-use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
-use lru::LruCache;
+use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 
 use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
+use super::shelf::{Shelf, TOGETHER, happened};
 use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
 use crate::job::written::Written;
 use crate::mark;
@@ -22,10 +22,6 @@ use crate::mark;
 const TRACES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
 /// Entries of Shopify's log that are remembered.
 const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
-/// Changes read anew together with those between them, rather than asked for one by one.
-const BETWEEN_MAX: usize = 50;
-/// Changes that are read whole together.
-const TOGETHER: usize = 100;
 /// How far a window is widened at first, and at most.
 const WIDEN_FIRST: i64 = PAUSE_NAMED as i64 + 1_000_000;
 const WIDEN_MAX: i64 = 24 * 3600 * 1_000_000;
@@ -40,13 +36,6 @@ const SPAN_STEP: i64 = 6 * 3600 * 1_000_000;
 pub(crate) struct Book {
     traces: Shelf<Trace>,
     entries: Shelf<Option<Entry>>,
-}
-
-type Kept<T> = LruCache<(Shop, u64), Arc<T>>;
-
-struct Shelf<T> {
-    kept: Mutex<Kept<T>>,
-    kind: Option<&'static str>,
 }
 
 /// Everything in a window, grouped.
@@ -95,11 +84,8 @@ pub(crate) struct Sources<'a> {
 impl Default for Book {
     fn default() -> Self {
         Self {
-            traces: Shelf { kept: Mutex::new(LruCache::new(TRACES_MAX)), kind: None },
-            entries: Shelf {
-                kept: Mutex::new(LruCache::new(ENTRIES_MAX)),
-                kind: Some(event::NAME),
-            },
+            traces: Shelf::new(TRACES_MAX, None),
+            entries: Shelf::new(ENTRIES_MAX, Some(event::NAME)),
         }
     }
 }
@@ -387,111 +373,6 @@ impl Grouped {
         }
         (below, above)
     }
-}
-
-impl<T: Send + Sync> Shelf<T> {
-    /// What is condensed of the changes in a window; only what was not seen before is read whole. And
-    /// the versions that changed nothing.
-    async fn read(
-        &self,
-        from: Sources<'_>,
-        span: Span,
-        condense: impl Fn(Change) -> T,
-    ) -> Result<(Vec<Arc<T>>, Vec<Change>), JournalError> {
-        let there = self.bare(from, span).await?;
-        let (unchanged, there): (Vec<Change>, Vec<Change>) =
-            there.into_iter().partition(|change| change.version.unchanged);
-        let runs = self.unseen(from.shop, &there);
-        for run in runs {
-            let of_run = Span {
-                from: there[run.end - 1].version.valid_at,
-                to: there[run.start].version.valid_at,
-            };
-            // Whole changes are large: each is condensed as it comes.
-            let mut page = Page { limit: TOGETHER, cursor: None };
-            loop {
-                let list = self.page(from, of_run, &page, false).await?;
-                let mut kept = self.kept();
-                for change in list.items {
-                    let seq = change.version.seq;
-                    kept.put((from.shop.clone(), seq), Arc::new(condense(change)));
-                }
-                page.cursor = list.next;
-                if page.cursor.is_none() {
-                    break;
-                }
-            }
-        }
-        let mut kept = self.kept();
-        let known = there
-            .iter()
-            .filter_map(|change| kept.get(&(from.shop.clone(), change.version.seq)).cloned());
-        Ok((known.collect(), unchanged))
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept<T>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All changes in a window, newest first, without what they changed, and those that changed nothing.
-    async fn bare(&self, from: Sources<'_>, span: Span) -> Result<Vec<Change>, JournalError> {
-        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut all = Vec::new();
-        loop {
-            let list = self.page(from, span, &page, true).await?;
-            all.extend(list.items);
-            page.cursor = list.next;
-            if page.cursor.is_none() {
-                return Ok(all);
-            }
-        }
-    }
-
-    async fn page(
-        &self,
-        from: Sources<'_>,
-        span: Span,
-        page: &Page,
-        bare: bool,
-    ) -> Result<List<Change>, JournalError> {
-        let kind = self.kind.map(Kind::parse).transpose();
-        let kind = kind.map_err(|e| JournalError::Invalid(e.to_string()))?;
-        let filter = ChangeFilter { kind, bare, unchanged: bare, ..happened(span) };
-        from.journal.changes(from.shop, &filter, page).await
-    }
-
-    /// Stretches of the changes, newest first, that have to be read whole: what was not seen before,
-    /// and what stands right after it, since that changed from something else than was thought.
-    fn unseen(&self, shop: &Shop, there: &[Change]) -> Vec<std::ops::Range<usize>> {
-        let kept = self.kept();
-        let mut after: HashMap<(ResourceKey, Facet), usize> = HashMap::new();
-        let mut wanted: BTreeSet<usize> = BTreeSet::new();
-        for (n, change) in there.iter().enumerate() {
-            let key = ResourceKey {
-                shop: shop.clone(),
-                kind: change.kind.clone(),
-                id: change.id.clone(),
-            };
-            let next = after.insert((key, change.version.facet), n);
-            if kept.peek(&(shop.clone(), change.version.seq)).is_none() {
-                wanted.insert(n);
-                wanted.extend(next);
-            }
-        }
-        let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
-        for n in wanted {
-            match runs.last_mut() {
-                Some(run) if n - run.end <= BETWEEN_MAX => run.end = n + 1,
-                _ => runs.push(n..n + 1),
-            }
-        }
-        runs
-    }
-}
-
-/// What happened in the shop within a window: what a pull saw for the first time did not.
-fn happened(span: Span) -> ChangeFilter {
-    ChangeFilter { span, without_first_looks: true, ..ChangeFilter::default() }
 }
 
 /// What an entry of Shopify's log says.
