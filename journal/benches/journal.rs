@@ -4,7 +4,7 @@
 //! `cargo bench -p backstock-journal`; `BACKSTOCK_BENCH_VERSIONS` sets the size (default 20,000).
 #![allow(clippy::expect_used)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::hint::black_box;

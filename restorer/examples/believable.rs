@@ -7,7 +7,7 @@
 //! whoever has `bst_second`; nothing is ever written there, since nobody answers at its address.
 //! `bst_reader` may only look.
 
-#[path = "../tests/fake/mod.rs"]
+#[path = "../tests/it/fake/mod.rs"]
 mod fake;
 
 use std::sync::Arc;

@@ -39,7 +39,7 @@ pub mod change_set;
 mod erase;
 pub mod export;
 #[cfg(test)]
-#[path = "../tests/fake/mod.rs"]
+#[path = "../tests/it/fake/mod.rs"]
 mod fake;
 mod gate;
 pub mod guard;

@@ -1,0 +1,116 @@
+//! Checkpoints in an object store that loses something, or that another copy of the journal uses too.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::support::{at, product, titled};
+use backstock_journal::Store;
+use backstock_journal::checkpoint::{CheckpointError, Checkpoints};
+use backstock_proto::Timestamp;
+use backstock_proto::journal::{AsOf, Journal};
+use backstock_proto::time::{Clock, SystemClock};
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+/// A store of one product, and an object store.
+struct World {
+    dir: tempfile::TempDir,
+    store: Arc<Store>,
+    storage: Arc<InMemory>,
+    told: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = crate::support::open(&dir.path().join("store"));
+        Self { dir, store, storage: Arc::new(InMemory::new()), told: 0 }
+    }
+
+    /// Something happens, and stands in a file of its own.
+    fn tell(&mut self) {
+        self.told += 1;
+        let delivery = titled(&product("acme", "1"), &self.told.to_string(), at(self.told as i64));
+        let decoded = crate::support::decoded(self.told, [delivery]);
+        self.store.append(&decoded, at(0)).expect("append");
+    }
+
+    fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.storage.clone(), 0)
+    }
+
+    async fn make(&self, now: Timestamp) {
+        self.checkpoints().make(&self.store, now).await.expect("a checkpoint");
+    }
+
+    async fn files(&self) -> Vec<ObjectMeta> {
+        let place = object_store::path::Path::from("checkpoints/0/files");
+        self.storage.list(Some(&place)).try_collect().await.expect("a list")
+    }
+
+    /// Brings history back, and answers what it says of the product.
+    async fn recovered(&self, name: &str) -> Result<String, CheckpointError> {
+        let path = self.dir.path().join(name);
+        self.checkpoints().recover(&path, false, &*self.storage, now()).await?;
+        Ok(title(&path).await)
+    }
+}
+
+async fn title(path: &Path) -> String {
+    let store = crate::support::open(path);
+    let found = crate::support::reader(&store).resource(&product("acme", "1"), AsOf::Latest).await;
+    let state = found.expect("read").expect("there").state;
+    state["title"].as_str().expect("a title").to_owned()
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn later(days: i64) -> Timestamp {
+    Timestamp::from_micros(now().as_micros() + days * 24 * 3_600 * 1_000_000)
+}
+
+#[tokio::test]
+async fn a_file_that_the_object_store_lost_is_stored_once_more() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    for file in world.files().await {
+        world.storage.delete(&file.location).await.expect("lost");
+    }
+    assert!(world.recovered("lost").await.is_err(), "nothing to bring back");
+    world.tell();
+    world.make(later(1)).await;
+    assert_eq!(world.recovered("again").await.expect("whole"), "2");
+}
+
+#[tokio::test]
+async fn what_another_copy_is_about_to_name_stays() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    let place = |name: &str| object_store::path::Path::from(format!("checkpoints/0/files/{name}"));
+    world.storage.put(&place("begun"), "by another copy".into()).await.expect("stored");
+    world.make(later(0)).await;
+    assert!(world.storage.head(&place("begun")).await.is_ok(), "it was about to be named");
+    world.make(later(2)).await;
+    assert!(world.storage.head(&place("begun")).await.is_err(), "nobody names it any more");
+    assert_eq!(world.recovered("whole").await.expect("whole"), "1");
+}
+
+#[tokio::test]
+async fn where_the_newest_is_damaged_the_one_before_is_brought_back() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    let first = world.files().await;
+    world.tell();
+    world.make(later(1)).await;
+    let new = world.files().await.into_iter().filter(|file| !first.contains(file));
+    for file in new {
+        world.storage.put(&file.location, "something else".into()).await.expect("damaged");
+    }
+    assert_eq!(world.recovered("older").await.expect("whole"), "1");
+}

@@ -1,0 +1,281 @@
+//! The whole way from a real stream into the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::nats::Nats;
+use crate::support::{Delivery, at, deleted, open, product, reader, titled};
+use async_nats::jetstream::Context;
+use backstock_journal::stream::{StreamError, ensure_stream};
+use backstock_journal::{Config, Failure, Store, StoreError};
+use backstock_proto::event::header;
+use backstock_proto::journal::{AsOf, Journal, Page, Span};
+use backstock_proto::listen::Readiness;
+use backstock_proto::stream::{event_subject, stream_config, stream_name};
+use backstock_proto::time::SystemClock;
+use tokio_util::sync::CancellationToken;
+
+/// A journal running on a store.
+struct Running {
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), Failure>>,
+    registry: prometheus::Registry,
+    readiness: Readiness,
+}
+
+fn run(store: &Arc<Store>, jetstream: &Context) -> Running {
+    let (shutdown, registry, readiness) =
+        (CancellationToken::new(), prometheus::Registry::new(), Readiness::new());
+    let config = Config { stall: Duration::from_secs(2), ..Config::default() };
+    let (store, jetstream, part) = (store.clone(), jetstream.clone(), readiness.part("journal"));
+    let (told, series) = (shutdown.clone(), registry.clone());
+    let task = tokio::spawn(async move {
+        let clock = Arc::new(SystemClock);
+        backstock_journal::run(config, store, jetstream, &series, part, clock, told).await
+    });
+    Running { shutdown, task, registry, readiness }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.expect("no panic").expect("an orderly end");
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).expect(name);
+        let value =
+            |m: &prometheus::proto::Metric| m.get_counter().get_value() + m.get_gauge().get_value();
+        family.get_metric().iter().map(value).sum()
+    }
+}
+
+async fn publish(jetstream: &Context, delivery: Delivery) -> u64 {
+    let event = delivery.event();
+    let subject = event_subject(0, &event.key);
+    let sent = jetstream.publish_with_headers(subject, event.to_headers(), event.payload).await;
+    sent.expect("publish").await.expect("ack").sequence
+}
+
+async fn applied(store: &Store, seq: u64) {
+    for _ in 0..1_000 {
+        if store.applied_seq() >= seq {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("applied {} of {seq}", store.applied_seq());
+}
+
+async fn fresh(nats: &Nats, store: &Store) -> Context {
+    let jetstream = nats.jetstream().await;
+    let config = stream_config((0, 1), 1, 1 << 30);
+    ensure_stream(&jetstream, store, config).await.expect("stream");
+    jetstream
+}
+
+#[tokio::test]
+async fn what_is_published_can_be_read() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let running = run(&store, &jetstream);
+    let key = product("acme", "7");
+    publish(&jetstream, titled(&key, "First", at(10)).webhook("a")).await;
+    publish(&jetstream, titled(&key, "Second", at(20)).webhook("b")).await;
+    let last = publish(&jetstream, deleted(&key, at(30)).webhook("c")).await;
+    applied(&store, last).await;
+
+    let reader = reader(&store);
+    let then = reader.resource(&key, AsOf::At(at(15))).await.expect("read").expect("there");
+    assert_eq!(then.state["title"], "First");
+    let now = reader.resource(&key, AsOf::Latest).await.expect("read").expect("there");
+    assert!(now.deleted);
+    assert_eq!(now.state["title"], "Second");
+    assert!(running.readiness.waiting().is_empty());
+    assert_eq!(running.metric("backstock_journal_versions_total"), 3.0);
+    let shops = reader.shops().await.expect("shops");
+    assert_eq!((shops.len(), shops[0].lag_seconds), (1, 0.0));
+    running.stop().await;
+    let report = reader.verify().await.expect("verify");
+    assert_eq!((report.versions, report.faults), (3, vec![]));
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_behind_what_was_applied() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let key = product("acme", "7");
+    let mut seq = 0;
+    for round in 0..4 {
+        let store = open(dir.path());
+        let jetstream = fresh(&nats, &store).await;
+        // What arrives while the journal is down is read when it comes back.
+        for n in 0..5 {
+            let title = format!("T{round}-{n}");
+            seq = publish(&jetstream, titled(&key, &title, at(round * 10 + n))).await;
+        }
+        let running = run(&store, &jetstream);
+        applied(&store, seq).await;
+        if round == 2 {
+            // As good as a kill: nothing is acknowledged in order.
+            running.task.abort();
+        } else {
+            assert_eq!(running.metric("backstock_journal_redelivered_total"), 0.0);
+            running.stop().await;
+        }
+        let page = Page { limit: 100, cursor: None };
+        let versions =
+            reader(&store).versions(&key, Span::default(), &page).await.expect("versions");
+        assert_eq!(versions.items.len() as u64, seq);
+        wait_until_closed(store).await;
+    }
+}
+
+/// A store is closed when whatever still uses it has let go.
+async fn wait_until_closed(store: Arc<Store>) {
+    let mut store = store;
+    loop {
+        match Arc::try_unwrap(store) {
+            Ok(store) => return drop(store),
+            Err(shared) => {
+                store = shared;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_sequence_is_a_gap_and_a_changed_payload_is_kept_aside() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let key = product("acme", "7");
+    for n in 0..6 {
+        publish(&jetstream, titled(&key, &format!("T{n}"), at(n))).await;
+    }
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("stream");
+    for seq in [3, 4] {
+        assert!(stream.delete_message(seq).await.expect("delete"));
+    }
+    let mut event = titled(&key, "Forged", at(50)).event();
+    let headers = event.to_headers();
+    event.payload = titled(&key, "Changed", at(50)).event().payload;
+    let subject = event_subject(0, &event.key);
+    let sent = jetstream.publish_with_headers(subject, headers, event.payload).await;
+    let last = sent.expect("publish").await.expect("ack").sequence;
+    let running = run(&store, &jetstream);
+    applied(&store, last).await;
+    let reader = reader(&store);
+    let status = reader.status(&key.shop).await.expect("status").expect("there");
+    let gaps: Vec<_> = status.gaps.iter().map(|gap| (gap.from_seq, gap.to_seq)).collect();
+    assert_eq!((gaps, status.quarantined, status.summary.versions), (vec![(3, 4)], 1, 4));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(running.metric("backstock_journal_stream_gap_total"), 2.0);
+    assert_eq!(running.metric("backstock_journal_digest_mismatch_total"), 1.0);
+    assert_eq!(running.metric("backstock_journal_quarantined_events"), 1.0);
+    running.stop().await;
+    let kept = store.quarantined(last).expect("read").expect("kept");
+    assert!(kept.reason.contains("digest"), "{}", kept.reason);
+    assert!(String::from_utf8_lossy(&kept.message.payload).contains("Changed"));
+}
+
+#[tokio::test]
+async fn what_a_newer_backstock_wrote_is_waited_at_and_not_skipped() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let key = product("acme", "7");
+    publish(&jetstream, titled(&key, "Old", at(1))).await;
+    let event = titled(&key, "Newer", at(2)).event();
+    let mut headers = event.to_headers();
+    headers.insert(header::FORMAT, "2");
+    let subject = event_subject(0, &event.key);
+    let sent = jetstream.publish_with_headers(subject, headers, event.payload).await;
+    let newer = sent.expect("publish").await.expect("ack").sequence;
+    publish(&jetstream, titled(&key, "Behind", at(3))).await;
+    wait_until_closed(store).await;
+
+    // Starting it again changes nothing; only a newer one goes on.
+    for _ in 0..2 {
+        let store = open(dir.path());
+        let running = run(&store, &jetstream);
+        let why = stopped(&running.readiness).await;
+        assert!(
+            why.contains("sequence 2 of the stream is in format 2, this binary knows 1"),
+            "{why}"
+        );
+        assert!(why.contains("run a newer Backstock here within the seven days"), "{why}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(store.applied_seq(), newer - 1);
+        let now = reader(&store).resource(&key, AsOf::Latest).await.expect("read").expect("there");
+        assert_eq!(now.state["title"], "Old");
+        let shops = reader(&store).shops().await.expect("shops");
+        assert!(shops[0].lag_seconds > 0.0, "nobody is told that it lags");
+        running.stop().await;
+        assert_eq!(store.quarantined_total().expect("read"), 0);
+        wait_until_closed(store).await;
+    }
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("stream");
+    assert_eq!(stream.cached_info().state.messages, 3, "the stream lets go of something");
+}
+
+/// Why the journal goes no further.
+async fn stopped(readiness: &Readiness) -> String {
+    for _ in 0..1_000 {
+        let waiting = readiness.waiting();
+        if let Some(why) = waiting.get("journal").filter(|why| why.contains("goes no further")) {
+            return why.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the journal goes on");
+}
+
+#[tokio::test]
+async fn another_stream_is_refused() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let running = run(&store, &jetstream);
+    let seq = publish(&jetstream, titled(&product("acme", "7"), "T", at(1))).await;
+    applied(&store, seq).await;
+    running.stop().await;
+    jetstream.delete_stream(stream_name(0)).await.expect("delete");
+    let config = stream_config((0, 1), 1, 1 << 30);
+    let missing = ensure_stream(&jetstream, &store, config.clone()).await;
+    assert!(matches!(missing, Err(StreamError::Missing { applied: 1, .. })), "{missing:?}");
+    let failed = run(&store, &jetstream).task.await.expect("no panic");
+    assert!(matches!(failed, Err(Failure::Stream(StreamError::Missing { .. }))), "{failed:?}");
+
+    jetstream.create_stream(config.clone()).await.expect("create");
+    let other = ensure_stream(&jetstream, &store, config).await;
+    let refused = matches!(other, Err(StreamError::Store(StoreError::OtherStream(_))));
+    assert!(refused, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_killed_server_is_waited_for() {
+    let (mut nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let running = run(&store, &jetstream);
+    let key = product("acme", "7");
+    for n in 0..3 {
+        let seq = publish(&jetstream, titled(&key, &format!("T{n}"), at(n))).await;
+        applied(&store, seq).await;
+        nats.kill().await;
+        nats.restart().await;
+    }
+    for _ in 0..100 {
+        if jetstream.query_account().await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let seq = publish(&jetstream, titled(&key, "Last", at(9))).await;
+    applied(&store, seq).await;
+    assert_eq!(store.applied_seq(), 4);
+    running.stop().await;
+}

@@ -1,0 +1,10 @@
+//! Each kind is written back as it was.
+
+mod collections;
+mod companies;
+mod goods;
+mod pages;
+mod prices;
+mod selling;
+mod stock;
+mod themes;

@@ -1,0 +1,674 @@
+//! What is written to the shop for content, customers and all that is not goods: what is deleted
+//! comes back, a changed field is put right by one mutation, what is right is left alone, and a lost
+//! answer makes no second one.
+
+use crate::simulated::{Simulated, spec};
+use backstock_proto::{ResourceId, Timestamp};
+use backstock_restorer::write::Written;
+use serde_json::{Value, json};
+use shopify::change::Deed;
+use shopify::fault::Fault;
+
+/// A kind, and the members of it that a recreation cannot bring back.
+struct Case {
+    kind: &'static str,
+    lost: &'static [&'static str],
+}
+
+const CASES: &[Case] = &[
+    Case { kind: "metaobject_definition", lost: &[] },
+    Case { kind: "metaobject", lost: &[] },
+    Case { kind: "page", lost: &[] },
+    Case { kind: "article", lost: &[] },
+    Case { kind: "redirect", lost: &[] },
+    Case { kind: "menu", lost: &["isDefault"] },
+    Case { kind: "segment", lost: &[] },
+    Case { kind: "market", lost: &[] },
+    Case { kind: "metafield_definition", lost: &[] },
+    Case { kind: "discount", lost: &[] },
+    Case { kind: "script_tag", lost: &[] },
+    Case { kind: "customer", lost: &["emailMarketingConsent", "smsMarketingConsent"] },
+    Case { kind: "blog", lost: &["tags"] },
+];
+
+/// A state without ids, and without what cannot come back.
+fn comparable(state: &Value, lost: &[&str]) -> Value {
+    fn bare(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let kept = members.iter().filter(|(name, _)| *name != "id" && *name != "createdAt");
+                kept.map(|(name, value)| (name.clone(), bare(value)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            }
+            Value::Array(items) => items.iter().map(bare).collect(),
+            other => other.clone(),
+        }
+    }
+    let mut state = bare(state);
+    let object = state.as_object_mut().expect("an object");
+    // An article goes back into its blog, which has an id of its own.
+    lost.iter().for_each(|member| drop(object.remove(*member)));
+    state
+}
+
+/// Things that the simulated shop does not begin with.
+async fn furnished(seed: u64) -> Simulated {
+    let shop = Simulated::start(seed, 12, true).await;
+    let ask = |document: &'static str, variables: Value| {
+        let client = shop.client.clone();
+        async move {
+            let call = backstock_proto::admin::Call::write(document, variables);
+            let answer = client.ask(call).await.expect("an answer");
+            assert_eq!(answer.errors, [], "{document}");
+            assert_eq!(answer.user_errors(), [""; 0], "{document}");
+            answer.data
+        }
+    };
+    for (name, query) in [("VIP's", "customer_tags CONTAINS 'vip'"), ("All", "")] {
+        let create = "mutation($n: String!, $q: String!) { segmentCreate(name: $n, query: $q) \
+                      { segment { id } userErrors { field message } } }";
+        ask(create, json!({"n": name, "q": query})).await;
+    }
+    for (name, code) in [("Canada", "CA"), ("Neighbours", "MX")] {
+        let create = "mutation($m: MarketCreateInput!) { marketCreate(input: $m) \
+                      { market { id } userErrors { field message } } }";
+        let conditions = json!({"regionsCondition": {"regions": [{"countryCode": code}]}});
+        let market = json!({"name": name, "status": "ACTIVE", "conditions": conditions});
+        ask(create, json!({"m": market})).await;
+    }
+    for (owner, key) in [("PAGE", "rank"), ("CUSTOMER", "badge")] {
+        let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
+                      definition: $d) { createdDefinition { id } userErrors { field message } } }";
+        let kind = if key == "rank" { "number_integer" } else { "single_line_text_field" };
+        let definition = json!({
+            "name": key, "namespace": "custom", "key": key, "ownerType": owner, "type": kind,
+            "pin": key == "rank", "access": {"storefront": "PUBLIC_READ"},
+            "capabilities": {"adminFilterable": {"enabled": true}},
+        });
+        ask(create, json!({"d": definition})).await;
+    }
+    let item = |title: &str| json!({"title": title, "type": "HTTP", "url": "/somewhere"});
+    let mut top = item("More");
+    top["items"] = json!([item("Below"), item("Beside")]);
+    let create = "mutation($i: [MenuItemCreateInput!]!) { menuCreate(title: \"Side\", \
+                  handle: \"side\", items: $i) { menu { id } userErrors { field message } } }";
+    ask(create, json!({"i": [top, item("Last")]})).await;
+    let create = "mutation($d: MetaobjectDefinitionCreateInput!) { \
+                  metaobjectDefinitionCreate(definition: $d) \
+                  { metaobjectDefinition { id } userErrors { field message } } }";
+    let field = |key: &str| json!({"key": key, "name": key, "type": "single_line_text_field"});
+    let mut chosen = field("size");
+    chosen["validations"] = json!([{"name": "choices", "value": "[\"S\",\"M\"]"}]);
+    let definition = json!({
+        "type": "shelf", "name": "Shelf", "displayNameKey": "label", "description": "Where it is",
+        "fieldDefinitions": [field("label"), chosen, field("aisle")],
+        "access": {"storefront": "PUBLIC_READ"},
+        "capabilities": {
+            "publishable": {"enabled": true},
+            "onlineStore": {"enabled": true, "data": {"urlHandle": "shelves"}},
+        },
+    });
+    ask(create, json!({"d": definition})).await;
+    let create = "mutation($m: MetaobjectCreateInput!) { metaobjectCreate(metaobject: $m) \
+                  { metaobject { id } userErrors { field message } } }";
+    for n in 0..3 {
+        let fields = json!([
+            {"key": "label", "value": format!("Shelf {n}")},
+            {"key": "size", "value": "M"},
+        ]);
+        let metaobject = json!({
+            "type": "shelf", "handle": format!("shelf-{n}"), "fields": fields,
+            "capabilities": {"publishable": {"status": "ACTIVE"}},
+        });
+        ask(create, json!({"m": metaobject})).await;
+    }
+    let set = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) \
+               { metafields { id } userErrors { field message } } }";
+    let mut metafields = Vec::new();
+    for type_name in ["Page", "Blog", "Article", "Customer"] {
+        for (n, id) in shop.ids(type_name).into_iter().take(3).enumerate() {
+            let gid = format!("gid://shopify/{type_name}/{id}");
+            for (key, kind, value) in
+                [("badge", "single_line_text_field", "new"), ("rank", "number_integer", "7")]
+            {
+                if n != 1 || key == "rank" {
+                    metafields.push(json!({
+                        "ownerId": gid, "namespace": "custom", "key": key, "type": kind, "value": value,
+                    }));
+                }
+            }
+        }
+    }
+    ask(set, json!({"m": metafields})).await;
+    let unpublish = "mutation($id: ID!) { pageUpdate(id: $id, page: {isPublished: false}) \
+                     { page { id } userErrors { field message } } }";
+    let page = shop.ids("Page").remove(0);
+    ask(unpublish, json!({"id": format!("gid://shopify/Page/{page}")})).await;
+    let picture = "mutation($id: ID!) { articleUpdate(id: $id, article: {image: \
+                   {url: \"https://cdn.example/a.jpg\", altText: \"A\"}, summary: \"<b>S</b>\"}) \
+                   { article { id } userErrors { field message } } }";
+    let article = shop.ids("Article").remove(0);
+    ask(picture, json!({"id": format!("gid://shopify/Article/{article}")})).await;
+    shop.writes();
+    shop
+}
+
+/// A discount is of one of two types.
+fn ids(shop: &Simulated, kind: &str) -> Vec<ResourceId> {
+    match kind {
+        "discount" => [shop.ids("DiscountCodeNode"), shop.ids("DiscountAutomaticNode")].concat(),
+        kind => shop.ids(spec(kind).gid_type),
+    }
+}
+
+async fn states(shop: &Simulated, kind: &str) -> Vec<(ResourceId, Value)> {
+    let mut found = Vec::new();
+    for id in ids(shop, kind) {
+        let state = shop.read(kind, &id).await.expect("it is there");
+        // What an app calculates is not simulated.
+        if !state["type"].as_str().is_some_and(|sort| sort.ends_with("App")) {
+            found.push((id, state));
+        }
+    }
+    assert!(
+        found.len() > 1 || ["blog", "script_tag"].contains(&kind),
+        "{kind}: too few to be of any use"
+    );
+    found
+}
+
+fn id_of(written: &Written) -> ResourceId {
+    let Written::Created { gid, .. } = written else { panic!("{written:?}") };
+    ResourceId::parse(gid).expect("an id")
+}
+
+#[tokio::test]
+async fn what_is_deleted_comes_back_as_it_was() {
+    let shop = furnished(1).await;
+    for Case { kind, lost } in CASES {
+        for (id, was) in states(&shop, kind).await {
+            let has_orders = shop.buyers().contains(&id.to_string());
+            // The market that every shop has does not go.
+            if was["isDefault"] == true || was["handle"] == "us" || *kind == "blog" || has_orders {
+                continue;
+            }
+            // What goes with a definition is written for itself.
+            let entries = match *kind {
+                "metaobject_definition" => states(&shop, "metaobject").await,
+                _ => Vec::new(),
+            };
+            let deleted = shop.write(kind, Some(&was), None).await;
+            assert_eq!(deleted.expect("it goes"), Written::Deleted, "{kind}");
+            assert_eq!(shop.read(kind, &id).await, None, "{kind}");
+            let written = shop.write(kind, None, Some(&was)).await;
+            let written = written.unwrap_or_else(|error| panic!("{kind} {was}: {error}"));
+            let Written::Created { gid, ids } = &written else { panic!("{written:?}") };
+            assert_eq!(ids.get(was["id"].as_str().expect("an id")), Some(gid), "{kind}");
+            let is = shop.read(kind, &id_of(&written)).await.expect("it is there");
+            assert_eq!(comparable(&is, lost), comparable(&was, lost), "{kind}");
+            shop.writes();
+            let again = shop.write(kind, Some(&is), Some(&is)).await;
+            assert_eq!(again.expect("an answer"), Written::Unchanged, "{kind}");
+            assert_eq!(shop.writes().len(), 0, "{kind}");
+            for (_, entry) in entries.iter().filter(|(_, entry)| entry["type"] == was["type"]) {
+                shop.write("metaobject", None, Some(entry)).await.expect("it comes back");
+            }
+        }
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_blog_comes_back_with_its_articles() {
+    let shop = furnished(2).await;
+    let (id, was) = states(&shop, "blog").await.remove(0);
+    let articles = states(&shop, "article").await;
+    shop.write("blog", Some(&was), None).await.expect("it goes");
+    assert_eq!(shop.ids("Article"), []);
+    let written = shop.write("blog", None, Some(&was)).await.expect("it comes back");
+    let is = shop.read("blog", &id_of(&written)).await.expect("it is there");
+    assert_eq!(comparable(&is, &["tags"]), comparable(&was, &["tags"]));
+    for (_, article) in articles {
+        let mut wanted = article.clone();
+        wanted["blog"] = json!({"id": is["id"]});
+        let written = shop.write("article", None, Some(&wanted)).await.expect("it comes back");
+        let there = shop.read("article", &id_of(&written)).await.expect("it is there");
+        assert_eq!(there["blog"]["id"], is["id"]);
+        assert_eq!(comparable(&there, &[]), comparable(&article, &[]));
+    }
+    assert_ne!(ResourceId::parse(is["id"].as_str().expect("an id")).expect("an id"), id);
+    shop.assert_simulated();
+}
+
+/// Fields of each kind, and what somebody might make of them.
+fn edits(kind: &str) -> Vec<(&'static str, Value)> {
+    match kind {
+        "page" => vec![
+            ("title", json!("Hacked")),
+            ("body", json!("<p>Sold out</p>")),
+            ("body", Value::Null),
+            ("handle", json!("elsewhere")),
+            ("templateSuffix", json!("wide")),
+            ("metafields", json!([])),
+        ],
+        "blog" => vec![
+            ("title", json!("News")),
+            ("handle", json!("news")),
+            ("commentPolicy", json!("MODERATED")),
+            ("metafields", json!([])),
+        ],
+        "article" => vec![
+            ("title", json!("Gone")),
+            ("summary", json!("Short")),
+            ("summary", Value::Null),
+            ("tags", json!(["a", "b"])),
+            ("author", json!({"name": "Nobody"})),
+            ("handle", json!("elsewhere")),
+            ("image", Value::Null),
+            ("image", json!({"url": "https://cdn.example/b.jpg", "altText": null})),
+        ],
+        "redirect" => vec![("path", json!("/elsewhere")), ("target", json!("/404"))],
+        "menu" => vec![
+            ("title", json!("Menu")),
+            ("items", json!([])),
+            (
+                "items",
+                json!([{"title": "Only", "type": "HTTP", "url": "/x", "items": [], "tags": [],
+                              "resourceId": null}]),
+            ),
+        ],
+        "market" => vec![
+            ("name", json!("Elsewhere")),
+            ("handle", json!("elsewhere")),
+            ("status", json!("DRAFT")),
+            (
+                "currencySettings",
+                json!({"baseCurrency": {"currencyCode": "CHF"},
+                                        "localCurrencies": true}),
+            ),
+        ],
+        "metafield_definition" => vec![
+            ("name", json!("Other")),
+            ("description", json!("Changed")),
+            ("pinnedPosition", Value::Null),
+            ("validations", json!([{"name": "max", "value": "20"}])),
+        ],
+        "discount" => vec![
+            ("title", json!("Everything free")),
+            ("endsAt", json!("2030-01-01T00:00:00Z")),
+            ("context", json!({"customers": []})),
+            ("minimumRequirement", json!({"greaterThanOrEqualToQuantity": "9"})),
+            (
+                "combinesWith",
+                json!({"orderDiscounts": true, "productDiscounts": true,
+                                    "shippingDiscounts": true}),
+            ),
+        ],
+        "script_tag" => vec![
+            ("src", json!("https://elsewhere.example/a.js")),
+            ("displayScope", json!("ALL")),
+            ("cache", json!(true)),
+        ],
+        "segment" => vec![("name", json!("None")), ("query", json!("number_of_orders > 3"))],
+        "metaobject" => vec![("handle", json!("elsewhere"))],
+        "metaobject_definition" => vec![
+            ("name", json!("Other")),
+            ("description", json!("Changed")),
+            ("access", json!({"admin": "PUBLIC_READ_WRITE", "storefront": "NONE"})),
+        ],
+        "customer" => vec![
+            ("firstName", json!("X")),
+            ("firstName", Value::Null),
+            ("note", json!("scrubbed")),
+            ("note", Value::Null),
+            ("tags", json!(["spam"])),
+            ("taxExempt", json!(true)),
+            ("taxExemptions", json!(["CA_BC_RESELLER_EXEMPTION"])),
+            ("email", json!("somebody.else@example.com")),
+            ("phone", json!("+16135551234")),
+            ("locale", json!("fr")),
+            ("multipassIdentifier", json!("mp-1")),
+            ("metafields", json!([])),
+        ],
+        other => panic!("{other}"),
+    }
+}
+
+/// Whoever edits, by whatever way, does it through the writer here; what is put right is then held
+/// against the state before.
+#[tokio::test]
+async fn a_changed_field_is_put_right_by_one_mutation_to_that_resource_alone() {
+    let shop = furnished(3).await;
+    for Case { kind, .. } in CASES {
+        for (id, was) in states(&shop, kind).await {
+            for (member, value) in edits(kind) {
+                let mut edited = was.clone();
+                edited[member] = value;
+                // Not every sort of discount has every member.
+                if edited == was || was.get(member).is_none() {
+                    continue;
+                }
+                if was["isDefault"] == true && member == "handle" {
+                    continue;
+                }
+                let changed = shop.write(kind, Some(&was), Some(&edited)).await;
+                let changed = changed.unwrap_or_else(|e| panic!("{kind} {member}: {e}"));
+                assert!(matches!(changed, Written::Updated { .. }), "{kind} {member}: {changed:?}");
+                let now = shop.read(kind, &id).await.expect("it is there");
+                assert_ne!(now, was, "{kind} {member}");
+                shop.writes();
+                let put_right = shop.write(kind, Some(&now), Some(&was)).await;
+                let put_right = put_right.unwrap_or_else(|e| panic!("{kind} {member}: {e}"));
+                assert!(matches!(put_right, Written::Updated { .. }), "{kind} {member}");
+                let writes = shop.writes();
+                let sent: Vec<&str> = writes.iter().map(|w| w.mutation.as_str()).collect();
+                assert_eq!(writes.len(), 1, "{kind} {member}: {sent:?}");
+                assert_eq!(writes[0].user_errors, 0);
+                let others: Vec<_> = writes[0]
+                    .touched
+                    .iter()
+                    .filter(|touched| {
+                        let beside = ["/Metafield/", "/BasicEvent/"];
+                        let own = ResourceId::parse(&touched.gid).expect("an id") == id;
+                        !own && !beside.iter().any(|b| touched.gid.contains(b))
+                    })
+                    .collect();
+                assert!(others.is_empty() || *kind == "metaobject_definition", "{others:?}");
+                assert!(
+                    writes[0].touched.iter().all(|t| t.deed != Deed::Delete),
+                    "{kind} {member}"
+                );
+                let is = shop.read(kind, &id).await.expect("it is there");
+                let unlisted: &[&str] = if member == "items" { &["id"] } else { &[] };
+                match unlisted.is_empty() {
+                    true => assert_eq!(is, was, "{kind} {member}"),
+                    false => assert_eq!(comparable(&is, &[]), comparable(&was, &[]), "{kind}"),
+                }
+            }
+        }
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn what_is_within_a_definition_is_put_right() {
+    let shop = furnished(4).await;
+    let definitions = states(&shop, "metaobject_definition").await;
+    let (id, was) = definitions.into_iter().find(|(_, d)| d["type"] == "shelf").expect("the shelf");
+    let edits: [fn(&mut Value); 5] = [
+        |d| d["fieldDefinitions"].as_array_mut().expect("a list").reverse(),
+        |d| drop(d["fieldDefinitions"].as_array_mut().expect("a list").remove(0)),
+        |d| d["fieldDefinitions"][1]["name"] = json!("Other"),
+        |d| d["fieldDefinitions"][1]["validations"] = json!([]),
+        |d| d["capabilities"]["publishable"]["enabled"] = json!(false),
+    ];
+    for (n, edit) in edits.iter().enumerate() {
+        let mut edited = was.clone();
+        edit(&mut edited);
+        shop.write("metaobject_definition", Some(&was), Some(&edited)).await.expect("it is edited");
+        let now = shop.read("metaobject_definition", &id).await.expect("it is there");
+        assert_eq!(now, edited, "edit {n}");
+        shop.writes();
+        shop.write("metaobject_definition", Some(&now), Some(&was)).await.expect("it is put right");
+        assert_eq!(shop.writes().len(), 1, "edit {n}");
+        assert_eq!(shop.read("metaobject_definition", &id).await, Some(was.clone()), "edit {n}");
+    }
+    for (id, was) in states(&shop, "metaobject").await {
+        let mut edited = was.clone();
+        for field in edited["fields"].as_array_mut().expect("a list") {
+            match field["key"].as_str() {
+                Some("name" | "label") => field["value"] = json!("Changed"),
+                Some("bio" | "size") => field["value"] = Value::Null,
+                _ => {}
+            }
+        }
+        shop.write("metaobject", Some(&was), Some(&edited)).await.expect("it is edited");
+        let now = shop.read("metaobject", &id).await.expect("it is there");
+        assert_eq!(now["fields"], edited["fields"]);
+        shop.writes();
+        shop.write("metaobject", Some(&now), Some(&was)).await.expect("it is put right");
+        assert_eq!(shop.writes().len(), 1);
+        assert_eq!(shop.read("metaobject", &id).await, Some(was));
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_second_one() {
+    let mut shop = furnished(5).await;
+    shop.begin(Timestamp::from_micros(0));
+    for Case { kind, lost } in CASES {
+        let mut all = states(&shop, kind).await;
+        let was = loop {
+            let (_, was) = all.pop().expect("one that can go");
+            if shop.write(kind, Some(&was), None).await.is_ok() {
+                break was;
+            }
+        };
+        let left = ids(&shop, kind).len();
+        // Every question about it is answered, and the answer to its making is lost.
+        let questions = if was["phone"].is_string() && was["email"].is_string() { 2 } else { 1 };
+        let mut fates = vec![None; questions];
+        fates.push(Some(Fault::Lost));
+        shop.fates(&fates);
+        shop.writes();
+        let written = shop.write(kind, None, Some(&was)).await;
+        let written = written.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let of = if *kind == "discount" { "/Discount" } else { spec(kind).gid_type };
+        let made = shop.writes().into_iter().filter(|write| {
+            let is = |t: &shopify::change::Touched| {
+                t.deed == Deed::Create && t.gid.contains(of) && !t.gid.contains("Redeem")
+            };
+            write.touched.iter().any(is)
+        });
+        let made = made.count();
+        assert_eq!(made, 1, "{kind}");
+        assert_eq!(ids(&shop, kind).len(), left + 1, "{kind}");
+        let is = shop.read(kind, &id_of(&written)).await.expect("it is there");
+        assert_eq!(comparable(&is, lost), comparable(&was, lost), "{kind}");
+    }
+    assert!(!shop.befores.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_in_its_place_is_left_alone() {
+    let shop = furnished(6).await;
+    for (kind, member) in [("page", "title"), ("redirect", "target"), ("customer", "lastName")] {
+        let (id, there) = states(&shop, kind).await.remove(0);
+        let mut gone = there.clone();
+        gone["id"] = json!(format!("gid://shopify/{}/1", spec(kind).gid_type));
+        gone[member] = json!("Another");
+        shop.writes();
+        let error = shop.write(kind, None, Some(&gone)).await.expect_err("it is taken");
+        assert!(error.to_string().contains("another"), "{error}");
+        assert!(!error.to_string().contains('@'), "no address in: {error}");
+        assert_eq!(shop.writes().len(), 0);
+        assert_eq!(shop.read(kind, &id).await, Some(there));
+    }
+}
+
+/// A customer's addresses keep their ids as far as they are there; the default one is the default
+/// one again.
+#[tokio::test]
+async fn addresses_are_put_right_one_by_one_or_as_a_list() {
+    let shop = furnished(7).await;
+    let customers = states(&shop, "customer").await;
+    let (id, was) = customers
+        .into_iter()
+        .find(|(_, c)| c["addresses"].as_array().is_some_and(|list| list.len() > 1))
+        .expect("a customer with two addresses");
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, usize); 4] = [
+        (|c| c["addresses"][1]["city"] = json!("Elsewhere"), 1),
+        (|c| drop(c["addresses"].as_array_mut().expect("a list").remove(0)), 2),
+        (|c| c["defaultAddress"] = c["addresses"][1].clone(), 1),
+        (|c| c["addresses"] = json!([]), 2),
+    ];
+    let mut was = was;
+    for (n, (edit, most)) in edits.into_iter().enumerate() {
+        let mut edited = was.clone();
+        edit(&mut edited);
+        let default = edited["defaultAddress"]["id"].clone();
+        let kept = edited["addresses"].as_array().expect("a list").iter();
+        if !kept.clone().any(|address| address["id"] == default) {
+            edited["defaultAddress"] = edited["addresses"].get(0).cloned().unwrap_or_default();
+        }
+        shop.write("customer", Some(&was), Some(&edited)).await.expect("it is edited");
+        let now = shop.read("customer", &id).await.expect("they are there");
+        assert_eq!(comparable(&now, &[]), comparable(&edited, &[]), "edit {n}");
+        shop.writes();
+        shop.write("customer", Some(&now), Some(&was)).await.expect("it is put right");
+        assert!(shop.writes().len() <= most, "edit {n}");
+        let is = shop.read("customer", &id).await.expect("they are there");
+        assert_eq!(comparable(&is, &[]), comparable(&was, &[]), "edit {n}");
+        was = is;
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn nobody_is_subscribed_and_a_withdrawal_is_written() {
+    let shop = furnished(8).await;
+    let is_subscribed = |c: &Value| c["emailMarketingConsent"]["marketingState"] == "SUBSCRIBED";
+    let customers = states(&shop, "customer").await;
+    let (id, subscribed) =
+        customers.iter().find(|(_, c)| is_subscribed(c)).cloned().expect("somebody subscribed");
+    let mut withdrawn = subscribed.clone();
+    withdrawn["emailMarketingConsent"]["marketingState"] = json!("UNSUBSCRIBED");
+    shop.writes();
+    shop.write("customer", Some(&subscribed), Some(&withdrawn)).await.expect("it is written");
+    let now = shop.read("customer", &id).await.expect("they are there");
+    assert_eq!(now["emailMarketingConsent"]["marketingState"], "UNSUBSCRIBED");
+    assert_eq!(shop.writes().len(), 1);
+    let written = shop.write("customer", Some(&now), Some(&subscribed)).await.expect("an answer");
+    assert_eq!(written, Written::Unchanged);
+    assert_eq!(shop.writes().len(), 0);
+    shop.write("customer", Some(&now), None).await.expect("they go");
+    let written = shop.write("customer", None, Some(&subscribed)).await.expect("they come back");
+    let is = shop.read("customer", &id_of(&written)).await.expect("they are there");
+    assert!(!is_subscribed(&is));
+    let notes = shop.notes.lock().expect("no panic").clone();
+    assert!(notes.iter().any(|note| note.contains("ask them again")), "{notes:?}");
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_customer_with_orders_is_not_deleted_and_the_reason_is_given() {
+    let shop = furnished(9).await;
+    let buyer = shop.buyers().into_iter().next().expect("a buyer");
+    let id = ResourceId::parse(&buyer).expect("an id");
+    let was = shop.read("customer", &id).await.expect("they are there");
+    let error = shop.write("customer", Some(&was), None).await.expect_err("it is refused");
+    assert!(error.to_string().contains("who has orders"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_discount_takes_off_and_of_what_is_put_right() {
+    let shop = furnished(10).await;
+    let product =
+        |n: usize| json!({"id": format!("gid://shopify/Product/{}", shop.ids("Product")[n])});
+    let mut edited_ones = 0;
+    for (id, was) in states(&shop, "discount").await {
+        let mut edits: Vec<Value> = Vec::new();
+        if was["customerGets"].is_object() {
+            let mut edited = was.clone();
+            edited["customerGets"]["value"] = json!({"percentage": 0.9});
+            edits.push(edited.clone());
+            edited["customerGets"]["value"] = json!({"amount": {"amount": "5.00", "currencyCode": "USD"}, "appliesOnEachItem": true});
+            edits.push(edited);
+        }
+        if was["customerGets"]["items"]["products"].is_array() {
+            let mut edited = was.clone();
+            edited["customerGets"]["items"]["products"] = json!([product(0), product(9)]);
+            edits.push(edited);
+        }
+        if was["customerBuys"].is_object() {
+            let mut edited = was.clone();
+            edited["customerBuys"]["value"] = json!({"quantity": "7"});
+            edits.push(edited);
+        }
+        if was["destinationSelection"].is_object() {
+            let mut edited = was.clone();
+            edited["destinationSelection"] =
+                json!({"countries": ["CA", "US"], "includeRestOfWorld": false});
+            edited["maximumShippingPrice"] = json!({"amount": "9.00", "currencyCode": "USD"});
+            edits.push(edited);
+        }
+        for edited in edits {
+            let changed = shop.write("discount", Some(&was), Some(&edited)).await;
+            changed.unwrap_or_else(|error| panic!("{edited}: {error}"));
+            let now = shop.read("discount", &id).await.expect("it is there");
+            assert_ne!(now, was);
+            shop.writes();
+            shop.write("discount", Some(&now), Some(&was)).await.expect("it is put right");
+            assert_eq!(shop.writes().len(), 1);
+            assert_eq!(shop.read("discount", &id).await.as_ref(), Some(&was));
+            edited_ones += 1;
+        }
+    }
+    assert!(edited_ones > 8, "{edited_ones}");
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_discount_for_certain_markets_does_not_come_back_for_everybody() {
+    let shop = furnished(11).await;
+    let (_, was) = states(&shop, "discount").await.remove(0);
+    let mut wanted = was.clone();
+    wanted["context"] = json!({});
+    shop.write("discount", Some(&was), None).await.expect("it goes");
+    shop.writes();
+    let error = shop.write("discount", None, Some(&wanted)).await.expect_err("it is refused");
+    assert!(error.to_string().contains("markets"), "{error}");
+    assert_eq!(shop.writes().len(), 0);
+}
+
+#[tokio::test]
+async fn a_policy_is_put_right_by_one_mutation() {
+    let shop = furnished(12).await;
+    for (id, was) in states(&shop, "policy").await {
+        let mut edited = was.clone();
+        edited["body"] = json!("<p>No refunds.</p>");
+        shop.write("policy", Some(&was), Some(&edited)).await.expect("it is edited");
+        let now = shop.read("policy", &id).await.expect("it is there");
+        assert_eq!(now["body"], edited["body"]);
+        shop.writes();
+        shop.write("policy", Some(&now), Some(&was)).await.expect("it is put right");
+        assert_eq!(shop.writes().len(), 1);
+        assert_eq!(shop.read("policy", &id).await.as_ref(), Some(&was));
+        let again = shop.write("policy", Some(&was), Some(&was)).await.expect("an answer");
+        assert_eq!(again, Written::Unchanged);
+    }
+    shop.assert_simulated();
+}
+
+/// A translation names the digest of the text as that is now, also when the text was changed since.
+#[tokio::test]
+async fn a_translation_is_made_changed_and_taken_out() {
+    let shop = furnished(13).await;
+    let (page, text) = states(&shop, "page").await.remove(0);
+    let id = ResourceId::parse(&format!("Page-{page}-fr-title")).expect("an id");
+    let wanted = |value: &str| json!({"key": "title", "locale": "fr", "value": value, "resource": {"id": text["id"]}});
+    let first = wanted("À propos");
+    let written = shop.write("translation", None, Some(&first)).await.expect("it is written");
+    let Written::Created { gid, .. } = written else { panic!("{written:?}") };
+    assert_eq!(ResourceId::parse(&gid).expect("an id"), id);
+    let now = shop.read("translation", &id).await.expect("it is there");
+    assert_eq!(now["value"], "À propos");
+    let mut renamed = text.clone();
+    renamed["title"] = json!("Who we are");
+    shop.write("page", Some(&text), Some(&renamed)).await.expect("it is renamed");
+    shop.writes();
+    shop.write("translation", Some(&now), Some(&wanted("Qui nous sommes"))).await.expect("written");
+    assert_eq!(shop.writes().len(), 1);
+    let now = shop.read("translation", &id).await.expect("it is there");
+    assert_eq!(now["value"], "Qui nous sommes");
+    let mut other = wanted("Über uns");
+    other["locale"] = json!("de");
+    let error = shop.write("translation", None, Some(&other)).await.expect_err("no such language");
+    assert!(error.to_string().contains("Settings → Languages"), "{error}");
+    shop.write("translation", Some(&now), None).await.expect("it goes");
+    assert_eq!(shop.read("translation", &id).await, None);
+    shop.assert_simulated();
+}

@@ -1,0 +1,72 @@
+//! Price lists are written back as they were.
+
+use std::collections::BTreeMap;
+
+use crate::simulated::Simulated;
+use backstock_proto::ResourceId;
+use backstock_restorer::write::Written;
+use serde_json::{Value, json};
+use shopify::fault::Fault;
+
+fn made(written: Written) -> ResourceId {
+    let Written::Created { gid, .. } = written else { panic!("{written:?}") };
+    ResourceId::parse(&gid).unwrap()
+}
+
+fn updated() -> Written {
+    Written::Updated { ids: BTreeMap::new() }
+}
+
+async fn variants(shop: &Simulated) -> Vec<Value> {
+    let product = shop.ids("Product")[3].clone();
+    let product = shop.read("product", &product).await.unwrap();
+    product["variants"].as_array().unwrap().iter().map(|variant| variant["id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn prices_are_restored_alone_and_a_deleted_list_comes_back() {
+    let mut shop = Simulated::start(2, 6, false).await;
+    let variants = variants(&shop).await;
+    assert!(variants.len() > 100);
+    let price = |(at, id): (usize, &Value)| {
+        json!({"id": id, "price": {"amount": format!("{}.50", at + 1), "currencyCode": "EUR"},
+               "compareAtPrice": null})
+    };
+    let new = json!({
+        "id": "gid://shopify/PriceList/1", "name": "Europe", "currency": "EUR", "catalog": null,
+        "parent": {"adjustment": {"type": "PERCENTAGE_DECREASE", "value": 10.0},
+                   "settings": {"compareAtMode": "ADJUSTED"}},
+        "prices": variants.iter().enumerate().map(price).collect::<Vec<_>>(), "quantityRules": [],
+    });
+    let id = made(shop.write("price_list", None, Some(&new)).await.unwrap());
+    let was = shop.read("price_list", &id).await.unwrap();
+    assert_eq!(was["prices"].as_array().unwrap().len(), variants.len());
+    let mut bad = was.clone();
+    bad["prices"][7]["price"]["amount"] = json!("0.01");
+    bad["prices"].as_array_mut().unwrap().remove(3);
+    shop.writes();
+    assert_eq!(shop.write("price_list", Some(&was), Some(&bad)).await.unwrap(), updated());
+    let broken = shop.read("price_list", &id).await.unwrap();
+    assert_eq!(broken, bad);
+    assert_eq!(shop.write("price_list", Some(&broken), Some(&was)).await.unwrap(), updated());
+    assert_eq!(shop.read("price_list", &id).await.unwrap(), was);
+    let log = shop.writes();
+    let sent: Vec<(&str, usize)> =
+        log.iter().map(|write| (write.mutation.as_str(), write.ids.len())).collect();
+    let expected = [
+        ("priceListFixedPricesAdd", 2),
+        ("priceListFixedPricesDelete", 2),
+        ("priceListFixedPricesAdd", 3),
+    ];
+    assert_eq!(sent, expected, "the list, and the prices that differ");
+    let before = shop.ids("PriceList").len();
+    assert_eq!(shop.write("price_list", Some(&was), None).await.unwrap(), Written::Deleted);
+    shop.begin_now();
+    shop.fates(&[None, None, Some(Fault::Lost)]);
+    let id = made(shop.write("price_list", None, Some(&was)).await.unwrap());
+    let mut is = shop.read("price_list", &id).await.unwrap();
+    is["id"] = was["id"].clone();
+    assert_eq!(is, was);
+    assert_eq!(shop.ids("PriceList").len(), before);
+    shop.assert_simulated();
+}

@@ -1,0 +1,205 @@
+//! Stock, locations and files are written back as they were.
+
+use std::collections::BTreeMap;
+
+use crate::simulated::Simulated;
+use backstock_proto::ResourceId;
+use backstock_restorer::write::{WriteError, Written};
+use serde_json::{Value, json};
+use shopify::fault::Fault;
+
+fn updated() -> Written {
+    Written::Updated { ids: BTreeMap::new() }
+}
+
+fn mutations(shop: &Simulated) -> Vec<String> {
+    shop.writes().into_iter().map(|write| write.mutation).collect()
+}
+
+#[tokio::test]
+async fn an_item_is_changed_and_comes_back_with_its_variant() {
+    let mut shop = Simulated::start(4, 4, false).await;
+    let id = shop.ids("InventoryItem")[0].clone();
+    let was = shop.read("inventory_item", &id).await.unwrap();
+    let damages = [
+        ("unitCost", Value::Null),
+        ("sku", json!("WRONG")),
+        ("tracked", json!(false)),
+        ("countryCodeOfOrigin", json!("FR")),
+        ("harmonizedSystemCode", json!("6109.10")),
+        ("measurement", json!({"weight": {"unit": "GRAMS", "value": 1.5}})),
+    ];
+    for (field, value) in damages {
+        let mut bad = was.clone();
+        bad[field] = value;
+        assert_eq!(shop.write("inventory_item", Some(&was), Some(&bad)).await.unwrap(), updated());
+        let broken = shop.read("inventory_item", &id).await.unwrap();
+        assert_eq!(broken, bad, "{field}");
+        shop.writes();
+        assert_eq!(
+            shop.write("inventory_item", Some(&broken), Some(&was)).await.unwrap(),
+            updated()
+        );
+        assert_eq!(shop.read("inventory_item", &id).await.unwrap(), was, "{field}");
+        assert_eq!(mutations(&shop), ["inventoryItemUpdate"], "{field}");
+    }
+    let product = shop.ids("Product")[0].clone();
+    let product = shop.read("product", &product).await.unwrap();
+    shop.write("product", Some(&product), None).await.unwrap();
+    let gone = shop.write("inventory_item", None, Some(&was)).await.unwrap_err();
+    assert!(matches!(gone, WriteError::Missing(_)), "{gone}");
+    let made = shop.write("product", None, Some(&product)).await.unwrap();
+    let Written::Created { ids, .. } = made else { panic!("{made:?}") };
+    let item = ids[was["id"].as_str().unwrap()].clone();
+    shop.renamed = ids;
+    let made = shop.write("inventory_item", None, Some(&was)).await.unwrap();
+    let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+    assert_eq!(gid, item);
+    let is = shop.read("inventory_item", &ResourceId::parse(&gid).unwrap()).await.unwrap();
+    let plain = |state: &Value| {
+        let mut state = state.clone();
+        state.as_object_mut().unwrap().retain(|name, _| name != "id" && name != "createdAt");
+        state
+    };
+    assert_eq!(plain(&is), plain(&was));
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn an_amount_is_written_only_where_it_is_asked_for_and_over_what_was_seen() {
+    let shop = Simulated::start(5, 4, false).await;
+    let item = shop.ids("InventoryItem")[0].clone();
+    let location = shop.ids("Location")[1].clone();
+    let id = ResourceId::parse(&format!("{item}-{location}")).unwrap();
+    let was = shop.read("inventory_level", &id).await.unwrap();
+    let amount = |state: &Value| {
+        let mut quantities = state["quantities"].as_array().unwrap().iter();
+        quantities.find(|q| q["name"] == "available").unwrap()["quantity"].as_i64().unwrap()
+    };
+    let with = |amount: i64| {
+        let mut state = was.clone();
+        let quantities = state["quantities"].as_array_mut().unwrap().iter_mut();
+        quantities
+            .filter(|q| ["available", "on_hand"].iter().any(|name| q["name"] == *name))
+            .for_each(|q| q["quantity"] = json!(amount));
+        state
+    };
+    let bad = with(amount(&was) + 7);
+    assert_eq!(shop.write("inventory_level", Some(&was), Some(&bad)).await.unwrap(), updated());
+    let broken = shop.read("inventory_level", &id).await.unwrap();
+    assert_eq!(amount(&broken), amount(&was) + 7);
+    // Somebody bought one meanwhile: what was seen is no longer there.
+    let stale = with(amount(&was) + 8);
+    let refused = shop.write("inventory_level", Some(&stale), Some(&was)).await.unwrap_err();
+    assert!(refused.to_string().contains("no longer matches"), "{refused}");
+    assert_eq!(shop.write("inventory_level", Some(&broken), Some(&was)).await.unwrap(), updated());
+    assert_eq!(amount(&shop.read("inventory_level", &id).await.unwrap()), amount(&was));
+    // Without an amount it is only stocked there.
+    let mut unasked = was.clone();
+    unasked.as_object_mut().unwrap().remove("quantities");
+    assert_eq!(shop.write("inventory_level", Some(&was), None).await.unwrap(), Written::Deleted);
+    assert_eq!(shop.read("inventory_level", &id).await, None);
+    shop.writes();
+    shop.fates(&[None, None, Some(Fault::Lost)]);
+    let made = shop.write("inventory_level", None, Some(&unasked)).await.unwrap();
+    assert!(matches!(made, Written::Created { .. }), "{made:?}");
+    let is = shop.read("inventory_level", &id).await.unwrap();
+    assert_eq!(amount(&is), 0);
+    assert_eq!(shop.write("inventory_level", Some(&is), Some(&was)).await.unwrap(), updated());
+    assert_eq!(amount(&shop.read("inventory_level", &id).await.unwrap()), amount(&was));
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_location_is_edited_and_comes_back() {
+    let shop = Simulated::start(6, 2, false).await;
+    let id = shop.ids("Location")[1].clone();
+    let was = shop.read("location", &id).await.unwrap();
+    for (pointer, value) in [
+        ("/name", json!("Cellar")),
+        ("/address/address1", json!("9 Rua Nova")),
+        ("/address/phone", json!("+351 1")),
+        ("/fulfillsOnlineOrders", json!(false)),
+    ] {
+        let mut bad = was.clone();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(shop.write("location", Some(&was), Some(&bad)).await.unwrap(), updated());
+        let broken = shop.read("location", &id).await.unwrap();
+        assert_eq!(broken, bad, "{pointer}");
+        shop.writes();
+        assert_eq!(shop.write("location", Some(&broken), Some(&was)).await.unwrap(), updated());
+        assert_eq!(shop.read("location", &id).await.unwrap(), was, "{pointer}");
+        assert_eq!(mutations(&shop), ["locationEdit"]);
+    }
+    let mut new = was.clone();
+    new["id"] = json!("gid://shopify/Location/1");
+    new["name"] = json!("Attic");
+    new["isActive"] = json!(false);
+    shop.fates(&[None, Some(Fault::Lost)]);
+    let made = shop.write("location", None, Some(&new)).await.unwrap();
+    let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+    let is = shop.read("location", &ResourceId::parse(&gid).unwrap()).await.unwrap();
+    for field in ["name", "isActive", "address", "fulfillsOnlineOrders"] {
+        assert_eq!(is[field], new[field], "{field}");
+    }
+    assert_eq!(shop.ids("Location").len(), 3);
+    assert_eq!(shop.write("location", Some(&is), None).await.unwrap(), Written::Deleted);
+    assert_eq!(shop.ids("Location").len(), 2);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_file_comes_back_with_its_bytes() {
+    for (seed, lost) in [(1, false), (2, true), (3, false), (4, true)] {
+        let mut shop = Simulated::start(seed, 6, false).await;
+        for id in shop.ids("MediaImage").into_iter().take(3) {
+            let mut was = shop.read("file", &id).await.unwrap();
+            let url = was["image"]["url"].as_str().unwrap().to_owned();
+            let bytes = reqwest::get(&url).await.unwrap().bytes().await.unwrap();
+            let hash = blake3::hash(&bytes).to_hex().to_string();
+            shop.blobs.insert(hash.clone(), bytes.clone());
+            was["blob"] = json!(hash);
+            let mut bad = was.clone();
+            bad["alt"] = json!("spam");
+            assert_eq!(shop.write("file", Some(&was), Some(&bad)).await.unwrap(), updated());
+            let broken = shop.read("file", &id).await.unwrap();
+            assert_eq!(broken["alt"], "spam");
+            shop.writes();
+            assert_eq!(shop.write("file", Some(&broken), Some(&was)).await.unwrap(), updated());
+            assert_eq!(mutations(&shop), ["fileUpdate"]);
+            assert_eq!(shop.read("file", &id).await.unwrap()["alt"], was["alt"]);
+            assert_eq!(shop.write("file", Some(&was), None).await.unwrap(), Written::Deleted);
+            assert!(
+                !reqwest::get(&url).await.unwrap().status().is_success(),
+                "it dies with its file"
+            );
+            let before = shop.ids("MediaImage").len();
+            shop.begin_now();
+            if lost {
+                shop.fates(&[None, None, Some(Fault::Lost)]);
+            }
+            let made = shop.write("file", None, Some(&was)).await.unwrap();
+            let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+            assert_eq!(shop.ids("MediaImage").len(), before + 1);
+            let is = shop.read("file", &ResourceId::parse(&gid).unwrap()).await.unwrap();
+            assert_eq!(is["alt"], was["alt"]);
+            let copy = reqwest::get(is["image"]["url"].as_str().unwrap()).await.unwrap();
+            assert_eq!(copy.bytes().await.unwrap(), bytes);
+            let again = shop.write("file", Some(&is), Some(&was)).await.unwrap();
+            assert_eq!(again, Written::Unchanged);
+        }
+        shop.assert_simulated();
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_bytes_are_nowhere_is_told_of() {
+    let shop = Simulated::start(1, 6, false).await;
+    let id = shop.ids("MediaImage")[0].clone();
+    let was = shop.read("file", &id).await.unwrap();
+    shop.write("file", Some(&was), None).await.unwrap();
+    let before = shop.ids("MediaImage").len();
+    let lost = shop.write("file", None, Some(&was)).await.unwrap_err();
+    assert!(matches!(lost, WriteError::Missing(_)), "{lost}");
+    assert_eq!(shop.ids("MediaImage").len(), before, "nothing broken is left behind");
+}
