@@ -2,7 +2,6 @@
 //! is widened so that no set is cut in two.
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use backstock_proto::journal::{
@@ -14,14 +13,14 @@ use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
 use super::shelf::{Shelf, TOGETHER, happened};
-use super::{ChangeSet, ChangeSetId, OwnWrite, Trace};
+use super::{ChangeSet, ChangeSetId, Effect, OwnWrite, Trace, Turn};
 use crate::job::written::Written;
 use crate::mark;
 
-/// Condensed changes that are remembered, of all shops together: about 50 MB.
-const TRACES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
-/// Entries of Shopify's log that are remembered.
-const ENTRIES_MAX: NonZeroUsize = NonZeroUsize::new(150_000).unwrap();
+/// About how much memory the condensed changes take that are remembered, of all shops together.
+const TRACES_BYTES_MAX: usize = 48 << 20;
+/// About how much memory the entries of Shopify's log take that are remembered.
+const ENTRIES_BYTES_MAX: usize = 16 << 20;
 /// How far a window is widened at first, and at most.
 const WIDEN_FIRST: i64 = PAUSE_NAMED as i64 + 1_000_000;
 const WIDEN_MAX: i64 = 24 * 3600 * 1_000_000;
@@ -84,8 +83,8 @@ pub(crate) struct Sources<'a> {
 impl Default for Book {
     fn default() -> Self {
         Self {
-            traces: Shelf::new(TRACES_MAX, None),
-            entries: Shelf::new(ENTRIES_MAX, Some(event::NAME)),
+            traces: Shelf::new(TRACES_BYTES_MAX, None, bytes_of_trace),
+            entries: Shelf::new(ENTRIES_BYTES_MAX, Some(event::NAME), bytes_of_entry),
         }
     }
 }
@@ -232,11 +231,11 @@ impl Book {
         Ok(set.map(|set| (set, members)))
     }
 
-    /// What an app did between two instants, newest first, a page of it.
+    /// What of all that an app did between two instants is `wanted`, newest first, a page of it.
     pub(crate) async fn page_of_app(
         &self,
         from: Sources<'_>,
-        app: &str,
+        (app, wanted): (&str, &(dyn Fn(&Trace) -> bool + Sync)),
         span: Span,
         page: &Page,
     ) -> Result<List<Arc<Trace>>, JournalError> {
@@ -248,7 +247,7 @@ impl Book {
             to = to.min(newest);
             let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
             let (theirs, _) = self.of_app(from, app, step).await?;
-            for trace in theirs.into_iter().rev() {
+            for trace in theirs.into_iter().rev().filter(|trace| wanted(trace)) {
                 let place = ChangeSetId { valid_at: trace.valid_at, seq: trace.seq };
                 if before.is_some_and(|before| place >= before) {
                     continue;
@@ -384,6 +383,36 @@ fn entry(change: &Change) -> Option<Entry> {
         change.changes.iter().find(of).map(|change| change.new.clone())
     };
     Entry::read(&member, change.version.valid_at)
+}
+
+/// About how much memory a condensed change takes.
+fn bytes_of_trace(trace: &Trace) -> usize {
+    let Trace { kind, id, title, event_id, effects, brings, .. } = trace;
+    let effects = effects.iter().map(|effect| {
+        let words = match &effect.turn {
+            Turn::Word(old, new) => bytes_of_text(old) + bytes_of_text(new),
+            _ => 0,
+        };
+        let element = effect.element.as_deref().map_or(0, bytes_of_text);
+        size_of::<Effect>() + bytes_of_text(&effect.field) + element + words
+    });
+    let brings = brings.iter().map(|name| size_of::<Box<str>>() + bytes_of_text(name));
+    let names = bytes_of_text(kind.as_str()) + bytes_of_text(id.as_str()) + bytes_of_text(title);
+    let event_id = event_id.as_deref().map_or(0, bytes_of_text);
+    size_of::<Trace>() + names + event_id + effects.chain(brings).sum::<usize>()
+}
+
+/// About how much memory an entry of Shopify's log takes.
+fn bytes_of_entry(entry: &Option<Entry>) -> usize {
+    let names = entry.as_ref().map_or(0, |Entry { kind, id, who, .. }| {
+        bytes_of_text(kind.as_str()) + bytes_of_text(id.as_str()) + bytes_of_text(&who.name)
+    });
+    size_of::<Option<Entry>>() + names
+}
+
+/// About how much memory a text takes: it is handed out in steps.
+fn bytes_of_text(text: &str) -> usize {
+    text.len().next_multiple_of(16)
 }
 
 /// Which of the changes our own jobs made.

@@ -1,14 +1,13 @@
 //! Changes of a shop's history, condensed when they were first read, and remembered.
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backstock_proto::journal::{
     Change, ChangeFilter, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
 };
-use backstock_proto::{Facet, Kind, ResourceKey, Shop};
+use backstock_proto::{Facet, Kind, ResourceId, Shop};
 use lru::LruCache;
 
 use super::read::Sources;
@@ -17,14 +16,26 @@ use super::read::Sources;
 pub(super) const TOGETHER: usize = 100;
 /// Changes read anew together with those between them, rather than asked for one by one.
 const BETWEEN_MAX: usize = 50;
+/// About what remembering takes besides: the key, the neighbours and the place in the table.
+const HELD_BYTES: usize = 128;
 
-type Kept<T> = LruCache<(Shop, u64), Arc<T>>;
-
-/// What is remembered of one sort of changes, by shop and sequence.
+/// What is remembered of one sort of changes. It may forget anything at any time: nothing that is
+/// read is looked for here again.
 pub(super) struct Shelf<T> {
     kept: Mutex<Kept<T>>,
+    /// About how much memory all of it may take.
+    bytes_max: usize,
     /// The kind that is a log; every other one, if absent.
     kind: Option<&'static str>,
+    /// About how much memory one takes.
+    weigh: fn(&T) -> usize,
+}
+
+struct Kept<T> {
+    /// By shop and sequence.
+    changes: LruCache<(Shop, u64), Arc<T>>,
+    /// About how much memory they take.
+    bytes: usize,
 }
 
 /// What happened in the shop within a window: what a pull saw for the first time did not.
@@ -33,9 +44,14 @@ pub(super) fn happened(span: Span) -> ChangeFilter {
 }
 
 impl<T: Send + Sync> Shelf<T> {
-    /// Remembers so many.
-    pub(super) fn new(most: NonZeroUsize, kind: Option<&'static str>) -> Self {
-        Self { kept: Mutex::new(LruCache::new(most)), kind }
+    /// Remembers as much as takes about so many bytes.
+    pub(super) fn new(
+        bytes_max: usize,
+        kind: Option<&'static str>,
+        weigh: fn(&T) -> usize,
+    ) -> Self {
+        let kept = Kept { changes: LruCache::unbounded(), bytes: 0 };
+        Self { kept: Mutex::new(kept), bytes_max, kind, weigh }
     }
 
     /// What is condensed of the changes in a window; only what was not seen before is read whole. And
@@ -49,8 +65,8 @@ impl<T: Send + Sync> Shelf<T> {
         let there = self.bare(from, span).await?;
         let (unchanged, there): (Vec<Change>, Vec<Change>) =
             there.into_iter().partition(|change| change.version.unchanged);
-        let runs = self.unseen(from.shop, &there);
-        for run in runs {
+        let mut known = self.remembered(from.shop, &there);
+        for run in unseen(&there, &known) {
             let of_run = Span {
                 from: there[run.end - 1].version.valid_at,
                 to: there[run.start].version.valid_at,
@@ -59,22 +75,50 @@ impl<T: Send + Sync> Shelf<T> {
             let mut page = Page { limit: TOGETHER, cursor: None };
             loop {
                 let list = self.page(from, of_run, &page, false).await?;
-                let mut kept = self.kept();
-                for change in list.items {
-                    let seq = change.version.seq;
-                    kept.put((from.shop.clone(), seq), Arc::new(condense(change)));
-                }
+                let anew = list.items.into_iter();
+                let anew: Vec<(u64, Arc<T>)> =
+                    anew.map(|change| (change.version.seq, Arc::new(condense(change)))).collect();
+                self.remember(from.shop, &anew);
+                known.extend(anew);
                 page.cursor = list.next;
                 if page.cursor.is_none() {
                     break;
                 }
             }
         }
+        // Each was remembered or has been read whole. Only what the journal then left out is not
+        // known: compared field by field it changed nothing, or it is gone since.
+        let found = there.iter().filter_map(|change| known.get(&change.version.seq).cloned());
+        Ok((found.collect(), unchanged))
+    }
+
+    /// What is remembered of these changes, by sequence.
+    fn remembered(&self, shop: &Shop, there: &[Change]) -> HashMap<u64, Arc<T>> {
         let mut kept = self.kept();
-        let known = there
-            .iter()
-            .filter_map(|change| kept.get(&(from.shop.clone(), change.version.seq)).cloned());
-        Ok((known.collect(), unchanged))
+        let mut known = HashMap::new();
+        for change in there {
+            let seq = change.version.seq;
+            if let Some(found) = kept.changes.get(&(shop.clone(), seq)) {
+                known.insert(seq, found.clone());
+            }
+        }
+        known
+    }
+
+    /// Remembers what was read. Where that is too much, what was not asked for the longest goes.
+    fn remember(&self, shop: &Shop, anew: &[(u64, Arc<T>)]) {
+        let weight = |one: &Arc<T>| HELD_BYTES + (self.weigh)(one);
+        let mut kept = self.kept();
+        for (seq, one) in anew {
+            kept.bytes += weight(one);
+            if let Some(before) = kept.changes.put((shop.clone(), *seq), one.clone()) {
+                kept.bytes -= weight(&before);
+            }
+        }
+        while kept.bytes > self.bytes_max {
+            let Some((_, oldest)) = kept.changes.pop_lru() else { break };
+            kept.bytes -= weight(&oldest);
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept<T>> {
@@ -107,32 +151,72 @@ impl<T: Send + Sync> Shelf<T> {
         let filter = ChangeFilter { kind, bare, unchanged: bare, ..happened(span) };
         from.journal.changes(from.shop, &filter, page).await
     }
+}
 
-    /// Stretches of the changes, newest first, that have to be read whole: what was not seen before,
-    /// and what stands right after it, since that changed from something else than was thought.
-    fn unseen(&self, shop: &Shop, there: &[Change]) -> Vec<Range<usize>> {
-        let kept = self.kept();
-        let mut after: HashMap<(ResourceKey, Facet), usize> = HashMap::new();
-        let mut wanted: BTreeSet<usize> = BTreeSet::new();
-        for (n, change) in there.iter().enumerate() {
-            let key = ResourceKey {
-                shop: shop.clone(),
-                kind: change.kind.clone(),
-                id: change.id.clone(),
-            };
-            let next = after.insert((key, change.version.facet), n);
-            if kept.peek(&(shop.clone(), change.version.seq)).is_none() {
-                wanted.insert(n);
-                wanted.extend(next);
-            }
+/// Stretches of the changes, newest first, that have to be read whole: what is not known, and what
+/// stands right after it, since that changed from something else than was thought.
+fn unseen<T>(there: &[Change], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>> {
+    let mut after: HashMap<(&Kind, &ResourceId, Facet), usize> = HashMap::new();
+    let mut wanted: BTreeSet<usize> = BTreeSet::new();
+    for (n, change) in there.iter().enumerate() {
+        let next = after.insert((&change.kind, &change.id, change.version.facet), n);
+        if !known.contains_key(&change.version.seq) {
+            wanted.insert(n);
+            wanted.extend(next);
         }
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for n in wanted {
-            match runs.last_mut() {
-                Some(run) if n - run.end <= BETWEEN_MAX => run.end = n + 1,
-                _ => runs.push(n..n + 1),
-            }
+    }
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for n in wanted {
+        match runs.last_mut() {
+            Some(run) if n - run.end <= BETWEEN_MAX => run.end = n + 1,
+            _ => runs.push(n..n + 1),
         }
-        runs
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake::{self, Fake};
+    use crate::job::written::Written;
+
+    #[tokio::test]
+    async fn a_window_larger_than_what_is_remembered_is_answered_whole() {
+        let mut journal = Fake::default();
+        for n in 0..250 {
+            let at = format!("2026-11-20T09:{:02}:{:02}Z", n / 60, n % 60);
+            journal.remember("product", &(n + 1).to_string(), &at, &json!({"title": "Mug"}));
+        }
+        let shop = fake::shop("acme");
+        let written = Written::default();
+        let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
+        let ten = 10 * (HELD_BYTES + 8);
+        let shelf: Shelf<u64> = Shelf::new(ten, None, |_| 8);
+        let bare = shelf.bare(from, Span::default()).await.expect("answered");
+        let there: Vec<u64> = bare.iter().map(|change| change.version.seq).collect();
+        assert_eq!(there.len(), 250);
+        // The second time some are remembered, and forgotten while the others are read.
+        for remembered in [0, 10] {
+            assert_eq!(shelf.remembered(&shop, &bare).len(), remembered);
+            let read = shelf.read(from, Span::default(), |change| change.version.seq).await;
+            let (found, _) = read.expect("answered");
+            let found: Vec<u64> = found.iter().map(|seq| **seq).collect();
+            assert_eq!(found, there);
+            assert_eq!(shelf.kept().bytes, ten);
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_again_counts_once_and_too_much_is_forgotten() {
+        let shop = fake::shop("acme");
+        let shelf: Shelf<usize> = Shelf::new(1_000, None, |bytes| *bytes);
+        shelf.remember(&shop, &[(1, Arc::new(100)), (1, Arc::new(200))]);
+        assert_eq!(shelf.kept().bytes, HELD_BYTES + 200);
+        shelf.remember(&shop, &[(2, Arc::new(1_000))]);
+        assert_eq!(shelf.kept().bytes, 0);
+        assert!(shelf.kept().changes.is_empty());
     }
 }
