@@ -27,6 +27,10 @@ use crate::verify::{self, Pace};
 /// Most questions answered at once; further ones wait. Each holds a thread while it reads.
 const READS_MAX: usize = 64;
 
+/// Most long answers under way at once. They are counted apart: whoever reads one asks questions
+/// meanwhile, and must not wait for others who do the same.
+const STREAMS_MAX: usize = 64;
+
 /// Items read ahead of the reader of a long answer.
 const READ_AHEAD: usize = 64;
 
@@ -41,6 +45,7 @@ pub struct Reader {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     reads: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     checkpoints: Option<CheckpointsTo>,
 }
 
@@ -61,7 +66,9 @@ pub struct CheckpointsTo {
 impl Reader {
     /// Reads from `store`. The clock tells how old what waits is.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, reads: Arc::new(Semaphore::new(READS_MAX)), checkpoints: None }
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self { store, clock, reads, streams, checkpoints: None }
     }
 
     /// Makes checkpoints when it is asked for one.
@@ -71,8 +78,8 @@ impl Reader {
         self
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, JournalError> {
-        let permit = self.reads.clone().acquire_owned().await;
+    async fn permit(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, JournalError> {
+        let permit = of.clone().acquire_owned().await;
         permit.map_err(|_| JournalError::Unavailable("the journal is closing".into()))
     }
 
@@ -81,7 +88,7 @@ impl Reader {
         &self,
         question: impl FnOnce(&View<'_>) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let permit = self.permit().await?;
+        let permit = Self::permit(&self.reads).await?;
         let store = self.store.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -93,9 +100,10 @@ impl Reader {
     /// Runs a question with a long answer, a little ahead of its reader.
     async fn stream<T: Send + 'static>(
         &self,
+        permits: &Arc<Semaphore>,
         question: impl FnOnce(&View<'_>, Each<'_, T>) -> Result<(), JournalError> + Send + 'static,
     ) -> Result<BoxStream<'static, Result<T, JournalError>>, JournalError> {
-        let (permit, store) = (self.permit().await?, self.store.clone());
+        let (permit, store) = (Self::permit(permits).await?, self.store.clone());
         let (send, receive) = mpsc::channel(READ_AHEAD);
         // Ends early when nobody listens any more: sending then fails.
         tokio::task::spawn_blocking(move || {
@@ -179,7 +187,8 @@ impl Journal for Reader {
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
         let (shop, kind) = (shop.clone(), kind.cloned());
-        self.stream(move |view, each| view.snapshot(&shop, at, kind.as_ref(), each)).await
+        self.stream(&self.streams, move |view, each| view.snapshot(&shop, at, kind.as_ref(), each))
+            .await
     }
 
     async fn heads(
@@ -188,8 +197,10 @@ impl Journal for Reader {
         kind: &Kind,
         id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
+        // Those of one resource are read ahead to their end, whether or not anybody takes them.
+        let permits = if id.is_some() { &self.reads } else { &self.streams };
         let (shop, kind, id) = (shop.clone(), kind.clone(), id.cloned());
-        self.stream(move |view, each| view.heads(&shop, &kind, id.as_ref(), each)).await
+        self.stream(permits, move |view, each| view.heads(&shop, &kind, id.as_ref(), each)).await
     }
 
     async fn rebuilt(
@@ -199,7 +210,7 @@ impl Journal for Reader {
         at: Timestamp,
     ) -> Result<BoxStream<'static, Result<Rebuilt, JournalError>>, JournalError> {
         let (shop, kind) = (shop.clone(), kind.clone());
-        self.stream(move |view, each| view.rebuilt(&shop, &kind, at, each)).await
+        self.stream(&self.streams, move |view, each| view.rebuilt(&shop, &kind, at, each)).await
     }
 
     async fn touched(
@@ -209,7 +220,8 @@ impl Journal for Reader {
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Touched, JournalError>>, JournalError> {
         let (shop, kind) = (shop.clone(), kind.cloned());
-        self.stream(move |view, each| view.touched(&shop, span, kind.as_ref(), each)).await
+        self.stream(&self.streams, move |view, each| view.touched(&shop, span, kind.as_ref(), each))
+            .await
     }
 
     async fn records(
@@ -264,7 +276,7 @@ impl Journal for Reader {
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Thinned, JournalError> {
-        let permit = self.permit().await?;
+        let permit = Self::permit(&self.reads).await?;
         let (store, shop) = (self.store.clone(), shop.clone());
         let stop = CancellationToken::new();
         // Whoever asked went away: it ends after the batch under way.
@@ -301,8 +313,38 @@ impl Journal for Reader {
     }
 
     async fn verify(&self) -> Result<VerifyReport, JournalError> {
-        let _permit = self.permit().await?;
+        let _permit = Self::permit(&self.reads).await?;
         let never = CancellationToken::new();
         verify::verify(&self.store, self.clock.now(), Pace::Brisk, never).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backstock_proto::time::SystemClock;
+
+    use super::*;
+    use crate::options::Options;
+
+    #[tokio::test]
+    async fn questions_do_not_wait_for_long_answers() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Timestamp::from_micros(0);
+        let store = Store::open(dir.path(), Options::for_testing(), now).expect("open");
+        let reader = Reader::new(Arc::new(store), Arc::new(SystemClock));
+        let shop = Shop::from_name("acme").expect("a shop");
+        let kind = Kind::parse("product").expect("a kind");
+        let id = ResourceId::parse("1").expect("an id");
+        let streams = reader.streams.clone();
+        let _all = streams.acquire_many_owned(STREAMS_MAX as u32).await.expect("open");
+        let key = ResourceKey { shop: shop.clone(), kind: kind.clone(), id: id.clone() };
+        let within = Duration::from_secs(60);
+        let raw = tokio::time::timeout(within, reader.raw(&key, 1)).await.expect("in time");
+        assert_eq!(raw.expect("read"), None);
+        let heads = reader.heads(&shop, &kind, Some(&id));
+        let heads = tokio::time::timeout(within, heads).await.expect("in time").expect("read");
+        assert_eq!(heads.count().await, 0);
     }
 }
