@@ -11,6 +11,7 @@ use futures::{FutureExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -116,12 +117,23 @@ async fn look_at_kinds(keeper: &Keeper, mut wishes: mpsc::UnboundedReceiver<Wish
     let mut due: BTreeSet<Kind> = all.filter(media::has_media).collect();
     let mut failed: BTreeSet<Kind> = BTreeSet::new();
     let mut wait = WAIT_FIRST;
+    // When to try again what failed, and since when nothing did. Wishes put neither off.
+    let (mut again_at, mut quiet_since): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         look_at(keeper, std::mem::take(&mut due), &mut failed).await;
-        let rest = async {
-            match failed.is_empty() {
-                true => std::future::pending().await,
-                false => tokio::time::sleep(wait).await,
+        if failed.is_empty() {
+            again_at = None;
+            quiet_since = Some(quiet_since.unwrap_or_else(Instant::now));
+        } else {
+            if quiet_since.take().is_some_and(|since| since.elapsed() > WAIT_MAX) {
+                wait = WAIT_FIRST;
+            }
+            again_at = Some(again_at.unwrap_or_else(|| Instant::now() + wait));
+        }
+        let rest = async move {
+            match again_at {
+                None => std::future::pending().await,
+                Some(at) => tokio::time::sleep_until(at).await,
             }
         };
         tokio::select! {
@@ -137,29 +149,27 @@ async fn look_at_kinds(keeper: &Keeper, mut wishes: mpsc::UnboundedReceiver<Wish
             },
             () = rest => {
                 due.append(&mut failed);
+                again_at = None;
                 wait = (wait * 2).min(WAIT_MAX);
             }
-        }
-        if failed.is_empty() && due.is_empty() {
-            wait = WAIT_FIRST;
         }
     }
 }
 
-/// Looks at some kinds, and notes of which not everything is kept.
+/// Looks at some kinds, and notes which are to be tried again.
 async fn look_at(keeper: &Keeper, kinds: BTreeSet<Kind>, failed: &mut BTreeSet<Kind>) {
     for kind in kinds {
-        let whole = match look(keeper, &kind).await {
-            Ok(report) => report.media == report.kept,
+        let again = match look(keeper, &kind).await {
+            Ok(again) => again,
             Err(error) => {
                 let shop = &keeper.puller.shop;
                 warn!(%shop, %kind, %error, "looking for media failed; trying again");
-                false
+                true
             }
         };
-        match whole {
-            true => failed.remove(&kind),
-            false => failed.insert(kind),
+        match again {
+            true => failed.insert(kind),
+            false => failed.remove(&kind),
         };
     }
 }
@@ -198,15 +208,18 @@ async fn is_readable(keeper: &Keeper, kind: &Kind, record: u64) -> bool {
     tokio::time::timeout(READABLE_WITHIN, shown).await.is_ok()
 }
 
-/// Looks at every living resource of a kind.
-async fn look(keeper: &Keeper, kind: &Kind) -> Result<MediaReport, MediaError> {
+/// Looks at every living resource of a kind. Whether trying again soon may bring more.
+async fn look(keeper: &Keeper, kind: &Kind) -> Result<bool, MediaError> {
     let puller = &keeper.puller;
     let resources = puller.journal.snapshot(&puller.shop, AsOf::Latest, Some(kind)).await?;
     let outcomes =
         resources.map_err(MediaError::from).map_ok(|resource| one(keeper, resource).boxed());
     let mut outcomes = std::pin::pin!(outcomes.try_buffer_unordered(RESOURCES));
     let mut report = MediaReport::new(kind.clone(), puller.clock.now());
-    while let Some(Outcome { media, kept, failures }) = outcomes.try_next().await? {
+    let mut again = false;
+    while let Some(outcome) = outcomes.try_next().await? {
+        let Outcome { media, kept, failures, may_pass } = outcome;
+        again |= may_pass;
         report.media += media;
         report.kept += kept;
         for reason in failures {
@@ -216,16 +229,15 @@ async fn look(keeper: &Keeper, kind: &Kind) -> Result<MediaReport, MediaError> {
         }
     }
     let missing = report.media - report.kept;
-    let gauge = &puller.metrics.media_missing;
-    gauge.with_label_values(&[puller.shop.name(), kind.as_str()]).set(missing.cast_signed());
     if missing > 0 {
         let (shop, reasons) = (&puller.shop, report.reasons.join("; "));
-        warn!(%shop, %kind, missing, "bytes of media are not kept: {reasons}; trying again");
+        let then = if again { "trying again" } else { "trying again after the next pull" };
+        warn!(%shop, %kind, missing, "bytes of media are not kept: {reasons}; {then}");
     } else {
         info!(shop = %puller.shop, %kind, media = report.media, "the bytes of all media are kept");
     }
     put_on_record(keeper, &report).await?;
-    Ok(report)
+    Ok(again)
 }
 
 /// Says what came of it, if that is news.
@@ -246,7 +258,7 @@ async fn put_on_record(keeper: &Keeper, report: &MediaReport) -> Result<(), Medi
 async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError> {
     let media = media::sources(&resource.state, &Value::Null).len() as u64;
     if media == 0 || media::is_complete(&resource.state) {
-        return Ok(Outcome { media, kept: media, failures: Vec::new() });
+        return Ok(Outcome { media, kept: media, ..Outcome::default() });
     }
     let key =
         backstock_proto::ResourceKey { shop: resource.shop, kind: resource.kind, id: resource.id };
@@ -254,14 +266,17 @@ async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError>
     let said = keeper.said(&key, core.seq).await?.unwrap_or_default();
     let (valid_at, triggered_at) = (core.valid_at, core.triggered_at);
     let state = &resource.state;
-    let outcome = keep(keeper, &key, state, &said, (valid_at, triggered_at)).await?;
-    if outcome.failures.is_empty() {
+    let mut outcome = keep(keeper, &key, state, &said, (valid_at, triggered_at)).await?;
+    if outcome.failures.is_empty() || !is_signed(&key.kind) {
         return Ok(outcome);
     }
     // An address that was signed for a short while may have ended: it is asked for anew.
     match asked_anew(keeper, &key).await {
         Some(said) => keep(keeper, &key, state, &said, (valid_at, triggered_at)).await,
-        None => Ok(outcome),
+        None => {
+            outcome.may_pass = true;
+            Ok(outcome)
+        }
     }
 }
 
@@ -275,9 +290,14 @@ async fn keep(
     keeper.resource(Named { key, state, said, valid_at, triggered_at }).await
 }
 
+/// Whether the addresses of a kind's media are signed for a short while.
+fn is_signed(kind: &Kind) -> bool {
+    kind.as_str() == "theme_file"
+}
+
 /// A resource as the shop tells it now, where its addresses are signed.
 async fn asked_anew(keeper: &Keeper, key: &ResourceKey) -> Option<Value> {
-    let spec = key.kind.spec().filter(|spec| spec.name == "theme_file")?;
+    let spec = key.kind.spec()?;
     let pull = spec.pulls.iter().find(|pull| matches!(pull.way, Way::ById { .. }))?;
     let nodes = keeper.puller.asker.by_id(spec, pull, std::slice::from_ref(&key.id)).await.ok()?;
     nodes.into_iter().find(|node| (spec.id)(node).as_ref() == Some(&key.id))

@@ -66,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) kept: u64,
     /// Why those of the others are not.
     pub(crate) failures: Vec<String>,
+    /// Whether trying again soon may end some of that.
+    pub(crate) may_pass: bool,
 }
 
 /// Why nothing could be done about a resource's media.
@@ -84,6 +86,17 @@ enum KeepError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Blob(#[from] BlobError),
+}
+
+impl KeepError {
+    /// Whether trying again soon changes nothing: the bytes are gone, refused, or too many.
+    fn lasts(&self) -> bool {
+        use FetchError::{Gone, Refused, TooLarge};
+        matches!(
+            self,
+            Self::Fetch(Gone(_) | Refused | TooLarge(_)) | Self::Blob(BlobError::TooLarge(_))
+        )
+    }
 }
 
 impl Keeper {
@@ -114,7 +127,10 @@ impl Keeper {
                     outcome.kept += 1;
                     copies.insert(url, copy);
                 }
-                Err(error) => outcome.failures.push(error.to_string()),
+                Err(error) => {
+                    outcome.may_pass |= !error.lasts();
+                    outcome.failures.push(error.to_string());
+                }
             }
         }
         drop(copied);
