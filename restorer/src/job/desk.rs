@@ -420,8 +420,11 @@ impl Jobs {
             }
             Err(error) => return Err(error.into()),
         };
-        record::shown(journal, shop, (JOB, &job.id), seq).await?;
-        Ok(seq)
+        match record::shown(journal, shop, (JOB, &job.id), seq).await {
+            // It is on record, and begun all the same.
+            Ok(_) | Err(RecordError::Lagging { .. }) => Ok(seq),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn place(&self, shop: &Shop, job: &Job) -> Place {

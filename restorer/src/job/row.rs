@@ -51,10 +51,25 @@ enum Todo {
 impl Runner {
     /// One row, until it is over.
     pub(super) async fn row(&self, row: Row, looked: Looked) -> Result<(), RunError> {
-        self.left_open(self.write(row, looked).await)
+        let begun = self.begun_at(row.n);
+        let around = AroundRow::new(self, row.n, begun.is_some());
+        let from = begun.unwrap_or_else(|| self.tools.clock.now());
+        let written = self.write(&row, looked, &around, from).await;
+        if let Err(RunError::Stuck(why)) = &written
+            && around.begun().await
+        {
+            self.ended(&row, (RowState::Failed, Some(why.clone())), &around, from).await?;
+        }
+        self.left_open(written)
     }
 
-    async fn write(&self, row: Row, mut looked: Looked) -> Result<(), RunError> {
+    async fn write(
+        &self,
+        row: &Row,
+        mut looked: Looked,
+        around: &AroundRow<'_>,
+        from: Timestamp,
+    ) -> Result<(), RunError> {
         self.gate()?;
         // What the shop does not take today it is not asked again and again.
         let makes_variants = row.action == Action::Create && row.kind.as_str() == "product";
@@ -62,42 +77,39 @@ impl Runner {
             return Ok(());
         }
         if looked.at.elapsed() > LOOK_AGE_MAX {
-            looked = self.look_again(&row, looked.extent).await?;
+            looked = self.look_again(row, looked.extent).await?;
         }
-        let begun = self.begun_at(row.n);
-        let around = AroundRow::new(self, row.n, begun.is_some());
-        let (from, mut wait) = (begun.unwrap_or_else(|| self.tools.clock.now()), WAIT_FIRST);
-        let mut last = String::new();
+        let (mut wait, mut last) = (WAIT_FIRST, String::new());
         for _ in 0..LOOKS_MAX {
-            let (now, want, rest) = match self.todo(&row, &looked, around.begun().await).await? {
+            let (now, want, rest) = match self.todo(row, &looked, around.begun().await).await? {
                 Todo::Over(state, reason) => {
-                    return self.ended(&row, (state, reason), &around, from).await;
+                    return self.ended(row, (state, reason), around, from).await;
                 }
                 Todo::Wait => return Ok(()),
                 Todo::Made { rest } => {
-                    return self.over(&row, RowState::Created, None, None, rest).await;
+                    return self.over(row, RowState::Created, None, None, rest).await;
                 }
                 Todo::LookWhole => {
-                    looked = self.look_again(&row, Extent::Whole).await?;
+                    looked = self.look_again(row, Extent::Whole).await?;
                     continue;
                 }
                 Todo::Write { now, want, rest } => (now, want, rest),
             };
             let Some(spec) = row.kind.spec() else { break };
             let task = Task { spec, now, want };
-            let outcome = write::write(&around, &task).await;
+            let outcome = write::write(around, &task).await;
             if let Some(error) = around.broken() {
                 return Err(error.into());
             }
             match outcome {
                 Ok(write::Written::Unchanged) => {
                     return self
-                        .ended(&row, (RowState::Skipped, around.notes()), &around, from)
+                        .ended(row, (RowState::Skipped, around.notes()), around, from)
                         .await;
                 }
                 Ok(outcome) => {
-                    let (state, wrote) = self.wrote(&row, &task, outcome, from);
-                    return self.over(&row, state, around.notes(), Some(wrote), rest).await;
+                    let (state, wrote) = self.wrote(row, &task, outcome, from);
+                    return self.over(row, state, around.notes(), Some(wrote), rest).await;
                 }
                 // Nobody knows what became of it: look, then decide.
                 Err(WriteError::Admin(
@@ -105,17 +117,17 @@ impl Runner {
                 )) => {
                     last = error.to_string();
                     self.sleep(&mut wait).await?;
-                    looked = self.look_again(&row, looked.extent).await?;
+                    looked = self.look_again(row, looked.extent).await?;
                 }
                 Err(WriteError::Later(why)) => {
                     self.puts_off(why);
                     return Ok(());
                 }
-                Err(error) => return self.failed(&row, error, &around, from).await,
+                Err(error) => return self.failed(row, error, around, from).await,
             }
         }
         let why = format!("the shop did not say whether it was written: {last}. Retry the job");
-        self.ended(&row, (RowState::Failed, Some(why)), &around, from).await
+        self.ended(row, (RowState::Failed, Some(why)), around, from).await
     }
 
     async fn failed(

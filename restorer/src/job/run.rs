@@ -119,12 +119,6 @@ impl Run {
         held.saved_then = granted.available;
     }
 
-    pub(super) fn set_state(&self, state: JobState, reason: Option<String>) {
-        let mut held = self.lock();
-        held.job.state = state;
-        held.job.reason = reason;
-    }
-
     /// This is wanted of it from now on.
     pub(super) fn wants(&self, want: Want) {
         self.want.send_if_modified(|now| std::mem::replace(now, want) != want);
@@ -151,11 +145,16 @@ impl Run {
         *self.lock().job.began_at.get_or_insert(at)
     }
 
-    pub(super) fn finished(&self, state: JobState, at: Timestamp) {
-        let mut held = self.lock();
-        held.job.state = state;
-        held.job.finished_at = Some(at);
-        held.job.eta_seconds = Some(0.0);
+    /// The job as it will be once it has ended so.
+    pub(super) fn as_ended(&self, state: JobState, why: Option<String>, at: Timestamp) -> Job {
+        let job = self.job();
+        let reason = why.or_else(|| job.reason.clone());
+        Job { state, reason, finished_at: Some(at), eta_seconds: Some(0.0), ..job }
+    }
+
+    /// The job is on record as having ended: only now is it shown so.
+    pub(super) fn ended(&self, job: Job) {
+        self.lock().job = job;
     }
 
     /// A row is over.

@@ -105,6 +105,8 @@ pub(super) struct Runner {
     pub(super) again: Mutex<BTreeSet<u64>>,
     /// Why rows were left open for another day.
     pub(super) later: Mutex<Option<String>>,
+    /// Why nothing can be written any more.
+    pub(super) stuck: Mutex<Option<String>>,
     /// Whether rows were left open because the run was to end. Those under way are finished.
     pub(super) left: AtomicBool,
 }
@@ -363,7 +365,8 @@ impl Runner {
         }
     }
 
-    /// A row that is not begun because the run is to end does not keep others from being finished.
+    /// A row that is not begun because the run is to end, or cannot go on, does not keep others from being
+    /// finished.
     pub(super) fn left_open<T: Default>(
         &self,
         outcome: Result<T, RunError>,
@@ -373,12 +376,20 @@ impl Runner {
                 self.left.store(true, Ordering::Relaxed);
                 Ok(T::default())
             }
+            Err(RunError::Stuck(why)) => {
+                let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+                stuck.get_or_insert(why);
+                Ok(T::default())
+            }
             other => other,
         }
     }
 
     /// Whether nothing was left open; else why.
     fn may_go_on(&self) -> Result<(), RunError> {
+        if let Some(why) = self.stuck() {
+            return Err(RunError::Stuck(why));
+        }
         if let Some(why) = self.put_off() {
             return Err(RunError::Later(why));
         }
@@ -389,6 +400,10 @@ impl Runner {
             Want::Cancel => RunError::Cancelled,
             Want::Run | Want::Pause => RunError::Stopped,
         })
+    }
+
+    fn stuck(&self) -> Option<String> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why rows are left open for another day, if any are.
@@ -406,7 +421,9 @@ impl Runner {
         match *self.run.want.borrow() {
             Want::Cancel => Err(RunError::Cancelled),
             Want::Pause => Err(RunError::Stopped),
-            Want::Run if self.stop.is_cancelled() => Err(RunError::Stopped),
+            Want::Run if self.stop.is_cancelled() || self.stuck().is_some() => {
+                Err(RunError::Stopped)
+            }
             Want::Run => Ok(()),
         }
     }

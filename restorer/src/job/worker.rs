@@ -183,6 +183,7 @@ async fn applied(
         rest: Mutex::default(),
         again: Mutex::default(),
         later: Mutex::default(),
+        stuck: Mutex::default(),
         left: AtomicBool::new(false),
     };
     runner.survey().await?;
@@ -199,14 +200,11 @@ async fn end(
     let ratio = run.reckon(client.granted());
     jobs.tools.metrics.budget(ratio);
     let (now, counts) = (jobs.now(), run.job().counts);
-    let state = match outcome {
-        Ok(()) if counts.of(RowState::Failed) > 0 => JobState::Failed,
-        Ok(()) => JobState::Done,
-        Err(RunError::Cancelled) => JobState::Cancelled,
-        Err(RunError::Stuck(why)) => {
-            run.set_state(JobState::Failed, Some(why));
-            JobState::Failed
-        }
+    let (state, why) = match outcome {
+        Ok(()) if counts.of(RowState::Failed) > 0 => (JobState::Failed, None),
+        Ok(()) => (JobState::Done, None),
+        Err(RunError::Cancelled) => (JobState::Cancelled, None),
+        Err(RunError::Stuck(why)) => (JobState::Failed, Some(why)),
         // Shopify does not say until when: it is asked again.
         Err(RunError::Later(why)) => {
             let until = Timestamp::from_micros(now.as_micros() + PUT_OFF_MICROS);
@@ -221,9 +219,9 @@ async fn end(
         }
         Err(error) => return Err(error),
     };
-    run.finished(state, now);
-    let job = run.job();
+    let job = run.as_ended(state, why, now);
     jobs.put(&run.shop, &job).await?;
+    run.ended(job.clone());
     tracing::info!(
         shop = %run.shop, job = %job.id,
         trace_id = trace::current().map(|trace| tracing::field::display(trace.trace_id())),
