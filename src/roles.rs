@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
+use backstock_compactor::http::Given;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::checkpoint::{self, Checkpoints};
 use backstock_journal::erase::Eraser;
@@ -13,8 +14,8 @@ use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
 use backstock_proto::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_proto::publish::Publisher;
-use backstock_proto::pulls::{Order, Pulls};
-use backstock_proto::stream::Partition;
+use backstock_proto::pulls::Pulls;
+use backstock_proto::stream::{Partition, partition_of};
 use backstock_proto::{admin, listen, storage};
 use backstock_restorer::{Restorer, Tokens};
 use secrecy::ExposeSecret as _;
@@ -33,9 +34,10 @@ use crate::{secrets, tokens};
 pub(crate) async fn ingest(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
+    let shops = ShopSecrets::new(secrets::read(&config.shop)?);
     let listener = bind("ingest", config.http.ingest).await?;
     let nats = configured(&config)?.connect("ingest", &config.nats).await?;
-    run_ingest(&process, &config, listener, nats, shutdown).await
+    run_ingest(&process, &config, shops, listener, nats, shutdown).await
 }
 
 pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
@@ -252,6 +254,7 @@ pub(crate) async fn ensure_streams(
 pub(crate) async fn run_ingest(
     process: &Process,
     config: &Config,
+    shops: ShopSecrets,
     listener: TcpListener,
     nats: Connected,
     shutdown: CancellationToken,
@@ -259,7 +262,6 @@ pub(crate) async fn run_ingest(
     if config.shop.is_empty() {
         warn!("no shop is configured: every webhook will be answered 401");
     }
-    let shops = ShopSecrets::new(secrets::read(&config.shop)?);
     tokio::spawn(secrets::watch(config.shop.clone(), shops.clone(), shutdown.clone()));
     let mut settings = backstock_ingest::Config {
         partitions: config.nats.partitions,
@@ -318,7 +320,10 @@ pub(crate) async fn run_journal(
             clock: clock.clone(),
         };
         tokio::spawn(eraser.run(shutdown.clone()));
-        let mut settings = backstock_journal::Config { partition, ..Default::default() };
+        let domains = config.shop.iter().map(|shop| shop.domain.clone());
+        let shops = domains.filter(|shop| partition_of(shop, config.nats.partitions) == partition);
+        let mut settings =
+            backstock_journal::Config { partition, shops: shops.collect(), ..Default::default() };
         if let Some(copy) = &config.journal.copy {
             settings.consumer = format!("{}-{copy}", settings.consumer);
         }
@@ -346,7 +351,7 @@ pub(crate) async fn run_compactor(
     config: &Config,
     around: Around,
     nats: Connected,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Given>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let compactor = Compactor {

@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use backstock_proto::problem::Problem;
 use backstock_proto::pulls::{Order, Pulls, PullsUnavailable};
 use http::StatusCode;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use url::Url;
 
 /// Where orders are taken.
@@ -15,7 +15,14 @@ const PATH: &str = "/v1/orders";
 
 /// Gives orders to a compactor, in process.
 #[derive(Clone, Debug)]
-pub struct Door(pub(crate) mpsc::Sender<Order>);
+pub struct Door(pub(crate) mpsc::Sender<Given>);
+
+/// An order, and whom to tell that it is taken.
+#[derive(Debug)]
+pub struct Given {
+    pub(crate) order: Order,
+    pub(crate) taken: oneshot::Sender<()>,
+}
 
 /// Gives orders to a compactor in another process.
 #[derive(Clone, Debug)]
@@ -27,8 +34,10 @@ pub struct Client {
 #[async_trait]
 impl Pulls for Door {
     async fn order(&self, order: Order) -> Result<(), PullsUnavailable> {
-        let taken = self.0.try_send(order);
-        taken.map_err(|_| PullsUnavailable("it has many orders already, or is stopping".into()))
+        let busy = || PullsUnavailable("it has many orders already, or is stopping".into());
+        let (taken, is_taken) = oneshot::channel();
+        self.0.try_send(Given { order, taken }).map_err(|_| busy())?;
+        is_taken.await.map_err(|_| busy())
     }
 }
 

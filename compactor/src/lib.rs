@@ -16,7 +16,6 @@ use backstock_proto::admin::Client;
 use backstock_proto::blob::Blobs;
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::{Journal, Retention};
-use backstock_proto::pulls::Order;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use prometheus::Registry;
@@ -96,11 +95,11 @@ pub struct Compactor {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is asked of it while it runs: see [`orders()`].
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: mpsc::Receiver<http::Given>,
 }
 
 /// A way to ask the compactor for something, and where it hears of it.
-pub fn orders() -> (http::Door, mpsc::Receiver<Order>) {
+pub fn orders() -> (http::Door, mpsc::Receiver<http::Given>) {
     let (send, receive) = mpsc::channel(64);
     (http::Door(send), receive)
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::http::Given;
 use crate::schedule;
 
 /// How long somebody is looked for who takes an order: until a shop whose holder died has another one.
@@ -66,39 +67,34 @@ impl Here {
     }
 }
 
-/// Gives each order to whoever looks after its shop. One for whole kinds is put on record before, so
-/// that a restart does not lose it. `others` is how further compactors are asked, if there may be any.
+/// Gives each order to whoever looks after its shop. One for whole kinds is taken once it is on record,
+/// so that a restart does not lose it. `others` is how further compactors are asked, if there may be any.
 pub(crate) async fn pass_on(
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: mpsc::Receiver<Given>,
     here: Here,
     (publisher, clock): (&Publisher, &dyn Clock),
     others: Option<async_nats::Client>,
     shutdown: CancellationToken,
 ) {
     loop {
-        let order = tokio::select! {
+        let given = tokio::select! {
             () = shutdown.cancelled() => return,
-            order = orders.recv() => order,
+            given = orders.recv() => given,
         };
         // Without anybody left who could ask, it goes on by its schedule.
-        let Some(order) = order else { return shutdown.cancelled().await };
+        let Some(Given { order, taken }) = given else { return shutdown.cancelled().await };
         if order.ids.is_empty() {
             put_on_record(&order, publisher, clock).await;
         }
-        match (here.of(&order.shop), &others) {
-            (Some(doors), _) => doors.give(order).await,
-            (None, Some(others)) => {
-                let (here, others, stop) = (here.clone(), others.clone(), shutdown.clone());
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = find(order, &here, &others) => {}
-                    }
-                });
+        let _nobody_waits = taken.send(());
+        let (here, others, stop) = (here.clone(), others.clone(), shutdown.clone());
+        // A shop that is busy does not keep another one's orders waiting.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = hand_over(order, &here, others.as_ref()) => {}
             }
-            // The Admin API of the shop may not be asked. Whoever gives an order has checked that.
-            (None, None) => {}
-        }
+        });
     }
 }
 
@@ -109,6 +105,15 @@ async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) 
         if let Err(error) = recorded {
             warn!(shop = %order.shop, %error, "an order would not survive a restart");
         }
+    }
+}
+
+async fn hand_over(order: Order, here: &Here, others: Option<&async_nats::Client>) {
+    match (here.of(&order.shop), others) {
+        (Some(doors), _) => doors.give(order).await,
+        (None, Some(others)) => find(order, here, others).await,
+        // The Admin API of the shop may not be asked. Whoever gives an order has checked that.
+        (None, None) => {}
     }
 }
 
