@@ -2,8 +2,7 @@
 
 use backstock_proto::{Shop, kind};
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
 /// What a full pull finds different from the journal.
@@ -31,8 +30,6 @@ pub struct Metrics {
     pub media: IntCounterVec,
     /// Bytes of media that were fetched.
     pub media_bytes: IntCounter,
-    /// Media whose bytes are not kept, by shop and kind.
-    pub media_missing: IntGaugeVec,
     /// Webhook subscriptions that had to be made anew.
     pub subscriptions_healed: IntCounter,
 }
@@ -79,13 +76,6 @@ impl Metrics {
                 "backstock_compactor_media_bytes_total",
                 "Bytes of media that were fetched",
             )?,
-            media_missing: IntGaugeVec::new(
-                Opts::new(
-                    "backstock_compactor_media_missing",
-                    "Media whose bytes are not kept, at the last look",
-                ),
-                &["shop", "kind"],
-            )?,
             subscriptions_healed: IntCounter::new(
                 "backstock_compactor_webhook_subscriptions_healed_total",
                 "Webhook subscriptions that were missing and were made anew",
@@ -101,7 +91,6 @@ impl Metrics {
         registry.register(Box::new(metrics.shops.clone()))?;
         registry.register(Box::new(metrics.media.clone()))?;
         registry.register(Box::new(metrics.media_bytes.clone()))?;
-        registry.register(Box::new(metrics.media_missing.clone()))?;
         registry.register(Box::new(metrics.drift.clone()))?;
         registry.register(Box::new(metrics.full_pull_age.clone()))?;
         registry.register(Box::new(metrics.pull_seconds.clone()))?;
@@ -114,8 +103,5 @@ impl Metrics {
     pub(crate) fn forget(&self, shop: &Shop) {
         // What was never told cannot be taken back.
         let _untold = self.full_pull_age.remove_label_values(&[&shop.domain()]);
-        for spec in kind::ALL {
-            let _untold = self.media_missing.remove_label_values(&[shop.name(), spec.name]);
-        }
     }
 }

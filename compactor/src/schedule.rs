@@ -40,8 +40,10 @@ pub(crate) async fn run(
     mut ordered: mpsc::Receiver<Order>,
     Until { stop, leave }: Until,
 ) {
-    // A series is there before there is anything to tell.
-    puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
+    let age = puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
+    // Where nothing was ever read whole, its age is that of the first attempt.
+    let mut whole_since = puller.clock.now();
+    let mut tell = tokio::time::interval(LOOK_EVERY);
     let mut queue = Queue::default();
     let mut wait = Duration::ZERO;
     loop {
@@ -60,6 +62,7 @@ pub(crate) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             () = leave.cancelled(), if !leave.is_cancelled() => {}
+            _ = tell.tick() => age.set(puller.clock.now().seconds_since(whole_since)),
             Some(order) = ordered.recv(), if !leave.is_cancelled() => queue.order(&order),
             Some((spec, worked)) = queue.running.next(), if !idle => {
                 queue.kinds.remove(spec.name);
@@ -70,8 +73,10 @@ pub(crate) async fn run(
                 }
             }
             due = looking, if idle && !leave.is_cancelled() => match due {
-                Ok(kinds) => {
-                    queue.waiting.extend(kinds);
+                Ok(due) => {
+                    queue.waiting.extend(due.kinds);
+                    whole_since = due.whole_since.unwrap_or(whole_since);
+                    age.set(puller.clock.now().seconds_since(whole_since));
                     wait = LOOK_EVERY;
                 }
                 Err(error) => {
@@ -144,45 +149,48 @@ fn pulled() -> Vec<&'static Spec> {
     specs
 }
 
+/// What a look at the records says.
+struct Due {
+    kinds: Vec<Wanted>,
+    /// When the oldest of the pulls began that are the last complete ones of their kinds.
+    whole_since: Option<Timestamp>,
+}
+
 /// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
 /// a restart came before, or because a kill ended it.
-async fn due(puller: &Puller, cron: &Cron) -> Result<Vec<Wanted>, JournalError> {
+async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
     let now = puller.clock.now();
     let since = cron.last(now);
     let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
     let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
     let status = puller.journal.status(&puller.shop).await?;
-    let gaps: Vec<(u64, u64)> = status
-        .map(|status| status.gaps)
-        .unwrap_or_default()
-        .iter()
-        .filter(|gap| !gap.healed)
-        .map(|gap| (gap.from_seq, gap.to_seq))
-        .collect();
-    let mut oldest = None;
+    let (known, gaps) = status.map(|status| (status.kinds, status.gaps)).unwrap_or_default();
+    let complete =
+        known.iter().filter_map(|kind| Some(kind.last_complete_pull.as_ref()?.started_at));
+    let whole_since = complete.min();
+    let gaps: Vec<(u64, u64)> =
+        gaps.iter().filter(|gap| !gap.healed).map(|gap| (gap.from_seq, gap.to_seq)).collect();
     let mut kinds = Vec::new();
     for spec in pulled() {
         let report = newest.get(spec.name);
-        if let Some(report) = report.filter(|report| report.finished_at.is_some()) {
-            oldest = oldest.min(Some(report.started_at)).or(Some(report.started_at));
-        }
         let order = orders.get(spec.name);
         let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
         if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &gaps)) {
             continue;
         }
         let cut = report.is_none_or(|report| report.state == PullState::Running);
-        let confirm_deletions =
-            order.is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
+        // A word that was given for a pull that a kill cut; what has been read whole since needs its own.
+        let complete = known.iter().find(|known| known.kind.as_str() == spec.name);
+        let complete = complete.and_then(|known| known.last_complete_pull.as_ref());
+        let is_heeded = |order: &&Ordered| complete.is_none_or(|pull| pull.started_at < order.at);
+        let confirm_deletions = order
+            .filter(is_heeded)
+            .is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
         let healed_gaps = gaps.clone();
         let may_resume = open.is_none();
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, may_resume }));
     }
-    if let Some(oldest) = oldest {
-        let age = puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
-        age.set(now.seconds_since(oldest));
-    }
-    Ok(kinds)
+    Ok(Due { kinds, whole_since })
 }
 
 /// The newest records of some sort, by id.
