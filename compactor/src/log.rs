@@ -22,6 +22,8 @@ use crate::pull::{PullError, Puller};
 const OVERLAP_MICROS: i64 = 10 * 60 * 1_000_000;
 /// How far back the first look goes: what was before explains no change that history holds.
 const FIRST_MICROS: i64 = 7 * 24 * 3600 * 1_000_000;
+/// How much of the log is held at once.
+const PART_MICROS: i64 = 24 * 3600 * 1_000_000;
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(60);
 
@@ -47,23 +49,35 @@ pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationT
     }
 }
 
-/// Publishes what is new since the last look. `known` is what was published of late.
+/// Publishes what is new since the last look. `known` is what was published of late. The oldest comes
+/// first, so that what an interruption leaves out is newer than all that is known.
 async fn look(
     puller: &Puller,
     known: &mut HashMap<ResourceId, Timestamp>,
 ) -> Result<(), PullError> {
     let since = since(puller, known).await?;
-    let query = format!("created_at:>='{since}'");
-    let variables = json!({"query": query});
-    let nodes = puller.asker.pages(event::PAGES, "/events", variables).await?;
-    let mut new = 0;
-    for node in nodes.into_iter().map(plain) {
-        let Some((id, at)) = named(&node) else { continue };
-        if let Entry::Vacant(unknown) = known.entry(id) {
-            publish(puller, unknown.key().clone(), at, &node).await?;
-            unknown.insert(at);
-            new += 1;
+    let (mut from, now, mut new) = (since, puller.clock.now(), 0);
+    loop {
+        let to = Timestamp::from_micros(from.as_micros() + PART_MICROS);
+        let is_last = to >= now;
+        let query = match is_last {
+            true => format!("created_at:>='{from}'"),
+            false => format!("created_at:>='{from}' created_at:<'{to}'"),
+        };
+        let variables = json!({"query": query});
+        let nodes = puller.asker.pages(event::PAGES, "/events", variables).await?;
+        for node in nodes.into_iter().map(plain) {
+            let Some((id, at)) = named(&node) else { continue };
+            if let Entry::Vacant(unknown) = known.entry(id) {
+                publish(puller, unknown.key().clone(), at, &node).await?;
+                unknown.insert(at);
+                new += 1;
+            }
         }
+        if is_last {
+            break;
+        }
+        from = to;
     }
     known.retain(|_, at| *at >= since);
     if new > 0 {

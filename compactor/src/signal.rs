@@ -32,6 +32,8 @@ use crate::stock;
 const GATHER: Duration = Duration::from_millis(1_500);
 /// Most messages that are looked at together.
 const MESSAGES_MAX: usize = 500;
+/// Most bytes of them, and more than the largest message has.
+const BYTES_MAX: usize = 24 << 20;
 /// Rest after a failure; after each further one about the same, twice as long.
 const REST: Duration = Duration::from_secs(5);
 /// How often something is asked that the shop does not answer.
@@ -101,11 +103,18 @@ pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
 async fn follow(puller: &Puller) -> anyhow::Result<()> {
     let consumer = consumer(puller).await?;
     loop {
-        let batch = consumer.fetch().max_messages(MESSAGES_MAX).expires(GATHER).messages().await?;
+        let batch =
+            consumer.fetch().max_messages(MESSAGES_MAX).max_bytes(BYTES_MAX).expires(GATHER);
+        let batch = batch.messages().await?;
         let mut batch = std::pin::pin!(batch);
         let mut messages = Vec::new();
         while let Some(message) = batch.next().await {
-            messages.push(message.map_err(|e| anyhow::anyhow!("{e}"))?);
+            match message {
+                Ok(message) => messages.push(message),
+                // That the bytes are full comes as an error too. Another one comes again.
+                Err(_) if !messages.is_empty() => break,
+                Err(error) => anyhow::bail!("{error}"),
+            }
         }
         if messages.is_empty() {
             // A batch that is empty at once would be asked for again at once.

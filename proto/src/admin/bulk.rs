@@ -1,8 +1,10 @@
 //! Bulk operations: a question about everything, answered as a file of lines.
 //! <https://shopify.dev/docs/api/usage/bulk-operations/queries>
 
+use std::time::Duration;
+
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::AsyncBufReadExt;
@@ -19,6 +21,9 @@ const CANCEL: &str = include_str!("graphql/bulk_cancel.graphql");
 /// Hosts that results may come from, beside the Admin API's own.
 const RESULT_HOSTS: [&str; 2] =
     ["storage.googleapis.com", "shopify-staged-uploads.storage.googleapis.com"];
+
+/// How long a result may take until it begins, and then until more of it comes.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A started operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,16 +139,22 @@ pub async fn lines(
             format!("a bulk result at an unexpected address: {:?}", url.host_str()),
         ));
     }
-    // Which request broke is said by the error; its address holds a signature.
-    let unavailable = |e: reqwest::Error| AdminError::Unavailable {
+    let unavailable = |last: String| AdminError::Unavailable {
         shop: client.access().shop.clone(),
-        waited: std::time::Duration::ZERO,
-        last: format!("reading a bulk result: {}", e.without_url()),
+        waited: Duration::ZERO,
+        last: format!("reading a bulk result: {last}"),
     };
-    let sent = client.http().get(url).send().await.map_err(unavailable)?;
-    let response = sent.error_for_status().map_err(unavailable)?;
-    let bytes = response.bytes_stream().map_err(|e| std::io::Error::other(e.without_url()));
-    let lines = StreamReader::new(bytes).lines();
+    // Which request broke is said by the error; its address holds a signature.
+    let broken = |e: reqwest::Error| unavailable(e.without_url().to_string());
+    let sent = tokio::time::timeout(SILENCE, client.http().get(url).send()).await;
+    let sent = sent.map_err(|silence| unavailable(silence.to_string()))?.map_err(broken)?;
+    let response = sent.error_for_status().map_err(broken)?;
+    let bytes = futures::stream::try_unfold(response, |mut response| async move {
+        let piece = tokio::time::timeout(SILENCE, response.chunk()).await?;
+        let piece = piece.map_err(|e| std::io::Error::other(e.without_url()))?;
+        Ok::<_, std::io::Error>(piece.map(|piece| (piece, response)))
+    });
+    let lines = StreamReader::new(bytes.boxed()).lines();
     let read = futures::stream::try_unfold(lines, |mut lines| async move {
         Ok(lines.next_line().await?.map(|line| (line, lines)))
     });
