@@ -1,7 +1,7 @@
 //! What the journal shows of itself. Every series is there from the start.
 
 use backstock_proto::stream::Partition;
-use backstock_proto::{Op, Source, Timestamp, kind};
+use backstock_proto::{Op, Shop, Source, Timestamp, kind};
 use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -129,6 +129,11 @@ impl Metrics {
         for family in Family::ALL {
             self.disk_bytes.with_label_values(&[family.name()]);
         }
+    }
+
+    /// Has a series of a shop of which nothing may have come yet.
+    pub(crate) fn expects(&self, shop: &Shop) {
+        self.lag.with_label_values(&[&shop.domain()]);
     }
 
     /// Counts what an append did.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use backstock_proto::Shop;
 use backstock_proto::listen::Part;
 use backstock_proto::stream::{CONSUMER, Partition, consumer_config, stream_name};
 use backstock_proto::time::Clock;
@@ -47,6 +48,8 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Which partition's stream.
     pub partition: Partition,
+    /// The shops that it is to hold: their lag is told from the start.
+    pub shops: Vec<Shop>,
     /// Names this copy's durable consumer: copies of the same partition have one each.
     pub consumer: String,
     /// Most messages in one write.
@@ -63,6 +66,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             partition: 0,
+            shops: Vec::new(),
             consumer: CONSUMER.into(),
             batch_messages: 512,
             batch_bytes: 8 << 20,
@@ -106,6 +110,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::register(registry, config.partition)?);
+    config.shops.iter().for_each(|shop| metrics.expects(shop));
     // Whatever this starts ends with it, also if the caller drops it half-way.
     let shutdown = shutdown.child_token();
     let _ends_with_this = shutdown.clone().drop_guard();
