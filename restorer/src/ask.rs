@@ -123,11 +123,10 @@ fn resource_key(shop: Shop, kind: &str, id: &str) -> Result<ResourceKey, Problem
     let none = |why: &str| refuse::no_such_resource(&shop, kind, id, why);
     let parsed = Kind::parse(kind).map_err(|e| none(&e.to_string()))?;
     if id.starts_with("gid:") {
-        let expected = parsed.spec().map(|spec| spec.gid_type);
-        match (gid_type(id), expected) {
+        match (gid_type(id), parsed.spec()) {
             (None, _) => return Err(none("a gid is like \"gid://shopify/Product/1\"")),
-            (Some(found), Some(expected)) if found != expected => {
-                return Err(none(&format!("a {kind} is a {expected}, not a {found}")));
+            (Some(found), Some(spec)) if !spec.is_of(found) => {
+                return Err(none(&format!("a {kind} is a {}, not a {found}", spec.gid_type)));
             }
             _ => {}
         }
@@ -294,7 +293,7 @@ pub(crate) struct ChangesQuery {
     /// Only those learned in this way.
     #[param(inline)]
     pub(crate) source: Option<Source>,
-    /// Only what this app did, by its title, as far as that can be told; with from and to only.
+    /// Only what this app did, by its title, as far as that can be told.
     pub(crate) app: Option<String>,
     /// At most so many items.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 100)]

@@ -1,6 +1,6 @@
 //! The whole story: an app breaks the shop, the guard sees it, undoes it, and the shop is as before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -141,6 +141,11 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
     let actors: Vec<&Value> =
         sets["items"].as_array().expect("sets").iter().map(|set| &set["actor"]["name"]).collect();
     assert!(actors.contains(&&json!("Bulk Price Wizard")), "{actors:?}");
+    let deleted = format!("{SHOP}/changes?app=Bulk%20Price%20Wizard&kind=collection&op=delete");
+    let deleted = backstock.list(&deleted).await;
+    let sorts: BTreeSet<_> =
+        deleted.iter().map(|c| (c["kind"].as_str(), c["op"].as_str())).collect();
+    assert_eq!(sorts, BTreeSet::from([(Some("collection"), Some("delete"))]), "{deleted:?}");
 }
 
 /// What an app may do harm to, by what it is called: the same again once it is undone, also where

@@ -8,6 +8,7 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "file",
     gid_type: "MediaImage",
+    also_gid_types: &["GenericFile", "Video", "ExternalVideo", "Model3d"],
     reads: &["read_files"],
     writes: &["write_files"],
     mapping: 2,

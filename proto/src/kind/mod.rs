@@ -478,7 +478,7 @@ impl Kind {
 
 impl Spec {
     /// Whether gids of a type name its resources.
-    fn is_of(&self, gid_type: &str) -> bool {
+    pub fn is_of(&self, gid_type: &str) -> bool {
         gid_type == self.gid_type || self.also_gid_types.contains(&gid_type)
     }
 

@@ -7,7 +7,7 @@ use backstock_proto::problem::Problem;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, ChangesQuery, InShop, ShopPath};
-use crate::change_set::read;
+use crate::change_set::{Trace, read};
 use crate::refuse;
 
 /// Single changes, newest first, each with its fields old → new.
@@ -31,14 +31,16 @@ pub(crate) async fn changes(
     let span = ask::span(from, to)?;
     desk.known(&shop).await?;
     if let Some(app) = app {
-        if kind.is_some() || op.is_some() || source.is_some() {
-            return Err(refuse::bad_request("query: app goes with from and to only"));
-        }
         let around = desk.around(&shop).await.map_err(refuse::journal)?;
         let sources = desk.sources(&shop, &around);
         let page = ask::page(limit, cursor);
-        let List { items, next } =
-            desk.book.page_of_app(sources, &app, span, &page).await.map_err(refuse::journal)?;
+        let wanted = |trace: &Trace| {
+            kind.as_ref().is_none_or(|kind| trace.kind == *kind)
+                && op.is_none_or(|op| trace.op == op)
+                && source.is_none_or(|source| trace.source == source)
+        };
+        let theirs = desk.book.page_of_app(sources, (&app, &wanted), span, &page).await;
+        let List { items, next } = theirs.map_err(refuse::journal)?;
         let items = read::whole(sources, &items).await.map_err(refuse::journal)?;
         return Ok(Json(List { items, next }));
     }

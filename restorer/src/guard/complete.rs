@@ -1,6 +1,6 @@
 //! Whether history is known to be complete for some kinds: only then is anything undone by itself.
 
-use backstock_proto::journal::ShopStatus;
+use backstock_proto::journal::{Gap, ShopStatus};
 use backstock_proto::{Kind, Timestamp};
 
 /// How old a whole look at a kind may be for history to count as complete.
@@ -18,12 +18,13 @@ pub(super) fn gaps<'a>(
     if status.summary.lag_seconds > LAG_SECONDS {
         gaps.push(format!("it is {:.0} s behind", status.summary.lag_seconds));
     }
-    if status.gaps.iter().any(|gap| !gap.healed) {
-        gaps.push("messages of the stream were missed and are not made good yet".into());
-    }
     for kind in kinds {
         if kind.spec().is_none_or(|spec| spec.pulls.is_empty()) {
             continue;
+        }
+        let read_since = |gap: &Gap| gap.healed_by.iter().any(|healing| healing.kind == *kind);
+        if status.gaps.iter().any(|gap| !gap.healed && !read_since(gap)) {
+            gaps.push(format!("the stream lost messages, and {kind} was not read whole since"));
         }
         let of = status.kinds.iter().find(|of| of.kind == *kind);
         let pull = of.and_then(|of| of.last_complete_pull.as_ref());

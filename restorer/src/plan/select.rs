@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use backstock_proto::kind::{ALL, Listing, Spec};
+use backstock_proto::kind::{ALL, Listing};
 use backstock_proto::merge::{self, Field, FieldPath, Step};
 use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, ResourceId};
 use serde_json::Value;
 
 use super::Select;
-
-/// Types in gids of files beside the one that stands for all of them.
-const FILE_TYPES: &[&str] = &["GenericFile", "Video", "ExternalVideo", "Model3d"];
 
 /// A selection that was understood.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -223,10 +220,7 @@ impl Token {
 fn resource(text: &str) -> Result<(Option<Kind>, ResourceId), String> {
     let id = ResourceId::parse(text.trim()).map_err(|e| format!("select.ids: {text:?}: {e}"))?;
     let Some(of) = gid_type(text.trim()) else { return Ok((None, id)) };
-    let is_of = |spec: &&&'static Spec| {
-        spec.gid_type == of || (spec.name == "file" && FILE_TYPES.contains(&of))
-    };
-    match ALL.iter().find(is_of) {
+    match ALL.iter().find(|spec| spec.is_of(of)) {
         Some(spec) => Ok((Some(Kind::of(spec)), id)),
         None => Err(format!(
             "select.ids: {text:?} is a {of}, which is no resource of its own; select what it belongs \
