@@ -473,6 +473,12 @@ impl Config {
             if shop.webhook_secrets.iter().any(|s| s.expose_secret().trim().is_empty()) {
                 fault(format!("shop {domain} has an empty webhook secret"));
             }
+            let empty = |secret: &Option<SecretString>| {
+                secret.as_ref().is_some_and(|secret| secret.expose_secret().trim().is_empty())
+            };
+            if empty(&shop.access_token) || empty(&shop.client_secret) {
+                fault(format!("shop {domain} has an empty access_token or client_secret"));
+            }
             if shop.client_id.is_some() != shop.client_secret.is_some() {
                 fault(format!("shop {domain} needs client_id and client_secret together"));
             }

@@ -105,7 +105,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Err(nats::exec_server(&binary, &dir, parent))
         }
         Command::CheckConfig(args) => {
-            print!("{}", args.load()?.shown()?);
+            let config = args.load()?;
+            secrets::read(&config.shop)?;
+            print!("{}", config.shown()?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve { config, data_dir } => {

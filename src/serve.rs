@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstock_ingest::ShopSecrets;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -13,7 +14,7 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::nats::{self, Address, Server};
 use crate::process::{Process, bind, shutdown_signal};
-use crate::roles;
+use crate::{roles, secrets};
 
 /// How long one step of stopping may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
@@ -58,6 +59,7 @@ impl Running {
 pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
+    let secrets = ShopSecrets::new(secrets::read(&config.shop)?);
     let ingest_listener = bind("ingest", config.http.ingest).await?;
     let restorer_listener = bind("restorer", config.http.restorer).await?;
     let stores = roles::open_stores(&process, &config)?;
@@ -126,7 +128,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     let ingest = Running::start("ingest", |stop| {
         Box::pin(async move {
-            roles::run_ingest(&process, &config, ingest_listener, to_ingest, stop).await
+            roles::run_ingest(&process, &config, secrets, ingest_listener, to_ingest, stop).await
         })
     });
 

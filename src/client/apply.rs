@@ -48,7 +48,10 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
         let _nobody_reads = anstream::stderr().lock().write_all(shown(&plan).as_bytes());
     }
     if changes == 0 {
-        return Ok(Answer::done("Nothing to do.\n".into()));
+        return Ok(match args.target.server.json {
+            true => Answer::json(br#"{"job":null}"#),
+            false => Answer::done("Nothing to do.\n".into()),
+        });
     }
     if !args.yes {
         asked(changes)?;

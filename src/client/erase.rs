@@ -89,10 +89,14 @@ pub(super) async fn erase(args: EraseArgs, now: &Zoned) -> Result<Answer, Failur
         return Err(usage("say whom: --customer ID, or --shop for everything of the shop"));
     }
     let api = Api::new(&args.server)?;
-    let named = args.shop.clone().flatten().or_else(|| {
-        let named = std::env::var("BACKSTOCK_SHOP").ok()?;
-        api::shop(&named).ok()
-    });
+    let by_environment = || {
+        let named = std::env::var("BACKSTOCK_SHOP").ok().filter(|named| !named.is_empty())?;
+        Some(api::shop(&named).map_err(|why| usage(&format!("BACKSTOCK_SHOP: {why}"))))
+    };
+    let named = match args.shop.clone().flatten() {
+        Some(named) => Some(named),
+        None => by_environment().transpose()?,
+    };
     let json = args.server.json;
     let target = Target { server: args.server, shop: named };
     let shop = api.shop(&target).await?;

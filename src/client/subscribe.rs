@@ -44,16 +44,13 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
         true => api.get(&path, &[]).await?,
         false => api.post(&path, None).await?,
     };
-    if args.target.server.json {
-        return Ok(Answer::json(&body));
-    }
     let subscribed: Subscribed = api::read(&body)?;
-    if args.app {
-        return Ok(Answer::done(subscribed.app_toml_whole));
-    }
-    let refused = !subscribed.subscriptions.refused.is_empty();
-    let mut answer = Answer::done(shown(&subscribed, args.dry_run));
-    if refused {
+    let mut answer = match (args.target.server.json, args.app) {
+        (true, _) => Answer::json(&body),
+        (false, true) => return Ok(Answer::done(subscribed.app_toml_whole)),
+        (false, false) => Answer::done(shown(&subscribed, args.dry_run)),
+    };
+    if !subscribed.subscriptions.refused.is_empty() {
         answer.exit = Exit::Failed;
     }
     Ok(answer)
