@@ -1,18 +1,23 @@
 //! A shop of a size that no other test has, measured from end to end: how long a first look and a
-//! second one take and in how much memory, how soon answers begin, and how much of what the shop
-//! grants a restore uses. It prints figures, and fails where a bound does not hold.
+//! second one take and in how much memory, how soon answers begin, how long a disaster lasts, and how
+//! much of what the shop grants a restore uses. It prints figures, and fails where a bound does not hold.
 //!
 //! `tests/large.sh` runs it, and says what can be set.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::gauge::Gauge;
 use crate::kills::count;
 use crate::pulls::{SHOP, pull_of};
+use crate::recover::address;
 use crate::simulator::{Simulator, planned};
 
 /// What the journal's store may take by its own bounds: its cache and what is not yet in files.
@@ -27,12 +32,21 @@ struct Large {
     simulator: Simulator,
     /// Waits as long as it takes.
     client: reqwest::Client,
+    /// Where checkpoints are copied to.
+    copies: TempDir,
+    /// What took more memory than it may.
+    over: RefCell<Vec<String>>,
 }
 
 impl Large {
     async fn open(products: u64) -> Self {
         let (port, access) = planned();
-        let backstock = Backstock::pulling_with("[log]\nfilter = \"warn\"\n", &access);
+        let copies = tempfile::tempdir().expect("a directory");
+        let more = format!(
+            "[log]\nfilter = \"warn\"\n[storage]\ncopies = [{:?}]\n",
+            address(copies.path())
+        );
+        let backstock = Backstock::pulling_with(&more, &access);
         let products = products.to_string();
         let more = [
             "--products",
@@ -56,7 +70,8 @@ impl Large {
         ];
         let simulator = Simulator::start(&backstock, port, &more).await;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(3_600)).build();
-        Self { backstock, simulator, client: client.expect("a client") }
+        let (client, over) = (client.expect("a client"), RefCell::default());
+        Self { backstock, simulator, client, copies, over }
     }
 
     fn gauge(&self) -> Gauge {
@@ -121,7 +136,7 @@ impl Large {
             println!("  {kind}: {} known after {}", pull["objects"], gauge.told());
         }
         self.settled().await;
-        assert_bounded("the first look", &gauge);
+        self.bounded("the first look", &gauge);
     }
 
     /// A second look, which finds nothing new.
@@ -140,7 +155,91 @@ impl Large {
             busy / megabytes * 100.0,
             gauge.told()
         );
-        assert_bounded("a second look", &gauge);
+        self.bounded("a second look", &gauge);
+    }
+
+    /// Memory that does not grow with the shop.
+    fn bounded(&self, what: &str, gauge: &Gauge) {
+        println!("  {what}: {}", gauge.told());
+        let beside = gauge.taken()[0].memory.saturating_sub(CACHES);
+        if beside > BESIDE_CACHES {
+            self.over.borrow_mut().push(format!("{what} took {} MiB", beside >> 20));
+        }
+    }
+
+    /// What history says of a kind: each resource's state, by its id.
+    async fn known(&self, kind: &str, at: Option<&str>) -> BTreeMap<String, blake3::Hash> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
+        let url = format!("{}{SHOP}/snapshot?kind={kind}{at}", self.backstock.api);
+        let answer = self.client.get(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        let text = answer.text().await.expect("all of it");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let mut ends = false;
+        let mut known = BTreeMap::new();
+        for line in lines {
+            match line["id"].as_str() {
+                Some(id) => {
+                    let state = blake3::hash(line["state"].to_string().as_bytes());
+                    known.insert(id.to_owned(), state);
+                }
+                None => ends = line["end"] == true && line["count"] == known.len(),
+            }
+        }
+        assert!(ends, "the snapshot of {kind} is not whole");
+        known
+    }
+
+    /// Journal and stream are lost; what a checkpoint has comes back from it, and what came after it
+    /// from the shop.
+    async fn disaster(&mut self, kinds: &[String], then: &str, changed: u64) {
+        let to = address(self.copies.path());
+        let mut history = Vec::new();
+        for kind in kinds {
+            history.push((kind, self.known(kind, Some(then)).await));
+        }
+        let begun = Instant::now();
+        let copied = self.backstock.client_verb(&["checkpoint", "--to", &to, "--json"]);
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let reports: Value = serde_json::from_slice(&copied.stdout).expect("JSON");
+        let megabytes = reports[0]["bytes"].as_f64().expect("bytes") / 1e6;
+        let took = begun.elapsed().as_secs_f64();
+        println!("  checkpoint: {megabytes:.0} MB copied in {took:.1} s");
+        let path = format!("scenario/shifted_import?products={changed}");
+        self.simulator.post(&path, json!({})).await;
+        self.simulator.quiet().await;
+        self.settled().await;
+        let mut latest = Vec::new();
+        for kind in kinds {
+            latest.push((kind, self.known(kind, None).await));
+        }
+
+        self.backstock.signal("serve", Signal::SIGKILL);
+        self.backstock.kill_nats();
+        std::fs::remove_dir_all(self.backstock.dir.join("data")).expect("the disaster");
+        let begun = Instant::now();
+        let recovered = Command::new(env!("CARGO_BIN_EXE_backstock"))
+            .args(["recover", "--from", &to, "--config", "backstock.toml", "--stream-lost"])
+            .current_dir(&self.backstock.dir)
+            .output()
+            .expect("the binary starts");
+        assert!(recovered.status.success(), "{}", String::from_utf8_lossy(&recovered.stderr));
+        let copied_back = begun.elapsed().as_secs_f64();
+        self.backstock.start("serve").await;
+        let answers = begun.elapsed().as_secs_f64();
+        for (kind, before) in &history {
+            assert!(self.known(kind, Some(then)).await == *before, "{kind} at {then} is another");
+        }
+        for (kind, before) in &latest {
+            self.reconciled(kind).await;
+            self.settled().await;
+            assert!(self.known(kind, None).await == *before, "{kind} is not as the shop has it");
+        }
+        println!(
+            "  journal and stream lost: copied back in {copied_back:.1} s ({:.1} s for a GB), answers \
+             after {answers:.1} s, {changed} changes since the checkpoint found again after {:.1} s",
+            copied_back / megabytes * 1e3,
+            begun.elapsed().as_secs_f64()
+        );
     }
 
     /// How long until an answer begins, and until it is whole.
@@ -288,16 +387,8 @@ impl Large {
         if least > 30.0 {
             assert!(used >= USED_MIN, "{used:.3} of what the shop granted was used: {job}");
         }
-        assert_bounded("a restore", gauge);
+        self.bounded("a restore", gauge);
     }
-}
-
-/// Memory that does not grow with the shop.
-fn assert_bounded(what: &str, gauge: &Gauge) {
-    let serve = &gauge.taken()[0];
-    let beside = serve.memory.saturating_sub(CACHES);
-    println!("  {what}: {}", gauge.told());
-    assert!(beside <= BESIDE_CACHES, "{what} took {} MiB beside the caches", beside >> 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,10 +418,12 @@ async fn a_large_shop_measured() {
         println!("  {changed} products changed and known after {}", gauge.told());
     }
     large.all_answers(&since).await;
+    large.disaster(&kinds, &since.replace('+', "%2B"), changed).await;
     for one in restored.split(',').filter(|one| !one.is_empty()) {
         let (plan, products) = one.split_once(':').expect("plan:products");
         large.restored(plan, products.parse().expect("a number")).await;
     }
     assert_eq!(large.simulator.lines("not_simulated").await, vec![json!({})]);
     large.backstock.signal("serve", Signal::SIGTERM);
+    assert_eq!(large.over.into_inner(), Vec::<String>::new(), "beside the caches");
 }

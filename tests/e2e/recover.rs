@@ -54,7 +54,8 @@ fn copying_to(place: &str) -> Backstock {
     Backstock::pulling_with(&format!("[storage]\ncopies = [{place:?}]"), "")
 }
 
-fn address(dir: &Path) -> String {
+/// Where copies in a directory are.
+pub(crate) fn address(dir: &Path) -> String {
     url::Url::from_directory_path(dir).expect("an address").into()
 }
 
