@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 /// As in the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const BATCH: usize = 512;
 const VERSIONS_PER_PRODUCT: usize = 200;

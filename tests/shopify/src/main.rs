@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Reading and answering documents is mostly making and dropping small values.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A simulated Shopify store.
 #[derive(Parser)]
