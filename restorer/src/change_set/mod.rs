@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 mod damage;
 mod evidence;
 mod group;
+pub(crate) mod made;
 pub(crate) mod read;
 mod shelf;
 mod tell;

@@ -417,9 +417,8 @@ fn bytes_of_text(text: &str) -> usize {
 
 /// Which of the changes our own jobs made.
 fn own_writes(from: Sources<'_>, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
-    let ours =
-        |trace: &&Arc<Trace>| from.written.job_at(&trace.kind, &trace.id, trace.at).is_some();
-    let own = traces.iter().filter(ours).map(|trace| OwnWrite {
+    let ours = traces.iter().filter(|trace| from.written.is_ours(trace));
+    let own = ours.map(|trace| OwnWrite {
         kind: trace.kind.clone(),
         id: trace.id.clone(),
         from: trace.at,

@@ -30,11 +30,12 @@ fn trace(seq: u64, id: u64, second: i64, effects: Vec<Effect>) -> Trace {
 
 fn price(old: i64, new: i64) -> Vec<Effect> {
     let turn = Turn::Amount(old * 100, new * 100);
-    vec![Effect { field: "variants/price".into(), element: Some("v".into()), turn }]
+    vec![Effect { field: "variants/price".into(), element: Some("v".into()), turn, made: 0 }]
 }
 
 fn text() -> Vec<Effect> {
-    vec![Effect { field: "descriptionHtml".into(), element: None, turn: Turn::Text(50, 60, 7) }]
+    let turn = Turn::Text(50, 60, 7);
+    vec![Effect { field: "descriptionHtml".into(), element: None, turn, made: 0 }]
 }
 
 fn entry(id: u64, second: i64, who: Who) -> Entry {

@@ -8,6 +8,8 @@ use backstock_proto::journal::Change;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
 use serde_json::Value;
 
+use super::made::{self, made};
+
 /// Texts up to this length, in bytes, are kept as they are.
 const WORD_BYTES_MAX: usize = 40;
 /// A change, condensed.
@@ -50,6 +52,8 @@ pub struct Effect {
     pub element: Option<Box<str>>,
     /// Old → new.
     pub turn: Turn,
+    /// By what the new value is told from others.
+    pub made: u32,
 }
 
 /// Old → new, as far as anybody has to know.
@@ -131,6 +135,15 @@ impl Trace {
         hasher.finish()
     }
 
+    /// Whether it can be what a write did that made fields `written`.
+    pub fn may_be_by(&self, written: &[u32]) -> bool {
+        let is_among = |effect: &Effect| {
+            let member = effect.field.split('/').next().unwrap_or_default();
+            made::is_among(written, member, effect.made)
+        };
+        self.op != Op::Delete && (self.effects.is_empty() || self.effects.iter().any(is_among))
+    }
+
     /// What names its resource, for maps.
     pub fn resource(&self) -> (&Kind, &ResourceId) {
         (&self.kind, &self.id)
@@ -179,10 +192,11 @@ impl Effect {
             .skip(1)
             .filter(|token| token.parse::<usize>().is_err())
             .collect();
+        let made = made(field.first().copied().unwrap_or_default(), &change.new);
         let field = field.join("/");
         let turn = Turn::of(&field, &change.old, &change.new);
         let element = change.element.as_deref().map(Into::into);
-        Self { field: field.into(), element, turn }
+        Self { field: field.into(), element, turn, made }
     }
 
     /// New price by old, where this is one.

@@ -355,6 +355,7 @@ mod tests {
             from: Timestamp::from_micros(0),
             to: Timestamp::from_micros(1),
             hash: None,
+            made: Vec::new(),
         };
         let rows: Vec<Wrote> = (0..24).map(|n| wrote(n * 10_000)).collect();
         let batches = by_size(rows.clone());

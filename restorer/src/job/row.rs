@@ -9,7 +9,7 @@ use backstock_proto::admin::AdminError;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, Page, Span};
 use backstock_proto::kind::{Personal, Spec};
-use backstock_proto::merge;
+use backstock_proto::merge::{self, Field};
 use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ use super::ledger::Step;
 use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write};
 use super::written::Wrote;
 use super::{RowResult, RowState, gid};
+use crate::change_set::made;
 use crate::plan::row::ERASED;
 use crate::plan::{Action, Row};
 use crate::write::look::Extent;
@@ -233,8 +234,7 @@ impl Runner {
     }
 
     fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {
-        let mut fields = row.fields.clone();
-        fields.iter_mut().for_each(|field| self.written.rewrite_field(field));
+        let fields = self.fields_now(row);
         if extent == Extent::Core && !tells(now, &fields) {
             return Todo::LookWhole;
         }
@@ -245,6 +245,13 @@ impl Runner {
                 Todo::Write { now: Some(now.clone()), want: Some(want), rest: false }
             }
         }
+    }
+
+    /// A row's fields, with the gids that things have now.
+    fn fields_now(&self, row: &Row) -> Vec<Field> {
+        let mut fields = row.fields.clone();
+        fields.iter_mut().for_each(|field| self.written.rewrite_field(field));
+        fields
     }
 
     /// What is new is deleted as long as nobody has changed it since the plan was made.
@@ -332,6 +339,10 @@ impl Runner {
             from,
             to: self.tools.clock.now(),
             hash: None,
+            made: match row.action {
+                Action::Update => made::all(&self.fields_now(row)),
+                _ => Vec::new(),
+            },
         }
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::gid;
+use crate::change_set::Trace;
 use crate::record::RecordError;
 
 /// What a record of written resources stands under.
@@ -48,6 +49,9 @@ pub struct Wrote {
     /// knows whether all of it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// What its fields were made, where only some were written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made: Vec<u32>,
 }
 
 /// Several of them, on record together.
@@ -78,6 +82,13 @@ struct Window {
     job: String,
     from: Timestamp,
     to: Timestamp,
+    made: Vec<u32>,
+}
+
+impl Window {
+    fn has(&self, at: Timestamp) -> bool {
+        self.from.micros_since(at) <= BEHIND_MICROS && at.micros_since(self.to) <= SETTLES_MICROS
+    }
 }
 
 /// What jobs wrote, by shop. Clones share it.
@@ -150,11 +161,16 @@ impl Written {
     pub fn job_at(&self, kind: &Kind, id: &ResourceId, at: Timestamp) -> Option<String> {
         let read = self.lock();
         let windows = read.windows.get(&(kind.clone(), id.clone()))?;
-        let within = |window: &&Window| {
-            window.from.micros_since(at) <= BEHIND_MICROS
-                && at.micros_since(window.to) <= SETTLES_MICROS
-        };
-        windows.iter().rev().find(within).map(|window| window.job.clone())
+        windows.iter().rev().find(|window| window.has(at)).map(|window| window.job.clone())
+    }
+
+    /// Whether a change is what a job wrote: at that time, and of the fields that it wrote.
+    pub fn is_ours(&self, trace: &Trace) -> bool {
+        let read = self.lock();
+        let windows = read.windows.get(&(trace.kind.clone(), trace.id.clone()));
+        windows.into_iter().flatten().any(|window| {
+            window.has(trace.at) && (window.made.is_empty() || trace.may_be_by(&window.made))
+        })
     }
 
     /// From when to when a job wrote a resource, if it did.
@@ -218,8 +234,8 @@ impl Read {
         let windows = self.windows.entry((wrote.kind.clone(), wrote.id.clone())).or_default();
         let same = |w: &&Window| w.job == wrote.job && w.from == wrote.from;
         if windows.iter().find(same).is_none() {
-            let Wrote { job, from, to, .. } = wrote.clone();
-            windows.push(Window { job, from, to });
+            let Wrote { job, from, to, made, .. } = wrote.clone();
+            windows.push(Window { job, from, to, made });
         }
     }
 }
@@ -257,6 +273,7 @@ mod tests {
             from: instant(from),
             to: instant(to),
             hash: None,
+            made: Vec::new(),
         }
     }
 
