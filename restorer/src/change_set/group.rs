@@ -64,8 +64,11 @@ fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
     }
     let mut inferred: Vec<(usize, Who)> = Vec::new();
     for members in of.into_values() {
-        let sure: Vec<usize> = members.iter().copied().filter(|n| found[*n].is_some()).collect();
-        if sure.len() < ALIKE_MIN || sure.len() == members.len() {
+        // What we have taken back so far looks like what it took back, and tells nothing of the rest.
+        let others =
+            |n: &usize| found[*n].as_ref().is_some_and(|(who, _)| who.kind != ActorKind::Backstock);
+        let sure: Vec<usize> = members.iter().copied().filter(others).collect();
+        if sure.len() < ALIKE_MIN {
             continue;
         }
         let signatures: HashMap<usize, u64> =

@@ -176,6 +176,23 @@ fn while_it_is_not_known_which_app_we_are_our_writes_are_still_ours() {
 }
 
 #[test]
+fn what_is_taken_back_already_hides_nothing_of_the_rest() {
+    // The log names the app for four of ten changes, and these are taken back first.
+    let mut traces = day();
+    traces.extend((1..=4).map(|n| trace(100 + n, n, 20 + n as i64, price(640, 6_400))));
+    let own = (1..=4).map(|n| OwnWrite {
+        kind: Kind::parse("product").expect("a kind"),
+        id: ResourceId::parse(&n.to_string()).expect("an id"),
+        from: at(20 + n),
+        to: at(20 + n),
+    });
+    let evidence = Evidence { log: log(1..=4), own: own.collect(), ..Evidence::default() };
+    let found = sets(traces, &evidence);
+    let by_app = found.iter().find(|set| set.actor.name == "Bulk Editor").expect("the app's");
+    assert_eq!(by_app.counts.changes, 10, "{found:?}");
+}
+
+#[test]
 fn a_few_entries_do_not_make_a_long_burst_sure() {
     let traces: Vec<Trace> = (1..=100).map(|n| trace(n, n, n as i64, price(6_400, 640))).collect();
     let evidence = Evidence { log: log(40..=60), ..Evidence::default() };
