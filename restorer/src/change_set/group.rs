@@ -73,7 +73,17 @@ fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
         }
         let signatures: HashMap<usize, u64> =
             members.iter().map(|n| (*n, traces[*n].signature())).collect();
+        let mut by_rule: HashMap<u64, Vec<usize>> = HashMap::new();
+        for n in &sure {
+            by_rule.entry(signatures[n]).or_default().push(*n);
+        }
         for &n in members.iter().filter(|n| found[**n].is_none()) {
+            // Two apps may do the same sort of thing one soon after the other, each by its own rule.
+            let same = by_rule.get(&signatures[&n]).map_or(&[][..], |same| around(traces, same, n));
+            if let Some((who, _)) = mostly(found, same, n, traces) {
+                inferred.push((n, who));
+                continue;
+            }
             let around = around(traces, &sure, n);
             let Some((who, theirs)) = mostly(found, around, n, traces) else { continue };
             // What is done by one rule is told apart from what only looks like it.

@@ -193,6 +193,19 @@ fn what_is_taken_back_already_hides_nothing_of_the_rest() {
 }
 
 #[test]
+fn two_apps_that_do_the_same_sort_of_thing_are_told_apart_by_their_rules() {
+    let mut traces = day();
+    traces.extend((1..=10).map(|n| trace(100 + n, n, 120 + n as i64, price(640, 0))));
+    let mut evidence = Evidence { log: log(1..=10), ..Evidence::default() };
+    evidence.log.extend((1..=4).map(|n| entry(n, 120 + n as i64, Who::app("Free Gifts"))));
+    let found = sets(traces, &evidence);
+    for app in ["Bulk Editor", "Free Gifts"] {
+        let theirs = found.iter().find(|set| set.actor.name == app).expect("its set");
+        assert_eq!(theirs.counts.changes, 10, "{app}: {found:?}");
+    }
+}
+
+#[test]
 fn a_few_entries_do_not_make_a_long_burst_sure() {
     let traces: Vec<Trace> = (1..=100).map(|n| trace(n, n, n as i64, price(6_400, 640))).collect();
     let evidence = Evidence { log: log(40..=60), ..Evidence::default() };
