@@ -201,7 +201,7 @@ async fn torture_every_sort_of_harm_is_undone() {
     let (port, access) = planned();
     let guard = "[shop.guard]\naction = \"apply\"\nsettle_seconds = 3\n";
     let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + guard));
-    let more = ["--products", "60", "--rate", "0", "--plan", "standard"];
+    let more = ["--products", "60", "--rate", "0", "--plan", "plus"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
