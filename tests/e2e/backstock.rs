@@ -128,7 +128,7 @@ impl Backstock {
             .expect("a log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstock"));
         // What steers the tests is no configuration.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BACKSTOCK_")) {
+        for name in settings() {
             command.env_remove(name);
         }
         let child = command
@@ -241,7 +241,11 @@ impl Backstock {
 
     /// Runs a client verb and answers its output.
     pub(crate) fn client_verb(&self, args: &[&str]) -> std::process::Output {
-        Command::new(env!("CARGO_BIN_EXE_backstock"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backstock"));
+        for name in settings() {
+            command.env_remove(name);
+        }
+        command
             .args(args)
             .env("BACKSTOCK_URL", &self.api)
             .env("BACKSTOCK_TOKEN", TOKEN)
@@ -275,6 +279,11 @@ fn write_config(dir: &Path, ports: &[u16], more: &str, access: &str) {
         ports[0], ports[1], ports[2], ports[3],
     );
     std::fs::write(dir.join("backstock.toml"), text).expect("a configuration");
+}
+
+/// What of this process's environment the binary would take for its configuration.
+pub(crate) fn settings() -> impl Iterator<Item = String> {
+    std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("BACKSTOCK_"))
 }
 
 /// The server that the tests use: `BACKSTOCK_NATS_SERVER`, PATH, or what `make` installed.

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::backstock::{Backstock, TOKEN};
+use crate::backstock::{Backstock, TOKEN, settings};
 use crate::gauge::Gauge;
 use crate::kills::count;
 use crate::pulls::{SHOP, pull_of};
@@ -217,7 +217,11 @@ impl Large {
         self.backstock.kill_nats();
         std::fs::remove_dir_all(self.backstock.dir.join("data")).expect("the disaster");
         let begun = Instant::now();
-        let recovered = Command::new(env!("CARGO_BIN_EXE_backstock"))
+        let mut recover = Command::new(env!("CARGO_BIN_EXE_backstock"));
+        for name in settings() {
+            recover.env_remove(name);
+        }
+        let recovered = recover
             .args(["recover", "--from", &to, "--config", "backstock.toml", "--stream-lost"])
             .current_dir(&self.backstock.dir)
             .output()
@@ -303,7 +307,7 @@ impl Large {
         ] {
             self.answers(what, &path, &cookie).await;
         }
-        for verb in [&["status"][..], &["find", "linen"], &["changes", "--from", "1h"]] {
+        for verb in [&["status"][..], &["find", "linen"], &["changes", "--from", "1 hour ago"]] {
             let begun = Instant::now();
             let ended = self.backstock.client_verb(verb);
             let said = String::from_utf8_lossy(&ended.stderr);
