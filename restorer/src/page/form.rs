@@ -1,4 +1,4 @@
-//! What a form of ours says. Who asks was seen by the gate; that it is our own form for this session
+//! What a form of ours says. Who asks was seen by the gate; that it is our own form for whoever is signed in
 //! is seen here, so no handler that takes a [`Form`] can be used by another site's page.
 
 use std::sync::Arc;

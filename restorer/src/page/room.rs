@@ -29,7 +29,7 @@ pub(crate) struct Room {
     pub(crate) clock: Clock,
     /// The shop's currency, where known.
     pub(crate) currency: Option<String>,
-    /// What a form of this session carries.
+    /// What a form carries that only whoever is signed in has.
     pub(crate) seal: String,
     /// From where.
     pub(crate) from: IpAddr,

@@ -134,12 +134,12 @@ impl SessionKey {
         cookies(headers, NAME_EMBEDDED).find_map(|text| self.read_embedded(text))
     }
 
-    /// What a form carries to prove that we wrote it for this session.
+    /// What a form carries to prove that we wrote it for whoever is signed in.
     pub(crate) fn form_seal(&self, session: &Session) -> String {
         self.seal("form", &session.text)
     }
 
-    /// Whether a form was written by us for this session.
+    /// Whether a form was written by us for whoever is signed in.
     pub(crate) fn wrote(&self, session: &Session, seal: &str) -> bool {
         same(&self.form_seal(session), seal)
     }
