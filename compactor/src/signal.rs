@@ -19,12 +19,11 @@ use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
 use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId};
-use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::offered::{ACK_WAIT, during};
+use crate::offered::{self, ACK_WAIT, during};
 use crate::pull::{PullError, Puller};
 use crate::stock;
 
@@ -32,8 +31,6 @@ use crate::stock;
 const GATHER: Duration = Duration::from_millis(1_500);
 /// Most messages that are looked at together.
 const MESSAGES_MAX: usize = 500;
-/// Most bytes of them, and more than the largest message has.
-const BYTES_MAX: usize = 24 << 20;
 /// Rest after a failure; after each further one about the same, twice as long.
 const REST: Duration = Duration::from_secs(5);
 /// How often something is asked that the shop does not answer.
@@ -103,24 +100,7 @@ pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
 async fn follow(puller: &Puller) -> anyhow::Result<()> {
     let consumer = consumer(puller).await?;
     loop {
-        let batch =
-            consumer.fetch().max_messages(MESSAGES_MAX).max_bytes(BYTES_MAX).expires(GATHER);
-        let batch = batch.messages().await?;
-        let mut batch = std::pin::pin!(batch);
-        let mut messages = Vec::new();
-        while let Some(message) = batch.next().await {
-            match message {
-                Ok(message) => messages.push(message),
-                // That the bytes are full comes as an error too. Another one comes again.
-                Err(_) if !messages.is_empty() => break,
-                Err(error) => anyhow::bail!("{error}"),
-            }
-        }
-        if messages.is_empty() {
-            // A batch that is empty at once would be asked for again at once.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        }
+        let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
         let said: Vec<Said> = messages.iter().map(said).collect();
         let open = during(&messages, ask_all(puller, &said)).await;
         for (message, said) in messages.iter().zip(said) {

@@ -15,14 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Keeper, MediaError, Named, look};
-use crate::offered::{ACK_WAIT, during};
+use crate::offered::{self, ACK_WAIT, during};
 
 /// How long messages are gathered.
 const GATHER: Duration = Duration::from_millis(500);
 /// Most messages that are looked at together.
 const MESSAGES_MAX: usize = 100;
-/// Most bytes of them; more than the largest message.
-const BYTES_MAX: usize = 24 << 20;
 /// Resources at once.
 const RESOURCES: usize = 8;
 /// Rest after a failure.
@@ -53,29 +51,15 @@ pub(crate) async fn run(keeper: Keeper, again: look::Sender, shutdown: Cancellat
 async fn follow(keeper: &Keeper, again: &look::Sender) -> anyhow::Result<()> {
     let consumer = consumer(keeper).await?;
     loop {
-        let batch = consumer.fetch().max_messages(MESSAGES_MAX).max_bytes(BYTES_MAX);
-        let batch = batch.expires(GATHER).messages().await?;
-        let mut batch = std::pin::pin!(batch);
-        let (mut messages, mut told) = (Vec::new(), Told::new());
-        while let Some(message) = batch.next().await {
-            let message = match message {
-                Ok(message) => message,
-                // That the bytes are full comes as an error too. Another one comes again.
-                Err(_) if !messages.is_empty() => break,
-                Err(error) => anyhow::bail!("{error}"),
-            };
+        let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
+        let mut told = Told::new();
+        for message in &messages {
             let headers = message.headers.clone().unwrap_or_default();
             let event = Event::from_message(&message.subject, &headers, message.payload.clone());
             // What cannot be read is the journal's to put aside.
             if let Some(event) = event.ok().filter(concerns) {
                 told.entry(event.key.clone()).or_default().push(event);
             }
-            messages.push(message);
-        }
-        if messages.is_empty() {
-            // A batch that is empty at once would be asked for again at once.
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
         }
         let kept = futures::stream::iter(told.into_values())
             .map(|events| keep(keeper, events, again).boxed())
