@@ -34,7 +34,10 @@ pub struct Client {
 #[async_trait]
 impl Pulls for Door {
     async fn order(&self, order: Order) -> Result<(), PullsUnavailable> {
-        let busy = || PullsUnavailable("it has many orders already, or is stopping".into());
+        let busy = || {
+            let why = "it has many orders already, cannot put one on record, or is stopping";
+            PullsUnavailable(why.into())
+        };
         let (taken, is_taken) = oneshot::channel();
         self.0.try_send(Given { order, taken }).map_err(|_| busy())?;
         is_taken.await.map_err(|_| busy())

@@ -83,8 +83,9 @@ pub(crate) async fn pass_on(
         };
         // Without anybody left who could ask, it goes on by its schedule.
         let Some(Given { order, taken }) = given else { return shutdown.cancelled().await };
-        if order.ids.is_empty() {
-            put_on_record(&order, publisher, clock).await;
+        // Whoever gave one that cannot be put on record hears that it is not taken.
+        if order.ids.is_empty() && !put_on_record(&order, publisher, clock).await {
+            continue;
         }
         let _nobody_waits = taken.send(());
         let (here, others, stop) = (here.clone(), others.clone(), shutdown.clone());
@@ -98,14 +99,16 @@ pub(crate) async fn pass_on(
     }
 }
 
-async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) {
+async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) -> bool {
     let ordered = Ordered { at: clock.now(), confirm_deletions: order.confirm_deletions };
     for spec in schedule::ordered(order) {
         let recorded = publisher.record(&order.shop, ORDER, spec.name, &ordered).await;
         if let Err(error) = recorded {
-            warn!(shop = %order.shop, %error, "an order would not survive a restart");
+            warn!(shop = %order.shop, %error, "an order cannot be put on record");
+            return false;
         }
     }
+    true
 }
 
 async fn hand_over(order: Order, here: &Here, others: Option<&async_nats::Client>) {
