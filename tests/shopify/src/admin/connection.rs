@@ -58,7 +58,10 @@ impl Page {
     /// The range of a list of so many elements, whose ids `id` tells.
     fn range(&self, length: usize, id: impl Fn(usize) -> String) -> std::ops::Range<usize> {
         let place = |cursor: &Cursor| {
-            (0..length)
+            // Mostly it is where it was.
+            (cursor.index..length)
+                .take(1)
+                .chain(0..length)
                 .find(|at| id(*at) == cursor.id)
                 .map_or((cursor.index, cursor.index), |at| (at, at + 1))
         };
@@ -101,9 +104,19 @@ pub(super) fn of_values(type_name: &str, values: Value, page: &Page) -> Value {
 
 /// A page of resources.
 pub(super) fn of_resources(type_name: &str, gids: &[Gid], page: &Page) -> Value {
+    of_each(type_name, gids, page, link)
+}
+
+/// A page of what `node` makes of each resource.
+pub(super) fn of_each(
+    type_name: &str,
+    gids: &[Gid],
+    page: &Page,
+    node: impl Fn(Gid) -> Value,
+) -> Value {
     let id = |at: usize| gids[at].to_string();
     let range = page.range(gids.len(), id);
-    build(type_name, gids.len(), range, |at| (id(at), link(gids[at])))
+    build(type_name, gids.len(), range, |at| (id(at), node(gids[at])))
 }
 
 /// What tells an element of a list from the others.

@@ -440,9 +440,9 @@ fn translatables(session: &Session<'_>, ty: &str, args: &Arguments) -> Outcome<V
             of.map(|(_, of)| shop.store.live_ids(of).collect()).unwrap_or_default()
         }
     };
-    let resources = found
-        .into_iter()
-        .filter_map(|gid| Some(super::translation::resource(gid, &*session.get(gid)?)));
     let page = Page::of(args, session.mode)?;
-    Ok(connection::of_values(ty, resources.collect(), &page))
+    let there: Vec<Gid> = found.into_iter().filter(|gid| session.get(*gid).is_some()).collect();
+    Ok(connection::of_each(ty, &there, &page, |gid| {
+        session.get(gid).map_or(Value::Null, |found| super::translation::resource(gid, &found))
+    }))
 }
