@@ -65,7 +65,7 @@ pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let listener = bind("compactor", config.http.compactor).await?;
     let nats = configured(&config)?.connect("compactor", &config.nats).await?;
-    let (door, orders) = backstock_compactor::orders();
+    let (door, orders) = backstock_compactor::orders(publisher(&config, &nats));
     let router = backstock_compactor::http::router(door)
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =
@@ -89,6 +89,12 @@ pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
     };
     let pulls = backstock_compactor::http::Client::new(compactor);
     run_restorer(&process, &config, listener, around, Arc::new(pulls), nats, shutdown).await
+}
+
+/// Puts on the stream what is published over a connection.
+pub(crate) fn publisher(config: &Config, nats: &Connected) -> Publisher {
+    let jetstream = async_nats::jetstream::new(nats.client.clone());
+    Publisher { jetstream, partitions: config.nats.partitions }
 }
 
 /// What compactor and restorer ask: history, and the shops.

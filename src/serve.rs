@@ -91,7 +91,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
 
     let config = Arc::new(config);
     let around = roles::Around::with(&config, roles::read(&process, &config, &stores)?)?;
-    let (door, orders) = backstock_compactor::orders();
+    let (door, orders) = backstock_compactor::orders(roles::publisher(&config, &to_compactor));
     let restorer = {
         let (process, config, around) = (process.clone(), config.clone(), around.clone());
         let pulls = Arc::new(door);

@@ -99,9 +99,9 @@ pub struct Compactor {
 }
 
 /// A way to ask the compactor for something, and where it hears of it.
-pub fn orders() -> (http::Door, mpsc::Receiver<http::Given>) {
-    let (send, receive) = mpsc::channel(64);
-    (http::Door(send), receive)
+pub fn orders(publisher: Publisher) -> (http::Door, mpsc::Receiver<http::Given>) {
+    let (orders, receive) = mpsc::channel(64);
+    (http::Door { orders, publisher }, receive)
 }
 
 impl Compactor {

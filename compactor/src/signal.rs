@@ -15,10 +15,11 @@ use backstock_proto::admin::AdminError;
 use backstock_proto::admin::ask::AskError;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Spec};
+use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
 use backstock_proto::trace::{Span, SpanKind, TraceContext};
-use backstock_proto::{Event, Facet, Kind, Op, ResourceId};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Shop};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -128,9 +129,8 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
     let partition = partition_of(&puller.shop, publisher.partitions);
     let stream: jetstream::stream::Stream =
         publisher.jetstream.get_stream(stream_name(partition)).await?;
-    let name = format!("compactor-{}", puller.shop.name());
     let config = pull::Config {
-        durable_name: Some(name),
+        durable_name: Some(durable(&puller.shop)),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         deliver_policy: DeliverPolicy::New,
@@ -139,6 +139,18 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
         ..pull::Config::default()
     };
     Ok(stream.create_consumer(config).await?)
+}
+
+fn durable(shop: &Shop) -> String {
+    format!("compactor-{}", shop.name())
+}
+
+/// Up to which of a shop's messages all is asked, and published, that webhooks left open.
+pub(crate) async fn asked_until(publisher: &Publisher, shop: &Shop) -> anyhow::Result<u64> {
+    let partition = partition_of(shop, publisher.partitions);
+    let stream: jetstream::stream::Stream =
+        publisher.jetstream.get_stream(stream_name(partition)).await?;
+    Ok(stream.consumer_info(durable(shop)).await?.ack_floor.stream_sequence)
 }
 
 /// Reads again what is ordered by its id, until `shutdown`.
@@ -341,7 +353,7 @@ impl Again {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use backstock_proto::{ResourceKey, Shop, Timestamp};
+    use backstock_proto::{ResourceKey, Timestamp};
 
     /// A webhook about number 1 of a kind.
     pub(crate) fn event(kind: &str, topic: &str, payload: &'static str) -> Event {

@@ -45,4 +45,7 @@ pub struct PullsUnavailable(pub String);
 pub trait Pulls: Send + Sync {
     /// Takes an order; what comes of it is put on record, kind by kind.
     async fn order(&self, order: Order) -> Result<(), PullsUnavailable>;
+
+    /// Up to which of a shop's messages all is asked, and published, that webhooks left open.
+    async fn asked_until(&self, shop: &Shop) -> Result<u64, PullsUnavailable>;
 }

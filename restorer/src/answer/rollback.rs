@@ -153,4 +153,8 @@ impl WayBack for Desk {
     async fn apply(&self, shop: &Shop, plan: &str) -> Result<String, String> {
         job::begin_for_guard(self, shop, plan).await.map_err(|problem| problem.detail)
     }
+
+    async fn asked_until(&self, shop: &Shop) -> Result<u64, String> {
+        self.pulls.asked_until(shop).await.map_err(|e| e.to_string())
+    }
 }

@@ -18,6 +18,8 @@ use crate::record::RecordError;
 
 /// A guard that has not gone on with an incident for so long is taken to be gone.
 const GONE_MICROS: u64 = 60 * 1_000_000;
+/// How long the way back waits at most for answers to what webhooks left open.
+const ASKED_MICROS: u64 = 30 * 1_000_000;
 
 /// The way back: made and gone by those who make plans and do jobs.
 #[async_trait]
@@ -27,6 +29,8 @@ pub(crate) trait WayBack: Send + Sync {
     -> Result<String, String>;
     /// Applies it. Answers the job's id.
     async fn apply(&self, shop: &Shop, plan: &str) -> Result<String, String>;
+    /// Up to which of a shop's messages all is asked that webhooks left open.
+    async fn asked_until(&self, shop: &Shop) -> Result<u64, String>;
 }
 
 /// A set with the changes that it is made of, and for how long it has been as it is, on our clock.
@@ -46,6 +50,8 @@ pub(super) struct Respond {
     pub(super) by: String,
     pub(super) docket: Docket,
     pub(super) outbox: Outbox,
+    /// Up to which message webhooks left nothing open when this look began.
+    pub(super) asked_until: u64,
 }
 
 impl Respond {
@@ -66,6 +72,19 @@ impl Respond {
         match self.joined(seen.changes, now).await? {
             Some(incident) => self.go_on(incident, seen, verdict, now).await,
             None => self.begin(seen, verdict, now).await,
+        }
+    }
+
+    /// Learns how far what webhooks left open is asked, if something waits for it.
+    pub(super) async fn learn_what_is_asked(&mut self, now: Timestamp) {
+        if !self.docket.all().any(|incident| incident.is_waiting(now)) {
+            return;
+        }
+        match self.back.asked_until(&self.shop).await {
+            Ok(seq) => self.asked_until = seq,
+            Err(error) => {
+                tracing::debug!(shop = %self.shop, error, "not known what is still asked");
+            }
         }
     }
 
@@ -190,7 +209,8 @@ impl Respond {
         } else if verdict.action == Action::Alert {
             incident.state = IncidentState::Told;
         }
-        let ready = incident.state == IncidentState::Planned && self.is_quiet(seen);
+        let ready =
+            incident.state == IncidentState::Planned && self.is_quiet(seen) && self.is_asked(seen);
         if ready && verdict.action == Action::Apply {
             // Only whoever has the last word on record goes the way back.
             (incident.by, incident.updated_at) = (self.by.clone(), now);
@@ -266,6 +286,15 @@ impl Respond {
     /// Whether a set has stood still for as long as the policy wants.
     fn is_quiet(&self, seen: &Seen<'_>) -> bool {
         seen.still_micros as f64 >= self.policy.settle_seconds * 1e6
+    }
+
+    /// Whether webhooks of a set left nothing open any more: what only a question brings would otherwise
+    /// be learned after the way back, and taken for a part of it. Not waited for without end, since harm
+    /// costs more with every minute.
+    fn is_asked(&self, seen: &Seen<'_>) -> bool {
+        let newest = seen.changes.iter().map(|trace| trace.seq).max();
+        newest.is_none_or(|seq| seq <= self.asked_until)
+            || seen.still_micros as f64 >= self.policy.settle_seconds * 1e6 + ASKED_MICROS as f64
     }
 
     /// Puts on record what is new of an incident. False: another guard has gone on with it.

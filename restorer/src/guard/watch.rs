@@ -107,6 +107,7 @@ impl Watch {
             docket: Docket::new(desk.clone(), shop.clone()),
             outbox,
             desk: desk.clone(),
+            asked_until: 0,
         };
         let (shop, policy) = (shop.clone(), policy.clone());
         let watch = Self {
@@ -190,6 +191,7 @@ impl Watch {
             self.respond.docket.read().await?;
         }
         self.heed();
+        self.respond.learn_what_is_asked(now).await;
         let around = desk.around(&shop).await?;
         let span = Span { from: before(now, back), to: Timestamp::MAX };
         let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;

@@ -69,6 +69,8 @@ impl Records for Line {
 struct Way {
     plans: Mutex<Vec<u64>>,
     applied: Mutex<Vec<String>>,
+    /// Up to which message webhooks left nothing open; of all of them, if not said.
+    asked_until: Mutex<Option<u64>>,
 }
 
 #[async_trait]
@@ -82,6 +84,10 @@ impl WayBack for Way {
     async fn apply(&self, _: &Shop, plan: &str) -> Result<String, String> {
         self.applied.lock().unwrap().push(plan.to_owned());
         Ok(format!("job of {plan}"))
+    }
+
+    async fn asked_until(&self, _: &Shop) -> Result<u64, String> {
+        Ok(self.asked_until.lock().unwrap().unwrap_or(u64::MAX))
     }
 }
 
@@ -218,6 +224,35 @@ async fn an_app_is_undone_once_it_has_been_quiet() {
 }
 
 #[tokio::test]
+async fn the_way_back_waits_until_what_webhooks_left_open_is_asked() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&apply()).await;
+    *world.way.asked_until.lock().unwrap() = Some(1);
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:00:16Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Planned, "quiet, and questions are open");
+    *world.way.asked_until.lock().unwrap() = None;
+    world.clock.set("2026-11-22T12:00:18Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Applied);
+}
+
+#[tokio::test]
+async fn what_the_shop_never_answers_does_not_keep_the_harm_in_it() {
+    let world = World::new(attacked());
+    let (mut watch, _) = world.watch(&apply()).await;
+    *world.way.asked_until.lock().unwrap() = Some(1);
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:00:40Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Planned);
+    world.clock.set("2026-11-22T12:00:50Z");
+    look(&mut watch).await;
+    assert_eq!(world.only().await.state, IncidentState::Applied);
+}
+
+#[tokio::test]
 async fn what_was_meant_is_left_alone_and_as_much_is_normal_from_then_on() {
     let world = World::new(attacked());
     let (mut watch, _) = world.watch(&apply()).await;
@@ -314,6 +349,7 @@ async fn what_comes_to_light_after_a_restart_is_undone_to_its_end() {
     let (mut after, _) = world.watch(&apply()).await;
     look(&mut after).await;
     world.clock.set("2026-11-22T12:11:10Z");
+    look(&mut after).await;
     look(&mut after).await;
     let incident = world.only().await;
     assert_eq!((incident.state, incident.planned), (IncidentState::Applied, 28), "{incident:?}");

@@ -641,4 +641,8 @@ impl Pulls for NoPulls {
     async fn order(&self, _: Order) -> Result<(), PullsUnavailable> {
         Ok(())
     }
+
+    async fn asked_until(&self, _: &Shop) -> Result<u64, PullsUnavailable> {
+        Ok(u64::MAX)
+    }
 }
