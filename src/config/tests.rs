@@ -105,11 +105,14 @@ fn where_two_persons_are_needed_no_two_have_one_name() {
 #[test]
 fn what_is_shown_holds_no_secret() {
     let text = format!(
-        "{SHOP}access_token = \"shpat_hidden\"\nclient_id = \"id\"\nclient_secret = \"hidden\"\n"
+        "{SHOP}access_token = \"shpat_hidden\"\nclient_id = \"id\"\nclient_secret = \"hidden\"\n\
+         [shop.guard]\nwebhook_url = \"https://me:hidden@hooks.example.com/hidden?key=hidden\"\n\
+         webhook_secret = \"hidden\"\n"
     );
     let config = parse(&text, &[]).expect("a configuration");
     let shown = config.shown().expect("toml");
     assert!(!shown.contains("hush") && !shown.contains("hidden"), "{shown}");
+    assert!(shown.contains("\"https://hooks.example.com/***\""), "{shown}");
     assert!(!format!("{config:?}").contains("hush"));
     let again = parse(&shown, &[]).expect("what is shown can be read");
     assert_eq!(again.shop[0].domain, config.shop[0].domain);

@@ -105,6 +105,7 @@ pub struct Policy {
     /// Nothing is applied before its actor has been quiet for so long, in seconds.
     pub settle_seconds: f64,
     /// Where people are told: an address that takes JSON with a `text`, such as Slack's.
+    #[serde(serialize_with = "host_alone")]
     pub webhook_url: Option<String>,
     /// Signs what is told, in the header `X-Backstock-Signature`.
     #[serde(serialize_with = "masked")]
@@ -179,4 +180,8 @@ impl Policy {
 
 fn masked<S: serde::Serializer>(secret: &Option<SecretString>, s: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(|_| "***").serialize(s)
+}
+
+fn host_alone<S: serde::Serializer>(url: &Option<String>, s: S) -> Result<S::Ok, S::Error> {
+    url.as_deref().map(notify::masked).serialize(s)
 }

@@ -49,6 +49,14 @@ pub(crate) fn address(text: &str, private: bool) -> Result<Url, String> {
     }
 }
 
+/// What may be shown of an address: what comes after the host is often a secret.
+pub(crate) fn masked(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) if url.has_host() => format!("{}/***", url.origin().ascii_serialization()),
+        _ => "***".into(),
+    }
+}
+
 /// Tells it, and says how that went.
 pub(crate) async fn tell(policy: &Policy, body: &Value, now: Timestamp) -> Result<(), String> {
     let Some(url) = &policy.webhook_url else { return Ok(()) };
