@@ -80,16 +80,22 @@ pub(crate) enum Verb {
     /// The jobs of a shop, newest first
     Jobs(job::JobsArgs),
     /// Say yes to a job that another person asked for
+    #[command(after_help = job::APPROVE_HELP)]
     Approve(job::ControlArgs),
     /// End a job; what it wrote stays
+    #[command(after_help = job::CANCEL_HELP)]
     Cancel(job::ControlArgs),
     /// Have a job stand still
+    #[command(after_help = job::PAUSE_HELP)]
     Pause(job::ControlArgs),
     /// Have a job go on that stands still
+    #[command(after_help = job::RESUME_HELP)]
     Resume(job::ControlArgs),
     /// Take up what failed in a job
+    #[command(after_help = job::RETRY_HELP)]
     Retry(job::ControlArgs),
     /// Take back what a job wrote
+    #[command(after_help = job::UNDO_HELP)]
     Undo(job::ControlArgs),
     /// Prove that the shop could be restored, without writing anything
     Prove(prove::Args),
@@ -104,7 +110,7 @@ pub(crate) enum Verb {
     /// Everything that is held of a customer
     DataRequest(erase::DataRequestArgs),
     /// Tokens of the HTTP API
-    #[command(subcommand)]
+    #[command(subcommand, after_help = token::HELP)]
     Token(token::Verb),
     /// Completions for a shell
     #[command(after_help = COMPLETIONS_HELP)]
@@ -141,6 +147,8 @@ struct Failure {
     what: String,
     next: Option<String>,
     exit: Exit,
+    /// Whether it may pass by itself, so that whoever waits asks again.
+    passing: bool,
 }
 
 /// Does what was asked, on a runtime of its own, and says how it ended: 0 done, 1 failed, 2 usage, 3
@@ -237,7 +245,7 @@ impl Answer {
 
 impl Failure {
     fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), next: None, exit: Exit::Failed }
+        Self { what: what.into(), next: None, exit: Exit::Failed, passing: false }
     }
 
     /// With what to do next.
@@ -248,6 +256,12 @@ impl Failure {
 
     fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
+        self
+    }
+
+    /// One that may pass by itself.
+    fn passing(mut self) -> Self {
+        self.passing = true;
         self
     }
 

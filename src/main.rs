@@ -29,7 +29,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Keeps every version of everything in a Shopify store, and puts any of it back.
 #[derive(Parser)]
-#[command(name = "backstock", version, max_term_width = 100)]
+#[command(name = "backstock", version, max_term_width = 100, after_help = HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run every role in one process, with a nats-server of its own.
+    #[command(after_help = SERVE_HELP)]
     Serve {
         #[command(flatten)]
         config: ConfigArgs,
@@ -46,18 +47,22 @@ enum Command {
         data_dir: Option<PathBuf>,
     },
     /// Receive webhooks and put them on the stream.
+    #[command(after_help = INGEST_HELP)]
     Ingest(ConfigArgs),
     /// Keep the history: consume the stream into RocksDB, answer what it holds.
+    #[command(after_help = JOURNAL_HELP)]
     Journal(ConfigArgs),
     /// Reconcile with the Admin API.
+    #[command(after_help = COMPACTOR_HELP)]
     Compactor(ConfigArgs),
     /// Answer the HTTP API.
+    #[command(after_help = RESTORER_HELP)]
     Restorer(ConfigArgs),
     /// Bring the journal back from a checkpoint, into an empty data directory.
     #[command(after_help = "\
-Brings back the newest checkpoint of every partition. What came after it is read from the stream when
-Backstock starts. If the stream is lost as well, say so: a new one is made, and every shop is pulled
-anew.
+Brings back the newest checkpoint of every partition. What came after it is read from the stream
+when Backstock starts. If the stream is lost as well, say so: a new one is made, and every shop is
+pulled anew.
 
 Examples:
   backstock recover --from s3://bucket/prefix
@@ -73,6 +78,7 @@ Examples:
         stream_lost: bool,
     },
     /// Check the configuration and print it, secrets masked.
+    #[command(after_help = CHECK_CONFIG_HELP)]
     CheckConfig(ConfigArgs),
     #[command(flatten)]
     Client(client::Verb),
@@ -81,10 +87,59 @@ Examples:
     ExecNatsServer { binary: PathBuf, dir: PathBuf, parent: i32 },
 }
 
+const HELP: &str = "\
+Examples:
+  backstock serve
+  backstock status
+  backstock find \"enamel mug\"
+  backstock plan --at \"yesterday 14:00\" --kind product
+  backstock rollback --app \"Bulk Editor\" --dry-run";
+
+const SERVE_HELP: &str = "\
+Takes webhooks at http.ingest, answers the page and the API at http.restorer. Without nats.url it
+starts a nats-server below the data directory and ends it again. SIGTERM ends all of it in order.
+
+Examples:
+  backstock serve
+  backstock serve --config /etc/backstock/backstock.toml --data-dir /var/lib/backstock";
+
+const INGEST_HELP: &str = "\
+One of the roles of `backstock serve`, in a process of its own. Needs nats.url in the configuration.
+
+Examples:
+  backstock ingest --config /etc/backstock/backstock.toml";
+
+const JOURNAL_HELP: &str = "\
+One of the roles of `backstock serve`, in a process of its own. Needs nats.url in the configuration.
+
+Examples:
+  backstock journal --config /etc/backstock/backstock.toml";
+
+const COMPACTOR_HELP: &str = "\
+One of the roles of `backstock serve`, in a process of its own. Needs nats.url in the configuration.
+Several share the shops.
+
+Examples:
+  backstock compactor --config /etc/backstock/backstock.toml";
+
+const RESTORER_HELP: &str = "\
+One of the roles of `backstock serve`, in a process of its own: the page, the API and what writes to
+shops. Needs nats.url in the configuration.
+
+Examples:
+  backstock restorer --config /etc/backstock/backstock.toml";
+
+const CHECK_CONFIG_HELP: &str = "\
+Says what is wrong with it, one line for each fault, and then ends with 1. Nothing is started.
+
+Examples:
+  backstock check-config
+  backstock check-config --config /etc/backstock/backstock.toml";
+
 #[derive(Args)]
 struct ConfigArgs {
     /// The configuration; `backstock.toml` in the working directory by default, if there is one.
-    #[arg(long, value_name = "FILE", env = "BACKSTOCK_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "BACKSTOCK_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 }
 

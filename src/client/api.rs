@@ -246,6 +246,9 @@ impl Api {
     /// What an answer says that is not the one hoped for; of what is not there, also what is.
     pub(super) async fn refused(&self, answer: Answer) -> Failure {
         let failure = self.refusal(&answer);
+        if answer.status.is_server_error() {
+            return failure.passing();
+        }
         if answer.status != StatusCode::NOT_FOUND || failure.next.is_some() {
             return failure;
         }
@@ -326,7 +329,8 @@ impl Api {
         let at = self.shown();
         if error.is_timeout() && !error.is_connect() {
             return Failure::new(format!("{at} did not answer in {} s", ANSWER_TIMEOUT.as_secs()))
-                .then(format!("see {at}/readyz, and the log of `backstock serve`"));
+                .then(format!("see {at}/readyz, and the log of `backstock serve`"))
+                .passing();
         }
         if error.is_builder() {
             return Failure::new(format!("the request cannot be sent: {}", causes(error)))
@@ -334,6 +338,7 @@ impl Api {
         }
         Failure::new(format!("{at} cannot be reached: {}", causes(error)))
             .then("is `backstock serve` running there? --url or BACKSTOCK_URL says where it is")
+            .passing()
     }
 
     /// The address as people write it.

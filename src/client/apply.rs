@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use backstock_proto::Shop;
 use backstock_restorer::job::Job;
 use backstock_restorer::plan::{Counts, Plan};
 use serde_json::json;
@@ -38,34 +39,53 @@ pub(crate) struct Args {
     no_wait: bool,
 }
 
+/// How a plan is to be applied.
+pub(super) struct How {
+    pub(super) deselect: Vec<u64>,
+    /// Somebody has said yes already.
+    pub(super) yes: bool,
+    pub(super) no_wait: bool,
+}
+
 pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     let api = Api::new(&args.target.server)?;
     let shop = api.shop(&args.target).await?;
     let path = format!("/v1/shops/{shop}/plans/{}", job::segment(&args.plan));
     let plan: Plan = api::read(&api.get(&path, &[]).await?)?;
-    let changes = changes(&plan.counts).saturating_sub(args.deselect.len() as u64);
-    if !args.target.server.json {
-        let _nobody_reads = anstream::stderr().lock().write_all(shown(&plan).as_bytes());
+    let how = How { deselect: args.deselect, yes: args.yes, no_wait: args.no_wait };
+    applied((&api, &args.target, &shop), &plan, how).await
+}
+
+/// Shows what a plan does, asks, has it done, and says how it went.
+pub(super) async fn applied(
+    (api, target, shop): (&Api, &Target, &Shop),
+    plan: &Plan,
+    how: How,
+) -> Result<Answer, Failure> {
+    let changes = changes(&plan.counts).saturating_sub(how.deselect.len() as u64);
+    if !target.server.json {
+        let _nobody_reads = anstream::stderr().lock().write_all(shown(plan).as_bytes());
     }
     if changes == 0 {
-        return Ok(match args.target.server.json {
+        return Ok(match target.server.json {
             true => Answer::json(br#"{"job":null}"#),
             false => Answer::done("Nothing to do.\n".into()),
         });
     }
-    if !args.yes {
+    if !how.yes {
         asked(changes)?;
     }
-    let body = json!({"digest": plan.digest, "deselect": args.deselect});
-    let begun = api.post(&format!("{path}/apply"), Some(&body)).await?;
-    let begun: Job = api::read(&begun)?;
-    if args.no_wait {
-        return Ok(match args.target.server.json {
+    // The digest says that it is this very plan.
+    let path = format!("/v1/shops/{shop}/plans/{}/apply", job::segment(&plan.id));
+    let body = json!({"digest": plan.digest, "deselect": how.deselect});
+    let begun: Job = api::read(&api.post(&path, Some(&body)).await?)?;
+    if how.no_wait {
+        return Ok(match target.server.json {
             true => Answer::json(&serde_json::to_vec(&begun).unwrap_or_default()),
             false => Answer::done(job::begun(&begun)),
         });
     }
-    job::watched(&api, &args.target, &shop, &begun.id).await
+    job::watched(api, target, shop, &begun.id).await
 }
 
 fn changes(counts: &Counts) -> u64 {

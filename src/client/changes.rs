@@ -28,7 +28,7 @@ Examples:
   backstock changes --app \"Bulk Editor\" --from yesterday
   backstock changes --from \"2 hours ago\"
   backstock changes --from \"yesterday 14:00\" --to \"yesterday 15:00\" --kind product
-  backstock changes --flat --from today --limit 1000 --json | jq -r '.items[] | .kind + \" \" + .title'")]
+  backstock changes --flat --from today --json | jq -r '.items[] | .kind + \" \" + .title'")]
 pub(crate) struct Args {
     /// Not before then
     #[arg(long, value_name = "TIME", value_parser = instant)]

@@ -56,7 +56,11 @@ pub(crate) struct EraseArgs {
 #[derive(clap::Args)]
 #[command(after_help = "\
 What is under way, and a receipt of everything that ever was. An erasure is open until no checkpoint
-holds any of it, which takes until the next one is made.")]
+holds any of it, which takes until the next one is made.
+
+Examples:
+  backstock erasures
+  backstock erasures --json | jq '.items[] | select(.state != \"done\")'")]
 pub(crate) struct ErasuresArgs {
     #[command(flatten)]
     target: Target,
@@ -64,8 +68,8 @@ pub(crate) struct ErasuresArgs {
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Everything that is held of a customer: every version that speaks of them, with its bytes as received,
-one JSON object a line. Who read it is on record. Needs a token with the scope admin.
+Everything that is held of a customer: every version that speaks of them, with its bytes as
+received, one JSON object a line. Who read it is on record. Needs a token with the scope admin.
 
 Examples:
   backstock data-request --customer 7713840332914 --out answer.ndjson")]

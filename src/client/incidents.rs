@@ -9,8 +9,9 @@ use super::{Answer, Failure, moment, page};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-What the guard saw, by when something was last said of it, newest first: what was harmed and by whom,
-how it stands, and why no more was done. `backstock apply PLAN` goes the way back that is ready.
+What the guard saw, by when something was last said of it, newest first: what was harmed and by
+whom, how it stands, and why no more was done. `backstock apply PLAN` goes the way back that is
+ready.
 
 Examples:
   backstock incidents
@@ -25,7 +26,8 @@ pub(crate) struct ListArgs {
 #[derive(clap::Args)]
 #[command(after_help = "\
 The guard does nothing more about it, and takes as much by the same actor for normal from now on.
-What was undone already is brought back by `backstock undo JOB`. Needs a token with the scope restore.
+What was undone already is brought back by `backstock undo JOB`. Needs a token with the scope
+restore.
 
 Examples:
   backstock dismiss incident-019dc3f2a41b")]

@@ -15,6 +15,9 @@ use super::{Answer, Exit, Failure, page};
 
 /// How often it is asked how far a job is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often in a row nobody may answer while a job is waited for, and the rest after each time.
+const MISSES_MAX: u32 = 20;
+const MISSED_REST: Duration = Duration::from_secs(1);
 /// Rows that are shown of each sort that needs a look.
 const SHOWN_MAX: usize = 20;
 /// Width of the bar, in characters.
@@ -23,7 +26,8 @@ const BAR: usize = 30;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit code 0 if everything is done, 3 if something in the shop was not as the plan expected and was
-left alone, or if another person has to approve it first, 1 if something failed or the job was cancelled.
+left alone, or if another person has to approve it first, 1 if something failed or the job was
+cancelled.
 
 Examples:
   backstock job job-019dc3f2a41b-5f2a
@@ -40,12 +44,63 @@ pub(crate) struct JobArgs {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Newest first. `backstock job JOB` says more of one.
+
+Examples:
+  backstock jobs
+  backstock jobs --json | jq -r '.items[] | select(.state == \"failed\") | .id'")]
 pub(crate) struct JobsArgs {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
     limit: Limit,
 }
+
+pub(super) const APPROVE_HELP: &str = "\
+Where the configuration says second_person of a shop, a job that somebody asks for begins once the
+holder of another token has said yes. Waits until the job is over. Needs a token with the scope
+restore. Exit codes are those of `backstock job`.
+
+Examples:
+  backstock approve job-019dc3f2a41b-5f2a
+  backstock approve job-019dc3f2a41b-5f2a --no-wait";
+
+pub(super) const CANCEL_HELP: &str = "\
+Rows that are under way are finished first. `backstock undo JOB` takes back what was written. Needs
+a token with the scope restore.
+
+Examples:
+  backstock cancel job-019dc3f2a41b-5f2a";
+
+pub(super) const PAUSE_HELP: &str = "\
+Rows that are under way are finished first; other jobs of the shop go on meanwhile. Needs a token
+with the scope restore.
+
+Examples:
+  backstock pause job-019dc3f2a41b-5f2a";
+
+pub(super) const RESUME_HELP: &str = "\
+Each row is looked at again before it is written. Needs a token with the scope restore.
+
+Examples:
+  backstock resume job-019dc3f2a41b-5f2a";
+
+pub(super) const RETRY_HELP: &str = "\
+Takes up the rows that failed or were not begun; those that are done stay done. Waits until the job
+is over. Needs a token with the scope restore. Exit codes are those of `backstock job`.
+
+Examples:
+  backstock retry job-019dc3f2a41b-5f2a
+  backstock retry job-019dc3f2a41b-5f2a --no-wait";
+
+pub(super) const UNDO_HELP: &str = "\
+A job of its own, which can be undone in its turn. What somebody changed since stays as it is. Waits
+until it is over. Needs a token with the scope restore. Exit codes are those of `backstock job`.
+
+Examples:
+  backstock undo job-019dc3f2a41b-5f2a
+  backstock undo job-019dc3f2a41b-5f2a --no-wait";
 
 #[derive(clap::Args)]
 pub(crate) struct ControlArgs {
@@ -155,7 +210,8 @@ fn approval(job: &Job) -> String {
     format!("`backstock approve {}`, or its page", job.id)
 }
 
-/// Waits until a job is over, and says how it went.
+/// Waits until a job is over, and says how it went. A server that is away for a while, as in a restart,
+/// is waited for as well: the job goes on without us.
 pub(super) async fn watched(
     api: &Api,
     target: &Target,
@@ -163,8 +219,21 @@ pub(super) async fn watched(
     id: &str,
 ) -> Result<Answer, Failure> {
     let screen = std::io::stderr().is_terminal() && !target.server.json;
+    let mut missed = 0;
     loop {
-        let (job, body) = seen(api, shop, id).await?;
+        let (job, body) = match seen(api, shop, id).await {
+            Ok(seen) => seen,
+            Err(failure) if failure.passing && missed < MISSES_MAX => {
+                missed += 1;
+                tokio::time::sleep(MISSED_REST).await;
+                continue;
+            }
+            Err(failure) if failure.passing => {
+                return Err(failure.then(format!("the job goes on: backstock job {id} --watch")));
+            }
+            Err(failure) => return Err(failure),
+        };
+        missed = 0;
         if screen {
             let line = format!("\r\x1b[2K{}", bar(&job));
             let mut stderr = std::io::stderr();

@@ -17,8 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 #[command(after_help = "\
 Rebuilds from history what was there when each kind was last read whole, and holds it against what
 was seen then: every resource, every reference, the bytes of media in turn, and whether a plan would
-make all of it anew in an empty shop. Nothing is written to the shop. Backstock does this every night
-by itself. Needs a token with the scope admin. Exit code 1 if anything does not hold.
+make all of it anew in an empty shop. Nothing is written to the shop. Backstock does this every
+night by itself. Needs a token with the scope admin. Exit code 1 if anything does not hold.
 
 Examples:
   backstock prove

@@ -1,5 +1,7 @@
 //! `backstock rollback`
 
+use std::io::IsTerminal as _;
+
 use backstock_proto::Timestamp;
 use backstock_restorer::job::Job;
 use backstock_restorer::plan::Plan;
@@ -7,21 +9,25 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{self, Api, Target};
+use super::apply::{self, How};
 use super::{Answer, Exit, Failure, instant, job, page};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Undoes a change-set, what an app did, or everything between two moments. What somebody changed
 afterwards stays as it is and is listed; sales and stock are left alone. What the app or the
-change-set made is deleted; between two moments what is new stays, whoever made it: for that there is
-`backstock plan --from --to --delete-new`. `backstock changes` lists change-sets. Waits until it is done; `backstock undo JOB` takes it back.
+change-set made is deleted; between two moments what is new stays, whoever made it: for that there
+is `backstock plan --from --to --delete-new`. `backstock changes` lists change-sets.
+
+On a terminal it shows how much that is, and asks; elsewhere it begins at once. Waits until it is
+done; `backstock undo JOB` takes it back. Needs a token with the scope restore.
 
 Exit code 0 if everything is done, 3 if something was no longer as expected and was left alone.
 
 Examples:
   backstock rollback --app \"Bulk Editor\" --dry-run
   backstock rollback --app \"Bulk Editor\" --from \"yesterday 14:00\"
-  backstock rollback --change-set cs-6437f0a2b1c40-1a2f
+  backstock rollback --change-set cs-6437f0a2b1c40-1a2f --yes
   backstock rollback --from \"yesterday 14:00\" --to \"yesterday 14:10\"")]
 pub(crate) struct Args {
     /// Undo what this app did, by its title
@@ -42,6 +48,9 @@ pub(crate) struct Args {
     /// Only say what would be written
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
     /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
@@ -63,16 +72,23 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     }
     let api = Api::new(&args.target.server)?;
     let shop = api.shop(&args.target).await?;
+    // Whoever sits before a terminal sees first what it comes to.
+    let ask =
+        !(args.yes || args.dry_run || args.target.server.json) && std::io::stdin().is_terminal();
     let asked = json!({
         "app": args.app,
         "change_set": args.change_set,
         "from": args.from,
         "to": args.to,
-        "dry_run": args.dry_run,
+        "dry_run": args.dry_run || ask,
         "on_conflict": if args.overwrite { "overwrite" } else { "keep" },
     });
     let body = api.post(&format!("/v1/shops/{shop}/rollbacks"), Some(&asked)).await?;
     let RolledBack { plan, job } = api::read(&body)?;
+    if ask {
+        let how = How { deselect: Vec::new(), yes: false, no_wait: args.no_wait };
+        return apply::applied((&api, &args.target, &shop), &plan, how).await;
+    }
     match job {
         Some(job) if !args.no_wait => job::watched(&api, &args.target, &shop, &job.id).await,
         _ if args.target.server.json => Ok(Answer::json(&body)),

@@ -10,6 +10,13 @@ use super::{Answer, Failure, api, page};
 /// What every token's text begins with, so that people and secret scanners recognise one.
 const PREFIX: &str = "bst_";
 
+pub(super) const HELP: &str = "\
+A token is a [[token]] in the configuration's file, by its SHA-256. One that is taken out there is
+refused at once.
+
+Examples:
+  backstock token new --name laptop --scope read";
+
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     /// Make a token; its text is printed once and kept nowhere

@@ -27,6 +27,9 @@ pub(crate) const AGENCY: &str = "bst_agency";
 pub(crate) const LONG: &str = "<p>Enamelled by hand in small runs, so that no two are quite the \
                                same. Holds 0.35 l of soft coffee and keeps it warm.</p>";
 
+/// How many looks at a job go wrong before one is answered, as in a restart.
+pub(crate) const AWAY: usize = 2;
+
 const PAGE: usize = 3;
 
 pub(crate) struct Server {
@@ -37,6 +40,7 @@ pub(crate) struct Server {
 struct Seen {
     damaged: bool,
     asked: Mutex<Vec<String>>,
+    last_said: Mutex<Value>,
     last_body: Mutex<String>,
 }
 
@@ -59,7 +63,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("nonblocking");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let seen = Arc::new(Seen { damaged, asked: Mutex::default(), last_body: Mutex::default() });
+        let seen = Arc::new(Seen {
+            damaged,
+            asked: Mutex::default(),
+            last_said: Mutex::default(),
+            last_body: Mutex::default(),
+        });
         let router = Router::new().fallback(answer).with_state(seen.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,6 +88,11 @@ impl Server {
         self.seen.asked.lock().expect("not poisoned").clone()
     }
 
+    /// What was said with the last request that said something.
+    pub(crate) fn last_said(&self) -> Value {
+        self.seen.last_said.lock().expect("not poisoned").clone()
+    }
+
     /// The body answered last, byte for byte.
     pub(crate) fn last_body(&self) -> String {
         self.seen.last_body.lock().expect("not poisoned").clone()
@@ -86,9 +100,19 @@ impl Server {
 }
 
 async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response {
-    let uri = request.uri().clone();
-    seen.asked.lock().expect("not poisoned").push(uri.to_string());
-    let token = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let (parts, body) = request.into_parts();
+    let uri = parts.uri;
+    let said = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    let said: Value = serde_json::from_slice(&said).unwrap_or_default();
+    if !said.is_null() {
+        seen.last_said.lock().expect("not poisoned").clone_from(&said);
+    }
+    let looks = {
+        let mut asked = seen.asked.lock().expect("not poisoned");
+        asked.push(uri.to_string());
+        asked.iter().filter(|asked| asked.contains("/jobs/")).count()
+    };
+    let token = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let token = token.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
     if uri.path().starts_with("/else") {
         return (StatusCode::NOT_FOUND, "<h1>Not Found</h1>").into_response();
@@ -97,7 +121,8 @@ async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response {
         let detail = "a token is needed: send \"Authorization: Bearer <token>\"";
         return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
     }
-    let response = route(uri.path(), uri.query().unwrap_or_default(), token, seen.damaged)
+    let query = uri.query().unwrap_or_default();
+    let response = route(uri.path(), query, token, (seen.damaged, looks, &said))
         .unwrap_or_else(IntoResponse::into_response);
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
@@ -106,7 +131,12 @@ async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response {
     Response::from_parts(parts, bytes.into())
 }
 
-fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response, Problem> {
+fn route(
+    path: &str,
+    query: &str,
+    token: &str,
+    (damaged, looks, said): (bool, usize, &Value),
+) -> Result<Response, Problem> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["v1", "verify"] if token == READER => {
@@ -134,6 +164,16 @@ fn route(path: &str, query: &str, token: &str, damaged: bool) -> Result<Response
                 ["changes"] => Ok(Json(changes()).into_response()),
                 ["change-sets"] => Ok(Json(change_sets()).into_response()),
                 ["resources"] => Ok(Json(resources(query)).into_response()),
+                ["rollbacks"] => {
+                    let job = if said["dry_run"] == true { Value::Null } else { job() };
+                    let answer = json!({"plan": plan(), "job": job});
+                    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+                }
+                ["jobs", _] if looks <= AWAY => {
+                    let detail = "the journal does not answer";
+                    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+                }
+                ["jobs", _] => Ok(Json(job()).into_response()),
                 ["resources", "product", id, rest @ ..] => product(id, rest),
                 _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
             }
@@ -388,6 +428,15 @@ fn statuses() -> Vec<ShopStatus> {
             quarantined: 0,
         },
     ]
+}
+
+/// A job that is over.
+fn job() -> Value {
+    json!({
+        "id": "job-0193-5f2a", "plan": "plan-0193-5f2a", "state": "done", "by": "ops",
+        "started_at": "2026-11-23T14:30:00Z", "finished_at": "2026-11-23T14:30:02Z",
+        "counts": {"updated": 1}, "eta_seconds": null, "cost": 10.0
+    })
 }
 
 /// A plan with a row of each sort.

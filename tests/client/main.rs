@@ -342,6 +342,28 @@ fn a_plan_is_shown_row_by_row_with_what_to_do_next() {
 }
 
 #[test]
+fn whoever_watches_a_job_outlasts_a_restart() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["job", "job-0193-5f2a", "--watch"]), @"
+    job-0193-5f2a is done
+             1 updated
+    ");
+    let looks = server.asked().iter().filter(|asked| asked.contains("/jobs/")).count();
+    assert_eq!(looks, canned::AWAY + 1);
+}
+
+#[test]
+fn a_rollback_that_nobody_can_be_asked_about_begins_at_once() {
+    let server = Server::start();
+    let text = said(&server, &["rollback", "--change-set", "cs-6437f0a2b1c40-1a2f"]);
+    assert!(text.contains("job-0193-5f2a is done"), "{text}");
+    assert_eq!(server.last_said()["dry_run"], false);
+    let text = said(&server, &["rollback", "--app", "Bulk Editor", "--dry-run"]);
+    assert!(text.contains("To do it: backstock apply plan-0193-5f2a"), "{text}");
+    assert_eq!(server.last_said()["dry_run"], true);
+}
+
+#[test]
 fn verifying_fails_if_anything_does_not_hold() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["verify"]), @"
@@ -496,16 +518,33 @@ fn colours_are_for_terminals() {
     assert_eq!(refused, plain);
 }
 
+/// What a verb says of itself, and the verbs below it.
+fn helped(verb: &[String]) -> (String, Vec<String>) {
+    let args: Vec<&str> = verb.iter().map(String::as_str).chain(["--help"]).collect();
+    let (code, help) = run(command(&args));
+    assert_eq!(code, 0, "{help}");
+    let listed = help.split_once("Commands:\n").map_or("", |(_, listed)| listed);
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    // What is further in goes on with the line above.
+    let named = listed.filter_map(|line| line.strip_prefix("  ")).filter(|l| !l.starts_with(' '));
+    let names = named.filter_map(|line| line.split_whitespace().next());
+    let names = names.filter(|name| *name != "help").map(str::to_owned).collect();
+    (help, names)
+}
+
 #[test]
 fn every_verb_has_examples_and_completions() {
-    for verb in
-        ["status", "find", "show", "log", "diff", "changes", "mark", "verify", "completions"]
-    {
-        let (code, help) = run(command(&[verb, "--help"]));
-        assert_eq!(code, 0);
-        assert!(help.contains(&format!("Examples:\n  backstock {verb}")), "{help}");
+    let (mut open, mut found) = (vec![Vec::<String>::new()], 0);
+    while let Some(verb) = open.pop() {
+        let (help, below) = helped(&verb);
+        let typed = ["backstock".to_owned()].into_iter().chain(verb.iter().cloned());
+        let typed = typed.collect::<Vec<String>>().join(" ");
+        assert!(help.contains(&format!("Examples:\n  {typed}")), "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        open.extend(below.into_iter().map(|name| [&verb[..], &[name]].concat()));
+        found += 1;
     }
+    assert!(found > 40, "only {found} were found");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (code, script) = run(command(&["completions", shell]));
         assert!(code == 0 && script.contains("changes"), "{shell}");
