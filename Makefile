@@ -7,7 +7,7 @@ PROFILE := --release --locked
 TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS):$(PATH)
 
-.PHONY: help demo test lint bench torture build tools clean-demo
+.PHONY: help demo test lint bench torture build tools pictures clean-demo
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ lint: tools ## formatting, clippy, documentation, manifests and alert rules
 	$(CARGO) clippy $(PROFILE) --workspace --all-targets -- -D warnings
 	k8s/check.sh $(TOOLS)/k8s
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc $(PROFILE) --workspace --no-deps --document-private-items
+
+pictures: tools ## the documents' pictures, made anew by the page's own tests
+	SHOTS=docs/pictures tests/page/run.sh
 
 bench: tools ## benchmarks, as tables of ratios
 	$(CARGO) bench --profile release --locked --workspace

@@ -9,13 +9,31 @@ use serde_json::Value;
 use crate::Cli;
 use crate::config::Config;
 
-const DOCUMENTS: [(&str, &str); 5] = [
+const DOCUMENTS: [(&str, &str); 10] = [
     ("README.md", include_str!("../README.md")),
+    ("docs/restore.md", include_str!("../docs/restore.md")),
+    ("docs/faq.md", include_str!("../docs/faq.md")),
+    ("docs/security.md", include_str!("../docs/security.md")),
+    ("docs/export.md", include_str!("../docs/export.md")),
+    ("docs/reference.md", REFERENCE),
     ("ARCHITECTURE.md", include_str!("../ARCHITECTURE.md")),
     ("k8s/README.md", include_str!("../k8s/README.md")),
     ("k8s/RUNBOOK.md", include_str!("../k8s/RUNBOOK.md")),
     ("tests/shopify/README.md", include_str!("../tests/shopify/README.md")),
 ];
+
+const REFERENCE: &str = include_str!("../docs/reference.md");
+
+/// What the reference begins with.
+const REFERENCE_HEAD: &str = "\
+# Every verb
+
+What each says of itself with `--help`. This is made from the binary, and a test holds it against that:
+`BACKSTOCK_WRITE=1 cargo nextest run --release --locked --workspace the_reference` writes it anew.
+";
+
+/// How wide it is, in characters.
+const REFERENCE_WIDTH: usize = 100;
 
 /// A fenced block, without the indentation of its fence.
 struct Block {
@@ -165,6 +183,41 @@ fn a_command_that_is_none_of_the_binarys_is_noticed() {
     assert_eq!(told("backstock import # a file", false), Ok(()));
     let line = "backstock mark \"about to; install\" --app 'Bulk Editor' && make demo";
     assert_eq!(words(line), ["backstock", "mark", "about to; install", "--app", "Bulk Editor"]);
+}
+
+/// What every verb says of itself, in the order in which `--help` lists them.
+fn reference() -> String {
+    let mut root = Cli::command().term_width(REFERENCE_WIDTH);
+    root.build();
+    let (mut text, mut open) = (REFERENCE_HEAD.to_owned(), vec![root]);
+    while let Some(mut command) = open.pop() {
+        let help = command.render_long_help().to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let (name, help) = (command.get_bin_name().unwrap_or("backstock"), help.join("\n"));
+        text += &format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end());
+        let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let mut verbs: Vec<_> = shown.filter(|verb| verb.get_name() != "help").cloned().collect();
+        verbs.reverse();
+        open.append(&mut verbs);
+    }
+    text
+}
+
+#[test]
+fn the_reference_is_what_the_binary_says() {
+    let now = reference();
+    if std::env::var_os("BACKSTOCK_WRITE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md");
+        std::fs::write(path, now).expect("written");
+        return;
+    }
+    let same = REFERENCE.lines().zip(now.lines()).take_while(|(was, is)| was == is).count();
+    assert!(
+        REFERENCE == now,
+        "docs/reference.md is not what the binary says, from line {} on. To write it anew:\n  \
+         BACKSTOCK_WRITE=1 cargo nextest run --release --locked --workspace the_reference",
+        same + 1
+    );
 }
 
 #[test]

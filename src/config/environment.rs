@@ -8,7 +8,7 @@ const PREFIX: &str = "BACKSTOCK_";
 /// Variables under our prefix that are not configuration: the command-line client's own, and those
 /// that tests and scripts use.
 const NOT_CONFIGURATION: &[&str] =
-    &["URL", "TOKEN", "SHOP", "CONFIG", "NATS_SERVER", "CASES", "SEED"];
+    &["URL", "TOKEN", "SHOP", "CONFIG", "NATS_SERVER", "CASES", "SEED", "WRITE"];
 
 /// Sets each variable's value in `table`; answers what cannot be set, one line each.
 pub(super) fn apply(

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { strict as assert } from "node:assert";
 import { chromium } from "playwright-core";
+import { publish } from "./pictures.mjs";
 
 const base = process.argv[2] ?? "http://127.0.0.1:8090";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -390,5 +391,16 @@ await journey("soon there on a slow phone", "phone", async (page) => {
 console.table(figures);
 console.table(slow);
 await browser.close();
+if (failed === 0) {
+  publish(shots, {
+    "mug-desktop": "product",
+    "plan-desktop": "plan",
+    "changes-desktop": "changes",
+    "change-set-desktop": "change-set",
+    "guard-desktop": "guard",
+    "deleted-desktop": "deleted",
+    "restore-desktop": "restore",
+  });
+}
 console.log(failed === 0 ? "every journey went well" : `${failed} journeys failed`);
 process.exit(failed === 0 ? 0 : 1);

@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { strict as assert } from "node:assert";
 import { chromium } from "playwright-core";
+import { publish } from "./pictures.mjs";
 
 const { BACKSTOCK_URL: base, BACKSTOCK_TOKEN: token, ADMIN_URL: admin } = process.env;
 const CLICKS_MAX = 4;
@@ -99,3 +100,4 @@ console.log("ok    a restore is undone");
 await page.goto("/shops/acme/audit");
 await page.screenshot({ path: `${shots}restore-4-audit.png`, fullPage: true });
 await browser.close();
+publish(shots, { "restore-3-report": "report" });

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The page in a real Chromium: against the example with a year of history, and against the demo.
-# Screenshots go to target/page/.
+# Screenshots go to target/page/, and those that the documents show also to the directory SHOTS, if it is
+# named (`make pictures`).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

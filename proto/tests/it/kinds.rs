@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use backstock_proto::event::Op;
 use backstock_proto::kind::pull::Way;
-use backstock_proto::kind::{self, Arrival, Coverage, MappingError, Spec};
+use backstock_proto::kind::{self, Arrival, Coverage, MappingError, Spec, Writable};
 use backstock_proto::resource::ResourceId;
 use backstock_proto::{Facet, Source};
 use serde_json::Value;
@@ -175,7 +175,13 @@ fn row(spec: &Spec) -> String {
         Way::Single { .. } => Some("one question"),
         Way::ById { .. } => None,
     });
-    format!("| {} | {told} | {} | {} |", spec.name, read.unwrap_or("–"), spec.not_covered)
+    let back = match spec.writable {
+        Writable::Whole => "all of it".to_owned(),
+        Writable::Partly(but) => format!("yes, but {but}"),
+        Writable::Archive(why) => format!("no: {why}"),
+    };
+    let (name, read, not) = (spec.name, read.unwrap_or("–"), spec.not_covered);
+    format!("| {name} | {told} | {read} | {not} | {back} |")
 }
 
 #[test]

@@ -1,12 +1,6 @@
-//! A whole shop in one file: `tar`, compressed with Zstandard.
-//!
-//! ```text
-//! resources/000000.ndjson   one resource a line: {"kind", "id", "gid", "state"}, kind by kind in the
-//!                           order in which they are restored, by id
-//! resources/000001.ndjson   …
-//! media/<BLAKE3>            the bytes that states name with `blob`
-//! manifest.json             what there is: see [`Manifest`]
-//! ```
+//! A whole shop in one file: `tar`, compressed with Zstandard. What is in it stands in
+//! `docs/export.md`, for whoever reads one without us: what changes here changes there, and raises
+//! [`FORMAT`].
 //!
 //! The manifest comes last: a file without one was cut, and nothing of it is taken. What is written is
 //! a sequence of Zstandard frames, each on its own, so that a stream needs no more memory than one.

@@ -53,7 +53,9 @@ pub(super) fn form(to: Option<&str>, wrong: Option<&str>) -> Markup {
             }
             p.quiet {
                 "Whoever looks after Backstock for you makes one with "
-                code { "backstock token new --name you --scope read --scope restore" } "."
+                code { "backstock token new --name you --scope read --scope restore" }
+                ". With " code { "--scope admin" } " as well you may look after Backstock itself, and "
+                "see who did what."
             }
         },
     )
