@@ -432,7 +432,10 @@ const TRANSLATED: [(&str, &str); 9] = [
 
 fn translatables(session: &Session<'_>, ty: &str, args: &Arguments) -> Outcome<Value> {
     let found: Vec<Gid> = match args.get("resourceIds").and_then(Value::as_array) {
-        Some(ids) => ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect(),
+        Some(ids) => {
+            let named = ids.iter().filter_map(|id| id.as_str()?.parse().ok());
+            named.filter(|gid| session.get(*gid).is_some()).collect()
+        }
         None => {
             let wanted = args.text("resourceType").unwrap_or_default();
             let of = TRANSLATED.iter().find(|(name, _)| *name == wanted);
@@ -441,8 +444,7 @@ fn translatables(session: &Session<'_>, ty: &str, args: &Arguments) -> Outcome<V
         }
     };
     let page = Page::of(args, session.mode)?;
-    let there: Vec<Gid> = found.into_iter().filter(|gid| session.get(*gid).is_some()).collect();
-    Ok(connection::of_each(ty, &there, &page, |gid| {
+    Ok(connection::of_each(ty, &found, &page, |gid| {
         session.get(gid).map_or(Value::Null, |found| super::translation::resource(gid, &found))
     }))
 }
