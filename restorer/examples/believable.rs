@@ -4,8 +4,8 @@
 //! argument, `store`, a shop with a year behind it.
 //!
 //! The guard watches `acme` as it does by default. In `bolt` a second person has to say yes, such as
-//! whoever has `bst_second`; nothing is ever written there, since nobody answers at its address.
-//! `bst_reader` may only look.
+//! whoever has `bst_second`. Nothing is ever written: at `bolt`'s address nobody answers, and at that of
+//! `acme` there is no Admin API. `bst_reader` may only look.
 
 #[path = "../tests/it/fake/mod.rs"]
 mod fake;
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let restorer = Restorer {
         config: Config {
             embedded: [(acme.clone(), app)].into(),
-            guards: [(acme, Policy::default()), (bolt.clone(), unguarded)].into(),
+            guards: [(acme.clone(), Policy::default()), (bolt.clone(), unguarded)].into(),
             second_person: [bolt.clone()].into(),
             ..Config::default()
         },
@@ -56,7 +56,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         records: journal,
         blobs,
         leases: Arc::new(LocalLeases::default()),
-        admins: vec![unanswered(bolt)],
+        // At our own address: it says at once that it is no Admin API.
+        admins: vec![
+            admin(acme, &format!("http://{address}"))?,
+            admin(bolt, "http://127.0.0.1:9")?,
+        ],
         tokens: Tokens::new(tokens),
         registry: Registry::new(),
         readiness: Readiness::new(),
@@ -74,13 +78,13 @@ fn token(name: &str, scopes: &[&str], shop: &str) -> Result<Token, TokenError> {
     Token::parse(name, &digest, &scopes, &[shop.into()])
 }
 
-/// A way to a shop where nobody answers.
-fn unanswered(shop: backstock_proto::Shop) -> Client {
+/// The way to a shop.
+fn admin(shop: backstock_proto::Shop, url: &str) -> Result<Client, url::ParseError> {
     let access = Access {
         shop,
-        url: "http://127.0.0.1:9".parse().expect("a URL"),
+        url: url.parse()?,
         api_version: "2026-10".into(),
         credentials: Credentials::Token("shpat_example".to_owned().into()),
     };
-    Client::new(reqwest::Client::new(), access)
+    Ok(Client::new(reqwest::Client::new(), access))
 }

@@ -57,7 +57,7 @@ pub(crate) struct Status {
     pub(crate) history: ShopStatus,
     /// Its webhook subscriptions, where we look after them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    subscriptions: Option<Subscriptions>,
+    pub(crate) subscriptions: Option<Subscriptions>,
     /// What was no longer kept, at the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<Retained>,

@@ -15,6 +15,7 @@ mod asset;
 mod audit;
 mod change_sets;
 mod changes;
+mod concern;
 mod diff;
 mod dress;
 mod embedded;

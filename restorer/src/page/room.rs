@@ -100,6 +100,11 @@ impl Room {
         self.visit.token.as_ref().is_some_and(|token| token.scopes.contains(&scope))
     }
 
+    /// Whether anything can be asked of the shop itself, and written to it.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.desk.admins.contains_key(&self.shop)
+    }
+
     /// What names values, beside the states themselves.
     pub(crate) fn known<'a>(&'a self, titles: &'a BTreeMap<String, String>) -> Known<'a> {
         Known { titles: Some(titles), currency: self.currency.as_deref(), ..Known::default() }

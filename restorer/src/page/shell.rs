@@ -209,6 +209,11 @@ pub(crate) fn number(n: u64) -> String {
     crate::human::grouped(n)
 }
 
+/// `1 gap`, `2 gaps`.
+pub(crate) fn many(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
 /// With a capital letter.
 pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();

@@ -6,9 +6,11 @@ use axum::body::Body;
 use backstock_proto::Shop;
 use backstock_proto::admin::{Access, Client, Credentials};
 use backstock_proto::blob::Blobs;
+use backstock_proto::journal::{KindStatus, MediaReport, PullReport, PullState};
 use backstock_proto::lease::LocalLeases;
 use backstock_proto::listen::Readiness;
 use backstock_proto::publish::Records as _;
+use backstock_proto::subscribe::{ALL, SUBSCRIPTIONS};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use prometheus::Registry;
@@ -71,10 +73,14 @@ fn admin() -> Client {
     Client::new(reqwest::Client::new(), access)
 }
 
-/// Ada may do everything in `acme`, Bo puts things back in two shops, Cy looks.
 fn world(config: Config) -> World {
+    world_of(config, Fake::believable(), vec![admin()])
+}
+
+/// Ada may do everything in `acme`, Bo puts things back in two shops, Cy looks.
+fn world_of(config: Config, journal: Fake, admins: Vec<Client>) -> World {
     const ACME: &str = "acme.myshopify.com";
-    let journal = Arc::new(Fake::believable());
+    let journal = Arc::new(journal);
     let tokens = vec![
         token("Ada", &Scope::ALL, &[ACME]),
         token("Bo", &[Scope::Read, Scope::Restore], &[ACME, "bolt.myshopify.com"]),
@@ -88,7 +94,7 @@ fn world(config: Config) -> World {
         records: journal.clone(),
         blobs: Blobs::in_memory(),
         leases: Arc::new(LocalLeases::default()),
-        admins: vec![admin()],
+        admins,
         tokens: Tokens::new(tokens),
         registry: Registry::new(),
         readiness: Readiness::new(),
@@ -136,6 +142,72 @@ impl World {
         let audit = self.get("/v1/shops/acme/audit", cookie).await;
         let audit: Value = serde_json::from_slice(&audit.bytes).expect("json");
         audit["items"].as_array().expect("entries").clone()
+    }
+}
+
+/// The overview of a shop that was looked at last night, where something may be otherwise.
+async fn overview(
+    how: fn(&mut KindStatus),
+    admins: Vec<Client>,
+    subscriptions: Option<Value>,
+) -> Answer {
+    let mut fake = Fake::believable();
+    fake.look();
+    fake.retell(how);
+    let world = world_of(Config::default(), fake, admins);
+    if let Some(subscriptions) = subscriptions {
+        world.journal.put(&acme(), SUBSCRIPTIONS, ALL, &subscriptions).await.expect("on record");
+    }
+    let cookie = world.signed_in("Cy").await;
+    world.get("/shops/acme", &cookie).await
+}
+
+#[tokio::test]
+async fn a_store_is_called_safe_only_where_nothing_speaks_against_it() {
+    let as_it_was: fn(&mut KindStatus) = |_| {};
+    let safe = overview(as_it_was, vec![admin()], None).await;
+    safe.assert_says(&["Your store is safe", "agrees with the shop"]);
+    let without = overview(as_it_was, Vec::new(), None).await;
+    without.assert_says(&["Your store needs a look", "nothing can be put back"]);
+    let subscriptions = json!({
+        "at": fake::NOW, "uri": "https://b.example/webhooks", "wanted": 40, "good": 38,
+        "refused": [{"topic": "orders/create", "reason": "not approved."}]
+    });
+    let unheard = overview(as_it_was, vec![admin()], Some(subscriptions)).await;
+    unheard.assert_says(&[
+        "Your store needs a look",
+        "2 of 40 webhook subscriptions are not as they should be",
+        "The shop refuses orders/create: not approved.",
+    ]);
+    let never: fn(&mut KindStatus) = |status| {
+        if status.kind.as_str() == "order" {
+            status.last_complete_pull = None;
+        }
+    };
+    let unread = overview(never, vec![admin()], None).await;
+    unread.assert_says(&["Your store needs a look", "Orders were never read whole yet"]);
+    let running: fn(&mut KindStatus) = |status| {
+        if status.kind.as_str() == "order" {
+            let pull = status.last_complete_pull.take();
+            status.pull = pull.map(|pull| PullReport { state: PullState::Running, ..pull });
+        }
+    };
+    let reading = overview(running, vec![admin()], None).await;
+    reading.assert_says(&["Your store is being read", "Orders were never read whole yet"]);
+    let uncopied: fn(&mut KindStatus) = |status| {
+        if status.kind.as_str() == "product" {
+            let media = MediaReport::new(status.kind.clone(), fake::instant(fake::NOW));
+            let reasons = vec!["2 are no longer at their address".to_owned()];
+            status.media = Some(MediaReport { media: 40, kept: 38, reasons, ..media });
+        }
+    };
+    let uncopied = overview(uncopied, vec![admin()], None).await;
+    uncopied.assert_says(&[
+        "Your store is kept, with something to know",
+        "2 of 40 pictures and files of products are not kept: 2 are no longer at their address.",
+    ]);
+    for answer in [without, unheard, unread, reading, uncopied] {
+        assert!(!answer.text().contains("Your store is safe"));
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Fake {
     pulls: Vec<PullReport>,
     /// How many versions were heard of: all, where nothing is said.
     heard: Mutex<Option<usize>>,
+    /// What the status says otherwise of each kind.
+    retold: Option<fn(&mut KindStatus)>,
 }
 
 impl Fake {
@@ -152,6 +154,11 @@ impl Fake {
     /// Everything was looked at last night.
     pub fn look(&mut self) {
         self.pulls = store::pulls();
+    }
+
+    /// The status says otherwise of each kind, as told here.
+    pub fn retell(&mut self, how: fn(&mut KindStatus)) {
+        self.retold = Some(how);
     }
 
     /// Of the changes so many were heard of by now.
@@ -287,7 +294,7 @@ impl Journal for Fake {
                 let versions: Vec<_> = (self.entries.iter())
                     .filter(|entry| entry.key.shop == *shop && entry.key.kind == kind)
                     .collect();
-                KindStatus {
+                let mut status = KindStatus {
                     resources: of_kind.len() as u64 - deleted,
                     deleted,
                     versions: versions.len() as u64,
@@ -298,7 +305,11 @@ impl Journal for Fake {
                     media: None,
                     not_covered: None,
                     kind,
+                };
+                if let Some(retell) = self.retold {
+                    retell(&mut status);
                 }
+                status
             })
             .collect();
         let mut gap = Gap::new(90, 92, instant(NOW));

@@ -323,11 +323,12 @@ pub(super) fn pulls() -> Vec<PullReport> {
         operations: Vec::new(),
         witness: None,
     };
-    ["product", "collection", "customer", "page", "menu", "redirect"]
-        .into_iter()
+    let pulled = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty());
+    pulled
         .enumerate()
-        .map(|named| {
-            pull(named, Drift { changed: u64::from(named.1 == "menu"), ..Drift::default() })
+        .map(|(n, spec)| {
+            let changed = u64::from(spec.name == "menu");
+            pull((n, spec.name), Drift { changed, ..Drift::default() })
         })
         .collect()
 }
