@@ -5,7 +5,7 @@ use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
 use super::form::Form;
-use super::restore::instant;
+use super::restore::{PLANNING, instant};
 use super::room::{Room, query};
 use super::shell;
 use crate::export::Import;
@@ -69,7 +69,7 @@ fn brought_in(room: &Room, import: &Import) -> Markup {
                     input type="hidden" name="export" value=(import.id);
                     input type="hidden" name="update" value="yes";
                     input type="hidden" name="create" value="yes";
-                    button.button type="submit" { "Plan what it holds…" }
+                    button.button type="submit" data-busy=(PLANNING) { "Plan what it holds…" }
                 }
             }
         } }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::form::Form;
+use super::restore::PLANNING;
 use super::room::{Room, encoded, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::when;
@@ -132,8 +133,9 @@ fn progress(room: &Room, job: &Job) -> Markup {
     let over = is_over(job.state);
     let (tone, state) = said(job.state);
     let events = (!over).then(|| room.api(&format!("jobs/{}/events", encoded(&job.id))));
+    let approved = job.approval.as_ref().and_then(|approval| approval.by.as_deref());
     html! {
-        section.card #progress data-events=[events] data-here={ (room.path()) "/jobs/" (job.id) } {
+        section.card #progress data-events=[events] data-state=(job.state.as_str()) data-approved=(approved.unwrap_or_default()) {
             div.cardhead {
                 p data-live="summary" { (summary(&job.counts)) }
                 (shell::badge(tone, state))
@@ -196,7 +198,7 @@ fn undo(room: &Room, job: &Job) -> Markup {
             (shell::sealed(room))
             input type="hidden" name="undo" value=(job.id);
             @for mode in ["update", "create", "delete_new"] { input type="hidden" name=(mode) value="yes"; }
-            button.button type="submit" { "Undo this restore…" }
+            button.button type="submit" data-busy=(PLANNING) { "Undo this restore…" }
         }
     }
 }

@@ -63,15 +63,15 @@ pub(crate) static ROUTES: &[Route] = &[
     open("/signin", || get(signin::ask)),
     Route { verb: Verb::Post, ..open("/signin", || post(signin::sign_in)) },
     Route { verb: Verb::Post, ..open("/signout", || post(signin::sign_out)) },
-    shows("/shops/{shop}", || get(overview::overview)),
+    patient(shows("/shops/{shop}", || get(overview::overview))),
     shows("/shops/{shop}/find", || get(find::find)),
-    shows("/shops/{shop}/changes", || get(change_sets::change_sets)),
+    patient(shows("/shops/{shop}/changes", || get(change_sets::change_sets))),
     shows("/shops/{shop}/changes/single", || get(changes::changes)),
-    shows("/shops/{shop}/changes/{set}", || get(change_sets::change_set)),
+    patient(shows("/shops/{shop}/changes/{set}", || get(change_sets::change_set))),
     shows("/shops/{shop}/resources/{kind}/{id}", || get(resource::resource)),
     shows("/shops/{shop}/restore", || get(restore::restores)),
-    restores("/shops/{shop}/restore", || post(restore::make)),
-    Route { pace: Pace::Patient, ..restores("/shops/{shop}/export", || post(export::export)) },
+    patient(restores("/shops/{shop}/restore", || post(restore::make))),
+    patient(restores("/shops/{shop}/export", || post(export::export))),
     shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
     restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
     shows("/shops/{shop}/jobs/{id}", || get(job::job)),
@@ -90,6 +90,11 @@ const fn open(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> R
 /// Asked for by whoever may write to the shop.
 const fn restores(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
     Route { verb: Verb::Post, access: Access::Shop(Scope::Restore), ..shows(path, handler) }
+}
+
+/// Made of what the API takes its time for.
+const fn patient(route: Route) -> Route {
+    Route { pace: Pace::Patient, ..route }
 }
 
 /// Seen by whoever may read the shop.

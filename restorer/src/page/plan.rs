@@ -88,6 +88,11 @@ pub(crate) async fn plan(
         (consequences(&room, &found.plan))
         section.card aria-labelledby="rows" {
             div.cardhead { h2 #rows { "What would change" } span.quiet.small { "Untick what is to stay as it is." } }
+            noscript {
+                p.banner.notice {
+                    "Without this page's script, only what is unticked on the page from which you apply is left out."
+                }
+            }
             @if found.rows.is_empty() {
                 (shell::empty("Nothing to do", html! { "Everything that was asked for is already as wanted." }))
             }

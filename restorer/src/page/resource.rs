@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::restore::PLANNING;
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::{changes, diff, restore};
@@ -244,7 +245,7 @@ fn gone(room: &Room, now: &Resource) -> Markup {
             @if room.may(Scope::Restore) {
                 form method="post" action={ (room.path()) "/restore" } {
                     (restore::of_one(room, (&now.kind, &now.id), before(now.version.valid_at)))
-                    button.button.primary type="submit" { "Bring it back…" }
+                    button.button.primary type="submit" data-busy=(PLANNING) { "Bring it back…" }
                 }
             }
         }
@@ -270,7 +271,7 @@ fn compared_card(room: &Room, key: &ResourceKey, life: &Life, compared: &Compare
                             (restore::of_one(room, (&key.kind, &key.id), at))
                             (diff::choice(room, &compared.lines, &name(compared.from), &name(compared.to)))
                             div.actions.low {
-                                button.button.primary type="submit" name="some" value="fields" data-ticked="Put back what is ticked" { "Put back what is ticked" }
+                                button.button.primary type="submit" name="some" value="fields" data-ticked="Put back what is ticked" data-busy=(PLANNING) { "Put back what is ticked" }
                                 span.quiet.small { "You see what would change before anything is written." }
                             }
                         }
@@ -298,7 +299,7 @@ fn actions(room: &Room, key: &ResourceKey, compared: &Compared) -> Markup {
             @if let Some(at) = compared.from.filter(|_| room.may(Scope::Restore) && compared.was_there) {
                 form method="post" action={ (room.path()) "/restore" } {
                     (restore::of_one(room, (&key.kind, &key.id), at))
-                    button.button type="submit" { "Put all of it back as it was " (room.clock.short(at)) }
+                    button.button type="submit" data-busy=(PLANNING) { "Put all of it back as it was " (room.clock.short(at)) }
                 }
             }
             @if !room.may(Scope::Restore) {
@@ -317,7 +318,7 @@ fn choose(room: &Room, life: &Life, compared: &Compared) -> Markup {
     let listed = |at: Timestamp| life.moments.iter().any(|moment| moment.at == at);
     let choice = |id: &str, chosen: Option<Timestamp>, now: bool| {
         html! {
-            select id=(id) name=(id) data-submit="" {
+            select id=(id) name=(id) {
                 @if now { option value="" selected[chosen.is_none()] { "Now" } }
                 @if let Some(at) = chosen.filter(|at| !listed(*at)) {
                     option value=(at) selected { (room.clock.short(at)) }

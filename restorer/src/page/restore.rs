@@ -22,6 +22,8 @@ use crate::plan::{Modes, Plan, Request, Select};
 use crate::token::Scope;
 use crate::{human, refuse};
 
+/// What a button says while a plan is made.
+pub(super) const PLANNING: &str = "Planning…";
 /// Jobs, plans and files shown.
 const LATEST: usize = 20;
 
@@ -103,7 +105,7 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     (tick("overwrite", "Also where somebody else made a newer edit", false))
                 }
                 div.actions {
-                    button.button.primary type="submit" { "Show what would change" }
+                    button.button.primary type="submit" data-busy=(PLANNING) { "Show what would change" }
                     span.quiet.small { "Nothing is written yet." }
                 }
             }
@@ -186,7 +188,7 @@ pub(super) fn of_set(room: &Room, set: &str) -> Markup {
             input type="hidden" name="update" value="yes";
             input type="hidden" name="create" value="yes";
             input type="hidden" name="delete_new" value="yes";
-            button.button.primary type="submit" { "Undo this…" }
+            button.button.primary type="submit" data-busy=(PLANNING) { "Undo this…" }
         }
     }
 }

@@ -343,7 +343,7 @@ async fn another_persons_session_approves_what_one_asks_for() {
     let job = begun.said("location").to_owned();
 
     let own = world.get(&job, &ada).await;
-    own.assert_says(&["Waiting for another person"]);
+    own.assert_says(&["Waiting for another person", "data-state=\"queued\" data-approved=\"\""]);
     assert!(!own.text().contains(">Approve<"), "nobody approves their own");
     let refused = world.send(&format!("{job}/approve"), &ada, "").await;
     assert_eq!(refused.status, 403);
@@ -356,7 +356,7 @@ async fn another_persons_session_approves_what_one_asks_for() {
     assert_eq!(unsealed.status, 403, "without the form's seal");
     assert_eq!(world.send(&format!("{job}/approve"), &bo, "").await.status, 303);
     let approved = world.get(&job, &ada).await;
-    approved.assert_says(&["approved", "by Bo"]);
+    approved.assert_says(&["approved", "by Bo", "data-approved=\"Bo\""]);
     assert!(!approved.text().contains("Waiting for another person"));
 }
 

@@ -12,12 +12,8 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A choice that shows something else does so at once.
-for (const choice of document.querySelectorAll("[data-submit]")) {
-  choice.addEventListener("change", () => choice.form.requestSubmit());
-}
-
-// What writes is sent once. What only answers with a file may be sent again.
+// What writes is sent once, and its button says what goes on where that may take a while. What only
+// answers with a file may be sent again.
 for (const form of document.querySelectorAll("form[method='post']:not([data-again])")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
@@ -25,10 +21,17 @@ for (const form of document.querySelectorAll("form[method='post']:not([data-agai
     for (const button of form.querySelectorAll("button[type='submit']")) {
       button.setAttribute("aria-disabled", "true");
     }
+    const pressed = event.submitter;
+    if (pressed?.dataset.busy && !pressed.dataset.idle) {
+      pressed.dataset.idle = pressed.textContent;
+      pressed.textContent = pressed.dataset.busy;
+    }
   });
 }
 addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload();
+  if (!event.persisted) return;
+  for (const button of document.querySelectorAll("[data-idle]")) button.textContent = button.dataset.idle;
+  location.reload();
 });
 
 // A picture that is gone says so.
@@ -99,13 +102,26 @@ if (job) {
   const events = new EventSource(job.dataset.events);
   const words = { updated: "changed", created: "created anew", deleted: "deleted", skipped: "skipped", conflict: "moved meanwhile", failed: "failed", pending: "to do" };
   const bar = job.querySelector("progress");
+  const tenths = () => Math.floor(bar.position * 10);
+  let told = tenths();
   events.addEventListener("progress", (event) => {
-    const counts = JSON.parse(event.data).counts;
+    const { counts, state, approval } = JSON.parse(event.data);
+    // What can be done about it is another thing now.
+    if (state !== job.dataset.state || (approval?.by ?? "") !== job.dataset.approved) {
+      events.close();
+      location.reload();
+      return;
+    }
     const all = Object.values(counts).reduce((a, b) => a + b, 0);
     bar.max = Math.max(all, 1);
     bar.value = all - counts.pending;
     const said = Object.entries(words).filter(([name]) => counts[name] > 0).map(([name, word]) => `${counts[name].toLocaleString("en")} ${word}`);
     job.querySelector("[data-live='summary']").textContent = said.join(" · ");
+    // Read out now and then only.
+    if (tenths() !== told) {
+      told = tenths();
+      job.querySelector("[data-live='said']").textContent = `${told * 10} % done`;
+    }
   });
   events.addEventListener("end", () => {
     events.close();
