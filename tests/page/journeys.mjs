@@ -201,6 +201,9 @@ await journey("a moment is marked", "desktop", async (page) => {
   await page.click("text=Mark this moment");
   await page.waitForLoadState();
   assert.match(await page.textContent("main"), /About to install Bulk Editor/);
+  await page.click("text=Put back to then… >> nth=0");
+  await page.waitForURL(/restore\?at=/);
+  assert.match(await page.inputValue("#at"), /^2026-11-22T13:00/);
 });
 
 await journey("ticked fields become a plan that says what would change", "desktop", async (page) => {
@@ -234,6 +237,22 @@ await journey("a bulk edit is undone as a whole", "desktop", async (page) => {
   await page.uncheck("input[name=row] >> nth=0");
   assert.match(await page.textContent("[data-count]"), /Apply 10 changes/);
   await page.screenshot({ path: `${shots}plan-of-a-change-set-desktop.png`, fullPage: true });
+});
+
+await journey("all that an app did is found by its name, and undone as a whole", "desktop", async (page) => {
+  await page.goto("/shops/acme/changes");
+  await page.fill("#app", "price wizard");
+  await page.selectOption("#kind", "product");
+  await page.click("main button:has-text('Show')");
+  await page.waitForURL(/kind=product&app=price/);
+  const rows = await page.$$eval("main .row", (rows) => rows.map((row) => row.textContent));
+  assert.ok(rows.length > 0 && rows.every((row) => /By the app Price Wizard/.test(row)), rows.join("; "));
+  assert.deepEqual(await audit(page, "changes-of-an-app"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}changes-of-an-app-desktop.png`, fullPage: true });
+  await page.click("button:has-text('Undo all that price wizard did…')");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("h1"), /Undo what price wizard did to products since today/);
+  assert.match(await page.textContent("[data-count]"), /Apply 1\d changes/);
 });
 
 await journey("what the guard saw is shown with what says so, and its way back", "desktop", async (page) => {

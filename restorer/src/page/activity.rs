@@ -2,6 +2,7 @@
 //! it, in the colour of the worst change-set. Dragging over it chooses a stretch.
 
 use backstock_proto::Timestamp;
+use backstock_proto::journal::List;
 use maud::{Markup, html};
 
 use super::room::Room;
@@ -15,8 +16,11 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 120.0;
 /// Where the bars stand.
 const FLOOR: f64 = 98.0;
-/// The least time that the picture shows, in microseconds.
+/// The least time that a picture of all of history shows, in microseconds.
 const SPAN_MIN: i64 = 3_600_000_000;
+
+/// From when to when; from the first change-set on, and until now, where nothing is said.
+pub(super) type Stretch = (Option<Timestamp>, Option<Timestamp>);
 
 #[derive(Clone, Copy)]
 struct Bar {
@@ -24,17 +28,26 @@ struct Bar {
     risk: Risk,
 }
 
-/// Draws change-sets between two moments; without these, between the first and the last of them.
-pub(super) fn picture(
-    room: &Room,
-    sets: &[ChangeSet],
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-) -> Markup {
-    let first = sets.iter().map(|set| set.from).min();
+/// The part of what was asked for of which a page of change-sets, newest first, tells all: what stands on
+/// other pages must not look as if nothing had happened. `later`: there are pages before it.
+pub(super) fn stretch(list: &List<ChangeSet>, (from, to): Stretch, later: bool) -> Stretch {
+    let oldest = list.items.last().filter(|_| list.next.is_some()).map(|set| set.to);
+    let newest = list.items.first().filter(|_| later).map(|set| set.to);
+    let newest = newest.map(|at| to.map_or(at, |to| at.min(to)));
+    (oldest.or(from), newest.or(to))
+}
+
+/// Draws change-sets over a stretch of time.
+pub(super) fn picture(room: &Room, sets: &[ChangeSet], (from, to): Stretch) -> Markup {
     let to = to.unwrap_or_else(|| room.clock.now());
-    let from = from.or(first).unwrap_or(to).as_micros();
-    let from = from.min(to.as_micros() - SPAN_MIN);
+    // Before the first of all nothing happened; before any other moment something may have.
+    let from = match from {
+        Some(from) => from.as_micros().min(to.as_micros()),
+        None => {
+            let first = sets.iter().map(|set| set.from).min().unwrap_or(to);
+            first.as_micros().min(to.as_micros() - SPAN_MIN)
+        }
+    };
     let each = ((to.as_micros() - from) / BARS as i64).max(1);
     let mut bars = [Bar { changes: 0, risk: Risk::None }; BARS];
     for set in sets {

@@ -1,14 +1,18 @@
 //! What happened, told by who did it: change-sets over time, and one of them with all it did.
 
+use std::collections::BTreeSet;
+
 use axum::extract::Path;
-use backstock_proto::Timestamp;
 use backstock_proto::journal::{Change, List};
 use backstock_proto::problem::Problem;
+use backstock_proto::{Kind, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::room::{Room, encoded, query};
+use super::changes::kind_choice;
+use super::restore::PLANNING;
+use super::room::{Part, Room, encoded, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::{activity, changes, diff, restore};
 use crate::ask::Asked;
@@ -22,6 +26,9 @@ const PAGE: usize = 50;
 const CHANGES: usize = 25;
 /// Fields of one change that are shown in a set; the thing's own page has all of them.
 const LINES: usize = 12;
+/// A change may be dated a little before the moment that is known of it, in microseconds. What somebody
+/// did before that is further away.
+const DATED_MICROS: i64 = 60_000_000;
 
 /// Which change-sets, as the form says; empty fields count for nothing.
 #[derive(Clone, Default, Deserialize)]
@@ -29,7 +36,20 @@ const LINES: usize = 12;
 pub(crate) struct Filter {
     from: Option<String>,
     to: Option<String>,
+    kind: Option<String>,
+    app: Option<String>,
     cursor: Option<String>,
+}
+
+/// Which change-sets are wanted; all, where nothing is said.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) from: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
+    /// With changes of this kind.
+    pub(super) kind: Option<Kind>,
+    /// Made by this app, or person.
+    pub(super) app: Option<String>,
 }
 
 /// The page of all.
@@ -37,57 +57,132 @@ pub(crate) async fn change_sets(
     room: Room,
     Asked(filter): Asked<Filter>,
 ) -> Result<Shown, Problem> {
-    let instant = |text: &Option<String>| text.as_deref().and_then(|text| room.clock.parse(text));
-    let (from, to) = (instant(&filter.from), instant(&filter.to));
-    let list = latest(&room, (from, to), PAGE, filter.cursor.clone()).await?;
-    let address = |cursor: Option<String>| {
-        let pairs = [("from", filter.from.clone()), ("to", filter.to.clone()), ("cursor", cursor)];
-        format!("{}/changes{}", room.path(), query(&pairs))
-    };
+    let wanted = filter.wanted(&room);
+    let list = latest(&room, &wanted, PAGE, filter.cursor.clone()).await?;
+    let mut kinds = room.kinds().await?;
+    kinds.retain(|kind| !kind.is_log());
+    let later = filter.cursor.is_some();
+    let stretch = activity::stretch(&list, (wanted.from, wanted.to), later);
     let content = html! {
         (shell::heading("Changes", html! { a href={ (room.path()) "/changes/single" } { "Single changes" } }))
         section.card aria-labelledby="activity" {
             h2.hidden #activity { "Over time" }
-            (activity::picture(&room, &list.items, from, to))
-            (form(&room, from, to))
+            (activity::picture(&room, &list.items, stretch))
+            (form(&room, &wanted, &kinds, &list.items))
+            (undo(&room, &wanted, &list.items))
         }
         section.card aria-labelledby="sets" {
             h2.hidden #sets { "Change-sets" }
             @if list.items.is_empty() {
-                (shell::empty("No changes here", html! { "Nothing happened between these moments." }))
+                (shell::empty("No changes here", html! { "Nothing of the sort happened between these moments." }))
             }
             (rows(&room, &list.items))
-            (shell::paging(filter.cursor.is_some().then(|| address(None)), list.next.map(|next| address(Some(next)))))
+            (shell::paging(
+                later.then(|| filter.address(&room, None)),
+                list.next.map(|next| filter.address(&room, Some(next))),
+            ))
         }
     };
     Ok(shell::page(&room, Tab::Changes, "Changes", content))
 }
 
-/// The latest change-sets between two moments.
+impl Filter {
+    fn wanted(&self, room: &Room) -> Wanted {
+        let given = |text: &Option<String>| {
+            text.as_ref().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let instant = |text: &Option<String>| given(text).and_then(|text| room.clock.parse(&text));
+        Wanted {
+            from: instant(&self.from),
+            to: instant(&self.to),
+            kind: given(&self.kind).and_then(|kind| Kind::parse(&kind).ok()),
+            app: given(&self.app),
+        }
+    }
+
+    fn address(&self, room: &Room, cursor: Option<String>) -> String {
+        let own = self.clone();
+        let pairs = [
+            ("from", own.from),
+            ("to", own.to),
+            ("kind", own.kind),
+            ("app", own.app),
+            ("cursor", cursor),
+        ];
+        format!("{}/changes{}", room.path(), query(&pairs))
+    }
+}
+
+/// The latest change-sets of those that are wanted.
 pub(super) async fn latest(
     room: &Room,
-    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    wanted: &Wanted,
     limit: usize,
     cursor: Option<String>,
 ) -> Result<List<ChangeSet>, Problem> {
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let pairs = [
-        ("from", text(from)),
-        ("to", text(to)),
+        ("from", text(wanted.from)),
+        ("to", text(wanted.to)),
+        ("kind", wanted.kind.as_ref().map(Kind::to_string)),
+        ("app", wanted.app.clone()),
         ("limit", Some(limit.to_string())),
         ("cursor", cursor),
     ];
     room.get(&format!("change-sets{}", query(&pairs))).await
 }
 
-fn form(room: &Room, from: Option<Timestamp>, to: Option<Timestamp>) -> Markup {
-    let moment = |at: Option<Timestamp>| at.map(|at| room.clock.input(at)).unwrap_or_default();
+fn form(room: &Room, wanted: &Wanted, kinds: &[Kind], sets: &[ChangeSet]) -> Markup {
+    let Wanted { from, to, kind, app } = wanted;
+    let moment = |at: &Option<Timestamp>| at.map(|at| room.clock.input(at)).unwrap_or_default();
+    let narrowed = from.is_some() || to.is_some() || kind.is_some() || app.is_some();
+    let named = sets.iter().filter(|set| is_named(set)).map(|set| set.actor.name.as_str());
+    let actors: BTreeSet<&str> = named.collect();
     html! {
         form.filters.open method="get" #span {
             div.field { label for="from" { "From" } input #from type="datetime-local" step="1" name="from" value=(moment(from)); }
             div.field { label for="to" { "To" } input #to type="datetime-local" step="1" name="to" value=(moment(to)); }
+            (kind_choice(kinds, kind.as_ref().map(Kind::as_str)))
+            div.field {
+                label for="app" { "By the app, or person" }
+                input #app type="text" name="app" value=(app.as_deref().unwrap_or_default()) maxlength="200" list="actors" autocomplete="off";
+                datalist #actors { @for actor in &actors { option value=(actor) {} } }
+            }
             button.button type="submit" { "Show" }
-            @if from.is_some() || to.is_some() { a.button href={ (room.path()) "/changes" } { "All" } }
+            @if narrowed { a.button href={ (room.path()) "/changes" } { "All" } }
+        }
+    }
+}
+
+/// The way to undo all that happened in a stretch, or what somebody did in it.
+fn undo(room: &Room, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
+    let Wanted { from, to, kind, app } = wanted;
+    // Of somebody it is what they did since the oldest of it that is shown, where nothing else is said.
+    let oldest = sets.iter().map(|set| set.from).min().filter(|_| app.is_some());
+    let oldest = oldest.map(|at| Timestamp::from_micros(at.as_micros() - DATED_MICROS));
+    let is_writable = kind.as_ref().is_none_or(|kind| kind.spec().is_some());
+    let may = room.may(Scope::Restore) && is_writable && !sets.is_empty();
+    let Some(from) = from.or(oldest).filter(|_| may) else { return html! {} };
+    let until = to.map_or("now".into(), |to| room.clock.short(to));
+    html! {
+        form.actions method="post" action={ (room.path()) "/restore" } {
+            (shell::sealed(room))
+            input type="hidden" name="from" value=(from);
+            @if let Some(to) = to { input type="hidden" name="to" value=(to); }
+            @if let Some(kind) = kind { input type="hidden" name="kind" value=(kind); }
+            @for mode in ["update", "create"] { input type="hidden" name=(mode) value="yes"; }
+            @if let Some(app) = app {
+                input type="hidden" name="app" value=(app);
+                input type="hidden" name="delete_new" value="yes";
+                button.button type="submit" data-busy=(PLANNING) { "Undo all that " (app) " did…" }
+            } @else {
+                button.button type="submit" data-busy=(PLANNING) { "Undo all of this stretch…" }
+            }
+            span.quiet.small {
+                "From " (room.clock.short(from)) " until " (until)
+                @if let Some(kind) = kind { ", only " (human::plural(kind.as_str())) }
+                ". Nothing is written yet."
+            }
         }
     }
 }
@@ -169,17 +264,15 @@ pub(super) fn who(set: &ChangeSet) -> String {
     }
 }
 
+/// Whether it is known by whom of the apps and people, as far as that can be told.
+fn is_named(set: &ChangeSet) -> bool {
+    matches!(set.actor.kind, ActorKind::App | ActorKind::Staff)
+}
+
 /// Which set.
 #[derive(Deserialize)]
 pub(crate) struct Which {
     set: String,
-}
-
-/// Which part of it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Part {
-    cursor: Option<String>,
 }
 
 /// The page of one.
@@ -226,6 +319,9 @@ fn facts(room: &Room, set: &ChangeSet) -> Markup {
                 }
                 @if set.counts.created > 0 { div { dt { "Created" } dd { (shell::number(set.counts.created)) } } }
                 @if set.counts.deleted > 0 { div { dt { "Deleted" } dd { (shell::number(set.counts.deleted)) } } }
+            }
+            @if is_named(set) {
+                p { a href={ (room.path()) "/changes" (query(&[("app", Some(set.actor.name.clone()))])) } { "All that " (set.actor.name) " did" } }
             }
             @if !set.actor.evidence.is_empty() {
                 details {

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::when::Clock;
-use crate::answer::{change, shop};
-use crate::ask::{Asked, ChangesQuery, InShop, Nothing};
+use crate::answer::change;
+use crate::ask::{Asked, ChangesQuery, InShop};
 use crate::human::{self, Line};
 
 /// Changes on one page.
@@ -51,9 +51,8 @@ pub(crate) async fn changes(room: Room, Asked(filter): Asked<Filter>) -> Result<
         cursor: given(&filter.cursor),
     };
     let (desk, at) = (State(room.desk.clone()), InShop(room.shop.clone()));
-    let list = change::changes(desk.clone(), at, Asked(asked)).await?.0;
-    let status = shop::status(desk, InShop(room.shop.clone()), Asked(Nothing {})).await?.0.history;
-    let kinds: Vec<Kind> = status.kinds.into_iter().map(|status| status.kind).collect();
+    let list = change::changes(desk, at, Asked(asked)).await?.0;
+    let kinds = room.kinds().await?;
     let told = told(&room, list.items).await;
     let content = html! {
         a.back href={ (room.path()) "/changes" } { "Changes" }

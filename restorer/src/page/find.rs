@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::changes::kind_choice;
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
-use crate::answer::{resource, shop};
-use crate::ask::{Asked, InShop, Nothing, ResourcesQuery};
+use crate::answer::resource;
+use crate::ask::{Asked, InShop, ResourcesQuery};
 use crate::human;
 
 /// Things on one page.
@@ -40,11 +40,9 @@ pub(crate) async fn find(room: Room, Asked(filter): Asked<Filter>) -> Result<Sho
         limit: PAGE.try_into().ok(),
         cursor: given(&filter.cursor),
     };
-    let desk = State(room.desk.clone());
-    let status =
-        shop::status(desk.clone(), InShop(room.shop.clone()), Asked(Nothing {})).await?.0.history;
-    let kinds: Vec<Kind> = status.kinds.into_iter().map(|status| status.kind).collect();
-    let list = resource::resources(desk, InShop(room.shop.clone()), Asked(asked)).await?.0;
+    let kinds = room.kinds().await?;
+    let (desk, at) = (State(room.desk.clone()), InShop(room.shop.clone()));
+    let list = resource::resources(desk, at, Asked(asked)).await?.0;
     let content = html! {
         (shell::heading("Find", html! {}))
         section.card {

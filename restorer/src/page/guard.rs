@@ -54,12 +54,17 @@ pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
 fn row(room: &Room, mark: &Mark) -> Markup {
     html! {
         li {
-            a.row href={ (room.path()) "/changes?from=" (mark.at) } {
+            div.row {
                 span.main {
-                    strong { (mark.label) }
+                    a href={ (room.path()) "/changes?from=" (mark.at) } { strong { (mark.label) } }
                     @if let Some(app) = &mark.app { span.what { "About the app " (app) } }
                 }
-                span.side { (room.clock.time(mark.at)) span { "by " (mark.by) } }
+                span.side {
+                    @if room.may(Scope::Restore) {
+                        a href={ (room.path()) "/restore?at=" (mark.at) } { "Put back to then…" }
+                    }
+                    (room.clock.time(mark.at)) span { "by " (mark.by) }
+                }
             }
         }
     }

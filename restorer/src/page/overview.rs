@@ -6,6 +6,7 @@ use backstock_proto::journal::{Gap, KindStatus, ShopStatus};
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
+use super::change_sets::Wanted;
 use super::concern::last_look;
 use super::incident::Seen;
 use super::room::Room;
@@ -37,13 +38,14 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let (desk, shop) = (State(room.desk.clone()), InShop(room.shop.clone()));
     let status = shop::status(desk, shop, Asked(Nothing {})).await?.0;
     let yesterday = Timestamp::from_micros(room.clock.now().as_micros() - DAY_MICROS);
-    let today = change_sets::latest(&room, (Some(yesterday), None), SETS_DRAWN, None).await?.items;
-    let earlier = if today.len() < LATEST {
-        change_sets::latest(&room, (None, None), LATEST, None).await?.items
+    let lately = Wanted { from: Some(yesterday), ..Wanted::default() };
+    let today = change_sets::latest(&room, &lately, SETS_DRAWN, None).await?;
+    let earlier = if today.items.len() < LATEST {
+        change_sets::latest(&room, &Wanted::default(), LATEST, None).await?.items
     } else {
         Vec::new()
     };
-    let latest = if earlier.is_empty() { &today } else { &earlier };
+    let latest = if earlier.is_empty() { &today.items } else { &earlier };
     let harm = incident::latest(&room, INCIDENTS).await?;
     let content = html! {
         h1.hidden { "Overview" }
@@ -56,7 +58,10 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
             @if latest.is_empty() {
                 (shell::empty("Nothing yet", html! { "Changes show here seconds after they happen in the shop." }))
             } @else {
-                (activity::picture(&room, &today, Some(yesterday), None))
+                (activity::picture(&room, &today.items, activity::stretch(&today, (lately.from, None), false)))
+                @if today.next.is_some() {
+                    p.quiet.small { "The newest " (shell::number(today.items.len() as u64)) " change-sets; there were more." }
+                }
                 (change_sets::rows(&room, &latest[..latest.len().min(LATEST)]))
             }
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::ResourceKey;
 use backstock_proto::journal::AsOf;
 use backstock_proto::merge::{Field, Kept};
 use backstock_proto::problem::Problem;
+use backstock_proto::{ResourceKey, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -131,15 +131,23 @@ pub(super) fn wanted(room: &Room, request: &Request) -> String {
     if request.undo.is_some() {
         return "Undo what was put back".into();
     }
-    if let Some(app) = &request.app {
-        return format!("Undo what {app} did");
-    }
     if request.change_set.is_some() {
         return "Undo one change-set".into();
     }
-    match request.from {
-        Some(from) => format!("Undo what happened since {}", room.clock.short(from)),
-        None => "Put back what an export holds".into(),
+    let to_what = match (select.kinds.as_slice(), select.ids.as_slice()) {
+        ([], []) => String::new(),
+        _ => format!(" to {what}"),
+    };
+    let since = |from: Timestamp| {
+        let until = request.to.map(|to| format!(" until {}", room.clock.short(to)));
+        format!(" since {}{}", room.clock.short(from), until.unwrap_or_default())
+    };
+    match (&request.app, request.from) {
+        (Some(app), from) => {
+            format!("Undo what {app} did{to_what}{}", from.map(since).unwrap_or_default())
+        }
+        (None, Some(from)) => format!("Undo what happened{to_what}{}", since(from)),
+        (None, None) => "Put back what an export holds".into(),
     }
 }
 

@@ -103,6 +103,7 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     (tick("create", "Create anew what was deleted (with a new id)", true))
                     (tick("delete_new", "Delete what was created since", false))
                     (tick("overwrite", "Also where somebody else made a newer edit", false))
+                    (tick("inventory", "Amounts in stock, too (they move with every sale)", false))
                 }
                 div.actions {
                     button.button.primary type="submit" data-busy=(PLANNING) { "Show what would change" }
@@ -126,6 +127,9 @@ pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
     let request = Request {
         at: instant(&room, &form, "at")?,
         change_set: form.get("change_set").map(str::to_owned),
+        app: form.get("app").map(str::to_owned),
+        from: instant(&room, &form, "from")?,
+        to: instant(&room, &form, "to")?,
         export: form.get("export").map(str::to_owned),
         undo: form.get("undo").map(str::to_owned),
         select: Select {
@@ -143,7 +147,7 @@ pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
             Some(_) => OnConflict::Overwrite,
             None => OnConflict::Keep,
         },
-        ..Request::default()
+        inventory: form.get("inventory").is_some(),
     };
     if form.get("some") == Some("fields") && request.select.fields.is_empty() {
         return Err(Problem::new(

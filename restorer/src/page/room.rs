@@ -10,6 +10,7 @@ use backstock_proto::problem::Problem;
 use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
 use http::request::Parts;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::when::Clock;
@@ -17,10 +18,17 @@ use crate::ask::InShop;
 use crate::gate::Visit;
 use crate::human::Known;
 use crate::token::Scope;
-use crate::{Desk, peer};
+use crate::{Desk, peer, refuse};
 
 /// Other resources whose titles are looked up for one page.
 const TITLES_MAX: usize = 60;
+
+/// Which part of a long list, as a page's address says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Part {
+    pub(crate) cursor: Option<String>,
+}
 
 pub(crate) struct Room {
     pub(crate) desk: Arc<Desk>,
@@ -103,6 +111,13 @@ impl Room {
     /// Whether anything can be asked of the shop itself, and written to it.
     pub(crate) fn is_reached(&self) -> bool {
         self.desk.admins.contains_key(&self.shop)
+    }
+
+    /// The kinds of which anything is kept.
+    pub(crate) async fn kinds(&self) -> Result<Vec<Kind>, Problem> {
+        let status = self.desk.journal.status(&self.shop).await.map_err(refuse::journal)?;
+        let kinds = status.into_iter().flat_map(|status| status.kinds);
+        Ok(kinds.map(|status| status.kind).collect())
     }
 
     /// What names values, beside the states themselves.

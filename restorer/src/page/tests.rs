@@ -22,6 +22,8 @@ use crate::guard::{Action, INCIDENT, Policy, Threshold};
 use crate::token::Digest;
 use crate::{Config, Restorer, Scope, Token, Tokens};
 
+mod whole;
+
 struct World {
     router: axum::Router,
     journal: Arc<Fake>,

@@ -155,7 +155,10 @@ for (const picture of document.querySelectorAll("[data-brush]")) {
     if (b - a < 0.01) return;
     const [from, to] = [Number(picture.dataset.from), Number(picture.dataset.to)];
     const moment = (share) => new Date(from + (to - from) * share).toISOString();
-    const query = new URLSearchParams({ from: moment(a), to: moment(b) });
+    // Kind and app stay as they are chosen.
+    const query = new URLSearchParams(form ? new FormData(form) : {});
+    query.set("from", moment(a));
+    query.set("to", moment(b));
     const path = form ? location.pathname : document.querySelector("a[href$='/changes']").getAttribute("href");
     location.assign(`${path}?${query}`);
   });
