@@ -3,10 +3,9 @@
 use backstock_proto::Timestamp;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::room::{Room, query};
+use super::room::{Part, Room, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::tokens;
 use crate::ask::Asked;
@@ -14,11 +13,11 @@ use crate::ask::Asked;
 /// Entries on one page.
 const PAGE: usize = 100;
 
-/// Which part of the log.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Part {
-    cursor: Option<String>,
+/// How something ended, as far as a page of the log tells.
+struct End {
+    status: Option<u64>,
+    /// What the page does not tell.
+    unsaid: Option<&'static str>,
 }
 
 /// The page.
@@ -30,15 +29,9 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
     let here = format!("{}/audit", room.path());
     let erasures: Value = room.get("erasures").await?;
     let erasures = erasures["items"].as_array().cloned().unwrap_or_default();
-    // An entry is made before something is done, and another one tells how that ended.
-    let number = |entry: &Value, pointer: &str| entry.pointer(pointer).and_then(Value::as_u64);
-    let ended = |n: Option<u64>| {
-        let end = entries.iter().find(|entry| n.is_some() && number(entry, "/deed/of") == n);
-        end.and_then(|end| number(end, "/deed/status"))
-    };
-    let begun = entries.iter().filter(|entry| number(entry, "/deed/of").is_none());
-    let begun: Vec<(&Value, Option<u64>)> =
-        begun.map(|entry| (entry, ended(number(entry, "/n")))).collect();
+    let later = part.cursor.is_some();
+    let shown = entries.iter().filter_map(|entry| Some((entry, ended(entry, &entries, later)?)));
+    let shown: Vec<(&Value, End)> = shown.collect();
     let content = html! {
         (shell::heading("Who did what", html! {
             @match answer.pointer("/chain/whole").and_then(Value::as_bool) {
@@ -49,13 +42,13 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
         }))
         section.card {
             p.quiet { "Everything that was done through Backstock, each entry sealed with the one before it." }
-            @if begun.is_empty() { (shell::empty("Nothing yet", html! { "What is put back, noted or cancelled shows here." })) }
+            @if shown.is_empty() { (shell::empty("Nothing yet", html! { "What is put back, noted or cancelled shows here." })) }
             ul.rows {
-                @for (entry, status) in &begun { (row(&room, entry, *status)) }
+                @for (entry, end) in &shown { (row(&room, entry, end)) }
             }
-            (shell::paging(part.cursor.is_some().then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
+            (shell::paging(later.then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
-        @if part.cursor.is_none() { (tokens::card(&room)) }
+        @if !later { (tokens::card(&room)) }
         @if !erasures.is_empty() {
             section.card {
                 h2 { "Erasures" }
@@ -67,19 +60,47 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
     Ok(shell::page(&room, Tab::Audit, "Who did what", content))
 }
 
-fn row(room: &Room, entry: &Value, status: Option<u64>) -> Markup {
+fn number(entry: &Value, pointer: &str) -> Option<u64> {
+    entry.pointer(pointer).and_then(Value::as_u64)
+}
+
+/// An entry is made before something is done, and another one tells how that ended: that one is shown
+/// with the first, and by itself only where the first is on another page. `later`: newer entries are on
+/// pages before this one.
+fn ended(entry: &Value, entries: &[Value], later: bool) -> Option<End> {
+    let status = |end: &Value| number(end, "/deed/status");
+    let n = number(entry, "/n");
+    match number(entry, "/deed/of") {
+        Some(of) if entries.iter().any(|begun| number(begun, "/n") == Some(of)) => None,
+        Some(_) => {
+            Some(End { status: status(entry), unsaid: Some("its beginning is on a later page") })
+        }
+        None => {
+            let end = entries.iter().find(|end| n.is_some() && number(end, "/deed/of") == n);
+            let unsaid = match (end, later) {
+                (Some(_), _) => None,
+                (None, true) => Some("its end is on an earlier page, or not known"),
+                (None, false) => Some("end not known"),
+            };
+            Some(End { status: end.and_then(status), unsaid })
+        }
+    }
+}
+
+fn row(room: &Room, entry: &Value, end: &End) -> Markup {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     html! {
         li { div.row {
             span.main {
                 strong { (said(text("/deed/what"))) }
-                span.what { "By " (text("/deed/who")) " from " (text("/deed/from")) " · " (text("/deed/path")) }
+                span.what {
+                    "By " (text("/deed/who")) " from " (text("/deed/from")) " · " (text("/deed/path"))
+                    @if let Some(unsaid) = end.unsaid { " · " (unsaid) }
+                }
             }
             span.side {
-                @match status {
-                    Some(200..=399) => {},
-                    Some(_) => (shell::badge(Tone::Warning, "refused")),
-                    None => (shell::badge(Tone::Plain, "end not known")),
+                @if end.status.is_some_and(|status| !(200..=399).contains(&status)) {
+                    (shell::badge(Tone::Warning, "refused"))
                 }
                 @if let Ok(at) = Timestamp::parse(text("/at")) { (room.clock.time(at)) }
             }

@@ -351,6 +351,9 @@ fn did(room: &Room, told: &changes::Told) -> Markup {
             }
             @if change.version.op == backstock_proto::Op::Update && !told.lines.is_empty() {
                 (diff::table(room, &told.lines[..told.lines.len().min(LINES)], "", ""))
+                @if told.lines.len() > LINES {
+                    p.quiet { "And " (shell::many((told.lines.len() - LINES) as u64, "more field")) "; its own page shows all." }
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ pub(crate) fn table(room: &Room, lines: &[Line], from: &str, to: &str) -> Markup
                 @for line in lines.iter().take(LINES_MAX) { li.line { (self::line(room, line)) } }
             }
             @if lines.len() > LINES_MAX {
-                p.quiet { "And " (shell::number((lines.len() - LINES_MAX) as u64)) " more fields." }
+                p.quiet { "And " (shell::many((lines.len() - LINES_MAX) as u64, "more field")) "." }
             }
         }
     }
@@ -39,6 +39,12 @@ pub(crate) fn choice(room: &Room, lines: &[Line], from: &str, to: &str) -> Marku
                         input type="checkbox" name="field" value=(line.path) aria-label={ "Put back " (called(line)) };
                         (self::line(room, line))
                     }
+                }
+            }
+            @if lines.len() > LINES_MAX {
+                p.quiet {
+                    "And " (shell::many((lines.len() - LINES_MAX) as u64, "more field"))
+                    ": put all of it back below, or name them with " code { "backstock plan --field" } "."
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(super) fn card(room: &Room, imports: &[Import]) -> Markup {
                 }
                 p.quiet.small {
                     "A file is brought in by " code { "backstock import FILE" } ", into this shop or another one. "
-                    "Who took one out is on record under “Who did what”."
+                    "Who took one out is on record" @if room.may(Scope::Admin) { " under “Who did what”" } "."
                 }
             }
         }

@@ -8,18 +8,21 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::form::Form;
-use super::room::{Room, encoded};
+use super::room::{Part, Room, encoded, query};
 use super::shell::{self, Shown, Tab};
 use super::{incident, policy};
+use crate::ask::Asked;
 use crate::mark::Mark;
 use crate::token::Scope;
 
-/// Incidents shown.
-const LATEST: usize = 50;
+/// Incidents on one page.
+const PAGE: usize = 50;
 
 /// The page.
-pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
-    let incidents = incident::latest(&room, LATEST).await?;
+pub(crate) async fn guard(room: Room, Asked(part): Asked<Part>) -> Result<Shown, Problem> {
+    let List { items: incidents, next } =
+        incident::latest(&room, PAGE, part.cursor.clone()).await?;
+    let here = format!("{}/guard", room.path());
     let marks: List<Mark> = room.get("marks").await?;
     let content = html! {
         (shell::heading("Guard", html! {}))
@@ -33,6 +36,7 @@ pub(crate) async fn guard(room: Room) -> Result<Shown, Problem> {
                 }))
             }
             ul.rows.plan { @for seen in &incidents { (incident::shown(&room, seen)) } }
+            (shell::paging(part.cursor.is_some().then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
         section.card aria-labelledby="marks" {
             div.cardhead { h2 #marks { "Marked moments" } }

@@ -6,7 +6,7 @@ use backstock_proto::journal::List;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
-use super::room::{Room, encoded};
+use super::room::{Room, encoded, query};
 use super::shell::{self, Tone};
 use super::{change_sets, job, restore};
 use crate::change_set::ChangeSet;
@@ -23,11 +23,16 @@ pub(super) struct Seen {
     job: Option<Job>,
 }
 
-/// The latest incidents of a shop, newest first.
-pub(super) async fn latest(room: &Room, limit: usize) -> Result<Vec<Seen>, Problem> {
-    let incidents: List<Incident> = room.get(&format!("incidents?limit={limit}")).await?;
+/// The latest incidents of a shop, newest first: a page of them.
+pub(super) async fn latest(
+    room: &Room,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<List<Seen>, Problem> {
+    let pairs = [("limit", Some(limit.to_string())), ("cursor", cursor)];
+    let incidents: List<Incident> = room.get(&format!("incidents{}", query(&pairs))).await?;
     if incidents.items.is_empty() {
-        return Ok(Vec::new());
+        return Ok(List { items: Vec::new(), next: incidents.next });
     }
     let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
     // Newest first: of several jobs of one plan the last counts.
@@ -37,7 +42,7 @@ pub(super) async fn latest(room: &Room, limit: usize) -> Result<Vec<Seen>, Probl
         job: incident.plan.as_ref().and_then(|plan| by_plan.get(plan)).cloned(),
         incident,
     });
-    Ok(seen.collect())
+    Ok(List { items: seen.collect(), next: incidents.next })
 }
 
 impl Seen {

@@ -32,7 +32,7 @@ pub(crate) struct Rows {
 /// Which job.
 #[derive(Deserialize)]
 pub(crate) struct Which {
-    id: String,
+    pub(super) id: String,
 }
 
 /// The page.
@@ -66,7 +66,7 @@ pub(crate) async fn job(
         section.card aria-labelledby="rows" {
             div.cardhead {
                 h2 #rows { "Report" }
-                a href=(room.api(&format!("jobs/{}?limit=1000", encoded(&job.id)))) download={ (job.id) ".json" } { "Download" }
+                a href={ (here) "/report" } download={ (job.id) ".ndjson" } { "Download all of it" }
             }
             @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
             @if rows.is_empty() { (shell::empty("No rows yet", html! { "Each row shows here as soon as it is done." })) }

@@ -30,6 +30,7 @@ mod job;
 mod overview;
 mod plan;
 mod policy;
+mod report;
 mod resource;
 mod restore;
 mod room;
@@ -75,6 +76,7 @@ pub(crate) static ROUTES: &[Route] = &[
     shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
     restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
     shows("/shops/{shop}/jobs/{id}", || get(job::job)),
+    patient(shows("/shops/{shop}/jobs/{id}/report", || get(report::report))),
     restores("/shops/{shop}/jobs/{id}/{what}", || post(job::control_job)),
     shows("/shops/{shop}/guard", || get(guard::guard)),
     restores("/shops/{shop}/guard/marks", || post(guard::mark)),

@@ -46,7 +46,7 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
         Vec::new()
     };
     let latest = if earlier.is_empty() { &today.items } else { &earlier };
-    let harm = incident::latest(&room, INCIDENTS).await?;
+    let harm = incident::latest(&room, INCIDENTS, None).await?.items;
     let content = html! {
         h1.hidden { "Overview" }
         (verdict(&room, &status, &harm))

@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::asset::{ICON, SCRIPT, STYLE};
 use super::form::SEAL;
 use super::room::Room;
+use crate::token::Scope;
 
 /// The media type of a page.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -75,7 +76,7 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
         div.columns {
             nav.tabs aria-label="Parts of the page" {
                 ul {
-                    @for (of, path, name, shape) in TABS {
+                    @for (of, path, name, shape) in TABS.iter().filter(|(of, ..)| is_open(room, *of)) {
                         li {
                             a href={ (room.path()) (path) } aria-current=[(*of == tab).then_some("page")] {
                                 (glyph(shape)) span { (name) }
@@ -94,6 +95,11 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
         }
     };
     Shown(document(&format!("{title} · {} · Backstock", room.shop.name()), body))
+}
+
+/// Whether whoever looks may see a part.
+fn is_open(room: &Room, tab: Tab) -> bool {
+    tab != Tab::Audit || room.may(Scope::Admin)
 }
 
 /// A page that stands for itself.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::journal::ShopSummary;
+use backstock_proto::journal::{List, ShopSummary};
 use backstock_proto::problem::Problem;
 use http::StatusCode;
 use maud::html;
 
+use super::room::{Part, query};
 use super::{embedded, shell, signin, when};
 use crate::Desk;
 use crate::answer::shop;
@@ -34,11 +35,13 @@ pub(crate) async fn home(
         return Ok(shell::Shown(signin::form(None, None)).into_response());
     };
     let visit = Visit { token: Some(token), session, shop: None };
-    let asked = Asked(ShortListQuery::default());
-    let shops = shop::shops(State(desk), Extension(visit), asked).await?.0.items;
-    Ok(match shops.as_slice() {
-        [only] => Redirect::to(&path(only)).into_response(),
-        shops => shell::Shown(choice(shops)).into_response(),
+    let Query(Part { cursor }) = Query::<Part>::try_from_uri(&parts.uri).unwrap_or_default();
+    let later = cursor.is_some();
+    let asked = Asked(ShortListQuery { cursor, ..ShortListQuery::default() });
+    let List { items, next } = shop::shops(State(desk), Extension(visit), asked).await?.0;
+    Ok(match items.as_slice() {
+        [only] if !later && next.is_none() => Redirect::to(&path(only)).into_response(),
+        shops => shell::Shown(choice(shops, later, next)).into_response(),
     })
 }
 
@@ -46,7 +49,9 @@ fn path(shop: &ShopSummary) -> String {
     format!("/shops/{}", shop.shop.name())
 }
 
-fn choice(shops: &[ShopSummary]) -> maud::Markup {
+/// A page of them; `later`: not the first.
+fn choice(shops: &[ShopSummary], later: bool, next: Option<String>) -> maud::Markup {
+    let address = |next: String| format!("/{}", query(&[("cursor", Some(next))]));
     shell::alone(
         "Your shops",
         html! {
@@ -71,6 +76,7 @@ fn choice(shops: &[ShopSummary]) -> maud::Markup {
                     }
                 }
             }
+            (shell::paging(later.then(|| "/".into()), next.map(address)))
             form.actions.low method="post" action="/signout" { button.button type="submit" { "Sign out" } }
         },
     )

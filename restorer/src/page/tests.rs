@@ -436,6 +436,8 @@ async fn tokens_are_listed_by_name_and_never_by_what_proves_them() {
     }
     assert!(!text.contains("bolt") && !text.contains("Bolt"), "no other shop is there for Ada");
     let bo = world.signed_in("Bo").await;
+    assert!(world.get("/shops/acme/guard", &ada).await.text().contains("/shops/acme/audit"));
+    assert!(!world.get("/shops/acme/guard", &bo).await.text().contains("/shops/acme/audit"));
     let refused = world.get("/shops/acme/audit", &bo).await;
     assert_eq!(refused.status, 403);
     assert!(!refused.text().contains("Cy"));

@@ -65,3 +65,94 @@ async fn a_stretch_is_undone_as_a_whole_by_who_may() {
     let asked: Value = serde_json::from_slice(&asked.bytes).expect("json");
     assert_eq!(asked["request"]["inventory"], json!(true), "{asked}");
 }
+
+#[tokio::test]
+async fn fields_that_are_not_shown_are_counted() {
+    let wide = |value: &str| {
+        let note = |n: u32| (format!("note{n}"), json!(value));
+        let mut wide: serde_json::Map<_, _> = (0..320).map(note).collect();
+        wide.insert("title".into(), json!("Much noted"));
+        Value::Object(wide)
+    };
+    let mut fake = Fake::believable();
+    fake.remember("product", "701", "2026-11-19T08:00:00Z", &wide("before"));
+    fake.remember("product", "701", "2026-11-22T10:00:00Z", &wide("after"));
+    let world = world_of(Config::default(), fake, vec![admin()]);
+    let bo = world.signed_in("Bo").await;
+    let sets = world.get("/v1/shops/acme/change-sets?from=2026-11-22T09:00:00Z", &bo).await;
+    let sets: Value = serde_json::from_slice(&sets.bytes).expect("json");
+    let set = sets["items"][0]["id"].as_str().expect("a change-set");
+    let page = world.get(&format!("/shops/acme/changes/{set}"), &bo).await;
+    page.assert_says(&["And 308 more fields; its own page shows all."]);
+    let page = world.get("/shops/acme/resources/product/701", &bo).await;
+    page.assert_says(&["And 20 more fields: put all of it back below"]);
+}
+
+#[tokio::test]
+async fn a_jobs_report_has_every_row() {
+    let world = world(Config::default());
+    let cy = world.signed_in("Cy").await;
+    let job = json!({
+        "id": "job-1", "plan": "plan-1", "state": "done", "by": "Ada", "started_at": fake::NOW,
+        "finished_at": fake::NOW, "counts": {"updated": 1_200}, "eta_seconds": null, "cost": 0.0
+    });
+    let over = |n: u32| {
+        let (id, title) = ((n + 1).to_string(), format!("Mug {n}"));
+        json!({"over": {"n": n, "kind": "product", "id": id, "title": title, "state": "updated"}})
+    };
+    let steps: Vec<Value> = (0..1_200).map(over).collect();
+    let steps = json!({"by": "restorer-1", "taken": 1, "k": 1, "attempt": 0, "steps": steps});
+    world.journal.put(&acme(), crate::job::JOB, "job-1", &job).await.expect("on record");
+    world.journal.put(&acme(), "job_steps", "job-1", &steps).await.expect("on record");
+    let path = "/shops/acme/jobs/job-1/report";
+    world.get("/shops/acme/jobs/job-1", &cy).await.assert_says(&[path]);
+    let report = world.get(path, &cy).await;
+    assert_eq!((report.status, report.said("content-type")), (200, "application/x-ndjson"));
+    assert!(report.said("content-disposition").contains("job-1.ndjson"));
+    let text = report.text();
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+    assert_eq!(lines.len(), 1 + 1_200 + 1);
+    assert_eq!((&lines[0]["id"], &lines[1_200]["n"]), (&json!("job-1"), &json!(1_199)));
+    assert_eq!(lines[1_201], json!({"end": true, "count": 1_200}));
+    assert_eq!(world.get("/shops/acme/jobs/job-2/report", &cy).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_log_hides_nothing_where_one_of_its_pages_ends() {
+    let world = world(Config::default());
+    let ada = world.signed_in("Ada").await;
+    for n in 1..=101 {
+        let mut deed =
+            json!({"who": "Ada", "from": "::1", "what": "mark", "path": format!("/{n}")});
+        if n % 2 == 0 {
+            deed["of"] = json!(n - 1);
+            deed["path"] = json!(format!("/{}", n - 1));
+            deed["status"] = json!(if n == 2 { 409 } else { 201 });
+        }
+        let entry = json!({"n": n, "at": fake::NOW, "deed": deed, "before": "", "hash": ""});
+        world.journal.put(&acme(), "audit", "chain", &entry).await.expect("on record");
+    }
+    let first = world.get("/shops/acme/audit", &ada).await;
+    first.assert_says(&[
+        " · /101 · end not known",
+        " · /99</span>",
+        " · /1 · its beginning is on a later page",
+        ">refused<",
+    ]);
+    let second = world.get(&next(&first), &ada).await;
+    second.assert_says(&[" · /1 · its end is on an earlier page, or not known"]);
+    assert!(!second.text().contains(" · /99") && !second.text().contains("end not known"));
+}
+
+#[tokio::test]
+async fn every_shop_is_listed_somewhere() {
+    let shops = (0..1_001).map(|n| fake::shop(&format!("s{n:04}"))).collect();
+    let world = world(Config { shops, ..Config::default() });
+    let cy = world.signed_in("Cy").await;
+    let first = world.get("/", &cy).await;
+    first.assert_says(&["/shops/acme\"", "/shops/s0997\""]);
+    assert!(!first.text().contains("s1000"));
+    let second = world.get(&next(&first), &cy).await;
+    second.assert_says(&["/shops/s1000\"", "Back to the beginning"]);
+}
