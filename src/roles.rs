@@ -1,5 +1,6 @@
 //! Each role as a process of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, bail};
 use backstock_compactor::Compactor;
 use backstock_compactor::http::Given;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
-use backstock_journal::checkpoint::{self, Checkpoints};
+use backstock_journal::checkpoint::{self, CheckpointError, Checkpoints};
 use backstock_journal::erase::Eraser;
 use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
@@ -15,15 +16,16 @@ use backstock_proto::journal::{Client, Journal, Spread};
 use backstock_proto::lease::{Leases, LocalLeases, SharedLeases};
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::Pulls;
+use backstock_proto::storage::ObjectStore;
 use backstock_proto::stream::{Partition, partition_of};
-use backstock_proto::{admin, listen, storage};
+use backstock_proto::{Timestamp, admin, listen, storage};
 use backstock_restorer::{Restorer, Tokens};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 use url::Url;
 
 use crate::config::Config;
@@ -44,7 +46,7 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("journal", config.http.journal).await?;
-    let stores = open_stores(&process, &config)?;
+    let stores = open_stores(&process, &config).await?;
     let nats = configured(&config)?.connect("journal", &config.nats).await?;
     let router = backstock_journal::http::router(read(&process, &config, &stores)?)
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
@@ -160,17 +162,71 @@ fn kept(config: &Config) -> Vec<Partition> {
 }
 
 /// Opens the stores under the data directory. Only one process can.
-pub(crate) fn open_stores(process: &Process, config: &Config) -> anyhow::Result<Stores> {
-    let kept = kept(config);
+pub(crate) async fn open_stores(process: &Process, config: &Config) -> anyhow::Result<Stores> {
+    let (kept, storage) = (kept(config), config.storage()?);
     let options = Options::default().divided(kept.len());
-    let open = |partition: Partition| {
-        let path = config.data_dir.join(format!("journal/{partition}"));
+    tell_of_others(&config.data_dir.join("journal"), &kept);
+    let mut stores = Stores::with_capacity(kept.len());
+    for partition in kept {
+        let (path, now) = (store_path(config, partition), process.clock.now());
+        if !Store::is_at(&path) {
+            Box::pin(bring_back(&storage, partition, &path, now)).await?;
+        }
         std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-        let store = Store::open(&path, options, process.clock.now())
+        let store = Store::open(&path, options, now)
             .with_context(|| format!("open the journal in {}", path.display()))?;
-        Ok((partition, Arc::new(store)))
-    };
-    kept.into_iter().map(open).collect()
+        stores.push((partition, Arc::new(store)));
+    }
+    Ok(stores)
+}
+
+fn store_path(config: &Config, partition: Partition) -> PathBuf {
+    config.data_dir.join(format!("journal/{partition}"))
+}
+
+/// Where there is no store, the newest checkpoint comes back, if there is one: the partition was another
+/// journal's, or the disk is new, and the stream does not hold what is older. That the stream is lost as
+/// well is for a person to say.
+async fn bring_back(
+    storage: &Arc<dyn ObjectStore>,
+    partition: Partition,
+    path: &Path,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let checkpoints = Checkpoints::new(storage.clone(), partition);
+    match checkpoints.recover(path, false, &**storage, now).await {
+        Ok(made) => {
+            let (at, applied) = (made.at, made.applied_seq);
+            info!(partition, %at, applied, "there was no store: the newest checkpoint is back");
+            Ok(())
+        }
+        Err(CheckpointError::None(_)) => Ok(()),
+        Err(error) => Err(error).with_context(|| {
+            format!(
+                "partition {partition} has no store in {}, and its checkpoint cannot be brought back. \
+                 Nothing is begun anew as long as there is one",
+                path.display()
+            )
+        }),
+    }
+}
+
+/// Names the stores in `dir` that this journal does not keep, or no longer: nobody reads them, and what
+/// is erased stays in them.
+fn tell_of_others(dir: &Path, kept: &[Partition]) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let stores = entries.filter_map(Result::ok).map(|entry| entry.path());
+    for path in stores.filter(|path| Store::is_at(path)) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let partition = name.and_then(|name| name.parse::<Partition>().ok());
+        if let Some(partition) = partition.filter(|partition| !kept.contains(partition)) {
+            warn!(
+                partition, path = %path.display(),
+                "this journal does not keep the partition, and a store of it lies here: what is \
+                 erased stays in it. Remove it, unless another journal on this disk keeps it"
+            );
+        }
+    }
 }
 
 /// Brings the newest checkpoint of every partition that this process keeps back into an empty data
@@ -186,7 +242,7 @@ pub(crate) async fn recover(
     // Where it is noted what was erased since.
     let usual = config.storage()?;
     for partition in kept(&config) {
-        let path = config.data_dir.join(format!("journal/{partition}"));
+        let path = store_path(&config, partition);
         let checkpoints = Checkpoints::new(storage.clone(), partition);
         let began = std::time::Instant::now();
         let made = checkpoints

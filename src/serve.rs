@@ -62,7 +62,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let secrets = ShopSecrets::new(secrets::read(&config.shop)?);
     let ingest_listener = bind("ingest", config.http.ingest).await?;
     let restorer_listener = bind("restorer", config.http.restorer).await?;
-    let stores = roles::open_stores(&process, &config)?;
+    let stores = roles::open_stores(&process, &config).await?;
 
     let (address, server) = match Address::configured(&config.nats) {
         Some(address) => (address, None),

@@ -213,10 +213,10 @@ impl Checkpoints {
         Ok(manifests)
     }
 
-    /// Brings the newest one back into `path`, where nothing must be; of those that are damaged, none.
-    /// With `stream_lost` the store forgets which stream it was filled from, and takes the next one
-    /// that is made for it. What was erased since, as the object store or `also` say, is erased before
-    /// anybody can read it.
+    /// Brings the newest one back into `path`, where nothing must be but an empty directory; of those
+    /// that are damaged, none. With `stream_lost` the store forgets which stream it was filled from, and
+    /// takes the next one that is made for it. What was erased since, as the object store or `also` say,
+    /// is erased before anybody can read it.
     pub async fn recover(
         &self,
         path: &Path,
@@ -224,11 +224,16 @@ impl Checkpoints {
         also: &dyn ObjectStore,
         now: Timestamp,
     ) -> Result<Manifest, CheckpointError> {
-        if path.exists() {
-            return Err(CheckpointError::Occupied(path.to_owned()));
+        let occupied = || CheckpointError::Occupied(path.to_owned());
+        if Store::is_at(path) {
+            return Err(occupied());
+        }
+        let manifests = self.list().await?;
+        if !manifests.is_empty() && !is_vacant(path)? {
+            return Err(occupied());
         }
         let mut first = CheckpointError::None(self.partition);
-        for (older, manifest) in self.list().await?.into_iter().rev().enumerate() {
+        for (older, manifest) in manifests.into_iter().rev().enumerate() {
             match self.recover_one(&manifest, path, stream_lost, also, now).await {
                 Ok(()) => return Ok(manifest),
                 Err(error) if error.is_of_one() => {
@@ -424,6 +429,15 @@ pub async fn run(
             ),
             Some(Err(error)) => tracing::error!(partition, %error, "failed to make a checkpoint"),
         }
+    }
+}
+
+/// Whether nothing is there, or a directory with nothing in it.
+fn is_vacant(path: &Path) -> Result<bool, CheckpointError> {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(disk(path, error)),
     }
 }
 

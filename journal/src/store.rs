@@ -156,6 +156,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// Whether there is a store at `path`: RocksDB's `CURRENT` says of what it consists, and comes last.
+    pub fn is_at(path: &Path) -> bool {
+        path.join("CURRENT").is_file()
+    }
+
     /// Opens the directory, or makes a new store in it. `now` is kept as the moment of creation.
     pub fn open(path: &Path, options: Options, now: Timestamp) -> Result<Self, StoreError> {
         let opened =

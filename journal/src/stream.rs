@@ -16,8 +16,8 @@ pub enum StreamError {
     #[error(
         "the stream {name} is gone, but the store was filled from it up to sequence {applied}. \
          Bring the stream back from its own backup. If it is lost for good, what it held and the \
-         store has not applied is lost: move the store's directory away and start with an empty \
-         one, or restore a checkpoint as a new store"
+         store has not applied is lost: say so with `backstock recover --stream-lost`, and a new \
+         one is made"
     )]
     Missing {
         /// The stream.
@@ -109,7 +109,8 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
             return Err(StoreError::OtherStream(format!(
                 "the stream {name} is not the one that the store was filled from: it was deleted \
                  and made anew. Its sequences start over, so going on would mix two histories. \
-                 Bring the old stream back, or start with an empty store"
+                 Bring the old stream back; if it is lost for good, delete this one and say so with \
+                 `backstock recover --stream-lost`"
             )));
         }
         Some(_) => {}

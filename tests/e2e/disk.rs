@@ -144,11 +144,15 @@ impl Nats {
         Self { process: command.spawn().expect("nats-server starts"), port, monitor }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
     /// What a configuration says to use it, however it syncs.
     pub(crate) fn configuration(&self) -> String {
-        let (port, monitor) = (self.port, self.monitor);
+        let (url, monitor) = (self.url(), self.monitor);
         format!(
-            "url = \"nats://127.0.0.1:{port}\"\nmonitor_url = \"http://127.0.0.1:{monitor}\"\naccept_lazy_sync = true\n"
+            "url = {url:?}\nmonitor_url = \"http://127.0.0.1:{monitor}\"\naccept_lazy_sync = true\n"
         )
     }
 }

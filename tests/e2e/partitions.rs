@@ -1,9 +1,12 @@
 //! A store of several partitions: each shop has one, and everything is found where it is kept.
 
+use async_nats::jetstream;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::backstock::Backstock;
+use crate::disk::Nats;
+use crate::recover::address;
 use crate::shopify::Delivery;
 
 const ID: u64 = 9_007_199_254_740_993_001;
@@ -60,4 +63,45 @@ async fn shops_live_in_partitions_of_their_own() {
             backstock.get(&format!("/v1/shops/{shop}/resources/product/{ID}")).await;
         assert_eq!((status, &found["state"]["title"]), (200, &json!(shop)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_added_has_the_history_that_the_stream_forgot() {
+    let dirs = [(); 4].map(|()| tempfile::tempdir().expect("a directory"));
+    let [nats, objects, first, second] = &dirs;
+    let server = Nats::start(nats.path(), "always");
+    let objects = address(objects.path());
+    let more = format!("{}partitions = 2\n[storage]\nurl = {objects:?}\n", server.configuration());
+    let mut one = Backstock::at(first.path(), &more);
+    one.spawn("journal");
+    one.start("ingest").await;
+    one.start("restorer").await;
+    // The second partition is acme's.
+    for shop in ["other", "acme"] {
+        kept(&one, shop).await;
+    }
+    let made = one.client_verb(&["checkpoint"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for role in ["restorer", "journal"] {
+        assert!(one.signal(role, Signal::SIGTERM).success(), "an ordered end of the {role}");
+    }
+    let client = async_nats::connect(server.url()).await.expect("connected");
+    let stream = jetstream::new(client).get_stream("BACKSTOCK-1").await.expect("a stream");
+    let purged = stream.purge().filter("backstock.1.event.>").await.expect("purged");
+    assert_eq!(purged.purged, 1, "it held what happened");
+
+    let mut two = Backstock::at(second.path(), &(more + "[journal]\nindex = 1\n"));
+    let journals = format!("journals = [[{:?}], [{:?}]]\n", one.journal, two.journal);
+    (one, two) = (one.with_http(&journals), two.with_http(&journals));
+    one.start("journal").await;
+    two.start("journal").await;
+    one.start("restorer").await;
+    for shop in ["other", "acme"] {
+        let path = format!("/v1/shops/{shop}/resources/product/{ID}");
+        let (status, found) = one.get(&path).await;
+        assert_eq!((status, &found["state"]["title"]), (200, &json!(shop)), "{found}");
+    }
+    assert!(second.path().join("data/journal/1/CURRENT").is_file());
+    let log = std::fs::read_to_string(first.path().join("journal.log")).expect("a log");
+    assert!(log.contains("this journal does not keep the partition"), "{log}");
 }

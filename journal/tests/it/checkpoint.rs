@@ -114,3 +114,22 @@ async fn where_the_newest_is_damaged_the_one_before_is_brought_back() {
     }
     assert_eq!(world.recovered("older").await.expect("whole"), "1");
 }
+
+#[tokio::test]
+async fn one_comes_back_into_an_empty_directory_and_where_something_is_nothing_does() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    let path = |name: &str| world.dir.path().join(name);
+    std::fs::create_dir(path("empty")).expect("a directory");
+    assert_eq!(world.recovered("empty").await.expect("whole"), "1");
+    std::fs::create_dir(path("begun")).expect("a directory");
+    std::fs::write(path("begun/LOCK"), "").expect("a file");
+    for taken in ["empty", "begun"] {
+        let refused = world.recovered(taken).await;
+        assert!(matches!(refused, Err(CheckpointError::Occupied(_))), "{taken}: {refused:?}");
+    }
+    let nothing = Checkpoints::new(Arc::new(InMemory::new()), 0);
+    let nothing = nothing.recover(&path("begun"), false, &*world.storage, now()).await;
+    assert!(matches!(nothing, Err(CheckpointError::None(0))), "a first start was broken off");
+}
