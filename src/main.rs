@@ -58,11 +58,11 @@ enum Command {
     /// Answer the HTTP API.
     #[command(after_help = RESTORER_HELP)]
     Restorer(ConfigArgs),
-    /// Bring the journal back from a checkpoint, into an empty data directory.
+    /// Bring the journal back from a checkpoint.
     #[command(after_help = "\
-Brings back the newest checkpoint of every partition. What came after it is read from the stream
-when Backstock starts. If the stream is lost as well, say so: a new one is made, and every shop is
-pulled anew.
+Brings back the newest checkpoint of every partition that has no store here. What came after it is
+read from the stream when Backstock starts. If the stream is lost as well, say so: a new one is made,
+also for stores that are here, and every shop is pulled anew.
 
 Examples:
   backstock recover --from s3://bucket/prefix

@@ -229,8 +229,8 @@ fn tell_of_others(dir: &Path, kept: &[Partition]) {
     }
 }
 
-/// Brings the newest checkpoint of every partition that this process keeps back into an empty data
-/// directory.
+/// Brings the newest checkpoint of every partition that this process keeps back, where there is one and
+/// no store yet. A store that is there and lost its stream forgets that.
 pub(crate) async fn recover(
     config: Config,
     from: Option<String>,
@@ -241,21 +241,44 @@ pub(crate) async fn recover(
     let storage = storage::open(url, &config.data_dir, &config.storage.keys()?)?;
     // Where it is noted what was erased since.
     let usual = config.storage()?;
+    let (mut done, mut undone) = (0, None);
     for partition in kept(&config) {
-        let path = store_path(&config, partition);
+        let (path, now) = (store_path(&config, partition), process.clock.now());
         let checkpoints = Checkpoints::new(storage.clone(), partition);
         let began = std::time::Instant::now();
-        let made = checkpoints
-            .recover(&path, stream_lost, &*usual, process.clock.now())
-            .await
-            .with_context(|| format!("bring partition {partition} back"))?;
-        let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
-        println!(
-            "partition {partition}: as of {}, up to event {}, {bytes} bytes in {:.1} s",
-            made.at,
-            made.applied_seq,
-            began.elapsed().as_secs_f64()
-        );
+        match checkpoints.recover(&path, stream_lost, &*usual, now).await {
+            Ok(made) => {
+                let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
+                println!(
+                    "partition {partition}: as of {}, up to event {}, {bytes} bytes in {:.1} s",
+                    made.at,
+                    made.applied_seq,
+                    began.elapsed().as_secs_f64()
+                );
+                done += 1;
+            }
+            Err(CheckpointError::Occupied(_)) if stream_lost && Store::is_at(&path) => {
+                let store = Store::open(&path, Options::default(), now)?;
+                store.forget_stream()?;
+                store.close()?;
+                println!("partition {partition}: is there already, and takes the next stream");
+                done += 1;
+            }
+            Err(error @ CheckpointError::Occupied(_)) if Store::is_at(&path) => {
+                println!("partition {partition}: is there already");
+                undone = Some(error);
+            }
+            Err(error @ CheckpointError::None(_)) => {
+                println!("partition {partition}: nothing to bring back");
+                undone = undone.or(Some(error));
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("bring partition {partition} back"));
+            }
+        }
+    }
+    if let Some(error) = undone.filter(|_| done == 0) {
+        return Err(error).context("nothing was brought back");
     }
     println!(
         "Start Backstock now. {}",

@@ -24,7 +24,7 @@ use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Place;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +125,15 @@ impl Files {
     }
 }
 
+/// The checkpoints that there are.
+#[derive(Default)]
+struct Listed {
+    /// Oldest first.
+    manifests: Vec<Manifest>,
+    /// Those that cannot be read, and why.
+    unreadable: Vec<(ObjectMeta, CheckpointError)>,
+}
+
 /// The checkpoints of one partition.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
@@ -199,18 +208,37 @@ impl Checkpoints {
         })
     }
 
-    /// All of them, oldest first. An error if one is newer than this binary: which files it names is not
-    /// known, so none may go.
+    /// All that can be read, oldest first. An error if one is newer than this binary: which files it
+    /// names is not known, so none may go.
     pub async fn list(&self) -> Result<Vec<Manifest>, CheckpointError> {
+        Ok(self.listed().await?.manifests)
+    }
+
+    /// All of them. One that is damaged is in nobody's way.
+    async fn listed(&self) -> Result<Listed, CheckpointError> {
         let place = Place::from(format!("checkpoints/{}", self.partition));
-        let listed = self.storage.list_with_delimiter(Some(&place)).await?;
-        let mut manifests = Vec::new();
-        for meta in listed.objects {
-            let bytes = self.storage.get(&meta.location).await?.bytes().await?;
-            manifests.push(Manifest::read(meta.location.as_ref(), &bytes)?);
+        let there = self.storage.list_with_delimiter(Some(&place)).await?;
+        let mut listed = Listed::default();
+        for meta in there.objects {
+            match self.manifest(&meta.location).await {
+                Ok(manifest) => listed.manifests.push(manifest),
+                // Another copy of the journal removed it meanwhile.
+                Err(CheckpointError::Storage(object_store::Error::NotFound { .. })) => {}
+                Err(error) if error.is_of_one() => {
+                    let (partition, place) = (self.partition, &meta.location);
+                    tracing::warn!(partition, %place, %error, "a checkpoint is passed over");
+                    listed.unreadable.push((meta, error));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        manifests.sort_by_key(|manifest| manifest.at);
-        Ok(manifests)
+        listed.manifests.sort_by_key(|manifest| manifest.at);
+        Ok(listed)
+    }
+
+    async fn manifest(&self, place: &Place) -> Result<Manifest, CheckpointError> {
+        let bytes = self.storage.get(place).await?.bytes().await?;
+        Manifest::read(place.as_ref(), &bytes)
     }
 
     /// Brings the newest one back into `path`, where nothing must be but an empty directory; of those
@@ -228,11 +256,13 @@ impl Checkpoints {
         if Store::is_at(path) {
             return Err(occupied());
         }
-        let manifests = self.list().await?;
+        let Listed { manifests, unreadable } = self.listed().await?;
         if !manifests.is_empty() && !is_vacant(path)? {
             return Err(occupied());
         }
-        let mut first = CheckpointError::None(self.partition);
+        let newest = unreadable.into_iter().max_by_key(|(meta, _)| meta.last_modified);
+        let nothing = || CheckpointError::None(self.partition);
+        let mut first = newest.map_or_else(nothing, |(_, error)| error);
         for (older, manifest) in manifests.into_iter().rev().enumerate() {
             match self.recover_one(&manifest, path, stream_lost, also, now).await {
                 Ok(()) => return Ok(manifest),
@@ -370,21 +400,32 @@ impl Checkpoints {
         now: Timestamp,
         erased_at: Option<Timestamp>,
     ) -> Result<(), CheckpointError> {
-        let manifests = self.list().await?;
+        let Listed { manifests, unreadable } = self.listed().await?;
         let newest = manifests.last().map(|manifest| manifest.at);
         let holds_erased = |at| erased_at.is_some_and(|erased_at| at < erased_at);
-        let (old, kept): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|manifest| {
-            let too_old = now.micros_since(manifest.at) > CHECKPOINTS_KEPT_DAYS * DAY;
-            Some(manifest.at) != newest && (too_old || holds_erased(manifest.at))
-        });
+        let goes = |at| {
+            let too_old = now.micros_since(at) > CHECKPOINTS_KEPT_DAYS * DAY;
+            newest.is_some_and(|newest| at != newest) && (too_old || holds_erased(at))
+        };
+        let (old, kept): (Vec<_>, Vec<_>) =
+            manifests.into_iter().partition(|manifest| goes(manifest.at));
         for manifest in &old {
             self.storage.delete(&self.manifest_place(manifest.at)).await?;
+        }
+        let (old, unknown): (Vec<_>, Vec<_>) =
+            unreadable.into_iter().partition(|(meta, _)| goes(stored_at(meta)));
+        for (meta, _) in &old {
+            self.storage.delete(&meta.location).await?;
+        }
+        // Which files it names that cannot be read is not known: none go before it does.
+        if !unknown.is_empty() {
+            return Ok(());
         }
         let kept: HashSet<String> =
             kept.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
         let mut listed = self.storage.list(Some(&self.files_place()));
         while let Some(meta) = listed.next().await.transpose()? {
-            let stored_at = Timestamp::from_micros(meta.last_modified.timestamp_micros());
+            let stored_at = stored_at(&meta);
             let unnamed = meta.location.filename().is_some_and(|name| !kept.contains(name));
             let too_old = now.micros_since(stored_at) > UNNAMED_KEPT;
             // Who is about to name one of these looks afterwards whether it is there, and stores it anew.
@@ -430,6 +471,11 @@ pub async fn run(
             Some(Err(error)) => tracing::error!(partition, %error, "failed to make a checkpoint"),
         }
     }
+}
+
+/// When something was stored, as far as the object store knows.
+fn stored_at(meta: &ObjectMeta) -> Timestamp {
+    Timestamp::from_micros(meta.last_modified.timestamp_micros())
 }
 
 /// Whether nothing is there, or a directory with nothing in it.

@@ -310,7 +310,7 @@ impl Store {
     }
 
     /// Forgets which stream it was filled from: that one is lost for good.
-    pub(crate) fn forget_stream(&self) -> Result<(), StoreError> {
+    pub fn forget_stream(&self) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.delete_cf(self.family(Family::Meta), meta::STREAM);
         self.write(batch)

@@ -133,3 +133,26 @@ async fn one_comes_back_into_an_empty_directory_and_where_something_is_nothing_d
     let nothing = nothing.recover(&path("begun"), false, &*world.storage, now()).await;
     assert!(matches!(nothing, Err(CheckpointError::None(0))), "a first start was broken off");
 }
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_passed_over_and_no_file_goes_before_it() {
+    let mut world = World::new();
+    let place = |name: &str| object_store::path::Path::from(format!("checkpoints/0/{name}"));
+    let (damaged, unnamed) = (place("damaged.json"), place("files/unnamed"));
+    world.storage.put(&damaged, "{".into()).await.expect("stored");
+    let nothing_else = world.recovered("damaged").await;
+    assert!(matches!(nothing_else, Err(CheckpointError::Manifest(..))), "{nothing_else:?}");
+    world.tell();
+    world.make(later(0)).await;
+    assert_eq!(world.recovered("whole").await.expect("whole"), "1");
+    world.storage.put(&unnamed, "named by whom?".into()).await.expect("stored");
+    world.tell();
+    world.make(later(2)).await;
+    assert!(world.storage.head(&unnamed).await.is_ok(), "the damaged one may name it");
+    // It is kept for as long as any other.
+    world.make(later(29)).await;
+    for gone in [&damaged, &unnamed] {
+        assert!(world.storage.head(gone).await.is_err(), "{gone} is still there");
+    }
+    assert_eq!(world.recovered("newer").await.expect("whole"), "2");
+}
