@@ -73,6 +73,7 @@ pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
     let around = Around::of(&config)?;
+    tidy(&config);
     let ended = run_compactor(&process, &config, around, nats, orders, shutdown.clone()).await;
     shutdown.cancel();
     http.await??;
@@ -85,6 +86,7 @@ pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
     let listener = bind("restorer", config.http.restorer).await?;
     let nats = configured(&config)?.connect("restorer", &config.nats).await?;
     let around = Around::of(&config)?;
+    tidy(&config);
     let compactor = match &config.http.compactor_url {
         Some(url) => url.parse()?,
         None => internal(config.http.compactor)?,
@@ -165,6 +167,7 @@ fn kept(config: &Config) -> Vec<Partition> {
 pub(crate) async fn open_stores(process: &Process, config: &Config) -> anyhow::Result<Stores> {
     let (kept, storage) = (kept(config), config.storage()?);
     let options = Options::default().divided(kept.len());
+    tidy(config);
     tell_of_others(&config.data_dir.join("journal"), &kept);
     let mut stores = Stores::with_capacity(kept.len());
     for partition in kept {
@@ -175,9 +178,36 @@ pub(crate) async fn open_stores(process: &Process, config: &Config) -> anyhow::R
         std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         let store = Store::open(&path, options, now)
             .with_context(|| format!("open the journal in {}", path.display()))?;
+        match checkpoint::clear_beside(&path) {
+            Ok(0) => {}
+            Ok(cleared) => info!(partition, cleared, "removed what a killed process left here"),
+            Err(error) => {
+                let path = path.display();
+                warn!(partition, %path, %error, "what a killed process left here is not erased");
+            }
+        }
         stores.push((partition, Arc::new(store)));
     }
     Ok(stores)
+}
+
+/// Removes, beside everything else, what killed processes left half written where checkpoints and blobs
+/// are: going through a large directory takes a while.
+fn tidy(config: &Config) {
+    let (dir, copies) = (config.data_dir.clone(), config.storage.copies.iter().cloned().map(Some));
+    let places: Vec<Option<String>> =
+        std::iter::once(config.storage.url.clone()).chain(copies).collect();
+    std::thread::spawn(move || {
+        for url in places {
+            match storage::clear(url.as_deref(), &dir) {
+                Ok(0) => {}
+                Ok(cleared) => info!(cleared, "removed what a killed process left half written"),
+                Err(error) => {
+                    warn!(%error, "what a killed process left half written is not erased");
+                }
+            }
+        }
+    });
 }
 
 fn store_path(config: &Config, partition: Partition) -> PathBuf {

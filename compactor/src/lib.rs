@@ -108,6 +108,13 @@ impl Compactor {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::register(&self.registry)?);
+        match spill::clear(&self.config.scratch) {
+            Ok(0) => {}
+            Ok(cleared) => tracing::info!(cleared, "removed what a killed process had put aside"),
+            Err(error) => {
+                tracing::warn!(%error, "what a killed process had put aside is still there");
+            }
+        }
         let (jetstream, clock) = (self.jetstream, self.clock);
         let publisher =
             Publisher { jetstream: jetstream.clone(), partitions: self.config.partitions };

@@ -25,6 +25,7 @@ use backstock_proto::time::Clock;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Place;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -155,8 +156,7 @@ impl Checkpoints {
     ) -> Result<CheckpointReport, CheckpointError> {
         let began = std::time::Instant::now();
         let applied_seq = store.applied_seq();
-        let aside = tempfile::tempdir_in(store.path().parent().unwrap_or(store.path()));
-        let aside = aside.map_err(|source| disk(store.path(), source))?;
+        let aside = beside(store.path())?;
         let dir = aside.path().join("checkpoint");
         let (of, to) = (store.clone(), dir.clone());
         let erased_at = tokio::task::spawn_blocking(move || {
@@ -289,7 +289,7 @@ impl Checkpoints {
     ) -> Result<(), CheckpointError> {
         let parent = path.parent().unwrap_or(path);
         std::fs::create_dir_all(parent).map_err(|source| disk(parent, source))?;
-        let aside = tempfile::tempdir_in(parent).map_err(|source| disk(parent, source))?;
+        let aside = beside(path)?;
         let dir = aside.path().join("store");
         std::fs::create_dir(&dir).map_err(|source| disk(&dir, source))?;
         for file in &manifest.files {
@@ -471,6 +471,35 @@ pub async fn run(
             Some(Err(error)) => tracing::error!(partition, %error, "failed to make a checkpoint"),
         }
     }
+}
+
+/// A directory to work in beside a store. Its name says whose it is.
+fn beside(store: &Path) -> Result<TempDir, CheckpointError> {
+    let parent = store.parent().unwrap_or(store);
+    let made = tempfile::Builder::new().prefix(&prefix(store)).tempdir_in(parent);
+    made.map_err(|source| disk(parent, source))
+}
+
+/// Removes what a killed process left beside a store: hard links of its files, in which nothing is
+/// erased. Only whoever has the store open may. Answers how much there was.
+pub fn clear_beside(store: &Path) -> std::io::Result<usize> {
+    let prefix = prefix(store);
+    // Of what older versions left it cannot be seen whose it is, and nobody makes such any more.
+    let is_left =
+        |name: &str| name.starts_with(&prefix) || (name.starts_with(".tmp") && !name.contains('-'));
+    let mut cleared = 0;
+    for entry in std::fs::read_dir(store.parent().unwrap_or(store))? {
+        let entry = entry?;
+        if is_left(&entry.file_name().to_string_lossy()) {
+            std::fs::remove_dir_all(entry.path())?;
+            cleared += 1;
+        }
+    }
+    Ok(cleared)
+}
+
+fn prefix(store: &Path) -> String {
+    format!(".tmp-{}-", store.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// When something was stored, as far as the object store knows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::support::{at, product, titled};
 use backstock_journal::Store;
-use backstock_journal::checkpoint::{CheckpointError, Checkpoints};
+use backstock_journal::checkpoint::{CheckpointError, Checkpoints, clear_beside};
 use backstock_proto::Timestamp;
 use backstock_proto::journal::{AsOf, Journal};
 use backstock_proto::time::{Clock, SystemClock};
@@ -155,4 +155,21 @@ async fn a_manifest_that_cannot_be_read_is_passed_over_and_no_file_goes_before_i
         assert!(world.storage.head(gone).await.is_err(), "{gone} is still there");
     }
     assert_eq!(world.recovered("newer").await.expect("whole"), "2");
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_beside_a_store_goes_and_what_is_anothers_stays() {
+    let mut world = World::new();
+    let path = |name: &str| world.dir.path().join(name);
+    let (ours, old, anothers) = (".tmp-store-a1B2c3", ".tmpd4E5f6", ".tmp-other-a1B2c3");
+    for name in [ours, old, anothers] {
+        std::fs::create_dir_all(path(name).join("checkpoint")).expect("a directory");
+        std::fs::write(path(name).join("checkpoint/000007.sst"), "somebody").expect("a file");
+    }
+    assert_eq!(clear_beside(&path("store")).expect("cleared"), 2);
+    assert!(!path(ours).exists() && !path(old).exists() && path(anothers).exists());
+    world.tell();
+    world.make(later(0)).await;
+    assert_eq!(world.recovered("again").await.expect("whole"), "1");
+    assert_eq!(clear_beside(&world.dir.path().join("store")).expect("cleared"), 0);
 }
