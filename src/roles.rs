@@ -328,11 +328,16 @@ pub(crate) fn read(
     stores: &Stores,
 ) -> anyhow::Result<Arc<dyn Journal>> {
     let (storage, keys) = (config.storage()?, config.storage.keys()?);
-    let named: Arc<[String]> = config.storage.named().cloned().collect();
+    let copies: Arc<[String]> = config.storage.copies.clone().into();
     let reader = |partition: Partition, store: &Arc<Store>| -> Arc<dyn Journal> {
         let reader = Reader::new(store.clone(), process.clock.clone());
-        let (storage, keys, named) = (storage.clone(), keys.clone(), named.clone());
-        Arc::new(reader.checkpointing(CheckpointsTo { partition, storage, keys, named }))
+        Arc::new(reader.checkpointing(CheckpointsTo {
+            partition,
+            storage: storage.clone(),
+            url: config.storage.url.clone(),
+            copies: copies.clone(),
+            keys: keys.clone(),
+        }))
     };
     let mut places = vec![Vec::new(); usize::from(config.nats.partitions)];
     for (partition, store) in stores {
@@ -404,7 +409,8 @@ pub(crate) async fn run_journal(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let jetstream = async_nats::jetstream::new(nats.client);
-    let storage = config.storage()?;
+    let (storage, keys) = (config.storage()?, config.storage.keys()?);
+    let copies: Arc<[String]> = config.storage.copies.clone().into();
     let every = Duration::from_secs(u64::from(config.storage.checkpoint_hours) * 3600);
     let mut running = JoinSet::new();
     for (partition, store) in stores {
@@ -432,6 +438,8 @@ pub(crate) async fn run_journal(
             jetstream: jetstream.clone(),
             partition,
             storage: storage.clone(),
+            copies: copies.clone(),
+            keys: keys.clone(),
             clock: clock.clone(),
         };
         tokio::spawn(eraser.run(shutdown.clone()));

@@ -140,15 +140,23 @@ struct Listed {
 pub struct Checkpoints {
     storage: Arc<dyn ObjectStore>,
     partition: Partition,
+    /// Whether it is here that the store is copied to by itself.
+    usual: bool,
 }
 
 impl Checkpoints {
-    /// Those in `storage`.
+    /// Those in the usual `storage`.
     pub fn new(storage: Arc<dyn ObjectStore>, partition: Partition) -> Self {
-        Self { storage, partition }
+        Self { storage, partition, usual: true }
     }
 
-    /// Makes one, and removes those that are too old. Only what no earlier one has is stored.
+    /// Those in another `storage`: one made there is none that the usual one has.
+    pub fn elsewhere(storage: Arc<dyn ObjectStore>, partition: Partition) -> Self {
+        Self { storage, partition, usual: false }
+    }
+
+    /// Makes one, and removes those that are too old. Only what no earlier one has is stored. Beside it
+    /// stands what was erased, for whoever comes back from one of before.
     pub async fn make(
         &self,
         store: &Arc<Store>,
@@ -186,14 +194,19 @@ impl Checkpoints {
             Manifest { format: FORMAT, partition: self.partition, at: now, applied_seq, files };
         let written = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| CheckpointError::Manifest(now.to_string(), e.to_string()))?;
+        let of = store.clone();
+        let cases = tokio::task::spawn_blocking(move || of.cases()).await??;
+        erase::keep(&*self.storage, self.partition, cases).await?;
         self.storage.put(&self.manifest_place(now), PutPayload::from(written)).await?;
         // What an old manifest named may have gone with it meanwhile.
         let stored = self.stored_files().await?;
         for file in manifest.files.iter().filter(|file| !stored.contains(file)) {
             self.store(&dir.join(&file.name), file).await?;
         }
-        let (at, of) = (now, store.clone());
-        tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
+        if self.usual {
+            let (at, of) = (now, store.clone());
+            tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
+        }
         self.forget(now, erased_at).await?;
         store.erasing.notify_one();
         Ok(CheckpointReport {
@@ -212,6 +225,13 @@ impl Checkpoints {
     /// names is not known, so none may go.
     pub async fn list(&self) -> Result<Vec<Manifest>, CheckpointError> {
         Ok(self.listed().await?.manifests)
+    }
+
+    /// From when the oldest one is, also if it cannot be read.
+    pub(crate) async fn oldest(&self) -> Result<Option<Timestamp>, CheckpointError> {
+        let Listed { manifests, unreadable } = self.listed().await?;
+        let unreadable = unreadable.iter().map(|(meta, _)| stored_at(meta));
+        Ok(manifests.iter().map(|manifest| manifest.at).chain(unreadable).min())
     }
 
     /// All of them. One that is damaged is in nobody's way.

@@ -56,11 +56,13 @@ pub struct CheckpointsTo {
     pub partition: Partition,
     /// Where they go unless another place is named.
     pub storage: Arc<dyn ObjectStore>,
-    /// What it and the others are sealed with.
+    /// What names that place, if something does.
+    pub url: Option<String>,
+    /// The other places that may be named, as the configuration says them: whoever may ask for a
+    /// checkpoint is not to choose where a shop's whole history goes.
+    pub copies: Arc<[String]>,
+    /// What all of them are sealed with.
     pub keys: Keys,
-    /// The places that may be named, as the configuration says them: whoever may ask for a checkpoint
-    /// is not to choose where a shop's whole history goes.
-    pub named: Arc<[String]>,
 }
 
 impl Reader {
@@ -291,24 +293,26 @@ impl Journal for Reader {
     }
 
     async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError> {
-        let Some(CheckpointsTo { partition, storage, keys, named }) = self.checkpoints.clone()
+        let Some(CheckpointsTo { partition, storage, url, copies, keys }) =
+            self.checkpoints.clone()
         else {
             return Err(JournalError::Invalid("this journal keeps no checkpoints".into()));
         };
-        let storage = match to {
+        let is_usual = |to: &&str| url.as_deref().is_some_and(|url| is_same(url, to));
+        let checkpoints = match to.filter(|to| !is_usual(to)) {
             Some(to) => {
-                let same = |url: &&String| url.trim_end_matches('/') == to.trim_end_matches('/');
-                let url = named.iter().find(same).ok_or_else(|| {
+                let copy = copies.iter().find(|url| is_same(url, to)).ok_or_else(|| {
                     let why = "to is none of the configured stores: storage.url and storage.copies \
                                say where checkpoints may go";
                     JournalError::Invalid(why.into())
                 })?;
-                backstock_proto::storage::open(Some(url), self.store.path(), &keys)
-                    .map_err(|e| JournalError::Storage(e.to_string()))?
+                let storage = backstock_proto::storage::open(Some(copy), self.store.path(), &keys)
+                    .map_err(|e| JournalError::Storage(e.to_string()))?;
+                Checkpoints::elsewhere(storage, partition)
             }
-            None => storage,
+            None => Checkpoints::new(storage, partition),
         };
-        let made = Checkpoints::new(storage, partition).make(&self.store, self.clock.now()).await;
+        let made = checkpoints.make(&self.store, self.clock.now()).await;
         made.map(|report| vec![report]).map_err(|e| JournalError::Storage(e.to_string()))
     }
 
@@ -317,6 +321,11 @@ impl Journal for Reader {
         let never = CancellationToken::new();
         verify::verify(&self.store, self.clock.now(), Pace::Brisk, never).await
     }
+}
+
+/// Whether two addresses name the same place.
+fn is_same(a: &str, b: &str) -> bool {
+    a.trim_end_matches('/') == b.trim_end_matches('/')
 }
 
 #[cfg(test)]

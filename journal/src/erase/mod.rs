@@ -10,7 +10,7 @@
 //!    look begins, nothing of the person comes in as it is said ([`live`]).
 //! 3. The messages are deleted from the stream ([`messages`]).
 //! 4. The sorted files and logs that held any of it are written anew ([`disk`]).
-//! 5. Older checkpoints go once a newer one is whole.
+//! 5. Older checkpoints go once a newer one is whole, in the usual store and in each that holds copies.
 //!
 //! The receipt is the case itself: whom, when, and how much.
 
@@ -21,18 +21,20 @@ mod live;
 pub(crate) mod messages;
 mod rewrite;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
 use backstock_proto::erase::{ERASED_MESSAGES, ERASURE, Whom, Wish};
+use backstock_proto::storage::{self, Keys, StorageError, is_damaged};
 use backstock_proto::stream::{Partition, ops_subject, stream_name};
 use backstock_proto::time::Clock;
 use backstock_proto::{Shop, Timestamp};
 use futures::TryStreamExt;
 use object_store::path::Path as Place;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +60,10 @@ pub struct Eraser {
     pub partition: Partition,
     /// Where checkpoints and blobs are.
     pub storage: Arc<dyn ObjectStore>,
+    /// Where further checkpoints may be.
+    pub copies: Arc<[String]>,
+    /// What those are sealed with.
+    pub keys: Keys,
     /// What "now" is.
     pub clock: Arc<dyn Clock>,
 }
@@ -71,6 +77,8 @@ enum EraseError {
     Stream(#[from] Unreachable),
     #[error(transparent)]
     Storage(#[from] object_store::Error),
+    #[error(transparent)]
+    Copies(#[from] StorageError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("erasing panicked: {0}")]
@@ -89,11 +97,12 @@ pub(crate) struct Kept {
 impl Eraser {
     /// Erases what is asked for, until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut recalled = false;
         loop {
             let told = self.store.erasing.notified();
             let worked = tokio::select! {
                 () = shutdown.cancelled() => return,
-                worked = self.work() => worked,
+                worked = self.work(&mut recalled) => worked,
             };
             let rest = match worked {
                 Ok(()) => LOOK_EVERY,
@@ -112,7 +121,13 @@ impl Eraser {
     }
 
     /// Does all that can be done now.
-    async fn work(&self) -> Result<(), EraseError> {
+    async fn work(&self, recalled: &mut bool) -> Result<(), EraseError> {
+        if !*recalled {
+            // This store may be an older one, of which the stream has forgotten what was erased since.
+            let kept = kept(&*self.storage, self.partition).await?;
+            self.blocking(move |store| store.recall(kept)).await?;
+            *recalled = true;
+        }
         for case in self.cases().await? {
             if !case.recorded {
                 self.put_on_record(&case).await?;
@@ -139,9 +154,7 @@ impl Eraser {
         let said = serde_json::to_vec(&case.wish).map_err(|e| unwritable(&e))?;
         let name = case.wish.whom.name();
         self.publish(ops_subject(self.partition, &case.shop, ERASURE, &name), said).await?;
-        let kept = Kept { shop: case.shop.clone(), wish: case.wish.clone() };
-        let kept = serde_json::to_vec(&kept).map_err(|e| unwritable(&e))?;
-        let place = kept_place(self.partition, &case.shop, &name);
+        let (place, kept) = kept_of(self.partition, case)?;
         self.storage.put(&place, PutPayload::from(kept)).await?;
         let of = case.clone();
         let recorded = move |now: &mut Case| now.recorded = now.wish == of.wish;
@@ -274,7 +287,7 @@ impl Eraser {
         }
     }
 
-    /// An erasure is done once no checkpoint from before is left: making one removes those.
+    /// An erasure is done once no checkpoint from before is left anywhere: making one removes those.
     async fn take_off_the_checkpoints(&self) -> Result<(), EraseError> {
         let cases = self.cases().await?;
         let erased: Vec<Case> =
@@ -282,8 +295,21 @@ impl Eraser {
         if erased.is_empty() {
             return Ok(());
         }
-        let checkpoints = Checkpoints::new(self.storage.clone(), self.partition).list().await?;
-        let oldest = checkpoints.first().map(|checkpoint| checkpoint.at);
+        let usual = Checkpoints::new(self.storage.clone(), self.partition);
+        let mut oldest = usual.oldest().await?;
+        for copy in &*self.copies {
+            match self.oldest_copy(copy).await {
+                Ok(copied) => oldest = [oldest, copied].into_iter().flatten().min(),
+                Err(error) => {
+                    let partition = self.partition;
+                    tracing::warn!(
+                        partition, %error,
+                        "whether copies of before are left is not known: no erasure is done yet"
+                    );
+                    return Ok(());
+                }
+            }
+        }
         for case in erased {
             let held = case.erased_at.zip(oldest).is_some_and(|(erased, oldest)| oldest < erased);
             if !held {
@@ -295,6 +321,11 @@ impl Eraser {
             }
         }
         Ok(())
+    }
+
+    async fn oldest_copy(&self, url: &str) -> Result<Option<Timestamp>, EraseError> {
+        let storage = storage::open(Some(url), self.store.path(), &self.keys)?;
+        Ok(Checkpoints::elsewhere(storage, self.partition).oldest().await?)
     }
 
     /// Runs something that blocks on the disk.
@@ -327,10 +358,27 @@ impl Store {
         Ok(cases.len() as u64)
     }
 
-    /// Since when an erasure waits for a checkpoint, if one does.
+    /// Opens the cases of what was erased before. What is known of changes nothing.
+    fn recall(&self, kept: Vec<Kept>) -> Result<(), StoreError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = rocksdb::WriteBatch::default();
+        for Kept { shop, wish } in kept {
+            let known = self.case(&shop, &wish.whom)?;
+            let case = self.case_of(&shop, wish)?;
+            if known.is_none_or(|known| known != case) {
+                self.put_case(&mut batch, &case);
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.write(batch) }
+    }
+
+    /// Since when an erasure waits for a checkpoint, if one does. One that was made since may leave it to
+    /// wait for copies elsewhere.
     pub(crate) fn awaits_checkpoint_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        let made = self.checkpointed_at()?;
         let erased = self.cases()?.into_iter().filter(|case| case.stage == Stage::Erased);
-        Ok(erased.filter_map(|case| case.erased_at).min())
+        let erased = erased.filter_map(|case| case.erased_at);
+        Ok(erased.filter(|at| made.is_none_or(|made| made < *at)).min())
     }
 }
 
@@ -338,6 +386,35 @@ fn kept_place(partition: Partition, shop: &Shop, name: &str) -> Place {
     // A name may hold what a path may not.
     let name = blake3::hash(name.as_bytes()).to_hex();
     Place::from(format!("erasures/{partition}/{}/{}.json", shop.name(), &name[..32]))
+}
+
+/// What is kept of a case, and where.
+fn kept_of(partition: Partition, case: &Case) -> Result<(Place, Vec<u8>), object_store::Error> {
+    let kept = Kept { shop: case.shop.clone(), wish: case.wish.clone() };
+    let failed =
+        |e: serde_json::Error| object_store::Error::Generic { store: "erasures", source: e.into() };
+    let place = kept_place(partition, &case.shop, &case.wish.whom.name());
+    Ok((place, serde_json::to_vec(&kept).map_err(failed)?))
+}
+
+/// Puts what was erased beside the checkpoints in `storage`, as far as it is not there. Its length tells
+/// whether it is the same: orders and somebody's word are what comes to it.
+pub(crate) async fn keep(
+    storage: &dyn ObjectStore,
+    partition: Partition,
+    cases: Vec<Case>,
+) -> Result<(), object_store::Error> {
+    let place = Place::from(format!("erasures/{partition}"));
+    let listed: Vec<ObjectMeta> = storage.list(Some(&place)).try_collect().await?;
+    let there: HashMap<Place, u64> =
+        listed.into_iter().map(|meta| (meta.location, meta.size)).collect();
+    for case in cases {
+        let (place, kept) = kept_of(partition, &case)?;
+        if there.get(&place) != Some(&(kept.len() as u64)) {
+            storage.put(&place, PutPayload::from(kept)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What was erased in a partition, as it is kept beside its checkpoints.
@@ -348,14 +425,21 @@ pub(crate) async fn kept(
     let place = Place::from(format!("erasures/{partition}"));
     let listed: Vec<_> = storage.list(Some(&place)).try_collect().await?;
     let mut all = Vec::new();
+    let unreadable = |place: &Place, error: &dyn std::fmt::Display| {
+        tracing::error!(
+            %place, %error,
+            "what was erased cannot be read, and is not erased again"
+        );
+    };
     for meta in listed {
-        let bytes = storage.get(&meta.location).await?.bytes().await?;
-        match serde_json::from_slice(&bytes) {
-            Ok(kept) => all.push(kept),
-            Err(error) => tracing::error!(
-                place = %meta.location, %error,
-                "what was erased cannot be read, and is not erased again"
-            ),
+        let read = async { storage.get(&meta.location).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(kept) => all.push(kept),
+                Err(error) => unreadable(&meta.location, &error),
+            },
+            Err(error) if is_damaged(&error) => unreadable(&meta.location, &error),
+            Err(error) => return Err(error),
         }
     }
     Ok(all)

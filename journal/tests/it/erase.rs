@@ -14,6 +14,7 @@ use backstock_journal::{Config, Options, Reader, Store};
 use backstock_proto::erase::{ErasureState, Via, Whom, Wish};
 use backstock_proto::journal::{AsOf, Journal, Page, Raw, Resource, Span};
 use backstock_proto::listen::Readiness;
+use backstock_proto::storage::{self, Keys};
 use backstock_proto::stream::{event_subject, ops_subject, stream_config};
 use backstock_proto::time::{Clock as _, SystemClock};
 use backstock_proto::{Facet, Op, ResourceId, ResourceKey, Shop, Timestamp};
@@ -89,6 +90,8 @@ impl World {
             jetstream: self.jetstream.clone(),
             partition: 0,
             storage: self.storage.clone(),
+            copies: Arc::new([self.copy().to_string()]),
+            keys: Keys::default(),
             clock: Arc::new(SystemClock),
         };
         self.tasks.push(tokio::spawn(eraser.run(self.shutdown.clone())));
@@ -135,6 +138,23 @@ impl World {
     async fn checkpoint(&self) {
         let checkpoints = Checkpoints::new(self.storage.clone(), 0);
         checkpoints.make(&self.store, SystemClock.now()).await.expect("a checkpoint");
+    }
+
+    /// Where a further checkpoint may be.
+    fn copy(&self) -> url::Url {
+        url::Url::from_directory_path(self.dir.path().join("copy")).expect("an address")
+    }
+
+    async fn checkpoint_elsewhere(&self) {
+        let copy = self.copy();
+        let copy = storage::open(Some(copy.as_str()), self.dir.path(), &Keys::default());
+        let checkpoints = Checkpoints::elsewhere(copy.expect("a directory"), 0);
+        checkpoints.make(&self.store, SystemClock.now()).await.expect("a checkpoint");
+    }
+
+    async fn state(&self, whom: &Whom) -> Option<ErasureState> {
+        let erasures = self.reader().erasures(None).await.expect("erasures");
+        erasures.into_iter().find(|erasure| erasure.whom == *whom).map(|erasure| erasure.state)
     }
 
     async fn until(&self, whom: &Whom, state: ErasureState) {
@@ -474,5 +494,59 @@ async fn a_shop_goes_whole_once_somebody_says_so_and_another_stays() {
     world.publish(titled(&product, "Anew", at(400))).await;
     assert_eq!(world.resource(&product, AsOf::Latest).await.state["title"], "Anew");
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_done_while_a_copy_elsewhere_is_one_of_before() {
+    let world = World::new().await;
+    tell(&world).await;
+    world.checkpoint_elsewhere().await;
+    assert_eq!(world.store.checkpointed_at().expect("read"), None, "the usual place has none");
+    world.publish(redact(&[])).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    world.checkpoint().await;
+    assert!(world.store.checkpointed_at().expect("read").is_some());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.state(&customer()).await, Some(ErasureState::Erased));
+    assert_ne!(world.found("copy"), []);
+    world.checkpoint_elsewhere().await;
+    world.until(&customer(), ErasureState::Done).await;
+    assert_eq!(world.found("copy"), []);
+    // Whoever has nothing but the copy knows it, too.
+    let kept = world.dir.path().join("copy/erasures/0/acme");
+    assert_eq!(std::fs::read_dir(kept).expect("a directory").count(), 1);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_once_is_erased_again_in_an_older_store_whatever_the_stream_knows() {
+    let world = World::new().await;
+    tell(&world).await;
+    let (nats, dir) = world.stop().await;
+    let wish = Wish {
+        whom: customer(),
+        orders: Vec::new(),
+        via: Via::Webhook,
+        by: String::new(),
+        requested_at: at(100),
+        confirmed: false,
+    };
+    let kept = dir.path().join("objects/erasures/0/acme");
+    std::fs::create_dir_all(&kept).expect("a directory");
+    let wish = json!({"shop": acme(), "wish": wish}).to_string();
+    std::fs::write(kept.join("wish.json"), wish).expect("kept");
+    let world = World::on(nats, dir).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    assert_eq!(world.found("store"), []);
+    assert_eq!(world.found("nats"), []);
+    let other = world.resource(&key("acme", "customer", OTHER), AsOf::Latest).await;
+    assert_eq!(other.state["email"], "other@birds.example");
+    // To hear of it once more changes nothing.
+    world.until(&customer(), ErasureState::Done).await;
+    let (nats, dir) = world.stop().await;
+    let world = World::on(nats, dir).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.state(&customer()).await, Some(ErasureState::Done));
     world.stop().await;
 }
