@@ -71,6 +71,17 @@ pub struct Metrics {
     pub in_flight_bytes: IntGauge,
     stream_bytes: IntGaugeVec,
     stream_used: GaugeVec,
+    stream_copies: IntGaugeVec,
+}
+
+/// What is shown of a partition's stream.
+pub struct StreamGauges {
+    /// Bytes that it holds.
+    pub bytes: IntGauge,
+    /// Their ratio to its limit.
+    pub used: Gauge,
+    /// Servers that hold all of it.
+    pub copies: IntGauge,
 }
 
 impl Outcome {
@@ -184,6 +195,13 @@ impl Metrics {
                 ),
                 &["partition"],
             )?,
+            stream_copies: IntGaugeVec::new(
+                Opts::new(
+                    "backstock_ingest_stream_copies_current",
+                    "Servers that hold all of the stream; 0 while it cannot be asked.",
+                ),
+                &["partition"],
+            )?,
         };
         registry.register(Box::new(webhooks))?;
         registry.register(Box::new(fallbacks))?;
@@ -194,6 +212,7 @@ impl Metrics {
         registry.register(Box::new(metrics.in_flight_bytes.clone()))?;
         registry.register(Box::new(metrics.stream_bytes.clone()))?;
         registry.register(Box::new(metrics.stream_used.clone()))?;
+        registry.register(Box::new(metrics.stream_copies.clone()))?;
         Ok(metrics)
     }
 
@@ -207,13 +226,14 @@ impl Metrics {
         &self.fallbacks[reason as usize]
     }
 
-    /// The gauges of a partition's stream: bytes held, and their ratio to the limit.
-    pub fn stream(&self, partition: u16) -> (IntGauge, Gauge) {
+    /// The gauges of a partition's stream.
+    pub fn stream(&self, partition: u16) -> StreamGauges {
         let label = partition.to_string();
-        (
-            self.stream_bytes.with_label_values(&[&label]),
-            self.stream_used.with_label_values(&[&label]),
-        )
+        StreamGauges {
+            bytes: self.stream_bytes.with_label_values(&[&label]),
+            used: self.stream_used.with_label_values(&[&label]),
+            copies: self.stream_copies.with_label_values(&[&label]),
+        }
     }
 }
 
@@ -248,6 +268,7 @@ mod tests {
         assert!(text.contains("backstock_ingest_request_seconds_count 0"));
         assert!(text.contains("backstock_ingest_publish_seconds_count 0"));
         assert!(text.contains("backstock_ingest_stream_used_ratio{partition=\"0\"} 0"));
+        assert!(text.contains("backstock_ingest_stream_copies_current{partition=\"0\"} 0"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use backstock_proto::listen::Part;
 use backstock_proto::stream::{self, Partition};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StreamGauges};
 
 /// How often the streams are looked at.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -59,19 +59,29 @@ async fn look(
     context.set_timeout(PERIOD);
     for partition in 0..partitions {
         let name = stream::stream_name(partition);
-        let info = context
-            .get_stream(&name)
-            .await
-            .map_err(|error| format!("has no stream {name} to write to: {error}"))?;
-        gauge(info.cached_info(), partition, metrics);
+        match context.get_stream(&name).await {
+            Ok(stream) => gauge(stream.cached_info(), partition, metrics),
+            Err(error) => {
+                metrics.stream(partition).copies.set(0);
+                return Err(format!("has no stream {name} to write to: {error}"));
+            }
+        }
     }
     Ok(())
 }
 
 fn gauge(info: &Info, partition: Partition, metrics: &Metrics) {
-    let (bytes, used) = metrics.stream(partition);
+    let StreamGauges { bytes, used, copies } = metrics.stream(partition);
     let held = info.state.bytes;
     bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
     let limit = info.config.max_bytes;
     used.set(if limit > 0 { held as f64 / limit as f64 } else { 0.0 });
+    copies.set(copies_of(info));
+}
+
+/// How many servers hold all of a stream: its leader, and who is up to date. A server alone does.
+fn copies_of(info: &Info) -> i64 {
+    let Some(cluster) = &info.cluster else { return 1 };
+    let followers = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count();
+    i64::from(cluster.leader.is_some()) + i64::try_from(followers).unwrap_or(i64::MAX)
 }

@@ -95,7 +95,7 @@ impl Metrics {
             )?,
             checkpoint_age: gauge(
                 "checkpoint_age_seconds",
-                "Time since the last checkpoint, or since the store was made.",
+                "Time since the last checkpoint, or since the store was made; 0 if it is empty.",
             )?,
             verify_age: gauge(
                 "verify_age_seconds",
@@ -169,7 +169,9 @@ impl Metrics {
             self.disk_bytes.with_label_values(&[family]).set(bytes as i64);
         }
         let checkpointed = store.checkpointed_at()?.unwrap_or(store.created_at());
-        self.checkpoint_age.set(now.seconds_since(checkpointed));
+        // Of a partition where nothing happened yet none is made.
+        let is_empty = store.applied_seq() == 0;
+        self.checkpoint_age.set(if is_empty { 0.0 } else { now.seconds_since(checkpointed) });
         let verified = store.verified_at()?.unwrap_or(store.created_at());
         self.verify_age.set(now.seconds_since(verified));
         self.verify_faults.set(store.faults() as i64);

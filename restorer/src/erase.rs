@@ -1,5 +1,5 @@
 //! Watches over erasures: how long they take, and whether a shop that Shopify wants erased is still
-//! installed.
+//! installed; and over how long people wait to be told what is held of them.
 //!
 //! `shop/redact` is signed, and still not done at once: it comes two days after an app was removed, and
 //! one that comes while the shop accepts our access is a mistake, a replay, or of a shop that has
@@ -14,21 +14,47 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Desk;
+use crate::answer::erasure::asked_since;
 use crate::audit::Deed;
 use crate::record::RecordError;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often it looks for who waits to be told: days are the measure, and it asks of each shop.
+const REQUESTS_EVERY: Duration = Duration::from_secs(600);
 /// The least that can be asked.
 const ASKS: &str = "{ shop { id } }";
 
-/// Looks after erasures until `shutdown`.
+/// Looks after erasures, and after who asks what is held of them, until `shutdown`.
 pub(crate) async fn watch(desk: Arc<Desk>, shutdown: CancellationToken) {
+    tokio::join!(watch_erasures(&desk, &shutdown), watch_requests(&desk, &shutdown));
+}
+
+async fn watch_erasures(desk: &Desk, shutdown: &CancellationToken) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-        let looked = shutdown.run_until_cancelled(look(&desk)).await;
+        let looked = shutdown.run_until_cancelled(look(desk)).await;
         if let Some(Err(error)) = looked {
             tracing::warn!(%error, "looking after erasures failed");
+        }
+    }
+}
+
+async fn watch_requests(desk: &Desk, shutdown: &CancellationToken) {
+    let mut looks = tokio::time::interval(REQUESTS_EVERY);
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        for shop in &desk.config.shops {
+            let asked = shutdown.run_until_cancelled(asked_since(desk, shop)).await;
+            match asked {
+                None => return,
+                Some(Ok(since)) => {
+                    let open = since.map_or(0.0, |since| desk.clock.now().seconds_since(since));
+                    desk.metrics.data_request(shop, open);
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%shop, %error, "who asks what is held of them is not known");
+                }
+            }
         }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     incidents: IntCounterVec,
     erasure_open: Gauge,
     erasures_waiting: Gauge,
+    data_request_open: GaugeVec,
     pub(crate) jobs: JobMetrics,
     pub(crate) proofs: ProofMetrics,
 }
@@ -151,9 +152,23 @@ impl Metrics {
             "backstock_restorer_erasures_waiting",
             "Erasures of whole shops that wait for somebody's word.",
         )?;
-        let jobs = JobMetrics::register(registry)?;
-        let proofs = ProofMetrics::register(registry, shops)?;
-        Ok(Self { reads, refused, incidents, erasure_open, erasures_waiting, jobs, proofs })
+        let data_request_open = Opts::new(
+            "backstock_restorer_data_request_open_seconds",
+            "Age of the oldest request for somebody's data that nobody answered.",
+        );
+        let data_request_open = GaugeVec::new(data_request_open, &["shop"])?;
+        shops.iter().for_each(|shop| drop(data_request_open.with_label_values(&[&shop.domain()])));
+        registry.register(Box::new(data_request_open.clone()))?;
+        Ok(Self {
+            reads,
+            refused,
+            incidents,
+            erasure_open,
+            erasures_waiting,
+            data_request_open,
+            jobs: JobMetrics::register(registry)?,
+            proofs: ProofMetrics::register(registry, shops)?,
+        })
     }
 
     pub(crate) fn read(&self, route: &str) -> Histogram {
@@ -171,6 +186,11 @@ impl Metrics {
     pub(crate) fn erasures(&self, open_seconds: f64, waiting: usize) {
         self.erasure_open.set(open_seconds);
         self.erasures_waiting.set(waiting as f64);
+    }
+
+    /// How long somebody of a shop has waited for an answer to what is held of them.
+    pub(crate) fn data_request(&self, shop: &Shop, open_seconds: f64) {
+        self.data_request_open.with_label_values(&[&shop.domain()]).set(open_seconds);
     }
 
     pub(crate) fn refused(&self, reason: Refused) {

@@ -24,6 +24,8 @@ use super::AtDesk;
 use crate::ask::{self, Asked, By, InShop, Nothing, ShopPath, ShortListQuery};
 use crate::{Desk, record, refuse};
 
+const CUSTOMER: &str = "customer";
+
 /// Whose data is to go.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -215,6 +217,8 @@ async fn requests(desk: &Desk, shop: &Shop) -> Result<Vec<DataRequest>, JournalE
                 continue;
             };
             match requests.get_mut(&answer.customer) {
+                // What was answered before is no answer to what was asked since.
+                Some(request) if answer.answered_at < request.requested_at => {}
                 Some(request) => {
                     request.answered_at = answer.answered_at;
                     request.answered_by = answer.answered_by;
@@ -227,6 +231,24 @@ async fn requests(desk: &Desk, shop: &Shop) -> Result<Vec<DataRequest>, JournalE
             return Ok(requests.into_values().collect());
         }
     }
+}
+
+/// Since when somebody has waited to be told what is held of them. Of whom everything is erased there is
+/// nothing to tell.
+pub(crate) async fn asked_since(
+    desk: &Desk,
+    shop: &Shop,
+) -> Result<Option<Timestamp>, JournalError> {
+    let mut open = requests(desk, shop).await?;
+    open.retain(|request| request.answered_at.is_none());
+    if open.is_empty() {
+        return Ok(None);
+    }
+    let erased = desk.journal.erased(shop).await?;
+    if let Ok(kind) = Kind::parse(CUSTOMER) {
+        open.retain(|request| !erased.has(&kind, &request.customer));
+    }
+    Ok(open.into_iter().filter_map(|request| request.requested_at).min())
 }
 
 /// Everything that is held of a person: every version of every resource that speaks of them, with its
