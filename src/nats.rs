@@ -5,7 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use async_nats::ConnectOptions;
+use async_nats::connection::State;
+use backstock_proto::listen::Part;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Nats;
@@ -197,6 +200,20 @@ pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result
             answered => return answered,
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+/// How often a connection is looked at.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Withdraws readiness while there is no connection, until `shutdown`.
+pub(crate) async fn watch(client: async_nats::Client, part: Part, shutdown: CancellationToken) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+        match client.connection_state() {
+            State::Connected => part.ready(),
+            State::Pending | State::Disconnected => part.not_ready("is lost"),
+        }
     }
 }
 

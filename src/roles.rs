@@ -497,6 +497,7 @@ pub(crate) async fn run_compactor(
         // A server of our own has one compactor only.
         shared: config.nats.url.as_ref().map(|_| config.nats.replicas),
         registry: process.registry.clone(),
+        readiness: process.readiness.clone(),
         clock: process.clock.clone(),
         orders,
     };
@@ -532,7 +533,9 @@ pub(crate) async fn run_restorer(
     if config.token.is_empty() {
         warn!("no token is configured: the API answers nobody. `backstock token new` makes one");
     }
-    let jetstream = async_nats::jetstream::new(nats.client);
+    let jetstream = async_nats::jetstream::new(nats.client.clone());
+    let part = process.readiness.part("restorer's connection to NATS");
+    tokio::spawn(nats::watch(nats.client, part, shutdown.clone()));
     // A server of our own has one restorer only.
     let leases: Arc<dyn Leases> = match &config.nats.url {
         None => Arc::new(LocalLeases::default()),

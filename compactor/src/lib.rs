@@ -16,6 +16,7 @@ use backstock_proto::admin::Client;
 use backstock_proto::blob::Blobs;
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::{Journal, Retention};
+use backstock_proto::listen::Readiness;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use prometheus::Registry;
@@ -92,6 +93,8 @@ pub struct Compactor {
     pub shared: Option<usize>,
     /// Where its metrics are.
     pub registry: Registry,
+    /// Where it says whether it can work.
+    pub readiness: Readiness,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is asked of it while it runs: see [`orders()`].
@@ -108,6 +111,7 @@ impl Compactor {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let metrics = Arc::new(Metrics::register(&self.registry)?);
+        let ready = self.readiness.part("compactor");
         match spill::clear(&self.config.scratch) {
             Ok(0) => {}
             Ok(cleared) => tracing::info!(cleared, "removed what a killed process had put aside"),
@@ -129,7 +133,7 @@ impl Compactor {
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
-        let tending = Tending::new(Arc::new(tools), shops, others.clone());
+        let tending = Tending::new(Arc::new(tools), shops, others.clone(), ready);
         let taken = orders::pass_on(
             self.orders,
             tending.here.clone(),

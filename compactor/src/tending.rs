@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use backstock_proto::admin::Client;
 use backstock_proto::lease::{Held, RENEW_EVERY};
+use backstock_proto::listen::Part;
 use backstock_proto::{Shop, Timestamp};
 use futures::{FutureExt, StreamExt};
 use tokio::task::{JoinError, JoinSet};
@@ -31,6 +32,8 @@ pub(crate) struct Tending {
     others: Option<async_nats::Client>,
     /// The shops that are looked after here now.
     pub(crate) here: Here,
+    /// Where it says whether it looks after shops, if any fall to it.
+    ready: Part,
 }
 
 /// What is under way.
@@ -49,8 +52,9 @@ impl Tending {
         tools: Arc<Tools>,
         shops: Vec<Client>,
         others: Option<async_nats::Client>,
+        ready: Part,
     ) -> Self {
-        Self { tools, shops, others, here: Here::default() }
+        Self { tools, shops, others, here: Here::default(), ready }
     }
 
     /// Looks after all shops until `shutdown`.
@@ -59,6 +63,7 @@ impl Tending {
         for client in &self.shops {
             self.begin(&mut underway, client);
         }
+        self.ready.ready();
         shutdown.cancelled().await;
         self.end(underway).await
     }
@@ -77,6 +82,9 @@ impl Tending {
                 Ok(roster) => self.term(&roster, shutdown.clone()).await?,
                 Err(error) => Some(error.to_string()),
             };
+            if let Some(why) = &ended {
+                self.ready.not_ready(format!("looks after no shop: {why}"));
+            }
             if let Some(why) = ended.filter(|why| failed.as_ref() != Some(why)) {
                 warn!(reason = %why, "no shop is looked after here; trying again");
                 failed = Some(why);
@@ -104,6 +112,7 @@ impl Tending {
             Err(error) => return Ok(Some(error.to_string())),
         }
         info!(compactor = member.id, "shares the shops with whoever else is there");
+        self.ready.ready();
         let stop = shutdown.child_token();
         let mut underway =
             Underway::new(Held::new(asked_at), stop.clone(), Some(member.id.clone()));

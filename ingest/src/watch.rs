@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, stream::Info};
+use async_nats::jetstream;
+use async_nats::jetstream::stream::{Info, Stream};
 use backstock_proto::listen::Part;
 use backstock_proto::stream::{self, Partition};
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, StreamGauges};
@@ -22,11 +24,24 @@ pub(crate) async fn watch(
     shutdown: CancellationToken,
 ) {
     let mut before = String::from("is starting");
+    let mut missing: Vec<String> = Vec::new();
     for partition in 0..partitions {
         metrics.stream(partition);
     }
     loop {
-        let now = look(&client, partitions, metrics).await.err().unwrap_or_default();
+        let looked = look(&client, partitions, metrics).await;
+        if let Ok(some) = &looked
+            && *some != missing
+        {
+            match some.as_slice() {
+                [] => tracing::info!("ingest has every stream again"),
+                some => {
+                    tracing::error!(reason = some.join("; "), "webhooks of some shops are refused")
+                }
+            }
+            missing.clone_from(some);
+        }
+        let now = looked.err().unwrap_or_default();
         if now != before {
             match now.as_str() {
                 "" => tracing::info!("ingest is ready"),
@@ -46,28 +61,40 @@ pub(crate) async fn watch(
     }
 }
 
-/// `Err` says what is wrong, to be read after the role's name.
+/// What is wrong with single streams; the shops of all others are not to suffer from it. `Err` says what
+/// is wrong with all of them. Both are to be read after the role's name.
 async fn look(
     client: &async_nats::Client,
     partitions: Partition,
     metrics: &Metrics,
-) -> Result<(), String> {
+) -> Result<Vec<String>, String> {
     if client.connection_state() != async_nats::connection::State::Connected {
         return Err("is not connected to NATS".into());
     }
     let mut context = jetstream::new(client.clone());
     context.set_timeout(PERIOD);
-    for partition in 0..partitions {
-        let name = stream::stream_name(partition);
-        match context.get_stream(&name).await {
+    // All at once: one without a leader does not answer.
+    let asked = join_all((0..partitions).map(|partition| ask(&context, partition))).await;
+    let mut missing = Vec::new();
+    for (partition, asked) in (0..partitions).zip(asked) {
+        match asked {
             Ok(stream) => gauge(stream.cached_info(), partition, metrics),
-            Err(error) => {
+            Err(reason) => {
                 metrics.stream(partition).copies.set(0);
-                return Err(format!("has no stream {name} to write to: {error}"));
+                missing.push(reason);
             }
         }
     }
-    Ok(())
+    match missing.first() {
+        Some(first) if missing.len() == usize::from(partitions) => Err(first.clone()),
+        _ => Ok(missing),
+    }
+}
+
+async fn ask(context: &jetstream::Context, partition: Partition) -> Result<Stream, String> {
+    let name = stream::stream_name(partition);
+    let stream = context.get_stream(&name).await;
+    stream.map_err(|error| format!("has no stream {name} to write to: {error}"))
 }
 
 fn gauge(info: &Info, partition: Partition, metrics: &Metrics) {

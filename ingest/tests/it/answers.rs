@@ -175,6 +175,19 @@ async fn a_missing_stream_is_503_and_not_ready_and_is_not_created() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_missing_costs_its_own_shops_and_no_others() {
+    let nats = Nats::start().await;
+    nats.create_stream_of(1, NO_LIMIT).await;
+    let ingest = run(Config { partitions: 2, ..Config::default() }, &nats).await;
+    eventually("ready", async || ingest.get("/readyz").await.status() == 200).await;
+    let copies = |partition: u16| {
+        ingest
+            .metric(&format!("backstock_ingest_stream_copies_current{{partition=\"{partition}\"}}"))
+    };
+    assert_eq!((copies(0), copies(1)), (0.0, 1.0));
+}
+
+#[tokio::test]
 async fn each_shop_has_its_partition() {
     let nats = Nats::start().await;
     let partitions = 3;
