@@ -10,6 +10,7 @@ use backstock_compactor::http::Given;
 use backstock_ingest::{Ingest, ServerSync, ShopSecrets};
 use backstock_journal::checkpoint::{self, CheckpointError, Checkpoints};
 use backstock_journal::erase::Eraser;
+use backstock_journal::http::Door;
 use backstock_journal::{CheckpointsTo, Options, Reader, Store, verify};
 use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Client, Journal, Spread};
@@ -33,6 +34,14 @@ use crate::nats::{self, Address, Connected};
 use crate::process::{Process, bind, shutdown_signal};
 use crate::{secrets, tokens};
 
+/// Whoever takes no connection within this is not there: there may be another copy.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection between two requests is kept: less than the other end keeps it, which would
+/// otherwise close it just when it is used again.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// How often a copy of a journal that starts looks whether it has caught up.
+const LEVEL_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 pub(crate) async fn ingest(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
@@ -46,20 +55,43 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("journal", config.http.journal).await?;
-    let stores = open_stores(&process, &config).await?;
-    let nats = configured(&config)?.connect("journal", &config.nats).await?;
-    let router = backstock_journal::http::router(read(&process, &config, &stores)?)
-        .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
+    for partition in kept(&config) {
+        process.readiness.part(&part_of(&config, partition));
+    }
+    let door = Door::default();
+    let probes = listen::probes(process.readiness.clone(), process.registry.clone());
+    let router = door.router().merge(probes);
     let http =
         tokio::spawn(listen::serve(listener, router, listen::Limits::default(), shutdown.clone()));
     let ended = async {
+        let opened = shutdown.run_until_cancelled(open_stores(&process, &config)).await;
+        let Some(stores) = opened.transpose()? else { return Ok(()) };
+        let journal = read(&process, &config, &stores)?;
+        let copies = config.http.journals.get(config.journal.index).map_or(1, Vec::len);
+        if copies > 1 {
+            let opens = open_once_level(door, journal, stores.clone(), process.clone());
+            let shutdown = shutdown.clone();
+            tokio::spawn(async move { shutdown.run_until_cancelled(opens).await });
+        } else {
+            door.open(journal);
+        }
+        let nats = configured(&config)?.connect("journal", &config.nats).await?;
         ensure_streams(&config, &stores, &nats).await?;
         run_journal(&process, &config, stores, nats, shutdown.clone()).await
     };
-    let ended = ended.await;
+    let ended = Box::pin(ended).await;
     shutdown.cancel();
     http.await??;
     ended
+}
+
+/// Lets others ask once what is on the stream is in the stores: until then another copy knows more.
+async fn open_once_level(door: Door, journal: Arc<dyn Journal>, stores: Stores, process: Process) {
+    let is_level = || stores.iter().all(|(_, store)| store.is_level(process.clock.now()));
+    while !is_level() {
+        tokio::time::sleep(LEVEL_LOOK_EVERY).await;
+    }
+    door.open(journal);
 }
 
 pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
@@ -91,7 +123,7 @@ pub(crate) async fn restorer(config: Config) -> anyhow::Result<()> {
         Some(url) => url.parse()?,
         None => internal(config.http.compactor)?,
     };
-    let pulls = backstock_compactor::http::Client::new(compactor);
+    let pulls = backstock_compactor::http::Client::new(between_roles()?, compactor);
     run_restorer(&process, &config, listener, around, Arc::new(pulls), nats, shutdown).await
 }
 
@@ -114,7 +146,7 @@ pub(crate) struct Around {
 impl Around {
     /// In a process of its own: the journal is another one.
     fn of(config: &Config) -> anyhow::Result<Self> {
-        let http = reqwest::Client::new();
+        let http = between_roles()?;
         let client = |url: Url| -> Arc<dyn Journal> { Arc::new(Client::new(http.clone(), url)) };
         let mut places: Vec<Vec<Arc<dyn Journal>>> = Vec::new();
         for copies in &config.http.journals {
@@ -139,6 +171,11 @@ impl Around {
     }
 }
 
+/// How the roles ask each other.
+fn between_roles() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).pool_idle_timeout(IDLE_MAX).build()
+}
+
 /// Where another role of the same installation listens.
 fn internal(address: std::net::SocketAddr) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{address}"))?)
@@ -161,6 +198,14 @@ pub(crate) type Stores = Vec<(Partition, Arc<Store>)>;
 fn kept(config: &Config) -> Vec<Partition> {
     let (index, journals) = (config.journal.index, config.http.journals.len().max(1));
     (0..config.nats.partitions).filter(|p| usize::from(*p) % journals == index).collect()
+}
+
+/// What the journal of a partition is called where it says whether it is ready.
+fn part_of(config: &Config, partition: Partition) -> String {
+    match config.nats.partitions {
+        1 => "journal".into(),
+        _ => format!("journal of partition {partition}"),
+    }
 }
 
 /// Opens the stores under the data directory. Only one process can.
@@ -414,11 +459,8 @@ pub(crate) async fn run_journal(
     let every = Duration::from_secs(u64::from(config.storage.checkpoint_hours) * 3600);
     let mut running = JoinSet::new();
     for (partition, store) in stores {
-        let part = match config.nats.partitions {
-            1 => "journal".to_owned(),
-            _ => format!("journal of partition {partition}"),
-        };
-        let (ready, jetstream) = (process.readiness.part(&part), jetstream.clone());
+        let ready = process.readiness.part(&part_of(config, partition));
+        let jetstream = jetstream.clone();
         let (registry, clock) = (process.registry.clone(), process.clock.clone());
         let shutdown = shutdown.clone();
         if !every.is_zero() {

@@ -60,9 +60,9 @@ impl Pulls for Door {
 }
 
 impl Client {
-    /// Speaks to the compactor at `base`, such as `http://127.0.0.1:8083`.
-    pub fn new(base: Url) -> Self {
-        Self { http: reqwest::Client::new(), base }
+    /// Speaks to the compactor at `base`, such as `http://127.0.0.1:8083`, through `http`.
+    pub fn new(http: reqwest::Client, base: Url) -> Self {
+        Self { http, base }
     }
 
     fn at(&self, path: &str) -> Url {

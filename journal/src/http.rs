@@ -1,7 +1,7 @@
 //! The internal HTTP API: the same questions for readers in other processes. It knows no tokens;
 //! it is for a loopback address or a network that only Backstock's own roles can reach.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -17,20 +17,46 @@ use futures::stream::BoxStream;
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
+/// Where questions come in. Until it is open, whoever asks hears that the journal is starting.
+#[derive(Clone, Default)]
+pub struct Door(Arc<OnceLock<Arc<dyn Journal>>>);
+
+impl Door {
+    /// From here on `journal` answers.
+    pub fn open(&self, journal: Arc<dyn Journal>) {
+        let _is_open_already = self.0.set(journal);
+    }
+
+    /// Routes that lead through it.
+    pub fn router(&self) -> Router {
+        Router::new().route(PATH, post(answer)).with_state(self.clone())
+    }
+
+    fn journal(&self) -> Result<&dyn Journal, JournalError> {
+        let starting = || JournalError::Unavailable("it is starting".into());
+        self.0.get().map(|journal| &**journal).ok_or_else(starting)
+    }
+}
+
 /// Routes that answer from `journal`.
 pub fn router(journal: Arc<dyn Journal>) -> Router {
-    Router::new().route(PATH, post(answer)).with_state(journal)
+    let door = Door::default();
+    door.open(journal);
+    door.router()
 }
 
 async fn answer(
-    State(journal): State<Arc<dyn Journal>>,
+    State(door): State<Door>,
     headers: HeaderMap,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Response {
     let trace = TraceContext::of_http(&headers);
     let _span = trace.map(|trace| Span::begin("journal read", SpanKind::Server, Some(trace)));
     let answered = match question {
-        Ok(Json(question)) => ask(&*journal, question).await,
+        Ok(Json(question)) => match door.journal() {
+            Ok(journal) => ask(journal, question).await,
+            Err(error) => Err(error),
+        },
         Err(rejection) => Err(JournalError::Invalid(rejection.body_text())),
     };
     answered.unwrap_or_else(|error| error.to_problem().into_response())

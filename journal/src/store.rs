@@ -256,6 +256,11 @@ impl Store {
         self.created_at
     }
 
+    /// Whether it has read what is on the stream since it was opened, but for a few seconds.
+    pub fn is_level(&self, now: Timestamp) -> bool {
+        self.lag.is_level(now)
+    }
+
     pub(crate) fn lag(&self) -> &Lag {
         &self.lag
     }

@@ -159,6 +159,23 @@ async fn the_client_keeps_the_contract() {
     assert!(matches!(gone, Err(JournalError::Unavailable(_))), "{gone:?}");
 }
 
+#[tokio::test]
+async fn whoever_asks_a_journal_that_starts_hears_so() {
+    let dir = tempfile::tempdir().expect("dir");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let client = client(&format!("http://{}", listener.local_addr().expect("address")));
+    let (door, shutdown) = (http::Door::default(), CancellationToken::new());
+    let limits = listen::Limits::default();
+    let serving = tokio::spawn(listen::serve(listener, door.router(), limits, shutdown.clone()));
+    let starting = client.shops().await;
+    let Err(JournalError::Unavailable(why)) = starting else { panic!("{starting:?}") };
+    assert!(why.contains("it is starting"), "{why}");
+    door.open(Arc::new(crate::support::reader(&crate::support::open(dir.path()))));
+    assert_eq!(client.shops().await.expect("an answer"), []);
+    shutdown.cancel();
+    serving.await.expect("no panic").expect("served");
+}
+
 fn client(base: &str) -> Client {
     // Somebody else in this process may have chosen already.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
