@@ -176,6 +176,7 @@ struct Desk {
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     book: change_set::read::Book,
+    pulse: guard::pulse::Pulse,
     ours: ours::Ours,
     jobs: Arc<Jobs>,
     audit: Audit,
@@ -266,6 +267,7 @@ fn desk(restorer: Restorer) -> Result<(Arc<Desk>, axum::Router), RestorerError> 
         metrics,
         clock,
         book: change_set::read::Book::default(),
+        pulse: guard::pulse::Pulse::default(),
         ours: ours::Ours::default(),
     };
     Ok((Arc::new(desk), listen::probes(readiness, registry)))

@@ -29,6 +29,7 @@ pub(crate) mod judge;
 mod normal;
 pub(crate) mod notify;
 mod outbox;
+pub(crate) mod pulse;
 mod respond;
 pub(crate) mod watch;
 

@@ -1,8 +1,9 @@
 //! Follows what happens in the shops, and has it judged.
 //!
 //! The journal is asked what is new every few seconds, which costs little as long as little is new,
-//! and never more than a tenth of the time. Nothing is remembered but incidents and marks, which are
-//! on record: after a start the last hours are looked at again, and what was acted upon is known.
+//! and never more than a tenth of the time. Where all has been quiet for a while, only whether anything
+//! is new (`pulse`). Nothing is remembered but incidents and marks, which are on record: after a start
+//! the last hours are looked at again, and what was acted upon is known.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ struct Watch {
     heeded: BTreeSet<String>,
     /// What was judged, by the change that a set is known by: how it was then.
     judged: HashMap<u64, Judged>,
+    /// When something last happened.
+    newest: Option<Timestamp>,
     respond: Respond,
 }
 
@@ -118,6 +121,7 @@ impl Watch {
             noted: BTreeSet::new(),
             heeded: BTreeSet::new(),
             judged: HashMap::new(),
+            newest: None,
             respond,
         };
         (watch, postman)
@@ -128,16 +132,33 @@ impl Watch {
             tracing::warn!(shop = %self.shop, %error, "the guard begins without a past");
         }
         let mut wide: Option<Instant> = None;
+        let mut seen = None;
         loop {
             let begun = Instant::now();
             let late = wide.is_none_or(|last| last.elapsed() > WIDE_EVERY);
-            match self.look(if late { WIDE_MICROS } else { LOOK_MICROS }).await {
-                Ok(()) if late => wide = Some(Instant::now()),
-                Ok(()) => {}
-                Err(error) => tracing::warn!(shop = %self.shop, %error, "the guard cannot look"),
+            let beat = self.desk.pulse.of(&*self.desk.journal, &self.shop).await;
+            let moved = beat.is_none() || beat != seen;
+            if late || moved || self.is_watching() {
+                seen = beat;
+                match self.look(if late { WIDE_MICROS } else { LOOK_MICROS }).await {
+                    Ok(()) if late => wide = Some(Instant::now()),
+                    Ok(()) => {}
+                    Err(error) => {
+                        seen = None;
+                        tracing::warn!(shop = %self.shop, %error, "the guard cannot look");
+                    }
+                }
             }
             tokio::time::sleep(EVERY.max(begun.elapsed() * REST_TIMES)).await;
         }
+    }
+
+    /// Whether there is something to look at although nothing new happened: what has only just happened
+    /// moves as evidence comes in, and incidents wait.
+    fn is_watching(&self) -> bool {
+        let now = self.desk.clock.now();
+        let young = |at| now.micros_since(at) < OVER_MICROS;
+        self.newest.is_some_and(young) || self.respond.docket.waits(now)
     }
 
     /// Learns which incidents there are, and what is normal.
@@ -195,6 +216,7 @@ impl Watch {
         let around = desk.around(&shop).await?;
         let span = Span { from: before(now, back), to: Timestamp::MAX };
         let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;
+        self.newest = self.newest.max(grouped.traces.iter().map(|trace| trace.at).max());
         let mut status = None;
         let at_work = self.at_work(now).await?;
         for group in &grouped.groups {

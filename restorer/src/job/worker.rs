@@ -25,8 +25,10 @@ use crate::plan::{PLAN, Plan};
 use crate::record;
 use backstock_proto::lease::Held;
 
-/// How often it looks for jobs that nobody told it of: those of a process that was killed.
+/// How often it looks for jobs that nobody told it of, those of a process that was killed: at first, and
+/// where nothing has been to do for long.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_SELDOM: Duration = Duration::from_secs(60);
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(3);
 /// How often a running job's progress is put on record.
@@ -46,17 +48,26 @@ pub(super) async fn work(
     wake: Arc<Notify>,
     stop: CancellationToken,
 ) {
-    let mut wait = Duration::ZERO;
+    let (mut wait, mut idle) = (Duration::ZERO, LOOK_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = wake.notified() => {}
+            () = wake.notified() => idle = LOOK_EVERY,
             () = tokio::time::sleep(wait) => {}
         }
         let one = AssertUnwindSafe(one(&jobs, &shop, &client, &stop)).catch_unwind();
-        wait = match one.await {
-            Ok(Ok(true)) => Duration::ZERO,
-            Ok(Ok(false)) => LOOK_EVERY,
+        let found = one.await;
+        if !matches!(found, Ok(Ok(Found::Nothing))) {
+            idle = LOOK_EVERY;
+        }
+        wait = match found {
+            Ok(Ok(Found::Ours)) => Duration::ZERO,
+            Ok(Ok(Found::Anothers)) => LOOK_EVERY,
+            Ok(Ok(Found::Nothing)) => {
+                let wait = idle;
+                idle = LOOK_SELDOM.min(idle * 2);
+                wait
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%shop, %error, "a job does not go on; trying again");
                 REST
@@ -70,19 +81,28 @@ pub(super) async fn work(
     }
 }
 
-/// Takes up the oldest job, if this is the one to do it. Whether there may be more to do at once.
+/// What there was to do.
+enum Found {
+    /// Something, and there may be more.
+    Ours,
+    /// Something that another restorer does.
+    Anothers,
+    Nothing,
+}
+
+/// Takes up the oldest job, if this is the one to do it.
 async fn one(
     jobs: &Arc<Jobs>,
     shop: &Shop,
     client: &Client,
     stop: &CancellationToken,
-) -> Result<bool, RunError> {
-    let Some(job) = jobs.next(shop).await? else { return Ok(false) };
+) -> Result<Found, RunError> {
+    let Some(job) = jobs.next(shop).await? else { return Ok(Found::Nothing) };
     let holder = &jobs.tools.holder;
     let leases = &jobs.tools.leases;
     let held = Held::new(Instant::now());
     if !leases.take(shop, holder).await? {
-        return Ok(false);
+        return Ok(Found::Anothers);
     }
     // Between the look and the lease somebody else may have ended it.
     let outcome = match jobs.next(shop).await {
@@ -100,7 +120,7 @@ async fn one(
     if let Err(error) = leases.release(shop, holder).await {
         tracing::warn!(%shop, %error, "the lease is not given back; it ends by itself");
     }
-    outcome.map(|()| true)
+    outcome.map(|()| Found::Ours)
 }
 
 /// One job, until it is over or this process is to stop.
