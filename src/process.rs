@@ -6,12 +6,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use backstock_proto::listen::Readiness;
 use backstock_proto::time::{Clock, SystemClock};
-use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::{IntCounter, Registry};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use crate::telemetry::spans;
 
 /// More open files than any of it needs.
 const OPEN_FILES_MAX: u64 = 65_536;
@@ -29,6 +31,7 @@ impl Process {
         open_files_as_allowed();
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
+        registry.register(Box::new(IntCounter::clone(&spans::DROPPED)))?;
         Ok(Self { registry, readiness: Readiness::new(), clock: Arc::new(SystemClock) })
     }
 }

@@ -2,12 +2,13 @@
 //! drops what does not fit, and a task of its own sends them: a collector that is slow or down costs spans
 //! and nothing else.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::ensure;
 use backstock_proto::trace::{self, Ended, SpanKind, Value};
+use prometheus::IntCounter;
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -34,6 +35,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the process may wait for the collector to take the last spans.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Spans of this process that no collector has. They are collected before there is a registry.
+#[allow(clippy::expect_used)]
+pub(crate) static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let name = "backstock_telemetry_spans_dropped_total";
+    IntCounter::new(name, "Spans that the collector did not take.").expect("the name is one")
+});
+
 /// The spans of this process, on their way.
 pub(crate) struct Spans {
     stop: CancellationToken,
@@ -57,6 +65,7 @@ pub(crate) fn begin(
     let overflow = dropped.clone();
     trace::collect(config.sample, move |span| {
         if queue.try_send(span).is_err() {
+            DROPPED.inc();
             overflow.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -105,6 +114,9 @@ impl Collector {
                 return;
             }
             let taken = self.take(&spans).await;
+            if taken.is_err() {
+                DROPPED.inc_by(spans.len() as u64);
+            }
             self.tell(taken);
             spans.clear();
         }

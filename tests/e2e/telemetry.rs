@@ -222,6 +222,11 @@ async fn a_collector_that_is_down_or_hangs_costs_spans_and_nothing_else() {
             assert_eq!(deliver(&backstock, n, &traceparent, SECRET).await, 200);
         }
         readable(&backstock, 1_000).await;
+        eventually(|| async {
+            let dropped = backstock.metric("backstock_telemetry_spans_dropped_total").await;
+            if dropped > 0.0 { Ok(()) } else { Err("no span was dropped".to_owned()) }
+        })
+        .await;
         let begun = Instant::now();
         assert!(backstock.signal("serve", Signal::SIGTERM).success());
         let took = begun.elapsed();
