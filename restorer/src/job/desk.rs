@@ -197,14 +197,25 @@ impl Jobs {
         shop: &Shop,
         page: &Page,
     ) -> Result<(Vec<Job>, Option<String>), RecordError> {
+        let (listed, next) = self.listed(shop, page).await?;
+        let mut jobs: Vec<Job> = listed.into_iter().map(|(job, _)| job).collect();
+        jobs.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| b.id.cmp(&a.id)));
+        Ok((jobs, next))
+    }
+
+    /// Jobs, each with where the record of it stands.
+    async fn listed(
+        &self,
+        shop: &Shop,
+        page: &Page,
+    ) -> Result<(Vec<(Job, u64)>, Option<String>), RecordError> {
         let list = self.tools.journal.records(shop, JOB, None, page).await?;
         let mut jobs = Vec::with_capacity(list.items.len());
         for record in list.items {
             let job: Job = serde_json::from_value(record.payload)
                 .map_err(|e| RecordError::unreadable(JOB, &record.id, &e))?;
-            jobs.push(self.running(shop, &job.id).map_or(job, |run| run.job()));
+            jobs.push((self.running(shop, &job.id).map_or(job, |run| run.job()), record.seq));
         }
-        jobs.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| b.id.cmp(&a.id)));
         Ok((jobs, list.next))
     }
 
@@ -369,30 +380,32 @@ impl Jobs {
     }
 
     /// The shop's oldest job that is not over, not put off, not to stand still, and waits for nobody's
-    /// word.
-    pub(super) async fn next(&self, shop: &Shop) -> Result<Option<Job>, RecordError> {
+    /// word; and where the record of it stands.
+    pub(super) async fn next(&self, shop: &Shop) -> Result<Option<(Job, u64)>, RecordError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut open: Vec<Job> = Vec::new();
+        let mut open: Vec<(Job, u64)> = Vec::new();
         let now = self.now();
         let is_due = |job: &Job| job.resume_at.is_none_or(|at| at <= now);
         loop {
-            let (jobs, next) = self.list(shop, &page).await?;
-            self.note_all(shop, &jobs);
-            open.extend(jobs.into_iter().filter(|job| !job.state.is_over() && is_due(job)));
+            let (jobs, next) = self.listed(shop, &page).await?;
+            self.note_all(shop, jobs.iter().map(|(job, _)| job));
+            open.extend(jobs.into_iter().filter(|(job, _)| !job.state.is_over() && is_due(job)));
             page.cursor = next;
             if page.cursor.is_none() {
                 break;
             }
         }
-        open.sort_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id)));
-        for job in open {
+        open.sort_by(|(a, _), (b, _)| {
+            a.started_at.cmp(&b.started_at).then_with(|| a.id.cmp(&b.id))
+        });
+        for (job, seq) in open {
             if job.state != JobState::Paused && !job.awaits_approval() {
-                return Ok(Some(job));
+                return Ok(Some((job, seq)));
             }
             // It may have been told otherwise since; one that nobody approved can still be ended.
             match self.wanted(shop, &job.id).await? {
-                Want::Cancel => return Ok(Some(job)),
-                Want::Run if !job.awaits_approval() => return Ok(Some(job)),
+                Want::Cancel => return Ok(Some((job, seq))),
+                Want::Run if !job.awaits_approval() => return Ok(Some((job, seq))),
                 Want::Run | Want::Pause => {}
             }
         }
@@ -406,7 +419,13 @@ impl Jobs {
         record::put((journal, records), shop, (JOB, &job.id), job).await
     }
 
-    async fn put_after(&self, shop: &Shop, job: &Job, after: u64) -> Result<u64, JobError> {
+    /// Puts a job on record, unless somebody else did since the record that stands there.
+    pub(super) async fn put_after(
+        &self,
+        shop: &Shop,
+        job: &Job,
+        after: u64,
+    ) -> Result<u64, JobError> {
         let journal = self.tools.journal.as_ref();
         let payload =
             serde_json::to_value(job).map_err(|e| RecordError::unreadable(JOB, &job.id, &e))?;
@@ -453,12 +472,12 @@ impl Jobs {
 
     /// Counts a job as what it is now.
     pub(super) fn note(&self, shop: &Shop, job: &Job) {
-        self.note_all(shop, std::slice::from_ref(job));
+        self.note_all(shop, std::iter::once(job));
     }
 
-    fn note_all(&self, shop: &Shop, jobs: &[Job]) {
+    fn note_all<'j>(&self, shop: &Shop, jobs: impl Iterator<Item = &'j Job>) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.extend(jobs.iter().map(|job| ((shop.clone(), job.id.clone()), job.state)));
+        states.extend(jobs.map(|job| ((shop.clone(), job.id.clone()), job.state)));
         self.tools.metrics.jobs(states.values().copied());
     }
 

@@ -16,7 +16,7 @@ use prometheus::IntCounter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Jobs;
+use super::desk::{JobError, Jobs};
 use super::ledger;
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
@@ -97,7 +97,7 @@ async fn one(
     client: &Client,
     stop: &CancellationToken,
 ) -> Result<Found, RunError> {
-    let Some(job) = jobs.next(shop).await? else { return Ok(Found::Nothing) };
+    let Some((job, _)) = jobs.next(shop).await? else { return Ok(Found::Nothing) };
     let holder = &jobs.tools.holder;
     let leases = &jobs.tools.leases;
     let held = Held::new(Instant::now());
@@ -106,11 +106,11 @@ async fn one(
     }
     // Between the look and the lease somebody else may have ended it.
     let outcome = match jobs.next(shop).await {
-        Ok(Some(again)) if again.id == job.id => {
+        Ok(Some((again, seq))) if again.id == job.id => {
             let mut span = Span::begin("restorer job", SpanKind::Internal, again.traceparent);
             span.set("shop", shop);
             span.set("job", &again.id);
-            let running = run(jobs, (shop, held), client, again, stop);
+            let running = run(jobs, (shop, held), client, (again, seq), stop);
             let ran = span.context().scope(running).await;
             span.went(ran)
         }
@@ -128,20 +128,26 @@ async fn run(
     jobs: &Arc<Jobs>,
     (shop, held): (&Shop, Held),
     client: &Client,
-    mut job: Job,
+    (mut job, seq): (Job, u64),
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let want = jobs.wanted(shop, &job.id).await?;
-    if want == Want::Cancel {
-        job.state = JobState::Cancelled;
-        job.finished_at = Some(jobs.now());
-        jobs.put(shop, &job).await?;
-        return Ok(());
-    }
-    if want == Want::Pause {
-        job.state = JobState::Paused;
-        jobs.put(shop, &job).await?;
-        return Ok(());
+    if want != Want::Run {
+        if want == Want::Cancel {
+            (job.state, job.finished_at) = (JobState::Cancelled, Some(jobs.now()));
+        } else {
+            job.state = JobState::Paused;
+        }
+        return match jobs.put_after(shop, &job, seq).await {
+            Ok(_) => {
+                jobs.note(shop, &job);
+                Ok(())
+            }
+            // Somebody has begun it anew meanwhile, or approved it: it is looked at again.
+            Err(JobError::Conflict(_)) => Ok(()),
+            Err(JobError::Record(error)) => Err(error.into()),
+            Err(error) => Err(RunError::Stuck(error.to_string())),
+        };
     }
     let spent = IntCounter::new("spent", "Points.").map_err(|e| RunError::Stuck(e.to_string()))?;
     let client = client.counting(spent.clone());
