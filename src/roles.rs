@@ -543,7 +543,7 @@ pub(crate) async fn run_compactor(
         clock: process.clock.clone(),
         orders,
     };
-    compactor.run(shutdown).await
+    Box::pin(compactor.run(shutdown)).await
 }
 
 /// What seals the sessions of the page: it comes of what the shops' secrets are, so that every

@@ -60,7 +60,7 @@ pub(crate) async fn run(desk: Arc<Desk>, back: Arc<dyn WayBack>, stop: Cancellat
         }
         let (watch, postman) = Watch::new(desk.clone(), back.clone(), shop, policy);
         let stop = stop.clone();
-        let both = async { tokio::join!(watch.follow(), postman.deliver()) };
+        let both = Box::pin(async { tokio::join!(watch.follow(), postman.deliver()) });
         shops.spawn(async move { stop.run_until_cancelled(both).await });
     }
     while shops.join_next().await.is_some() {}
