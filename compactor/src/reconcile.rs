@@ -15,12 +15,19 @@ pub(crate) struct Window {
     /// When the last look at everything began, if there was one: it had not found what history does
     /// not have.
     pub(crate) missing_since: Option<Timestamp>,
+    /// Whether it was read because something had just been said about it.
+    pub(crate) is_asked: bool,
 }
 
 impl Window {
     /// Of a question that tells nothing of what there was before.
     pub(crate) fn at(started: Timestamp) -> Self {
-        Self { started, missing_since: None }
+        Self { started, missing_since: None, is_asked: false }
+    }
+
+    /// Of a question about something that had just been said to be otherwise.
+    pub(crate) fn asked(started: Timestamp) -> Self {
+        Self { is_asked: true, ..Self::at(started) }
     }
 }
 
@@ -29,8 +36,49 @@ impl Window {
 pub(crate) struct Seen<'a> {
     /// Hash of its canonical state, hexadecimal.
     pub(crate) hash: &'a str,
-    /// When the document says it was last changed, where it does.
-    pub(crate) dated: Option<Timestamp>,
+    /// What the document says of when it was last changed.
+    pub(crate) dated: Dated,
+}
+
+/// What a document says of when a facet was last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dated {
+    /// When the resource was.
+    pub(crate) resource: Option<Timestamp>,
+    /// Whether that date moves with the facet.
+    pub(crate) moves: Moves,
+    /// When the newest of the facet's parts was that say so themselves.
+    pub(crate) part: Option<Timestamp>,
+}
+
+/// Whether a resource's date moves with one of its facets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moves {
+    /// It does: the facet is the core.
+    Always,
+    /// It is the date of what was told of the facet.
+    Told,
+    /// Metafields and what a rule finds change without it.
+    Perhaps,
+}
+
+impl Dated {
+    /// Since when the facet is no longer as history has it, if something says so. What was changed
+    /// before history saw it as it has it made no difference.
+    fn after(&self, head: &Head) -> Option<Timestamp> {
+        let is_later = |at: &Timestamp| {
+            // Dates have whole seconds.
+            let at_the_latest = at.as_micros() + 1_000_000;
+            *at > head.valid_at && at_the_latest > head.triggered_at.as_micros()
+        };
+        let resource = self.resource.filter(|at| match self.moves {
+            // In the same second the later reading counts, and this one is later.
+            Moves::Always => *at >= head.valid_at,
+            Moves::Told => is_later(at),
+            Moves::Perhaps => false,
+        });
+        self.part.filter(is_later).or(resource)
+    }
 }
 
 /// What to do about a facet that a pull saw.
@@ -58,7 +106,7 @@ pub(crate) struct Since {
 /// Compares what was seen with the newest that history has.
 pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> Finding {
     let Some(head) = head else {
-        let valid_at = seen.dated.unwrap_or(window.started);
+        let valid_at = seen.dated.resource.unwrap_or(window.started);
         // What is older than that look was there, and is new to us for another reason.
         let earliest_at = window.missing_since.filter(|since| *since <= valid_at);
         return Finding::Missed(Since { valid_at, earliest_at });
@@ -66,14 +114,14 @@ pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> F
     if !head.deleted && head.hash == seen.hash {
         return Finding::Same;
     }
-    if head.triggered_at.max(head.valid_at) >= window.started {
+    let observed = head.triggered_at.max(head.valid_at);
+    if observed >= window.started {
         return Finding::Newer;
     }
-    let since = match seen.dated {
-        // In the same second the later reading counts, and this one is later.
-        Some(dated) if dated >= head.valid_at => Since { valid_at: dated, earliest_at: None },
+    let since = match seen.dated.after(head) {
+        Some(valid_at) => Since { valid_at, earliest_at: None },
         // No date, or one that does not move with this part of the document.
-        _ => Since { valid_at: window.started, earliest_at: Some(head.valid_at) },
+        None => Since { valid_at: window.started, earliest_at: Some(observed) },
     };
     if head.deleted { Finding::Missed(since) } else { Finding::Changed(since) }
 }
@@ -132,7 +180,13 @@ mod tests {
     }
 
     fn seen(hash: &str, dated: Option<i64>) -> Seen<'_> {
-        Seen { hash, dated: dated.map(at) }
+        Seen { hash, dated: Dated { resource: dated.map(at), moves: Moves::Always, part: None } }
+    }
+
+    /// A facet beside the core.
+    fn beside(moves: Moves, resource: i64, part: Option<i64>) -> Seen<'static> {
+        let dated = Dated { resource: Some(at(resource)), moves, part: part.map(at) };
+        Seen { hash: "b", dated }
     }
 
     fn since(valid: i64, earliest: Option<i64>) -> Since {
@@ -166,6 +220,36 @@ mod tests {
         // A metafield does not always move its owner's date.
         let found = compare(&seen("b", Some(5)), Some(&head("a", 10, 10)), window(100));
         assert_eq!(found, Finding::Changed(since(100, Some(10))));
+    }
+
+    #[test]
+    fn what_changes_without_its_resource_is_not_dated_by_that() {
+        // Seen at 30; what is known of it is as old as its resource.
+        let head = head("a", 10, 30);
+        for (moves, resource, part, expected) in [
+            // The resource's date, which stood still, says nothing, nor does one that moved for
+            // another reason.
+            (Moves::Perhaps, 10, None, since(100, Some(30))),
+            (Moves::Perhaps, 50, None, since(100, Some(30))),
+            // A metafield says so itself.
+            (Moves::Perhaps, 10, Some(60), since(60, None)),
+            // One was removed: the newest that is left had been seen.
+            (Moves::Perhaps, 10, Some(20), since(100, Some(30))),
+            (Moves::Perhaps, 10, Some(10), since(100, Some(30))),
+            // Something was told of it.
+            (Moves::Told, 50, None, since(50, None)),
+            (Moves::Told, 50, Some(40), since(40, None)),
+            (Moves::Told, 20, None, since(100, Some(30))),
+            (Moves::Told, 10, None, since(100, Some(30))),
+            // In the second in which it was seen.
+            (Moves::Told, 30, None, since(30, None)),
+        ] {
+            let seen = beside(moves, resource, part);
+            let found = compare(&seen, Some(&head), window(100));
+            assert_eq!(found, Finding::Changed(expected), "{seen:?}");
+        }
+        let first = compare(&beside(Moves::Perhaps, 10, Some(60)), None, window(100));
+        assert_eq!(first, Finding::Missed(since(10, None)));
     }
 
     #[test]

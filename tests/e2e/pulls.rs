@@ -412,6 +412,72 @@ async fn what_a_webhook_could_not_carry_is_no_drift() {
     assert_known_as_it_is(&backstock, &simulator).await;
 }
 
+/// The material of a product, as its metafield says at an instant or now.
+async fn material(backstock: &Backstock, number: &str, at: Option<Timestamp>) -> Value {
+    let at = at.map(|at| format!("?at={at}")).unwrap_or_default();
+    let (status, known) = backstock.get(&format!("{SHOP}/resources/product/{number}{at}")).await;
+    assert_eq!(status, 200, "{known}");
+    let metafields = known["state"]["metafields"].as_array().cloned().unwrap_or_default();
+    let material = metafields.into_iter().find(|metafield| metafield["key"] == "material");
+    material.map(|metafield| metafield["value"].clone()).unwrap_or_default()
+}
+
+/// An instant with a second before and after it, which the shop's dates have as a whole.
+async fn between() -> Timestamp {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let at = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    at
+}
+
+#[tokio::test]
+async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator =
+        Simulator::start(&backstock, port, &["--products", "5", "--rate", "0", "--plan", "plus"])
+            .await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let product = truth(&simulator).await.into_keys().next().expect("a product");
+    let number = product.rsplit('/').next().expect("a number");
+    let named = format!("ownerId: \"{product}\", namespace: \"custom\", key: \"material\"");
+    // Nothing tells of any of this but a read, and the product's own date stands still.
+    let mut was = vec![(between().await, material(&backstock, number, None).await)];
+    for value in ["Wool", "Linen"] {
+        let set = format!(
+            "mutation {{ metafieldsSet(metafields: [{{ {named}, value: \"{value}\" }}]) {{ userErrors {{ message }} }} }}"
+        );
+        simulator.ask(&set).await;
+        was.push((between().await, json!(value)));
+        assert_eq!(reconciled(&backstock, "product").await["state"], "complete");
+    }
+    let seen_at = was[2].0;
+    let removed = format!(
+        "mutation {{ metafieldsDelete(metafields: [{{ {named} }}]) {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&removed).await;
+    assert_eq!(reconciled(&backstock, "product").await["state"], "complete");
+    assert_eq!(material(&backstock, number, None).await, Value::Null);
+    for (at, value) in &was {
+        assert_eq!(material(&backstock, number, Some(*at)).await, *value, "at {at}");
+    }
+    let path = format!("{SHOP}/resources/product/{number}/versions");
+    let versions = backstock.list(&path).await;
+    let metafields: Vec<&Value> = versions.iter().filter(|v| v["facet"] == "metafields").collect();
+    let valid: Vec<Timestamp> = metafields
+        .iter()
+        .map(|v| Timestamp::parse(v["valid_at"].as_str().expect("an instant")).expect("an instant"))
+        .collect();
+    assert!(valid.windows(2).all(|two| two[0] > two[1]), "newest first: {valid:?}");
+    // What is gone has no date: it was there when it was last seen.
+    let earliest = metafields[0]["earliest_at"].as_str().map(Timestamp::parse);
+    assert!(earliest.is_some_and(|at| at.is_ok_and(|at| at >= seen_at)), "{}", metafields[0]);
+    let again = reconciled(&backstock, "product").await;
+    assert_eq!((&again["state"], count(&again)), (&json!("complete"), 0), "{again}");
+    assert_eq!(backstock.list(&path).await.len(), versions.len());
+}
+
 /// Has the stream hold back what a consumer would be given.
 async fn pause(backstock: &Backstock, consumer: &str) {
     let subject = format!("$JS.API.CONSUMER.PAUSE.BACKSTOCK-0.{consumer}");

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::PullError;
 use super::nodes::Nodes;
 use super::witness::Deposition;
-use crate::reconcile::{self, Finding, Gone, Seen, Since, Window};
+use crate::reconcile::{self, Dated, Finding, Gone, Moves, Seen, Since, Window};
 use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
 
 /// A difference to be published.
@@ -23,7 +23,7 @@ pub(super) struct Correction {
     pub(super) id: ResourceId,
     pub(super) facet: Facet,
     pub(super) hash: String,
-    pub(super) dated: Option<Timestamp>,
+    pub(super) dated: Dated,
     pub(super) payload: Vec<u8>,
     pub(super) since: Since,
     pub(super) missed: bool,
@@ -155,7 +155,12 @@ pub(super) fn looked_at(
             .hash_of_part(spec, (facet, id), &part)
             .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?
             .to_hex();
-        let dated = dated(node);
+        let moves = match facet {
+            Facet::Core => Moves::Always,
+            _ if window.is_asked || spec.told.contains(&facet) => Moves::Told,
+            _ => Moves::Perhaps,
+        };
+        let dated = Dated { resource: dated(node), moves, part: dated_within(&part) };
         let window = match facet {
             Facet::Core => window,
             // Whether there is such a part at all may have changed with us.
@@ -175,4 +180,12 @@ pub(super) fn looked_at(
         all.push(LookedAt { facet, hash, vouched: finding != Finding::Newer, correction });
     }
     Ok(all)
+}
+
+/// When the newest metafield within a part says that it was last changed.
+fn dated_within(part: &Value) -> Option<Timestamp> {
+    let variants = part["variantDetails"].as_array().into_iter().flatten();
+    let owners = std::iter::once(part).chain(variants);
+    let metafields = owners.filter_map(|owner| owner["metafields"].as_array()).flatten();
+    metafields.filter_map(dated).max()
 }

@@ -95,7 +95,7 @@ impl Puller {
     pub(super) async fn correct(
         &self,
         kind: &Kind,
-        correction: Correction,
+        mut correction: Correction,
         window: Window,
         look_again: bool,
     ) -> Result<Settled, PullError> {
@@ -104,9 +104,11 @@ impl Puller {
         if look_again {
             let head = self.head(&key, correction.facet).await?;
             let seen = Seen { hash: &correction.hash, dated: correction.dated };
-            let finding = reconcile::compare(&seen, head.as_ref(), window);
-            if matches!(finding, Finding::Same | Finding::Newer) {
-                return Ok(Settled::KnownMeanwhile);
+            match reconcile::compare(&seen, head.as_ref(), window) {
+                Finding::Same | Finding::Newer => return Ok(Settled::KnownMeanwhile),
+                // What was learned since the heads were read is not to come after it.
+                Finding::Changed(since) => correction.since = since,
+                Finding::Missed(_) => {}
             }
             if let Some(head) = head {
                 completes = self.is_told_in_part(&key, &head, &correction).await?;

@@ -317,7 +317,7 @@ impl Puller {
 impl Run {
     /// Of a part of it that is read from `started` on.
     fn window(&self, started: Timestamp) -> Window {
-        Window { started, missing_since: self.whole_since }
+        Window { missing_since: self.whole_since, ..Window::at(started) }
     }
 
     /// Some facets could not be read.

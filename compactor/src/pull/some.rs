@@ -39,7 +39,7 @@ impl Puller {
                 pull.facets.iter().copied().filter(|f| *f != Facet::Core || core(&id)).collect();
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
-            let window = Window::at(read_at);
+            let window = Window::asked(read_at);
             let about = (&kind, &id, &erased);
             let looked_at = looked_at(spec, about, &facets, &node, &heads, window)?;
             for found in looked_at.into_iter().filter_map(|facet| facet.correction) {
