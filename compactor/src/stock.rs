@@ -30,7 +30,9 @@ pub(crate) type Fates = BTreeMap<ResourceId, Fate>;
 /// The item that came or went, if that is what an event tells.
 pub(crate) fn fate(event: &Event) -> Option<(ResourceId, Fate)> {
     let told = event.source.is_delivered() && event.key.kind.as_str() == ITEM;
-    if !told || event.facet != Facet::Core || event.key.id == ResourceId::unknown() {
+    // Of what Shopify's Events tell, hardly any carries the item.
+    let tells = matches!(event.facet, Facet::Core | Facet::Signal);
+    if !told || !tells || event.key.id == ResourceId::unknown() {
         return None;
     }
     let fate = match event.op {

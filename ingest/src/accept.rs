@@ -2,7 +2,7 @@
 
 use backstock_proto::kind;
 use backstock_proto::webhook::{Delivery, DeliveryError};
-use backstock_proto::{Event, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Event, ResourceKey, Shop, Source, Timestamp};
 use bytes::Bytes;
 
 use crate::secrets::ShopSecrets;
@@ -40,8 +40,14 @@ pub fn accept(
         return Err(Refusal::Forged(delivery.shop));
     }
     let topic = delivery.full_topic();
-    let route = kind::route(&topic);
-    let id = kind::identify(&route.kind, &body);
+    let (route, id) = match delivery.source {
+        Source::Events => kind::route_event(&delivery.topic, delivery.action.as_deref(), &body),
+        _ => {
+            let route = kind::route(&topic);
+            let id = kind::identify(&route.kind, &body);
+            (route, id)
+        }
+    };
     Ok(Event {
         key: ResourceKey { shop: delivery.shop, kind: route.kind, id },
         facet: route.facet,

@@ -303,6 +303,24 @@ async fn a_subscription_that_shopify_deleted_is_made_anew() {
     let dry = backstock.client_verb(&["subscribe", "--dry-run", "--app"]);
     assert!(dry.status.success(), "{}", String::from_utf8_lossy(&dry.stderr));
     simulator.deploy(&String::from_utf8(dry.stdout).expect("text")).await;
+    // Nothing but Shopify's Events tells of a page, and they tell all of it.
+    let (_, pages) = backstock.get(&format!("{SHOP}/resources?kind=page&limit=1")).await;
+    let page = text(&pages["items"][0], "id").to_owned();
+    let rename = format!(
+        "mutation {{ pageUpdate(id: \"gid://shopify/Page/{page}\", page: {{title: \"Told of\"}}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&rename).await;
+    eventually(|| async {
+        let path = format!("{SHOP}/resources/page/{page}");
+        let (_, now) = backstock.get(&path).await;
+        let versions = backstock.list(&format!("{path}/versions")).await;
+        let newest = versions.iter().find(|version| version["facet"] == "core");
+        let told = newest.is_some_and(|version| version["source"] == "events");
+        let title = now["state"]["title"].to_string();
+        if told && title.contains("Told of") { Ok(()) } else { Err(format!("{title}, {newest:?}")) }
+    })
+    .await;
     let done = backstock.client_verb(&["subscribe"]);
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && said.contains("compliance_topics"), "{said}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backstock_ingest::{Config, IngestError};
 use backstock_proto::stream::partition_of;
-use backstock_proto::{Event, Shop};
+use backstock_proto::{Event, Facet, Shop};
 use futures::stream;
 
 use crate::nats::Nats;
@@ -70,6 +70,18 @@ async fn the_unprefixed_headers_of_events_are_taken() {
     let messages = world.nats.messages().await;
     let source = messages[0].headers.get("Backstock-Source").expect("a source");
     assert_eq!(source.as_str(), "events");
+    let event = Event::from_message(
+        &messages[0].subject,
+        &messages[0].headers,
+        messages[0].payload.clone(),
+    );
+    let event = event.expect("an event");
+    assert_eq!(
+        (event.key.to_string().as_str(), &*event.topic),
+        ("acme/product/5", "Product/update")
+    );
+    assert_eq!(event.facet, Facet::Signal, "it does not carry the product");
+    assert_eq!(event.payload, &body[..]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Erased;
 use crate::kind::Personal;
@@ -68,13 +68,22 @@ impl Erased {
     pub fn blanked(&self, kind: &Kind, mut value: Value) -> Value {
         match kind.spec().map(|spec| spec.personal) {
             Some(Personal::None) => value,
-            None | Some(Personal::Subject) => identity(value),
+            None => identity(value),
+            Some(Personal::Subject) => match within(&mut value) {
+                Some(nodes) => {
+                    nodes.values_mut().for_each(|node| *node = identity(node.take()));
+                    json!({"data": nodes})
+                }
+                None => identity(value),
+            },
             Some(Personal::Mentions(pointers)) => {
                 let telling = telling(kind, &value);
                 let pointers = pointers.iter().copied().chain(["/metafields/*/value"]);
                 for pointer in pointers {
                     let path: Vec<&str> = pointer.split('/').skip(1).collect();
                     self.blank(&mut value, &path);
+                    let nodes = within(&mut value).into_iter().flat_map(|nodes| nodes.values_mut());
+                    nodes.for_each(|node| self.blank(node, &path));
                 }
                 // What else tells who it was: a tag, a line's name.
                 sweep(&mut value, &Self::default(), &telling);
@@ -96,6 +105,15 @@ impl Erased {
             (["*", rest @ ..], Value::Array(items)) => {
                 items.iter_mut().for_each(|item| self.blank(item, rest));
             }
+            // A connection, of which only Shopify's Events keep the form.
+            (["*", rest @ ..], Value::Object(members)) => {
+                if let Some(nodes) = members.get_mut("nodes") {
+                    self.blank(nodes, path);
+                }
+                if let Some(edges) = members.get_mut("edges") {
+                    self.blank(edges, &[&["*", "node"][..], rest].concat());
+                }
+            }
             ([name, rest @ ..], Value::Object(members)) => {
                 if let Some(member) = members.get_mut(*name) {
                     self.blank(member, rest);
@@ -104,6 +122,11 @@ impl Erased {
             _ => {}
         }
     }
+}
+
+/// The nodes within a delivery of Shopify's Events.
+fn within(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    value.get_mut("data")?.as_object_mut()
 }
 
 /// What of a document says which one it is and when it was touched, and nothing else.
@@ -139,9 +162,13 @@ pub fn telling(kind: &Kind, payload: &Value) -> BTreeSet<String> {
             }
         }
         Some(Personal::Mentions(pointers)) => {
-            for pointer in pointers {
-                let path: Vec<&str> = pointer.split('/').skip(1).collect();
-                tell_at(payload, &path, &mut texts);
+            let nodes = payload.get("data").and_then(Value::as_object).into_iter();
+            let nodes = nodes.flat_map(|nodes| nodes.values());
+            for document in std::iter::once(payload).chain(nodes) {
+                for pointer in pointers {
+                    let path: Vec<&str> = pointer.split('/').skip(1).collect();
+                    tell_at(document, &path, &mut texts);
+                }
             }
         }
     }
@@ -152,6 +179,13 @@ fn tell_at(value: &Value, path: &[&str], texts: &mut BTreeSet<String>) {
     match (path, value) {
         // One of several people, and nobody says which.
         (["@"], _) => {}
+        (["*", rest @ ..], Value::Object(members)) => {
+            if let Some(nodes) = members.get("nodes") {
+                tell_at(nodes, path, texts);
+            }
+            let edges = members.get("edges").and_then(Value::as_array).into_iter().flatten();
+            edges.for_each(|edge| tell_at(&edge["node"], rest, texts));
+        }
         ([name], Value::Object(members)) => {
             let Some(member) = members.get(*name) else { return };
             match member {

@@ -407,8 +407,10 @@ impl Kind {
         let Some(spec) = spec else {
             return Ok(generic::document(arrival.op, value, updated_at));
         };
-        let value = match arrival.source {
-            Source::Events => events_node(value)?,
+        let value = match (arrival.source, arrival.op) {
+            // Of what is gone there is no node.
+            (Source::Events, Op::Delete) => Value::Null,
+            (Source::Events, _) => events_part(spec, arrival.facet, &value)?,
             _ => value,
         };
         let updated_at = updated_at.or_else(|| field::updated_at(&value));
@@ -500,11 +502,18 @@ fn not_pulled(facet: Facet, _: &Value) -> Result<Value, MappingError> {
     Err(MappingError::NotPulled(facet.as_str()))
 }
 
-/// The node within a delivery of Shopify's Events: the only member of its `data`.
-fn events_node(mut body: Value) -> Result<Value, MappingError> {
-    let data = body.get_mut("data").and_then(Value::as_object_mut);
-    let node = data.and_then(|data| data.values_mut().next()).map(Value::take);
-    node.map(pull::plain).ok_or(MappingError::Missing("data"))
+/// What a delivery of Shopify's Events has of a facet, as a pull has it.
+fn events_part(spec: &Spec, facet: Facet, body: &Value) -> Result<Value, MappingError> {
+    let node = events_node(spec, body).ok_or(MappingError::Missing("data"))?;
+    let members = spec.facets.iter().find(|members| members.facet == facet);
+    let members = members.ok_or(MappingError::NotPulled(facet.as_str()))?;
+    Ok(pull::plain(members.within(node)))
+}
+
+/// The node of a kind within a delivery of Shopify's Events: the member of its `data` that is one.
+fn events_node<'a>(spec: &Spec, body: &'a Value) -> Option<&'a Value> {
+    let mut nodes = body.get("data")?.as_object()?.values();
+    nodes.find(|node| node["id"].as_str().and_then(gid_type).is_some_and(|of| spec.is_of(of)))
 }
 
 /// Where a classic webhook's topic leads. Every topic leads somewhere.
@@ -522,6 +531,47 @@ pub fn route(topic: &str) -> Route {
         }
     }
     generic::route(topic)
+}
+
+/// Where a delivery of Shopify's Events leads, and of which resource it tells. Its data is the answer to
+/// a query of the subscription's own: the core only where that selects and gives all of it.
+pub fn route_event(topic: &str, action: Option<&str>, body: &[u8]) -> (Route, ResourceId) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let action = action.or_else(|| body.get("action")?.as_str()).unwrap_or_default();
+    let Some(spec) = ALL.iter().copied().find(|spec| spec.events_topic == Some(topic)) else {
+        let id = asked_with(&body, |of| of == topic).unwrap_or_else(ResourceId::unknown);
+        return (generic::route(format!("{topic}/{action}").trim_end_matches('/')), id);
+    };
+    let node = events_node(spec, &body);
+    let id = node.and_then(|node| (spec.id)(node));
+    let id = id.or_else(|| asked_with(&body, |of| spec.is_of(of)));
+    let op = match action {
+        "create" => Op::Create,
+        "delete" => Op::Delete,
+        _ => Op::Update,
+    };
+    let (op, facet) = match id {
+        None => (Op::Update, Facet::Signal),
+        Some(_) if op == Op::Delete => (op, Facet::Core),
+        Some(_) if node.is_some_and(|node| has_core(spec, node)) => (op, Facet::Core),
+        Some(_) => (op, Facet::Signal),
+    };
+    (Route { kind: Kind::of(spec), op, facet }, id.unwrap_or_else(ResourceId::unknown))
+}
+
+/// The resource of some type that the query of an event was asked with.
+fn asked_with(body: &Value, is_of: impl Fn(&str) -> bool) -> Option<ResourceId> {
+    let mut gids = body.get("query_variables")?.as_object()?.values().filter_map(Value::as_str);
+    let gid = gids.find(|gid| gid_type(gid).is_some_and(&is_of))?;
+    ResourceId::parse(gid).ok()
+}
+
+/// Whether a node that has not been made plain yet has all that there is to the core.
+fn has_core(spec: &Spec, node: &Value) -> bool {
+    let members = spec.facets.iter().find(|members| members.facet == Facet::Core);
+    let part = members.and_then(|members| members.of(node)).filter(pull::is_whole);
+    let core = part.and_then(|part| (spec.node)(Facet::Core, &pull::plain(part)).ok());
+    core.is_some_and(|core| (spec.is_whole)(&core))
 }
 
 /// The id of the resource that a body speaks of; [`ResourceId::unknown`] where it names none.

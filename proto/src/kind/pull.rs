@@ -116,13 +116,22 @@ impl Members {
                 None => drop(part.insert((*name).into(), node.get(*name)?.clone())),
             }
         }
-        for name in EVERYWHERE {
-            if let Some(value) = node.get(name) {
-                part.insert(name.into(), value.clone());
-            }
-        }
+        part.extend(given(node, &EVERYWHERE));
         Some(Value::Object(part))
     }
+
+    /// What a node has of this facet, whatever is missing.
+    pub(super) fn within(&self, node: &Value) -> Value {
+        let Some(node) = node.as_object() else { return Value::Null };
+        let names = self.members.iter().map(|name| name.strip_prefix('?').unwrap_or(name));
+        let names: Vec<&str> = names.chain(EVERYWHERE).collect();
+        Value::Object(given(node, &names).collect())
+    }
+}
+
+/// Those of some members that a node has.
+fn given(node: &Map<String, Value>, names: &[&str]) -> impl Iterator<Item = (String, Value)> {
+    names.iter().filter_map(move |name| Some(((*name).to_owned(), node.get(*name)?.clone())))
 }
 
 /// Turns every connection within a GraphQL object (`{nodes: […]}`, `{edges: [{node}]}`) into an
@@ -138,11 +147,29 @@ pub fn plain(value: Value) -> Value {
     }
 }
 
-/// The elements of a connection, if the object is one: it then has no other members than these.
-fn connection(members: &mut Map<String, Value>) -> Option<Vec<Value>> {
+/// Whether every connection within a GraphQL object is given to its end, and says so.
+pub(super) fn is_whole(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(is_whole),
+        Value::Object(members) => {
+            let ends = || members.get("pageInfo").is_some_and(|page| page["hasNextPage"] == false);
+            (!is_connection(members) || ends()) && members.values().all(is_whole)
+        }
+        _ => true,
+    }
+}
+
+/// Whether an object is a connection: it then has no other members than these.
+fn is_connection(members: &Map<String, Value>) -> bool {
     let only =
         |name: &String| matches!(name.as_str(), "nodes" | "edges" | "pageInfo" | "__typename");
-    if !members.keys().all(only) {
+    let has = |name: &str| members.get(name).is_some_and(Value::is_array);
+    members.keys().all(only) && (has("nodes") || has("edges"))
+}
+
+/// The elements of a connection, if the object is one.
+fn connection(members: &mut Map<String, Value>) -> Option<Vec<Value>> {
+    if !is_connection(members) {
         return None;
     }
     if let Some(Value::Array(nodes)) = members.remove("nodes") {
@@ -184,6 +211,17 @@ mod tests {
             "seo": {"title": null},
         });
         assert_eq!(plain(node), expected);
+    }
+
+    #[test]
+    fn what_does_not_say_that_it_ends_is_not_whole() {
+        let page =
+            |info: Value| json!({"id": "1", "lines": {"nodes": [{"id": "l"}], "pageInfo": info}});
+        assert!(is_whole(&page(json!({"hasNextPage": false}))));
+        assert!(!is_whole(&page(json!({"hasNextPage": true}))));
+        assert!(!is_whole(&page(Value::Null)));
+        assert!(!is_whole(&json!({"a": [{"lines": {"edges": []}}]})));
+        assert!(is_whole(&json!({"id": "1", "tags": ["a"], "seo": {"title": null}})));
     }
 
     #[test]

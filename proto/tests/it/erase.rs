@@ -101,6 +101,32 @@ fn somebody_is_named_by_gid_number_or_address_and_by_nothing_that_only_looks_ali
 }
 
 #[test]
+fn an_event_of_shopify_loses_what_is_within_it() {
+    let node = |of: &str, mut node: Value| {
+        node["id"] = format!("gid://shopify/{of}/{WHO}").into();
+        json!({"action": "update", "query_variables": {"note": "Rose"}, "data": {of.to_lowercase(): node}})
+    };
+    let customer = node("Customer", json!({"firstName": "Mai", "lastName": "Example"}));
+    let kept = left("customer", WHO, &customer).expect("it is the customer");
+    assert_eq!(kept, json!({"data": {"customer": {"id": customer["data"]["customer"]["id"]}}}));
+    let arrival = Arrival { source: Source::Events, facet: Facet::Core, op: Op::Update };
+    let read = kind("customer").read(arrival, &id(WHO), &kept.to_string().into_bytes());
+    assert!(read.expect("it can be read as before").state.is_some());
+
+    let order = node(
+        "Order",
+        json!({
+            "name": "#1001", "email": "mai@example.com",
+            "customer": {"id": format!("gid://shopify/Customer/{WHO}")},
+            "lineItems": {"nodes": [{"title": "Mug", "customAttributes": [{"key": "engraving", "value": "To Mai"}]}]},
+        }),
+    );
+    let kept = left("order", "1", &order).expect("it names the customer").to_string();
+    assert!(kept.contains("#1001") && kept.contains("Mug"), "{kept}");
+    assert!(!kept.contains("mai@example.com") && !kept.contains("To Mai"), "{kept}");
+}
+
+#[test]
 fn of_several_people_only_the_one_goes() {
     let gid = |n: &str| json!({"id": format!("gid://shopify/Customer/{n}")});
     let discount = json!({"id": "gid://shopify/DiscountNode/1",

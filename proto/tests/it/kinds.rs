@@ -7,7 +7,7 @@ use backstock_proto::kind::pull::Way;
 use backstock_proto::kind::{self, Arrival, Coverage, MappingError, Spec, Writable};
 use backstock_proto::resource::ResourceId;
 use backstock_proto::{Facet, Source};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn body(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bodies").join(name);
@@ -90,6 +90,86 @@ fn what_an_app_may_not_see_is_asked_for() {
         hidden.iter().for_each(|member| redacted[*member] = Value::Null);
         assert!(!(spec.is_whole)(&read(topic, redacted.to_string().as_bytes())), "{name}");
     }
+}
+
+/// A delivery of Shopify's Events about a page.
+fn page_event(action: &str, page: Value) -> Vec<u8> {
+    let body = json!({
+        "topic": "Page", "action": action, "handle": "page",
+        "fields_changed": {"added": [], "updated": [], "removed": []},
+        "query_variables": {"pageId": "gid://shopify/Page/7"},
+        "data": {"page": page},
+    });
+    body.to_string().into_bytes()
+}
+
+#[test]
+fn an_event_of_shopify_is_history_of_what_it_is_about() {
+    let page = json!({
+        "__typename": "Page", "id": "gid://shopify/Page/7", "title": "About", "handle": "about",
+        "body": "<p>Us</p>", "isPublished": true, "publishedAt": "2026-10-01T00:00:00Z",
+        "templateSuffix": "", "createdAt": "2026-09-01T00:00:00Z",
+        "updatedAt": "2026-10-02T00:00:00Z", "author": "not asked for by pulls",
+    });
+    let body = page_event("update", page.clone());
+    let (route, id) = kind::route_event("Page", Some("update"), &body);
+    assert_eq!((route.kind.as_str(), route.op, route.facet), ("page", Op::Update, Facet::Core));
+    assert_eq!(id.as_str(), "7");
+    let told = Arrival { source: Source::Events, facet: Facet::Core, op: Op::Update };
+    let told = route.kind.read(told, &id, &body).expect("readable");
+    assert_eq!(told.updated_at.map(|at| at.to_string()).as_deref(), Some("2026-10-02T00:00:00Z"));
+    // What a pull has of the same page is the same.
+    let pulled = Arrival { source: Source::Pull, facet: Facet::Core, op: Op::Update };
+    let mut part = page.clone();
+    part.as_object_mut().expect("a page").remove("author");
+    let pulled = route.kind.read(pulled, &id, part.to_string().as_bytes()).expect("readable");
+    assert_eq!((told.hash(), told.state), (pulled.hash(), pulled.state));
+    // A query may select less than all of it.
+    let mut less = page;
+    less.as_object_mut().expect("a page").remove("body");
+    let (route, id) = kind::route_event("Page", None, &page_event("create", less));
+    assert_eq!((route.op, route.facet, id.as_str()), (Op::Create, Facet::Signal, "7"));
+}
+
+#[test]
+fn what_an_event_of_shopify_does_not_tell_is_asked_for() {
+    let product = |page_info: Value| {
+        let variants =
+            json!({"nodes": [{"id": "gid://shopify/ProductVariant/1"}], "pageInfo": page_info});
+        let media = json!({"nodes": [], "pageInfo": {"hasNextPage": false}});
+        json!({"data": {"product": {
+            "id": "gid://shopify/Product/5", "title": "Mug", "handle": "mug", "status": "ACTIVE",
+            "descriptionHtml": "", "vendor": "", "productType": "", "templateSuffix": null,
+            "tags": [], "category": null, "publishedAt": null, "options": [],
+            "hasVariantsThatRequiresComponents": false, "variants": variants, "media": media,
+        }}})
+    };
+    // Of a variant, the title tells that it was given whole.
+    let mut whole = product(json!({"hasNextPage": false}));
+    whole["data"]["product"]["variants"]["nodes"][0]["title"] = "S".into();
+    let facet = |body: &Value| {
+        kind::route_event("Product", Some("update"), body.to_string().as_bytes()).0.facet
+    };
+    assert_eq!(facet(&whole), Facet::Core);
+    assert_eq!(facet(&product(json!({"hasNextPage": false}))), Facet::Signal);
+    assert_eq!(facet(&product(json!({"hasNextPage": true}))), Facet::Signal);
+    assert_eq!(facet(&product(Value::Null)), Facet::Signal);
+    assert_eq!(facet(&json!({"data": {"product": null}})), Facet::Signal);
+}
+
+#[test]
+fn an_event_of_shopify_about_an_end_has_no_node() {
+    let body = page_event("delete", Value::Null);
+    let (route, id) = kind::route_event("Page", Some("delete"), &body);
+    assert_eq!((route.op, route.facet, id.as_str()), (Op::Delete, Facet::Core, "7"));
+    let gone = Arrival { source: Source::Events, facet: Facet::Core, op: Op::Delete };
+    assert_eq!(route.kind.read(gone, &id, &body).expect("readable").state, None);
+    // What is about nothing, or about nothing that is understood, is kept as it came.
+    let (route, id) = kind::route_event("Page", Some("delete"), b"{}");
+    assert_eq!((route.op, route.facet, id), (Op::Update, Facet::Signal, ResourceId::unknown()));
+    let refund = json!({"query_variables": {"refundId": "gid://shopify/Refund/3"}}).to_string();
+    let (route, id) = kind::route_event("Refund", Some("create"), refund.as_bytes());
+    assert_eq!((route.kind.as_str(), route.op, id.as_str()), ("refund", Op::Create, "3"));
 }
 
 #[test]
