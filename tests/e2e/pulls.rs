@@ -478,6 +478,68 @@ async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
     assert_eq!(backstock.list(&path).await.len(), versions.len());
 }
 
+/// Waits until everything that webhooks left open was asked for.
+pub(crate) async fn followed_up(backstock: &Backstock) {
+    eventually(|| async {
+        let subject = "$JS.API.CONSUMER.INFO.BACKSTOCK-0.compactor-acme";
+        let consumer = ask_nats(backstock, subject, "").await;
+        let left = |name: &str| consumer[name].as_u64().unwrap_or(u64::MAX);
+        match left("num_pending").saturating_add(left("num_ack_pending")) {
+            0 => Ok(()),
+            left => Err(format!("{left} webhooks are to be followed up")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_by_id_reads_each_list_to_its_end() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator =
+        Simulator::start(&backstock, port, &["--products", "5", "--rate", "0", "--plan", "plus"])
+            .await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let (product, told) = truth(&simulator).await.into_iter().next().expect("a product");
+    let variant = told[5][0][0].as_str().expect("a variant");
+    let metafields: Vec<String> = (0..24)
+        .map(|n| {
+            format!(
+                "{{ ownerId: \"{variant}\", namespace: \"many\", key: \"k{n}\", \
+                 type: \"single_line_text_field\", value: \"{n}\" }}"
+            )
+        })
+        .collect();
+    let set = format!(
+        "mutation {{ metafieldsSet(metafields: [{}]) {{ userErrors {{ message }} }} }}",
+        metafields.join(", ")
+    );
+    simulator.ask(&set).await;
+    reconciled(&backstock, "product").await;
+    let number = product.rsplit('/').next().expect("a number");
+    let path = format!("{SHOP}/resources/product/{number}");
+    let details = async || {
+        let versions = backstock.list(&format!("{path}/versions")).await;
+        versions.iter().filter(|version| version["facet"] == "variants").count()
+    };
+    let before = details().await;
+    let update = format!(
+        "mutation {{ productUpdate(product: {{id: \"{product}\", title: \"Renamed\"}}) {{ product {{ id }} }} }}"
+    );
+    simulator.ask(&update).await;
+    simulator.quiet().await;
+    followed_up(&backstock).await;
+    settled(&backstock).await;
+    let (_, now) = backstock.get(&path).await;
+    assert_eq!(now["state"]["title"], "Renamed");
+    let variants = now["state"]["variants"].as_array().cloned().unwrap_or_default();
+    let of_variant = variants.into_iter().find(|known| known["id"] == *variant).expect("known");
+    let known = of_variant["metafields"].as_array().expect("metafields").iter();
+    assert_eq!(known.filter(|metafield| metafield["namespace"] == "many").count(), 24);
+    assert_eq!(details().await, before, "what was asked for by id is what was known");
+}
+
 /// Has the stream hold back what a consumer would be given.
 async fn pause(backstock: &Backstock, consumer: &str) {
     let subject = format!("$JS.API.CONSUMER.PAUSE.BACKSTOCK-0.{consumer}");

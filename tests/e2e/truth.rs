@@ -17,7 +17,7 @@ use crate::backstock::{Backstock, TOKEN};
 use crate::deeds::Deeds;
 use crate::kills::{count, seed};
 use crate::likeness::{self, Likeness};
-use crate::pulls::{SHOP, ask_nats, backfilled, eventually, pull_of, pulled};
+use crate::pulls::{SHOP, backfilled, eventually, followed_up, pull_of, pulled};
 use crate::simulator::{Simulator, planned};
 use crate::upkeep::kept;
 
@@ -99,16 +99,7 @@ impl Days {
 
     /// Waits until everything that webhooks left open was asked for, and all of it can be read.
     async fn answered(&self) {
-        eventually(|| async {
-            let subject = "$JS.API.CONSUMER.INFO.BACKSTOCK-0.compactor-acme";
-            let consumer = ask_nats(&self.backstock, subject, "").await;
-            let left = |name: &str| consumer[name].as_u64().unwrap_or(u64::MAX);
-            match left("num_pending").saturating_add(left("num_ack_pending")) {
-                0 => Ok(()),
-                left => Err(format!("{left} webhooks are to be followed up")),
-            }
-        })
-        .await;
+        followed_up(&self.backstock).await;
         self.readable().await;
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{AdminError, Answer, Call, Client};
 use crate::kind::Spec;
-use crate::kind::pull::{Each, Pull, Values, Way, plain};
+use crate::kind::pull::{Each, Pull, Values, Way, is_cut, plain};
 use crate::{ResourceId, Timestamp};
 
 /// Why a kind could not be read as a whole.
@@ -185,8 +185,24 @@ impl Asker {
         Ok(())
     }
 
-    /// Adds a connection's further pages to its first.
+    /// Adds a connection's further pages to its first, or those of each element of another.
     async fn follow(&self, node: &mut Value, member: &str, document: &str) -> Result<(), AskError> {
+        let Some((list, member)) = member.split_once("/*/") else {
+            return self.follow_one(node, member, document).await;
+        };
+        let elements = node.pointer_mut(&format!("/{list}/nodes")).and_then(Value::as_array_mut);
+        for element in elements.into_iter().flatten() {
+            self.follow_one(element, member, document).await?;
+        }
+        Ok(())
+    }
+
+    async fn follow_one(
+        &self,
+        node: &mut Value,
+        member: &str,
+        document: &str,
+    ) -> Result<(), AskError> {
         let id = node["id"].clone();
         let place = format!("/{member}");
         let unread = || AskError::Fault(format!("{id} has no {member} nodes"));
@@ -212,13 +228,23 @@ fn has_more(page: &Value) -> bool {
 
 /// Plain nodes, one a resource.
 pub fn finished(nodes: Vec<Value>, pull: &Pull) -> Vec<Value> {
-    let plain = nodes.into_iter().filter(|node| node.is_object()).map(plain);
+    let nodes = nodes.into_iter().filter(|node| node.is_object());
+    let plain = nodes.map(|node| plain(uncut(node, pull.explode)));
     // An id of another type than asked for leaves an object without members.
     let plain = plain.filter(|node| node.as_object().is_some_and(|members| !members.is_empty()));
     match pull.explode {
         None => plain.collect(),
         Some(member) => plain.flat_map(|node| exploded(node, member)).collect(),
     }
+}
+
+/// A node without the members that were not read to their end: what is beyond would look as if it were
+/// gone. The elements of `exploded` are resources of their own.
+fn uncut(mut node: Value, exploded: Option<&str>) -> Value {
+    if let Some(members) = node.as_object_mut() {
+        members.retain(|name, value| exploded == Some(name.as_str()) || !is_cut(value));
+    }
+    node
 }
 
 fn exploded(mut node: Value, member: &str) -> Vec<Value> {
@@ -234,4 +260,22 @@ fn exploded(mut node: Value, member: &str) -> Vec<Value> {
 /// When a plain node says that it was last changed.
 pub fn dated(node: &Value) -> Option<Timestamp> {
     Timestamp::parse(node.get("updatedAt")?.as_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_to_its_end_was_not_given() {
+        let spec = crate::kind::ALL.iter().find(|spec| spec.name == "product").expect("a kind");
+        let pull = spec.pulls.iter().find(|pull| pull.name == "variants_by_id").expect("a way");
+        let node = |goes_on: bool| {
+            let metafields = json!({"nodes": [], "pageInfo": {"hasNextPage": goes_on}});
+            json!({"id": "1", "variantDetails": {"nodes": [{"id": "v", "metafields": metafields}]}})
+        };
+        let whole = finished(vec![node(false)], pull);
+        assert_eq!(whole, [json!({"id": "1", "variantDetails": [{"id": "v", "metafields": []}]})]);
+        assert_eq!(finished(vec![node(true)], pull), [json!({"id": "1"})]);
+    }
 }

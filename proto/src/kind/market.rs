@@ -36,6 +36,8 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["handle"],
     rank: rank::PRICING,
     writable: Writable::Partly("domains, subfolders and parts of countries cannot be written"),
+    not_covered: "what is beyond 250 regions, 50 locations, 50 locations of companies and ten web \
+                  presences",
     ..PULLED
 };
 

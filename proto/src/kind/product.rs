@@ -90,10 +90,17 @@ pub(super) static SPEC: Spec = Spec {
                 list: "/nodes",
                 ids_max: 4,
                 each: &[],
-                more: &[(
-                    "variantDetails",
-                    include_str!("graphql/product_more_variant_details.graphql"),
-                )],
+                more: &[
+                    (
+                        "variantDetails",
+                        include_str!("graphql/product_more_variant_details.graphql"),
+                    ),
+                    (
+                        "variantDetails/*/media",
+                        include_str!("graphql/product_more_variant_media.graphql"),
+                    ),
+                    ("variantDetails/*/metafields", MORE_METAFIELDS.1),
+                ],
             },
             explode: None,
         },

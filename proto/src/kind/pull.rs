@@ -56,8 +56,9 @@ pub enum Way {
         /// Most ids in one question.
         ids_max: usize,
         /// For each connection that may be longer than its first page: the member (`a/b` is `b`
-        /// within `a`), and the document that takes `$id: ID!` and `$after: String` and answers with
-        /// `node` and further elements.
+        /// within `a`, `a/*/b` is `b` of each element of `a`), and the document that takes `$id: ID!`
+        /// and `$after: String` and answers with `node` and further elements. What stands before `b`
+        /// comes first, and each of its elements is asked for by its own id.
         more: &'static [(&'static str, &'static str)],
         /// As for [`Self::Pages`].
         each: &'static [Each],
@@ -156,6 +157,18 @@ pub(super) fn is_whole(value: &Value) -> bool {
             (!is_connection(members) || ends()) && members.values().all(is_whole)
         }
         _ => true,
+    }
+}
+
+/// Whether some connection within a GraphQL object says that it goes on beyond what is given.
+pub(crate) fn is_cut(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(is_cut),
+        Value::Object(members) => {
+            let goes_on = members.get("pageInfo").is_some_and(|page| page["hasNextPage"] == true);
+            goes_on || members.values().any(is_cut)
+        }
+        _ => false,
     }
 }
 

@@ -132,8 +132,15 @@ fn by_id(
     found.as_array().cloned().unwrap_or_default()
 }
 
-/// Adds a connection's further pages to its first.
+/// Adds a connection's further pages to its first, or those of each element of another.
 fn follow(client: &mut Client, node: &mut Value, member: &str, document: &str) {
+    if let Some((list, member)) = member.split_once("/*/") {
+        let elements = node.pointer_mut(&format!("/{list}/nodes")).and_then(Value::as_array_mut);
+        for element in elements.into_iter().flatten() {
+            follow(client, element, member, document);
+        }
+        return;
+    }
     let id = node["id"].clone();
     let place = format!("/{member}");
     let has_more = |page: &&mut Value| page["pageInfo"]["hasNextPage"] == true;
