@@ -16,7 +16,7 @@ use backstock_proto::kind::Arrival;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Source, Timestamp};
 use rocksdb::WriteBatch;
 
-use crate::decode::{Decoded, Meaning, Message, Poison, Reading};
+use crate::decode::{Decoded, Meaning, Message, Poison, Reading, Told};
 use crate::keys::{self, Position, meta};
 use crate::ops::{self, Newest, Note};
 use crate::options::Family;
@@ -136,6 +136,8 @@ struct Neighbour {
     mapping: u8,
     hash: Hash,
     delivery: Option<(Box<str>, Box<str>)>,
+    /// How much it tells, of those in this batch.
+    told: Option<Told>,
 }
 
 impl<'s> Draft<'s> {
@@ -182,10 +184,58 @@ impl<'s> Draft<'s> {
 
     /// Takes an event in, without those who were erased.
     fn learn(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
-        match self.left_of(new)? {
-            Some(left) => self.event(&left, recorded_at),
-            None => self.event(new, recorded_at),
+        let left = self.left_of(new)?;
+        let new = left.as_ref().unwrap_or(new);
+        let signal = self.signal_of(new)?;
+        self.event(signal.as_ref().unwrap_or(new), recorded_at)
+    }
+
+    /// What is to be kept of a core that Shopify has taken somebody out of, where it is known whom: that
+    /// something was said. It is no other state. `None` if the event is to be taken as it is.
+    fn signal_of(&self, new: &Meaning) -> Result<Option<Meaning>, StoreError> {
+        if new.told != Told::Redacted {
+            return Ok(None);
         }
+        let Event { ref key, source, op, ref payload, .. } = new.event;
+        let core = keys::of_facet(key, Facet::Core);
+        let Some(before) = self.before(&core, new.position)? else { return Ok(None) };
+        if !self.is_whole(&core, key, &before)? {
+            return Ok(None);
+        }
+        let facet = Facet::Signal;
+        let read = key.kind.read(Arrival { source, facet, op }, &key.id, payload);
+        Ok(read.ok().map(|document| Meaning {
+            mapping: new.mapping,
+            hash: document.hash(),
+            position: new.position,
+            listing: document.listing,
+            erased: new.erased,
+            told: Told::InPart,
+            event: Event { facet, ..new.event.clone() },
+        }))
+    }
+
+    /// Whether a version of a core tells all of it.
+    fn is_whole(
+        &self,
+        core: &[u8],
+        key: &ResourceKey,
+        version: &Neighbour,
+    ) -> Result<bool, StoreError> {
+        let drafted = self.versions.get(&keys::at(core, version.position));
+        if let Some(told) = drafted.and_then(|drafted| drafted.told) {
+            return Ok(told == Told::Whole);
+        }
+        let at = keys::at(core, version.payload_at);
+        let Some(value) = self.store.get(Family::Versions, &at)? else { return Ok(false) };
+        let record = Record::read(&value).at(|| shown(core))?;
+        if record.is_tombstone() {
+            return Ok(false);
+        }
+        let payload = record.body.payload().at(|| shown(core))?;
+        let arrival = Arrival { source: record.source, facet: Facet::Core, op: record.op };
+        let state = key.kind.read(arrival, &key.id, payload).ok().and_then(|read| read.state);
+        Ok(key.kind.spec().zip(state).is_some_and(|(spec, state)| (spec.is_whole)(&state)))
     }
 
     fn event(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
@@ -356,6 +406,7 @@ impl<'s> Draft<'s> {
             mapping: new.mapping,
             hash: new.hash,
             delivery: event.webhook_id.clone().map(|id| (id, event.topic.clone())),
+            told: Some(new.told),
         };
         self.versions.insert(key, neighbour);
     }
@@ -418,7 +469,7 @@ impl<'s> Draft<'s> {
 impl Neighbour {
     fn of_head(head: &Head) -> Self {
         let Head { position, payload_at, mapping, hash, .. } = *head;
-        Self { position, payload_at, mapping, hash, delivery: None }
+        Self { position, payload_at, mapping, hash, delivery: None, told: None }
     }
 
     fn of_record(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
@@ -433,6 +484,7 @@ impl Neighbour {
             mapping: record.mapping,
             hash: record.hash,
             delivery: record.webhook_id.map(|id| (id.into(), record.topic.into())),
+            told: None,
         })
     }
 }

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use async_nats::HeaderMap;
 use backstock_proto::canonical::Hash;
 use backstock_proto::event::{self, EnvelopeError};
-use backstock_proto::kind::{Arrival, Listing, MappingError};
+use backstock_proto::kind::{Arrival, Document, Listing, MappingError, Personal};
 use backstock_proto::trace::TraceContext;
-use backstock_proto::{Event, Op, Timestamp};
+use backstock_proto::{Event, Facet, Op, Timestamp, union};
 use bytes::Bytes;
 
 use crate::keys::Position;
@@ -61,6 +61,31 @@ pub(crate) struct Meaning {
     pub(crate) listing: Listing,
     /// Whether a person was taken out of the payload.
     pub(crate) erased: bool,
+    pub(crate) told: Told,
+}
+
+/// How much of a core a payload tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// All of it.
+    Whole,
+    /// Not all of it, or it is no core.
+    InPart,
+    /// All but whom it is about: Shopify takes that out of what it sends to an app that may not see it.
+    Redacted,
+}
+
+impl Told {
+    fn of(event: &Event, document: &Document) -> Self {
+        let spec = event.key.kind.spec().filter(|_| event.facet == Facet::Core);
+        let Some((spec, state)) = spec.zip(document.state.as_ref()) else { return Self::InPart };
+        let may_be_redacted = event.source.is_delivered() && spec.personal != Personal::None;
+        match (spec.is_whole)(state) {
+            true => Self::Whole,
+            false if may_be_redacted && !union::is_partial(state) => Self::Redacted,
+            false => Self::InPart,
+        }
+    }
 }
 
 /// Why a message is kept aside.
@@ -108,7 +133,7 @@ impl Message {
         let kind = &event.key.kind;
         let Event { source, facet, op, .. } = event;
         let document = kind.read(Arrival { source, facet, op }, &event.key.id, &event.payload)?;
-        let mapping = kind.mapping();
+        let (mapping, told) = (kind.mapping(), Told::of(&event, &document));
         let hash = match event.op {
             Op::Delete => Hash::NONE,
             Op::Create | Op::Update => document.hash(),
@@ -118,6 +143,7 @@ impl Message {
         let valid_at = said.unwrap_or(event.received_at);
         let triggered_at = event.triggered_at.unwrap_or(valid_at);
         let position = Position { valid_at, triggered_at, seq: self.seq };
-        Ok(Meaning { mapping, hash, position, listing: document.listing, erased: false, event })
+        let listing = document.listing;
+        Ok(Meaning { mapping, hash, position, listing, erased: false, told, event })
     }
 }

@@ -27,6 +27,9 @@ pub(super) struct Correction {
     pub(super) payload: Vec<u8>,
     pub(super) since: Since,
     pub(super) missed: bool,
+    /// Whether it tells all of it: where an app may not see whom something is about, bulk results have
+    /// nothing in that place, and say nothing of it.
+    pub(super) is_whole: bool,
 }
 
 /// Heads by resource and facet.
@@ -175,11 +178,23 @@ pub(super) fn looked_at(
         };
         let correction = since.map(|(since, missed)| {
             let (id, hash, payload) = (id.clone(), hash.clone(), part.to_string().into_bytes());
-            Correction { id, facet, hash, dated, payload, since, missed }
+            let is_whole = facet != Facet::Core || tells_all(spec, &part);
+            Correction { id, facet, hash, dated, payload, since, missed, is_whole }
         });
-        all.push(LookedAt { facet, hash, vouched: finding != Finding::Newer, correction });
+        let is_whole = correction.as_ref().is_none_or(|correction| correction.is_whole);
+        all.push(LookedAt {
+            facet,
+            hash,
+            vouched: finding != Finding::Newer && is_whole,
+            correction,
+        });
     }
     Ok(all)
+}
+
+/// Whether a core has everything that there is to it.
+fn tells_all(spec: &Spec, core: &Value) -> bool {
+    (spec.node)(Facet::Core, core).is_ok_and(|state| (spec.is_whole)(&state))
 }
 
 /// When the newest metafield within a part says that it was last changed.

@@ -1,6 +1,6 @@
 //! Differences → the stream, unless history has learned them meanwhile.
 
-use backstock_proto::journal::{Head, Raw};
+use backstock_proto::journal::{AsOf, Head, Raw};
 use backstock_proto::kind::Arrival;
 use backstock_proto::publish::PublishError;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, union};
@@ -101,7 +101,7 @@ impl Puller {
     ) -> Result<Settled, PullError> {
         let key = self.key(kind, &correction.id);
         let mut completes = false;
-        if look_again {
+        if look_again || !correction.is_whole {
             let head = self.head(&key, correction.facet).await?;
             let seen = Seen { hash: &correction.hash, dated: correction.dated };
             match reconcile::compare(&seen, head.as_ref(), window) {
@@ -109,6 +109,9 @@ impl Puller {
                 // What was learned since the heads were read is not to come after it.
                 Finding::Changed(since) => correction.since = since,
                 Finding::Missed(_) => {}
+            }
+            if !correction.is_whole && self.is_known_whole(&key).await? {
+                return Ok(Settled::KnownMeanwhile);
             }
             if let Some(head) = head {
                 completes = self.is_told_in_part(&key, &head, &correction).await?;
@@ -120,6 +123,13 @@ impl Puller {
             true => Ok(Settled::Completed),
             false => Ok(Settled::Published { id, facet, missed }),
         }
+    }
+
+    /// Whether history knows all of a resource that there is, and whom it is about.
+    async fn is_known_whole(&self, key: &ResourceKey) -> Result<bool, PullError> {
+        let known = self.journal.resource(key, AsOf::Latest).await?;
+        let known = known.filter(|known| !known.deleted).zip(key.kind.spec());
+        Ok(known.is_some_and(|(known, spec)| (spec.is_whole)(&known.state)))
     }
 
     /// Whether the newest that history has is a webhook that told of what was found as much as it

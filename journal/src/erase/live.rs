@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::case::Stage;
 use crate::append::Draft;
-use crate::decode::{Meaning, Message};
+use crate::decode::{Meaning, Message, Told};
 use crate::ops::Note;
 use crate::store::StoreError;
 
@@ -57,6 +57,7 @@ impl Draft<'_> {
             position: new.position,
             listing: read.map(|read| read.listing).unwrap_or_default(),
             erased: true,
+            told: Told::InPart,
             event: Event { payload: payload.into(), ..new.event.clone() },
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::model::Model;
 use crate::support::{Delivery, at, deleted, metafield, product, pulled, signal, titled, variants};
 use backstock_journal::Store;
-use backstock_proto::journal::{ChangeFilter, Journal, Page};
-use backstock_proto::{Kind, Op, ResourceKey, Shop, Source};
+use backstock_proto::journal::{AsOf, ChangeFilter, Journal, Page, Span};
+use backstock_proto::{Facet, Kind, Op, ResourceKey, Shop, Source};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -379,4 +379,42 @@ fn a_page_of_changes_does_not_grow_with_what_changed() {
     }
     assert!(pages > 1);
     assert_eq!(seen, 4, "all of them, each once");
+}
+
+#[test]
+fn what_an_app_may_not_see_of_somebody_is_no_edit() {
+    let mut bench = Bench::new();
+    let shop = bench.shop();
+    let customer = crate::support::key(shop.name(), "customer", "7");
+    let told = |name: Option<&str>, note: &str, second: i64| {
+        let body = serde_json::json!({
+            "id": 7, "admin_graphql_api_id": "gid://shopify/Customer/7", "first_name": name,
+            "last_name": null, "email": null, "phone": null, "note": note,
+            "updated_at": at(second),
+        });
+        Delivery::of(&customer, Op::Update, &body, at(second)).webhook(&second.to_string())
+    };
+    // As long as nothing else is known, it is what there is.
+    let batches = [
+        vec![told(None, "first", 1)],
+        vec![told(Some("Mai"), "whole", 2), told(None, "hidden", 3)],
+        vec![told(None, "hidden again", 4)],
+    ];
+    let mut seq = 1;
+    for batch in batches {
+        let messages = crate::support::decoded(seq, batch);
+        seq += messages.len() as u64;
+        bench.store().append(&messages, at(0)).expect("append");
+    }
+    let reader = crate::support::reader(bench.store());
+    let known = bench.runtime.block_on(reader.resource(&customer, AsOf::Latest)).expect("read");
+    let known = known.expect("a customer").state;
+    assert_eq!(known["firstName"], "Mai");
+    assert_eq!(known["note"], "whole");
+    let page = Page::default();
+    let versions = bench.runtime.block_on(reader.versions(&customer, Span::default(), &page));
+    let versions = versions.expect("versions").items;
+    let facets: Vec<Facet> = versions.iter().map(|version| version.facet).collect();
+    assert_eq!(facets, [Facet::Signal, Facet::Signal, Facet::Core, Facet::Core]);
+    bench.verify();
 }
