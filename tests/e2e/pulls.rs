@@ -273,6 +273,26 @@ async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
 }
 
 #[tokio::test]
+async fn what_another_version_of_the_api_says_is_not_believed() {
+    let (port, access) = planned();
+    let access = format!("{access}api_version = \"2024-01\"\n");
+    let mut backstock = Backstock::pulling(&access);
+    let simulator =
+        Simulator::start(&backstock, port, &["--products", "10", "--rate", "0", "--plan", "plus"])
+            .await;
+    backstock.start("serve").await;
+    for kind in ["product", "location"] {
+        let pull = pulled(&backstock, kind, "").await;
+        let why = pull["reason"].as_str().unwrap_or_default();
+        assert_eq!((&pull["state"], &pull["objects"]), (&json!("failed"), &json!(0)), "{pull}");
+        assert!(why.contains("API version"), "{pull}");
+    }
+    let log = simulator.lines("write_log").await;
+    let ended = log.iter().any(|line| line["mutation"] == "bulkOperationCancel");
+    assert!(ended, "a bulk operation goes on for nobody");
+}
+
+#[tokio::test]
 async fn a_scope_that_is_missing_costs_what_it_is_for_and_nothing_else() {
     let (port, access) = planned();
     let mut backstock = Backstock::pulling(&access);

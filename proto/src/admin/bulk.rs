@@ -11,6 +11,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio_util::io::StreamReader;
 use url::Url;
 
+use super::ask::AskError;
 use super::{AdminError, Answer, Call, Client, Repeat};
 use crate::Timestamp;
 
@@ -89,20 +90,31 @@ impl Operation {
     }
 }
 
-/// Starts a bulk query.
-pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, AdminError> {
+/// Starts a bulk query. One that another version of the API took up is ended again: its result would say
+/// nothing.
+pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, AskError> {
     // Started twice, it would only run twice.
     let call =
         Call { document: RUN, variables: json!({"query": query}), repeat: Repeat::Safe, share };
     let answer = client.ask(call).await?;
     let payload = &answer.data["bulkOperationRunQuery"];
-    if let Ok(operation) = Operation::deserialize(&payload["bulkOperation"]) {
+    let operation = Operation::deserialize(&payload["bulkOperation"]).ok();
+    if let Some(version) = &answer.fell_forward_to {
+        if let Some(Operation { id, .. }) = operation
+            && let Err(error) = cancel(client, &id).await
+        {
+            // It ends by itself, only later.
+            tracing::warn!(shop = %client.access().shop, %error, "cannot end a bulk operation");
+        }
+        return Err(AskError::FellForward(version.clone()));
+    }
+    if let Some(operation) = operation {
         return Ok(Started::Running(operation));
     }
     if payload["userErrors"][0]["code"] == "OPERATION_IN_PROGRESS" {
         return Ok(Started::TooMany);
     }
-    Err(refused(client, &answer))
+    Err(refused(client, &answer).into())
 }
 
 /// How far an operation is; `None` if the shop knows of none with this id.
