@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 use crate::offered::{self, ACK_WAIT, during};
 use crate::pull::{PullError, Puller};
-use crate::stock;
+use crate::{scope, stock};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -36,6 +36,8 @@ const MESSAGES_MAX: usize = 500;
 const REST: Duration = Duration::from_secs(5);
 /// How often something is asked that the shop does not answer.
 const TRIES_MAX: u32 = 5;
+/// How soon a shop that answers at all answers what costs next to nothing.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What has to be asked: for each kind, which resources, and whether their core is among it.
 type Wanted = BTreeMap<&'static str, BTreeMap<ResourceId, Want>>;
@@ -227,7 +229,7 @@ async fn ask_all(puller: &Puller, said: &[Said]) -> Open {
     }
     if let Err(error) = stock::follow(puller, &fates).await {
         warn!(shop = %puller.shop, %error, "asking for the stock of items failed");
-        let again = Again::after(&error);
+        let again = again_after(puller, &error).await;
         open.extend(fates.into_keys().map(|item| ((stock::LEVEL, item), again)));
     }
     open
@@ -292,7 +294,7 @@ async fn ask(puller: &Puller, wanted: Wanted) -> Open {
                         Err(error) => {
                             let (shop, pull) = (&puller.shop, pull.name);
                             warn!(%shop, kind = name, pull, %error, "asking by id failed");
-                            Again::after(&error)
+                            again_after(puller, &error).await
                         }
                     },
                 };
@@ -322,6 +324,23 @@ async fn traced<T>(
     span.count("resources", some.len() as u64);
     let answered = span.context().scope(asked).await;
     span.went(answered)
+}
+
+/// Whether to ask again after a failure. Where a shop answers others, it is up to the question that it
+/// was not answered, and nothing else has to wait.
+async fn again_after(puller: &Puller, error: &PullError) -> Again {
+    match error {
+        PullError::Ask(AskError::Admin(AdminError::Unavailable { .. })) => {
+            if answers(puller).await { Again::Few } else { Again::Always }
+        }
+        error => Again::after(error),
+    }
+}
+
+/// Whether the shop answers what costs next to nothing.
+async fn answers(puller: &Puller) -> bool {
+    let asked = tokio::time::timeout(ANSWERS_WITHIN, scope::granted(&puller.asker)).await;
+    matches!(asked, Ok(Ok(_)))
 }
 
 impl Again {
