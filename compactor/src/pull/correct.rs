@@ -13,6 +13,8 @@ use crate::reconcile::{self, Finding, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
 pub(super) const IN_FLIGHT: usize = 256;
+/// After how many resources it is looked whether to say how far it is.
+const LOOK_EVERY: u64 = 1_000;
 
 /// What a pull has to say.
 pub(super) struct Pulled {
@@ -80,8 +82,12 @@ impl Puller {
                 Settled::Completed | Settled::KnownMeanwhile => {}
                 Settled::Other(Found::Resource(id)) => {
                     run.report.objects += 1;
+                    run.stages.compared += 1;
                     census.living += 1;
                     census.ids.iter_mut().for_each(|ids| ids.push(id.clone()));
+                    if run.stages.compared.is_multiple_of(LOOK_EVERY) {
+                        self.progress(run, 0).await?;
+                    }
                 }
                 Settled::Other(Found::Suspect(gone)) => census.suspects.push(gone),
                 Settled::Other(Found::Broken(error)) => return Err(error),

@@ -116,10 +116,34 @@ struct Run {
     /// When the last pull began after which history knew the kind whole: differences are drift.
     whole_since: Option<Timestamp>,
     drifted: BTreeSet<(ResourceId, &'static str)>,
+    stages: Stages,
     reported: Instant,
     begun: Instant,
     /// Who was erased before it began.
     erased: Arc<Erased>,
+}
+
+/// How far a pull is: it asks in one way after the other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stages {
+    all: usize,
+    over: usize,
+    /// Resources that were compared in the present one, and how many there are, once that is known.
+    compared: u64,
+    of: Option<u64>,
+}
+
+impl Stages {
+    /// The present one is over.
+    fn end(&mut self) {
+        *self = Self { all: self.all, over: self.over + 1, ..Self::default() };
+    }
+
+    /// How much is done, from 0 to 1.
+    fn done(&self) -> f64 {
+        let of = self.of.filter(|of| *of > 0).map(|of| (self.compared as f64 / of as f64).min(1.0));
+        (self.over as f64 + of.unwrap_or(0.0)) / self.all.max(1) as f64
+    }
 }
 
 /// What the shop has of a kind, as far as a pull saw.
@@ -204,6 +228,7 @@ impl Puller {
             report,
             whole_since,
             drifted: BTreeSet::new(),
+            stages: Stages::default(),
             reported: Instant::now(),
             begun: Instant::now(),
             erased: Arc::new(self.journal.erased(&self.shop).await?),
@@ -252,6 +277,8 @@ impl Puller {
         let needs_ids = by_id.iter().any(|pull| !further(pull).is_empty());
         let ids = needs_ids.then(Vec::new);
         let mut census = Census { ids, living: 0, suspects: Vec::new() };
+        let asked = by_id.iter().filter(|pull| !further(pull).is_empty()).count();
+        run.stages.all = whole.len() + asked;
         for pull in &whole {
             let pull: &'static Pull = pull;
             let (nodes, window) = self.nodes(run, pull).await?;
@@ -269,6 +296,7 @@ impl Puller {
             });
             self.take(run, window, found, &mut census).await?;
             deposition = comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
+            run.stages.end();
         }
         let Census { ids, living, suspects } = census;
         let mut ids = ids.unwrap_or_default();
@@ -282,6 +310,7 @@ impl Puller {
                     Err(PullError::Ask(AskError::Denied(why))) => run.leaves_out(&further, &why),
                     read => read?,
                 }
+                run.stages.end();
             }
         }
         self.settle_suspects(run, suspects, living, order, &mut deposition).await?;
@@ -304,7 +333,13 @@ impl Puller {
 
     async fn put_on_record(&self, run: &mut Run, lines: u64) -> Result<(), PullError> {
         run.reported = Instant::now();
-        let report = PullReport { objects: run.report.objects.max(lines), ..run.report.clone() };
+        let (done, elapsed) = (run.stages.done(), run.begun.elapsed().as_secs_f64());
+        let report = PullReport {
+            objects: run.report.objects.max(lines),
+            progress: Some(done),
+            eta_seconds: (done > 0.0).then(|| elapsed * (1.0 - done) / done),
+            ..run.report.clone()
+        };
         self.publisher.record(&self.shop, PULL, run.spec.name, &report).await?;
         Ok(())
     }
@@ -337,5 +372,25 @@ impl Run {
             "changed" => self.report.drift.changed += 1,
             _ => self.report.drift.extra += 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_a_pull_is_is_told_by_what_was_compared_of_what_there_is() {
+        let mut stages = Stages { all: 4, ..Stages::default() };
+        assert_eq!(stages.done(), 0.0);
+        (stages.compared, stages.of) = (500, Some(1_000));
+        assert_eq!(stages.done(), 0.125);
+        stages.end();
+        assert_eq!(stages.done(), 0.25);
+        // More than the shop said; or nothing at all.
+        (stages.compared, stages.of) = (7, Some(5));
+        assert_eq!(stages.done(), 0.5);
+        (stages.compared, stages.of) = (0, Some(0));
+        assert_eq!(stages.done(), 0.25);
     }
 }

@@ -51,12 +51,18 @@ impl Puller {
     ) -> Result<(Nodes, Window), PullError> {
         let Way::Bulk { children, owner } = &pull.way else {
             let window = run.window(self.clock.now());
-            let mut spill = Spill::new(&self.scratch)?;
-            self.asker.all(pull, |nodes| put_aside(&mut spill, run.spec, &nodes)).await?;
+            let (mut spill, mut read) = (Spill::new(&self.scratch)?, 0);
+            let take = |nodes: Vec<Value>| {
+                read += nodes.len() as u64;
+                put_aside(&mut spill, run.spec, &nodes)
+            };
+            self.asker.all(pull, take).await?;
+            run.stages.of = Some(read);
             return Ok((Nodes::Plain(spill.finish()?), window));
         };
         let (operation, started) = self.operation(run, pull).await?;
         let window = run.window(started);
+        run.stages.of = operation.roots();
         let mut trees = Trees::new(&self.scratch, children, *owner)?;
         let Some(url) = &operation.url else {
             // Nothing was found, which is no error.

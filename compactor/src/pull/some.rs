@@ -62,6 +62,7 @@ impl Puller {
     ) -> Result<(), PullError> {
         let Way::ById { ids_max, .. } = &pull.way else { return Ok(()) };
         let spec = run.spec;
+        run.stages.of = Some(ids.len() as u64);
         let mut of_bucket: Vec<Vec<ResourceId>> = vec![Vec::new(); BUCKETS];
         for id in ids {
             of_bucket[bucket_of(&(spec.ask_for)(id))].push(id.clone());
@@ -88,6 +89,7 @@ impl Puller {
                 }
                 self.correct_all(run, corrections, window).await?;
             }
+            run.stages.compared += ids.len() as u64;
             self.progress(run, 0).await?;
         }
         Ok(())

@@ -45,6 +45,9 @@ pub struct Operation {
     /// Lines of the result so far, a number in a text.
     #[serde(default)]
     pub object_count: Option<String>,
+    /// Those of them that stand in no other.
+    #[serde(default)]
+    pub root_object_count: Option<String>,
     /// The result; absent when there is nothing in it.
     #[serde(default)]
     pub url: Option<String>,
@@ -87,6 +90,11 @@ impl Operation {
     /// How many lines the whole result has, where the operation says.
     pub fn lines(&self) -> Option<u64> {
         self.object_count.as_deref()?.parse().ok()
+    }
+
+    /// How many of those are no part of another.
+    pub fn roots(&self) -> Option<u64> {
+        self.root_object_count.as_deref()?.parse().ok()
     }
 }
 
