@@ -3,8 +3,8 @@
 //!
 //! The facet's payload is `{"id", "blobs": [{"url", "blob", "v"}]}`. Bytes are known by the address
 //! that a state gives them, so that they are never taken for those of another picture. `v` is the part
-//! of the address that changes when the bytes may have; a state does not hold it. What is itself a
-//! file has a `blob` of its own beside them.
+//! of the address that changes when the bytes may have, which a state does not hold, or the checksum
+//! of a theme's file. What is itself a file has a `blob` of its own beside them.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,8 @@ pub struct Source {
     pub from: String,
     /// Which edition of it.
     pub v: Option<String>,
+    /// Whether that is told by the bytes themselves: a copy without it may be of others.
+    pub of_bytes: bool,
 }
 
 /// Bytes that are kept.
@@ -49,8 +51,8 @@ fn is_file(kind: &Kind) -> bool {
 /// The media of a canonical state. `said` is the document that it was read from: its addresses are
 /// the ones to ask, since a canonical one is without what changes.
 pub fn sources(state: &Value, said: &Value) -> Vec<Source> {
-    let mut given = BTreeMap::new();
-    addresses(said, &mut given);
+    let (mut given, mut signed) = (BTreeMap::new(), BTreeMap::new());
+    addresses(said, &mut given, &mut signed);
     let mut urls = Vec::new();
     each(state, &mut |members| {
         if let Some(url) = own_address(members) {
@@ -59,10 +61,13 @@ pub fn sources(state: &Value, said: &Value) -> Vec<Source> {
     });
     urls.sort();
     urls.dedup();
+    // The address of a theme's file stays the same when its bytes do not.
+    let checksum = state.get("checksumMd5").and_then(Value::as_str);
     let source = |url: String| {
-        let from = given.get(&url).cloned().unwrap_or_else(|| url.clone());
-        let v = edition(&from);
-        Source { url, from, v }
+        let from = given.get(&url).or_else(|| signed.get(&url));
+        let from = from.cloned().unwrap_or_else(|| url.clone());
+        let v = checksum.map(str::to_owned).or_else(|| edition(&from));
+        Source { url, from, v, of_bytes: checksum.is_some() }
     };
     urls.into_iter().map(source).collect()
 }
@@ -145,12 +150,19 @@ fn own_address(members: &Map<String, Value>) -> Option<&str> {
     (url.starts_with("https://") || url.starts_with("http://")).then_some(url)
 }
 
-/// Every address in a document as received, by its canonical form.
-fn addresses(said: &Value, found: &mut BTreeMap<String, String>) {
+/// Every address in a document as received, by its canonical form; and by what is left of it without
+/// its query, which is how a state has one that is signed.
+fn addresses(
+    said: &Value,
+    found: &mut BTreeMap<String, String>,
+    signed: &mut BTreeMap<String, String>,
+) {
     each(said, &mut |members| {
         for name in ["url", "src"] {
             if let Some(Value::String(from)) = members.get(name) {
                 found.insert(address(from), from.clone());
+                let bare = from.split('?').next().unwrap_or_default();
+                signed.insert(bare.to_owned(), from.clone());
             }
         }
     });
@@ -196,6 +208,22 @@ mod tests {
             url: "https://cdn.shopify.com/s/a.jpg".into(),
             from: "https://cdn.shopify.com/s/a.jpg?v=17".into(),
             v: Some("17".into()),
+            of_bytes: false,
+        };
+        assert_eq!(sources(&state, &said), [expected]);
+    }
+
+    #[test]
+    fn a_file_of_a_theme_is_asked_for_with_its_signature_and_known_by_its_checksum() {
+        let said = json!({"filename": "assets/a.png", "checksumMd5": "aa",
+            "body": {"url": "https://cdn.shopify.com/t/a.png?X-Signature=s&v=3"}});
+        let state = json!({"filename": "assets/a.png", "checksumMd5": "aa",
+            "body": {"url": "https://cdn.shopify.com/t/a.png"}});
+        let expected = Source {
+            url: "https://cdn.shopify.com/t/a.png".into(),
+            from: "https://cdn.shopify.com/t/a.png?X-Signature=s&v=3".into(),
+            v: Some("aa".into()),
+            of_bytes: true,
         };
         assert_eq!(sources(&state, &said), [expected]);
     }

@@ -254,15 +254,22 @@ async fn put_on_record(keeper: &Keeper, report: &MediaReport) -> Result<(), Medi
     Ok(())
 }
 
-/// One resource: nothing to do, where every medium has its bytes.
+/// One resource: nothing to do, where every medium has its bytes, and they are as new as their address.
 async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError> {
     let media = media::sources(&resource.state, &Value::Null).len() as u64;
-    if media == 0 || media::is_complete(&resource.state) {
-        return Ok(Outcome { media, kept: media, ..Outcome::default() });
+    let all_kept = Outcome { media, kept: media, ..Outcome::default() };
+    let is_complete = media::is_complete(&resource.state);
+    if media == 0 || (is_complete && !is_signed(&resource.kind)) {
+        return Ok(all_kept);
     }
     let key =
         backstock_proto::ResourceKey { shop: resource.shop, kind: resource.kind, id: resource.id };
     let Some(core) = keeper.head(&key, Facet::Core).await? else { return Ok(Outcome::default()) };
+    let blobs = keeper.head(&key, Facet::Blobs).await?;
+    // What is signed has the same address when its bytes are others.
+    if is_complete && blobs.is_some_and(|blobs| blobs.valid_at >= core.valid_at) {
+        return Ok(all_kept);
+    }
     let said = keeper.said(&key, core.seq).await?.unwrap_or_default();
     let (valid_at, triggered_at) = (core.valid_at, core.triggered_at);
     let state = &resource.state;

@@ -255,13 +255,33 @@ impl Keeper {
     }
 }
 
-/// Whether an address still has the bytes of a copy. One without an edition says nothing.
+/// Whether an address still has the bytes of a copy. One without an edition says nothing, unless the bytes
+/// themselves tell.
 fn is_same_edition(copy: &Copy, address: &Address) -> bool {
-    address.v.is_none() || copy.v.is_none() || copy.v == address.v
+    let unsaid = address.v.is_none() || (copy.v.is_none() && !address.of_bytes);
+    unsaid || copy.v == address.v
 }
 
 /// Whether both have the same bytes at the same addresses.
 fn same_bytes(before: &Copies, now: &Copies) -> bool {
     before.len() == now.len()
         && now.iter().all(|(url, copy)| before.get(url).is_some_and(|old| old.blob == copy.blob))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_of_the_edition_that_it_was_made_of() {
+        let text = |v: Option<&str>| v.map(str::to_owned);
+        let same = |copy: Option<&str>, now: Option<&str>, of_bytes: bool| {
+            let copy = Copy { blob: "aa".into(), v: text(copy) };
+            let (url, from) = ("u".to_owned(), "u".to_owned());
+            is_same_edition(&copy, &Address { url, from, v: text(now), of_bytes })
+        };
+        assert!(same(Some("1"), Some("1"), false) && !same(Some("1"), Some("2"), false));
+        assert!(same(None, Some("1"), false) && same(Some("1"), None, false));
+        assert!(!same(None, Some("sum"), true) && same(Some("sum"), Some("sum"), true));
+    }
 }
