@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::{
-    JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
+    Gap, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
 };
 use backstock_proto::kind::{self, Spec};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
@@ -29,6 +29,10 @@ use crate::shop::Until;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long it waits after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// How long a pull that failed is left alone at first, in microseconds, and how often that is doubled:
+/// up to eight hours.
+const FAILED_REST: u64 = 15 * 60 * 1_000_000;
+const DOUBLINGS_MAX: u32 = 5;
 /// Kinds that are pulled at once: as many as bulk operations may run.
 const KINDS_AT_ONCE: usize = 5;
 
@@ -168,14 +172,14 @@ async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
     let complete =
         known.iter().filter_map(|kind| Some(kind.last_complete_pull.as_ref()?.started_at));
     let whole_since = complete.min();
-    let gaps: Vec<(u64, u64)> =
-        gaps.iter().filter(|gap| !gap.healed).map(|gap| (gap.from_seq, gap.to_seq)).collect();
+    let ends = |gap: &Gap| (gap.from_seq, gap.to_seq);
+    let open_gaps: Vec<(u64, u64)> = gaps.iter().filter(|gap| !gap.healed).map(ends).collect();
     let mut kinds = Vec::new();
     for spec in pulled() {
         let report = newest.get(spec.name);
         let order = orders.get(spec.name);
         let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
-        if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &gaps)) {
+        if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
             continue;
         }
         let cut = report.is_none_or(|report| report.state == PullState::Running);
@@ -186,7 +190,10 @@ async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
         let confirm_deletions = order
             .filter(is_heeded)
             .is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
-        let healed_gaps = gaps.clone();
+        // A kind that is read whole for the first time may come after what healed all others.
+        let is_read = |gap: &Gap| gap.healed_by.iter().any(|by| by.kind.as_str() == spec.name);
+        let unread = gaps.iter().filter(|gap| !(gap.healed && is_read(gap)));
+        let healed_gaps = unread.map(ends).collect();
         let may_resume = open.is_none();
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, may_resume }));
     }
@@ -219,9 +226,10 @@ fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u
     }
 }
 
-/// How long a failed pull is left alone, in microseconds: it waits for somebody, or costs much.
-fn failed_rest(_report: &PullReport) -> u64 {
-    15 * 60 * 1_000_000
+/// How long a failed pull is left alone, in microseconds: it waits for somebody, or costs much. The longer
+/// the more often it failed.
+fn failed_rest(report: &PullReport) -> u64 {
+    FAILED_REST << report.tries.saturating_sub(1).min(DOUBLINGS_MAX)
 }
 
 /// Pulls a kind. Whether that worked.
@@ -264,6 +272,17 @@ mod tests {
 
     fn spec(name: &str) -> &'static Spec {
         kind::ALL.iter().find(|spec| spec.name == name).expect("a kind")
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_left_alone_for_longer() {
+        let rest = |tries: u32| {
+            let report = serde_json::json!({"kind": "page", "state": "failed", "tries": tries,
+                "started_at": "2026-11-24T03:00:00Z"});
+            let report: PullReport = serde_json::from_value(report).expect("a report");
+            failed_rest(&report) / 60_000_000
+        };
+        assert_eq!([0, 1, 2, 3, 6, 7, 1_000].map(rest), [15, 15, 30, 60, 480, 480, 480]);
     }
 
     #[test]

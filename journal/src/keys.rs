@@ -20,6 +20,7 @@
 //!           "erasure"    00 shop 00 name 00           what is erased, and how far that is
 //!           "erased"     00 shop 00 kind 00 id 00     what must not come back
 //!           "unsaid"     00 shop 00 sequence          messages to be taken off the stream
+//!           "whole"      00 shop 00 kind 00           the last pull that read all of a kind
 //! ```
 //!
 //! `identity` holds nothing yet.
@@ -177,6 +178,7 @@ pub(crate) mod meta {
     pub(crate) const ERASURES: &[u8] = b"erasure\0";
     pub(crate) const ERASED: &[u8] = b"erased\0";
     pub(crate) const UNSAID: &[u8] = b"unsaid\0";
+    pub(crate) const WHOLE: &[u8] = b"whole\0";
 
     pub(crate) fn shop(shop: &Shop) -> Vec<u8> {
         [SHOPS, &of_shop(shop)].concat()
@@ -230,6 +232,17 @@ pub(crate) mod meta {
             Shop::from_name(last_text(shop)?).map_err(|_| RecordError::Key)?,
             u64::from_be_bytes(*seq),
         ))
+    }
+
+    /// By the id of the kind's pulls, which is its name.
+    pub(crate) fn whole(shop: &Shop, id: &str) -> Vec<u8> {
+        let mut key = whole_of(shop);
+        text(&mut key, id);
+        key
+    }
+
+    pub(crate) fn whole_of(shop: &Shop) -> Vec<u8> {
+        [WHOLE, &of_shop(shop)].concat()
     }
 
     pub(crate) fn numbered(prefix: &[u8], seq: u64) -> Vec<u8> {

@@ -5,21 +5,27 @@
 //! newest  01 id                                  which id the record with this sequence is of
 //! ```
 //!
-//! There is one `newest` for each id, under the sequence of its newest record.
+//! There is one `newest` for each id, under the sequence of its newest record. Of a kind's pulls `meta`
+//! says which one was the last that was complete:
+//!
+//! ```text
+//! whole   01 sequence                            0 where none was
+//! ```
 
 use std::collections::HashMap;
 
 use backstock_proto::event::{self, EnvelopeError, header};
-use backstock_proto::journal::Record;
+use backstock_proto::journal::{PULL, PullReport, PullState, Record};
 use backstock_proto::stream::parse_ops_subject;
 use backstock_proto::{Shop, Timestamp};
 use bytes::Bytes;
 use rocksdb::WriteBatch;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::append::shown;
 use crate::decode::{Message, Poison};
-use crate::keys::ops as keys;
+use crate::keys::{meta, ops as keys};
 use crate::options::Family;
 use crate::record::{self, Reader, RecordError};
 use crate::store::{At, Store, StoreError, until};
@@ -90,8 +96,66 @@ pub(crate) fn put(
     }
     batch.put_cf(family, keys::at(&list, seq), newest_to_bytes(&note.id));
     batch.put_cf(family, keys::at(&said, seq), said_to_bytes(recorded_at, &note.payload));
+    if note.what == PULL {
+        let is_first = !newest.contains_key(&said);
+        put_whole(store, batch, (said.as_slice(), note), (seq, is_first))?;
+    }
     newest.insert(said, seq);
     Ok(())
+}
+
+/// Notes a pull as the last one that was complete, if it is. Where none is noted yet, and a batch has no
+/// earlier record of the kind's, it is looked for once among those there are.
+fn put_whole(
+    store: &Store,
+    batch: &mut WriteBatch,
+    (said, note): (&[u8], &Note),
+    (seq, is_first): (u64, bool),
+) -> Result<(), StoreError> {
+    let key = meta::whole(&note.shop, &note.id);
+    let report = serde_json::from_slice::<PullReport>(&note.payload).ok();
+    let whole = match report.is_some_and(|report| is_complete(&note.id, &report)) {
+        true => seq,
+        false if is_first && store.get(Family::Meta, &key)?.is_none() => {
+            last_complete(store, said, &note.id)?.unwrap_or(0)
+        }
+        false => return Ok(()),
+    };
+    batch.put_cf(store.family(Family::Meta), key, whole_to_bytes(whole));
+    Ok(())
+}
+
+/// The newest complete pull in the store. A record that cannot be read is none.
+fn last_complete(store: &Store, said: &[u8], id: &str) -> Result<Option<u64>, StoreError> {
+    let end = crate::keys::end_of(said);
+    let mut entries = store.db().raw_iterator_cf_opt(store.family(Family::Ops), until(end));
+    entries.seek(said);
+    while let Some((key, value)) = entries.item() {
+        let (_, seq) = keys::split(key).at(|| shown(key))?;
+        let report = said_from_bytes(value, (PULL, id, seq)).ok();
+        let report = report.and_then(|record| PullReport::deserialize(record.payload).ok());
+        if report.is_some_and(|report| is_complete(id, &report)) {
+            return Ok(Some(seq));
+        }
+        entries.next();
+    }
+    entries.status()?;
+    Ok(None)
+}
+
+fn is_complete(id: &str, report: &PullReport) -> bool {
+    report.state == PullState::Complete && report.kind.as_str() == id
+}
+
+fn whole_to_bytes(seq: u64) -> Vec<u8> {
+    let mut out = vec![record::FORMAT];
+    out.extend(seq.to_be_bytes());
+    out
+}
+
+/// The sequence of the last complete pull; `None` if there was none.
+pub(crate) fn whole_from_bytes(bytes: &[u8]) -> Result<Option<u64>, RecordError> {
+    Ok(Some(Reader::of(bytes)?.number()?).filter(|seq| *seq > 0))
 }
 
 fn newest_of(store: &Store, said: &[u8]) -> Result<Option<u64>, StoreError> {

@@ -13,9 +13,7 @@ use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::blob::Blobs;
 use backstock_proto::erase::Erased;
-use backstock_proto::journal::{
-    Drift, Journal, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState,
-};
+use backstock_proto::journal::{Drift, Journal, JournalError, PULL, PullReport, PullState};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::publish::{PublishError, Publisher};
@@ -172,12 +170,14 @@ impl Puller {
                 report.state = PullState::Complete;
                 report.operations.clear();
                 report.progress = Some(1.0);
+                report.tries = 0;
                 report.witness.clone_from(witness);
             }
             Err(ref error) => {
                 report.state = PullState::Failed;
                 report.healed_gaps.clear();
                 report.operations.clear();
+                report.tries = report.tries.saturating_add(1);
                 report.reason = Some(error.to_string());
             }
         }
@@ -198,6 +198,7 @@ impl Puller {
             let ended = newest.state != PullState::Running || newest.operations.is_empty();
             order.may_resume && !ended && order.healed_gaps.iter().all(healed)
         };
+        let failed = newest.as_ref().filter(|newest| newest.state != PullState::Complete);
         let fresh = PullReport {
             kind: kind.clone(),
             state: PullState::Running,
@@ -208,6 +209,7 @@ impl Puller {
             healed_gaps: order.healed_gaps.clone(),
             progress: None,
             eta_seconds: None,
+            tries: failed.map_or(0, |failed| failed.tries),
             reason: None,
             operations: Vec::new(),
             witness: None,
@@ -240,26 +242,12 @@ impl Puller {
         &self,
         spec: &Spec,
     ) -> Result<(Option<PullReport>, Option<Timestamp>), PullError> {
-        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut newest = None;
-        loop {
-            let records = self.journal.records(&self.shop, PULL, Some(spec.name), &page).await?;
-            for record in records.items {
-                let Ok(report) = serde_json::from_value::<PullReport>(record.payload) else {
-                    continue;
-                };
-                let whole = report.state == PullState::Complete;
-                let whole_since = whole.then_some(report.started_at);
-                newest.get_or_insert(report);
-                if whole_since.is_some() {
-                    return Ok((newest, whole_since));
-                }
-            }
-            page.cursor = records.next;
-            if page.cursor.is_none() {
-                return Ok((newest, None));
-            }
-        }
+        let status = self.journal.status(&self.shop).await?;
+        let mut kinds = status.into_iter().flat_map(|status| status.kinds);
+        let known = kinds.find(|known| known.kind.as_str() == spec.name);
+        Ok(known.map_or((None, None), |known| {
+            (known.pull, known.last_complete_pull.map(|pull| pull.started_at))
+        }))
     }
 
     /// Reads everything, and corrects what differs. Answers where it is kept what was seen.

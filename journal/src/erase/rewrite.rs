@@ -310,8 +310,9 @@ fn of_shop(shop: &Shop) -> Vec<Range> {
         }
     }
     ranges.extend(keys::end_of(&whole).map(|end| (Family::Ops, from, end)));
-    ranges.extend(range(Family::Meta, meta::kinds_of(shop)));
-    ranges.extend(range(Family::Meta, meta::shop(shop)));
+    for of_shop in [meta::kinds_of(shop), meta::whole_of(shop), meta::shop(shop)] {
+        ranges.extend(range(Family::Meta, of_shop));
+    }
     ranges
 }
 

@@ -52,7 +52,12 @@ impl View<'_> {
         Ok(List { items, next: None })
     }
 
-    fn record(&self, shop: &Shop, named: (&str, &str, u64)) -> Result<Record, JournalError> {
+    /// A record that there has to be: its `what`, its id and its sequence.
+    pub(super) fn record(
+        &self,
+        shop: &Shop,
+        named: (&str, &str, u64),
+    ) -> Result<Record, JournalError> {
         let (what, id, seq) = named;
         let key = keys::at(&keys::said(shop, what, id), seq);
         let Some(value) = self.get(Family::Ops, &key)? else {

@@ -10,6 +10,7 @@ use backstock_proto::{Kind, Shop, Timestamp};
 
 use super::{View, current};
 use crate::keys::meta;
+use crate::ops;
 use crate::options::Family;
 use crate::quarantine;
 use crate::record::RecordError;
@@ -41,7 +42,7 @@ impl View<'_> {
         lag_seconds: f64,
     ) -> Result<Option<ShopStatus>, JournalError> {
         let tally = self.get(Family::Meta, &meta::shop(shop))?;
-        let pulls = self.pulls(shop)?;
+        let mut pulls = self.pulls(shop)?;
         if tally.is_none() && pulls.is_empty() {
             return Ok(None);
         }
@@ -58,17 +59,22 @@ impl View<'_> {
             gaps.push(quarantine::gap_from_bytes(value)?);
             Ok(())
         })?;
-        self.heal(shop, &pulls, &mut gaps)?;
+        let mut whole = BTreeMap::new();
+        for (kind, newest) in &pulls {
+            if let Some(complete) = self.last_complete(shop, newest)? {
+                whole.insert(kind.clone(), complete);
+            }
+        }
+        self.heal(shop, &whole, &mut gaps)?;
         let mut media = self.media(shop)?;
         let kinds = kinds.into_iter().map(|(kind, tally)| {
-            let media = media.remove(&kind);
-            let pull = pulls.get(&kind);
-            let complete = pull.map(|pull| self.last_complete(shop, pull)).transpose()?;
-            Ok(KindStatus { media, ..kind_status(kind, &tally, pull.cloned(), complete.flatten()) })
+            let (media, pull) = (media.remove(&kind), pulls.remove(&kind));
+            let complete = whole.remove(&kind);
+            KindStatus { media, ..kind_status(kind, &tally, pull, complete) }
         });
         Ok(Some(ShopStatus {
             summary,
-            kinds: kinds.collect::<Result<_, JournalError>>()?,
+            kinds: kinds.collect(),
             gaps,
             quarantined: tally.quarantined,
         }))
@@ -77,7 +83,7 @@ impl View<'_> {
     /// What the newest pull of each kind says of itself.
     fn pulls(&self, shop: &Shop) -> Result<BTreeMap<Kind, PullReport>, JournalError> {
         let mut pulls = BTreeMap::new();
-        self.each_report(shop, None, |report| {
+        self.each_report(shop, None, |_, report| {
             pulls.insert(report.kind.clone(), report);
             true
         })?;
@@ -98,26 +104,34 @@ impl View<'_> {
         shop: &Shop,
         newest: &PullReport,
     ) -> Result<Option<PullReport>, JournalError> {
+        if newest.state == PullState::Complete {
+            return Ok(Some(newest.clone()));
+        }
+        let id = newest.kind.as_str();
+        if let Some(noted) = self.get(Family::Meta, &meta::whole(shop, id))? {
+            let seq = ops::whole_from_bytes(&noted).at(|| format!("last pull of {shop} {id}"))?;
+            let record = seq.map(|seq| self.record(shop, (PULL, id, seq))).transpose()?;
+            return Ok(record.and_then(|record| serde_json::from_value(record.payload).ok()));
+        }
         let mut complete = None;
-        self.each_report(shop, Some(&newest.kind), |report| {
+        self.each_report(shop, Some(&newest.kind), |_, report| {
             complete = Some(report).filter(|report| report.state == PullState::Complete);
             complete.is_none()
         })?;
         Ok(complete)
     }
 
-    /// Says which kinds were read anew since each gap. It is healed when all are that are pulled.
+    /// Says which kinds were read anew since each gap. It is healed when all are that ever were read
+    /// whole: of the others a gap hides no more than is not known anyway.
     fn heal(
         &self,
         shop: &Shop,
-        pulls: &BTreeMap<Kind, PullReport>,
+        whole: &BTreeMap<Kind, PullReport>,
         gaps: &mut [Gap],
     ) -> Result<(), JournalError> {
-        if gaps.is_empty() {
-            return Ok(());
-        }
-        for kind in pulls.keys() {
-            self.each_report(shop, Some(kind), |report| {
+        let Some(oldest) = gaps.iter().map(|gap| gap.from_seq).min() else { return Ok(()) };
+        for kind in whole.keys() {
+            self.each_report(shop, Some(kind), |seq, report| {
                 let at = report.finished_at.unwrap_or(report.started_at);
                 let heals = |gap: &&mut Gap| {
                     report.state == PullState::Complete
@@ -131,11 +145,13 @@ impl View<'_> {
                     gap.healed_by.retain(|healing| healing.kind != *kind);
                     gap.healed_by.push(Healing { kind: kind.clone(), at });
                 }
-                true
+                // What was said before knows of no gap.
+                seq > oldest
             })?;
         }
         for gap in gaps {
-            gap.healed = !pulls.is_empty() && gap.healed_by.len() == pulls.len();
+            let is_read = |kind: &Kind| gap.healed_by.iter().any(|by| by.kind == *kind);
+            gap.healed = !whole.is_empty() && whole.keys().all(is_read);
         }
         Ok(())
     }
@@ -146,7 +162,7 @@ impl View<'_> {
         &self,
         shop: &Shop,
         kind: Option<&Kind>,
-        mut each: impl FnMut(PullReport) -> bool,
+        mut each: impl FnMut(u64, PullReport) -> bool,
     ) -> Result<(), JournalError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         loop {
@@ -154,7 +170,7 @@ impl View<'_> {
             for record in list.items {
                 let report = serde_json::from_value::<PullReport>(record.payload);
                 let report = report.ok().filter(|report| report.kind.as_str() == record.id);
-                if report.is_some_and(|report| !each(report)) {
+                if report.is_some_and(|report| !each(record.seq, report)) {
                     return Ok(());
                 }
             }

@@ -66,8 +66,8 @@ impl Store {
 /// Whether a record says nothing that a newer one of its id does not.
 fn is_chatter(record: &Record) -> bool {
     match record.what.as_str() {
-        // How far it was; how it ended is told by another.
-        PULL => record.payload["state"] == "running",
+        // How far it was, or why it was not complete; the next one says how that went on.
+        PULL => record.payload["state"] != "complete",
         what => SUPERSEDED.contains(&what),
     }
 }

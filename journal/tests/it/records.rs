@@ -1,8 +1,10 @@
 //! What people, pulls and jobs did is kept as it was said, and a status tells of pulls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::support::{at, note, product, titled};
+use backstock_journal::Store;
 use backstock_proto::journal::{Gap, Healing, Journal, JournalError, PULL, Page, Record};
 use backstock_proto::{Kind, Shop};
 use proptest::prelude::*;
@@ -141,7 +143,7 @@ async fn a_status_tells_of_the_pulls_and_of_what_they_healed() {
     let gap = Gap { healed: true, healed_by: vec![healing.clone()], ..Gap::new(2, 4, at(2)) };
     assert_eq!(status.gaps, std::slice::from_ref(&gap));
 
-    // A kind that has not been read anew since may still miss something.
+    // Of a kind that was never read whole nothing is known that could have become wrong.
     let other = pull("page", "failed", 40, json!({"reason": "no access"}))(8).decode();
     store.append(&[other], at(2)).expect("append");
     let status = reader.status(&shop).await.expect("status").expect("there");
@@ -149,8 +151,56 @@ async fn a_status_tells_of_the_pulls_and_of_what_they_healed() {
     assert_eq!((page.kind.as_str(), page.resources), ("page", 0));
     let failed = page.pull.as_ref().expect("a pull");
     assert_eq!(failed.reason.as_deref(), Some("no access"));
-    assert_eq!(
-        (&page.last_complete_pull, &status.gaps),
-        (&None, &vec![Gap { healed: false, ..gap }])
-    );
+    assert_eq!((&page.last_complete_pull, &status.gaps), (&None, &vec![gap.clone()]));
+
+    // A kind that has not been read anew since may still miss something.
+    for (seq, more, healed) in [(9, json!({}), false), (10, json!({"healed_gaps": [[2, 4]]}), true)]
+    {
+        let read = pull("page", "complete", 50, more)(seq).decode();
+        store.append(&[read], at(2)).expect("append");
+        let status = reader.status(&shop).await.expect("status").expect("there");
+        assert_eq!(status.gaps.iter().map(|gap| gap.healed).collect::<Vec<_>>(), [healed]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_complete_pull_is_found_behind_all_that_failed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let shop = Shop::from_name("acme").expect("shop");
+    let said = |state: &str, seq: u64| {
+        let report = json!({"kind": "page", "state": state, "started_at": at(seq as i64)});
+        note("acme", PULL, "page", &report, seq).decode()
+    };
+    let last = async |store: &Arc<Store>| {
+        let status = crate::support::reader(store).status(&shop).await.expect("status");
+        let kinds = status.expect("there").kinds;
+        kinds[0].last_complete_pull.as_ref().map(|pull| pull.started_at)
+    };
+    let store = crate::support::open(dir.path());
+    store.append(&[said("running", 1), said("failed", 2)], at(0)).expect("append");
+    assert_eq!(last(&store).await, None);
+    // All in one batch, and then some more.
+    let batch = [said("running", 3), said("complete", 4), said("running", 5), said("failed", 6)];
+    store.append(&batch, at(0)).expect("append");
+    assert_eq!(last(&store).await, Some(at(4)));
+    store.append(&[said("running", 7), said("failed", 8)], at(0)).expect("append");
+    assert_eq!(last(&store).await, Some(at(4)));
+    // The thread that read lets go of the store a moment after it has answered.
+    while Arc::strong_count(&store) > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(store);
+
+    // As an older Backstock left it: nothing is noted.
+    let options = rocksdb::Options::default();
+    let families = rocksdb::DB::list_cf(&options, dir.path()).expect("families");
+    let db = rocksdb::DB::open_cf(&options, dir.path(), families).expect("open");
+    db.delete_cf(db.cf_handle("meta").expect("family"), b"whole\0acme\0page\0").expect("gone");
+    drop(db);
+    let store = crate::support::open(dir.path());
+    assert_eq!(last(&store).await, Some(at(4)));
+    store.append(&[said("running", 9)], at(0)).expect("append");
+    assert_eq!(last(&store).await, Some(at(4)));
+    let report = crate::support::reader(&store).verify().await.expect("verify");
+    assert_eq!(report.faults, Vec::<String>::new());
 }

@@ -377,7 +377,7 @@ async fn records_of_how_something_went_go_and_what_came_of_it_stays() {
     let said = |state: &str| json!({"state": state});
     let mut told = vec![
         ("pull", "product", said("running"), false),
-        ("pull", "product", said("failed"), true),
+        ("pull", "product", said("failed"), false),
         ("pull", "product", said("running"), false),
         ("pull", "product", said("complete"), true),
         ("pull", "product", said("running"), true),

@@ -37,6 +37,9 @@ pub struct PullReport {
     /// How many seconds it is likely to take yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<f64>,
+    /// How many have failed in a row, this one included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
     /// Why it failed, or what it waits for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -46,6 +49,10 @@ pub struct PullReport {
     /// What it saw, once it is complete: history can be held against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A bulk operation that a pull began.
@@ -101,6 +108,7 @@ mod tests {
             healed_gaps: vec![(7, 9)],
             progress: Some(0.25),
             eta_seconds: Some(12.5),
+            tries: 3,
             reason: None,
             operations: Vec::new(),
             witness: None,
@@ -110,6 +118,6 @@ mod tests {
         assert_eq!(serde_json::from_value::<PullReport>(value).expect("read"), report);
         let least = r#"{"kind":"product","state":"failed","started_at":"2026-11-24T03:00:00Z"}"#;
         let least: PullReport = serde_json::from_str(least).expect("the rest may be absent");
-        assert_eq!((least.objects, least.drift), (0, Drift::default()));
+        assert_eq!((least.objects, least.drift, least.tries), (0, Drift::default(), 0));
     }
 }

@@ -319,6 +319,7 @@ pub(super) fn pulls() -> Vec<PullReport> {
         healed_gaps: Vec::new(),
         progress: None,
         eta_seconds: None,
+        tries: 0,
         reason: None,
         operations: Vec::new(),
         witness: None,
