@@ -33,6 +33,7 @@ mod orders;
 mod pull;
 mod reconcile;
 mod retain;
+mod room;
 mod roster;
 mod rounds;
 mod schedule;
@@ -131,6 +132,7 @@ impl Compactor {
             blobs: self.blobs,
             publisher: publisher.clone(),
             metrics: metrics.clone(),
+            room: room::Room::new(),
             clock: clock.clone(),
         };
         let tending = Tending::new(Arc::new(tools), shops, others.clone(), ready);

@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::orders::Heard;
 use crate::pull::Puller;
+use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::{Config, Metrics, log, media, retain, schedule, signal, subscriptions};
 
@@ -37,6 +38,7 @@ pub(crate) struct Tools {
     pub(crate) blobs: Blobs,
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) room: Room,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -78,6 +80,7 @@ impl Charge {
             journal: tools.journal.clone(),
             publisher: tools.publisher.clone(),
             corrections: Rounds::start(tools.publisher.clone()),
+            room: tools.room.clone(),
             clock: tools.clock.clone(),
             scratch: config.scratch.clone(),
             metrics: tools.metrics.clone(),

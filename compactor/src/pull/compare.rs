@@ -10,12 +10,13 @@ use backstock_proto::kind::pull::Pull;
 use backstock_proto::kind::{Personal, Spec};
 use backstock_proto::{Facet, Kind, ResourceId, Timestamp};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::PullError;
 use super::nodes::Nodes;
 use super::witness::Deposition;
 use crate::reconcile::{self, Dated, Finding, Gone, Moves, Seen, Since, Window};
+use crate::room::Room;
 use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
 
 /// A difference to be published.
@@ -30,6 +31,8 @@ pub(super) struct Correction {
     /// Whether it tells all of it: where an app may not see whom something is about, bulk results have
     /// nothing in that place, and say nothing of it.
     pub(super) is_whole: bool,
+    /// The room that it takes until it is published.
+    pub(super) taken: Option<OwnedSemaphorePermit>,
 }
 
 /// Heads by resource and facet.
@@ -75,6 +78,7 @@ pub(super) struct Compared<'a> {
     pub(super) heads: &'a Buckets,
     pub(super) window: Window,
     pub(super) erased: &'a Erased,
+    pub(super) room: &'a Room,
 }
 
 /// Compares bucket by bucket, until nobody listens.
@@ -83,7 +87,7 @@ pub(super) fn compare_all(
     deposition: &mut Deposition,
     send: &mpsc::Sender<Found>,
 ) -> Result<(), PullError> {
-    let Compared { spec, kind, pull, nodes, heads, window, erased } = *all;
+    let Compared { spec, kind, pull, nodes, heads, window, erased, room } = *all;
     let finds_gone = pull.facets.contains(&Facet::Core);
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
@@ -99,7 +103,8 @@ pub(super) fn compare_all(
             let about = (kind, &id, erased);
             for facet in looked_at(spec, about, pull.facets, &node, &heads, window)? {
                 facet.put_down(deposition, &id)?;
-                let Some(correction) = facet.correction else { continue };
+                let Some(mut correction) = facet.correction else { continue };
+                correction.taken = room.take(correction.payload.len());
                 if send.blocking_send(Found::Correction(correction)).is_err() {
                     return Ok(());
                 }
@@ -179,7 +184,8 @@ pub(super) fn looked_at(
         let correction = since.map(|(since, missed)| {
             let (id, hash, payload) = (id.clone(), hash.clone(), part.to_string().into_bytes());
             let is_whole = facet != Facet::Core || tells_all(spec, &part);
-            Correction { id, facet, hash, dated, payload, since, missed, is_whole }
+            let taken = None;
+            Correction { id, facet, hash, dated, payload, since, missed, is_whole, taken }
         });
         let is_whole = correction.as_ref().is_none_or(|correction| correction.is_whole);
         all.push(LookedAt {

@@ -124,6 +124,7 @@ impl Puller {
             }
         }
         let (id, facet, missed) = (correction.id.clone(), correction.facet, correction.missed);
+        let _until_it_is_published = correction.taken.take();
         self.publish(correction.pulled(key, Source::Reconcile, window.started)).await?;
         match completes {
             true => Ok(Settled::Completed),

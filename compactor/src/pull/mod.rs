@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::media::look;
 use crate::metrics::Metrics;
 use crate::reconcile::{Gone, Window};
+use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::tree::TreeError;
 
@@ -85,6 +86,8 @@ pub(crate) struct Puller {
     pub(crate) publisher: Publisher,
     /// Where corrections are published.
     pub(crate) corrections: Rounds,
+    /// Where they wait for that.
+    pub(crate) room: Room,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where lines are put aside.
     pub(crate) scratch: PathBuf,
@@ -273,10 +276,10 @@ impl Puller {
             deposition.began(window.started);
             let (send, found) = mpsc::channel(FOUND_AHEAD);
             let (kind, erased) = (run.kind.clone(), run.erased.clone());
-            let heads = heads.clone();
+            let (heads, room) = (heads.clone(), self.room.clone());
             let comparing = tokio::task::spawn_blocking(move || {
                 let (kind, nodes, heads, erased) = (&kind, &nodes, &heads, &*erased);
-                let all = Compared { spec, kind, pull, nodes, heads, window, erased };
+                let all = Compared { spec, kind, pull, nodes, heads, window, erased, room: &room };
                 if let Err(error) = compare_all(&all, &mut deposition, &send) {
                     let _nobody_listens = send.blocking_send(Found::Broken(error));
                 }
