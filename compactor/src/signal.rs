@@ -104,7 +104,20 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
     let consumer = consumer(puller).await?;
     loop {
         let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
-        let said: Vec<Said> = messages.iter().map(said).collect();
+        let (mut held, mut asked) = (Vec::new(), Vec::new());
+        for message in messages {
+            match said(&message) {
+                // Questions may take minutes, and are none of its business.
+                Said { asks: None, stock: None } => {
+                    message.ack().await.map_err(|e| anyhow::anyhow!("{e}"))?;
+                }
+                said => {
+                    held.push(message);
+                    asked.push(said);
+                }
+            }
+        }
+        let (messages, said) = (held, asked);
         let open = during(&messages, ask_all(puller, &said)).await;
         for (message, said) in messages.iter().zip(said) {
             let again = said.about().filter_map(|about| open.get(&about).copied()).max();
