@@ -1,5 +1,7 @@
 //! What a request asks: the shop that the gate let through, the resource in the path, the query.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Path, Query, RawPathParams};
 use backstock_proto::journal::{AsOf, PAGE_LIMIT_MAX, Page, Span};
 use backstock_proto::problem::Problem;
@@ -13,7 +15,7 @@ use utoipa::IntoParams;
 
 use crate::gate::Visit;
 use crate::plan::Action;
-use crate::refuse;
+use crate::{Desk, level, refuse};
 
 /// The shop in the path, which the token sees.
 pub(crate) struct InShop(pub(crate) Shop);
@@ -107,14 +109,17 @@ pub(crate) struct ResourcePath {
     id: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl FromRequestParts<Arc<Desk>> for Named {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let InShop(shop) = InShop::from_request_parts(parts, state).await?;
-        let Ok(Path(path)) = Path::<ResourcePath>::from_request_parts(parts, state).await else {
+    async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Problem> {
+        let InShop(shop) = InShop::from_request_parts(parts, desk).await?;
+        let Ok(Path(path)) = Path::<ResourcePath>::from_request_parts(parts, desk).await else {
             return Err(refuse::no_such_resource(&shop, "resource", "", "it is not UTF-8"));
         };
-        resource_key(shop, &path.kind, &path.id).map(Self)
+        let key = resource_key(shop, &path.kind, &path.id)?;
+        let level = level::known_as(desk.journal.as_ref(), &key.shop, &path.id).await;
+        let id = level.map_err(refuse::journal)?.unwrap_or_else(|| key.id.clone());
+        Ok(Self(ResourceKey { id, ..key }))
     }
 }
 

@@ -45,6 +45,7 @@ mod gate;
 pub mod guard;
 pub mod human;
 pub mod job;
+mod level;
 pub mod mark;
 pub mod metrics;
 mod openapi;

@@ -155,6 +155,17 @@ async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
         assert_eq!((&second["state"], &second["drift"]), (&json!("complete"), &drift), "{second}");
         assert_eq!(self::versions(&backstock, spec.name).await, versions, "{}", spec.name);
     }
+    // Stock is known by item and location, and found by Shopify's own gid as well.
+    let (_, levels) =
+        backstock.get(&format!("{SHOP}/resources?kind=inventory_level&limit=1")).await;
+    let id = levels["items"][0]["id"].as_str().expect("an id");
+    let (_, level) = backstock.get(&format!("{SHOP}/resources/inventory_level/{id}")).await;
+    let gid = level["state"]["id"].as_str().expect("a gid");
+    assert!(gid.contains("?inventory_item_id="), "{gid}");
+    let escaped: String = gid.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let (status, by_gid) =
+        backstock.get(&format!("{SHOP}/resources/inventory_level/{escaped}")).await;
+    assert_eq!((status, &by_gid["id"]), (200, &level["id"]), "{by_gid}");
     assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
 }
 

@@ -15,10 +15,9 @@ use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
 use super::ours::Did;
 use super::{Plan, PlanError, Request};
-use crate::Desk;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
-use crate::record;
+use crate::{Desk, level, record};
 
 /// Points that Shopify's standard plan grants each second; assumed where the shop cannot be asked.
 const STANDARD_RATE: f64 = 100.0;
@@ -42,9 +41,11 @@ impl Desk {
     pub(crate) async fn plan(
         &self,
         shop: &Shop,
-        request: Request,
+        mut request: Request,
         by: String,
     ) -> Result<Plan, PlanError> {
+        let ids = &mut request.select.ids;
+        level::by_what_is_known(self.journal.as_ref(), shop, ids).await?;
         if let Source::Export(id) = Source::of(&request)? {
             let anew = self.written(shop).await?;
             let foreign = Foreign::open(self, shop, id, anew.as_ref()).await?;
