@@ -165,14 +165,14 @@ impl View<'_> {
         if version.unchanged && !filter.unchanged {
             return Ok(None);
         }
-        let (title, changes) = if filter.bare || version.unchanged {
-            (String::new(), Vec::new())
+        let (title, changes, gid) = if filter.bare || version.unchanged {
+            (String::new(), Vec::new(), key.kind.gid(&key.id))
         } else if facet == Facet::Core && link.is_end() {
-            let title = match self.last_living(&mut entries, &prefix)? {
-                Some(link) => self.document(&prefix, &key, &link, None)?.listing.title,
-                None => String::new(),
-            };
-            (title, Vec::new())
+            let last = self.last_living(&mut entries, &prefix)?;
+            let last = last.map(|link| self.document(&prefix, &key, &link, None)).transpose()?;
+            let (title, state) =
+                last.map(|last| (last.listing.title, last.state)).unwrap_or_default();
+            (title, Vec::new(), key.kind.gid_of(&key.id, &state.unwrap_or_default()))
         } else {
             let state = |link: &Link, payload| {
                 let living = !link.is_end();
@@ -190,9 +190,8 @@ impl View<'_> {
             if changes.is_empty() && !first {
                 return Ok(None);
             }
-            (title, changes)
+            (title, changes, key.kind.gid_of(&key.id, &new))
         };
-        let gid = key.kind.gid(&key.id);
         Ok(Some(Change { kind: key.kind, id: key.id, gid, title, version, changes }))
     }
 

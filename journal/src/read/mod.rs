@@ -129,7 +129,7 @@ impl<'s> View<'s> {
             shop: key.shop.clone(),
             kind: key.kind.clone(),
             id: key.id.clone(),
-            gid: key.kind.gid(&key.id),
+            gid: key.kind.gid_of(&key.id, &state),
             deleted,
             version,
             state,

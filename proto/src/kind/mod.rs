@@ -382,9 +382,21 @@ impl Kind {
         self.spec().map_or(generic::MAPPING, |spec| spec.mapping)
     }
 
-    /// The gid of one of its resources; `None` for a generic kind, whose type is not known.
+    /// The gid of one of its resources, as most of them have it; `None` for a generic kind, whose type is
+    /// not known.
     pub fn gid(&self, id: &ResourceId) -> Option<String> {
         self.spec().map(|spec| format!("gid://shopify/{}/{id}", spec.gid_type))
+    }
+
+    /// The same, as its state says it where it does: a file may be of several types.
+    pub fn gid_of(&self, id: &ResourceId, state: &Value) -> Option<String> {
+        let is_its_own = |gid: &&str| {
+            let of = gid_type(gid).zip(self.spec());
+            of.is_some_and(|(of, spec)| spec.is_of(of))
+                && ResourceId::parse(gid).is_ok_and(|named| named == *id)
+        };
+        let said = state.get("id").and_then(Value::as_str).filter(is_its_own);
+        said.map(str::to_owned).or_else(|| self.gid(id))
     }
 
     /// What a list shows of one of its canonical states.

@@ -206,6 +206,22 @@ fn a_body_of_another_resource_is_not_believed() {
 }
 
 #[test]
+fn a_state_says_of_which_type_it_is() {
+    let id = ResourceId::parse("5").expect("id");
+    let gid = |kind: &str, said: &str| {
+        let kind = kind::Kind::parse(kind).expect("a kind");
+        kind.gid_of(&id, &json!({"id": said})).unwrap_or_default()
+    };
+    assert_eq!(gid("file", "gid://shopify/GenericFile/5"), "gid://shopify/GenericFile/5");
+    assert_eq!(gid("catalog", "gid://shopify/AppCatalog/5"), "gid://shopify/AppCatalog/5");
+    // Of another type, or of another one.
+    for said in ["gid://shopify/Product/5", "gid://shopify/GenericFile/6", "5", ""] {
+        assert_eq!(gid("file", said), "gid://shopify/MediaImage/5", "{said}");
+    }
+    assert_eq!(gid("gadget", "gid://shopify/Gadget/5"), "");
+}
+
+#[test]
 fn what_cannot_be_read_says_why() {
     let kind = kind::route("products/update").kind;
     let id = ResourceId::parse("1").expect("id");

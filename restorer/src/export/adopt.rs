@@ -24,6 +24,8 @@ pub(crate) struct Adopted {
     /// Whether the export comes from this shop.
     own: bool,
     ids: HashSet<(Kind, ResourceId)>,
+    /// Gids of those that are of another type than most of their kind.
+    typed: HashMap<(Kind, ResourceId), String>,
     names: HashMap<Name, ResourceId>,
     /// Gids of the export → gids of this shop, as far as they differ.
     gids: HashMap<String, String>,
@@ -41,6 +43,9 @@ impl Adopted {
     /// Takes note of a resource that is in the shop.
     pub(crate) fn there(&mut self, kind: &Kind, id: &ResourceId, state: &Value) {
         self.ids.insert((kind.clone(), id.clone()));
+        if let Some(gid) = kind.gid_of(id, state).filter(|gid| kind.gid(id).as_ref() != Some(gid)) {
+            self.typed.insert((kind.clone(), id.clone()), gid);
+        }
         let Some(spec) = kind.spec() else { return };
         if let Some(name) = name(spec, kind, state) {
             self.names.entry(name).or_insert_with(|| id.clone());
@@ -55,7 +60,8 @@ impl Adopted {
         let found = self.by_id(spec, kind, id, anew).or_else(|| self.by_name(spec, kind, state))?;
         self.claimed.insert((kind.clone(), found.clone()));
         self.found.insert((kind.clone(), id.clone()), found.clone());
-        if let (Some(gid), Some(here)) = (gid, kind.gid(&found))
+        let typed = self.typed.get(&(kind.clone(), found.clone())).cloned();
+        if let (Some(gid), Some(here)) = (gid, typed.or_else(|| kind.gid(&found)))
             && *gid != here
         {
             self.gids.insert(gid.clone(), here);

@@ -144,7 +144,10 @@ impl Written {
         };
         let composed = composed.and_then(|text| ResourceId::parse(&text).ok());
         let asked = gid_type_of(spec, id);
-        composed.or_else(|| of(&asked, id.as_str())).unwrap_or_else(|| id.clone())
+        let mut types = std::iter::once(asked.as_str()).chain(spec.also_gid_types.iter().copied());
+        composed
+            .or_else(|| types.find_map(|gid_type| of(gid_type, id.as_str())))
+            .unwrap_or_else(|| id.clone())
     }
 
     /// Gives every gid in a state the one that it has now.
@@ -291,6 +294,18 @@ mod tests {
         let id = |text: &str| ResourceId::parse(text).expect("an id");
         assert_eq!(written.id_now(spec, &id("1")), id("3"));
         assert_eq!(written.id_now(spec, &id("7")), id("7"));
+    }
+
+    #[test]
+    fn what_is_of_another_type_than_most_is_found_as_well() {
+        let written = Written::default();
+        let gid = |n: u8| format!("gid://shopify/GenericFile/{n}");
+        let mut wrote = wrote("1", "2", "2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z");
+        wrote.ids = BTreeMap::from([(gid(1), gid(2))]);
+        written.add(&[wrote]);
+        let spec = Kind::parse("file").expect("a kind").spec().expect("known");
+        let id = |text: &str| ResourceId::parse(text).expect("an id");
+        assert_eq!(written.id_now(spec, &id("1")), id("2"));
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Decided<'_> {
             n: 0,
             kind: kind.clone(),
             id: id.clone(),
-            gid: kind.gid(id),
+            gid: kind.gid_of(id, shown),
             title: kind.listing(shown).title,
             action,
             fields: Vec::new(),
