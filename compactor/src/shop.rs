@@ -76,7 +76,7 @@ impl Charge {
         let (again, wishes) = media::look::wishes();
         let puller = Puller {
             shop: client.access().shop.clone(),
-            asker: Asker { client, share: config.budget_share },
+            asker: Asker { client, share: config.budget_share, urgent: false },
             journal: tools.journal.clone(),
             publisher: tools.publisher.clone(),
             corrections: Rounds::start(tools.publisher.clone()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind};
 use backstock_proto::admin::AdminError;
-use backstock_proto::admin::ask::AskError;
+use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::kind::{Arrival, Spec};
 use backstock_proto::publish::Publisher;
@@ -84,6 +84,9 @@ enum Again {
 
 /// Follows one shop's webhooks until `shutdown`.
 pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
+    // History is behind until it knows what they did not tell.
+    let asker = Asker { urgent: true, ..puller.asker.clone() };
+    let puller = Puller { asker, ..puller };
     loop {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => return,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstock_proto::admin::{AdminError, Call, Repeat};
+use backstock_proto::admin::{AdminError, Call};
 use backstock_proto::erase::{ERASURE, Erasure, ErasureState, Whom, Wish};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ async fn look(desk: &Desk) -> Result<(), RecordError> {
 async fn is_gone(desk: &Desk, erasure: &Erasure) -> bool {
     let shop = &erasure.shop;
     let Some(admin) = desk.admins.get(shop) else { return !desk.config.shops.contains(shop) };
-    let call = Call { document: ASKS, variables: Value::Null, repeat: Repeat::Safe, share: 1.0 };
+    let call = Call { share: 1.0, ..Call::read(ASKS, Value::Null) };
     match admin.ask(call).await {
         Err(AdminError::Unauthorized(..)) => true,
         Ok(_) => {

@@ -34,12 +34,15 @@ pub struct Asker {
     pub client: Client,
     /// The part of the budget, 0 to 1.
     pub share: f64,
+    /// Whether its questions go before others.
+    pub urgent: bool,
 }
 
 impl Asker {
     /// The data of an answer without what may not be seen.
     async fn data(&self, document: &str, variables: Value) -> Result<Value, AskError> {
-        let call = Call { share: self.share, ..Call::read(document, variables) };
+        let Self { share, urgent, .. } = *self;
+        let call = Call { share, urgent, ..Call::read(document, variables) };
         let mut answer: Answer = self.client.ask(call).await?;
         if let Some(version) = answer.fell_forward_to {
             return Err(AskError::FellForward(version));

@@ -2,6 +2,9 @@
 //!
 //! What is known is what the last answer said (`throttleStatus`), and what was reserved since. The
 //! size and the rate are never assumed: they depend on the shop's plan.
+//!
+//! What is urgent takes what there is, and what others would take while it waits. They take turns: of
+//! what is handed out while both want it, no more than half goes to what is urgent.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +19,8 @@ const FIRST_STATUS: Status =
     Status { maximum_available: 1_000.0, currently_available: 500.0, restore_rate: 50.0 };
 /// The longest that a caller sleeps before it looks again.
 const NAP_MAX: Duration = Duration::from_secs(2);
+/// How long one sleeps whose turn it is not.
+const TURN: Duration = Duration::from_millis(50);
 
 /// The bucket as an answer says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -37,6 +42,15 @@ pub struct Granted {
     pub per_second: f64,
 }
 
+/// How somebody wants points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Claim {
+    /// The part of the bucket that it may use, 0 to 1.
+    pub(super) share: f64,
+    /// Whether it goes before others, whatever its share.
+    pub(super) urgent: bool,
+}
+
 /// Hands out points.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -50,6 +64,12 @@ struct State {
     at: Instant,
     /// Points that calls under way may still take.
     reserved: f64,
+    /// Points that urgent calls wait for, and how many these are.
+    urgent: (f64, usize),
+    /// How many others wait.
+    others: usize,
+    /// Points that urgent calls got while others waited, less those that others got since.
+    lead: f64,
     /// What documents were last said to cost before they run.
     costs: HashMap<[u8; 32], f64>,
 }
@@ -63,24 +83,42 @@ pub(super) struct Reservation<'a> {
     is_settled: bool,
 }
 
+/// Somebody who waits, until this is dropped.
+#[derive(Debug)]
+struct Waiting<'a> {
+    budget: &'a Budget,
+    points: f64,
+    urgent: bool,
+}
+
 impl Budget {
     pub(super) fn new() -> Self {
         let state = State {
             status: FIRST_STATUS,
             at: Instant::now(),
             reserved: 0.0,
+            urgent: (0.0, 0),
+            others: 0,
+            lead: 0.0,
             costs: HashMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
 
-    /// Waits until the document can be paid for and `1 - share` of the bucket is left for others.
-    pub(super) async fn reserve(&self, document: &str, share: f64) -> Reservation<'_> {
+    /// Waits until the document can be paid for and `1 - share` of the bucket is left for others, unless
+    /// it is urgent.
+    pub(super) async fn reserve(&self, document: &str, claim: Claim) -> Reservation<'_> {
         let document = *blake3::hash(document.as_bytes()).as_bytes();
+        let mut waiting = None;
         loop {
-            match self.try_reserve(document, share, Instant::now()) {
+            match self.try_reserve(document, claim, Instant::now()) {
                 Ok(reservation) => return reservation,
-                Err(wait) => tokio::time::sleep(wait.min(NAP_MAX)).await,
+                Err(wait) => {
+                    if waiting.is_none() {
+                        waiting = Some(self.waits(document, claim.urgent));
+                    }
+                    tokio::time::sleep(wait.min(NAP_MAX)).await;
+                }
             }
         }
     }
@@ -88,24 +126,46 @@ impl Budget {
     fn try_reserve(
         &self,
         document: [u8; 32],
-        share: f64,
+        Claim { share, urgent }: Claim,
         now: Instant,
     ) -> Result<Reservation<'_>, Duration> {
         let mut state = self.lock();
         let Status { maximum_available, restore_rate, .. } = state.status;
-        // What is dearer than a full bucket is for the shop to refuse.
-        let points = state.costs.get(&document).copied().unwrap_or(FIRST_COST);
-        let points = points.min(maximum_available);
-        // A question dearer than its share may still be asked when the bucket is full.
-        let kept = (maximum_available * (1.0 - share.clamp(0.0, 1.0)))
-            .min(maximum_available - points)
-            .max(0.0);
-        let missing = points + kept - state.available(now);
-        if missing <= 0.0 {
-            state.reserved += points;
-            return Ok(Reservation { budget: self, document, points, is_settled: false });
+        let points = state.points(document);
+        if urgent && state.lead > 0.0 && state.others > 0 {
+            return Err(TURN);
         }
-        Err(Duration::from_secs_f64((missing / restore_rate.max(1.0)).clamp(0.005, 60.0)))
+        let kept = match urgent {
+            true => 0.0,
+            // A question dearer than its share may still be asked when the bucket is full.
+            false => (maximum_available * (1.0 - share.clamp(0.0, 1.0)))
+                .max(state.left_to_urgent())
+                .min(maximum_available - points)
+                .max(0.0),
+        };
+        let missing = points + kept - state.available(now);
+        if missing > 0.0 {
+            let wait = (missing / restore_rate.max(1.0)).clamp(0.005, 60.0);
+            return Err(Duration::from_secs_f64(wait));
+        }
+        state.reserved += points;
+        state.lead = match urgent {
+            true if state.others > 0 => state.lead + points,
+            true => state.lead,
+            false => (state.lead - points).max(0.0),
+        };
+        Ok(Reservation { budget: self, document, points, is_settled: false })
+    }
+
+    /// Somebody begins to wait.
+    fn waits(&self, document: [u8; 32], urgent: bool) -> Waiting<'_> {
+        let mut state = self.lock();
+        let points = state.points(document);
+        match urgent {
+            true => state.urgent = (state.urgent.0 + points, state.urgent.1 + 1),
+            false => state.others += 1,
+        }
+        Waiting { budget: self, points, urgent }
     }
 
     /// What the shop grants, and what is there now.
@@ -153,7 +213,35 @@ impl Drop for Reservation<'_> {
     }
 }
 
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.budget.lock();
+        if !self.urgent {
+            state.others = state.others.saturating_sub(1);
+            return;
+        }
+        state.urgent = match state.urgent {
+            (points, many @ 2..) => (points - self.points, many - 1),
+            (_, 0 | 1) => (0.0, 0),
+        };
+    }
+}
+
 impl State {
+    /// What a document is likely to cost. What is dearer than a full bucket is for the shop to refuse.
+    fn points(&self, document: [u8; 32]) -> f64 {
+        let points = self.costs.get(&document).copied().unwrap_or(FIRST_COST);
+        points.min(self.status.maximum_available)
+    }
+
+    /// What others are to leave to urgent calls that wait, if it is their turn: half at most.
+    fn left_to_urgent(&self) -> f64 {
+        match self.lead > 0.0 {
+            true => 0.0,
+            false => self.urgent.0.min(self.status.maximum_available / 2.0),
+        }
+    }
+
     fn refilled(&self, now: Instant) -> f64 {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         (self.status.currently_available + since * self.status.restore_rate)
@@ -169,9 +257,13 @@ impl State {
 mod tests {
     use super::*;
 
+    const ALL: Claim = Claim { share: 1.0, urgent: false };
+    const HALF: Claim = Claim { share: 0.5, urgent: false };
+    const URGENT: Claim = Claim { share: 0.5, urgent: true };
+
     fn budget(available: f64) -> Budget {
         let budget = Budget::new();
-        let first = budget.try_reserve([0; 32], 1.0, Instant::now()).expect("points");
+        let first = budget.try_reserve([0; 32], ALL, Instant::now()).expect("points");
         let status = Status {
             maximum_available: 1_000.0,
             currently_available: available,
@@ -184,19 +276,19 @@ mod tests {
     #[test]
     fn what_the_share_leaves_is_for_others() {
         let budget = budget(600.0);
-        assert!(budget.try_reserve([0; 32], 0.5, Instant::now()).is_err());
-        assert!(budget.try_reserve([0; 32], 1.0, Instant::now()).is_ok());
+        assert!(budget.try_reserve([0; 32], HALF, Instant::now()).is_err());
+        assert!(budget.try_reserve([0; 32], ALL, Instant::now()).is_ok());
     }
 
     #[test]
     fn calls_under_way_are_counted_and_the_wait_is_what_is_missing() {
         let budget = budget(350.0);
         let now = Instant::now();
-        let first = budget.try_reserve([0; 32], 1.0, now).expect("points");
-        let wait = budget.try_reserve([0; 32], 1.0, now).expect_err("only 150 are left");
+        let first = budget.try_reserve([0; 32], ALL, now).expect("points");
+        let wait = budget.try_reserve([0; 32], ALL, now).expect_err("only 150 are left");
         assert!(wait > Duration::from_millis(400) && wait < Duration::from_millis(600), "{wait:?}");
         first.settle(None, None);
-        assert!(budget.try_reserve([0; 32], 1.0, now).is_ok());
+        assert!(budget.try_reserve([0; 32], ALL, now).is_ok());
     }
 
     #[tokio::test]
@@ -204,7 +296,7 @@ mod tests {
         let budget = budget(1_000.0);
         for _ in 0..5 {
             let call = async {
-                let _points = budget.reserve("a document", 1.0).await;
+                let _points = budget.reserve("a document", ALL).await;
                 std::future::pending::<()>().await;
             };
             assert!(futures::FutureExt::now_or_never(call).is_none());
@@ -212,7 +304,7 @@ mod tests {
         let refilled = Instant::now() + Duration::from_secs(60);
         let mut calls = Vec::new();
         for _ in 0..5 {
-            calls.push(budget.try_reserve([0; 32], 1.0, refilled).expect("all of the bucket"));
+            calls.push(budget.try_reserve([0; 32], ALL, refilled).expect("all of the bucket"));
         }
     }
 
@@ -220,8 +312,60 @@ mod tests {
     fn what_is_dearer_than_the_bucket_is_asked_once_that_is_full() {
         let budget = budget(1_000.0);
         let now = Instant::now();
-        let call = budget.try_reserve([1; 32], 1.0, now).expect("points");
+        let call = budget.try_reserve([1; 32], ALL, now).expect("points");
         call.settle(None, Some(1_700.0));
-        assert!(budget.try_reserve([1; 32], 1.0, now + Duration::from_secs(60)).is_ok());
+        assert!(budget.try_reserve([1; 32], ALL, now + Duration::from_secs(60)).is_ok());
+    }
+
+    #[test]
+    fn what_is_urgent_takes_what_there_is() {
+        let budget = budget(300.0);
+        let now = Instant::now();
+        assert!(budget.try_reserve([0; 32], HALF, now).is_err());
+        assert!(budget.try_reserve([0; 32], URGENT, now).is_ok());
+    }
+
+    #[test]
+    fn others_leave_what_is_urgent_its_points_while_it_waits() {
+        let budget = budget(350.0);
+        let now = Instant::now();
+        let waiting = budget.waits([0; 32], true);
+        assert!(budget.try_reserve([0; 32], ALL, now).is_err(), "150 would be left");
+        drop(waiting);
+        assert!(budget.try_reserve([0; 32], ALL, now).is_ok());
+        // Of what many wait for, half of the bucket at most.
+        let budget = self::budget(700.0);
+        let many: Vec<_> = (0..10).map(|_| budget.waits([0; 32], true)).collect();
+        assert!(budget.try_reserve([0; 32], ALL, now).is_ok());
+        drop(many);
+        assert_eq!(budget.lock().urgent, (0.0, 0));
+    }
+
+    #[test]
+    fn what_is_urgent_gets_no_more_than_half_while_others_wait() {
+        let budget = budget(1_000.0);
+        let now = Instant::now();
+        let mut held = vec![budget.try_reserve([0; 32], URGENT, now).expect("nobody else waits")];
+        let other = budget.waits([0; 32], false);
+        let urgent = budget.waits([0; 32], true);
+        held.push(budget.try_reserve([0; 32], URGENT, now).expect("its turn"));
+        assert!(budget.try_reserve([0; 32], URGENT, now).is_err(), "not its turn");
+        held.push(budget.try_reserve([0; 32], ALL, now).expect("nothing is to be left"));
+        held.push(budget.try_reserve([0; 32], URGENT, now).expect("its turn again"));
+        assert!(budget.try_reserve([0; 32], URGENT, now).is_err());
+        drop(other);
+        held.push(budget.try_reserve([0; 32], URGENT, now).expect("nobody else waits"));
+        drop((urgent, held));
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_wait_any_more_keeps_nothing_from_others() {
+        let budget = budget(0.0);
+        for claim in [ALL, URGENT] {
+            let waits = budget.reserve("a document", claim);
+            assert!(futures::FutureExt::now_or_never(waits).is_none());
+        }
+        let state = budget.lock();
+        assert_eq!((state.urgent, state.others), ((0.0, 0), 0));
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncBufReadExt;
 use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::ask::AskError;
-use super::{AdminError, Answer, Call, Client, Repeat};
+use super::{AdminError, Answer, Call, Client};
 use crate::Timestamp;
 
 const RUN: &str = include_str!("graphql/bulk_run.graphql");
@@ -102,8 +102,7 @@ impl Operation {
 /// nothing.
 pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, AskError> {
     // Started twice, it would only run twice.
-    let call =
-        Call { document: RUN, variables: json!({"query": query}), repeat: Repeat::Safe, share };
+    let call = safe(RUN, json!({"query": query}), share);
     let answer = client.ask(call).await?;
     let payload = &answer.data["bulkOperationRunQuery"];
     let operation = Operation::deserialize(&payload["bulkOperation"]).ok();
@@ -127,7 +126,7 @@ pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, 
 
 /// How far an operation is; `None` if the shop knows of none with this id.
 pub async fn poll(client: &Client, id: &str, share: f64) -> Result<Option<Operation>, AdminError> {
-    let call = Call { document: POLL, variables: json!({"id": id}), repeat: Repeat::Safe, share };
+    let call = safe(POLL, json!({"id": id}), share);
     let answer = client.ask(call).await?;
     let operation = &answer.data["bulkOperation"];
     if operation.is_null() {
@@ -138,8 +137,7 @@ pub async fn poll(client: &Client, id: &str, share: f64) -> Result<Option<Operat
 
 /// Asks for an operation's end.
 pub async fn cancel(client: &Client, id: &str) -> Result<(), AdminError> {
-    let call =
-        Call { document: CANCEL, variables: json!({"id": id}), repeat: Repeat::Safe, share: 1.0 };
+    let call = safe(CANCEL, json!({"id": id}), 1.0);
     client.ask(call).await.map(drop)
 }
 
@@ -179,6 +177,11 @@ pub async fn lines(
         Ok(lines.next_line().await?.map(|line| (line, lines)))
     });
     Ok(read.boxed())
+}
+
+/// What may be said twice, within a part of the budget.
+fn safe(document: &str, variables: Value, share: f64) -> Call<'_> {
+    Call { share, ..Call::read(document, variables) }
 }
 
 fn refused(client: &Client, answer: &Answer) -> AdminError {

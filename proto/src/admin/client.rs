@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::budget::{Budget, Status};
+use super::budget::{Budget, Claim, Status};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
 use crate::trace::{self, Span, SpanKind};
@@ -163,7 +163,8 @@ impl Client {
     }
 
     async fn once(&self, call: &Call<'_>, token: SecretString) -> Outcome {
-        let reservation = self.inner.budget.reserve(call.document, call.share).await;
+        let claim = Claim { share: call.share, urgent: call.urgent };
+        let reservation = self.inner.budget.reserve(call.document, claim).await;
         let access = self.access();
         let mut url = access.url.clone();
         url.set_path(&format!("/admin/api/{}/graphql.json", access.api_version));

@@ -63,6 +63,9 @@ pub struct Call<'a> {
     pub repeat: Repeat,
     /// The part of the cost budget that it may use, 0 to 1: what is above stays for others.
     pub share: f64,
+    /// Whether it goes before others, whatever its share: what a webhook left open is soon asked, though
+    /// a job uses all of the budget.
+    pub urgent: bool,
 }
 
 /// Whether a call may be sent again when its answer was lost.
@@ -173,12 +176,12 @@ impl AdminError {
 impl Call<'_> {
     /// A question, with half of the budget.
     pub fn read(document: &str, variables: Value) -> Call<'_> {
-        Call { document, variables, repeat: Repeat::Safe, share: 0.5 }
+        Call { document, variables, repeat: Repeat::Safe, share: 0.5, urgent: false }
     }
 
     /// A write, with all of the budget.
     pub fn write(document: &str, variables: Value) -> Call<'_> {
-        Call { document, variables, repeat: Repeat::Never, share: 1.0 }
+        Call { document, variables, repeat: Repeat::Never, share: 1.0, urgent: false }
     }
 }
 

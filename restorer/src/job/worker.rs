@@ -196,7 +196,7 @@ async fn applied(
         plan,
         began_at: run.began(jobs.now()),
         deselected: job.deselected.iter().copied().collect::<HashSet<u64>>(),
-        asker: Asker { client, share: 1.0 },
+        asker: Asker { client, share: 1.0, urgent: false },
         ledger,
         standing,
         begun: Mutex::default(),

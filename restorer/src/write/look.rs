@@ -29,7 +29,7 @@ pub async fn state(
     spec: &'static Spec,
     id: &ResourceId,
 ) -> Result<Option<Value>, WriteError> {
-    let asker = Asker { client: client.clone(), share: 1.0 };
+    let asker = Asker { client: client.clone(), share: 1.0, urgent: false };
     let found = read(&asker, spec, std::slice::from_ref(id), Extent::Whole).await;
     Ok(found.map_err(asked)?.remove(id))
 }
