@@ -215,6 +215,9 @@ mod tests {
         fn id_now(&self, _: &'static Spec, id: &ResourceId) -> ResourceId {
             id.clone()
         }
+        fn first(&self, _: &str) -> Option<String> {
+            None
+        }
         fn rewrite(&self, _: &mut Value) {}
         fn rewrite_field(&self, _: &mut backstock_proto::merge::Field) {}
     }

@@ -3,6 +3,8 @@
 use backstock_proto::merge::{self, Field, FieldPath, Step};
 use serde_json::Value;
 
+use super::gid;
+
 /// Longest value that a reason tells.
 const SHOWN_MAX: usize = 60;
 
@@ -17,12 +19,20 @@ pub(super) enum Change {
     Conflict(String),
 }
 
-/// What fields make of a state: each is as wanted, or as expected and then set.
-pub(super) fn change(live: &Value, fields: &[Field]) -> Change {
+/// What fields make of a state: each is as wanted, or as expected and then set. `told` is the state as
+/// plans tell it, with the ids that things have now; `came` names what the plan makes anew.
+pub(super) fn change(
+    live: &Value,
+    told: &Value,
+    fields: &[Field],
+    came: &impl Fn(&str) -> bool,
+) -> Change {
     let mut want = live.clone();
     for field in fields {
-        if !is(live, &field.path, &field.new) && !is(live, &field.path, &field.old) {
-            let found = value(live, &field.path);
+        let joined = joined(told, field, came);
+        let is_one_of = |values: [&Value; 2]| values.iter().any(|v| is(told, &field.path, v));
+        if joined.is_none() && !is_one_of([&field.new, &field.old]) {
+            let found = value(told, &field.path);
             return Change::Conflict(format!(
                 "{} is {} now; the plan expects {}. Make a new plan to see what has changed",
                 field.path,
@@ -30,14 +40,30 @@ pub(super) fn change(live: &Value, fields: &[Field]) -> Change {
                 shown(&field.old)
             ));
         }
-        if !is_there(&want, &field.path, &field.new)
-            && !merge::set(&mut want, &field.path, field.new.clone())
-        {
+        let new = joined.unwrap_or_else(|| field.new.clone());
+        if !is_there(&want, &field.path, &new) && !merge::set(&mut want, &field.path, new) {
             let why = format!("there is no place for {} any more. Make a new plan", field.path);
             return Change::Conflict(why);
         }
     }
     if want == *live { Change::Nothing } else { Change::Make(want) }
+}
+
+/// The list at a field with what came in its place again, where the field is about nothing else: what
+/// others put into the list or took out of it meanwhile is theirs.
+fn joined(told: &Value, field: &Field, came: &impl Fn(&str) -> bool) -> Option<Value> {
+    let (Value::Array(old), Value::Array(new)) = (&field.old, &field.new) else { return None };
+    let came_in = |link: &Value| link.as_str().is_some_and(came);
+    let others = |list: &[Value]| -> Vec<Value> {
+        list.iter().filter(|link| !came_in(link)).cloned().collect()
+    };
+    let is_order = field.path.steps().last() == Some(&Step::Order);
+    if is_order || !new.iter().any(came_in) || others(old) != others(new) {
+        return None;
+    }
+    let mut list = value(told, &field.path).as_array()?.clone();
+    gid::put_back(&mut list, new, came);
+    Some(list.into())
 }
 
 /// Whether a state tells enough to decide about some fields: each is there as wanted or as expected,
@@ -110,6 +136,10 @@ mod tests {
         Field { path: FieldPath::parse(path).expect("a path"), old, new }
     }
 
+    fn change(live: &Value, fields: &[Field]) -> Change {
+        super::change(live, live, fields, &|_| false)
+    }
+
     #[test]
     fn a_field_is_set_from_what_is_expected_and_from_nothing_else() {
         let live = json!({"id": "p", "title": "Bad", "body": "kept"});
@@ -140,6 +170,34 @@ mod tests {
         let live = json!({"id": "p", "list": [{"key": "b"}, {"key": "c"}]});
         let want = json!({"id": "p", "list": [{"key": "a"}, {"key": "b"}, {"key": "c"}]});
         assert_eq!(change(&live, &fields), Change::Make(want));
+    }
+
+    #[test]
+    fn what_points_to_the_id_of_before_is_as_expected() {
+        let see = |gid: &str| json!({"id": "p", "see": gid, "title": "Mug"});
+        let fields = [field("/see", json!("new"), json!("new"))];
+        let change = |live: &Value, told: &Value| super::change(live, told, &fields, &|_| false);
+        assert_eq!(change(&see("dead"), &see("new")), Change::Make(see("new")));
+        assert_eq!(change(&see("new"), &see("new")), Change::Nothing);
+        assert!(matches!(change(&see("other"), &see("other")), Change::Conflict(_)));
+    }
+
+    #[test]
+    fn what_came_goes_into_its_lists_whatever_else_is_in_them() {
+        let came = |gid: &str| gid == "new";
+        let of = |list: &[&str]| json!({"id": "c", "productIds": list});
+        let change = |old: &[&str], live: &[&str]| {
+            let fields = [field("/productIds", json!(old), json!(["a", "new", "b"]))];
+            super::change(&of(live), &of(live), &fields, &came)
+        };
+        let back = Change::Make(of(&["a", "new", "x"]));
+        assert_eq!(change(&["a", "b"], &["a", "x"]), back);
+        assert_eq!(change(&["a", "new", "b"], &["a", "x"]), back);
+        assert_eq!(change(&["a", "b"], &["new", "x"]), Change::Nothing);
+        assert!(
+            matches!(change(&["a"], &["a", "x"]), Change::Conflict(_)),
+            "more than that differs"
+        );
     }
 
     #[test]

@@ -86,6 +86,18 @@ pub(crate) fn leave_out(value: &mut Value, is: &impl Fn(&str) -> bool) {
     }
 }
 
+/// Puts links that `is` names back into a list, each behind the nearest one that it stood behind then.
+pub(crate) fn put_back(list: &mut Vec<Value>, then: &[Value], is: &impl Fn(&str) -> bool) {
+    for (at, link) in then.iter().enumerate().filter(|(_, link)| link.as_str().is_some_and(is)) {
+        if list.contains(link) {
+            continue;
+        }
+        let mut earlier = then[..at].iter().rev();
+        let behind = earlier.find_map(|other| list.iter().position(|link| link == other));
+        list.insert(behind.map_or(0, |at| at + 1), link.clone());
+    }
+}
+
 /// Of an element of a list only what stands in lists of its own: a metafield goes as a whole.
 fn leave_out_within(element: &mut Value, is: &impl Fn(&str) -> bool) {
     match element {
@@ -166,6 +178,22 @@ mod tests {
             ],
         });
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn links_go_back_to_where_they_stood() {
+        let is = |gid: &str| gid.starts_with("gone");
+        let put_back = |list: Value, then: Value| {
+            let (mut list, then) = (list.as_array().cloned(), then.as_array().cloned());
+            let (list, then) = (list.as_mut().expect("a list"), then.expect("a list"));
+            super::put_back(list, &then, &is);
+            json!(list)
+        };
+        let then = json!(["gone-1", "a", "gone-2", "b", "gone-3"]);
+        let now = json!(["gone-1", "a", "gone-2", "new", "b", "gone-3"]);
+        assert_eq!(put_back(json!(["a", "new", "b"]), then.clone()), now);
+        assert_eq!(put_back(now.clone(), then.clone()), now);
+        assert_eq!(put_back(json!([]), then), json!(["gone-1", "gone-2", "gone-3"]));
     }
 
     #[test]

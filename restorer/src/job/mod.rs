@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 mod around;
 mod decide;
 pub(crate) mod desk;
-mod gid;
+pub(crate) mod gid;
 mod ledger;
 mod parts;
 mod row;

@@ -71,7 +71,8 @@ impl Runner {
                     }
                     Action::Update => {
                         if let Some(state) = files.get_mut(&row.id)
-                            && let Change::Make(want) = change(state, &row.fields)
+                            && let Change::Make(want) =
+                                change(state, state, &row.fields, &|_| false)
                         {
                             *state = want;
                         }

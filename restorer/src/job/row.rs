@@ -235,10 +235,14 @@ impl Runner {
 
     fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {
         let fields = self.fields_now(row);
-        if extent == Extent::Core && !tells(now, &fields) {
+        // What still points to the id of before is as the plan expects it.
+        let mut told = now.clone();
+        self.written.rewrite(&mut told);
+        if extent == Extent::Core && !tells(&told, &fields) {
             return Todo::LookWhole;
         }
-        match change(now, &fields) {
+        let came = |gid: &str| self.anew.contains(&self.first(gid));
+        match change(now, &told, &fields, &came) {
             Change::Nothing => Todo::Over(RowState::Skipped, Some("as wanted already".into())),
             Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
             Change::Make(want) => {

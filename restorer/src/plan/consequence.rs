@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use backstock_proto::Kind;
 use backstock_proto::kind::Spec;
-use backstock_proto::merge::Field;
+use backstock_proto::merge::{Field, FieldPath};
 use serde_json::Value;
 
 use super::row::{Left, Policy, Subject, Verdict};
@@ -21,7 +21,7 @@ pub(crate) struct Tally {
     pub(crate) cost: f64,
     created: BTreeMap<Kind, u64>,
     /// What gets new ids: everything that is made anew, and its parts.
-    anew: HashSet<String>,
+    pub(crate) anew: HashSet<String>,
     /// Resources that refer to those, and how often.
     referring: (u64, u64),
     /// Why how many cannot be written.
@@ -85,12 +85,24 @@ impl Tally {
         self.seen += 1;
         self.theme(subject.spec, row.action);
         self.taken += u64::from(subject.taken_by.is_some());
-        let Some((_, state)) = &subject.of else { return };
+        // What an export holds stands in the row.
+        let whole = row.fields.iter().find(|field| field.path == FieldPath::root());
+        let state = subject.of.as_ref().map(|(_, state)| state);
+        let Some(state) = state.or(whole.map(|field| &field.new)) else { return };
         self.refer(references(state, &self.anew));
         self.anew.extend(row.gid.clone());
+        self.anew.extend(state.get("id").and_then(Value::as_str).map(str::to_owned));
         let parts = state.as_object().into_iter().flat_map(|state| state.values());
         for part in parts.filter_map(Value::as_array).flatten() {
             self.anew.extend(part.get("id").and_then(Value::as_str).map(str::to_owned));
+        }
+    }
+
+    /// Adds what only follows what it points to.
+    pub(crate) fn follows(&mut self, row: &Row) {
+        self.cost += row.cost;
+        if let Some(spec) = row.kind.spec() {
+            self.update(spec, row);
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct Candidate {
 pub(crate) trait Anew: Send + Sync {
     /// The id that a resource has now.
     fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId;
+    /// The gid that something had first; `None` if it is the one given.
+    fn first(&self, gid: &str) -> Option<String>;
     /// Gives every gid in a state the one that it has now.
     fn rewrite(&self, state: &mut Value);
     /// The same for a field, and its path.
@@ -249,7 +251,10 @@ impl Gather<'_> {
         for stretch in stretches(&versions, seqs) {
             let before = self.journal.resource(key, AsOf::Before(stretch.first)).await?;
             subject.made_since |= before.is_none() && stretch.made;
-            let of = before.as_ref().filter(|b| !b.deleted).map(|b| b.version.valid_at);
+            // As late as it was there: what it belonged to then it belongs to.
+            let last = just_before(stretch.first.valid_at);
+            let of = before.as_ref().filter(|b| !b.deleted);
+            let of = of.map(|before| before.version.valid_at.max(last));
             let mut before = living(before);
             self.anew.rewrite(&mut before);
             let after = self.state(key, AsOf::Upto(stretch.last)).await?;

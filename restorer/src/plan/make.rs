@@ -1,18 +1,24 @@
 //! Making a plan: history is gathered, each resource decided, and the rows put on record as they come.
 
+use std::collections::HashMap;
+
 use backstock_proto::erase::Erased;
-use backstock_proto::journal::Journal;
+use backstock_proto::journal::{AsOf, Journal};
+use backstock_proto::merge::FieldPath;
 use backstock_proto::publish::Records;
-use backstock_proto::{Shop, Timestamp};
+use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
 
 use super::consequence::Tally;
+use super::follow::{self, Back, Gone};
 use super::foreign::Foreign;
 use super::gather::{Anew, Gather, Scope};
 use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
 use super::store::Writer;
 use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
+use crate::job::gid;
 use crate::record;
 
 /// Resources whose states are read ahead.
@@ -67,6 +73,8 @@ pub(crate) async fn make(
         writer: Writer::new(records, shop, &id, &request)?,
         tally: Tally::default(),
         goes: Vec::new(),
+        products: Vec::new(),
+        written: HashMap::new(),
         policy: &policy,
         erased: journal.erased(shop).await?,
     };
@@ -83,6 +91,7 @@ pub(crate) async fn make(
             }
         }
     }
+    making.follow(tools).await?;
     let (tally, (digest, firsts)) = making.finish().await?;
     if firsts.is_empty() && tally.counts.same == 0 && tally.left(Left::Unknown) > 0 {
         return Err(PlanError::Ask(format!(
@@ -117,6 +126,10 @@ struct Making<'a> {
     tally: Tally,
     /// Rows that delete, which come last.
     goes: Vec<Row>,
+    /// Products that come back.
+    products: Vec<Gone>,
+    /// Links that are written anyway, and what goes: all of it.
+    written: HashMap<Kind, HashMap<ResourceId, Vec<FieldPath>>>,
     policy: &'a Policy,
     /// Who must not come back.
     erased: Erased,
@@ -150,10 +163,57 @@ impl Making<'_> {
             other => other,
         };
         self.tally.see(subject, &verdict);
+        if let Verdict::Row(row) = &verdict {
+            self.note(row);
+        }
         match verdict {
             Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),
             Verdict::Row(row) => self.writer.push(*row).await?,
             Verdict::Same | Verdict::Left(_) | Verdict::Unselected => {}
+        }
+        Ok(())
+    }
+
+    /// Takes note of what has to be known of a row once all of them are.
+    fn note(&mut self, row: &Row) {
+        if row.action == Action::Create {
+            let gone = row.of.zip(row.gid.clone()).filter(|_| row.kind.as_str() == "product");
+            return self.products.extend(gone);
+        }
+        let is_link = |value: &Value| gid::refers(value, &|_| true);
+        let paths: Vec<FieldPath> = match row.action {
+            Action::Delete | Action::Cannot => vec![FieldPath::root()],
+            _ => {
+                let links = row.fields.iter().filter(|f| is_link(&f.old) || is_link(&f.new));
+                links.map(|field| field.path.clone()).collect()
+            }
+        };
+        if !paths.is_empty() {
+            self.written.entry(row.kind.clone()).or_default().insert(row.id.clone(), paths);
+        }
+    }
+
+    /// Has what is there and points to something that comes back point to that. It is looked for in the
+    /// whole shop, whatever was selected.
+    async fn follow(&mut self, tools: &Tools<'_>) -> Result<(), PlanError> {
+        let Policy { modes, selection, .. } = self.policy;
+        if self.tally.counts.create == 0 || !modes.update || selection.has_fields() {
+            return Ok(());
+        }
+        let Tools { journal, anew, shop, .. } = *tools;
+        let products = std::mem::take(&mut self.products);
+        let back = Back::of(&Gather { journal, anew, shop }, &self.tally.anew, products).await?;
+        for kind in follow::kinds() {
+            let written = self.written.remove(&kind).unwrap_or_default();
+            let mut there = journal.snapshot(shop, AsOf::Latest, Some(&kind)).await?;
+            while let Some(found) = there.try_next().await? {
+                let written = written.get(&found.id).map(Vec::as_slice).unwrap_or_default();
+                let row = back.row(&found, written);
+                if let Some(row) = row.filter(|_| !self.erased.has(&found.kind, &found.id)) {
+                    self.tally.follows(&row);
+                    self.writer.push(row).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::record::RecordError;
 
 mod consequence;
+mod follow;
 mod foreign;
 pub(crate) mod gather;
 pub(crate) mod make;

@@ -263,7 +263,14 @@ impl Decided<'_> {
             (true, Some(run)) => &run.before,
             _ => shown,
         };
-        Row {
+        Row { seen: *seen, ..Row::of(kind, id, action, shown) }
+    }
+}
+
+impl Row {
+    /// One about a resource that is like this.
+    pub(super) fn of(kind: &Kind, id: &ResourceId, action: Action, shown: &Value) -> Self {
+        Self {
             n: 0,
             kind: kind.clone(),
             id: id.clone(),
@@ -275,13 +282,11 @@ impl Decided<'_> {
             unwritable: Vec::new(),
             of: None,
             notes: Vec::new(),
-            seen: *seen,
+            seen: None,
             cost: 0.0,
         }
     }
-}
 
-impl Row {
     /// The row of a resource of which a person was taken out. Where all of it was about that person,
     /// nothing comes back.
     pub(crate) fn erased(mut self, spec: &Spec) -> Self {

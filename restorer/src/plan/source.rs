@@ -27,6 +27,10 @@ impl Anew for Written {
         self.id_now(spec, id)
     }
 
+    fn first(&self, gid: &str) -> Option<String> {
+        self.first(gid)
+    }
+
     fn rewrite(&self, state: &mut Value) {
         self.rewrite(state);
     }

@@ -49,11 +49,15 @@ fn tokens() -> Vec<Token> {
 }
 
 async fn start_with(config: Config) -> Server {
+    start_of(Fake::believable(), config).await
+}
+
+async fn start_of(history: Fake, config: Config) -> Server {
     // reqwest wants one, also where nothing is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
-    let (journal, registry) = (Arc::new(Fake::believable()), Registry::new());
+    let (journal, registry) = (Arc::new(history), Registry::new());
     let blobs = Blobs::in_memory();
     let tokens = Tokens::new(tokens());
     let restorer = Restorer {
@@ -75,7 +79,15 @@ async fn start_with(config: Config) -> Server {
 }
 
 async fn start() -> Server {
-    start_with(Config { shops: [shop("acme"), shop("corner")].into(), ..Config::default() }).await
+    start_knowing(|_| {}).await
+}
+
+/// With more history than usual.
+async fn start_knowing(more: impl FnOnce(&mut Fake)) -> Server {
+    let mut history = Fake::believable();
+    more(&mut history);
+    let shops = [shop("acme"), shop("corner")].into();
+    start_of(history, Config { shops, ..Config::default() }).await
 }
 
 /// JSON as it is sent. (insta's own does not know exact numbers.)

@@ -3,6 +3,7 @@
 use super::*;
 
 const PLANS: &str = "/v1/shops/acme/plans";
+const TOTE: &str = "gid://shopify/Product/501";
 
 /// Before the mug's price fell and the tote was deleted.
 fn noon() -> Value {
@@ -100,6 +101,53 @@ async fn kinds_ids_texts_and_fields_narrow_it() {
     let fields = server.plan(&request).await["rows"][0]["fields"].clone();
     assert_eq!(fields.as_array().map(Vec::len), Some(1), "{fields}");
     assert_eq!(fields[0]["new"], "64.00");
+}
+
+fn metafield(to: &str) -> Value {
+    json!({"namespace": "custom", "key": "see", "type": "product_reference", "value": to})
+}
+
+#[tokio::test]
+async fn what_points_to_something_that_comes_back_follows_it() {
+    let long_ago = "2026-11-18T08:00:00Z";
+    let mug = format!("gid://shopify/Product/{MUG}");
+    let mug = mug.as_str();
+    let server = start_knowing(|history| {
+        for (id, to) in [("71", TOTE), ("72", mug)] {
+            let page = json!({"id": format!("gid://shopify/Page/{id}"), "title": "See", "handle": id,
+                "metafields": [metafield(to)]});
+            history.remember("page", id, long_ago, &page);
+        }
+        let shelf = |products: &[&str]| {
+            json!({"id": "gid://shopify/Collection/61", "title": "Bags", "handle": "bags",
+                "sortOrder": "MANUAL", "ruleSet": null, "productIds": products})
+        };
+        history.remember("collection", "61", long_ago, &shelf(&[TOTE, mug]));
+        history.remember("collection", "61", "2026-11-21T07:00:05Z", &shelf(&[mug]));
+        let rule = json!({"id": "gid://shopify/Collection/62", "title": "All", "handle": "all",
+            "ruleSet": {"rules": []}, "productIds": [TOTE]});
+        history.remember("collection", "62", long_ago, &rule);
+    })
+    .await;
+    let mut request = noon();
+    request["select"] = json!({"ids": [TOTE]});
+    let plan = server.plan(&request).await;
+    let followed = ["create product 501", "update collection 61", "update page 71"];
+    assert_eq!(actions(&plan), followed);
+    let field = json!({"path": "/productIds", "old": [mug], "new": [TOTE, mug]});
+    assert_eq!(plan["rows"][1]["fields"], json!([field]));
+    let field = json!({"path": "/metafields/{custom.see}/value", "old": TOTE, "new": TOTE});
+    assert_eq!(plan["rows"][2]["fields"], json!([field]));
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("2 references in 2 resources will point to the new ids"), "{said}");
+    // Of all kinds the collection is among what is taken back, and stands there once.
+    let update = format!("update product {MUG}");
+    assert_eq!(
+        actions(&server.plan(&noon()).await),
+        ["create product 501", &update, "update collection 61", "update page 71"]
+    );
+    request["modes"] = json!({"update": false});
+    assert_eq!(actions(&server.plan(&request).await), ["create product 501"]);
 }
 
 #[tokio::test]

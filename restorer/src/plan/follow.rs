@@ -1,0 +1,161 @@
+//! What is in the shop and points to something that comes back under another id: nobody touched it, and
+//! it is to point to the new one. A product goes back into the collections that somebody had put it
+//! into, too.
+
+use std::collections::{HashMap, HashSet};
+
+use backstock_proto::journal::{AsOf, Resource};
+use backstock_proto::kind::{ALL, Spec, Writable};
+use backstock_proto::merge::{self, FieldPath, Step};
+use backstock_proto::{Kind, ResourceId, Timestamp};
+use futures::TryStreamExt as _;
+use serde_json::Value;
+
+use super::gather::{Anew, Gather};
+use super::{Action, PlanError, Row, in_order};
+use crate::job::gid;
+use crate::write;
+
+/// Kinds that point to nothing, or by handles: an id within a theme's code is the code's affair.
+const WITHOUT_LINKS: [&str; 7] = [
+    "inventory_item",
+    "inventory_level",
+    "redirect",
+    "segment",
+    "script_tag",
+    "theme",
+    "theme_file",
+];
+/// Members that name parts of the resource itself.
+const OWN: [&str; 2] = ["id", "mediaIds"];
+/// Products that went within an hour are looked for in collections together.
+const TOGETHER_MICROS: i64 = 3_600_000_000;
+
+/// A product that comes back: when it was last there, and its gid.
+pub(super) type Gone = (Timestamp, String);
+
+/// What comes back.
+pub(super) struct Back<'a> {
+    anew: &'a dyn Anew,
+    /// By the gid that each had first.
+    gids: HashSet<String>,
+    /// The products of collections as they were, as far as they come back or were never gone.
+    lists: HashMap<ResourceId, Vec<Vec<Value>>>,
+}
+
+/// The kinds that may point to something and can be written, in the order of their rows.
+pub(super) fn kinds() -> Vec<Kind> {
+    let may_point = |spec: &&'static Spec| {
+        !matches!(spec.writable, Writable::Archive(_)) && !WITHOUT_LINKS.contains(&spec.name)
+    };
+    in_order(ALL.iter().copied().filter(may_point).map(Kind::of).collect())
+}
+
+impl<'a> Back<'a> {
+    /// These, and the products among them.
+    pub(super) async fn of(
+        gather: &Gather<'a>,
+        gids: &HashSet<String>,
+        mut products: Vec<Gone>,
+    ) -> Result<Self, PlanError> {
+        let mut back = Self { anew: gather.anew, gids: HashSet::new(), lists: HashMap::new() };
+        back.gids = gids.iter().map(|gid| back.first(gid)).collect();
+        products.sort();
+        let hour = |product: &Gone| product.0.as_micros() / TOGETHER_MICROS;
+        for some in products.chunk_by(|a, b| hour(a) == hour(b)) {
+            back.collections(gather, some).await?;
+        }
+        Ok(back)
+    }
+
+    /// Takes note of the collections that products were in by hand before the first of them went.
+    async fn collections(&mut self, gather: &Gather<'_>, gone: &[Gone]) -> Result<(), PlanError> {
+        let kind = Kind::parse("collection").ok();
+        let spec = kind.as_ref().and_then(Kind::spec);
+        let (Some(spec), Some((then, _))) = (spec, gone.first()) else { return Ok(()) };
+        let gone: HashSet<String> = gone.iter().map(|(_, gid)| self.first(gid)).collect();
+        let mut there =
+            gather.journal.snapshot(gather.shop, AsOf::At(*then), kind.as_ref()).await?;
+        while let Some(Resource { id, mut state, .. }) = there.try_next().await? {
+            let by_hand = state.get("ruleSet").is_some_and(Value::is_null);
+            self.anew.rewrite(&mut state);
+            let Some(Value::Array(mut list)) = state.get_mut("productIds").map(Value::take) else {
+                continue;
+            };
+            let went =
+                |link: &Value| link.as_str().is_some_and(|gid| gone.contains(&self.first(gid)));
+            // Of what went at another time this does not tell.
+            let comes = |link: &Value| link.as_str().is_some_and(|gid| self.comes(gid));
+            list.retain(|link| went(link) || !comes(link));
+            if by_hand && list.iter().any(went) {
+                let id = self.anew.id_now(spec, &id);
+                self.lists.entry(id).or_default().push(list);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be done to something that is there, beside the fields that the plan writes anyway.
+    pub(super) fn row(&self, found: &Resource, written: &[FieldPath]) -> Option<Row> {
+        let Resource { kind, id, state, .. } = found;
+        let spec = kind.spec()?;
+        let is = |gid: &str| self.comes(gid);
+        let mut want = state.clone();
+        let lists = self.lists.get(id).filter(|_| kind.as_str() == "collection");
+        if let Some(list) = want.get_mut("productIds").and_then(Value::as_array_mut) {
+            lists.into_iter().flatten().for_each(|then| gid::put_back(list, then, &is));
+        }
+        if !gid::refers(&want, &is) {
+            return None;
+        }
+        // What differs once the links lead elsewhere is the links.
+        let mut other = want.clone();
+        gid::rewrite(&mut other, &|gid| is(gid).then(|| format!("{gid}-")));
+        let mut fields = merge::fields(&other, &want);
+        fields.retain(|field| {
+            let overlaps =
+                |path: &FieldPath| field.path.is_within(path) || path.is_within(&field.path);
+            is_link(&field.path)
+                && gid::refers(&field.new, &is)
+                && !written.iter().any(overlaps)
+                && !write::incidental(spec, &field.path, &want)
+                && write::unwritable_to(spec, field).is_none()
+        });
+        if fields.is_empty() {
+            return None;
+        }
+        for field in &mut fields {
+            field.old = merge::get(state, &field.path).cloned().unwrap_or_default();
+        }
+        let mut row = Row::of(kind, id, Action::Update, state);
+        let goes_in = fields.iter().any(|field| field.old != field.new);
+        row.notes.push(match goes_in {
+            true => "what comes back is put into it again".into(),
+            false => "it points to something that comes back, and follows it to its new id".into(),
+        });
+        row.seen = Some(found.version.seq);
+        row.cost = write::cost(Action::Update, &fields);
+        row.fields = fields;
+        Some(row)
+    }
+
+    fn first(&self, gid: &str) -> String {
+        self.anew.first(gid).unwrap_or_else(|| gid.to_owned())
+    }
+
+    fn comes(&self, gid: &str) -> bool {
+        match self.anew.first(gid) {
+            Some(first) => self.gids.contains(&first),
+            None => self.gids.contains(gid),
+        }
+    }
+}
+
+/// Whether a field is a link, and neither a part's own id nor the order of parts.
+fn is_link(path: &FieldPath) -> bool {
+    match path.steps().last() {
+        Some(Step::Member(name)) => !OWN.contains(&name.as_str()),
+        Some(Step::Element(_)) => true,
+        Some(Step::Order) | None => false,
+    }
+}
