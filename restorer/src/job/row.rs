@@ -29,6 +29,8 @@ use crate::write::{self, Task, WriteError};
 const LOOKS_MAX: u32 = 20;
 /// How old a look may be by which something is written.
 const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
+/// Why nothing can be made anew.
+const NO_STATE: &str = "history does not have its state any more";
 /// Longest reason that is kept with a row, in characters.
 const REASON_MAX: usize = 2_000;
 
@@ -291,15 +293,32 @@ impl Runner {
             let rest = self.as_it_was(row).await?.is_some_and(|whole| gid::refers(&whole, &is));
             return Ok(Todo::Made { rest });
         }
+        if self.came_bare(row, now) {
+            let Some(mut want) = self.as_it_was(row).await? else {
+                return Ok(Todo::Over(RowState::Failed, Some(NO_STATE.into())));
+            };
+            self.written.rewrite(&mut want);
+            return Ok(Todo::Write { now: Some(now.clone()), want: Some(want), rest: false });
+        }
         let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
         let why = format!("it was made anew already, as {gid}. A new plan shows what differs");
         Ok(Todo::Over(RowState::Skipped, Some(why)))
     }
 
+    /// Whether it came with a variant that this job made, which brings its stock-keeping bare.
+    fn came_bare(&self, row: &Row, now: &Value) -> bool {
+        let item = match row.kind.as_str() {
+            "inventory_item" => now.get("id"),
+            "inventory_level" => now.pointer("/item/id"),
+            _ => None,
+        };
+        let item = item.and_then(Value::as_str);
+        item.is_some_and(|item| self.written.is_made_by(&self.job, item))
+    }
+
     async fn create(&self, row: &Row) -> Result<Todo, RunError> {
         let Some(whole) = self.as_it_was(row).await? else {
-            let why = "history does not have its state any more";
-            return Ok(Todo::Over(RowState::Failed, Some(why.into())));
+            return Ok(Todo::Over(RowState::Failed, Some(NO_STATE.into())));
         };
         let mut want = whole;
         let rest = {
@@ -389,7 +408,8 @@ impl Runner {
         wrote: Option<Wrote>,
         rest: bool,
     ) -> Result<(), RunError> {
-        let own = gid_of(row).filter(|_| state == RowState::Created);
+        let is_there = matches!(state, RowState::Created | RowState::Updated);
+        let own = gid_of(row).filter(|_| row.action == Action::Create && is_there);
         let new_gid = own.as_ref().and_then(|own| match &wrote {
             Some(wrote) => wrote.ids.get(own).cloned().or_else(|| row.kind.gid(&wrote.id)),
             None => self.written.now(own),

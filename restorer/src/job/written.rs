@@ -74,6 +74,8 @@ struct Read {
     seq: u64,
     now: HashMap<String, String>,
     was: HashMap<String, String>,
+    /// The job that made what has a gid now.
+    made_by: HashMap<String, Arc<str>>,
     windows: HashMap<(Kind, ResourceId), Vec<Window>>,
 }
 
@@ -122,6 +124,11 @@ impl Written {
     /// The gid that something had first; `None` if it is the one given.
     pub fn first(&self, gid: &str) -> Option<String> {
         follow(&self.lock().was, gid)
+    }
+
+    /// Whether a job made what has this gid.
+    pub fn is_made_by(&self, job: &str, gid: &str) -> bool {
+        self.lock().made_by.get(gid).is_some_and(|by| **by == *job)
     }
 
     /// The id by which the shop knows a resource now.
@@ -230,7 +237,9 @@ impl Written {
 
 impl Read {
     fn add(&mut self, wrote: &Wrote) {
+        let job: Arc<str> = wrote.job.as_str().into();
         for (old, new) in wrote.ids.iter().filter(|(old, new)| old != new) {
+            self.made_by.insert(new.clone(), job.clone());
             self.now.insert(old.clone(), new.clone());
             self.was.insert(new.clone(), old.clone());
         }
@@ -290,6 +299,9 @@ mod tests {
         assert_eq!(written.now("gid://shopify/Page/1").as_deref(), Some("gid://shopify/Page/3"));
         assert_eq!(written.first("gid://shopify/Page/3").as_deref(), Some("gid://shopify/Page/1"));
         assert_eq!(written.now("gid://shopify/Page/3"), None);
+        assert!(written.is_made_by("job-3", "gid://shopify/Page/3"));
+        assert!(!written.is_made_by("job-2", "gid://shopify/Page/3"));
+        assert!(!written.is_made_by("job-2", "gid://shopify/Page/1"));
         let spec = Kind::parse("page").expect("a kind").spec().expect("known");
         let id = |text: &str| ResourceId::parse(text).expect("an id");
         assert_eq!(written.id_now(spec, &id("1")), id("3"));

@@ -1,14 +1,13 @@
 //! Jobs that were left at the worst moment, that run into a wall, or that somebody holds: what whoever
 //! takes them up finds is put there as whoever had them would have left it.
 
-use backstock_proto::ResourceId;
 use backstock_proto::publish::Records as _;
 use serde_json::{Value, json};
 use shopify::fault::Fault;
 use shopify::gid::Gid;
 use shopify::shop::Actor;
 
-use super::world::{World, acme, now, reference, state};
+use super::world::{World, acme, now, reference, result, state};
 
 /// The job that another restorer had, with what it put on record.
 const LEFT: &str = "job-left";
@@ -26,11 +25,6 @@ async fn left(world: &World, plan: &str, steps: Value) {
     records.put(&acme(), "job_steps", LEFT, &entry(0, json!(["taken"]))).await.expect("taken");
     records.put(&acme(), "job_steps", LEFT, &entry(1, steps)).await.expect("steps");
     records.put(&acme(), "job", LEFT, &job).await.expect("a job");
-}
-
-fn result<'a>(job: &'a Value, id: &ResourceId) -> &'a Value {
-    let rows = job["rows"]["items"].as_array().expect("rows");
-    rows.iter().find(|row| row["id"] == id.as_str()).expect("an end")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Plans applied to a simulated shop: once, whatever happens on the way.
 
+mod anew;
 mod approved;
 mod interrupted;
 mod world;

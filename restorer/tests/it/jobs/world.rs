@@ -70,10 +70,15 @@ impl World {
 
     /// Deletes something; the plan brings it back as it was.
     pub(crate) async fn deleted(&mut self, kind: &str, id: &ResourceId, state: &Value) {
+        self.went(kind, id, state);
+        self.shop.write(kind, Some(state), None).await.expect("deleted");
+    }
+
+    /// Something went with what it belongs to; the plan brings it back as it was.
+    pub(crate) fn went(&mut self, kind: &str, id: &ResourceId, state: &Value) {
         let history = Arc::get_mut(&mut self.history).expect("nobody reads it yet");
         history.remember(kind, id.as_str(), THEN, state);
         self.rows.push(row(&self.rows, kind, id, "create", json!({"of": THEN})));
-        self.shop.write(kind, Some(state), None).await.expect("deleted");
         self.were.insert(state["id"].as_str().expect("a gid").to_owned(), state.clone());
     }
 
@@ -288,6 +293,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// What became of the row about a resource.
+pub(crate) fn result<'a>(job: &'a Value, id: &ResourceId) -> &'a Value {
+    let rows = job["rows"]["items"].as_array().expect("rows");
+    rows.iter().find(|row| row["id"] == id.as_str()).expect("an end")
 }
 
 pub(crate) fn state(job: &Value) -> &str {
