@@ -24,9 +24,13 @@ pub(crate) fn order(candidates: &mut [Candidate]) {
     });
 }
 
-/// Puts rows that delete in order: what refers goes before what is referred to.
+/// Kinds that go with what they are a part of, if that goes.
+const PARTS: [&str; 2] = ["inventory_level", "theme_file"];
+
+/// Puts rows that delete in order: what refers goes before what is referred to, and parts come last,
+/// when they may have gone with the whole.
 pub(crate) fn order_deletes(rows: &mut [Row]) {
-    let place = |row: &Row| row.kind.spec().map(place);
+    let place = |row: &Row| (!PARTS.contains(&row.kind.as_str()), row.kind.spec().map(place));
     rows.sort_by(|a, b| place(b).cmp(&place(a)).then_with(|| by_number(&a.id, &b.id)));
 }
 
@@ -96,6 +100,20 @@ pub(crate) fn natural_key(spec: &Spec, state: &Value) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Action;
+
+    #[test]
+    fn what_refers_goes_first_and_parts_last() {
+        let row = |kind: &str| {
+            let (kind, id) =
+                (Kind::parse(kind).expect("kind"), ResourceId::parse("1").expect("id"));
+            Row::of(&kind, &id, Action::Delete, &Value::Null)
+        };
+        let mut rows = ["theme_file", "inventory_level", "product", "theme", "menu"].map(row);
+        order_deletes(&mut rows);
+        let kinds = rows.each_ref().map(|row| row.kind.as_str());
+        assert_eq!(kinds, ["theme", "menu", "product", "theme_file", "inventory_level"]);
+    }
 
     #[test]
     fn what_is_referred_to_comes_first() {

@@ -169,6 +169,9 @@ impl Decided<'_> {
 
     fn delete(self) -> Verdict {
         let subject = self.subject;
+        if write::goes_with_its_owner(subject.spec) {
+            return Verdict::Same;
+        }
         if let Some(left) = self.left_out(Left::Delete, self.policy.modes.delete_new) {
             return Verdict::Left(left);
         }

@@ -58,7 +58,10 @@ mod translation;
 mod upload;
 mod visible;
 
-pub use reach::{by_hand, cost, cost_of_making, incidental, is_stock, unwritable, unwritable_to};
+pub use reach::{
+    by_hand, cost, cost_of_making, goes_with_its_owner, incidental, is_stock, unwritable,
+    unwritable_to,
+};
 
 /// What is to be done to one resource.
 #[derive(Clone)]

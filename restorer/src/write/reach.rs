@@ -125,6 +125,11 @@ pub fn is_stock(spec: &Spec) -> bool {
     spec.name == "inventory_level"
 }
 
+/// Whether resources of a kind go with what they belong to, and cannot be deleted for themselves.
+pub fn goes_with_its_owner(spec: &Spec) -> bool {
+    spec.name == "inventory_item"
+}
+
 /// What a person can do about a resource that cannot be made anew.
 pub fn by_hand(spec: &Spec) -> &'static str {
     match spec.name {

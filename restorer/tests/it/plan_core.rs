@@ -212,6 +212,16 @@ fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
 }
 
 #[test]
+fn stock_keeping_goes_with_its_variant_and_has_no_row_of_its_own() {
+    let kind = Kind::parse("inventory_item").expect("a kind");
+    let item = json!({"id": "gid://shopify/InventoryItem/7", "tracked": true});
+    let made = subject(item.clone(), vec![Run { before: Value::Null, after: item }]);
+    let made = Subject { spec: kind.spec().expect("understood"), kind, ..made };
+    let modes = Modes { delete_new: true, ..Modes::default() };
+    assert_eq!(verdict(&made, &Policy { modes, ..Policy::default() }), Verdict::Same);
+}
+
+#[test]
 fn what_was_known_in_part_only_says_so() {
     let notes = |second: Value| {
         let mut then = base();
