@@ -217,10 +217,16 @@ impl Runner {
     /// Whether a field is to refer to something that is not there yet, and the row has not waited for
     /// it before.
     fn is_early(&self, row: &Row) -> bool {
+        let is_product = row.kind.as_str() == "product";
         let refers = {
-            let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-            let is = |gid: &str| missing.contains(&self.first(gid));
-            !missing.is_empty() && row.fields.iter().any(|field| gid::field_refers(field, &is))
+            let missing = self.missing();
+            let is = |gid: &str| missing.has(&self.first(gid));
+            let may_be = |gid: &str| self.is_missing(&missing, gid);
+            row.fields.iter().any(|field| {
+                // Its own variants are there, or come with it.
+                let own = is_product && field.path.member() == "variants";
+                gid::field_refers(field, &is) || !own && gid::refers(&field.new, &may_be)
+            })
         };
         refers && self.is_first_time(row)
     }
@@ -283,14 +289,17 @@ impl Runner {
 
     /// What was to be made anew is there.
     async fn is_there(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
+        if let Some(gid) = gid_of(row) {
+            self.missing().came(&self.first(&gid));
+        }
         let id = row.kind.spec().map(|spec| self.id_now(spec, row));
         let Some(id) = id.filter(|id| *id != row.id) else {
             let why = "it is in the shop. Make a new plan to see what differs";
             return Ok(Todo::Over(RowState::Conflict, Some(why.into())));
         };
         if self.written.when(&self.job, &row.kind, &id).is_some() {
-            let is = |gid: &str| self.anew.contains(&self.first(gid));
-            let rest = self.as_it_was(row).await?.is_some_and(|whole| gid::refers(&whole, &is));
+            let whole = self.as_it_was(row).await?;
+            let rest = whole.is_some_and(|whole| gid::refers(&whole, &self.may_be_left_out()));
             return Ok(Todo::Made { rest });
         }
         if self.came_bare(row, now) {
@@ -322,8 +331,8 @@ impl Runner {
         };
         let mut want = whole;
         let rest = {
-            let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-            let is = |gid: &str| missing.contains(&self.first(gid));
+            let missing = self.missing();
+            let is = |gid: &str| self.is_missing(&missing, gid);
             let rest = gid::refers(&want, &is);
             if rest {
                 gid::leave_out(&mut want, &is);
@@ -435,8 +444,7 @@ impl Runner {
             self.written.add(&[wrote]);
         }
         if let Some(own) = own {
-            let first = self.first(&own);
-            self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(&first);
+            self.missing().came(&self.first(&own));
         }
         if rest {
             self.rest.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n);
@@ -510,9 +518,9 @@ impl Runner {
     /// What is there now together with what was left out, and whether something still has to be.
     fn completed(&self, now: &Value, whole: &Value) -> (Value, bool) {
         let mut reduced = whole.clone();
-        gid::leave_out(&mut reduced, &|gid| self.anew.contains(&self.first(gid)));
-        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let is = |gid: &str| missing.contains(&self.first(gid));
+        gid::leave_out(&mut reduced, &self.may_be_left_out());
+        let missing = self.missing();
+        let is = |gid: &str| missing.has(&self.first(gid));
         let mut full = whole.clone();
         let without = gid::refers(&full, &is);
         if without {

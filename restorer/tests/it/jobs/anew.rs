@@ -32,3 +32,53 @@ async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
     assert_eq!(again["counts"]["skipped"], 2, "{again}");
     assert_eq!(world.shop.writes().len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_anew_and_deleted_again_is_waited_for() {
+    let mut world = World::new(82).await;
+    let ids = world.shop.ids("Page");
+    let [a, b] = [&ids[0], &ids[1]];
+    let of_b = world.shop.read("page", b).await.expect("a page");
+    let of_a = world.page_that_refers(a, of_b["id"].as_str().expect("a gid")).await;
+    world.deleted("page", a, &of_a).await;
+    world.deleted("page", b, &of_b).await;
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let first = process.over(&process.apply("plan-a").await).await;
+    for id in [a, b] {
+        let new = id_of(&result(&first, id)["new_gid"]);
+        let page = world.shop.read("page", &new).await.expect("a page");
+        world.shop.write("page", Some(&page), None).await.expect("deleted");
+    }
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(2)), "{job}");
+    let new = id_of(&result(&job, a)["new_gid"]);
+    let restored = world.shop.read("page", &new).await.expect("a page");
+    assert_eq!(restored["metafields"][0]["value"], result(&job, b)["new_gid"], "{restored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_points_to_a_variant_points_to_the_one_that_came_back() {
+    let mut world = World::new(83).await;
+    let ids = world.shop.ids("Product");
+    let [a, b] = [&ids[0], &ids[1]];
+    let of_b = world.shop.read("product", b).await.expect("a product");
+    let now = world.shop.read("product", a).await.expect("a product");
+    let mut want = now.clone();
+    want["metafields"] = json!([{
+        "namespace": "custom", "key": "goes_with", "type": "variant_reference",
+        "value": of_b["variants"][0]["id"],
+    }]);
+    world.shop.write("product", Some(&now), Some(&want)).await.expect("it refers to something");
+    let of_a = world.shop.read("product", a).await.expect("a product");
+    world.deleted("product", a, &of_a).await;
+    world.deleted("product", b, &of_b).await;
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(2)), "{job}");
+    let new = |id: &ResourceId| id_of(&result(&job, id)["new_gid"]);
+    let of_a = world.shop.read("product", &new(a)).await.expect("a product");
+    let of_b = world.shop.read("product", &new(b)).await.expect("a product");
+    assert_eq!(of_a["metafields"][0]["value"], of_b["variants"][0]["id"], "{of_a}");
+}
