@@ -1,14 +1,14 @@
 //! Change-sets out of history: which changes and which evidence are read for a window, and how far it
 //! is widened so that no set is cut in two.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use backstock_proto::journal::{
     Change, ChangeFilter, Journal, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
 };
 use backstock_proto::kind::event;
-use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
+use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Timestamp};
 
 use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
@@ -67,6 +67,10 @@ pub struct Undone {
     pub id: ResourceId,
     /// The versions that brought the changes.
     pub seqs: Vec<u64>,
+    /// Whether the first of them tells of its making.
+    pub made: bool,
+    /// Whether the last of them tells of its end.
+    pub gone: bool,
 }
 
 /// Whose history, and what else says who did what.
@@ -322,15 +326,16 @@ pub(crate) async fn whole(
 
 /// The versions behind some changes, by resource: what a plan undoes.
 pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
-    let mut of: HashMap<(Kind, ResourceId), BTreeSet<(Timestamp, u64)>> = HashMap::new();
+    let mut of: HashMap<(Kind, ResourceId), BTreeMap<(Timestamp, u64), &Trace>> = HashMap::new();
     for trace in traces {
         let versions = of.entry((trace.kind.clone(), trace.id.clone())).or_default();
-        versions.insert((trace.valid_at, trace.seq));
+        versions.insert((trace.valid_at, trace.seq), trace);
     }
-    let undone = of.into_iter().map(|((kind, id), versions)| Undone {
-        kind,
-        id,
-        seqs: versions.into_iter().map(|(_, seq)| seq).collect(),
+    let undone = of.into_iter().map(|((kind, id), versions)| {
+        let cores = || versions.values().filter(|trace| trace.facet == Facet::Core);
+        let made = cores().next().is_some_and(|first| first.op == Op::Create);
+        let gone = cores().next_back().is_some_and(|last| last.op == Op::Delete);
+        Undone { kind, id, seqs: versions.into_keys().map(|(_, seq)| seq).collect(), made, gone }
     });
     let mut undone: Vec<Undone> = undone.collect();
     undone.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));

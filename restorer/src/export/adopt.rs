@@ -15,8 +15,8 @@ use crate::plan::natural_key;
 const PART_KEYS: &[&[&str]] =
     &[&["sku"], &["namespace", "key"], &["selectedOptions"], &["name"], &["title"], &["alt"]];
 
-/// What names a resource in a shop: its kind, what it belongs to, and its natural key.
-type Name = (Kind, Option<String>, Vec<String>);
+/// What names a resource in a shop: its kind, and its natural key.
+type Name = (Kind, Vec<String>);
 
 /// What there is in the shop now, and what of the export it stands for.
 #[derive(Default)]
@@ -176,15 +176,8 @@ fn leave_out_foreign(state: &mut Value, gids: &HashMap<String, String>) {
     });
 }
 
-/// The natural key together with what the resource belongs to: an article's handle is one among its
-/// blog's.
 fn name(spec: &Spec, kind: &Kind, state: &Value) -> Option<Name> {
-    let key = natural_key(spec, state)?;
-    let owner = spec.references.iter().find(|pointer| {
-        pointer.ends_with("/id") && pointer.matches('/').count() == 2 && !pointer.contains('*')
-    });
-    let owner = owner.and_then(|pointer| state.pointer(pointer)?.as_str().map(str::to_owned));
-    Some((kind.clone(), owner, key))
+    Some((kind.clone(), natural_key(spec, state)?))
 }
 
 fn id(part: &Value) -> Option<&str> {

@@ -205,7 +205,8 @@ impl Tally {
         }
         if self.taken > 0 {
             said.push(format!(
-                "{} made anew under another handle, because something newer has the old one.",
+                "Of these, {} not made anew as long as something newer goes by the same handle, path or \
+                 name: give that another one, or have what is new deleted.",
                 are(self.taken, "resource")
             ));
         }

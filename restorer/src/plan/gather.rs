@@ -279,6 +279,14 @@ impl Gather<'_> {
         Ok(state)
     }
 
+    /// The last state that something had, gone or not, with the ids of now; `null` where there was none.
+    pub(super) async fn last(&self, key: &ResourceKey) -> Result<Value, PlanError> {
+        let found = self.journal.resource(key, AsOf::Latest).await?;
+        let mut state = found.map(|found| found.state).unwrap_or_default();
+        self.anew.rewrite(&mut state);
+        Ok(state)
+    }
+
     /// A resource's versions of a state that say something new, newest first.
     async fn versions(&self, key: &ResourceKey, span: Span) -> Result<Vec<Version>, PlanError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
@@ -316,7 +324,8 @@ impl Candidate {
 
     fn of_versions(of: &Undone) -> Option<Self> {
         let candidate = Self::new(of.kind.clone(), of.id.clone())?;
-        Some(Self { seqs: of.seqs.iter().copied().collect(), ..candidate })
+        let seqs = of.seqs.iter().copied().collect();
+        Some(Self { seqs, before: !of.made, after: !of.gone, ..candidate })
     }
 }
 

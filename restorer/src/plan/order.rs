@@ -2,7 +2,7 @@
 //! referred to it.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::journal::AsOf;
 use backstock_proto::kind::{ALL, Spec};
@@ -59,25 +59,33 @@ pub(crate) async fn find_taken(
     candidates: &mut [Candidate],
     policy: &Policy,
 ) -> Result<(), PlanError> {
-    let Scope::Span(span) = scope else { return Ok(()) };
-    let gone = |c: &Candidate| c.before && !c.after && !c.spec.natural_key.is_empty();
-    let is_new = |c: &Candidate| !c.before && c.after;
+    let is_new = |c: &Candidate| !c.before && c.after && !c.spec.natural_key.is_empty();
+    let new: BTreeSet<Kind> =
+        candidates.iter().filter(|c| is_new(c)).map(|c| c.kind.clone()).collect();
+    let gone = |c: &Candidate| c.before && !c.after && new.contains(&c.kind);
     let mut keys: BTreeMap<(Kind, Vec<String>), usize> = BTreeMap::new();
     for n in (0..candidates.len()).filter(|n| gone(&candidates[*n])) {
         let candidate = &candidates[n];
         let key = gather.key(&candidate.kind, &candidate.id);
-        let state = gather.state(&key, AsOf::At(just_before(span.from))).await?;
+        let state = match scope {
+            Scope::Span(span) => gather.state(&key, AsOf::At(just_before(span.from))).await?,
+            Scope::Versions(_) | Scope::Ours(_) => gather.last(&key).await?,
+        };
         if let Some(natural) = natural_key(candidate.spec, &state) {
             keys.insert((candidate.kind.clone(), natural), n);
         }
     }
-    let kinds: Vec<Kind> = keys.keys().map(|(kind, _)| kind.clone()).collect();
+    let kinds: BTreeSet<Kind> = keys.keys().map(|(kind, _)| kind.clone()).collect();
     for n in 0..candidates.len() {
-        let Candidate { kind, id, spec, .. } = candidates[n].clone();
-        if !is_new(&candidates[n]) || !kinds.contains(&kind) {
+        if !is_new(&candidates[n]) || !kinds.contains(&candidates[n].kind) {
             continue;
         }
-        let state = gather.state(&gather.key(&kind, &id), AsOf::Latest).await?;
+        let Candidate { kind, id, spec, did, .. } = candidates[n].clone();
+        let mut state = gather.state(&gather.key(&kind, &id), AsOf::Latest).await?;
+        // History may not have heard yet of what a job of ours made: it was made like what it had been.
+        if let Some(did) = did.filter(|_| state.is_null()) {
+            state = gather.last(&gather.key(&kind, &did.row.id)).await?;
+        }
         let Some(natural) = natural_key(spec, &state) else { continue };
         if let Some(gone) = keys.get(&(kind, natural)) {
             candidates[n].frees = policy.modes.create && policy.modes.delete_new;
@@ -89,18 +97,43 @@ pub(crate) async fn find_taken(
     Ok(())
 }
 
-/// What names a resource in its shop beside its id; `None` where nothing does.
+/// What resources belong to that are named within that only: an article's handle is one among its
+/// blog's.
+const OWNERS: [(&str, &str); 3] =
+    [("article", "/blog/id"), ("company_location", "/company/id"), ("theme_file", "/theme/id")];
+
+/// What names a resource in its shop beside its id, what it belongs to first; `None` where nothing
+/// does.
 pub(crate) fn natural_key(spec: &Spec, state: &Value) -> Option<Vec<String>> {
     let text = |name: &&str| state.get(*name).and_then(Value::as_str).map(str::to_lowercase);
     let parts: Vec<Option<String>> = spec.natural_key.iter().map(text).collect();
     let known = parts.iter().any(|part| part.as_ref().is_some_and(|text| !text.is_empty()));
-    known.then(|| parts.into_iter().map(Option::unwrap_or_default).collect())
+    let owner = OWNERS.iter().find(|(kind, _)| *kind == spec.name);
+    let owner = owner.and_then(|(_, pointer)| state.pointer(pointer)?.as_str().map(str::to_owned));
+    known.then(|| {
+        owner.into_iter().chain(parts.into_iter().map(Option::unwrap_or_default)).collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::Action;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_named_within_its_owner_is_known_with_it() {
+        let key = |kind: &str, state: Value| {
+            let spec = Kind::parse(kind).expect("kind").spec().expect("understood");
+            natural_key(spec, &state)
+        };
+        let article = |blog: &str| key("article", json!({"handle": "Hello", "blog": {"id": blog}}));
+        assert_eq!(article("a"), Some(vec!["a".to_owned(), "hello".to_owned()]));
+        assert_ne!(article("a"), article("b"));
+        let company = json!({"name": "Acme", "externalId": null, "mainContact": {"id": "c"}});
+        assert_eq!(key("company", company), Some(vec!["acme".to_owned(), String::new()]));
+        assert_eq!(key("article", json!({"blog": {"id": "a"}})), None);
+    }
 
     #[test]
     fn what_refers_goes_first_and_parts_last() {

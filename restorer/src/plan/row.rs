@@ -162,7 +162,9 @@ impl Decided<'_> {
         }
         if let Some(other) = &subject.taken_by {
             let (kind, key) = (&subject.kind, subject.spec.natural_key.join(" and "));
-            row.notes.push(format!("{kind} {other} has its {key} now, and keeps it"));
+            row.notes.push(format!(
+                "{kind} {other} has its {key} now: as long as that is so, it is not made anew"
+            ));
         }
         Verdict::Row(Box::new(row))
     }

@@ -44,7 +44,7 @@ async fn ours(around: &dyn Around, handle: &str) -> Result<Option<String>, Write
     let data = ask(around, BY_HANDLE, json!({"handle": handle})).await?;
     let found = &data["productByIdentifier"];
     let Some(gid) = found["id"].as_str() else { return Ok(None) };
-    if look::is_since(around, found) {
+    if look::is_since(around, found) && around.may_be_ours(gid).await {
         return Ok(Some(gid.to_owned()));
     }
     Err(WriteError::Refused(vec![format!(

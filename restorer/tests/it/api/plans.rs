@@ -151,6 +151,33 @@ async fn what_points_to_something_that_comes_back_follows_it() {
 }
 
 #[tokio::test]
+async fn what_took_the_place_of_something_goes_before_that_comes_back() {
+    let server = start_knowing(|history| {
+        let gid = |id: &str| format!("gid://shopify/Product/{id}");
+        let cup =
+            |id: &str| json!({"id": gid(id), "title": "Cup", "handle": "cup", "variants": []});
+        history.make("product", "700", "2026-11-19T08:00:00Z", &cup("700"));
+        history.forget("product", "700", "2026-11-22T08:00:00Z");
+        history.make("product", "701", "2026-11-22T08:00:02Z", &cup("701"));
+        history.log("Sweeper", "destroy", &gid("700"), "2026-11-22T08:00:00Z");
+        history.log("Sweeper", "create", &gid("701"), "2026-11-22T08:00:02Z");
+    })
+    .await;
+    let mut request = json!({
+        "app": "Sweeper", "from": "2026-11-22T00:00:00Z", "modes": {"delete_new": true},
+    });
+    let plan = server.plan(&request).await;
+    assert_eq!(actions(&plan), ["delete product 701", "create product 700"]);
+    // Where it stays, nobody is promised that the other one comes back beside it.
+    request["modes"] = json!({});
+    let plan = server.plan(&request).await;
+    assert_eq!(actions(&plan), ["create product 700"]);
+    let (notes, said) = (plan["rows"][0]["notes"].to_string(), plan["consequences"].to_string());
+    assert!(notes.contains("product 701 has its handle now"), "{notes}");
+    assert!(said.contains("1 resource is not made anew as long as"), "{said}");
+}
+
+#[tokio::test]
 async fn a_window_is_undone_and_what_came_after_it_stays() {
     let server = start().await;
     // The tote was deleted after the window.

@@ -146,6 +146,21 @@ impl Fake {
         self.add("acme", kind, id, "update", at, Some(state.clone()));
     }
 
+    /// Shop `acme` got a new resource then.
+    pub fn make(&mut self, kind: &str, id: &str, at: &str, state: &Value) {
+        self.add("acme", kind, id, "create", at, Some(state.clone()));
+    }
+
+    /// Shop `acme`'s own log says then that an app did this to a resource.
+    pub fn log(&mut self, app: &str, action: &str, gid: &str, at: &str) {
+        let entry = json!({
+            "action": action, "appTitle": app, "attributeToApp": true, "attributeToUser": false,
+            "author": app, "message": format!("{app}: {action}"), "subjectId": gid,
+        });
+        let id = (8_500 + self.entries.len()).to_string();
+        self.add("acme", "event", &id, "create", at, Some(entry));
+    }
+
     /// Shop `acme` no longer had it from `at` on.
     pub fn forget(&mut self, kind: &str, id: &str, at: &str) {
         self.add("acme", kind, id, "delete", at, None);
