@@ -38,7 +38,7 @@ impl Policy {
     /// What a request allows.
     pub(crate) fn of(request: &Request) -> Result<Self, PlanError> {
         let selection = Selection::parse(&request.select).map_err(PlanError::Ask)?;
-        // What a job did is undone whatever it was.
+        // What a job did is undone whatever it was, amounts in stock too.
         let all = Modes { create: true, update: true, delete_new: true };
         let modes = if request.undo.is_some() { all } else { request.modes };
         if !(modes.create || modes.update || modes.delete_new) {
@@ -47,6 +47,7 @@ impl Policy {
             return Err(PlanError::Ask(why.into()));
         }
         let Request { on_conflict, inventory, .. } = *request;
+        let inventory = inventory || request.undo.is_some();
         Ok(Self { modes, on_conflict, inventory, selection })
     }
 }

@@ -1,4 +1,5 @@
-//! What comes back under another id, what belongs to it, and what points to it.
+//! What comes back under another id, what belongs to it, and what points to it; and the way back from
+//! there.
 
 use backstock_proto::ResourceId;
 use serde_json::{Value, json};
@@ -81,4 +82,35 @@ async fn what_points_to_a_variant_points_to_the_one_that_came_back() {
     let of_a = world.shop.read("product", &new(a)).await.expect("a product");
     let of_b = world.shop.read("product", &new(b)).await.expect("a product");
     assert_eq!(of_a["metafields"][0]["value"], of_b["variants"][0]["id"], "{of_a}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_that_a_job_wrote_are_taken_back_with_it() {
+    let mut world = World::new(84).await;
+    let (item, location) =
+        (world.shop.ids("InventoryItem").remove(0), world.shop.ids("Location").remove(0));
+    let id = ResourceId::parse(&format!("{item}-{location}")).expect("an id");
+    let was = world.shop.read("inventory_level", &id).await.expect("a level");
+    let amount = |level: &Value| {
+        let mut quantities = level["quantities"].as_array().expect("quantities").iter();
+        let sellable = quantities.find(|quantity| quantity["name"] == "available");
+        sellable.expect("an amount")["quantity"].as_i64().expect("a number")
+    };
+    world.remembers("inventory_level", &id, &was);
+    let path = "/quantities/{available}/quantity";
+    let field = json!({"path": path, "old": amount(&was), "new": amount(&was) + 5});
+    world.changes("inventory_level", &id, json!([field]));
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["updated"]), ("done", &json!(1)), "{job}");
+    let more = world.shop.read("inventory_level", &id).await.expect("a level");
+    assert_eq!(amount(&more), amount(&was) + 5);
+    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
+    let (status, undo) = process.post(&undo, json!(null)).await;
+    assert_eq!(status, 202, "{undo}");
+    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    assert_eq!((state(&undone), &undone["counts"]["updated"]), ("done", &json!(1)), "{undone}");
+    let now = world.shop.read("inventory_level", &id).await.expect("a level");
+    assert_eq!(amount(&now), amount(&was));
 }

@@ -74,10 +74,15 @@ impl World {
         self.shop.write(kind, Some(state), None).await.expect("deleted");
     }
 
-    /// Something went with what it belongs to; the plan brings it back as it was.
-    pub(crate) fn went(&mut self, kind: &str, id: &ResourceId, state: &Value) {
+    /// History has something in this state.
+    pub(crate) fn remembers(&mut self, kind: &str, id: &ResourceId, state: &Value) {
         let history = Arc::get_mut(&mut self.history).expect("nobody reads it yet");
         history.remember(kind, id.as_str(), THEN, state);
+    }
+
+    /// Something went with what it belongs to; the plan brings it back as it was.
+    pub(crate) fn went(&mut self, kind: &str, id: &ResourceId, state: &Value) {
+        self.remembers(kind, id, state);
         self.rows.push(row(&self.rows, kind, id, "create", json!({"of": THEN})));
         self.were.insert(state["id"].as_str().expect("a gid").to_owned(), state.clone());
     }
