@@ -8,6 +8,7 @@ use backstock_proto::{Kind, ResourceId, Shop};
 use serde_json::Value;
 
 use super::Exported;
+use crate::job::gid;
 use crate::plan::gather::Anew;
 use crate::plan::natural_key;
 
@@ -185,16 +186,7 @@ fn id(part: &Value) -> Option<&str> {
 }
 
 fn rewrite(state: &mut Value, gids: &HashMap<String, String>) {
-    match state {
-        Value::String(text) => {
-            if let Some(new) = gids.get(text.as_str()) {
-                text.clone_from(new);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|inner| rewrite(inner, gids)),
-        Value::Object(members) => members.values_mut().for_each(|inner| rewrite(inner, gids)),
-        _ => {}
-    }
+    gid::rewrite(state, &|gid| gids.get(gid).cloned());
 }
 
 #[cfg(test)]
@@ -247,6 +239,21 @@ mod tests {
         let other = exported("article", "9", json!({"handle": "other"}));
         assert_eq!(adopted.find(&other, &Nothing), None, "an id of another shop says nothing");
         assert!(adopted.is_claimed(&kind("blog"), &resource("9")));
+    }
+
+    #[test]
+    fn lists_and_texts_point_to_what_is_here() {
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        let mug = |id: &str| json!({"id": format!("gid://shopify/Product/{id}"), "handle": "mug"});
+        adopted.there(&kind("product"), &resource("9"), &mug("9"));
+        adopted.find(&exported("product", "1", mug("1")), &Nothing);
+        let page = |mug: &str| {
+            json!({"metafields": [
+                {"value": format!("[\"gid://shopify/Product/{mug}\",\"gid://shopify/Product/2\"]")},
+                {"value": format!("{{\"url\":\"gid://shopify/Product/{mug}\"}}")},
+            ]})
+        };
+        assert_eq!(adopted.translated(&page("1"), &Value::Null), page("9"));
     }
 
     #[test]

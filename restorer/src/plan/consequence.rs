@@ -258,6 +258,18 @@ impl Tally {
     }
 }
 
+/// What of an export stays outside.
+pub(super) fn not_brought_in(left: &BTreeMap<Kind, u64>) -> Option<String> {
+    let kinds: Vec<String> = left.iter().map(|(kind, n)| count(*n, &words(kind))).collect();
+    (!kinds.is_empty()).then(|| {
+        format!(
+            "{} not brought in: in the shop that they come from only their ids name them. Put them \
+             there by hand.",
+            listed(&kinds, left.values().sum())
+        )
+    })
+}
+
 /// How many texts in a value name something that gets a new id.
 fn references(value: &Value, anew: &HashSet<String>) -> u64 {
     if anew.is_empty() {
@@ -341,6 +353,15 @@ mod tests {
             [0.2, 89.0, 90.0, 7_200.0].map(duration).join(", "),
             "1 second, 89 seconds, 2 minutes, 2 hours"
         );
+    }
+
+    #[test]
+    fn what_stays_outside_is_told() {
+        let kind = |name: &str| Kind::parse(name).expect("a kind");
+        let left = BTreeMap::from([(kind("inventory_item"), 12), (kind("file"), 3)]);
+        let said = not_brought_in(&left).expect("a sentence");
+        assert!(said.starts_with("3 files and 12 inventory items are not brought in"), "{said}");
+        assert_eq!(not_brought_in(&BTreeMap::new()), None);
     }
 
     #[test]

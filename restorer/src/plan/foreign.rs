@@ -1,9 +1,11 @@
 //! A plan from an export: what it holds is wanted, whatever happened since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use backstock_proto::blob::BlobHash;
 use backstock_proto::journal::AsOf;
+use backstock_proto::kind::Writable;
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
 use futures::stream::BoxStream;
@@ -13,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::PlanError;
+use super::consequence::not_brought_in;
 use super::gather::Anew;
 use super::row::{Policy, Subject};
 use super::undo::Run;
@@ -41,6 +44,8 @@ pub(crate) struct Foreign<'a> {
     /// it may not have been allowed to see them.
     kinds: BTreeSet<Kind>,
     adopted: Adopted,
+    /// What of it cannot be brought into this shop, as far as it was asked for.
+    left: Mutex<BTreeMap<Kind, u64>>,
 }
 
 impl<'a> Foreign<'a> {
@@ -66,7 +71,7 @@ impl<'a> Foreign<'a> {
             adopted.there(&resource.kind, &resource.id, &resource.state);
         }
         let kinds = import.manifest.kinds.into_keys().collect();
-        let mut foreign = Self { desk, shop, hash, kinds, adopted };
+        let mut foreign = Self { desk, shop, hash, kinds, adopted, left: Mutex::default() };
         let mut exported = foreign.read();
         while let Some(exported) = exported.recv().await {
             foreign.adopted.find(&exported?, anew);
@@ -135,6 +140,12 @@ impl<'a> Foreign<'a> {
         }
     }
 
+    /// What of it could not be brought in, once all subjects were read.
+    pub(crate) fn left(&self) -> Option<String> {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        not_brought_in(&left)
+    }
+
     async fn subject(
         &self,
         exported: Exported,
@@ -143,6 +154,10 @@ impl<'a> Foreign<'a> {
         let Exported { kind, id, state, .. } = exported;
         let Some(spec) = kind.spec() else { return Ok(None) };
         if found.is_none() && !self.adopted.can_come(spec) {
+            if !matches!(spec.writable, Writable::Archive(_)) {
+                let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+                *left.entry(kind).or_default() += 1;
+            }
             return Ok(None);
         }
         let there = match &found {

@@ -79,7 +79,7 @@ pub(crate) async fn make(
         policy: &policy,
         erased: journal.erased(shop).await?,
     };
-    let mut doubt = None;
+    let (mut doubt, mut left) = (None, None);
     match from {
         From::History(scope, unsure) => {
             making.history(tools, &scope).await?;
@@ -90,6 +90,7 @@ pub(crate) async fn make(
             while let Some(subject) = subjects.try_next().await? {
                 making.take(&subject, false).await?;
             }
+            left = foreign.left();
         }
     }
     making.follow(tools).await?;
@@ -103,7 +104,7 @@ pub(crate) async fn make(
     let cost = tally.cost;
     let eta_seconds = cost / per_second.max(1.0);
     let mut consequences = tally.sentences(&policy, eta_seconds);
-    consequences.splice(0..0, doubt.filter(|_| !firsts.is_empty()));
+    consequences.splice(0..0, doubt.filter(|_| !firsts.is_empty()).into_iter().chain(left));
     let counts = tally.counts;
     let plan = Plan {
         id,
