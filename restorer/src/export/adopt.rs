@@ -200,6 +200,9 @@ mod tests {
         fn id_now(&self, _: &'static Spec, id: &ResourceId) -> ResourceId {
             id.clone()
         }
+        fn ids_before(&self, _: &'static Spec, _: &ResourceId) -> Vec<ResourceId> {
+            Vec::new()
+        }
         fn first(&self, _: &str) -> Option<String> {
             None
         }

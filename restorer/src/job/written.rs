@@ -157,6 +157,19 @@ impl Written {
             .unwrap_or_else(|| id.clone())
     }
 
+    /// The ids that a resource had before, the last one first.
+    pub fn ids_before(&self, spec: &'static Spec, id: &ResourceId) -> Vec<ResourceId> {
+        let read = self.lock();
+        let mut gid = format!("gid://shopify/{}/{id}", gid_type_of(spec, id));
+        let mut ids = Vec::new();
+        for _ in 0..STEPS_MAX {
+            let Some(before) = read.was.get(&gid) else { break };
+            ids.extend(ResourceId::parse(before).ok());
+            gid.clone_from(before);
+        }
+        ids
+    }
+
     /// Gives every gid in a state the one that it has now.
     pub fn rewrite(&self, state: &mut Value) {
         gid::rewrite(state, &|gid| self.now(gid));
@@ -306,6 +319,8 @@ mod tests {
         let id = |text: &str| ResourceId::parse(text).expect("an id");
         assert_eq!(written.id_now(spec, &id("1")), id("3"));
         assert_eq!(written.id_now(spec, &id("7")), id("7"));
+        assert_eq!(written.ids_before(spec, &id("3")), [id("2"), id("1")]);
+        assert_eq!(written.ids_before(spec, &id("1")), []);
     }
 
     #[test]

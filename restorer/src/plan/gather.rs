@@ -58,6 +58,8 @@ pub(crate) struct Candidate {
 pub(crate) trait Anew: Send + Sync {
     /// The id that a resource has now.
     fn id_now(&self, spec: &'static Spec, id: &ResourceId) -> ResourceId;
+    /// The ids that a resource had before, the last one first.
+    fn ids_before(&self, spec: &'static Spec, id: &ResourceId) -> Vec<ResourceId>;
     /// The gid that something had first; `None` if it is the one given.
     fn first(&self, gid: &str) -> Option<String>;
     /// Gives every gid in a state the one that it has now.
@@ -147,8 +149,14 @@ impl Gather<'_> {
             };
             let there = |found: &Option<Resource>| found.as_ref().is_some_and(|r| !r.deleted);
             let (before, after) = (there(&before), there(&after));
-            found.push(Candidate { before, after, began, ..candidate });
+            found.push(match self.earlier(&candidate, span).await?.filter(|_| !before) {
+                Some(earlier) => Candidate { after, ..earlier },
+                None => Candidate { before, after, began, ..candidate },
+            });
         }
+        // Under the id of now and an earlier one it is the same thing.
+        let mut once = BTreeSet::new();
+        found.retain(|one: &Candidate| once.insert((one.kind.clone(), one.id.clone())));
         match selection.ids.iter().find(|(_, id)| !seen.contains(id)) {
             Some((_, never)) => Err(PlanError::Missing(format!(
                 "{} had never had a resource {never} of the kinds asked for; `backstock find \
@@ -157,6 +165,18 @@ impl Gather<'_> {
             ))),
             None => Ok(found),
         }
+    }
+
+    /// What has been made anew since, under the id that it had before the span.
+    async fn earlier(&self, anew: &Candidate, span: Span) -> Result<Option<Candidate>, PlanError> {
+        for id in self.anew.ids_before(anew.spec, &anew.id) {
+            let key = self.key(&anew.kind, &id);
+            let then = self.journal.resource(&key, AsOf::At(just_before(span.from))).await?;
+            if then.is_some_and(|then| !then.deleted) {
+                return Ok(Candidate::new(anew.kind.clone(), id));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes what was made anew for the thing itself: it is told under its old id as gone and under

@@ -27,6 +27,10 @@ impl Anew for Written {
         self.id_now(spec, id)
     }
 
+    fn ids_before(&self, spec: &'static Spec, id: &ResourceId) -> Vec<ResourceId> {
+        self.ids_before(spec, id)
+    }
+
     fn first(&self, gid: &str) -> Option<String> {
         self.first(gid)
     }

@@ -1,5 +1,7 @@
 //! Plans over HTTP.
 
+use backstock_proto::publish::Records as _;
+
 use super::*;
 
 const PLANS: &str = "/v1/shops/acme/plans";
@@ -175,6 +177,31 @@ async fn what_took_the_place_of_something_goes_before_that_comes_back() {
     let (notes, said) = (plan["rows"][0]["notes"].to_string(), plan["consequences"].to_string());
     assert!(notes.contains("product 701 has its handle now"), "{notes}");
     assert!(said.contains("1 resource is not made anew as long as"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_made_anew_has_the_past_of_what_it_was() {
+    let gid = |id: &str| format!("gid://shopify/Product/{id}");
+    let cup = |id: &str, title: &str| json!({"id": gid(id), "title": title, "handle": "cup"});
+    let server = start_knowing(|history| {
+        history.make("product", "800", "2026-11-19T08:00:00Z", &cup("800", "Cup"));
+        history.forget("product", "800", "2026-11-21T08:00:00Z");
+        history.make("product", "801", "2026-11-21T09:00:00Z", &cup("801", "CUP!"));
+    })
+    .await;
+    let at = "2026-11-21T09:00:00Z";
+    let wrote = json!({"job": "job-1", "kind": "product", "id": "801", "was": "800",
+        "ids": {gid("800"): gid("801")}, "from": at, "to": at});
+    let batch = json!({"rows": [wrote]});
+    server.journal.put(&shop("acme"), "written", "job-1.1.1.0", &batch).await.expect("on record");
+    for ids in [json!(["801"]), json!(["800", gid("801")])] {
+        let mut request = noon();
+        request["select"] = json!({"kinds": ["product"], "ids": ids});
+        let plan = server.plan(&request).await;
+        assert_eq!(actions(&plan), ["update product 801"], "{ids}");
+        let title = json!({"path": "/title", "old": "CUP!", "new": "Cup"});
+        assert_eq!(plan["rows"][0]["fields"], json!([title]), "{ids}");
+    }
 }
 
 #[tokio::test]
