@@ -301,16 +301,21 @@ impl Document {
             return Some(Cow::Borrowed(state));
         }
         let mut compared = state.clone();
-        for pointer in self.beside {
-            let path: Vec<&str> = pointer.split('/').skip(1).collect();
-            remove(&mut compared, &path);
-        }
+        leave_out(&mut compared, self.beside);
         Some(Cow::Owned(compared))
     }
 
     /// The hash of what is compared.
     pub fn hash(&self) -> Hash {
         Hash::of(self.compared().as_deref())
+    }
+}
+
+/// Takes members out, wherever their pointers lead.
+fn leave_out(state: &mut Value, pointers: &[&str]) {
+    for pointer in pointers {
+        let path: Vec<&str> = pointer.split('/').skip(1).collect();
+        remove(state, &path);
     }
 }
 
@@ -494,6 +499,11 @@ impl Spec {
     /// Whether gids of a type name its resources.
     pub fn is_of(&self, gid_type: &str) -> bool {
         gid_type == self.gid_type || self.also_gid_types.contains(&gid_type)
+    }
+
+    /// Takes out of a state what does not count when it is compared with another.
+    pub fn leave_out_beside(&self, state: &mut Value) {
+        leave_out(state, self.beside);
     }
 
     /// The gids to ask for when some resources are pulled by their ids: of each type that they may

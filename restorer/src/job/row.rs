@@ -9,7 +9,8 @@ use backstock_proto::admin::AdminError;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, Page, Span};
 use backstock_proto::kind::{Personal, Spec};
-use backstock_proto::merge::{self, Field};
+use backstock_proto::known;
+use backstock_proto::merge::{self, Field, FieldPath};
 use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
 
@@ -284,7 +285,28 @@ impl Runner {
             let why = format!("it was changed at {at}, after the plan was made. Make a new plan");
             return Ok(Todo::Over(RowState::Conflict, Some(why)));
         }
+        if let Some(path) = self.edited(row, now).await? {
+            let why = format!("{path} was changed, and the plan did not know. Make a new plan");
+            return Ok(Todo::Over(RowState::Conflict, Some(why)));
+        }
         Ok(Todo::Write { now: Some(now.clone()), want: None, rest: false })
+    }
+
+    /// A field of what is there that somebody changed and history has not heard of: what is deleted is
+    /// lost with it.
+    async fn edited(&self, row: &Row, live: &Value) -> Result<Option<FieldPath>, RunError> {
+        let Some(spec) = row.kind.spec() else { return Ok(None) };
+        let known = self.tools.journal.resource(&self.key(row), AsOf::Latest).await?;
+        let Some(known) = known.filter(|known| !known.deleted) else { return Ok(None) };
+        if self.written.wrote_since(&row.kind, &row.id, known.version.valid_at) {
+            return Ok(None);
+        }
+        let (mut was, mut is) = (known.state, live.clone());
+        spec.leave_out_beside(&mut was);
+        spec.leave_out_beside(&mut is);
+        known::align(&mut was, &mut is);
+        let mut paths = merge::fields(&was, &is).into_iter().map(|field| field.path);
+        Ok(paths.find(|path| !write::incidental(spec, path, live) && !write::drifts(spec, path)))
     }
 
     /// What was to be made anew is there.

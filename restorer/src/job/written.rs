@@ -205,6 +205,13 @@ impl Written {
         Some((first.from, of_job.next_back().unwrap_or(first).to))
     }
 
+    /// Whether a job wrote a resource at an instant or later, which history may not have heard of yet.
+    pub fn wrote_since(&self, kind: &Kind, id: &ResourceId, at: Timestamp) -> bool {
+        let read = self.lock();
+        let windows = read.windows.get(&(kind.clone(), id.clone()));
+        windows.into_iter().flatten().any(|w| at.micros_since(w.to) <= SETTLES_MICROS)
+    }
+
     /// Takes up what was just put on record.
     pub(super) fn add(&self, rows: &[Wrote]) {
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);

@@ -59,7 +59,7 @@ mod upload;
 mod visible;
 
 pub use reach::{
-    by_hand, cost, cost_of_making, goes_with_its_owner, incidental, is_stock, unwritable,
+    by_hand, cost, cost_of_making, drifts, goes_with_its_owner, incidental, is_stock, unwritable,
     unwritable_to,
 };
 

@@ -75,6 +75,17 @@ const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
     ("theme_file", &[("size", "size"), ("body", "url")]),
 ];
 
+/// Members that become others without an edit: they settle once Shopify is done, move with sales, or
+/// lose what is deleted elsewhere, and nothing tells of it.
+const DRIFTING: &[(&str, &[&str])] = &[
+    ("collection", &["productIds"]),
+    ("company", &["mainContact"]),
+    ("discount", &["customerGets", "customerBuys"]),
+    ("inventory_level", &["available", "quantities"]),
+    ("selling_plan_group", &["products", "productVariants"]),
+    ("theme", &["processing"]),
+];
+
 /// Points that a mutation takes.
 const MUTATION: f64 = 10.0;
 /// Looking at a product before and after it is made, and at each of its variants: measured with 1,000
@@ -118,6 +129,14 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     own_id
         || INCIDENTAL.contains(&name.as_str())
         || follows.flat_map(|(_, pairs)| *pairs).any(|pair| *pair == (path.member(), name))
+}
+
+/// Whether a field of what nobody edited may be another than history has heard of.
+pub fn drifts(spec: &Spec, path: &FieldPath) -> bool {
+    let member = path.member();
+    // A file is worked through after it was made.
+    spec.name == "file" && member != "alt"
+        || DRIFTING.iter().any(|(kind, drift)| *kind == spec.name && drift.contains(&member))
 }
 
 /// Whether a kind is about amounts in stock, which move with every sale.

@@ -114,3 +114,25 @@ async fn amounts_that_a_job_wrote_are_taken_back_with_it() {
     let now = world.shop.read("inventory_level", &id).await.expect("a level");
     assert_eq!(amount(&now), amount(&was));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_edited_unheard_is_not_deleted() {
+    let mut world = World::new(85).await;
+    let ids = world.shop.ids("Page");
+    let [edited, new] = [&ids[0], &ids[1]];
+    let mut known = world.shop.read("page", edited).await.expect("a page");
+    known["title"] = json!("As history has it");
+    world.remembers("page", edited, &known);
+    let known = world.shop.read("page", new).await.expect("a page");
+    world.remembers("page", new, &known);
+    world.deletes("page", edited);
+    world.deletes("page", new);
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!(result(&job, new)["state"], "deleted", "{job}");
+    let kept = result(&job, edited);
+    assert_eq!(kept["state"], "conflict", "{job}");
+    assert!(kept["reason"].as_str().expect("a reason").contains("/title was changed"), "{kept}");
+    assert!(world.shop.read("page", edited).await.is_some());
+}
