@@ -185,10 +185,17 @@ impl Jobs {
         let Some(mut job) = record::get::<Job>(journal, shop, (JOB, id)).await? else {
             return Ok(None);
         };
-        if job.state == JobState::Queued && self.wanted(shop, id).await? == Want::Cancel {
+        self.heed(shop, &mut job).await?;
+        Ok(Some(job))
+    }
+
+    /// One that waits and is to end is shown as ended.
+    async fn heed(&self, shop: &Shop, job: &mut Job) -> Result<(), RecordError> {
+        let waits = job.state == JobState::Queued && self.running(shop, &job.id).is_none();
+        if waits && self.wanted(shop, &job.id).await? == Want::Cancel {
             job.state = JobState::Cancelled;
         }
-        Ok(Some(job))
+        Ok(())
     }
 
     /// Jobs, newest first.
@@ -200,10 +207,13 @@ impl Jobs {
         let (listed, next) = self.listed(shop, page).await?;
         let mut jobs: Vec<Job> = listed.into_iter().map(|(job, _)| job).collect();
         jobs.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| b.id.cmp(&a.id)));
+        for job in &mut jobs {
+            self.heed(shop, job).await?;
+        }
         Ok((jobs, next))
     }
 
-    /// Jobs, each with where the record of it stands.
+    /// Jobs as they are on record or running, each with where the record of it stands.
     async fn listed(
         &self,
         shop: &Shop,
