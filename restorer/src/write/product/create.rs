@@ -1,5 +1,6 @@
 //! A product that is gone, made anew.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +23,8 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<String, 
     if let Some(gid) = ours(around, handle).await? {
         return Ok(gid);
     }
-    let mut variables = variables(want);
+    let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
+    let mut variables = variables(want, &files);
     upload::fill(around, &mut variables).await?;
     match send(around, &Step::making(SET, variables)).await {
         Ok(payload) => finished(around, &payload).await,
@@ -54,8 +56,9 @@ async fn ours(around: &dyn Around, handle: &str) -> Result<Option<String>, Write
     )]))
 }
 
-/// Everything about the product that one mutation takes.
-fn variables(want: &Value) -> Value {
+/// Everything about the product that one mutation takes. `there` are its media that are still in the
+/// shop.
+fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
     let mut input = fields::all(want);
     let options: Vec<Value> = list(want, "options").iter().map(option_input).collect();
     let known: Vec<&Value> = list(want, "variants")
@@ -64,7 +67,7 @@ fn variables(want: &Value) -> Value {
         .collect();
     let files: Vec<(&Value, Value)> = list(want, "media")
         .iter()
-        .filter_map(|medium| Some((medium, media::file_input(medium)?)))
+        .filter_map(|medium| Some((medium, media::file_input(medium, there)?)))
         .take(INPUT_MAX)
         .collect();
     if !options.is_empty() && !known.is_empty() {

@@ -92,8 +92,12 @@ fn create_input(medium: &Value) -> Option<Value> {
     }))
 }
 
-/// A medium as `productSet` takes it; `None` where there is nothing to make it of.
-pub(super) fn file_input(medium: &Value) -> Option<Value> {
+/// A medium as `productSet` takes it, as one of the files that are still there or a new one; `None`
+/// where there is nothing to make it of.
+pub(super) fn file_input(medium: &Value, there: &BTreeSet<String>) -> Option<Value> {
+    if there.contains(text(medium, "id")) {
+        return Some(json!({"id": medium["id"]}));
+    }
     let content_type = text(medium, "mediaContentType");
     let source = upload::source(medium, content_type)?;
     Some(json!({

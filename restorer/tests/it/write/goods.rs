@@ -292,6 +292,30 @@ async fn a_deleted_product_comes_back_as_it_was() {
     assert_eq!(recreated, [4; 12]);
 }
 
+#[tokio::test]
+async fn pictures_that_are_still_in_the_shop_are_put_back_and_not_uploaded() {
+    let mut shop = Try::new(6).await;
+    let mut tried = 0;
+    for id in shop.shop.ids("Product") {
+        let was = shop.product(&id).await;
+        if was["media"].as_array().unwrap().is_empty() {
+            continue;
+        }
+        shop.shop.write("product", Some(&was), None).await.unwrap();
+        shop.shop.writes();
+        let made = shop.shop.write("product", None, Some(&was)).await.unwrap();
+        let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+        let mutations = shop.mutations();
+        assert!(!mutations.iter().any(|m| m == "stagedUploadsCreate"), "{mutations:?}");
+        let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+        assert_eq!(settled(&was, &ids), settled(&is, &BTreeMap::new()));
+        assert_eq!(is["media"][0]["id"], was["media"][0]["id"]);
+        tried += 1;
+    }
+    assert!(tried > 0);
+    shop.shop.assert_simulated();
+}
+
 fn rewrite(state: &mut Value, ids: &BTreeMap<String, String>) {
     let mut text = state.to_string();
     for (old, new) in ids {
