@@ -6,6 +6,7 @@
 
 #![allow(missing_docs)]
 
+mod anew;
 mod backstock;
 mod bad_input;
 mod cluster;

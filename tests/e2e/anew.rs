@@ -1,0 +1,178 @@
+//! What comes back under another id: what belongs to it comes with it, what pointed to it points to it
+//! again, and what took its place is gone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::backstock::Backstock;
+use crate::pulls::{SHOP, backfilled, money, settled};
+use crate::simulator::{Simulator, planned};
+
+struct World {
+    backstock: Backstock,
+    simulator: Simulator,
+}
+
+impl World {
+    /// A shop that nobody has looked at yet.
+    async fn open(seed: &str) -> Self {
+        let (port, access) = planned();
+        let backstock = Backstock::pulling(&access);
+        let more = ["--products", "12", "--rate", "0", "--plan", "plus", "--seed", seed];
+        let simulator = Simulator::start(&backstock, port, &more).await;
+        Self { backstock, simulator }
+    }
+
+    /// Learns everything. Answers a moment after which nothing has happened yet.
+    async fn known(&mut self) -> String {
+        self.backstock.start("serve").await;
+        backfilled(&self.backstock).await;
+        // The shop's dates have whole seconds.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let at = jiff::Timestamp::now().to_string();
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        at
+    }
+
+    /// Another app does something, and nobody complains.
+    async fn does(&self, mutation: &str) {
+        let data = self.simulator.ask(&format!("mutation {{ {mutation} }}")).await;
+        let payload = data.as_object().and_then(|data| data.values().next()).expect("a payload");
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}");
+    }
+
+    async fn deletes(&self, product: &str) {
+        let delete = format!("productDelete(input: {{id: \"{product}\"}})");
+        self.does(&format!("{delete} {{ userErrors {{ message }} }}")).await;
+    }
+
+    /// Everything of a kind as it is.
+    async fn all(&self, kind: &str) -> Vec<Value> {
+        let lines = self.simulator.lines(&format!("truth?kind={kind}")).await;
+        lines.into_iter().map(|line| line.get("state").cloned().unwrap_or(line)).collect()
+    }
+
+    async fn one(&self, kind: &str, id: &str) -> Value {
+        let mut all = self.all(kind).await;
+        all.retain(|state| state["id"] == id);
+        all.pop().unwrap_or_else(|| panic!("no {kind} {id}"))
+    }
+
+    /// Plans that once everything has been heard of, and does it.
+    async fn restored(&self, asked: Value) -> Value {
+        self.simulator.quiet().await;
+        settled(&self.backstock).await;
+        let (status, plan) = self.backstock.post(&format!("{SHOP}/plans"), asked).await;
+        assert_eq!(status, 201, "{plan}");
+        let path = format!("{SHOP}/plans/{}/apply", id(&plan));
+        let (status, job) = self.backstock.post(&path, json!({"digest": plan["digest"]})).await;
+        assert_eq!(status, 202, "{job}");
+        let (path, begun) = (format!("{SHOP}/jobs/{}?limit=1000", id(&job)), Instant::now());
+        let job = loop {
+            let (_, job) = self.backstock.get(&path).await;
+            if matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")) {
+                break job;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "{job}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let counts = (&job["counts"]["failed"], &job["counts"]["conflict"]);
+        assert_eq!((&job["state"], counts), (&json!("done"), (&json!(0), &json!(0))), "{job}");
+        assert_eq!(self.simulator.lines("not_simulated").await, vec![json!({})]);
+        job
+    }
+
+    /// What is counted of every variant, by its SKU.
+    async fn stock_keeping(&self) -> BTreeMap<String, Value> {
+        let items = self.all("inventory_item").await;
+        let told = |item: &Value| {
+            let cost = money(&item["unitCost"]["amount"]);
+            json!([item["tracked"], cost, item["countryCodeOfOrigin"]])
+        };
+        items.iter().map(|item| (item["sku"].to_string(), told(item))).collect()
+    }
+}
+
+fn id(of: &Value) -> &str {
+    of["id"].as_str().expect("an id")
+}
+
+/// The gid under which something is there now.
+fn new_gid(job: &Value) -> String {
+    let rows = job["rows"]["items"].as_array().expect("rows");
+    let made = rows.iter().find(|row| row["state"] == "created").expect("something made anew");
+    made["new_gid"].as_str().expect("a gid").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_points_to_a_deleted_product_points_to_the_one_that_came_back() {
+    let mut world = World::open("21").await;
+    let collections = world.all("collection").await;
+    let has_some = |collection: &&Value| {
+        let products = collection["products"].as_array();
+        let by_hand = collection["ruleSet"].is_null() && collection["sortOrder"] == "MANUAL";
+        by_hand && products.is_some_and(|products| products.len() > 2)
+    };
+    let shelf = collections.iter().find(has_some).expect("a collection kept by hand").clone();
+    let gone = id(&shelf["products"][1]).to_owned();
+    let products = world.all("product").await;
+    let other = products.iter().map(id).find(|product| *product != gone).expect("another product");
+    let see = format!("namespace: \"custom\", key: \"see\", value: \"{gone}\"");
+    let see = format!("ownerId: \"{other}\", type: \"product_reference\", {see}");
+    world
+        .does(&format!("metafieldsSet(metafields: [{{{see}}}]) {{ userErrors {{ message }} }}"))
+        .await;
+    let at = world.known().await;
+    world.deletes(&gone).await;
+    let job = world.restored(json!({"at": at, "select": {"ids": [gone]}})).await;
+    let new = new_gid(&job);
+    let metafields = world.one("product", other).await["metafields"].clone();
+    assert_eq!(metafields[0]["value"], new, "{metafields}");
+    let members = |collection: &Value| -> Vec<String> {
+        let products = collection["products"].as_array().expect("products");
+        products.iter().map(|product| id(product).to_owned()).collect()
+    };
+    let mut expected = members(&shelf);
+    expected[1] = new;
+    assert_eq!(members(&world.one("collection", id(&shelf)).await), expected, "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_comes_back_with_what_is_counted_of_it_in_one_job() {
+    let mut world = World::open("22").await;
+    let at = world.known().await;
+    let before = world.stock_keeping().await;
+    let product = id(&world.all("product").await[0]).to_owned();
+    world.deletes(&product).await;
+    assert!(world.stock_keeping().await.len() < before.len());
+    let kinds = ["product", "inventory_item"];
+    let job = world.restored(json!({"at": at, "select": {"kinds": kinds}})).await;
+    assert_eq!(world.stock_keeping().await, before, "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_made_in_the_place_of_a_product_goes_and_the_product_comes_back() {
+    let mut world = World::open("23").await;
+    let at = world.known().await;
+    let told = |product: &Value| {
+        ["handle", "title"].map(|name| product[name].as_str().expect("a text").to_owned())
+    };
+    let titles = async |world: &World| -> BTreeMap<String, String> {
+        let products = world.all("product").await;
+        products.iter().map(|product| told(product).into()).collect()
+    };
+    let before = titles(&world).await;
+    let product = world.all("product").await.remove(0);
+    let [handle, _] = told(&product);
+    world.deletes(id(&product)).await;
+    for more in [format!(", handle: \"{handle}\""), String::new()] {
+        let made = format!("productCreate(product: {{title: \"Not this one\"{more}}})");
+        world.does(&format!("{made} {{ userErrors {{ message }} }}")).await;
+    }
+    assert_eq!(titles(&world).await.get(&handle).map(String::as_str), Some("Not this one"));
+    let job = world.restored(json!({"at": at, "modes": {"delete_new": true}})).await;
+    assert_eq!(job["counts"]["deleted"], 2, "{job}");
+    assert_eq!(titles(&world).await, before, "{job}");
+}
