@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use backstock_proto::admin::AdminError;
 use backstock_proto::canonical::Hash;
-use backstock_proto::journal::{AsOf, Page, Span};
+use backstock_proto::journal::AsOf;
 use backstock_proto::kind::{Personal, Spec};
-use backstock_proto::known;
-use backstock_proto::merge::{self, Field, FieldPath};
+use backstock_proto::merge::{self, Field};
 use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
 
@@ -158,7 +157,7 @@ impl Runner {
     }
 
     /// Whether a row may wait for others: it does so once.
-    fn is_first_time(&self, row: &Row) -> bool {
+    pub(super) fn is_first_time(&self, row: &Row) -> bool {
         self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n)
     }
 
@@ -205,7 +204,10 @@ impl Runner {
                 let why = "it is no longer in the shop. Make a new plan to bring it back";
                 Ok(Todo::Over(RowState::Conflict, Some(why.into())))
             }
-            (Action::Delete, Some(now)) => self.delete(row, now).await,
+            (Action::Delete, Some(now)) => Ok(match self.edited(row, now).await? {
+                Some(why) => Todo::Over(RowState::Conflict, Some(why)),
+                None => Todo::Write { now: Some(now.clone()), want: None, rest: false },
+            }),
             (Action::Delete, None) if begun => Ok(Todo::Over(RowState::Deleted, None)),
             (Action::Delete, None) => {
                 Ok(Todo::Over(RowState::Skipped, Some("it is gone already".into())))
@@ -213,23 +215,6 @@ impl Runner {
             (_, Some(now)) => self.is_there(row, now).await,
             (_, None) => self.create(row).await,
         }
-    }
-
-    /// Whether a field is to refer to something that is not there yet, and the row has not waited for
-    /// it before.
-    fn is_early(&self, row: &Row) -> bool {
-        let is_product = row.kind.as_str() == "product";
-        let refers = {
-            let missing = self.missing();
-            let is = |gid: &str| missing.has(&self.first(gid));
-            let may_be = |gid: &str| self.is_missing(&missing, gid);
-            row.fields.iter().any(|field| {
-                // Its own variants are there, or come with it.
-                let own = is_product && field.path.member() == "variants";
-                gid::field_refers(field, &is) || !own && gid::refers(&field.new, &may_be)
-            })
-        };
-        refers && self.is_first_time(row)
     }
 
     /// Whether a row is about somebody who was erased since the plan was made.
@@ -265,48 +250,6 @@ impl Runner {
         let mut fields = row.fields.clone();
         fields.iter_mut().for_each(|field| self.written.rewrite_field(field));
         fields
-    }
-
-    /// What is new is deleted as long as nobody has changed it since the plan was made.
-    async fn delete(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
-        let page = Page { limit: 50, cursor: None };
-        let newest = self.tools.journal.versions(&self.key(row), Span::default(), &page).await?;
-        let changed = newest.items.iter().find(|version| {
-            let at = version.valid_at;
-            let since = match row.seen {
-                Some(seen) => version.seq > seen,
-                None => at > self.plan.made_at,
-            };
-            let ours = || self.written.job_at(&row.kind, &row.id, at).is_some();
-            since && !version.unchanged && version.facet.is_state() && !ours()
-        });
-        if let Some(version) = changed {
-            let at = version.valid_at;
-            let why = format!("it was changed at {at}, after the plan was made. Make a new plan");
-            return Ok(Todo::Over(RowState::Conflict, Some(why)));
-        }
-        if let Some(path) = self.edited(row, now).await? {
-            let why = format!("{path} was changed, and the plan did not know. Make a new plan");
-            return Ok(Todo::Over(RowState::Conflict, Some(why)));
-        }
-        Ok(Todo::Write { now: Some(now.clone()), want: None, rest: false })
-    }
-
-    /// A field of what is there that somebody changed and history has not heard of: what is deleted is
-    /// lost with it.
-    async fn edited(&self, row: &Row, live: &Value) -> Result<Option<FieldPath>, RunError> {
-        let Some(spec) = row.kind.spec() else { return Ok(None) };
-        let known = self.tools.journal.resource(&self.key(row), AsOf::Latest).await?;
-        let Some(known) = known.filter(|known| !known.deleted) else { return Ok(None) };
-        if self.written.wrote_since(&row.kind, &row.id, known.version.valid_at) {
-            return Ok(None);
-        }
-        let (mut was, mut is) = (known.state, live.clone());
-        spec.leave_out_beside(&mut was);
-        spec.leave_out_beside(&mut is);
-        known::align(&mut was, &mut is);
-        let mut paths = merge::fields(&was, &is).into_iter().map(|field| field.path);
-        Ok(paths.find(|path| !write::incidental(spec, path, live) && !write::drifts(spec, path)))
     }
 
     /// What was to be made anew is there.
@@ -556,7 +499,7 @@ impl Runner {
         (want, without)
     }
 
-    fn key(&self, row: &Row) -> ResourceKey {
+    pub(super) fn key(&self, row: &Row) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: row.kind.clone(), id: row.id.clone() }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backstock_proto::admin::ask::{AskError, Asker};
@@ -14,15 +14,14 @@ use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::blob::BlobHash;
 use backstock_proto::journal::JournalError;
 use backstock_proto::kind::Spec;
-use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::RowState;
 use super::ledger::{Ledger, LedgerError, Standing};
+use super::missing::Missing;
 use super::rows;
 use super::run::{Run, Want};
 use super::written::Written;
@@ -113,33 +112,6 @@ pub(super) struct Runner {
     pub(super) left: AtomicBool,
 }
 
-/// What a plan makes anew and is not there yet.
-#[derive(Debug, Default)]
-pub(super) struct Missing {
-    /// By the gid that each had first.
-    gids: HashSet<String>,
-    /// How many of them are products.
-    products: usize,
-    /// Whether the plan makes any product, there or not.
-    any_product: bool,
-}
-
-impl Missing {
-    fn add(&mut self, first: String) {
-        let is_product = is_product(&first);
-        self.products += usize::from(self.gids.insert(first) && is_product);
-    }
-
-    /// It is there.
-    pub(super) fn came(&mut self, first: &str) {
-        self.products -= usize::from(self.gids.remove(first) && is_product(first));
-    }
-
-    pub(super) fn has(&self, first: &str) -> bool {
-        self.gids.contains(first)
-    }
-}
-
 /// What is known about a row before it is written.
 pub(super) struct Looked {
     pub(super) now: Option<Value>,
@@ -194,10 +166,7 @@ impl Runner {
             for row in rows.iter().filter(|row| row.action == Action::Create) {
                 let Some(gid) = gid_of(row) else { continue };
                 let first = self.first(&gid);
-                missing.any_product |= is_product(&first);
-                if !self.is_made(row, &gid) {
-                    missing.add(first.clone());
-                }
+                missing.comes(first.clone(), self.is_made(row, &gid));
                 self.anew.insert(first);
             }
         }
@@ -215,37 +184,6 @@ impl Runner {
         self.rest = Mutex::new(std::mem::take(&mut self.standing.rest));
         self.run.begins(total, over, self.client().granted());
         Ok(())
-    }
-
-    /// Whether it is there: this job made it, or found that another one had. What another one made may
-    /// have been deleted again.
-    fn is_made(&self, row: &Row, gid: &str) -> bool {
-        let Some(spec) = row.kind.spec() else { return false };
-        let id = self.id_now(spec, row);
-        let over = self.standing.over.get(&row.n);
-        let found = over.is_some_and(|result| result.state == RowState::Skipped);
-        self.written.when(&self.job, &row.kind, &id).is_some()
-            || found && self.written.now(gid).is_some()
-    }
-
-    pub(super) fn missing(&self) -> MutexGuard<'_, Missing> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether something that is referred to is not there yet, or may not be: which variants come with
-    /// a product is known once all of them are there.
-    pub(super) fn is_missing(&self, missing: &Missing, gid: &str) -> bool {
-        let may_come = || {
-            let now = self.written.now(gid);
-            is_variant(gid) && !self.written.is_made_by(&self.job, now.as_deref().unwrap_or(gid))
-        };
-        missing.has(&self.first(gid)) || missing.products > 0 && may_come()
-    }
-
-    /// Whether a reference may have been left out of something that was made anew.
-    pub(super) fn may_be_left_out(&self) -> impl Fn(&str) -> bool {
-        let any_product = self.missing().any_product;
-        move |gid: &str| self.anew.contains(&self.first(gid)) || any_product && is_variant(gid)
     }
 
     /// Does every row that is not over.
@@ -508,14 +446,6 @@ fn group(row: &Row) -> (bool, &Kind) {
 /// Whether two rows can be asked about together.
 fn same(a: &Row, b: &Row) -> bool {
     a.kind == b.kind && is_write(a.action) == is_write(b.action)
-}
-
-fn is_product(gid: &str) -> bool {
-    gid_type(gid) == Some("Product")
-}
-
-fn is_variant(gid: &str) -> bool {
-    gid_type(gid) == Some("ProductVariant")
 }
 
 pub(super) fn is_write(action: Action) -> bool {

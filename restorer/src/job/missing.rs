@@ -1,0 +1,99 @@
+//! What a plan makes anew and is not there yet, and what refers to it: that waits, or is left out at first.
+
+use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use backstock_proto::resource::gid_type;
+
+use super::runner::Runner;
+use super::{RowState, gid};
+use crate::plan::Row;
+
+/// What a plan makes anew and is not there yet.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    /// By the gid that each had first.
+    gids: HashSet<String>,
+    /// How many of them are products.
+    products: usize,
+    /// Whether the plan makes any product, there or not.
+    any_product: bool,
+}
+
+impl Missing {
+    /// The plan makes this anew, if it is not made already.
+    pub(super) fn comes(&mut self, first: String, is_made: bool) {
+        let is_product = is_product(&first);
+        self.any_product |= is_product;
+        if !is_made && self.gids.insert(first) {
+            self.products += usize::from(is_product);
+        }
+    }
+
+    /// It is there now.
+    pub(super) fn came(&mut self, first: &str) {
+        self.products -= usize::from(self.gids.remove(first) && is_product(first));
+    }
+
+    pub(super) fn has(&self, first: &str) -> bool {
+        self.gids.contains(first)
+    }
+}
+
+impl Runner {
+    /// Whether it is there: this job made it, or found that another one had. What another one made may
+    /// have been deleted again.
+    pub(super) fn is_made(&self, row: &Row, gid: &str) -> bool {
+        let Some(spec) = row.kind.spec() else { return false };
+        let id = self.id_now(spec, row);
+        let over = self.standing.over.get(&row.n);
+        let found = over.is_some_and(|result| result.state == RowState::Skipped);
+        self.written.when(&self.job, &row.kind, &id).is_some()
+            || found && self.written.now(gid).is_some()
+    }
+
+    pub(super) fn missing(&self) -> MutexGuard<'_, Missing> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something that is referred to is not there yet, or may not be: which variants come with
+    /// a product is known once all of them are there.
+    pub(super) fn is_missing(&self, missing: &Missing, gid: &str) -> bool {
+        let may_come = || {
+            let now = self.written.now(gid);
+            is_variant(gid) && !self.written.is_made_by(&self.job, now.as_deref().unwrap_or(gid))
+        };
+        missing.has(&self.first(gid)) || missing.products > 0 && may_come()
+    }
+
+    /// Whether a reference may have been left out of something that was made anew.
+    pub(super) fn may_be_left_out(&self) -> impl Fn(&str) -> bool {
+        let any_product = self.missing().any_product;
+        move |gid: &str| self.anew.contains(&self.first(gid)) || any_product && is_variant(gid)
+    }
+
+    /// Whether a field is to refer to something that is not there yet, and the row has not waited for
+    /// it before.
+    pub(super) fn is_early(&self, row: &Row) -> bool {
+        let is_product = row.kind.as_str() == "product";
+        let refers = {
+            let missing = self.missing();
+            let is = |gid: &str| missing.has(&self.first(gid));
+            let may_be = |gid: &str| self.is_missing(&missing, gid);
+            row.fields.iter().any(|field| {
+                // Its own variants are there, or come with it.
+                let own = is_product && field.path.member() == "variants";
+                gid::field_refers(field, &is) || !own && gid::refers(&field.new, &may_be)
+            })
+        };
+        refers && self.is_first_time(row)
+    }
+}
+
+fn is_product(gid: &str) -> bool {
+    gid_type(gid) == Some("Product")
+}
+
+fn is_variant(gid: &str) -> bool {
+    gid_type(gid) == Some("ProductVariant")
+}
