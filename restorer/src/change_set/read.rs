@@ -326,7 +326,8 @@ pub(crate) async fn whole(
 
 /// The versions behind some changes, by resource: what a plan undoes.
 pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
-    let mut of: HashMap<(Kind, ResourceId), BTreeMap<(Timestamp, u64), &Trace>> = HashMap::new();
+    type Versions<'a> = BTreeMap<(Timestamp, u64), &'a Trace>;
+    let mut of: HashMap<(Kind, ResourceId), Versions<'_>> = HashMap::new();
     for trace in traces {
         let versions = of.entry((trace.kind.clone(), trace.id.clone())).or_default();
         versions.insert((trace.valid_at, trace.seq), trace);
