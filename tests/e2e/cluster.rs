@@ -427,8 +427,7 @@ impl Cluster {
 
 /// Each process of each role is replaced, one after the other, while webhooks come in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes minutes: `make torture`"]
-async fn torture_an_upgrade_of_one_after_the_other_loses_and_refuses_nothing() {
+async fn an_upgrade_of_one_after_the_other_loses_and_refuses_nothing() {
     let mut cluster = Cluster::start().await;
     let ledger = Arc::new(Ledger::default());
     let nodes: Vec<Victim> =

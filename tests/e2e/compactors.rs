@@ -117,8 +117,7 @@ impl Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes minutes: `make torture`"]
-async fn torture_two_compactors_share_the_shops_and_one_goes_on_for_the_other() {
+async fn two_compactors_share_the_shops_and_one_goes_on_for_the_other() {
     let mut fleet = Fleet::start().await;
     let pulls = fleet.backfilled().await;
     let shares = fleet.shares().await;
