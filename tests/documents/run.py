@@ -198,7 +198,9 @@ def tried(line, filled):
     began = time.monotonic()
     line = line if words[0] != "curl" else line.replace("curl ", "curl --fail --silent --show-error ", 1)
     code, said = run(line, {"PATH": f"{BIN}:{os.environ['PATH']}", "BACKSTOCK_URL": URL})
-    assert code == 0, f"ended with {code}: {said}"
+    # Traffic goes on in the demo's shop: what it moves between plan and apply is left alone, and said (3).
+    moved = words[:2] == ["backstock", "apply"] and code == 3 and "in conflict" in said
+    assert code == 0 or moved, f"ended with {code}: {said}"
     assert said.strip(), "it said nothing"
     if words[:2] == ["backstock", "mark"]:
         installed()

@@ -412,9 +412,8 @@ await journey("soon there on a slow phone", "phone", async (page) => {
 
 console.table(figures);
 console.table(slow);
-await browser.close();
 if (failed === 0) {
-  publish(shots, {
+  await publish(browser, shots, {
     "mug-desktop": "product",
     "plan-desktop": "plan",
     "changes-desktop": "changes",
@@ -424,5 +423,6 @@ if (failed === 0) {
     "restore-desktop": "restore",
   });
 }
+await browser.close();
 console.log(failed === 0 ? "every journey went well" : `${failed} journeys failed`);
 process.exit(failed === 0 ? 0 : 1);

@@ -99,5 +99,5 @@ assert.deepEqual((await priced(product.id)).map(({ price }) => price), broken.ma
 console.log("ok    a restore is undone");
 await page.goto("/shops/acme/audit");
 await page.screenshot({ path: `${shots}restore-4-audit.png`, fullPage: true });
+await publish(browser, shots, { "restore-3-report": "report" });
 await browser.close();
-publish(shots, { "restore-3-report": "report" });
