@@ -106,8 +106,13 @@ impl Book {
             let span = Span { from: shifted(asked.from, -below), to: shifted(asked.to, above) };
             let (traces, idle) = self.traces(from, span).await?;
             let evidence = self.evidence(from, &traces, idle).await?;
-            let groups = group(&traces, &evidence);
-            let grouped = Grouped { traces, groups, span };
+            // Of many changes this takes seconds, in which others are to be answered.
+            let put_together = tokio::task::spawn_blocking(move || {
+                let groups = group(&traces, &evidence);
+                Grouped { traces, groups, span }
+            });
+            let grouped =
+                put_together.await.map_err(|e| JournalError::Unavailable(e.to_string()))?;
             let (cut_below, cut_above) = grouped.cut(asked);
             let wider = |by: i64| (by * 4).min(WIDEN_MAX);
             match (cut_below && below < WIDEN_MAX, cut_above && above < WIDEN_MAX) {
