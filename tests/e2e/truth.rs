@@ -175,14 +175,15 @@ impl Days {
         self.backstock.metric("backstock_compactor_drift_total").await
     }
 
-    /// How many versions there are of each kind.
+    /// How many versions there are of each kind. That a bulk operation of the look itself is over comes
+    /// by webhook, and is kept as well.
     async fn versions(&self) -> BTreeMap<String, u64> {
         let (_, status) = self.backstock.get(&format!("{SHOP}/status")).await;
         let kinds = status["kinds"].as_array().cloned().unwrap_or_default().into_iter();
         let of = |kind: Value| {
             Some((kind["kind"].as_str()?.to_owned(), kind["versions"].as_u64().unwrap_or_default()))
         };
-        kinds.filter_map(of).filter(|(kind, _)| kind != LOG).collect()
+        kinds.filter_map(of).filter(|(kind, _)| kind != LOG && kind != "bulk_operation").collect()
     }
 
     /// A pull finds nothing, and leaves nothing behind.
