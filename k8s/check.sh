@@ -4,10 +4,11 @@
 # into DIR.
 # Usage: k8s/check.sh [DIR]
 set -euo pipefail
-cd "$(dirname "$0")"
-dir=${1:-../target/tools/k8s}
+here=$(cd "$(dirname "$0")" && pwd)
+dir=${1:-$here/../target/tools/k8s}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
+cd "$here"
 kubectl=$(command -v kubectl || echo "$dir/kubectl")
 
 if ! command -v promtool >/dev/null; then
