@@ -132,6 +132,29 @@ async fn history_up_to_the_checkpoint_survives_the_loss_of_the_stream_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_there_keeps_all_that_it_has_when_the_stream_is_lost() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let to = address(elsewhere.path());
+    let mut backstock = copying_to(&to);
+    backstock.start("serve").await;
+    tell(&backstock, 0..10, 10).await;
+    done(&backstock.client_verb(&["checkpoint", "--to", &to]));
+    tell(&backstock, 10..12, 12).await;
+    let before = versions(&backstock).await;
+    backstock.signal("serve", Signal::SIGKILL);
+    backstock.kill_nats();
+    std::fs::remove_dir_all(backstock.dir.join("data/nats")).expect("the disaster");
+
+    done(&recover(&backstock, &to, &["--stream-lost"]));
+    backstock.start("serve").await;
+    assert_eq!(versions(&backstock).await, before, "also what came after the checkpoint");
+    tell(&backstock, 20..21, 13).await;
+    let newest = &versions(&backstock).await[0];
+    assert!(newest["seq"].as_u64() > before[0]["seq"].as_u64(), "a sequence stands for one event");
+    done(&backstock.client_verb(&["verify"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_checkpoint_is_never_taken_for_history() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let to = address(elsewhere.path());

@@ -26,13 +26,13 @@ struct Hands(Mutex<Timestamp>);
 
 impl Hands {
     fn set(&self, at: &str) {
-        *self.0.lock().unwrap() = instant(at);
+        *self.0.lock().expect("not poisoned") = instant(at);
     }
 }
 
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        *self.0.lock().expect("not poisoned")
     }
 }
 
@@ -76,18 +76,18 @@ struct Way {
 #[async_trait]
 impl WayBack for Way {
     async fn plan(&self, _: &Shop, set: &ChangeSet, _: &[Undone]) -> Result<String, String> {
-        let mut plans = self.plans.lock().unwrap();
+        let mut plans = self.plans.lock().expect("not poisoned");
         plans.push(set.counts.changes);
         Ok(format!("plan-{}", plans.len()))
     }
 
     async fn apply(&self, _: &Shop, plan: &str) -> Result<String, String> {
-        self.applied.lock().unwrap().push(plan.to_owned());
+        self.applied.lock().expect("not poisoned").push(plan.to_owned());
         Ok(format!("job of {plan}"))
     }
 
     async fn asked_until(&self, _: &Shop) -> Result<u64, String> {
-        Ok(self.asked_until.lock().unwrap().unwrap_or(u64::MAX))
+        Ok(self.asked_until.lock().expect("not poisoned").unwrap_or(u64::MAX))
     }
 }
 
@@ -148,7 +148,7 @@ impl World {
     }
 
     fn applied(&self) -> Vec<String> {
-        self.way.applied.lock().unwrap().clone()
+        self.way.applied.lock().expect("not poisoned").clone()
     }
 }
 
@@ -227,12 +227,12 @@ async fn an_app_is_undone_once_it_has_been_quiet() {
 async fn the_way_back_waits_until_what_webhooks_left_open_is_asked() {
     let world = World::new(attacked());
     let (mut watch, _) = world.watch(&apply()).await;
-    *world.way.asked_until.lock().unwrap() = Some(1);
+    *world.way.asked_until.lock().expect("not poisoned") = Some(1);
     look(&mut watch).await;
     world.clock.set("2026-11-22T12:00:16Z");
     look(&mut watch).await;
     assert_eq!(world.only().await.state, IncidentState::Planned, "quiet, and questions are open");
-    *world.way.asked_until.lock().unwrap() = None;
+    *world.way.asked_until.lock().expect("not poisoned") = None;
     world.clock.set("2026-11-22T12:00:18Z");
     look(&mut watch).await;
     assert_eq!(world.only().await.state, IncidentState::Applied);
@@ -242,7 +242,7 @@ async fn the_way_back_waits_until_what_webhooks_left_open_is_asked() {
 async fn what_the_shop_never_answers_does_not_keep_the_harm_in_it() {
     let world = World::new(attacked());
     let (mut watch, _) = world.watch(&apply()).await;
-    *world.way.asked_until.lock().unwrap() = Some(1);
+    *world.way.asked_until.lock().expect("not poisoned") = Some(1);
     look(&mut watch).await;
     world.clock.set("2026-11-22T12:00:40Z");
     look(&mut watch).await;
@@ -376,7 +376,7 @@ async fn telling_people_holds_up_nothing_and_is_made_good_after_a_restart() {
     world.clock.set("2026-11-22T12:01:10Z");
     look(&mut after).await;
     assert!(after.respond.outbox.holds(&incident.id), "it is told by whoever goes on");
-    assert_eq!(world.way.plans.lock().unwrap().len(), 1);
+    assert_eq!(world.way.plans.lock().expect("not poisoned").len(), 1);
 }
 
 #[tokio::test]
@@ -415,7 +415,7 @@ async fn incidents_that_turn_out_to_be_one_are_joined() {
     assert_eq!((main.state, main.planned), (IncidentState::Planned, 24));
     assert_eq!(main.change_set.actor.name, APP);
     look(&mut watch).await;
-    assert_eq!(world.way.plans.lock().unwrap().as_slice(), [12, 12, 24]);
+    assert_eq!(world.way.plans.lock().expect("not poisoned").as_slice(), [12, 12, 24]);
 }
 
 #[tokio::test]
@@ -429,7 +429,7 @@ async fn a_way_back_is_made_anew_when_what_it_undoes_is_over() {
         world.clock.set(&format!("2026-11-22T12:00:{at}Z"));
         look(&mut watch).await;
     }
-    assert_eq!(world.way.plans.lock().unwrap().as_slice(), [12, 40]);
+    assert_eq!(world.way.plans.lock().expect("not poisoned").as_slice(), [12, 40]);
     assert_eq!(world.only().await.state, IncidentState::Planned);
 }
 
