@@ -135,15 +135,20 @@ async fn assert_known_as_it_is(backstock: &Backstock, simulator: &Simulator) {
     }
 }
 
-#[tokio::test]
-async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
+/// A shop of so many products, of which everything is known.
+async fn known_shop(products: &str) -> (Backstock, Simulator) {
     let (port, access) = planned();
     let mut backstock = Backstock::pulling(&access);
-    let simulator =
-        Simulator::start(&backstock, port, &["--products", "60", "--rate", "0", "--plan", "plus"])
-            .await;
+    let more = ["--products", products, "--rate", "0", "--plan", "plus"];
+    let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
+    (backstock, simulator)
+}
+
+#[tokio::test]
+async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
+    let (backstock, simulator) = known_shop("60").await;
     let first = pull_of(&backstock, "product").await.expect("a pull");
     assert_eq!((&first["state"], &first["objects"]), (&json!("complete"), &json!(60)), "{first}");
     assert_known_as_it_is(&backstock, &simulator).await;
@@ -265,13 +270,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
 
 #[tokio::test]
 async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator =
-        Simulator::start(&backstock, port, &["--products", "30", "--rate", "0", "--plan", "plus"])
-            .await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop("30").await;
     for fault in ["TIMEOUT", "INTERNAL_SERVER_ERROR", "ACCESS_DENIED", "CANCELED"] {
         simulator.post("bulk", json!({"fail_next": fault})).await;
         let pull = reconciled(&backstock, "product").await;
@@ -463,13 +462,7 @@ async fn between() -> Timestamp {
 
 #[tokio::test]
 async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator =
-        Simulator::start(&backstock, port, &["--products", "5", "--rate", "0", "--plan", "plus"])
-            .await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop("5").await;
     let product = truth(&simulator).await.into_keys().next().expect("a product");
     let number = product.rsplit('/').next().expect("a number");
     let named = format!("ownerId: \"{product}\", namespace: \"custom\", key: \"material\"");
@@ -525,13 +518,7 @@ pub(crate) async fn followed_up(backstock: &Backstock) {
 
 #[tokio::test]
 async fn a_question_by_id_reads_each_list_to_its_end() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator =
-        Simulator::start(&backstock, port, &["--products", "5", "--rate", "0", "--plan", "plus"])
-            .await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop("5").await;
     let (product, told) = truth(&simulator).await.into_iter().next().expect("a product");
     let variant = told[5][0][0].as_str().expect("a variant");
     let metafields: Vec<String> = (0..24)

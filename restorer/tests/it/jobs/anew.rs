@@ -37,25 +37,20 @@ async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_anew_and_deleted_again_is_waited_for() {
     let mut world = World::new(82).await;
-    let ids = world.shop.ids("Page");
-    let [a, b] = [&ids[0], &ids[1]];
-    let of_b = world.shop.read("page", b).await.expect("a page");
-    let of_a = world.page_that_refers(a, of_b["id"].as_str().expect("a gid")).await;
-    world.deleted("page", a, &of_a).await;
-    world.deleted("page", b, &of_b).await;
+    let [(a, _), (b, _)] = world.two_pages_gone().await;
     world.planned("plan-a").await;
     let process = world.restorer();
     let first = process.over(&process.apply("plan-a").await).await;
-    for id in [a, b] {
+    for id in [&a, &b] {
         let new = id_of(&result(&first, id)["new_gid"]);
         let page = world.shop.read("page", &new).await.expect("a page");
         world.shop.write("page", Some(&page), None).await.expect("deleted");
     }
     let job = process.over(&process.apply("plan-a").await).await;
     assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(2)), "{job}");
-    let new = id_of(&result(&job, a)["new_gid"]);
+    let new = id_of(&result(&job, &a)["new_gid"]);
     let restored = world.shop.read("page", &new).await.expect("a page");
-    assert_eq!(restored["metafields"][0]["value"], result(&job, b)["new_gid"], "{restored}");
+    assert_eq!(restored["metafields"][0]["value"], result(&job, &b)["new_gid"], "{restored}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,12 +55,7 @@ async fn what_was_written_before_a_kill_is_on_record_as_written_and_so_can_be_un
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_out_is_written_also_if_the_kill_came_once_the_new_id_was_on_record() {
     let mut world = World::new(62).await;
-    let ids = world.shop.ids("Page");
-    let [a, b] = [&ids[0], &ids[1]];
-    let of_b = world.shop.read("page", b).await.expect("a page");
-    let of_a = world.page_that_refers(a, of_b["id"].as_str().expect("a gid")).await;
-    world.deleted("page", a, &of_a).await;
-    world.deleted("page", b, &of_b).await;
+    let [(a, of_a), (b, _)] = world.two_pages_gone().await;
     // A is there again without its metafield: what that refers to is not.
     let mut bare = of_a.clone();
     bare["metafields"] = json!([]);
@@ -77,8 +72,8 @@ async fn what_was_left_out_is_written_also_if_the_kill_came_once_the_new_id_was_
     left(&world, "plan-a", json!([{"begun": 0}])).await;
     let job = world.restorer().over(LEFT).await;
     assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(2)), "{job}");
-    assert_eq!(result(&job, a)["new_gid"], gid, "{job}");
-    let new_b = result(&job, b)["new_gid"].as_str().expect("a gid");
+    assert_eq!(result(&job, &a)["new_gid"], gid, "{job}");
+    let new_b = result(&job, &b)["new_gid"].as_str().expect("a gid");
     let restored = world.shop.read("page", &made).await.expect("a page");
     assert_eq!(restored["metafields"][0]["value"], new_b, "{restored}");
 }

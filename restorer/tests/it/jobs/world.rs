@@ -97,6 +97,17 @@ impl World {
         self.rows.push(row(&self.rows, kind, id, "delete", json!({})));
     }
 
+    /// Two pages that are deleted, the first of which refers to the second, as they were.
+    pub(crate) async fn two_pages_gone(&mut self) -> [(ResourceId, Value); 2] {
+        let ids = self.shop.ids("Page");
+        let [a, b] = [&ids[0], &ids[1]];
+        let of_b = self.shop.read("page", b).await.expect("a page");
+        let of_a = self.page_that_refers(a, of_b["id"].as_str().expect("a gid")).await;
+        self.deleted("page", a, &of_a).await;
+        self.deleted("page", b, &of_b).await;
+        [(a.clone(), of_a), (b.clone(), of_b)]
+    }
+
     /// A page with a metafield that refers to something.
     pub(crate) async fn page_that_refers(&self, id: &ResourceId, to: &str) -> Value {
         let now = self.shop.read("page", id).await.expect("a page");
