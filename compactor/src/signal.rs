@@ -6,7 +6,8 @@
 //! asked again, and found to be known. What the shop does not answer holds up nothing else: it is asked
 //! a few times more, and then left to the next whole look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -20,12 +21,13 @@ use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
 use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Shop};
+use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::offered::{self, ACK_WAIT, during};
-use crate::pull::{PullError, Puller};
+use crate::pull::{PullError, Puller, QUESTIONS};
 use crate::{scope, stock};
 
 /// How long signals about the same resource are gathered.
@@ -59,7 +61,7 @@ struct Want {
 struct Said {
     /// What is asked of the resource itself.
     asks: Option<(&'static Spec, ResourceId, Want)>,
-    /// The item whose stock is asked for, and why.
+    /// The item whose stock came or went with it.
     stock: Option<(ResourceId, stock::Fate)>,
 }
 
@@ -237,7 +239,7 @@ fn said(message: &jetstream::Message) -> Said {
 
 /// Asks for everything that some messages leave open, and says what was not answered.
 async fn ask_all(puller: &Puller, said: &[Said]) -> Open {
-    let mut open = ask(puller, wanted(said)).await;
+    let mut open = ask(puller, &wanted(said)).await;
     let mut fates = stock::Fates::new();
     for (item, fate) in said.iter().filter_map(|said| said.stock.clone()) {
         let known = fates.entry(item).or_insert(fate);
@@ -287,59 +289,86 @@ fn by_id(spec: &'static Spec) -> Vec<&'static Pull> {
     spec.pulls.iter().filter(|pull| matches!(pull.way, Way::ById { .. })).collect()
 }
 
-/// Asks for everything that is wanted, publishes what history does not have, and says what was not
-/// answered.
-async fn ask(puller: &Puller, wanted: Wanted) -> Open {
-    let mut open = Open::new();
-    let mut reachable = true;
-    for (name, resources) in wanted {
-        let Some(spec) = backstock_proto::kind::ALL.iter().find(|spec| spec.name == name) else {
-            continue;
-        };
-        let ids: Vec<ResourceId> = resources.keys().cloned().collect();
-        debug!(shop = %puller.shop, kind = name, resources = ids.len(), "asking by id");
-        for pull in by_id(spec) {
-            let Way::ById { ids_max, .. } = &pull.way else { continue };
-            for some in ids.chunks(*ids_max) {
-                let core = |id: &ResourceId| resources.get(id).is_some_and(|want| want.core);
-                let asked = puller.some(spec, pull, some, core);
-                let again = match reachable {
-                    false => Again::Always,
-                    true => match traced(puller, &resources, some, asked).await {
-                        Ok(_) => continue,
-                        Err(error) => {
-                            let (shop, pull) = (&puller.shop, pull.name);
-                            warn!(%shop, kind = name, pull, %error, "asking by id failed");
-                            again_after(puller, &error).await
-                        }
-                    },
-                };
-                reachable &= again != Again::Always;
-                for id in some {
-                    let worst = open.entry((name, id.clone())).or_insert(again);
-                    *worst = again.max(*worst);
-                }
+/// One question, about some resources of a kind.
+struct Question {
+    spec: &'static Spec,
+    pull: &'static Pull,
+    ids: Vec<ResourceId>,
+    /// Of which of them the core is asked too.
+    core: BTreeSet<ResourceId>,
+    trace: Option<TraceContext>,
+}
+
+/// Asks for everything that is wanted, some questions at once, publishes what history does not have, and
+/// says what was not answered.
+async fn ask(puller: &Puller, wanted: &Wanted) -> Open {
+    let reachable = &AtomicBool::new(true);
+    let answers = futures::stream::iter(questions(wanted)).map(|question| {
+        async move {
+            // Where nothing can be asked, it is not tried with everything.
+            let again = match reachable.load(Ordering::Relaxed) {
+                true => question.asked(puller).await,
+                false => Some(Again::Always),
+            };
+            if again == Some(Again::Always) {
+                reachable.store(false, Ordering::Relaxed);
             }
+            (question, again)
+        }
+        .boxed()
+    });
+    let mut answers = std::pin::pin!(answers.buffer_unordered(QUESTIONS));
+    let mut open = Open::new();
+    while let Some((question, again)) = answers.next().await {
+        let Some(again) = again else { continue };
+        for id in question.ids {
+            let worst = open.entry((question.spec.name, id)).or_insert(again);
+            *worst = again.max(*worst);
         }
     }
     open
 }
 
-/// Asks as part of the trace of a webhook that it is asked for; where several share a question, of one
-/// of them.
-async fn traced<T>(
-    puller: &Puller,
-    resources: &BTreeMap<ResourceId, Want>,
-    some: &[ResourceId],
-    asked: impl Future<Output = Result<T, PullError>>,
-) -> Result<T, PullError> {
-    let traces = some.iter().filter_map(|id| resources.get(id)?.trace);
-    let trace = traces.max_by_key(|trace| trace.is_sampled());
-    let mut span = Span::begin("compactor ask", SpanKind::Consumer, trace);
-    span.set("shop", &puller.shop);
-    span.count("resources", some.len() as u64);
-    let answered = span.context().scope(asked).await;
-    span.went(answered)
+/// The questions that ask for everything that is wanted.
+fn questions(wanted: &Wanted) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for spec in backstock_proto::kind::ALL {
+        let Some(wants) = wanted.get(spec.name) else { continue };
+        let ids: Vec<&ResourceId> = wants.keys().collect();
+        for pull in by_id(spec) {
+            let Way::ById { ids_max, .. } = &pull.way else { continue };
+            questions.extend(ids.chunks(*ids_max).map(|some| {
+                let wants = || some.iter().filter_map(|id| Some((*id, wants.get(*id)?)));
+                let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
+                let traces = wants().filter_map(|(_, want)| want.trace);
+                Question {
+                    spec,
+                    pull,
+                    ids: some.iter().copied().cloned().collect(),
+                    core: core.collect(),
+                    trace: traces.max_by_key(|trace| trace.is_sampled()),
+                }
+            }));
+        }
+    }
+    questions
+}
+
+impl Question {
+    /// Asks it, as part of the trace of a webhook that it is asked for (where several share it, of one of
+    /// them), and publishes what history does not have. Answers whether to ask again, if it failed.
+    async fn asked(&self, puller: &Puller) -> Option<Again> {
+        let Self { spec, pull, ids, core, trace } = self;
+        debug!(shop = %puller.shop, kind = spec.name, resources = ids.len(), "asking by id");
+        let mut span = Span::begin("compactor ask", SpanKind::Consumer, *trace);
+        span.set("shop", &puller.shop);
+        span.count("resources", ids.len() as u64);
+        let asked = puller.some(spec, pull, ids, |id| core.contains(id));
+        let answered = span.context().scope(asked).await;
+        let error = span.went(answered).err()?;
+        warn!(shop = %puller.shop, kind = spec.name, pull = pull.name, %error, "asking by id failed");
+        Some(again_after(puller, &error).await)
+    }
 }
 
 /// Whether to ask again after a failure. Where a shop answers others, it is up to the question that it

@@ -1,14 +1,15 @@
 //! Stock comes and goes with its item. No webhook tells of the levels of a new item, nor that those of
-//! a deleted one are gone: they are asked for when the item comes or goes.
+//! a deleted one are gone: they are asked for when the item comes, and end when it goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Timestamp};
-use futures::TryStreamExt as _;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use tracing::debug;
 
-use crate::pull::{PullError, Puller};
+use crate::pull::{IN_FLIGHT, PullError, Puller, QUESTIONS};
 
 /// The kind that is stock.
 pub(crate) const LEVEL: &str = "inventory_level";
@@ -52,25 +53,32 @@ fn asked() -> Option<(&'static Spec, &'static Pull, usize)> {
     })
 }
 
-/// Asks for the levels of some items, publishes those that history has not, and the end of those that
-/// went with their item.
+/// Asks for the levels of the items that came, publishes those that history has not, and the end of
+/// those whose item went: no item, no stock, so that nothing has to be asked.
 pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullError> {
     let Some((spec, pull, ids_max)) = asked().filter(|_| !fates.is_empty()) else { return Ok(()) };
-    let locations = locations(puller).await?;
-    let items: Vec<ResourceId> = fates.keys().cloned().collect();
-    for some in items.chunks(ids_max) {
-        let asked_at = puller.clock.now();
-        let there = puller.some(spec, pull, some, |_| true).await?;
-        for item in some {
-            let Some(Fate::Went(went_at)) = fates.get(item) else { continue };
-            for level in locations.iter().filter_map(|location| level(item, location)) {
-                if !there.contains_key(&level) {
-                    puller.gone_with(spec, &level, *went_at, asked_at).await?;
-                }
-            }
-        }
+    debug!(shop = %puller.shop, kind = LEVEL, items = fates.len(), "stock came or went");
+    let came: Vec<_> = fates.iter().filter(|(_, fate)| **fate == Fate::Came).collect();
+    let some =
+        came.chunks(ids_max).map(|some| some.iter().map(|(item, _)| (*item).clone()).collect());
+    let some: Vec<Vec<ResourceId>> = some.collect();
+    let asked = futures::stream::iter(some).map(|some| {
+        async move { puller.some(spec, pull, &some, |_| true).await.map(drop) }.boxed()
+    });
+    asked.buffer_unordered(QUESTIONS).try_collect::<()>().await?;
+    if came.len() == fates.len() {
+        return Ok(());
     }
-    Ok(())
+    let (locations, known_at) = (locations(puller).await?, puller.clock.now());
+    let mut gone = Vec::new();
+    for (item, fate) in fates {
+        let Fate::Went(at) = fate else { continue };
+        gone.extend(locations.iter().filter_map(|location| Some((level(item, location)?, *at))));
+    }
+    let ended = futures::stream::iter(gone).map(|(level, went_at)| {
+        async move { puller.gone_with(spec, &level, went_at, known_at).await }.boxed()
+    });
+    ended.buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
 /// Where stock may be, or may have been.

@@ -12,7 +12,7 @@ use super::{Census, PullError, Puller, Run};
 use crate::reconcile::{self, Finding, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
-pub(super) const IN_FLIGHT: usize = 256;
+pub(crate) const IN_FLIGHT: usize = 256;
 /// After how many resources it is looked whether to say how far it is.
 const LOOK_EVERY: u64 = 1_000;
 

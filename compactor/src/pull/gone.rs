@@ -66,16 +66,15 @@ impl Puller {
         Ok(())
     }
 
-    /// Publishes the end of a resource that was asked for by id and not found, and that went with
-    /// something else: since then.
+    /// Publishes the end of a resource that went with something else, which is known since `known_at`.
     pub(crate) async fn gone_with(
         &self,
         spec: &'static Spec,
         id: &ResourceId,
         went_at: Timestamp,
-        asked_at: Timestamp,
+        known_at: Timestamp,
     ) -> Result<(), PullError> {
-        let (kind, window) = (Kind::of(spec), Window::at(asked_at));
+        let (kind, window) = (Kind::of(spec), Window::at(known_at));
         let since = |head: &Head| match head.valid_at <= went_at {
             true => Since { valid_at: went_at, earliest_at: None },
             false => reconcile::gone_since(head.valid_at, window),

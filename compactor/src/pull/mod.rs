@@ -38,6 +38,8 @@ mod some;
 mod witness;
 
 use compare::{Compared, Found, compare_all};
+pub(crate) use correct::IN_FLIGHT;
+pub(crate) use some::QUESTIONS;
 use witness::Deposition;
 
 /// What was found and waits to be published.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::{Facet, Kind, ResourceId, Source};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::compare::{Correction, heads_of, looked_at};
@@ -16,7 +16,7 @@ use crate::reconcile::Window;
 use crate::spill::{BUCKETS, Buckets, bucket_of};
 
 /// Questions by id at once.
-const QUESTIONS: usize = 4;
+pub(crate) const QUESTIONS: usize = 4;
 
 impl Puller {
     /// Asks for some resources by id, because webhooks left something open about them, and publishes
@@ -32,7 +32,7 @@ impl Puller {
         let kind = Kind::of(spec);
         let read_at = self.clock.now();
         let erased = self.journal.erased(&self.shop).await?;
-        let mut there = BTreeMap::new();
+        let (mut there, mut found) = (BTreeMap::new(), Vec::new());
         for node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
             let facets: Vec<Facet> =
@@ -42,11 +42,12 @@ impl Puller {
             let window = Window::asked(read_at);
             let about = (&kind, &id, &erased);
             let looked_at = looked_at(spec, about, &facets, &node, &heads, window)?;
-            for found in looked_at.into_iter().filter_map(|facet| facet.correction) {
-                self.publish(found.pulled(key.clone(), Source::Pull, read_at)).await?;
-            }
+            let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
+            found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
             there.insert(id, node);
         }
+        let published = futures::stream::iter(found).map(|one| self.publish(one).boxed());
+        published.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         Ok(there)
     }
 
