@@ -4,31 +4,17 @@
 //! A field is named by a [`FieldPath`]: a JSON Pointer in which an element of a list is named by what
 //! it is known by instead of its position, so that a field is still found when others moved.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::diff::{identity, label};
 
-/// The way to a field: `/title`, `/variants/{gid:~1~1shopify~1ProductVariant~17}/price`. `{…}` is the
-/// element of a list with that identity, `{}` the order of the list's elements.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = String, example = "/variants/{gid:~1~1shopify~1ProductVariant~17}/price")]
-pub struct FieldPath(Box<str>);
+mod path;
+mod three_way;
 
-/// One step of a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A member of an object.
-    Member(String),
-    /// The element of a list that is known by this.
-    Element(String),
-    /// The order of a list's elements, as a list of what they are known by.
-    Order,
-}
+pub use path::{FieldPath, Step};
+pub use three_way::{Kept, OnConflict, revert};
 
 /// A field that differs. `null` stands for "none".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -39,93 +25,6 @@ pub struct Field {
     pub old: Value,
     /// What it becomes.
     pub new: Value,
-}
-
-/// A field that is left alone because somebody changed it after what is taken back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Kept {
-    /// Which one.
-    pub path: FieldPath,
-    /// What taking back would have made of it.
-    pub before: Value,
-    /// What the change that is taken back made of it.
-    pub after: Value,
-    /// What it is now.
-    pub now: Value,
-}
-
-/// What is done with a field that somebody changed later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnConflict {
-    /// It stays as it is, and is listed.
-    #[default]
-    Keep,
-    /// It becomes what it was before.
-    Overwrite,
-}
-
-impl FieldPath {
-    /// The state as a whole.
-    pub fn root() -> Self {
-        Self("".into())
-    }
-
-    /// The path as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// From its text; any JSON Pointer is one.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.is_empty() || text.starts_with('/')).then(|| Self(text.into()))
-    }
-
-    /// This path, one step further.
-    #[must_use]
-    pub fn then(&self, step: &Step) -> Self {
-        let escaped = |text: &str| text.replace('~', "~0").replace('/', "~1");
-        let token = match step {
-            // A member that looks like an element is told apart by an escape of its own.
-            Step::Member(name) => match escaped(name) {
-                name if name.starts_with('{') => name.replacen('{', "~2", 1),
-                name => name,
-            },
-            Step::Element(label) => format!("{{{}}}", escaped(label)),
-            Step::Order => "{}".into(),
-        };
-        Self(format!("{}/{token}", self.0).into())
-    }
-
-    /// Its steps, outermost first.
-    pub fn steps(&self) -> Vec<Step> {
-        let plain = |text: &str| text.replace("~2", "{").replace("~1", "/").replace("~0", "~");
-        self.0
-            .split('/')
-            .skip(1)
-            .map(|token| match token.strip_prefix('{') {
-                Some("}") => Step::Order,
-                Some(rest) => Step::Element(plain(rest.strip_suffix('}').unwrap_or(rest))),
-                None => Step::Member(plain(token)),
-            })
-            .collect()
-    }
-
-    /// Whether this is `other`, or lies within it.
-    pub fn is_within(&self, other: &Self) -> bool {
-        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// The member of the resource that it lies in: `variants`.
-    pub fn member(&self) -> &str {
-        self.0.split('/').nth(1).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// Every field that differs between two states, such that [`set`] of all of them, in this order,
@@ -256,171 +155,6 @@ fn set_at(state: &mut Value, steps: &[Step], value: Value) -> bool {
             true
         }
     }
-}
-
-/// Takes back in `onto` what changed from `before` to `after`: what became of it, and which fields
-/// were changed again since. Those are left alone or overwritten, as `on_conflict` says.
-pub fn revert(
-    onto: &Value,
-    before: &Value,
-    after: &Value,
-    on_conflict: OnConflict,
-) -> (Value, Vec<Kept>) {
-    let mut revert = Revert { on_conflict, kept: Vec::new() };
-    let state = revert.value(&FieldPath::root(), before, after, onto);
-    (state, revert.kept)
-}
-
-struct Revert {
-    on_conflict: OnConflict,
-    kept: Vec<Kept>,
-}
-
-impl Revert {
-    fn value(&mut self, path: &FieldPath, before: &Value, after: &Value, onto: &Value) -> Value {
-        if before == after || onto == before {
-            return onto.clone();
-        }
-        if onto == after {
-            return before.clone();
-        }
-        match (before, after, onto) {
-            (Value::Object(b), Value::Object(a), Value::Object(o)) => {
-                self.members(path, b, a, o).into()
-            }
-            (Value::Array(b), Value::Array(a), Value::Array(o)) => {
-                if let Some(by) = identity(&[b, a, o]) {
-                    return self.elements(path, by, [b, a, o]).into();
-                }
-                match set_of([b, a, o]) {
-                    Some(merged) => merged.into(),
-                    None => self.conflict(path, before, after, onto),
-                }
-            }
-            _ => self.conflict(path, before, after, onto),
-        }
-    }
-
-    fn members(
-        &mut self,
-        path: &FieldPath,
-        before: &Map<String, Value>,
-        after: &Map<String, Value>,
-        onto: &Map<String, Value>,
-    ) -> Map<String, Value> {
-        let mut state = onto.clone();
-        for name in names([before, after]) {
-            let (b, a, o) = (member(before, name), member(after, name), member(onto, name));
-            if b == a {
-                continue;
-            }
-            let value = self.value(&path.then(&Step::Member(name.clone())), b, a, o);
-            if value.is_null() && !before.contains_key(name) {
-                state.remove(name);
-            } else {
-                state.insert(name.clone(), value);
-            }
-        }
-        state
-    }
-
-    fn elements(&mut self, path: &FieldPath, by: &[&str], lists: [&[Value]; 3]) -> Vec<Value> {
-        let [before, after, onto] = lists;
-        let mut state = onto.to_vec();
-        let (was, became) = (labels(before, by), labels(after, by));
-        let mut known = was.clone();
-        known.extend(became.iter().filter(|l| !was.contains(l)).cloned());
-        let none = Value::Null;
-        for label in &known {
-            let of = |list: &'_ [Value]| find(list, by, label).cloned().unwrap_or(Value::Null);
-            let (b, a, o) = (of(before), of(after), of(onto));
-            if b == a {
-                continue;
-            }
-            let value = self.value(&path.then(&Step::Element(label.clone())), &b, &a, &o);
-            let at = state.iter().position(|element| self::label(element, by) == *label);
-            match (at, value == none) {
-                (Some(at), true) => drop(state.remove(at)),
-                (Some(at), false) => state[at] = value,
-                (None, true) => {}
-                // Behind the nearest one that stood before it.
-                (None, false) => {
-                    let place = was.iter().position(|l| l == label).unwrap_or(was.len());
-                    let at = was[..place].iter().rev().find_map(|earlier| {
-                        state.iter().position(|element| self::label(element, by) == *earlier)
-                    });
-                    state.insert(at.map_or(0, |at| at + 1), value);
-                }
-            }
-        }
-        self.order(path, by, [before, after], state)
-    }
-
-    /// Takes back a change of order, if nobody has changed the order since.
-    fn order(
-        &mut self,
-        path: &FieldPath,
-        by: &[&str],
-        [before, after]: [&[Value]; 2],
-        mut state: Vec<Value>,
-    ) -> Vec<Value> {
-        let common = |list: &[Value], others: [&[Value]; 2]| -> Vec<String> {
-            let everywhere = |l: &String| others.iter().all(|other| find(other, by, l).is_some());
-            labels(list, by).into_iter().filter(everywhere).collect()
-        };
-        // With what taking back has just put in again: it may be what is out of order.
-        let (b, a) = (common(before, [after, &state]), common(after, [before, &state]));
-        let o = common(&state, [before, after]);
-        if a == b || o == b {
-            return state;
-        }
-        if o != a && self.on_conflict == OnConflict::Keep {
-            let list = |labels: Vec<String>| labels.into_iter().map(Value::String).collect();
-            let path = path.then(&Step::Order);
-            self.kept.push(Kept { path, before: list(b), after: list(a), now: list(o) });
-            return state;
-        }
-        let was = labels(before, by);
-        let place = |element: &Value| was.iter().position(|l| *l == label(element, by));
-        // What was not there before stays behind what it stands behind now.
-        let mut last = 0;
-        let mut keys: Vec<(usize, usize)> = Vec::with_capacity(state.len());
-        for (at, element) in state.iter().enumerate() {
-            last = place(element).map_or(last, |place| place + 1);
-            keys.push((last, at));
-        }
-        let mut placed: Vec<((usize, usize), Value)> = keys.into_iter().zip(state).collect();
-        placed.sort_by_key(|(key, _)| *key);
-        state = placed.into_iter().map(|(_, element)| element).collect();
-        state
-    }
-
-    fn conflict(&mut self, path: &FieldPath, before: &Value, after: &Value, now: &Value) -> Value {
-        if self.on_conflict == OnConflict::Overwrite {
-            return before.clone();
-        }
-        let (path, before, after) = (path.clone(), before.clone(), after.clone());
-        self.kept.push(Kept { path, before, after, now: now.clone() });
-        now.clone()
-    }
-}
-
-/// Three sets, written as sorted lists of texts: what was added is taken out, what was taken out is
-/// added, and what others did to the set stays.
-fn set_of([before, after, onto]: [&[Value]; 3]) -> Option<Vec<Value>> {
-    let is_set = |list: &[Value]| {
-        let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-        texts.is_some_and(|texts| texts.windows(2).all(|pair| pair[0] < pair[1]))
-    };
-    if ![before, after, onto].into_iter().all(is_set) {
-        return None;
-    }
-    let added = |value: &&Value| after.contains(value) && !before.contains(value);
-    let mut set: Vec<Value> = onto.iter().filter(|value| !added(value)).cloned().collect();
-    let removed = before.iter().filter(|value| !after.contains(value) && !onto.contains(value));
-    set.extend(removed.cloned());
-    set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-    Some(set)
 }
 
 fn names(objects: [&Map<String, Value>; 2]) -> Vec<&String> {
