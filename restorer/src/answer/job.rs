@@ -1,8 +1,6 @@
 //! Jobs: plans being applied.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -28,11 +26,12 @@ use crate::job::desk::{Apply, JobError};
 use crate::job::run::Want;
 use crate::job::{Job, RowResult, RowState};
 use crate::plan::{PLAN, Plan, Request};
-use crate::token::Token;
 use crate::{Desk, record, refuse};
 
-/// How often somebody who watches is told how far a job is.
-const TELL_EVERY: Duration = Duration::from_millis(400);
+mod watch;
+
+use watch::Watch;
+
 /// Who begins what nobody asked for.
 const GUARD: &str = "guard";
 /// Longest `Idempotency-Key`, in bytes.
@@ -276,49 +275,6 @@ pub(crate) async fn events(
     let watch = Watch { desk, shop, id, token: visit.token, told: None, queue: Vec::new() };
     let events = futures::stream::unfold(Some(watch), async |watch| watch?.next().await);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
-}
-
-/// Somebody who watches a job.
-struct Watch {
-    desk: Arc<Desk>,
-    shop: Shop,
-    id: String,
-    token: Option<Arc<Token>>,
-    /// What he was told last.
-    told: Option<Job>,
-    /// What he is told next, last first.
-    queue: Vec<Event>,
-}
-
-impl Watch {
-    /// The next event, and himself as long as there is more to come.
-    async fn next(mut self) -> Option<(Result<Event, Infallible>, Option<Self>)> {
-        loop {
-            if let Some(event) = self.queue.pop() {
-                let over = self.queue.is_empty()
-                    && self.told.as_ref().is_some_and(|job| job.state.is_over());
-                return Some((Ok(event), (!over).then_some(self)));
-            }
-            if self.told.is_some() {
-                tokio::time::sleep(TELL_EVERY).await;
-            }
-            let valid = self.token.as_ref().is_some_and(|t| self.desk.tokens.still_valid(t));
-            let job = match self.desk.jobs.find(&self.shop, &self.id).await {
-                Ok(Some(job)) if valid => job,
-                _ => return None,
-            };
-            if self.told.as_ref() == Some(&job) {
-                continue;
-            }
-            let told = if job.state.is_over() { "end" } else { "progress" };
-            self.queue.extend(Event::default().event(told).json_data(&job));
-            let recent = self.desk.jobs.recent(&self.shop, &self.id, self.told.as_ref());
-            let rows = recent.iter().rev();
-            self.queue
-                .extend(rows.filter_map(|row| Event::default().event("row").json_data(row).ok()));
-            self.told = Some(job);
-        }
-    }
 }
 
 macro_rules! control {
