@@ -75,7 +75,7 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         return Ok(failed("product", vec![error]));
     }
     if let Some(options) = input.list("productOptions") {
-        super::variant::first_options(shop, gid, options)?;
+        super::product_option::first_options(shop, gid, options)?;
     }
     product_media::append(shop, gid, call)?;
     shop.announce("products/create", gid);

@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::variant::{
-    answer, build_options, find, first_options, no_product, option_value, product, renumber,
-};
-use super::{Call, UserError};
+use super::variant::{answer, find, no_product, product, renumber};
+use super::{Call, Input, UserError};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::gid::Gid;
 use crate::shop::Shop;
@@ -86,7 +84,7 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
     let given = call.args.get("option").cloned().unwrap_or_default();
     let fields = ["id", "name"];
-    super::Input::of("OptionUpdateInput", &given, &fields)?;
+    Input::of("OptionUpdateInput", &given, &fields)?;
     if call.args.text("variantStrategy") == Some("MANAGE") {
         return Err(not_simulated("productOptionUpdate that manages variants"));
     }
@@ -279,14 +277,129 @@ pub(super) fn rechoose(
     shop: &mut Shop,
     product: Gid,
     variant: Gid,
-    choices: &[super::variant::Choice],
+    choices: &[Choice],
 ) -> Result<(), UserError> {
     if find(shop, product, choices).is_some_and(|other| other != variant) {
         let message = "The variant already exists. Please change at least one option value.";
         let error = UserError::new(&["variants", "optionValues"], message);
         return Err(error.code("VARIANT_ALREADY_EXISTS"));
     }
-    super::variant::learn_values(shop, product, choices);
+    learn_values(shop, product, choices);
     super::product_set::rename(shop, variant, choices);
     Ok(())
+}
+
+/// An option and the value chosen of it.
+pub(super) type Choice = (String, String);
+
+/// The option values that an input names, completed by the product's own options.
+pub(super) fn choices(
+    shop: &mut Shop,
+    product: Gid,
+    input: &Input<'_>,
+) -> Result<Vec<Choice>, UserError> {
+    let state = shop.store.get(product).unwrap_or_default();
+    let options = state["options"].as_array().cloned().unwrap_or_default();
+    let given = input.list("optionValues").unwrap_or_default();
+    let mut choices = Vec::new();
+    for option in &options {
+        let chosen = given.iter().find(|value| {
+            value["optionName"] == option["name"] || value["optionId"] == option["id"]
+        });
+        let name = option["name"].as_str().unwrap_or_default().to_owned();
+        let Some(chosen) = chosen else {
+            let message = format!("You need to add option values for {name}");
+            let error = UserError::new(&["variants", "optionValues"], message);
+            return Err(error.code("NEED_TO_ADD_OPTION_VALUES"));
+        };
+        let known = option["optionValues"].as_array().into_iter().flatten();
+        let by_id = known
+            .into_iter()
+            .find(|value| chosen.get("id").is_some_and(|id| !id.is_null() && *id == value["id"]));
+        let value = chosen["name"].as_str().or_else(|| by_id.and_then(|v| v["name"].as_str()));
+        let Some(value) = value else {
+            let error =
+                UserError::new(&["variants", "optionValues"], "Option value does not exist");
+            return Err(error.code("OPTION_VALUE_DOES_NOT_EXIST"));
+        };
+        choices.push((name, value.to_owned()));
+    }
+    if given.len() > options.len() {
+        let error = UserError::new(&["variants", "optionValues"], "Option does not exist");
+        return Err(error.code("OPTION_DOES_NOT_EXIST"));
+    }
+    Ok(choices)
+}
+
+/// Gives a product's options the values that a variant brings.
+pub(super) fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
+    let mut new_ids: Vec<Gid> =
+        choices.iter().map(|_| shop.store.fresh("ProductOptionValue")).collect();
+    shop.update(product, |state| {
+        for option in state["options"].as_array_mut().into_iter().flatten() {
+            let chosen = choices.iter().find(|(name, _)| option["name"] == *name);
+            let Some((_, value)) = chosen else { continue };
+            let values = option["optionValues"].as_array_mut();
+            if let Some(values) = values
+                && !values.iter().any(|known| known["name"] == *value)
+                && let Some(id) = new_ids.pop()
+            {
+                values.push(option_value(id, value));
+            }
+        }
+    });
+}
+
+fn option_value(id: Gid, name: &str) -> Value {
+    json!({
+        "__typename": "ProductOptionValue", "id": id.to_string(), "name": name,
+        "linkedMetafieldValue": null, "swatch": null,
+    })
+}
+
+/// Options of a new product; its one variant takes the first value of each.
+pub(super) fn first_options(shop: &mut Shop, product: Gid, options: &[Value]) -> Outcome<()> {
+    let built = build_options(shop, options)?;
+    let Some(variant) = shop.variants(product).first().copied() else { return Ok(()) };
+    let selected: Vec<Value> = built
+        .iter()
+        .map(|option| {
+            json!({
+                "__typename": "SelectedOption", "name": option["name"],
+                "value": option["optionValues"][0]["name"],
+            })
+        })
+        .collect();
+    let title: Vec<&str> = selected.iter().filter_map(|choice| choice["value"].as_str()).collect();
+    let title = title.join(" / ");
+    shop.update(variant, |state| {
+        state["title"] = json!(title);
+        state["selectedOptions"] = json!(selected);
+    });
+    shop.update(product, |state| state["options"] = json!(built));
+    Ok(())
+}
+
+/// Options as documents hold them.
+pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Outcome<Vec<Value>> {
+    let mut built = Vec::new();
+    for (at, option) in options.iter().enumerate() {
+        if option.get("linkedMetafield").is_some_and(|linked| !linked.is_null()) {
+            return Err(not_simulated("options linked to metafields"));
+        }
+        let values = option["values"].as_array().into_iter().flatten();
+        let mut kept = Vec::new();
+        for value in values {
+            let id = value["id"].as_str().and_then(|id| id.parse().ok());
+            let id = id.unwrap_or_else(|| shop.store.fresh("ProductOptionValue"));
+            kept.push(option_value(id, value["name"].as_str().unwrap_or_default()));
+        }
+        let id = option["id"].as_str().and_then(|id| id.parse().ok());
+        let id: Gid = id.unwrap_or_else(|| shop.store.fresh("ProductOption"));
+        built.push(json!({
+            "__typename": "ProductOption", "id": id.to_string(), "name": option["name"],
+            "position": at + 1, "linkedMetafield": null, "optionValues": kept,
+        }));
+    }
+    Ok(built)
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Input, JOB_TIME, UserError, failed, metafield, product, variant};
+use super::{
+    Call, Input, JOB_TIME, UserError, failed, metafield, product, product_option, variant,
+};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::gid::Gid;
 use crate::shop::Shop;
@@ -190,13 +192,13 @@ fn set_variants(
     media: &[(Value, Gid)],
 ) -> Outcome<Result<(), UserError>> {
     let options = keep_option_ids(shop, gid, options);
-    let built = variant::build_options(shop, &options)?;
+    let built = product_option::build_options(shop, &options)?;
     shop.update(gid, |state| state["options"] = json!(built));
     let before = shop.variants(gid);
     let mut kept = Vec::new();
     for given in variants {
         let input = Input::of("ProductVariantSetInput", given, &variant::FIELDS)?;
-        let choices = match variant::choices(shop, gid, &input) {
+        let choices = match product_option::choices(shop, gid, &input) {
             Ok(choices) => choices,
             Err(error) => return Ok(Err(error)),
         };
@@ -263,7 +265,7 @@ fn keep_option_ids(shop: &Shop, gid: Gid, options: &[Value]) -> Vec<Value> {
     options
 }
 
-pub(super) fn rename(shop: &mut Shop, variant: Gid, choices: &[variant::Choice]) {
+pub(super) fn rename(shop: &mut Shop, variant: Gid, choices: &[product_option::Choice]) {
     let title: Vec<&str> = choices.iter().map(|(_, value)| value.as_str()).collect();
     let title = title.join(" / ");
     let selected: Vec<Value> = choices

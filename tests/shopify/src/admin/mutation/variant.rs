@@ -1,8 +1,9 @@
-//! Variants and the options that they differ by.
+//! Variants of a product, with their inventory items.
 
 use serde_json::{Value, json};
 
-use super::{Call, Input, UserError, metafield, product_media, product_option};
+use super::product_option::{self, Choice, choices, learn_values};
+use super::{Call, Input, UserError, metafield, product_media};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::{cents, cents_to_decimal, cents_to_money};
 use crate::gid::Gid;
@@ -215,48 +216,6 @@ fn bulk_reorder(shop: &mut Shop, call: &Call<'_>) -> Value {
     answer(Some(gid), &[], vec![])
 }
 
-/// An option and the value chosen of it.
-pub(super) type Choice = (String, String);
-
-/// The option values that an input names, completed by the product's own options.
-pub(super) fn choices(
-    shop: &mut Shop,
-    product: Gid,
-    input: &Input<'_>,
-) -> Result<Vec<Choice>, UserError> {
-    let state = shop.store.get(product).unwrap_or_default();
-    let options = state["options"].as_array().cloned().unwrap_or_default();
-    let given = input.list("optionValues").unwrap_or_default();
-    let mut choices = Vec::new();
-    for option in &options {
-        let chosen = given.iter().find(|value| {
-            value["optionName"] == option["name"] || value["optionId"] == option["id"]
-        });
-        let name = option["name"].as_str().unwrap_or_default().to_owned();
-        let Some(chosen) = chosen else {
-            let message = format!("You need to add option values for {name}");
-            let error = UserError::new(&["variants", "optionValues"], message);
-            return Err(error.code("NEED_TO_ADD_OPTION_VALUES"));
-        };
-        let known = option["optionValues"].as_array().into_iter().flatten();
-        let by_id = known
-            .into_iter()
-            .find(|value| chosen.get("id").is_some_and(|id| !id.is_null() && *id == value["id"]));
-        let value = chosen["name"].as_str().or_else(|| by_id.and_then(|v| v["name"].as_str()));
-        let Some(value) = value else {
-            let error =
-                UserError::new(&["variants", "optionValues"], "Option value does not exist");
-            return Err(error.code("OPTION_VALUE_DOES_NOT_EXIST"));
-        };
-        choices.push((name, value.to_owned()));
-    }
-    if given.len() > options.len() {
-        let error = UserError::new(&["variants", "optionValues"], "Option does not exist");
-        return Err(error.code("OPTION_DOES_NOT_EXIST"));
-    }
-    Ok(choices)
-}
-
 /// The variant of a product that has exactly these values.
 pub(super) fn find(shop: &Shop, product: Gid, choices: &[Choice]) -> Option<Gid> {
     shop.variants(product).into_iter().find(|variant| {
@@ -283,32 +242,6 @@ pub(super) fn add(shop: &mut Shop, product: Gid, choices: &[Choice]) -> Gid {
         }
     });
     variant
-}
-
-/// Gives a product's options the values that a variant brings.
-pub(super) fn learn_values(shop: &mut Shop, product: Gid, choices: &[Choice]) {
-    let mut new_ids: Vec<Gid> =
-        choices.iter().map(|_| shop.store.fresh("ProductOptionValue")).collect();
-    shop.update(product, |state| {
-        for option in state["options"].as_array_mut().into_iter().flatten() {
-            let chosen = choices.iter().find(|(name, _)| option["name"] == *name);
-            let Some((_, value)) = chosen else { continue };
-            let values = option["optionValues"].as_array_mut();
-            if let Some(values) = values
-                && !values.iter().any(|known| known["name"] == *value)
-                && let Some(id) = new_ids.pop()
-            {
-                values.push(option_value(id, value));
-            }
-        }
-    });
-}
-
-pub(super) fn option_value(id: Gid, name: &str) -> Value {
-    json!({
-        "__typename": "ProductOptionValue", "id": id.to_string(), "name": name,
-        "linkedMetafieldValue": null, "swatch": null,
-    })
 }
 
 /// Deletes a variant, with its stock-keeping.
@@ -474,51 +407,4 @@ fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-/// Options of a new product; its one variant takes the first value of each.
-pub(super) fn first_options(shop: &mut Shop, product: Gid, options: &[Value]) -> Outcome<()> {
-    let built = build_options(shop, options)?;
-    let Some(variant) = shop.variants(product).first().copied() else { return Ok(()) };
-    let selected: Vec<Value> = built
-        .iter()
-        .map(|option| {
-            json!({
-                "__typename": "SelectedOption", "name": option["name"],
-                "value": option["optionValues"][0]["name"],
-            })
-        })
-        .collect();
-    let title: Vec<&str> = selected.iter().filter_map(|choice| choice["value"].as_str()).collect();
-    let title = title.join(" / ");
-    shop.update(variant, |state| {
-        state["title"] = json!(title);
-        state["selectedOptions"] = json!(selected);
-    });
-    shop.update(product, |state| state["options"] = json!(built));
-    Ok(())
-}
-
-/// Options as documents hold them.
-pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Outcome<Vec<Value>> {
-    let mut built = Vec::new();
-    for (at, option) in options.iter().enumerate() {
-        if option.get("linkedMetafield").is_some_and(|linked| !linked.is_null()) {
-            return Err(not_simulated("options linked to metafields"));
-        }
-        let values = option["values"].as_array().into_iter().flatten();
-        let mut kept = Vec::new();
-        for value in values {
-            let id = value["id"].as_str().and_then(|id| id.parse().ok());
-            let id = id.unwrap_or_else(|| shop.store.fresh("ProductOptionValue"));
-            kept.push(option_value(id, value["name"].as_str().unwrap_or_default()));
-        }
-        let id = option["id"].as_str().and_then(|id| id.parse().ok());
-        let id: Gid = id.unwrap_or_else(|| shop.store.fresh("ProductOption"));
-        built.push(json!({
-            "__typename": "ProductOption", "id": id.to_string(), "name": option["name"],
-            "position": at + 1, "linkedMetafield": null, "optionValues": kept,
-        }));
-    }
-    Ok(built)
 }
