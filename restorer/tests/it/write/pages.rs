@@ -2,12 +2,18 @@
 //! comes back, a changed field is put right by one mutation, what is right is left alone, and a lost
 //! answer makes no second one.
 
-use crate::simulated::{Simulated, spec};
+mod customers;
+mod discounts;
+mod furnished;
+
+use crate::simulated::spec;
 use backstock_proto::{ResourceId, Timestamp};
 use backstock_restorer::write::Written;
 use serde_json::{Value, json};
 use shopify::change::Deed;
 use shopify::fault::Fault;
+
+use furnished::{furnished, ids, states};
 
 /// A kind, and the members of it that a recreation cannot bring back.
 struct Case {
@@ -50,132 +56,6 @@ fn comparable(state: &Value, lost: &[&str]) -> Value {
     // An article goes back into its blog, which has an id of its own.
     lost.iter().for_each(|member| drop(object.remove(*member)));
     state
-}
-
-/// Things that the simulated shop does not begin with.
-async fn furnished(seed: u64) -> Simulated {
-    let shop = Simulated::start(seed, 12, true).await;
-    let ask = |document: &'static str, variables: Value| {
-        let client = shop.client.clone();
-        async move {
-            let call = backstock_proto::admin::Call::write(document, variables);
-            let answer = client.ask(call).await.expect("an answer");
-            assert_eq!(answer.errors, [], "{document}");
-            assert_eq!(answer.user_errors(), [""; 0], "{document}");
-            answer.data
-        }
-    };
-    for (name, query) in [("VIP's", "customer_tags CONTAINS 'vip'"), ("All", "")] {
-        let create = "mutation($n: String!, $q: String!) { segmentCreate(name: $n, query: $q) \
-                      { segment { id } userErrors { field message } } }";
-        ask(create, json!({"n": name, "q": query})).await;
-    }
-    for (name, code) in [("Canada", "CA"), ("Neighbours", "MX")] {
-        let create = "mutation($m: MarketCreateInput!) { marketCreate(input: $m) \
-                      { market { id } userErrors { field message } } }";
-        let conditions = json!({"regionsCondition": {"regions": [{"countryCode": code}]}});
-        let market = json!({"name": name, "status": "ACTIVE", "conditions": conditions});
-        ask(create, json!({"m": market})).await;
-    }
-    for (owner, key) in [("PAGE", "rank"), ("CUSTOMER", "badge")] {
-        let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
-                      definition: $d) { createdDefinition { id } userErrors { field message } } }";
-        let kind = if key == "rank" { "number_integer" } else { "single_line_text_field" };
-        let definition = json!({
-            "name": key, "namespace": "custom", "key": key, "ownerType": owner, "type": kind,
-            "pin": key == "rank", "access": {"storefront": "PUBLIC_READ"},
-            "capabilities": {"adminFilterable": {"enabled": true}},
-        });
-        ask(create, json!({"d": definition})).await;
-    }
-    let item = |title: &str| json!({"title": title, "type": "HTTP", "url": "/somewhere"});
-    let mut top = item("More");
-    top["items"] = json!([item("Below"), item("Beside")]);
-    let create = "mutation($i: [MenuItemCreateInput!]!) { menuCreate(title: \"Side\", \
-                  handle: \"side\", items: $i) { menu { id } userErrors { field message } } }";
-    ask(create, json!({"i": [top, item("Last")]})).await;
-    let create = "mutation($d: MetaobjectDefinitionCreateInput!) { \
-                  metaobjectDefinitionCreate(definition: $d) \
-                  { metaobjectDefinition { id } userErrors { field message } } }";
-    let field = |key: &str| json!({"key": key, "name": key, "type": "single_line_text_field"});
-    let mut chosen = field("size");
-    chosen["validations"] = json!([{"name": "choices", "value": "[\"S\",\"M\"]"}]);
-    let definition = json!({
-        "type": "shelf", "name": "Shelf", "displayNameKey": "label", "description": "Where it is",
-        "fieldDefinitions": [field("label"), chosen, field("aisle")],
-        "access": {"storefront": "PUBLIC_READ"},
-        "capabilities": {
-            "publishable": {"enabled": true},
-            "onlineStore": {"enabled": true, "data": {"urlHandle": "shelves"}},
-        },
-    });
-    ask(create, json!({"d": definition})).await;
-    let create = "mutation($m: MetaobjectCreateInput!) { metaobjectCreate(metaobject: $m) \
-                  { metaobject { id } userErrors { field message } } }";
-    for n in 0..3 {
-        let fields = json!([
-            {"key": "label", "value": format!("Shelf {n}")},
-            {"key": "size", "value": "M"},
-        ]);
-        let metaobject = json!({
-            "type": "shelf", "handle": format!("shelf-{n}"), "fields": fields,
-            "capabilities": {"publishable": {"status": "ACTIVE"}},
-        });
-        ask(create, json!({"m": metaobject})).await;
-    }
-    let set = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) \
-               { metafields { id } userErrors { field message } } }";
-    let mut metafields = Vec::new();
-    for type_name in ["Page", "Blog", "Article", "Customer"] {
-        for (n, id) in shop.ids(type_name).into_iter().take(3).enumerate() {
-            let gid = format!("gid://shopify/{type_name}/{id}");
-            for (key, kind, value) in
-                [("badge", "single_line_text_field", "new"), ("rank", "number_integer", "7")]
-            {
-                if n != 1 || key == "rank" {
-                    metafields.push(json!({
-                        "ownerId": gid, "namespace": "custom", "key": key, "type": kind, "value": value,
-                    }));
-                }
-            }
-        }
-    }
-    ask(set, json!({"m": metafields})).await;
-    let unpublish = "mutation($id: ID!) { pageUpdate(id: $id, page: {isPublished: false}) \
-                     { page { id } userErrors { field message } } }";
-    let page = shop.ids("Page").remove(0);
-    ask(unpublish, json!({"id": format!("gid://shopify/Page/{page}")})).await;
-    let picture = "mutation($id: ID!) { articleUpdate(id: $id, article: {image: \
-                   {url: \"https://cdn.example/a.jpg\", altText: \"A\"}, summary: \"<b>S</b>\"}) \
-                   { article { id } userErrors { field message } } }";
-    let article = shop.ids("Article").remove(0);
-    ask(picture, json!({"id": format!("gid://shopify/Article/{article}")})).await;
-    shop.writes();
-    shop
-}
-
-/// A discount is of one of two types.
-fn ids(shop: &Simulated, kind: &str) -> Vec<ResourceId> {
-    match kind {
-        "discount" => [shop.ids("DiscountCodeNode"), shop.ids("DiscountAutomaticNode")].concat(),
-        kind => shop.ids(spec(kind).gid_type),
-    }
-}
-
-async fn states(shop: &Simulated, kind: &str) -> Vec<(ResourceId, Value)> {
-    let mut found = Vec::new();
-    for id in ids(shop, kind) {
-        let state = shop.read(kind, &id).await.expect("it is there");
-        // What an app calculates is not simulated.
-        if !state["type"].as_str().is_some_and(|sort| sort.ends_with("App")) {
-            found.push((id, state));
-        }
-    }
-    assert!(
-        found.len() > 1 || ["blog", "script_tag"].contains(&kind),
-        "{kind}: too few to be of any use"
-    );
-    found
 }
 
 fn id_of(written: &Written) -> ResourceId {
@@ -486,142 +366,6 @@ async fn what_somebody_else_made_in_its_place_is_left_alone() {
         assert_eq!(shop.writes().len(), 0);
         assert_eq!(shop.read(kind, &id).await, Some(there));
     }
-}
-
-/// A customer's addresses keep their ids as far as they are there; the default one is the default
-/// one again.
-#[tokio::test]
-async fn addresses_are_put_right_one_by_one_or_as_a_list() {
-    let shop = furnished(7).await;
-    let customers = states(&shop, "customer").await;
-    let (id, was) = customers
-        .into_iter()
-        .find(|(_, c)| c["addresses"].as_array().is_some_and(|list| list.len() > 1))
-        .expect("a customer with two addresses");
-    type Edit = fn(&mut Value);
-    let edits: [(Edit, usize); 4] = [
-        (|c| c["addresses"][1]["city"] = json!("Elsewhere"), 1),
-        (|c| drop(c["addresses"].as_array_mut().expect("a list").remove(0)), 2),
-        (|c| c["defaultAddress"] = c["addresses"][1].clone(), 1),
-        (|c| c["addresses"] = json!([]), 2),
-    ];
-    let mut was = was;
-    for (n, (edit, most)) in edits.into_iter().enumerate() {
-        let mut edited = was.clone();
-        edit(&mut edited);
-        let default = edited["defaultAddress"]["id"].clone();
-        let kept = edited["addresses"].as_array().expect("a list").iter();
-        if !kept.clone().any(|address| address["id"] == default) {
-            edited["defaultAddress"] = edited["addresses"].get(0).cloned().unwrap_or_default();
-        }
-        shop.write("customer", Some(&was), Some(&edited)).await.expect("it is edited");
-        let now = shop.read("customer", &id).await.expect("they are there");
-        assert_eq!(comparable(&now, &[]), comparable(&edited, &[]), "edit {n}");
-        shop.writes();
-        shop.write("customer", Some(&now), Some(&was)).await.expect("it is put right");
-        assert!(shop.writes().len() <= most, "edit {n}");
-        let is = shop.read("customer", &id).await.expect("they are there");
-        assert_eq!(comparable(&is, &[]), comparable(&was, &[]), "edit {n}");
-        was = is;
-    }
-    shop.assert_simulated();
-}
-
-#[tokio::test]
-async fn nobody_is_subscribed_and_a_withdrawal_is_written() {
-    let shop = furnished(8).await;
-    let is_subscribed = |c: &Value| c["emailMarketingConsent"]["marketingState"] == "SUBSCRIBED";
-    let customers = states(&shop, "customer").await;
-    let (id, subscribed) =
-        customers.iter().find(|(_, c)| is_subscribed(c)).cloned().expect("somebody subscribed");
-    let mut withdrawn = subscribed.clone();
-    withdrawn["emailMarketingConsent"]["marketingState"] = json!("UNSUBSCRIBED");
-    shop.writes();
-    shop.write("customer", Some(&subscribed), Some(&withdrawn)).await.expect("it is written");
-    let now = shop.read("customer", &id).await.expect("they are there");
-    assert_eq!(now["emailMarketingConsent"]["marketingState"], "UNSUBSCRIBED");
-    assert_eq!(shop.writes().len(), 1);
-    let written = shop.write("customer", Some(&now), Some(&subscribed)).await.expect("an answer");
-    assert_eq!(written, Written::Unchanged);
-    assert_eq!(shop.writes().len(), 0);
-    shop.write("customer", Some(&now), None).await.expect("they go");
-    let written = shop.write("customer", None, Some(&subscribed)).await.expect("they come back");
-    let is = shop.read("customer", &id_of(&written)).await.expect("they are there");
-    assert!(!is_subscribed(&is));
-    let notes = shop.notes.lock().expect("no panic").clone();
-    assert!(notes.iter().any(|note| note.contains("ask them again")), "{notes:?}");
-    shop.assert_simulated();
-}
-
-#[tokio::test]
-async fn a_customer_with_orders_is_not_deleted_and_the_reason_is_given() {
-    let shop = furnished(9).await;
-    let buyer = shop.buyers().into_iter().next().expect("a buyer");
-    let id = ResourceId::parse(&buyer).expect("an id");
-    let was = shop.read("customer", &id).await.expect("they are there");
-    let error = shop.write("customer", Some(&was), None).await.expect_err("it is refused");
-    assert!(error.to_string().contains("who has orders"), "{error}");
-}
-
-#[tokio::test]
-async fn what_a_discount_takes_off_and_of_what_is_put_right() {
-    let shop = furnished(10).await;
-    let product =
-        |n: usize| json!({"id": format!("gid://shopify/Product/{}", shop.ids("Product")[n])});
-    let mut edited_ones = 0;
-    for (id, was) in states(&shop, "discount").await {
-        let mut edits: Vec<Value> = Vec::new();
-        if was["customerGets"].is_object() {
-            let mut edited = was.clone();
-            edited["customerGets"]["value"] = json!({"percentage": 0.9});
-            edits.push(edited.clone());
-            edited["customerGets"]["value"] = json!({"amount": {"amount": "5.00", "currencyCode": "USD"}, "appliesOnEachItem": true});
-            edits.push(edited);
-        }
-        if was["customerGets"]["items"]["products"].is_array() {
-            let mut edited = was.clone();
-            edited["customerGets"]["items"]["products"] = json!([product(0), product(9)]);
-            edits.push(edited);
-        }
-        if was["customerBuys"].is_object() {
-            let mut edited = was.clone();
-            edited["customerBuys"]["value"] = json!({"quantity": "7"});
-            edits.push(edited);
-        }
-        if was["destinationSelection"].is_object() {
-            let mut edited = was.clone();
-            edited["destinationSelection"] =
-                json!({"countries": ["CA", "US"], "includeRestOfWorld": false});
-            edited["maximumShippingPrice"] = json!({"amount": "9.00", "currencyCode": "USD"});
-            edits.push(edited);
-        }
-        for edited in edits {
-            let changed = shop.write("discount", Some(&was), Some(&edited)).await;
-            changed.unwrap_or_else(|error| panic!("{edited}: {error}"));
-            let now = shop.read("discount", &id).await.expect("it is there");
-            assert_ne!(now, was);
-            shop.writes();
-            shop.write("discount", Some(&now), Some(&was)).await.expect("it is put right");
-            assert_eq!(shop.writes().len(), 1);
-            assert_eq!(shop.read("discount", &id).await.as_ref(), Some(&was));
-            edited_ones += 1;
-        }
-    }
-    assert!(edited_ones > 8, "{edited_ones}");
-    shop.assert_simulated();
-}
-
-#[tokio::test]
-async fn a_discount_for_certain_markets_does_not_come_back_for_everybody() {
-    let shop = furnished(11).await;
-    let (_, was) = states(&shop, "discount").await.remove(0);
-    let mut wanted = was.clone();
-    wanted["context"] = json!({});
-    shop.write("discount", Some(&was), None).await.expect("it goes");
-    shop.writes();
-    let error = shop.write("discount", None, Some(&wanted)).await.expect_err("it is refused");
-    assert!(error.to_string().contains("markets"), "{error}");
-    assert_eq!(shop.writes().len(), 0);
 }
 
 #[tokio::test]
