@@ -4,7 +4,7 @@
 //! Nothing about this is remembered but what pulls put on record, so that a start after a kill goes on
 //! where it was.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use backstock_proto::cron::Cron;
@@ -35,6 +35,9 @@ const FAILED_REST: u64 = 15 * 60 * 1_000_000;
 const DOUBLINGS_MAX: u32 = 5;
 /// Kinds that are pulled at once: as many as bulk operations may run.
 const KINDS_AT_ONCE: usize = 5;
+/// Kinds that somebody waits for and that are pulled beside those: what is due may take hours. More than
+/// one, so that a small kind does not wait for a large one.
+const ORDERED_BESIDE: usize = 2;
 
 /// Pulls one shop's kinds when they are due. Whole pulls that run when the shop is to be left come to
 /// their end, and no other begins.
@@ -99,8 +102,8 @@ type Wanted = (&'static Spec, pull::Order);
 struct Queue<'a> {
     waiting: VecDeque<Wanted>,
     running: FuturesUnordered<BoxFuture<'a, (&'static Spec, bool)>>,
-    /// The kinds that run.
-    kinds: BTreeSet<&'static str>,
+    /// The kinds that run, and whether somebody waits for each.
+    kinds: BTreeMap<&'static str, bool>,
     /// None of it failed so far.
     worked: bool,
 }
@@ -108,7 +111,7 @@ struct Queue<'a> {
 impl Default for Queue<'_> {
     fn default() -> Self {
         let (waiting, running) = (VecDeque::new(), FuturesUnordered::new());
-        Self { waiting, running, kinds: BTreeSet::new(), worked: true }
+        Self { waiting, running, kinds: BTreeMap::new(), worked: true }
     }
 }
 
@@ -121,19 +124,30 @@ impl<'a> Queue<'a> {
             let due = before.and_then(|n| self.waiting.remove(n)).map(|(_, how)| how);
             let due = due.unwrap_or_default();
             let confirm_deletions = order.confirm_deletions || due.confirm_deletions;
-            let how = pull::Order { confirm_deletions, may_resume: false, ..due };
+            let how = pull::Order { confirm_deletions, ordered: true, ..due };
             self.waiting.push_front((spec, how));
         }
     }
 
-    /// Begins as many as may run at once, one of a kind.
+    /// Begins as many as may run at once.
     fn begin(&mut self, puller: &'a Puller) {
-        while self.running.len() < KINDS_AT_ONCE {
-            let next = self.waiting.iter().position(|(spec, _)| !self.kinds.contains(spec.name));
-            let Some((spec, how)) = next.and_then(|n| self.waiting.remove(n)) else { return };
-            self.kinds.insert(spec.name);
+        while let Some((spec, how)) = self.next() {
             self.running.push(async move { (spec, one(puller, spec, how).await) }.boxed());
         }
+    }
+
+    /// The first that waits and may run now: from here on its kind is one of those that run, and no other
+    /// pull of it is begun.
+    fn next(&mut self) -> Option<Wanted> {
+        let has_room = self.kinds.len() < KINDS_AT_ONCE;
+        let ordered = self.kinds.values().filter(|ordered| **ordered).count();
+        let next = self.waiting.iter().position(|(spec, how)| {
+            let may_run = has_room || (how.ordered && ordered < ORDERED_BESIDE);
+            may_run && !self.kinds.contains_key(spec.name)
+        });
+        let (spec, how) = self.waiting.remove(next?)?;
+        self.kinds.insert(spec.name, how.ordered);
+        Some((spec, how))
     }
 }
 
@@ -194,8 +208,8 @@ async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
         let is_read = |gap: &Gap| gap.healed_by.iter().any(|by| by.kind.as_str() == spec.name);
         let unread = gaps.iter().filter(|gap| !(gap.healed && is_read(gap)));
         let healed_gaps = unread.map(ends).collect();
-        let may_resume = open.is_none();
-        kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, may_resume }));
+        let ordered = open.is_some();
+        kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, ordered }));
     }
     Ok(Due { kinds, whole_since })
 }
@@ -266,12 +280,25 @@ async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use backstock_proto::Shop;
 
     use super::*;
 
     fn spec(name: &str) -> &'static Spec {
         kind::ALL.iter().find(|spec| spec.name == name).expect("a kind")
+    }
+
+    fn order(names: &[&str]) -> Order {
+        let kinds = names.iter().map(|name| Kind::of(spec(name))).collect();
+        let shop = Shop::from_name("acme").expect("a shop");
+        Order { shop, kinds, ids: Vec::new(), confirm_deletions: false }
+    }
+
+    /// The kinds that begin now.
+    fn begun(queue: &mut Queue<'_>) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.next()).map(|(spec, _)| spec.name).collect()
     }
 
     #[test]
@@ -288,18 +315,41 @@ mod tests {
     #[test]
     fn what_is_ordered_comes_first_and_keeps_what_was_due_of_it() {
         let mut queue = Queue::default();
-        let due =
-            pull::Order { healed_gaps: vec![(1, 2)], may_resume: true, ..pull::Order::default() };
+        let due = pull::Order { healed_gaps: vec![(1, 2)], ..pull::Order::default() };
         queue.waiting.extend(["product", "page", "menu"].map(|name| (spec(name), due.clone())));
-        let kinds = ["page", "blog"].map(|name| Kind::of(spec(name))).to_vec();
-        let shop = Shop::from_name("acme").expect("a shop");
-        queue.order(&Order { shop, kinds, ids: Vec::new(), confirm_deletions: true });
+        queue.order(&Order { confirm_deletions: true, ..order(&["page", "blog"]) });
         let names: BTreeSet<&str> =
             queue.waiting.iter().take(2).map(|(spec, _)| spec.name).collect();
         assert_eq!((names, queue.waiting.len()), (BTreeSet::from(["blog", "page"]), 4));
         for (spec, how) in queue.waiting.iter().take(2) {
-            assert!(how.confirm_deletions && !how.may_resume, "{}", spec.name);
+            assert!(how.confirm_deletions && how.ordered, "{}", spec.name);
             assert_eq!(how.healed_gaps.len(), usize::from(spec.name == "page"));
         }
+    }
+
+    #[test]
+    fn what_is_ordered_runs_beside_what_is_due_and_no_kind_twice() {
+        let mut queue = Queue::default();
+        let due = ["product", "collection", "customer", "order", "page", "article", "menu"];
+        queue.waiting.extend(due.map(|name| (spec(name), pull::Order::default())));
+        assert_eq!(begun(&mut queue), due[..5]);
+        queue.order(&order(&["product", "location"]));
+        assert_eq!(begun(&mut queue), ["location"], "products are being read");
+        queue.order(&order(&["menu"]));
+        assert_eq!(begun(&mut queue), ["menu"]);
+        queue.order(&order(&["blog"]));
+        assert_eq!(begun(&mut queue), [""; 0], "two are beside the five already");
+        queue.kinds.remove("location");
+        assert_eq!(begun(&mut queue), ["blog"]);
+        // What was ordered while it ran is read once more, before what is merely due.
+        queue.kinds.remove("product");
+        assert_eq!(begun(&mut queue), [""; 0], "six run, two of which somebody waits for");
+        queue.kinds.remove("blog");
+        assert_eq!(begun(&mut queue), ["product"]);
+        for over in ["menu", "customer"] {
+            queue.kinds.remove(over);
+        }
+        assert_eq!(begun(&mut queue), ["article"]);
+        assert!(queue.waiting.is_empty());
     }
 }

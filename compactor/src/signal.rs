@@ -205,7 +205,8 @@ async fn read_again(
     ids: &[ResourceId],
 ) -> Result<(), PullError> {
     if !by_id(spec).iter().any(|pull| pull.facets.contains(&Facet::Core)) {
-        return puller.kind(spec, &crate::pull::Order::default()).await.map(drop);
+        let order = crate::pull::Order { ordered: true, ..Default::default() };
+        return puller.kind(spec, &order).await.map(drop);
     }
     for pull in by_id(spec) {
         let Way::ById { ids_max, .. } = &pull.way else { continue };

@@ -107,8 +107,9 @@ pub(crate) struct Order {
     pub(crate) healed_gaps: Vec<(u64, u64)>,
     /// Many deletions at once are meant.
     pub(crate) confirm_deletions: bool,
-    /// It may go on with what a pull had begun that a kill ended.
-    pub(crate) may_resume: bool,
+    /// Somebody waits for it: it speaks of the shop as it is from then on, and does not go on with what a
+    /// pull had begun that a kill ended.
+    pub(crate) ordered: bool,
 }
 
 /// What one run of a pull has found so far.
@@ -201,7 +202,7 @@ impl Puller {
         let resumes = |newest: &PullReport| {
             let healed = |gap| newest.healed_gaps.contains(gap);
             let ended = newest.state != PullState::Running || newest.operations.is_empty();
-            order.may_resume && !ended && order.healed_gaps.iter().all(healed)
+            !order.ordered && !ended && order.healed_gaps.iter().all(healed)
         };
         let failed = newest.as_ref().filter(|newest| newest.state != PullState::Complete);
         let fresh = PullReport {
