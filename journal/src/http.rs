@@ -78,6 +78,9 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
         Question::Snapshot { shop, at, kind } => {
             lines(journal.snapshot(&shop, at, kind.as_ref()).await?)
         }
+        Question::Mentioning { shop, at, kind, numbers } => {
+            lines(journal.mentioning(&shop, at, &kind, &numbers).await?)
+        }
         Question::Heads { shop, kind, id } => {
             lines(journal.heads(&shop, &kind, id.as_ref()).await?)
         }

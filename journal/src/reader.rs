@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backstock_proto::erase::{Concerned, Erased, Erasure, Whom};
 use backstock_proto::journal::{
-    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
-    Thinned, Touched, VerifyReport, Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Numbers, Page,
+    Raw, Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span,
+    Summary, Thinned, Touched, VerifyReport, Version,
 };
 use backstock_proto::storage::Keys;
 use backstock_proto::stream::Partition;
@@ -191,6 +191,20 @@ impl Journal for Reader {
         let (shop, kind) = (shop.clone(), kind.cloned());
         self.stream(&self.streams, move |view, each| view.snapshot(&shop, at, kind.as_ref(), each))
             .await
+    }
+
+    async fn mentioning(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: &Kind,
+        numbers: &Numbers,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        let (shop, kind, numbers) = (shop.clone(), kind.clone(), numbers.clone());
+        self.stream(&self.streams, move |view, each| {
+            view.mentioning(&shop, at, &kind, &numbers, each)
+        })
+        .await
     }
 
     async fn heads(

@@ -203,9 +203,8 @@ impl View<'_> {
             // What is gone and was gone by then needs no second look.
             let gone = head.deleted && head.position <= at.bound().into();
             if !skipped && !gone {
-                let found = self.resource_from(&mut entries, &key, at).transpose();
-                let living = found.filter(|found| !matches!(found, Ok(r) if r.deleted));
-                if living.is_some_and(|found| !each(found)) {
+                let found = self.living_from(&mut entries, &key, at);
+                if found.is_some_and(|found| !each(found)) {
                     return Ok(());
                 }
             }

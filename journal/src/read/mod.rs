@@ -3,6 +3,7 @@
 
 mod history;
 mod list;
+mod mention;
 mod rebuilt;
 mod records;
 mod status;
@@ -134,6 +135,17 @@ impl<'s> View<'s> {
             version,
             state,
         }))
+    }
+
+    /// The same, unless it is not there by then.
+    fn living_from(
+        &self,
+        entries: &mut Entries<'_>,
+        key: &ResourceKey,
+        at: AsOf,
+    ) -> Option<Result<Resource, JournalError>> {
+        let found = self.resource_from(entries, key, at).transpose();
+        found.filter(|found| !matches!(found, Ok(found) if found.deleted))
     }
 
     /// The newest version by a position of each facet but the core, in the order in which they make

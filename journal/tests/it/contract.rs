@@ -8,7 +8,7 @@ use backstock_journal::decode::Message;
 use backstock_journal::{Store, http};
 use backstock_proto::Shop;
 use backstock_proto::journal::{
-    AsOf, ChangeFilter, Client, Journal, JournalError, Page, ResourceFilter, Span,
+    AsOf, ChangeFilter, Client, Journal, JournalError, Numbers, Page, ResourceFilter, Span,
 };
 use backstock_proto::{Facet, Op, listen};
 use futures::TryStreamExt;
@@ -195,6 +195,60 @@ async fn a_snapshot_that_breaks_off_is_never_taken_for_a_whole_one() {
         let snapshot = client(&base).snapshot(&shop, AsOf::Latest, None).await.expect("begins");
         let read: Result<Vec<_>, _> = snapshot.try_collect().await;
         assert_eq!(read.is_err(), fails, "{body:?}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_names_something_is_found_by_its_number() {
+    const NUMBER: &str = "8072139866342";
+    let dir = tempfile::tempdir().expect("dir");
+    let store = crate::support::open(dir.path());
+    let [escaped, twice, gone, other, itself] =
+        ["1", "2", "3", "4", NUMBER].map(|id| product("acme", id));
+    let link = format!("[\"gid://shopify/Product/{NUMBER}\"]");
+    let mut slashes = metafield(&escaped, &link, at(2));
+    let text = String::from_utf8(slashes.payload).expect("text");
+    slashes.payload = text.replace('/', "\\/").into_bytes();
+    let arrival = [
+        titled(&escaped, "A", at(1)).webhook("1"),
+        titled(&twice, "B", at(1)).webhook("2"),
+        titled(&gone, "C", at(1)).webhook("3"),
+        titled(&other, "D", at(1)).webhook("4"),
+        titled(&itself, "E", at(1)).webhook("5"),
+        slashes,
+        metafield(&twice, &link, at(2)),
+        metafield(&gone, &link, at(2)),
+        metafield(&other, &format!("gid://shopify/Product/{NUMBER}0"), at(2)),
+        metafield(&escaped, "nothing", at(4)),
+        // Says the same: it has no bytes of its own.
+        metafield(&twice, &link, at(4)),
+        deleted(&gone, at(4)).webhook("6"),
+    ];
+    store.append(&crate::support::decoded(1, arrival), at(0)).expect("append");
+    let reader = crate::support::reader(&store);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let base = format!("http://{}", listener.local_addr().expect("address"));
+    let router = http::router(Arc::new(reader.clone()));
+    let limits = listen::Limits::default();
+    tokio::spawn(listen::serve(listener, router, limits, CancellationToken::new()));
+    let numbers = Numbers::of([format!("gid://shopify/Product/{NUMBER}").as_str()]);
+    let numbers = numbers.expect("a number");
+    let (shop, kind, client) = (&itself.shop, &itself.kind, client(&base));
+    for journal in [&reader as &dyn Journal, &client] {
+        for (then, expected) in [
+            (AsOf::At(at(1)), vec![NUMBER]),
+            (AsOf::At(at(3)), vec!["1", "2", "3", NUMBER]),
+            (AsOf::Latest, vec!["2", NUMBER]),
+        ] {
+            let found = journal.mentioning(shop, then, kind, &numbers).await.expect("asked");
+            let found: Vec<_> = found.try_collect().await.expect("whole");
+            let ids: Vec<&str> = found.iter().map(|found| found.id.as_str()).collect();
+            assert_eq!(ids, expected, "{then:?}");
+            for found in &found {
+                let whole = journal.resource(&product("acme", found.id.as_str()), then).await;
+                assert_eq!(whole.expect("read").as_ref(), Some(found), "{then:?}");
+            }
+        }
     }
 }
 

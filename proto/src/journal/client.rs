@@ -20,9 +20,9 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::{
-    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
-    Thinned, Touched, VerifyReport, Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Numbers, Page,
+    Raw, Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span,
+    Summary, Thinned, Touched, VerifyReport, Version,
 };
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::problem::Problem;
@@ -37,6 +37,9 @@ pub const SAME_AS: &str = "backstock-same-as";
 
 /// How long an answer may take, and the next line of a snapshot.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the next line may take where much is looked through and little of it told.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long reading everything back may take.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -54,6 +57,7 @@ pub enum Question {
     Raw { key: ResourceKey, seq: u64 },
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
     Snapshot { shop: Shop, at: AsOf, kind: Option<Kind> },
+    Mentioning { shop: Shop, at: AsOf, kind: Kind, numbers: Numbers },
     Heads { shop: Shop, kind: Kind, id: Option<ResourceId> },
     Rebuilt { shop: Shop, kind: Kind, at: Timestamp },
     Touched { shop: Shop, span: Span, kind: Option<Kind> },
@@ -150,11 +154,15 @@ impl Client {
         question: Question,
     ) -> Result<BoxStream<'static, Result<T, JournalError>>, JournalError> {
         let response = self.send(&question, VERIFY_TIMEOUT).await?;
+        let silence = match question {
+            Question::Mentioning { .. } => LOOK_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        };
         let lines = StreamReader::new(response.bytes_stream().map_err(io::Error::other)).lines();
         let reading = (Some(lines), 0_u64);
-        Ok(futures::stream::unfold(reading, async |(lines, count)| {
+        Ok(futures::stream::unfold(reading, move |(lines, count)| async move {
             let mut lines = lines?;
-            let line = tokio::time::timeout(ANSWER_TIMEOUT, lines.next_line()).await;
+            let line = tokio::time::timeout(silence, lines.next_line()).await;
             match read_line(line, count) {
                 Ok(Some(item)) => Some((Ok(item), (Some(lines), count + 1))),
                 Ok(None) => None,
@@ -230,6 +238,17 @@ impl Journal for Client {
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
         self.stream(Question::Snapshot { shop: shop.clone(), at, kind: kind.cloned() }).await
+    }
+
+    async fn mentioning(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: &Kind,
+        numbers: &Numbers,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        let (shop, kind, numbers) = (shop.clone(), kind.clone(), numbers.clone());
+        self.stream(Question::Mentioning { shop, at, kind, numbers }).await
     }
 
     async fn heads(

@@ -5,6 +5,7 @@
 
 mod client;
 mod media;
+mod numbers;
 mod pull;
 mod rebuilt;
 mod spread;
@@ -27,6 +28,7 @@ use crate::{Kind, Shop, Timestamp};
 
 pub use client::{Client, Line, PATH, Question, SAME_AS};
 pub use media::{MEDIA, MediaReport};
+pub use numbers::Numbers;
 pub use pull::{BulkRun, Drift, PULL, PullReport, PullState};
 pub use rebuilt::Rebuilt;
 pub use spread::Spread;
@@ -359,6 +361,16 @@ pub trait Journal: Send + Sync {
         shop: &Shop,
         at: AsOf,
         kind: Option<&Kind>,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError>;
+
+    /// The living resources of a kind as of an instant that may name something by one of some numbers, in
+    /// which one stands or whose own it is, ordered by id. Of all others no state is read.
+    async fn mentioning(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: &Kind,
+        numbers: &Numbers,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError>;
 
     /// The newest version of every facet of every resource of a kind, or of one of them, ended ones

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::{
-    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Page, Raw,
-    Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span, Summary,
-    Thinned, Touched, VerifyReport, Version,
+    AsOf, Change, ChangeFilter, CheckpointReport, Head, Journal, JournalError, List, Numbers, Page,
+    Raw, Rebuilt, Record, Resource, ResourceFilter, Retention, ShopStatus, ShopSummary, Span,
+    Summary, Thinned, Touched, VerifyReport, Version,
 };
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::stream::{Partition, partition_of};
@@ -110,6 +110,16 @@ impl Journal for Spread {
         kind: Option<&Kind>,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
         first!(self.copies(shop), journal => journal.snapshot(shop, at, kind))
+    }
+
+    async fn mentioning(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: &Kind,
+        numbers: &Numbers,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        first!(self.copies(shop), journal => journal.mentioning(shop, at, kind, numbers))
     }
 
     async fn heads(

@@ -5,8 +5,8 @@ use backstock_proto::diff;
 use backstock_proto::erase::*;
 use backstock_proto::journal::*;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use super::{Entry, Fake, NOW, instant, shop};
@@ -241,6 +241,21 @@ impl Journal for Fake {
             items.push(Err(JournalError::Damaged("block 7".into())));
         }
         Ok(stream::iter(items).boxed())
+    }
+
+    async fn mentioning(
+        &self,
+        shop: &Shop,
+        at: AsOf,
+        kind: &Kind,
+        numbers: &Numbers,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        let (all, numbers) = (self.snapshot(shop, at, Some(kind)).await?, numbers.clone());
+        let names = move |found: &Resource| {
+            let texts = [found.state.to_string(), found.id.to_string()];
+            std::future::ready(texts.iter().any(|text| numbers.any_in(text.as_bytes())))
+        };
+        Ok(all.try_filter(names).boxed())
     }
 
     async fn heads(
