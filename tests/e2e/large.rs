@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::backstock::{Backstock, TOKEN, settings};
 use crate::gauge::Gauge;
 use crate::kills::count;
-use crate::pulls::{SHOP, pull_of};
+use crate::pulls::{SHOP, between, pull_of};
 use crate::recover::address;
 use crate::simulator::{Simulator, planned};
 
@@ -323,22 +323,42 @@ impl Large {
         }
     }
 
+    /// A plan, however long it takes to make it.
+    async fn planned(&self, asked: &Value) -> Value {
+        let plans = self.client.post(format!("{}{SHOP}/plans", self.backstock.api));
+        let answer = plans.bearer_auth(TOKEN).json(asked).send().await.expect("an answer");
+        answer.json().await.expect("JSON")
+    }
+
+    /// Deletes a product, and plans that it comes back: what points to it is looked for in the whole shop.
+    async fn one_planned(&self) {
+        let path = format!("{SHOP}/resources?kind=product&deleted=false&limit=1");
+        let (_, listed) = self.backstock.get(&path).await;
+        let gid = listed["items"][0]["gid"].as_str().expect("a gid");
+        let at = between().await;
+        let delete = format!(
+            "mutation {{ productDelete(input: {{id: \"{gid}\"}}) {{ deletedProductId }} }}"
+        );
+        self.simulator.ask(&delete).await;
+        self.simulator.quiet().await;
+        self.settled().await;
+        let planning = self.gauge();
+        let plan = self.planned(&json!({"at": at, "select": {"ids": [gid]}})).await;
+        assert_eq!(plan["counts"]["create"], 1, "{plan}");
+        println!("  1 product deleted, planned in {}", planning.told());
+    }
+
     /// Deletes products, and has them restored on a plan of the shop's.
     async fn restored(&self, shop_plan: &str, products: u64) {
         self.simulator.post("plan/unlimited", json!({})).await;
         self.simulator.post("latency?seconds=0", json!({})).await;
         self.settled().await;
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        let at = jiff::Timestamp::now().to_string();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let at = between().await;
         self.simulator.post(&format!("scenario/cleanup_app?products={products}"), json!({})).await;
         self.simulator.quiet().await;
         self.settled().await;
         let planning = self.gauge();
-        let asked = json!({"at": at, "select": {"kinds": ["product"]}});
-        let plans = self.client.post(format!("{}{SHOP}/plans", self.backstock.api));
-        let answer = plans.bearer_auth(TOKEN).json(&asked).send().await.expect("an answer");
-        let plan: Value = answer.json().await.expect("JSON");
+        let plan = self.planned(&json!({"at": at, "select": {"kinds": ["product"]}})).await;
         assert_eq!(plan["counts"]["create"], products, "{plan}");
         println!("  {products} products deleted, planned in {}", planning.told());
         self.simulator.post(&format!("plan/{shop_plan}"), json!({})).await;
@@ -430,6 +450,7 @@ async fn a_large_shop_measured() {
     }
     large.all_answers(&since).await;
     large.disaster(&kinds, &since.replace('+', "%2B"), changed).await;
+    large.one_planned().await;
     for one in restored.split(',').filter(|one| !one.is_empty()) {
         let (plan, products) = one.split_once(':').expect("plan:products");
         large.restored(plan, products.parse().expect("a number")).await;

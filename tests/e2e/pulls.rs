@@ -453,7 +453,7 @@ async fn material(backstock: &Backstock, number: &str, at: Option<Timestamp>) ->
 }
 
 /// An instant with a second before and after it, which the shop's dates have as a whole.
-async fn between() -> Timestamp {
+pub(crate) async fn between() -> Timestamp {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let at = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
     tokio::time::sleep(Duration::from_millis(1_100)).await;

@@ -206,6 +206,9 @@ mod tests {
         fn first(&self, _: &str) -> Option<String> {
             None
         }
+        fn since(&self, _: &std::collections::HashSet<String>) -> Vec<String> {
+            Vec::new()
+        }
         fn rewrite(&self, _: &mut Value) {}
         fn rewrite_field(&self, _: &mut backstock_proto::merge::Field) {}
     }

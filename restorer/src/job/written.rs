@@ -1,7 +1,7 @@
 //! What jobs wrote: by it, what was made anew is found under its new id, and our own writes are told
 //! from what others do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
@@ -124,6 +124,15 @@ impl Written {
     /// The gid that something had first; `None` if it is the one given.
     pub fn first(&self, gid: &str) -> Option<String> {
         follow(&self.lock().was, gid)
+    }
+
+    /// Every gid that was given to what had one of these first.
+    pub fn since(&self, firsts: &HashSet<String>) -> Vec<String> {
+        let read = self.lock();
+        let is_of = |gid: &&String| {
+            follow(&read.was, gid.as_str()).is_some_and(|first| firsts.contains(&first))
+        };
+        read.was.keys().filter(is_of).cloned().collect()
     }
 
     /// Whether a job made what has this gid.
@@ -328,6 +337,11 @@ mod tests {
         assert_eq!(written.id_now(spec, &id("7")), id("7"));
         assert_eq!(written.ids_before(spec, &id("3")), [id("2"), id("1")]);
         assert_eq!(written.ids_before(spec, &id("1")), []);
+        let gid = |n: u8| format!("gid://shopify/Page/{n}");
+        let mut since = written.since(&HashSet::from([gid(1)]));
+        since.sort();
+        assert_eq!(since, [gid(2), gid(3)]);
+        assert_eq!(written.since(&HashSet::from([gid(2), gid(7)])), [""; 0]);
     }
 
     #[test]

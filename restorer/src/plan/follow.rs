@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use backstock_proto::journal::{AsOf, Resource};
+use backstock_proto::journal::{AsOf, Numbers, Resource};
 use backstock_proto::kind::{ALL, Spec, Writable};
 use backstock_proto::merge::{self, FieldPath, Step};
 use backstock_proto::{Kind, ResourceId, Timestamp};
@@ -70,12 +70,13 @@ impl<'a> Back<'a> {
 
     /// Takes note of the collections that products were in by hand before the first of them went.
     async fn collections(&mut self, gather: &Gather<'_>, gone: &[Gone]) -> Result<(), PlanError> {
-        let kind = Kind::parse("collection").ok();
-        let spec = kind.as_ref().and_then(Kind::spec);
-        let (Some(spec), Some((then, _))) = (spec, gone.first()) else { return Ok(()) };
+        let (Ok(kind), Some((then, _))) = (Kind::parse("collection"), gone.first()) else {
+            return Ok(());
+        };
+        let Some(spec) = kind.spec() else { return Ok(()) };
         let gone: HashSet<String> = gone.iter().map(|(_, gid)| self.first(gid)).collect();
-        let mut there =
-            gather.journal.snapshot(gather.shop, AsOf::At(*then), kind.as_ref()).await?;
+        let numbers = self.numbers_of(&gone);
+        let mut there = gather.mentioning(AsOf::At(*then), &kind, numbers.as_ref()).await?;
         while let Some(Resource { id, mut state, .. }) = there.try_next().await? {
             let by_hand = state.get("ruleSet").is_some_and(Value::is_null);
             self.anew.rewrite(&mut state);
@@ -93,6 +94,19 @@ impl<'a> Back<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The numbers that stand in what may have a [row](Self::row); `None` where that may be anything.
+    pub(super) fn numbers(&self) -> Option<Numbers> {
+        self.numbers_of(&self.gids)
+    }
+
+    /// The numbers by which some things may be named, which had these gids first, and the collections that
+    /// they go back into, which may not name them now.
+    fn numbers_of(&self, firsts: &HashSet<String>) -> Option<Numbers> {
+        let since = self.anew.since(firsts);
+        let gids = firsts.iter().chain(&since).map(String::as_str);
+        Numbers::of(gids.chain(self.lists.keys().map(ResourceId::as_str)))
     }
 
     /// What is to be done to something that is there, beside the fields that the plan writes anyway.

@@ -1,14 +1,16 @@
 //! What history says of the resources that a plan is about: which they are, and the states of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use backstock_proto::journal::{
-    AsOf, Began, Journal, PAGE_LIMIT_MAX, Page, Place, Resource, Span, Version,
+    AsOf, Began, Journal, JournalError, Numbers, PAGE_LIMIT_MAX, Page, Place, Resource, Span,
+    Version,
 };
 use backstock_proto::kind::{ALL, Spec};
 use backstock_proto::merge::Field;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use serde_json::Value;
 
 use super::ours::Did;
@@ -62,6 +64,8 @@ pub(crate) trait Anew: Send + Sync {
     fn ids_before(&self, spec: &'static Spec, id: &ResourceId) -> Vec<ResourceId>;
     /// The gid that something had first; `None` if it is the one given.
     fn first(&self, gid: &str) -> Option<String>;
+    /// Every gid that was given to what had one of these first.
+    fn since(&self, firsts: &HashSet<String>) -> Vec<String>;
     /// Gives every gid in a state the one that it has now.
     fn rewrite(&self, state: &mut Value);
     /// The same for a field, and its path.
@@ -305,6 +309,20 @@ impl Gather<'_> {
         let mut state = found.map(|found| found.state).unwrap_or_default();
         self.anew.rewrite(&mut state);
         Ok(state)
+    }
+
+    /// What there is of a kind as of a moment that may name something by one of some numbers; all of it,
+    /// where there are none to look for.
+    pub(super) async fn mentioning(
+        &self,
+        at: AsOf,
+        kind: &Kind,
+        numbers: Option<&Numbers>,
+    ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
+        match numbers {
+            Some(numbers) => self.journal.mentioning(self.shop, at, kind, numbers).await,
+            None => self.journal.snapshot(self.shop, at, Some(kind)).await,
+        }
     }
 
     /// A resource's versions of a state that say something new, newest first.

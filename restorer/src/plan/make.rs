@@ -23,6 +23,8 @@ use crate::record;
 
 /// Resources whose states are read ahead.
 const READ_AHEAD: usize = 16;
+/// Kinds that are looked through at once for what points to something.
+const KINDS_AHEAD: usize = 4;
 
 /// What a plan is made with.
 pub(crate) struct Tools<'a> {
@@ -204,10 +206,19 @@ impl Making<'_> {
         }
         let Tools { journal, anew, shop, .. } = *tools;
         let products = std::mem::take(&mut self.products);
-        let back = Back::of(&Gather { journal, anew, shop }, &self.tally.anew, products).await?;
-        for kind in follow::kinds() {
+        let gather = Gather { journal, anew, shop };
+        let back = Back::of(&gather, &self.tally.anew, products).await?;
+        let numbers = back.numbers();
+        let kinds = follow::kinds().into_iter().map(|kind| {
+            let (gather, numbers) = (&gather, numbers.as_ref());
+            async move {
+                let there = gather.mentioning(AsOf::Latest, &kind, numbers).await;
+                there.map(|there| (kind, there))
+            }
+        });
+        let mut kinds = futures::stream::iter(kinds).buffered(KINDS_AHEAD);
+        while let Some((kind, mut there)) = kinds.try_next().await? {
             let written = self.written.remove(&kind).unwrap_or_default();
-            let mut there = journal.snapshot(shop, AsOf::Latest, Some(&kind)).await?;
             while let Some(found) = there.try_next().await? {
                 let written = written.get(&found.id).map(Vec::as_slice).unwrap_or_default();
                 let row = back.row(&found, written);

@@ -1,5 +1,6 @@
 //! What a request takes back: an instant, a window, a change-set, what an app or a job did.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use backstock_proto::journal::Span;
@@ -33,6 +34,10 @@ impl Anew for Written {
 
     fn first(&self, gid: &str) -> Option<String> {
         self.first(gid)
+    }
+
+    fn since(&self, firsts: &HashSet<String>) -> Vec<String> {
+        self.since(firsts)
     }
 
     fn rewrite(&self, state: &mut Value) {
