@@ -130,7 +130,8 @@ pub(crate) struct Storage {
 pub(crate) struct Compactor {
     /// When full pulls run: cron, UTC.
     pub(crate) full_pull: String,
-    /// The part of each shop's Admin API budget that pulls may use, 0 to 1; the rest is for restores.
+    /// The part of each shop's Admin API budget that reading may use, 0 to 1, but for what webhooks left
+    /// open, which goes first.
     pub(crate) budget_share: f64,
     /// How often Shopify's own log of who did what is asked for what is new, in seconds.
     pub(crate) log_every: f64,

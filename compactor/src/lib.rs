@@ -57,7 +57,7 @@ use tending::Tending;
 pub struct Config {
     /// When full pulls run.
     pub full_pull: Cron,
-    /// The part of each shop's cost budget that pulls may use, 0 to 1.
+    /// The part of each shop's cost budget that reading may use, 0 to 1, but for what webhooks left open.
     pub budget_share: f64,
     /// Where lines of bulk results are put aside while they are compared.
     pub scratch: PathBuf,
