@@ -1,14 +1,17 @@
 //! A whole shop in a file: taken out as it was at a moment, and what was brought in.
 
+use axum::body::Body;
 use axum::response::Response;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
-use super::form::Form;
-use super::restore::{PLANNING, instant};
+use super::form::{FILE, Form, Upload};
+use super::restore::{PLANNING, instant, planned};
 use super::room::{Room, query};
 use super::shell;
 use crate::export::Import;
+use crate::plan::Request;
+use crate::refuse;
 use crate::token::Scope;
 
 /// The card on the restore page.
@@ -18,14 +21,13 @@ pub(super) fn card(room: &Room, imports: &[Import]) -> Markup {
         @if may || !imports.is_empty() {
             section.card aria-labelledby="file" {
                 div.cardhead { h2 #file { "The whole shop in a file" } }
-                @if may { (take_out(room)) }
+                @if may { (take_out(room)) (bring_in(room)) }
                 @if !imports.is_empty() {
                     h3 { "Brought in" }
                     ul.rows { @for import in imports { (brought_in(room, import)) } }
                 }
                 p.quiet.small {
-                    "A file is brought in by " code { "backstock import FILE" } ", into this shop or another one. "
-                    "Who took one out is on record" @if room.may(Scope::Admin) { " under “Who did what”" } "."
+                    "Who took one out or brought one in is on record" @if room.may(Scope::Admin) { " under “Who did what”" } "."
                 }
             }
         }
@@ -47,6 +49,24 @@ fn take_out(room: &Room) -> Markup {
                 "tar, compressed with Zstandard."
             }
             button.button type="submit" { "Download" }
+        }
+    }
+}
+
+fn bring_in(room: &Room) -> Markup {
+    html! {
+        form.filters.open method="post" action={ (room.path()) "/import" } enctype="multipart/form-data" {
+            // Read in this order: whose form it is, then the file.
+            (shell::sealed(room))
+            div.field {
+                label for="import-file" { "A file to bring in" }
+                input #import-file type="file" name=(FILE) accept=".zst" required;
+            }
+            p.field.wide.quiet.small {
+                "Of this shop or of another one. All of it is checked, and what it holds becomes a plan: "
+                "nothing is written yet."
+            }
+            button.button type="submit" data-busy="Bringing it in…" { "Bring it in and plan…" }
         }
     }
 }
@@ -91,4 +111,23 @@ fn size(bytes: u64) -> String {
 pub(crate) async fn export(room: Room, form: Form) -> Result<Response, Problem> {
     let at = instant(&room, &form, "at")?.unwrap_or_else(|| room.clock.now());
     room.file(&format!("export{}", query(&[("at", Some(at.to_string()))]))).await
+}
+
+/// Takes a file, and shows the plan of what it holds.
+pub(crate) async fn import(room: Room, Upload(file): Upload) -> Result<Response, Problem> {
+    let brought = room.bring("exports", Body::from_stream(file)).await;
+    let import: Import = brought.map_err(not_taken)?;
+    planned(&room, &Request { export: Some(import.id), ..Request::default() }).await
+}
+
+/// What is said of a file that is not one of ours, or not all of one.
+fn not_taken(problem: Problem) -> Problem {
+    if problem.status != 400 {
+        return problem;
+    }
+    refuse::bad_request(format!(
+        "this file is not taken: {}. What can be brought in is a whole file as it is downloaded here, or \
+         as `backstock export` writes it",
+        problem.detail
+    ))
 }

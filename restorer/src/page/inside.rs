@@ -27,7 +27,7 @@ pub(crate) struct Inside(pub(crate) Arc<Token>);
 impl Room {
     /// What the API answers to a question about this shop.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, Body::empty()).await
     }
 
     /// What the API answers to something that is to be done in this shop.
@@ -36,19 +36,29 @@ impl Room {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, Problem> {
-        self.call(Method::POST, path, body).await
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.call(Method::POST, path, body.into()).await
+    }
+
+    /// What the API answers to bytes that are brought to it, as they come.
+    pub(crate) async fn bring<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        bytes: Body,
+    ) -> Result<T, Problem> {
+        self.call(Method::POST, path, bytes).await
     }
 
     /// A file that the API answers with, as it comes.
     pub(crate) async fn file(&self, path: &str) -> Result<Response, Problem> {
-        self.ask(Method::GET, path, None).await
+        self.ask(Method::GET, path, Body::empty()).await
     }
 
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Body,
     ) -> Result<T, Problem> {
         let response = self.ask(method, path, body).await?;
         let bytes = axum::body::to_bytes(response.into_body(), ANSWER_BYTES_MAX)
@@ -58,21 +68,15 @@ impl Room {
     }
 
     /// What the API answers, unless that is a problem.
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Response, Problem> {
+    async fn ask(&self, method: Method, path: &str, body: Body) -> Result<Response, Problem> {
         let token = self.visit.token.clone().ok_or_else(|| broken(path, "nobody is signed in"))?;
-        let body = body.map(Value::to_string).unwrap_or_default();
         let request = Request::builder()
             .method(method)
             .uri(self.api(path))
             .header(header::CONTENT_TYPE, "application/json")
             .extension(Inside(token))
             .extension(ConnectInfo(SocketAddr::new(self.from, 0)))
-            .body(Body::from(body));
+            .body(body);
         let request = request.map_err(|_| broken(path, "it is no path"))?;
         // A router answers everything; its error is that there is none.
         let Ok(response) = route::api(self.desk.clone()).oneshot(request).await;

@@ -73,6 +73,7 @@ pub(crate) static ROUTES: &[Route] = &[
     shows("/shops/{shop}/restore", || get(restore::restores)),
     patient(restores("/shops/{shop}/restore", || post(restore::make))),
     patient(restores("/shops/{shop}/export", || post(export::export))),
+    Route { pace: Pace::Streamed, ..restores("/shops/{shop}/import", || post(export::import)) },
     shows("/shops/{shop}/plans/{id}", || get(plan::plan)),
     restores("/shops/{shop}/plans/{id}/apply", || post(plan::apply)),
     shows("/shops/{shop}/jobs/{id}", || get(job::job)),

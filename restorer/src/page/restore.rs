@@ -155,6 +155,11 @@ pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
             "tick the fields to put back first, or choose to put all of them back",
         ));
     }
+    planned(&room, &request).await
+}
+
+/// Makes a plan, and leads to it.
+pub(super) async fn planned(room: &Room, request: &Request) -> Result<Response, Problem> {
     let made: Plan = room.post("plans", Some(&json!(request))).await?;
     Ok(Redirect::to(&format!("{}/plans/{}", room.path(), made.id)).into_response())
 }

@@ -22,6 +22,7 @@ use crate::guard::{Action, INCIDENT, Policy, Threshold};
 use crate::token::Digest;
 use crate::{Config, Restorer, Scope, Token, Tokens};
 
+mod import;
 mod whole;
 
 struct World {
@@ -112,8 +113,11 @@ impl World {
             .uri(path)
             .header("sec-fetch-site", "same-origin")
             .header("cookie", cookie)
-            .body(Body::from(form.to_owned()))
-            .expect("a request");
+            .body(Body::from(form.to_owned()));
+        self.answer(request.expect("a request")).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
@@ -131,12 +135,17 @@ impl World {
         answer.said("set-cookie").split(';').next().expect("a cookie").to_owned()
     }
 
-    /// Sends a form as a page of the session would, with its seal.
-    async fn send(&self, path: &str, cookie: &str, form: &str) -> Answer {
+    /// What a form of the session's carries.
+    async fn seal(&self, cookie: &str) -> String {
         let page = self.get("/shops/acme/guard", cookie).await.text();
         let seal =
             page.split("name=\"form\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let form = format!("form={}&{form}", seal.expect("a form"));
+        seal.expect("a form").to_owned()
+    }
+
+    /// Sends a form as a page of the session would, with its seal.
+    async fn send(&self, path: &str, cookie: &str, form: &str) -> Answer {
+        let form = format!("form={}&{form}", self.seal(cookie).await);
         self.ask(("POST", path), cookie, &form).await
     }
 
