@@ -40,6 +40,11 @@ const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 const CUSTOMER: &str = "customer";
 const ORDER: &str = "order";
 
+/// By when all of what was asked for then has to be done.
+pub fn due_at(requested_at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(requested_at.as_micros() + DUE_DAYS * DAY_MICROS)
+}
+
 /// Whose data goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -124,7 +129,7 @@ impl Wish {
 
     /// By when all of it has to be done.
     pub fn due_at(&self) -> Timestamp {
-        Timestamp::from_micros(self.requested_at.as_micros() + DUE_DAYS * DAY_MICROS)
+        due_at(self.requested_at)
     }
 }
 

@@ -57,16 +57,16 @@ pub(crate) struct NewDataRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DataRequest {
     /// The customer.
-    customer: ResourceId,
+    pub(crate) customer: ResourceId,
     /// When Shopify told us; absent where nobody but a person with a token asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    requested_at: Option<Timestamp>,
+    pub(crate) requested_at: Option<Timestamp>,
     /// When it was last read out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    answered_at: Option<Timestamp>,
+    pub(crate) answered_at: Option<Timestamp>,
     /// By whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    answered_by: Option<String>,
+    pub(crate) answered_by: Option<String>,
 }
 
 /// Has somebody's data erased, or says what that would reach.
@@ -106,13 +106,7 @@ pub(crate) async fn erase(
         _ => return Err(refuse::bad_request("say either `customer` or `\"shop\": true`")),
     };
     if asked.dry_run {
-        let concerned = desk.journal.concerned(&shop, &whom, &orders).await;
-        let concerned = concerned.map_err(refuse::journal)?;
-        let mut kinds = BTreeMap::new();
-        for resource in &concerned.resources {
-            *kinds.entry(resource.kind.clone()).or_default() += 1;
-        }
-        return Ok(Json(Preview { whom, kinds, concerned }).into_response());
+        return Ok(Json(reach(&desk, &shop, whom, &orders).await?).into_response());
     }
     let typed = asked.confirm.as_deref().and_then(|typed| Shop::parse(typed).ok());
     if whom == Whom::Shop && typed.as_ref() != Some(&shop) {
@@ -135,6 +129,22 @@ pub(crate) async fn erase(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it is on record; the journal lags behind")
     })?;
     Ok((StatusCode::ACCEPTED, Json(begun)).into_response())
+}
+
+/// What erasing somebody's data would reach. `orders` are known to be theirs, beside those that history
+/// shows to be.
+pub(crate) async fn reach(
+    desk: &Desk,
+    shop: &Shop,
+    whom: Whom,
+    orders: &[ResourceId],
+) -> Result<Preview, Problem> {
+    let concerned = desk.journal.concerned(shop, &whom, orders).await.map_err(refuse::journal)?;
+    let mut kinds = BTreeMap::new();
+    for resource in &concerned.resources {
+        *kinds.entry(resource.kind.clone()).or_default() += 1;
+    }
+    Ok(Preview { whom, kinds, concerned })
 }
 
 /// What is erased, and what was: receipts.

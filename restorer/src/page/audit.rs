@@ -27,8 +27,6 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
     let entries = answer["items"].as_array().cloned().unwrap_or_default();
     let next = answer["next"].as_str().map(str::to_owned);
     let here = format!("{}/audit", room.path());
-    let erasures: Value = room.get("erasures").await?;
-    let erasures = erasures["items"].as_array().cloned().unwrap_or_default();
     let later = part.cursor.is_some();
     let shown = entries.iter().filter_map(|entry| Some((entry, ended(entry, &entries, later)?)));
     let shown: Vec<(&Value, End)> = shown.collect();
@@ -49,13 +47,6 @@ pub(crate) async fn audit(room: Room, Asked(part): Asked<Part>) -> Result<Shown,
             (shell::paging(later.then(|| here.clone()), next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
         @if !later { (tokens::card(&room)) }
-        @if !erasures.is_empty() {
-            section.card {
-                h2 { "Erasures" }
-                p.quiet { "Whose data was taken out of everything that is kept, and how far that is." }
-                ul.rows { @for erasure in &erasures { (erased(&room, erasure)) } }
-            }
-        }
     };
     Ok(shell::page(&room, Tab::Audit, "Who did what", content))
 }
@@ -103,34 +94,6 @@ fn row(room: &Room, entry: &Value, end: &End) -> Markup {
                     (shell::badge(Tone::Warning, "refused"))
                 }
                 @if let Ok(at) = Timestamp::parse(text("/at")) { (room.clock.time(at)) }
-            }
-        } }
-    }
-}
-
-/// An erasure, by whom it is about.
-fn erased(room: &Room, erasure: &Value) -> Markup {
-    let whom = match erasure.pointer("/whom/customer").and_then(Value::as_str) {
-        Some(customer) => format!("Customer {customer}"),
-        None => "The whole shop".into(),
-    };
-    let count = |name: &str| erasure["counts"][name].as_u64().unwrap_or_default();
-    let (tone, state) = match erasure["state"].as_str().unwrap_or_default() {
-        "waiting" => (Tone::Bad, "waits for a word"),
-        "open" => (Tone::Warning, "under way"),
-        "erased" => (Tone::Warning, "still in older checkpoints"),
-        _ => (Tone::Good, "done"),
-    };
-    let requested_at = erasure["requested_at"].as_str().unwrap_or_default();
-    html! {
-        li { div.row {
-            span.main {
-                strong { (whom) }
-                span.what { (count("resources")) " resources, " (count("versions")) " versions" }
-            }
-            span.side {
-                (shell::badge(tone, state))
-                @if let Ok(at) = Timestamp::parse(requested_at) { (room.clock.time(at)) }
             }
         } }
     }

@@ -54,6 +54,11 @@ impl Room {
         self.ask(Method::GET, path, Body::empty()).await
     }
 
+    /// A file that the API makes of what it is told, as it comes.
+    pub(crate) async fn file_of(&self, path: &str, told: &Value) -> Result<Response, Problem> {
+        self.ask(Method::POST, path, told.to_string().into()).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

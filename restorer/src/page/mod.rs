@@ -30,6 +30,7 @@ mod job;
 mod overview;
 mod plan;
 mod policy;
+mod privacy;
 mod report;
 mod resource;
 mod restore;
@@ -82,6 +83,10 @@ pub(crate) static ROUTES: &[Route] = &[
     shows("/shops/{shop}/guard", || get(guard::guard)),
     restores("/shops/{shop}/guard/marks", || post(guard::mark)),
     restores("/shops/{shop}/guard/{incident}/dismiss", || post(guard::dismiss)),
+    admin(shows("/shops/{shop}/privacy", || get(privacy::privacy))),
+    patient(admin(shows("/shops/{shop}/privacy/erase", || get(privacy::what_goes)))),
+    patient(admin(restores("/shops/{shop}/privacy/erase", || post(privacy::erase)))),
+    patient(admin(restores("/shops/{shop}/privacy/held", || post(privacy::held)))),
     shows("/shops/{shop}/audit", || get(audit::audit)),
 ];
 
@@ -93,6 +98,11 @@ const fn open(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> R
 /// Asked for by whoever may write to the shop.
 const fn restores(path: &'static str, handler: fn() -> MethodRouter<Arc<Desk>>) -> Route {
     Route { verb: Verb::Post, access: Access::Shop(Scope::Restore), ..shows(path, handler) }
+}
+
+/// For whoever looks after Backstock itself.
+const fn admin(route: Route) -> Route {
+    Route { access: Access::Shop(Scope::Admin), ..route }
 }
 
 /// Made of what the API takes its time for.

@@ -29,6 +29,7 @@ pub(crate) enum Tab {
     Changes,
     Restore,
     Guard,
+    Privacy,
     Audit,
 }
 
@@ -44,6 +45,7 @@ const TABS: &[(Tab, &str, &str, &str)] = &[
     (Tab::Changes, "/changes", "Changes", "M4 7h10M4 12h16M4 17h7M17.5 4.5v5M15 7h5"),
     (Tab::Restore, "/restore", "Restore", "M5 5v5h5M5.6 9.6A7.5 7.5 0 1 1 4.7 14M12 8.5V13l3 2"),
     (Tab::Guard, "/guard", "Guard", "M12 3 5 6v5c0 4.5 3 7.8 7 10 4-2.2 7-5.5 7-10V6z"),
+    (Tab::Privacy, "/privacy", "Privacy", "M6 11h12v9H6zM9 11V8a3 3 0 0 1 6 0v3"),
     (
         Tab::Audit,
         "/audit",
@@ -99,7 +101,7 @@ pub(crate) fn page(room: &Room, tab: Tab, title: &str, content: Markup) -> Shown
 
 /// Whether whoever looks may see a part.
 fn is_open(room: &Room, tab: Tab) -> bool {
-    tab != Tab::Audit || room.may(Scope::Admin)
+    !matches!(tab, Tab::Privacy | Tab::Audit) || room.may(Scope::Admin)
 }
 
 /// A page that stands for itself.

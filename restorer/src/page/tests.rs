@@ -23,6 +23,7 @@ use crate::token::Digest;
 use crate::{Config, Restorer, Scope, Token, Tokens};
 
 mod import;
+mod privacy;
 mod whole;
 
 struct World {

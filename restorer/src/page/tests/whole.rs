@@ -6,7 +6,7 @@ use super::*;
 
 /// Where a page's list goes on.
 #[track_caller]
-fn next(page: &Answer) -> String {
+pub(super) fn next(page: &Answer) -> String {
     let text = page.text();
     let before = text.split("\" rel=\"next\"").next().filter(|before| *before != text);
     let address = before.and_then(|before| before.rsplit("href=\"").next());

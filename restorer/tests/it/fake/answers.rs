@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
-use super::{Entry, Fake, NOW, instant, shop};
+use super::{Entry, Fake, NOW, TODAY, instant, shop};
 
 fn paged<T>(items: Vec<T>, page: &Page) -> Result<List<T>, JournalError> {
     let from: usize = match &page.cursor {
@@ -26,7 +26,7 @@ fn paged<T>(items: Vec<T>, page: &Page) -> Result<List<T>, JournalError> {
 impl Journal for Fake {
     async fn shops(&self) -> Result<Vec<ShopSummary>, JournalError> {
         self.answers()?;
-        Ok(["acme", "bolt"].iter().filter_map(|name| self.summary(&shop(name))).collect())
+        Ok(["acme", "bolt", "cove"].iter().filter_map(|name| self.summary(&shop(name))).collect())
     }
 
     async fn status(&self, shop: &Shop) -> Result<Option<ShopStatus>, JournalError> {
@@ -74,6 +74,20 @@ impl Journal for Fake {
             .filter(|(of, record)| record.what == ERASURE && shop.is_none_or(|shop| of == shop));
         let erasure = |(of, record): &(Shop, Record)| {
             let wish: Wish = serde_json::from_value(record.payload.clone()).expect("a wish");
+            // What was asked for before today is done, unless it waits for a word.
+            let done_at = (wish.requested_at < instant(TODAY)).then_some(wish.requested_at);
+            let (state, done_at) = match (&wish.whom, done_at) {
+                (Whom::Shop, _) if !wish.confirmed => (ErasureState::Waiting, None),
+                (_, Some(at)) => (ErasureState::Done, Some(at)),
+                (_, None) => (ErasureState::Open, None),
+            };
+            let went = ErasureCounts {
+                resources: 4,
+                versions: 9,
+                records: 1,
+                messages: 12,
+                ..ErasureCounts::default()
+            };
             Erasure {
                 shop: of.clone(),
                 due_at: wish.due_at(),
@@ -81,10 +95,10 @@ impl Journal for Fake {
                 whom: wish.whom,
                 via: wish.via,
                 by: wish.by,
-                state: ErasureState::Open,
-                erased_at: None,
-                done_at: None,
-                counts: ErasureCounts::default(),
+                state,
+                erased_at: done_at,
+                done_at,
+                counts: done_at.map_or_else(ErasureCounts::default, |_| went),
             }
         };
         Ok(of.map(erasure).rev().collect())

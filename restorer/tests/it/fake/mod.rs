@@ -22,6 +22,8 @@ pub use store::PICTURES;
 
 /// The present, in tests.
 pub const NOW: &str = "2026-11-22T12:00:00Z";
+/// When the day of [`NOW`] began.
+const TODAY: &str = "2026-11-22T00:00:00Z";
 /// A product's id that a double cannot hold.
 pub const MUG: &str = "9007199254740993";
 

@@ -1,6 +1,8 @@
 //! A shop with a year behind it, for looking at: products with pictures, content, customers, orders,
-//! and a bulk edit that divided prices by ten this morning. Beside it a small one.
+//! and a bulk edit that divided prices by ten this morning. Beside it a small one, and one in which the
+//! guard saw much.
 
+use backstock_proto::erase::ERASURE;
 use backstock_proto::journal::{Drift, PullReport, PullState, Record};
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ const GOODS: &[(&str, &str, &str, &str)] = &[
 const COLOURS: &[&str] = &["Pine", "Sand", "Slate"];
 
 impl Fake {
-    /// The shop `acme`, and beside it `bolt`.
+    /// The shop `acme`, and beside it `bolt` and `cove`.
     pub fn store() -> Self {
         let mut fake = Self::default();
         fake.settings();
@@ -46,17 +48,19 @@ impl Fake {
         fake.a_mugs_life();
         fake.people_and_orders();
         fake.second_shop();
+        fake.much_seen();
+        fake.what_people_asked();
         fake.this_morning();
         fake.pulls = pulls();
-        let proof = Record {
-            what: "proof".into(),
-            id: "proof-night".into(),
-            seq: 900_000,
-            recorded_at: instant("2026-11-22T05:12:04Z"),
-            payload: proof(),
-        };
-        fake.records.lock().expect("not poisoned").push((shop("acme"), proof));
+        fake.record("acme", ("proof", "proof-night"), "2026-11-22T05:12:04Z", proof());
         fake
+    }
+
+    fn record(&self, name: &str, (what, id): (&str, &str), at: &str, payload: Value) {
+        let mut records = self.records.lock().expect("not poisoned");
+        let (seq, recorded_at) = (900_000 + records.len() as u64, instant(at));
+        let record = Record { what: what.into(), id: id.into(), seq, recorded_at, payload };
+        records.push((shop(name), record));
     }
 
     fn settings(&mut self) {
@@ -186,6 +190,7 @@ impl Fake {
             let order = json!({
                 "id": format!("gid://shopify/Order/{}", 401 + n), "name": format!("#{}", 1041 + n),
                 "email": "ada@example.com", "displayFinancialStatus": "PAID",
+                "customer": {"id": "gid://shopify/Customer/301"},
                 "totalPriceSet": {"shopMoney": {"amount": format!("{}.00", 24 + n * 7), "currencyCode": "EUR"}},
             });
             let at = format!(
@@ -195,6 +200,28 @@ impl Fake {
                 (n * 17) % 60
             );
             self.add("acme", "order", &(401 + n).to_string(), "create", &at, Some(order));
+        }
+    }
+
+    /// Two customers of `acme` want to know what is kept of them, which Shopify told, and one who is
+    /// no longer there wanted to be forgotten.
+    fn what_people_asked(&mut self) {
+        for (customer, at) in [("302", "2026-10-20T09:00:00Z"), ("303", "2026-11-08T10:00:00Z")] {
+            let asked = json!({"customer": {"id": customer}});
+            self.add("acme", "customer_data_request", customer, "create", at, Some(asked));
+        }
+        let at = "2026-11-02T08:00:00Z";
+        let wish = json!({"whom": {"customer": "299"}, "via": "webhook", "requested_at": at});
+        self.record("acme", (ERASURE, "customer-299"), at, wish);
+    }
+
+    /// The shop `cove`: more incidents than a page of them holds.
+    fn much_seen(&mut self) {
+        let shop = json!({"id": "gid://shopify/Shop/3", "name": "Cove Ceramics"});
+        self.add("cove", "shop", "3", "create", "2026-02-01T08:00:00Z", Some(shop));
+        for n in 0..60 {
+            let at = format!("2026-11-{:02}T09:{n:02}:00Z", 1 + n / 3);
+            self.record("cove", ("incident", &format!("incident-{n}")), &at, incident(n, &at));
         }
     }
 
@@ -292,6 +319,21 @@ fn tenth(product: &mut Value) {
         let price: f64 = variant["price"].as_str().and_then(|p| p.parse().ok()).expect("a price");
         variant["price"] = json!(format!("{:.2}", price / 10.0));
     }
+}
+
+/// What the guard saw, and told.
+fn incident(n: u64, at: &str) -> Value {
+    json!({
+        "id": format!("incident-{n}"), "at": at, "updated_at": at, "state": "told", "action": "alert",
+        "text": "12 products deleted", "why": ["the policy allows to tell people"], "by": "guard-1",
+        "trips": [{"harm": "deleted", "count": 12, "limit": 10, "normal": 0, "examples": ["Bowl"]}],
+        "change_set": {
+            "id": format!("cs-{:x}-{:x}", instant(at).as_micros(), 5_000 + n), "from": at, "to": at,
+            "counts": {"changes": 12, "resources": 12, "created": 0, "updated": 0, "deleted": 12},
+            "kinds": {"product": 12}, "headline": "12 products deleted", "risk": "high",
+            "actor": {"kind": "app", "name": "Stock Sweeper", "confidence": 0.9, "evidence": []},
+        },
+    })
 }
 
 /// What last night's proof found.
