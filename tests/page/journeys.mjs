@@ -29,6 +29,8 @@ const PAGES = {
   restore: "/shops/acme/restore",
   guard: "/shops/acme/guard",
   "guard-off": "/shops/bolt/guard",
+  privacy: "/shops/acme/privacy",
+  erase: "/shops/acme/privacy/erase?customer=301",
   audit: "/shops/acme/audit",
   missing: "/shops/acme/resources/product/404404",
 };
@@ -225,6 +227,36 @@ await journey("ticked fields become a plan that says what would change", "deskto
   assert.ok(wide <= 0, `a plan is ${wide} px wider than a phone`);
 });
 
+await journey("a plan that takes long says so, is asked for once, and then is there", "desktop", async (page) => {
+  let [reached, goOn, asked] = [() => {}, () => {}, 0];
+  const underWay = new Promise((done) => (reached = done));
+  const long = new Promise((done) => (goOn = done));
+  await page.route("**/shops/acme/restore", async (route) => {
+    if (route.request().method() === "POST") {
+      asked += 1;
+      reached();
+      await long;
+    }
+    await route.continue();
+  });
+  await page.goto("/shops/acme/restore");
+  await page.fill("#at", "2026-11-21T12:00:00");
+  const button = page.locator("section:has(#scope) button[type='submit']");
+  const clicked = button.click();
+  await underWay;
+  assert.equal(await button.textContent(), "Planning…");
+  assert.equal(await button.getAttribute("aria-disabled"), "true");
+  assert.deepEqual(await audit(page, "planning"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}planning-desktop.png` });
+  await page.evaluate(() => document.querySelector("#at").form.requestSubmit());
+  goOn();
+  await clicked;
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("h1"), /Put the shop back to/);
+  assert.match(await page.textContent("[data-count]"), /Apply \d+ changes/);
+  assert.equal(asked, 1, "pressed once more, it asks for nothing more");
+});
+
 await journey("a bulk edit is undone as a whole", "desktop", async (page) => {
   await page.goto("/shops/acme/changes");
   await page.click(".row:has-text('likely harm')");
@@ -271,6 +303,23 @@ await journey("what the guard saw is shown with what says so, and its way back",
   await page.screenshot({ path: `${shots}plan-of-the-guard-desktop.png`, fullPage: true });
 });
 
+await journey("of more incidents than a page holds all are to be had", "desktop", async (page) => {
+  await page.goto("/shops/cove/guard");
+  const sets = () => page.$$eval("section:has(#incidents) a:has-text('What it did')", (links) => links.map((link) => link.href));
+  const first = await sets();
+  assert.equal(first.length, 50);
+  assert.deepEqual(await audit(page, "many incidents"), [], "what axe finds serious");
+  await page.focus("nav.paging >> text=Next");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/guard\?cursor=/);
+  const rest = await sets();
+  assert.equal(new Set([...first, ...rest]).size, 60, "each of them, and none twice");
+  await page.screenshot({ path: `${shots}guard-last-page-desktop.png`, fullPage: true });
+  await page.click("text=Back to the beginning");
+  await page.waitForURL(/guard$/);
+  assert.deepEqual(await sets(), first);
+});
+
 await journey("who may only look is offered nothing that writes", "desktop", async (page) => {
   for (const path of ["/shops/acme/guard", "/shops/acme/restore", MUG]) {
     await page.goto(path);
@@ -280,6 +329,8 @@ await journey("who may only look is offered nothing that writes", "desktop", asy
   await page.goto("/shops/acme/audit");
   assert.match(await page.textContent("main"), /You may not do this/);
   await page.screenshot({ path: `${shots}forbidden-desktop.png` });
+  await page.goto("/shops/acme/privacy/erase?customer=301");
+  assert.match(await page.textContent("main"), /You may not do this/);
 }, "bst_reader");
 
 await journey("what the guard saw was meant, and the page says by whose word", "desktop", async (page) => {
@@ -345,6 +396,62 @@ await journey("the whole shop is taken out in a file", "desktop", async (page) =
   }
   await page.goto("/shops/acme/audit");
   assert.match(await page.textContent("main"), /Took the whole shop out in a file\s*By example/);
+});
+
+await journey("a file is brought in, and leads to the plan of what it holds", "desktop", async (page) => {
+  await page.goto("/shops/acme/restore");
+  await page.fill("#export-at", "2026-11-20T12:00:00");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("text=Download")]);
+  await page.setInputFiles("#import-file", { name: "holiday.tar.zst", mimeType: "application/zstd", buffer: Buffer.from("no such file") });
+  await page.click("text=Bring it in and plan…");
+  await page.waitForURL(/import$/);
+  assert.match(await page.textContent("main"), /This file is not taken.*a whole file as it is downloaded here/s);
+  assert.deepEqual(await audit(page, "wrong file"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}import-wrong-desktop.png` });
+  await page.goto("/shops/acme/restore");
+  await page.setInputFiles("#import-file", await download.path());
+  await page.focus("text=Bring it in and plan…");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/plans/);
+  assert.match(await page.textContent("h1"), /Put back what an export holds/);
+  assert.match(await page.textContent("[data-count]"), /Apply \d+ changes/);
+  await page.screenshot({ path: `${shots}plan-of-a-file-desktop.png`, fullPage: true });
+  await page.goto("/shops/acme/restore");
+  assert.match(await page.textContent("section:has(#file)"), /Brought in\s*acme as it was 20 Nov 12:00/);
+  await page.goto("/shops/acme/audit");
+  assert.match(await page.textContent("main"), /Brought a file in\s*By example/);
+});
+
+await journey("who asks what is kept of them is answered in time", "desktop", async (page) => {
+  await page.goto("/shops/acme/privacy");
+  const told = () => page.textContent("section:has(#asked)");
+  assert.match(await told(), /Customer 302 asks.*overdue by 3 days.*Customer 303 asks.*due in 15 days.*Customer 299 is to be forgotten.*done/s);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("button:has-text('customer 302')")]);
+  assert.equal(download.suggestedFilename(), "acme-customer-302.ndjson");
+  assert.match(readFileSync(await download.path(), "utf8"), /"end":true/);
+  await page.reload();
+  assert.match(await told(), /Customer 303 asks.*Customer 302 asks.*answered.*example read it out today/s);
+  assert.doesNotMatch(await told(), /overdue|Linus|Vik|@/);
+});
+
+await journey("a customer is erased, after the page has said what goes", "desktop", async (page) => {
+  await page.goto("/shops/acme");
+  await page.click("nav.tabs >> text=Privacy");
+  await page.waitForURL(/privacy$/);
+  await page.fill("#customer", "https://admin.shopify.com/store/acme/customers/301");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/privacy\/erase\?customer=/);
+  assert.match(await page.textContent("main"), /What will be gone.*1 customer.*18 orders.*What cannot be undone/s);
+  assert.doesNotMatch(await page.textContent("main"), /Byron|@/);
+  await page.screenshot({ path: `${shots}privacy-erase-desktop.png`, fullPage: true });
+  await page.focus("button:has-text('Erase customer 301 for good')");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/privacy$/);
+  assert.match(await page.textContent("section:has(#asked)"), /Customer 301 is to be forgotten\s*Asked by example today.*due in 30 days.*It is under way/s);
+  assert.deepEqual(await audit(page, "erased"), [], "what axe finds serious");
+  await page.screenshot({ path: `${shots}privacy-erased-desktop.png`, fullPage: true });
+  await page.goto("/shops/acme/audit");
+  assert.match(await page.textContent("main"), /Had somebody erased\s*By example/);
 });
 
 await journey("tokens are named, and what proves them is not", "desktop", async (page) => {
@@ -421,6 +528,7 @@ if (failed === 0) {
     "guard-desktop": "guard",
     "deleted-desktop": "deleted",
     "restore-desktop": "restore",
+    "privacy-desktop": "privacy",
   });
 }
 await browser.close();
