@@ -1,6 +1,13 @@
-//! Bulk operations: a question about everything, answered as a file of lines.
-//! <https://shopify.dev/docs/api/usage/bulk-operations/queries>
+//! Bulk operations: a question about everything, answered as a file of lines; and one mutation sent
+//! many times, each with the variables in a line of a file.
+//!
+//! <https://shopify.dev/docs/api/usage/bulk-operations/queries>,
+//! <https://shopify.dev/docs/api/usage/bulk-operations/imports>: what a bulk mutation does takes no
+//! points, five run at once for an app and a shop (one, before API 2026-01), each ends within 24 hours,
+//! and a mutation selects one connection at most. Its lines are answered in any order, each with the
+//! number of the line that it answers; what a line could not do stands in its own answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,12 +19,15 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::ask::AskError;
-use super::{AdminError, Answer, Call, Client};
-use crate::Timestamp;
+use super::client::{self, Outcome};
+use super::{AdminError, Answer, Call, Client, GraphqlError};
+use crate::{Shop, Timestamp};
 
 const RUN: &str = include_str!("graphql/bulk_run.graphql");
 const POLL: &str = include_str!("graphql/bulk_poll.graphql");
 const CANCEL: &str = include_str!("graphql/bulk_cancel.graphql");
+const RUN_MUTATION: &str = include_str!("graphql/bulk_run_mutation.graphql");
+const MUTATIONS: &str = include_str!("graphql/bulk_mutations.graphql");
 
 /// Hosts that results may come from, beside the Admin API's own.
 const RESULT_HOSTS: [&str; 2] =
@@ -79,6 +89,29 @@ pub enum Started {
     TooMany,
 }
 
+/// A bulk mutation as a list of them tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Listed {
+    /// Its gid.
+    pub id: String,
+    /// How far it is.
+    pub status: State,
+    /// The document that it was started with.
+    pub query: String,
+}
+
+/// A line of a bulk mutation's result.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    data: Value,
+    #[serde(default, deserialize_with = "client::errors")]
+    errors: Vec<GraphqlError>,
+    /// Which line of the variables it answers, from 0.
+    #[serde(rename = "__lineNumber")]
+    number: usize,
+}
+
 impl State {
     /// Whether nothing more will happen to it.
     pub fn is_over(self) -> bool {
@@ -122,6 +155,64 @@ pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, 
         return Ok(Started::TooMany);
     }
     Err(refused(client, &answer).into())
+}
+
+/// Starts a bulk mutation with the variables that were uploaded under a path. It must not be started
+/// twice: where the answer is lost the error is [`AdminError::Unknown`], and with any other nothing runs.
+pub async fn start_mutation(
+    client: &Client,
+    mutation: &str,
+    path: &str,
+) -> Result<Started, AdminError> {
+    let call = Call::write(RUN_MUTATION, json!({"mutation": mutation, "path": path}));
+    let answer = client.ask(call).await?;
+    let payload = &answer.data["bulkOperationRunMutation"];
+    let operation = &payload["bulkOperation"];
+    if operation["id"].is_string() {
+        let started = Operation::deserialize(operation).map(Started::Running);
+        let shop = || client.access().shop.clone();
+        return started.map_err(|e| AdminError::Unknown { shop: shop(), detail: e.to_string() });
+    }
+    match payload["userErrors"][0]["code"].as_str() {
+        Some("OPERATION_IN_PROGRESS" | "LIMIT_REACHED") => Ok(Started::TooMany),
+        _ => Err(refused(client, &answer)),
+    }
+}
+
+/// The app's bulk mutations that are not over, and those that were started since an instant.
+pub async fn mutations(client: &Client, since: Timestamp) -> Result<Vec<Listed>, AdminError> {
+    let recent = format!("operation_type:mutation created_at:>='{since}'");
+    let mut answer = client.ask(safe(MUTATIONS, json!({"recent": recent}), 1.0)).await?;
+    if !answer.errors.is_empty() {
+        return Err(refused(client, &answer));
+    }
+    let mut found = BTreeMap::new();
+    // Each list is there: a missing one would look as if nothing ran.
+    for list in ["recent", "created", "running", "canceling"] {
+        let nodes = answer.data.pointer_mut(&format!("/{list}/nodes")).map(Value::take);
+        let nodes: Vec<Listed> =
+            serde_json::from_value(nodes.unwrap_or_default()).map_err(|e| garbled(client, e))?;
+        found.extend(nodes.into_iter().map(|listed| (listed.id.clone(), listed)));
+    }
+    Ok(found.into_values().collect())
+}
+
+/// What a line of a bulk mutation's result says: which line of the variables it answers, from 0, and
+/// the answer, as it would have come to a mutation of its own. `None` for what is no such line.
+pub fn answered(shop: &Shop, line: &str) -> Option<(usize, Result<Answer, AdminError>)> {
+    let Line { data, errors, number } = serde_json::from_str(line).ok()?;
+    let answer = match client::unanswered(shop, &data, &errors) {
+        Some(Outcome::Failed(error)) => Err(error),
+        Some(Outcome::Later(detail, _) | Outcome::Lost(detail)) => {
+            Err(AdminError::Unknown { shop: shop.clone(), detail })
+        }
+        _ if data.is_null() => {
+            let detail = "its line in a bulk result has no data".into();
+            Err(AdminError::Unknown { shop: shop.clone(), detail })
+        }
+        _ => Ok(Answer { data, errors, cost: 0.0, fell_forward_to: None }),
+    };
+    Some((number, answer))
 }
 
 /// How far an operation is; `None` if the shop knows of none with this id.
@@ -194,4 +285,28 @@ fn refused(client: &Client, answer: &Answer) -> AdminError {
 
 fn garbled(client: &Client, detail: impl std::fmt::Display) -> AdminError {
     AdminError::Garbled { shop: client.access().shop.clone(), detail: detail.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_bulk_mutations_result_is_an_answer_to_a_mutation_of_its_own() {
+        let shop = Shop::parse("acme.myshopify.com").expect("a shop");
+        let heard = |line: &str| answered(&shop, line);
+        let done = r#"{"data":{"productSet":{"product":{"id":"gid:\/\/shopify\/Product\/1"},"userErrors":[]}},"__lineNumber":3}"#;
+        let (number, answer) = heard(done).expect("a line");
+        let data = answer.expect("an answer").data;
+        assert_eq!(number, 3);
+        assert_eq!(data["productSet"]["product"]["id"], "gid://shopify/Product/1");
+        let denied = r#"{"data":null,"errors":[{"message":"no","extensions":{"code":"ACCESS_DENIED"}}],"__lineNumber":0}"#;
+        assert!(matches!(heard(denied), Some((0, Err(AdminError::Refused { .. })))));
+        // Nobody knows what became of these.
+        let broken = r#"{"data":{"productSet":null},"errors":[{"message":"oops","extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"__lineNumber":1}"#;
+        for line in [broken, r#"{"__lineNumber":1}"#] {
+            assert!(matches!(heard(line), Some((1, Err(AdminError::Unknown { .. })))), "{line}");
+        }
+        assert!(heard(r#"{"id":"gid://shopify/ProductVariant/1","__parentId":"x"}"#).is_none());
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::budget::{Budget, Claim, Status};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
+use crate::Shop;
 use crate::trace::{self, Span, SpanKind};
 
 /// How long one request may take. Shopify ends its own after 30 s or so.
@@ -39,7 +40,7 @@ struct Inner {
 }
 
 /// What became of one request.
-enum Outcome {
+pub(super) enum Outcome {
     Answered(Answer),
     /// Nothing was done; asking again later may help, not before the given time.
     Later(String, Option<Duration>),
@@ -212,24 +213,8 @@ impl Client {
 
     fn answered(&self, body: Body, version: Option<String>) -> Outcome {
         let shop = || self.access().shop.clone();
-        if body.errors.iter().any(|error| error.code() == "THROTTLED") {
-            return Outcome::Later("THROTTLED".into(), None);
-        }
-        // A mutation that broke off answers `null` for itself, and may have been done.
-        let nothing = body.data.as_object().is_none_or(|data| data.values().all(Value::is_null));
-        let broke_off =
-            |error: &&GraphqlError| matches!(error.code(), "INTERNAL_SERVER_ERROR" | "TIMEOUT");
-        if nothing && let Some(error) = body.errors.iter().find(broke_off) {
-            return Outcome::Lost(error.message.clone());
-        }
-        if body.data.is_null()
-            && let Some(error) = body.errors.first()
-        {
-            let detail = error.message.clone();
-            return Outcome::Failed(match error.code() {
-                "ACCESS_DENIED" => AdminError::Refused { shop: shop(), status: 200, detail },
-                _ => AdminError::Document { shop: shop(), detail },
-            });
+        if let Some(outcome) = unanswered(&self.access().shop, &body.data, &body.errors) {
+            return outcome;
         }
         // A filter by a field that does not exist selects everything.
         if let Some(warning) = body.extensions.search.iter().flat_map(|s| &s.warnings).next() {
@@ -286,6 +271,26 @@ impl Client {
     }
 }
 
+/// What became of a request whose data and errors are no answer to it.
+pub(super) fn unanswered(shop: &Shop, data: &Value, errors: &[GraphqlError]) -> Option<Outcome> {
+    if errors.iter().any(|error| error.code() == "THROTTLED") {
+        return Some(Outcome::Later("THROTTLED".into(), None));
+    }
+    // A mutation that broke off answers `null` for itself, and may have been done.
+    let nothing = data.as_object().is_none_or(|data| data.values().all(Value::is_null));
+    let broke_off =
+        |error: &&GraphqlError| matches!(error.code(), "INTERNAL_SERVER_ERROR" | "TIMEOUT");
+    if nothing && let Some(error) = errors.iter().find(broke_off) {
+        return Some(Outcome::Lost(error.message.clone()));
+    }
+    let error = errors.first().filter(|_| data.is_null())?;
+    let (shop, detail) = (shop.clone(), error.message.clone());
+    Some(Outcome::Failed(match error.code() {
+        "ACCESS_DENIED" => AdminError::Refused { shop, status: 200, detail },
+        _ => AdminError::Document { shop, detail },
+    }))
+}
+
 /// What a document calls what it asks for, such as `ProductUpdate`; else whether it asks or writes.
 fn operation(document: &str) -> &str {
     let head = document.split(['(', '{', '@']).next().unwrap_or_default();
@@ -304,7 +309,9 @@ fn jittered(wait: Duration) -> Duration {
 }
 
 /// Mostly a list; one text in some refusals.
-fn errors<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<GraphqlError>, D::Error> {
+pub(super) fn errors<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<GraphqlError>, D::Error> {
     let value = Value::deserialize(from)?;
     if let Value::String(message) = value {
         return Ok(vec![GraphqlError { message, path: Vec::new(), extensions: Value::Null }]);

@@ -106,7 +106,7 @@ pub struct GraphqlError {
 
 /// Why there is no answer. None of these has done anything in the shop, but [`Self::Unknown`],
 /// which may have.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AdminError {
     /// The token is not valid, and no new one can be had.
     #[error(
