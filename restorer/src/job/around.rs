@@ -1,15 +1,19 @@
 //! What a writer has around it: the shop, the ids of now, and the job's record of what it is about to
 //! do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backstock_proto::Timestamp;
-use backstock_proto::admin::Client;
+use backstock_proto::admin::{AdminError, Answer, Call, Client};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::lane::Heard;
 use super::ledger::{LedgerError, Step};
+use super::place::Place;
 use super::runner::Runner;
 use crate::write::{Around, WriteError};
 
@@ -20,14 +24,24 @@ pub(super) struct AroundRow<'a> {
     pub(super) n: u64,
     /// Whether it is on record that it was begun.
     begun: tokio::sync::Mutex<bool>,
+    /// The row's place, if its mutations may go in bulk.
+    place: Option<Place>,
+    /// Whether a mutation came back undone, since the job is to end.
+    is_back: AtomicBool,
     broken: Mutex<Option<LedgerError>>,
     notes: Mutex<Vec<String>>,
 }
 
 impl<'a> AroundRow<'a> {
-    pub(super) fn new(runner: &'a Runner, n: u64, begun: bool) -> Self {
-        let begun = tokio::sync::Mutex::new(begun);
-        Self { runner, n, begun, broken: Mutex::default(), notes: Mutex::default() }
+    pub(super) fn new(runner: &'a Runner, n: u64, begun: bool, place: Option<Place>) -> Self {
+        let (begun, is_back) = (tokio::sync::Mutex::new(begun), AtomicBool::new(false));
+        let (broken, notes) = (Mutex::default(), Mutex::default());
+        Self { runner, n, begun, place, is_back, broken, notes }
+    }
+
+    /// Whether the row is left open, since the job is to end.
+    pub(super) fn is_back(&self) -> bool {
+        self.is_back.load(Ordering::Relaxed)
     }
 
     /// Why nothing can be put on record any more, if that is so: then nothing may be written.
@@ -51,6 +65,22 @@ impl<'a> AroundRow<'a> {
 impl Around for AroundRow<'_> {
     fn admin(&self) -> &Client {
         self.runner.client()
+    }
+
+    async fn mutate(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+        let (Some(lane), Some(place)) = (self.runner.lane(), &self.place) else {
+            return self.admin().ask(call).await;
+        };
+        match lane.send(&call, place).await {
+            Heard::Answer(answer) => answer,
+            Heard::NotTaken => self.admin().ask(call).await,
+            Heard::Back => {
+                self.is_back.store(true, Ordering::Relaxed);
+                let shop = self.admin().access().shop.clone();
+                let last = "the job stands still".into();
+                Err(AdminError::Unavailable { shop, waited: Duration::ZERO, last })
+            }
+        }
     }
 
     fn gid_now(&self, gid: &str) -> String {

@@ -133,6 +133,7 @@ impl Jobs {
             eta_seconds: Some(apply.plan.eta_seconds),
             cost: 0.0,
             granted: 0.0,
+            in_bulk: None,
             began_at: None,
             digest: apply.plan.digest,
             attempt: 0,

@@ -11,9 +11,11 @@ mod decide;
 pub(crate) mod desk;
 mod edited;
 pub(crate) mod gid;
+mod lane;
 mod ledger;
 mod missing;
 mod parts;
+mod place;
 mod row;
 pub(crate) mod rows;
 pub(crate) mod run;
@@ -134,6 +136,9 @@ pub struct Job {
     /// Points that the shop granted while it ran.
     #[serde(default)]
     pub granted: f64,
+    /// How many of its mutations went in bulk operations, which take no points; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_bulk: Option<u64>,
     /// When it first began to write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,

@@ -16,7 +16,8 @@ use serde_json::Value;
 use super::around::AroundRow;
 use super::decide::{Change, change, tells};
 use super::ledger::Step;
-use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write};
+use super::place::Place;
+use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write, makes_product};
 use super::written::Wrote;
 use super::{RowResult, RowState, gid};
 use crate::change_set::made;
@@ -53,9 +54,13 @@ enum Todo {
 
 impl Runner {
     /// One row, until it is over.
-    pub(super) async fn row(&self, row: Row, looked: Looked) -> Result<(), RunError> {
+    pub(super) async fn row(&self, row: Row, looked: Looked, place: Place) -> Result<(), RunError> {
         let begun = self.begun_at(row.n);
-        let around = AroundRow::new(self, row.n, begun.is_some());
+        let (place, _held) = match makes_product(&row) {
+            true => (Some(place), None),
+            false => (None, Some(place)),
+        };
+        let around = AroundRow::new(self, row.n, begun.is_some(), place);
         let from = begun.unwrap_or_else(|| self.tools.clock.now());
         let written = self.write(&row, looked, &around, from).await;
         if let Err(RunError::Stuck(why)) = &written
@@ -75,8 +80,7 @@ impl Runner {
     ) -> Result<(), RunError> {
         self.gate()?;
         // What the shop does not take today it is not asked again and again.
-        let makes_variants = row.action == Action::Create && row.kind.as_str() == "product";
-        if makes_variants && self.put_off().is_some() {
+        if makes_product(row) && self.put_off().is_some() {
             return Ok(());
         }
         if looked.at.elapsed() > LOOK_AGE_MAX {
@@ -103,6 +107,9 @@ impl Runner {
             let outcome = write::write(around, &task).await;
             if let Some(error) = around.broken() {
                 return Err(error.into());
+            }
+            if around.is_back() {
+                return Err(RunError::Stopped);
             }
             match outcome {
                 Ok(write::Written::Unchanged) => {
@@ -426,7 +433,7 @@ impl Runner {
 
     async fn write_rest(&self, row: Row) -> Result<(), RunError> {
         self.gate()?;
-        let around = AroundRow::new(self, row.n, true);
+        let around = AroundRow::new(self, row.n, true, None);
         let (from, mut wait) = (self.tools.clock.now(), WAIT_FIRST);
         let mut last = String::new();
         for _ in 0..LOOKS_MAX {

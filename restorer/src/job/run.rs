@@ -169,6 +169,13 @@ impl Run {
         held.job.counts.moved(before, result.state);
     }
 
+    /// So many more mutations went in bulk.
+    pub(super) fn went_in_bulk(&self, mutations: u64) {
+        if mutations > 0 {
+            *self.lock().job.in_bulk.get_or_insert(0) += mutations;
+        }
+    }
+
     /// Brings points, rate and end up to date. Answers which share of what was granted is spent.
     pub(super) fn reckon(&self, granted: Granted) -> f64 {
         let mut held = self.lock();

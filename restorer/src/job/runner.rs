@@ -18,10 +18,13 @@ use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::lane::Lane;
 use super::ledger::{Ledger, LedgerError, Standing};
 use super::missing::Missing;
+use super::place::Place;
 use super::rows;
 use super::run::{Run, Want};
 use super::written::Written;
@@ -94,6 +97,10 @@ pub(super) struct Runner {
     pub(super) over: HashSet<u64>,
     pub(super) written: Arc<Written>,
     pub(super) stop: CancellationToken,
+    /// Points that making products anew takes, of the rows that are not over.
+    pub(super) products: f64,
+    /// The way of mutations that go in bulk, where there is one.
+    pub(super) lane: Option<Lane>,
     /// What the plan makes anew, by the gid that each had first.
     pub(super) anew: HashSet<String>,
     /// What of that is not there yet.
@@ -135,6 +142,10 @@ impl Runner {
         &self.ledger
     }
 
+    pub(super) fn lane(&self) -> Option<&Lane> {
+        self.lane.as_ref()
+    }
+
     pub(super) fn job_id(&self) -> &str {
         &self.job
     }
@@ -164,6 +175,10 @@ impl Runner {
             n += 1;
             total += rows.len() as u64;
             for row in rows.iter().filter(|row| row.action == Action::Create) {
+                let is_open = !self.standing.over.contains_key(&row.n);
+                if makes_product(row) && is_open && !self.deselected.contains(&row.n) {
+                    self.products += row.cost;
+                }
                 let Some(gid) = gid_of(row) else { continue };
                 let first = self.first(&gid);
                 missing.comes(first.clone(), self.is_made(row, &gid));
@@ -250,9 +265,15 @@ impl Runner {
         let looked = looked
             .buffered(READS)
             .map_ok(|rows| futures::stream::iter(rows.into_iter().map(Ok::<_, RunError>)));
-        let rows = looked.try_flatten();
-        let written = rows
-            .try_for_each_concurrent(self.writes(), |(row, looked)| self.row(row, looked).boxed());
+        let places = Arc::new(Semaphore::new(self.writes()));
+        let rows = looked.try_flatten().and_then(|(row, looked)| {
+            let place = Place::among(places.clone());
+            async move { Ok::<_, RunError>((row, looked, place.await)) }.boxed()
+        });
+        // Each has a place, or waits in the lane.
+        let written = rows.try_for_each_concurrent(None::<usize>, |(row, looked, place)| {
+            self.row(row, looked, place).boxed()
+        });
         written.await?;
         self.may_go_on()
     }
@@ -446,6 +467,12 @@ fn group(row: &Row) -> (bool, &Kind) {
 /// Whether two rows can be asked about together.
 fn same(a: &Row, b: &Row) -> bool {
     a.kind == b.kind && is_write(a.action) == is_write(b.action)
+}
+
+/// Whether a row makes a product anew: what costs most, may go in bulk, and of which shops with very many
+/// variants take some each day only.
+pub(super) fn makes_product(row: &Row) -> bool {
+    row.action == Action::Create && row.kind.as_str() == "product"
 }
 
 pub(super) fn is_write(action: Action) -> bool {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{JobError, Jobs};
+use super::lane::Lane;
 use super::ledger;
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
@@ -203,6 +204,8 @@ async fn applied(
         over: HashSet::new(),
         written,
         stop,
+        products: 0.0,
+        lane: None,
         anew: HashSet::new(),
         missing: Mutex::default(),
         first_locations: tokio::sync::OnceCell::new(),
@@ -213,6 +216,7 @@ async fn applied(
         left: AtomicBool::new(false),
     };
     runner.survey().await?;
+    runner.lane = Lane::open(&runner).await?;
     runner.apply().await
 }
 

@@ -34,6 +34,31 @@ pub async fn state(
     Ok(found.map_err(asked)?.remove(id))
 }
 
+/// A resource as a plain node tells it, with a further facet that is asked for; `None`: the node does
+/// not tell its core.
+pub(super) async fn with(
+    client: &Client,
+    spec: &'static Spec,
+    (node, told): (&Value, &[Facet]),
+    further: Option<Facet>,
+) -> Result<Option<Value>, WriteError> {
+    let asker = Asker { client: client.clone(), share: 1.0, urgent: false };
+    let (mut found, mut cores) = (HashMap::new(), HashSet::new());
+    add((&mut found, &mut cores), spec, told, node).map_err(asked)?;
+    let Some(id) = cores.iter().next().cloned() else { return Ok(None) };
+    let pulls = by_id(spec, Extent::Whole);
+    for pull in pulls.filter(|pull| further.is_some_and(|facet| pull.facets == [facet])) {
+        let nodes = match asker.by_id(spec, pull, std::slice::from_ref(&id)).await {
+            Err(AskError::Denied(_)) => continue,
+            read => read.map_err(asked)?,
+        };
+        for node in nodes {
+            add((&mut found, &mut cores), spec, pull.facets, &node).map_err(asked)?;
+        }
+    }
+    Ok(found.remove(&id))
+}
+
 /// How many resources of a kind are asked for together.
 pub(crate) fn together(spec: &'static Spec) -> usize {
     let of_core = by_id(spec, Extent::Core).next();
@@ -65,7 +90,7 @@ pub(crate) async fn read(
                 read => read?,
             };
             for node in nodes {
-                add((&mut found, &mut cores), spec, pull, &node)?;
+                add((&mut found, &mut cores), spec, pull.facets, &node)?;
             }
         }
         if pull.facets.contains(&Facet::Core) {
@@ -78,7 +103,7 @@ pub(crate) async fn read(
             let take = |nodes: Vec<Value>| {
                 let asked_for = |node: &&Value| (spec.id)(node).is_some_and(|id| ids.contains(&id));
                 let mut nodes = nodes.iter().filter(asked_for);
-                nodes.try_for_each(|node| add((&mut found, &mut cores), spec, pull, node))
+                nodes.try_for_each(|node| add((&mut found, &mut cores), spec, pull.facets, node))
             };
             asker.all(pull, take).await?;
         }
@@ -99,11 +124,11 @@ fn by_id(spec: &'static Spec, extent: Extent) -> impl Iterator<Item = &'static P
 fn add(
     (found, cores): (&mut HashMap<ResourceId, Value>, &mut HashSet<ResourceId>),
     spec: &'static Spec,
-    pull: &'static Pull,
+    facets: &[Facet],
     node: &Value,
 ) -> Result<(), AskError> {
     let Some(id) = (spec.id)(node) else { return Ok(()) };
-    for members in spec.facets.iter().filter(|members| pull.facets.contains(&members.facet)) {
+    for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
         let Some(part) = members.of(node) else { continue };
         if members.facet == Facet::Core {
             cores.insert(id.clone());

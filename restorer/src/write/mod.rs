@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use backstock_proto::Timestamp;
-use backstock_proto::admin::{AdminError, Client};
+use backstock_proto::admin::{AdminError, Answer, Call, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
 
 mod address;
 mod article;
 mod blog;
+pub(crate) mod bulk;
 mod catalog;
 mod collection;
 mod collection_source;
@@ -55,7 +56,7 @@ mod step;
 mod theme;
 mod theme_file;
 mod translation;
-mod upload;
+pub(crate) mod upload;
 mod visible;
 
 pub use reach::{
@@ -123,6 +124,11 @@ pub enum WriteError {
 pub trait Around: Send + Sync {
     /// The shop.
     fn admin(&self) -> &Client;
+    /// Sends a mutation, of which it is on record that it is sent. Those around may have it go another
+    /// way than by itself, as long as the answer is the same.
+    async fn mutate(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+        self.admin().ask(call).await
+    }
     /// The gid that something has now which history knows by `gid`: the same, unless it was made anew.
     fn gid_now(&self, gid: &str) -> String;
     /// The bytes of a medium or a theme file, by their BLAKE3, hexadecimal; `None` where they were

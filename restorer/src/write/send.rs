@@ -56,7 +56,7 @@ pub(super) fn is_unknown(error: &WriteError) -> bool {
 
 /// The payload of the document's only mutation.
 async fn payload(around: &dyn Around, call: Call<'_>) -> Result<Value, WriteError> {
-    let answer = around.admin().ask(call).await?;
+    let answer = around.mutate(call).await?;
     let refusals = answer.user_errors();
     if !refusals.is_empty() {
         return Err(WriteError::Refused(refusals));

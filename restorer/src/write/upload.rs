@@ -1,9 +1,9 @@
 //! Bytes on their way to the shop: a staged upload for each, whose address then stands where a
-//! document wants a source.
+//! document wants a source, or which a bulk mutation takes its variables from.
 
 use std::time::Duration;
 
-use backstock_proto::admin::AdminError;
+use backstock_proto::admin::{AdminError, Call, Client, Repeat};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -107,7 +107,7 @@ pub(super) async fn fill(around: &dyn Around, variables: &mut Value) -> Result<(
     for held in held.chunks(100) {
         let targets = stage(around, held).await?;
         for ((place, bytes), target) in held.iter().zip(&targets) {
-            put(around, target, place, bytes).await?;
+            put(around.admin(), target, place, bytes).await?;
             addresses.push((place.clone(), target["resourceUrl"].clone()));
         }
     }
@@ -126,10 +126,31 @@ pub(super) async fn address(
     let held = [(place, bytes)];
     let targets = stage(around, &held).await?;
     for ((place, bytes), target) in held.iter().zip(&targets) {
-        put(around, target, place, bytes).await?;
+        put(around.admin(), target, place, bytes).await?;
     }
     let address = targets.first().map(|target| text(target, "resourceUrl").to_owned());
-    address.ok_or_else(|| lost(around, format!("{filename} got no address")))
+    address.ok_or_else(|| lost(around.admin(), format!("{filename} got no address")).into())
+}
+
+/// Uploads what a bulk mutation takes its variables from, a JSON object a line; the path by which it is
+/// told of them. <https://shopify.dev/docs/api/usage/bulk-operations/imports>
+pub(crate) async fn variables(client: &Client, lines: Bytes) -> Result<String, AdminError> {
+    let place = json!({
+        "resource": "BULK_MUTATION_VARIABLES", "filename": "variables.jsonl",
+        "mimeType": "text/jsonl", "httpMethod": "POST",
+    });
+    // A staged target that nobody uses goes by itself.
+    let call =
+        Call { repeat: Repeat::Safe, ..Call::write(STAGE, json!({"input": [place.clone()]})) };
+    let answer = client.ask(call).await?;
+    let target = &answer.data["stagedUploadsCreate"]["stagedTargets"][0];
+    let key = list(target, "parameters").iter().find(|parameter| parameter["name"] == "key");
+    let Some(key) = key else {
+        let refused = answer.user_errors().join("; ");
+        return Err(lost(client, format!("variables have no place to go to: {refused}")));
+    };
+    put(client, target, &place, &lines).await?;
+    Ok(text(key, "value").to_owned())
 }
 
 fn find(value: &Value, found: &mut Vec<Value>) {
@@ -173,17 +194,19 @@ async fn stage(around: &dyn Around, held: &[(Value, Bytes)]) -> Result<Vec<Value
     let targets = list(&payload, "stagedTargets").to_vec();
     match targets.len() == held.len() {
         true => Ok(targets),
-        false => Err(lost(around, "there is not an upload target for each file".into())),
+        false => {
+            Err(lost(around.admin(), "there is not an upload target for each file".into()).into())
+        }
     }
 }
 
 /// Uploads as a form: the parameters that the shop gave, then the bytes.
 async fn put(
-    around: &dyn Around,
+    client: &Client,
     target: &Value,
     place: &Value,
     bytes: &Bytes,
-) -> Result<(), WriteError> {
+) -> Result<(), AdminError> {
     let mut form = Vec::with_capacity(bytes.len() + 4096);
     for parameter in list(target, "parameters") {
         let (name, value) = (text(parameter, "name"), text(parameter, "value"));
@@ -205,8 +228,7 @@ async fn put(
     );
     form.extend_from_slice(bytes);
     form.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-    let sent = around
-        .admin()
+    let sent = client
         .http()
         .post(text(target, "url"))
         .header("Content-Type", format!("multipart/form-data; boundary={BOUNDARY}"))
@@ -217,16 +239,16 @@ async fn put(
     match sent {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {
-            Err(lost(around, format!("{filename} was not accepted: {}", response.status())))
+            Err(lost(client, format!("{filename} was not accepted: {}", response.status())))
         }
         Err(error) => {
-            Err(lost(around, format!("{filename} was not uploaded: {}", error.without_url())))
+            Err(lost(client, format!("{filename} was not uploaded: {}", error.without_url())))
         }
     }
 }
 
-fn lost(around: &dyn Around, detail: String) -> WriteError {
-    WriteError::Admin(AdminError::Garbled { shop: around.admin().access().shop.clone(), detail })
+fn lost(client: &Client, detail: String) -> AdminError {
+    AdminError::Garbled { shop: client.access().shop.clone(), detail }
 }
 
 #[cfg(test)]

@@ -17,21 +17,32 @@ const OPERATION: &str = include_str!("../graphql/product_set_operation.graphql")
 /// So often a product whose making nobody heard of is looked for again, a second apart.
 const LOOKS: u32 = 10;
 
-/// Makes the product, or finds that an earlier try has made it. Answers its gid.
-pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError> {
+/// A product that is there now.
+pub(super) struct Made {
+    pub(super) gid: String,
+    /// What its making answered of it, as far as anything.
+    pub(super) told: Value,
+}
+
+/// Makes the product, or finds that an earlier try has made it.
+pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, WriteError> {
     let handle = text(want, "handle");
+    let found = |gid| Made { gid, told: Value::Null };
     if let Some(gid) = ours(around, handle).await? {
-        return Ok(gid);
+        return Ok(found(gid));
     }
     let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
     let mut variables = variables(want, &files);
     upload::fill(around, &mut variables).await?;
     match send(around, &Step::making(SET, variables)).await {
-        Ok(payload) => finished(around, &payload).await,
+        Ok(mut payload) => {
+            let gid = finished(around, &payload).await?;
+            Ok(Made { gid, told: payload["product"].take() })
+        }
         Err(error) if is_unknown(&error) => {
             for _ in 0..LOOKS {
                 if let Some(gid) = ours(around, handle).await? {
-                    return Ok(gid);
+                    return Ok(found(gid));
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

@@ -7,6 +7,7 @@
 
 mod create;
 mod fields;
+mod made;
 mod matching;
 mod media;
 mod options;
@@ -14,6 +15,7 @@ mod variants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use backstock_proto::kind::Spec;
 use backstock_proto::merge::FieldPath;
 use backstock_proto::{Kind, ResourceId};
 use serde_json::{Value, json};
@@ -50,8 +52,8 @@ pub(super) async fn write(
         }
         (None, Some(want)) => {
             let mut work = Work::new(around, want);
-            let gid = create::create(around, want).await?;
-            let made = work.look(&gid).await?;
+            let create::Made { gid, told } = create::create(around, want).await?;
+            let made = work.made(&gid, told).await?;
             work.fresh = ids(&made);
             let made = work.settled(made, &BTreeSet::new()).await?;
             work.bring(made).await?;
@@ -91,6 +93,10 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+fn spec() -> Option<&'static Spec> {
+    Kind::parse("product").ok()?.spec()
 }
 
 async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
@@ -157,6 +163,8 @@ struct Work<'a> {
     fresh: BTreeSet<String>,
     ids: BTreeMap<String, String>,
     changed: bool,
+    /// Whether it has what its making gave it, though that was not read.
+    believes: bool,
     refused: Vec<String>,
 }
 
@@ -168,6 +176,7 @@ impl<'a> Work<'a> {
             fresh: BTreeSet::new(),
             ids: BTreeMap::new(),
             changed: false,
+            believes: false,
             refused: Vec::new(),
         }
     }
@@ -177,6 +186,9 @@ impl<'a> Work<'a> {
         let mut may_shape = true;
         for _ in 0..ROUNDS {
             let matched = matching::matched(&now, &self.want, &self.fresh);
+            if std::mem::take(&mut self.believes) {
+                made::believe(&mut now, &self.want, &matched.ids);
+            }
             self.ids.extend(matched.ids);
             let mut want = matched.want;
             let media::Sources { files, lost } = media::sources(self.around, &now, &want).await?;
@@ -224,9 +236,21 @@ impl<'a> Work<'a> {
         Ok(true)
     }
 
+    /// The product that was just made, of which `told` is what its making answered.
+    async fn made(&mut self, gid: &str, told: Value) -> Result<Value, WriteError> {
+        let Some(spec) = spec() else { return self.look(gid).await };
+        match made::state(self.around, spec, &self.want, told).await? {
+            Some(made) => {
+                self.believes = true;
+                Ok(made)
+            }
+            None => self.look(gid).await,
+        }
+    }
+
     async fn look(&self, gid: &str) -> Result<Value, WriteError> {
         let gone = || WriteError::Missing(format!("the product {gid} was deleted meanwhile"));
-        let spec = Kind::parse("product").ok().and_then(|kind| kind.spec()).ok_or_else(gone)?;
+        let spec = spec().ok_or_else(gone)?;
         let id = ResourceId::parse(gid).map_err(|_| gone())?;
         look::state(self.around.admin(), spec, &id).await?.ok_or_else(gone)
     }

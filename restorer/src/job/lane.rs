@@ -1,0 +1,505 @@
+//! The bulk lane of a job that makes many products anew: mutations of the same document wait here for
+//! each other, go together as a bulk operation, which takes no points, and each is answered as if it had
+//! gone by itself. Beside it rows go on being written one by one, as far as the points reach.
+//!
+//! Only rows that make a product go this way (`write/bulk.rs`). They set nothing that was there before, so
+//! that the minute between a row's look and its write is no harm: a product that takes the handle
+//! meanwhile makes the shop refuse the row, as it would otherwise.
+//!
+//! **Nothing is made twice.** A row hears an answer only when its operation is over, or was never started.
+//! What has no answer then is [`AdminError::Unknown`]: the row is looked for and decided about anew. An
+//! operation whose start nobody heard of is looked for by its name. Whoever takes up a job ends the
+//! operations of before and waits until they are over, before it looks at anything ([`quiet`]).
+//!
+//! **To end.** When a job is paused or cancelled, what waits goes back and stays open, and operations that
+//! run are awaited. When the process is to end nothing is awaited: whoever takes the job up does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use backstock_proto::admin::bulk::{self as operations, Operation, Started, State};
+use backstock_proto::admin::{AdminError, Answer, Call, Client, Repeat};
+use backstock_proto::time::Clock;
+use backstock_proto::{Shop, Timestamp};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::place::Place;
+use super::run::{Run, Want};
+use super::runner::{RunError, Runner, WAIT_FIRST};
+use crate::write::{bulk, upload};
+
+/// From so many seconds on, which the points of what is made anew would take to come back, it goes in
+/// bulk: starting operations and waiting for them takes the better part of a minute, which is to be little
+/// of the whole.
+const WORTH_SECONDS: f64 = 300.0;
+/// Operations at once: as many as the shop runs.
+const AT_ONCE: usize = 5;
+/// How long an operation is to take, which is how long a pause waits for it, and how late a row hears: by
+/// it and the pace of the last one the lines of the next are counted.
+const OPERATION_SECONDS: f64 = 30.0;
+/// Lines of the first operation, and the most of any. Fewer than the least cost more points to stage,
+/// start and ask after than they save.
+const LINES_FIRST: usize = 50;
+const LINES_MAX: usize = 250;
+const LINES_MIN: usize = 5;
+/// About how large an upload is. Shopify takes 100 MB by its documentation, and took 20 before.
+const BYTES_MAX: usize = 8 << 20;
+/// How long a mutation waits for others.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether somebody waits too long.
+const TICK: Duration = Duration::from_millis(500);
+/// What may be in the lane: so many mutations, of so many bytes each on average. What comes beyond goes by
+/// itself.
+const ROOM: usize = 512;
+const ROOM_BYTES: usize = 16 << 10;
+/// Waits between looks at an operation: the first, and the longest.
+const LOOK_FIRST: Duration = Duration::from_secs(1);
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// An operation that takes longer is asked to end.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Where as many run as may: how often it is tried to start one more, and how long after.
+const STARTS_MAX: u32 = 20;
+const START_AFTER: Duration = Duration::from_secs(3);
+/// How often it is looked for an operation whose start nobody heard of.
+const SEARCHES: u32 = 10;
+/// How far back it is looked: more than the clocks differ.
+const BACK_MICROS: i64 = 120_000_000;
+/// How often a result is read that breaks off.
+const READS_MAX: u32 = 3;
+/// After so many operations in a row without a result everything goes by itself.
+const FAILURES_MAX: u32 = 3;
+
+/// Takes mutations, until it is dropped.
+pub(super) struct Lane {
+    queue: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
+    is_closed: Arc<AtomicBool>,
+    _works: AbortOnDropHandle<()>,
+}
+
+/// What became of a mutation.
+pub(super) enum Heard {
+    /// The same as if it had gone by itself.
+    Answer(Result<Answer, AdminError>),
+    /// Nothing: it can go by itself.
+    NotTaken,
+    /// Nothing that is heard of here: the job is to end, and the row stays open.
+    Back,
+}
+
+struct Waiting {
+    document: &'static str,
+    /// Its variables, as JSON.
+    line: Vec<u8>,
+    repeat: Repeat,
+    since: Instant,
+    done: oneshot::Sender<Heard>,
+}
+
+/// Why an operation has no result.
+enum Lost {
+    /// It was not started.
+    NotStarted(String),
+    /// It was not started, since the job is to stand still.
+    Held,
+    /// Nobody knows what it did.
+    Unheard(AdminError),
+}
+
+struct Work {
+    client: Client,
+    run: Arc<Run>,
+    clock: Arc<dyn Clock>,
+    is_closed: Arc<AtomicBool>,
+    /// Operations that were begun, and those that are known by their ids.
+    begun: AtomicU64,
+    known: Mutex<BTreeSet<String>>,
+}
+
+/// Waits until no operation that a job of before started writes any more. Whether the shop lists them:
+/// else none can be started.
+pub(super) async fn quiet(runner: &Runner) -> Result<bool, RunError> {
+    let (client, shop, mut wait) = (runner.client(), &runner.shop, WAIT_FIRST);
+    loop {
+        runner.gate()?;
+        match operations::mutations(client, back(runner.tools.clock.now())).await {
+            Ok(mut listed) => {
+                listed.retain(|one| !one.status.is_over() && bulk::may_be_ours(&one.query));
+                if listed.is_empty() {
+                    return Ok(true);
+                }
+                for one in listed.iter().filter(|one| one.status != State::Canceling) {
+                    tracing::info!(%shop, operation = %one.id, "ends a bulk operation of before");
+                    if let Err(error) = operations::cancel(client, &one.id).await {
+                        tracing::warn!(%shop, operation = %one.id, %error, "cannot end it yet");
+                    }
+                }
+            }
+            Err(error) if error.is_of_shop() => return Err(RunError::Stuck(error.to_string())),
+            Err(error @ (AdminError::Document { .. } | AdminError::Refused { .. })) => {
+                tracing::warn!(%shop, %error, "bulk operations are not listed; none is started");
+                return Ok(false);
+            }
+            Err(error) => tracing::warn!(%shop, %error, "the shop does not list bulk operations"),
+        }
+        runner.sleep(&mut wait).await?;
+    }
+}
+
+impl Lane {
+    /// The lane of a job that has much to make anew, once nothing of before is under way; `None` for all
+    /// others.
+    pub(super) async fn open(runner: &Runner) -> Result<Option<Self>, RunError> {
+        if runner.products <= 0.0 || !quiet(runner).await? {
+            return Ok(None);
+        }
+        let seconds = runner.products / runner.client().granted().per_second.max(1.0);
+        if seconds < WORTH_SECONDS {
+            return Ok(None);
+        }
+        let (queue, arriving) = mpsc::unbounded_channel();
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            client: runner.client().clone(),
+            run: runner.run.clone(),
+            clock: runner.tools.clock.clone(),
+            is_closed: is_closed.clone(),
+            begun: AtomicU64::new(0),
+            known: Mutex::default(),
+        };
+        let works = AbortOnDropHandle::new(tokio::spawn(go(work, arriving, runner.stop.clone())));
+        Ok(Some(Self { queue, room: Arc::new(Semaphore::new(ROOM)), is_closed, _works: works }))
+    }
+
+    /// What becomes of a mutation. While it is under way the row leaves its place to another.
+    pub(super) async fn send(&self, call: &Call<'_>, place: &Place) -> Heard {
+        let Some(document) = bulk::document(call.document) else { return Heard::NotTaken };
+        let Ok(line) = serde_json::to_vec(&call.variables) else { return Heard::NotTaken };
+        let takes = u32::try_from(line.len().div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX);
+        let room = self.room.try_acquire_many(takes);
+        let (false, Ok(_room)) = (self.is_closed.load(Ordering::Relaxed), room) else {
+            return Heard::NotTaken;
+        };
+        let (done, heard) = oneshot::channel();
+        let (repeat, since) = (call.repeat, Instant::now());
+        if self.queue.send(Waiting { document, line, repeat, since, done }).is_err() {
+            return Heard::NotTaken;
+        }
+        place.leave();
+        // Whoever worked here is gone, and may have left an operation behind.
+        let heard = heard.await.unwrap_or(Heard::Back);
+        place.take().await;
+        heard
+    }
+}
+
+/// Starts operations for what arrives, until `stop`.
+async fn go(work: Work, mut arriving: mpsc::UnboundedReceiver<Waiting>, stop: CancellationToken) {
+    let mut want = work.run.want.subscribe();
+    let mut waiting: Vec<Waiting> = Vec::new();
+    let mut under_way: FuturesUnordered<BoxFuture<'_, Option<f64>>> = FuturesUnordered::new();
+    let (mut lines, mut failures) = (LINES_FIRST, 0);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            arrived = arriving.recv() => match arrived {
+                Some(one) => waiting.push(one),
+                None => return,
+            },
+            Some(pace) = under_way.next() => match pace {
+                Some(pace) => (lines, failures) = (lines_at(pace), 0),
+                None => failures += 1,
+            },
+            _ = want.changed() => {}
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if failures >= FAILURES_MAX && !work.is_closed.swap(true, Ordering::Relaxed) {
+            let shop = &work.run.shop;
+            tracing::warn!(%shop, "bulk operations do not succeed; the job goes on without them");
+        }
+        if work.is_closed.load(Ordering::Relaxed) {
+            waiting.drain(..).for_each(Waiting::not_taken);
+        }
+        if !work.goes_on() {
+            waiting.drain(..).for_each(Waiting::back);
+        }
+        while under_way.len() < AT_ONCE
+            && let Some(batch) = next(&mut waiting, lines)
+        {
+            match batch.len() < LINES_MIN {
+                true => batch.into_iter().for_each(Waiting::not_taken),
+                false => under_way.push(work.operation(batch).boxed()),
+            }
+        }
+    }
+}
+
+/// How many lines take as long as an operation is to take.
+fn lines_at(per_second: f64) -> usize {
+    ((per_second * OPERATION_SECONDS) as usize).clamp(LINES_FIRST / 2, LINES_MAX)
+}
+
+/// What goes together next, of the same document: so many, or those that wait long enough.
+fn next(waiting: &mut Vec<Waiting>, lines: usize) -> Option<Vec<Waiting>> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    waiting.iter().for_each(|one| *counts.entry(one.document).or_default() += 1);
+    let is_ripe = |one: &&Waiting| one.since.elapsed() >= WAIT_MAX || counts[one.document] >= lines;
+    let document = waiting.iter().find(is_ripe)?.document;
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut rest = Vec::new();
+    for one in std::mem::take(waiting) {
+        let fits = batch.is_empty() || bytes + one.line.len() <= BYTES_MAX;
+        if one.document == document && batch.len() < lines && fits {
+            bytes += one.line.len();
+            batch.push(one);
+        } else {
+            rest.push(one);
+        }
+    }
+    *waiting = rest;
+    Some(batch)
+}
+
+/// From when on operations are listed, whatever became of them.
+fn back(now: Timestamp) -> Timestamp {
+    Timestamp::from_micros(now.as_micros() - BACK_MICROS)
+}
+
+impl Waiting {
+    fn hears(self, heard: Heard) {
+        // Whoever waited may be gone.
+        drop(self.done.send(heard));
+    }
+
+    fn not_taken(self) {
+        self.hears(Heard::NotTaken);
+    }
+
+    /// What makes something stays undone; what belongs to something that was made is done all the same.
+    fn back(self) {
+        let heard = match self.repeat {
+            Repeat::Never => Heard::Back,
+            Repeat::Safe => Heard::NotTaken,
+        };
+        self.hears(heard);
+    }
+}
+
+impl Work {
+    fn goes_on(&self) -> bool {
+        *self.run.want.borrow() == Want::Run
+    }
+
+    fn shop(&self) -> &Shop {
+        &self.run.shop
+    }
+
+    /// One operation, until all that went with it have heard. How many lines a second it did; `None`
+    /// where it did not end as it should.
+    async fn operation(&self, batch: Vec<Waiting>) -> Option<f64> {
+        let begun = Instant::now();
+        match self.result(&batch).await {
+            Ok(operation) => {
+                let answered = self.answers(&operation, batch).await;
+                let pace = answered as f64 / begun.elapsed().as_secs_f64().max(0.001);
+                (operation.status == State::Completed && answered > 0).then_some(pace)
+            }
+            Err(Lost::NotStarted(why)) => {
+                tracing::warn!(shop = %self.shop(), %why, "a bulk operation is not started");
+                batch.into_iter().for_each(Waiting::not_taken);
+                None
+            }
+            Err(Lost::Held) => {
+                batch.into_iter().for_each(Waiting::back);
+                None
+            }
+            Err(Lost::Unheard(error)) => {
+                tracing::warn!(shop = %self.shop(), %error, "nobody knows what a bulk operation did");
+                batch.into_iter().for_each(|one| one.hears(Heard::Answer(Err(error.clone()))));
+                None
+            }
+        }
+    }
+
+    /// The operation of a batch, once it is over.
+    async fn result(&self, batch: &[Waiting]) -> Result<Operation, Lost> {
+        let document = batch.first().map_or("", |one| one.document);
+        let mut lines = Vec::with_capacity(batch.iter().map(|one| one.line.len() + 1).sum());
+        for one in batch {
+            lines.extend_from_slice(&one.line);
+            lines.push(b'\n');
+        }
+        let path = upload::variables(&self.client, lines.into()).await;
+        let path = path.map_err(|error| Lost::NotStarted(error.to_string()))?;
+        let id = self.start(document, &path).await?;
+        self.over(&id).await
+    }
+
+    async fn start(&self, document: &str, path: &str) -> Result<String, Lost> {
+        let (n, now) = (self.begun.fetch_add(1, Ordering::Relaxed), self.clock.now());
+        let named = format!("{}\n{n}\n{now}", self.run.job().id);
+        let nonce = blake3::hash(named.as_bytes()).to_hex()[..16].to_owned();
+        let document = bulk::named(document, &nonce);
+        for _ in 0..STARTS_MAX {
+            if !self.goes_on() {
+                return Err(Lost::Held);
+            }
+            match operations::start_mutation(&self.client, &document, path).await {
+                Ok(Started::Running(Operation { id, .. })) => return Ok(self.knows(id)),
+                Ok(Started::TooMany) => tokio::time::sleep(START_AFTER).await,
+                Err(error @ AdminError::Unknown { .. }) => {
+                    return self.find(&nonce, back(self.clock.now()), error).await;
+                }
+                Err(error) => return Err(Lost::NotStarted(error.to_string())),
+            }
+        }
+        Err(Lost::NotStarted("as many run as may".into()))
+    }
+
+    fn knows(&self, id: String) -> String {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        id
+    }
+
+    /// The operation of a name, whose start nobody heard of. Where there is none, and nothing runs that may
+    /// be it, it was not started, as far as anybody can tell.
+    async fn find(
+        &self,
+        nonce: &str,
+        since: Timestamp,
+        unknown: AdminError,
+    ) -> Result<String, Lost> {
+        let mut searches = 0;
+        loop {
+            tokio::time::sleep(LOOK_FIRST).await;
+            match operations::mutations(&self.client, since).await {
+                Ok(listed) => {
+                    if let Some(found) = listed.iter().find(|one| one.query.contains(nonce)) {
+                        return Ok(self.knows(found.id.clone()));
+                    }
+                    searches += 1;
+                    let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                    let may_be_it = listed.iter().any(|one| {
+                        !one.status.is_over()
+                            && bulk::may_be_ours(&one.query)
+                            && !known.contains(&one.id)
+                    });
+                    if searches >= SEARCHES && !may_be_it {
+                        return Err(Lost::Unheard(unknown));
+                    }
+                }
+                Err(error) if error.is_of_shop() => return Err(Lost::Unheard(error)),
+                Err(error) => {
+                    let shop = self.shop();
+                    tracing::warn!(%shop, %error, "bulk operations cannot be listed yet");
+                }
+            }
+        }
+    }
+
+    /// Waits until an operation is over, however long that takes.
+    async fn over(&self, id: &str) -> Result<Operation, Lost> {
+        let (shop, begun) = (self.shop(), Instant::now());
+        let (mut wait, mut is_ending) = (LOOK_FIRST, false);
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = wait.mul_f64(1.5).min(LOOK_MAX);
+            let is_late = begun.elapsed() > PATIENCE;
+            match operations::poll(&self.client, id, 1.0).await {
+                Ok(Some(operation)) if operation.status.is_over() => return Ok(operation),
+                Ok(None) if is_late => {
+                    let detail = format!("it knows of no bulk operation {id}");
+                    return Err(Lost::Unheard(AdminError::Unknown { shop: shop.clone(), detail }));
+                }
+                Ok(_) => {}
+                Err(error) if error.is_of_shop() => return Err(Lost::Unheard(error)),
+                Err(error) => tracing::warn!(%shop, %id, %error, "a bulk operation is not told of"),
+            }
+            if is_late && !is_ending {
+                tracing::warn!(%shop, %id, "a bulk operation takes too long; it is to end");
+                is_ending = operations::cancel(&self.client, id).await.is_ok();
+            }
+        }
+    }
+
+    /// Hands on what an operation answered. How many heard.
+    async fn answers(&self, operation: &Operation, batch: Vec<Waiting>) -> u64 {
+        let mut waiting: Vec<Option<Waiting>> = batch.into_iter().map(Some).collect();
+        let mut answered = 0;
+        if let Some(url) = operation.url.as_ref().or(operation.partial_data_url.as_ref()) {
+            for _ in 0..READS_MAX {
+                match self.read(url, &mut waiting, &mut answered).await {
+                    Ok(()) => break,
+                    Err(error) => {
+                        let shop = self.shop();
+                        tracing::warn!(%shop, %error, "a bulk result is not read to its end");
+                        tokio::time::sleep(LOOK_FIRST).await;
+                    }
+                }
+            }
+        }
+        self.run.went_in_bulk(answered);
+        for one in waiting.into_iter().flatten() {
+            let Operation { id, status, .. } = operation;
+            let detail = format!("{id} is over ({status:?}) without an answer to it");
+            let shop = self.shop().clone();
+            one.hears(Heard::Answer(Err(AdminError::Unknown { shop, detail })));
+        }
+        answered
+    }
+
+    async fn read(
+        &self,
+        url: &str,
+        waiting: &mut [Option<Waiting>],
+        answered: &mut u64,
+    ) -> Result<(), String> {
+        let lines = operations::lines(&self.client, url).await;
+        let mut lines = lines.map_err(|error| error.to_string())?;
+        while let Some(line) = lines.next().await {
+            let line = line.map_err(|error| error.to_string())?;
+            let Some((n, answer)) = operations::answered(self.shop(), &line) else { continue };
+            if let Some(one) = waiting.get_mut(n).and_then(Option::take) {
+                *answered += 1;
+                one.hears(Heard::Answer(answer));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(document: &'static str, bytes: usize) -> Waiting {
+        let (done, _) = oneshot::channel();
+        let line = vec![b' '; bytes];
+        Waiting { document, line, repeat: Repeat::Never, since: Instant::now(), done }
+    }
+
+    #[test]
+    fn what_is_of_one_document_goes_together_once_it_is_enough_and_no_more_than_may() {
+        let mut all: Vec<Waiting> = (0..4).map(|_| waiting("a", 1)).collect();
+        all.push(waiting("b", 1));
+        assert!(next(&mut all, 5).is_none(), "neither enough nor old enough");
+        let batch = next(&mut all, 3).expect("enough");
+        assert_eq!((batch.len(), all.len()), (3, 2));
+        assert!(batch.iter().all(|one| one.document == "a"));
+        let mut large: Vec<Waiting> = (0..3).map(|_| waiting("a", BYTES_MAX / 2)).collect();
+        assert_eq!(next(&mut large, 3).map(|batch| batch.len()), Some(2));
+    }
+
+    #[test]
+    fn an_operation_takes_about_as_long_as_it_is_to_take() {
+        assert_eq!(lines_at(4.0), 120);
+        assert_eq!((lines_at(0.1), lines_at(1_000.0)), (LINES_FIRST / 2, LINES_MAX));
+    }
+}
