@@ -65,7 +65,7 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 /// An operation that takes longer is asked to end.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Where as many run as may: how often it is tried to start one more, and how long after.
-const STARTS_MAX: u32 = 20;
+const STARTS_MAX: u32 = 5;
 const START_AFTER: Duration = Duration::from_secs(3);
 /// How often it is looked for an operation whose start nobody heard of.
 const SEARCHES: u32 = 10;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use apollo_compiler::request::coerce_variable_values;
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{JsonMap, JsonValue};
 use serde_json::{Value, json};
 
 use crate::admin::bulk::{BATCH, Line, Plan};
@@ -63,7 +63,9 @@ pub(crate) fn run(simulator: &Arc<Simulator>, operation: Gid, actor: &Actor) {
         Some(version) if state["type"] == "QUERY" => {
             query(simulator, operation, &state, version, actor, failure, &mut progress)
         }
-        Some(version) => mutations(simulator, operation, &state, version, actor, &mut progress),
+        Some(version) => {
+            mutations(simulator, operation, &state, version, actor, failure, &mut progress)
+        }
     };
     finish(simulator, operation, &outcome, &progress);
 }
@@ -116,11 +118,7 @@ fn query(
             && let Some(failure) = failure
         {
             file.flush().map_err(internal)?;
-            return Err(match failure {
-                Failure::Timeout => Stop::Failed("TIMEOUT"),
-                Failure::Canceled => Stop::Canceled,
-                _ => Stop::Failed("INTERNAL_SERVER_ERROR"),
-            });
+            return Err(doomed(failure));
         }
     }
     file.flush().map_err(internal)
@@ -154,6 +152,16 @@ fn write(
     Ok(())
 }
 
+/// How a doomed operation ends.
+fn doomed(failure: Failure) -> Stop {
+    match failure {
+        Failure::Timeout => Stop::Failed("TIMEOUT"),
+        Failure::Canceled => Stop::Canceled,
+        Failure::AccessDenied => Stop::Failed("ACCESS_DENIED"),
+        Failure::InternalServerError => Stop::Failed("INTERNAL_SERVER_ERROR"),
+    }
+}
+
 /// One mutation per line of the upload; what a line could not do is in its own answer.
 fn mutations(
     simulator: &Simulator,
@@ -161,16 +169,24 @@ fn mutations(
     state: &Value,
     version: Version,
     actor: &Actor,
+    failure: Option<Failure>,
     progress: &mut Progress,
 ) -> Result<(), Stop> {
+    if failure == Some(Failure::AccessDenied) {
+        return Err(doomed(Failure::AccessDenied));
+    }
     let text = state["query"].as_str().unwrap_or_default();
     let upload = state["_upload"].as_str().unwrap_or_default();
     let upload = simulator.shop().uploads.get(upload).cloned().unwrap_or_default();
     let mut file =
         BufWriter::new(File::create(result_path(simulator, operation)).map_err(internal)?);
-    for (number, line) in upload.split(|byte| *byte == b'\n').enumerate() {
-        if line.is_empty() {
-            continue;
+    let lines = upload.split(|byte| *byte == b'\n').enumerate();
+    let lines: Vec<(usize, &[u8])> = lines.filter(|(_, line)| !line.is_empty()).collect();
+    let halfway = lines.len() / 2;
+    for (at, (number, line)) in lines.into_iter().enumerate() {
+        if let Some(failure) = failure.filter(|_| at >= halfway) {
+            file.flush().map_err(internal)?;
+            return Err(doomed(failure));
         }
         if canceled(simulator, operation) {
             file.flush().map_err(internal)?;
@@ -183,6 +199,7 @@ fn mutations(
         let Value::Object(object) = answer else { continue };
         write(&mut file, vec![Line { object, child: false }], progress).map_err(internal)?;
         progress.roots += 1;
+        std::thread::sleep(simulator.bulk_rest());
     }
     file.flush().map_err(internal)
 }
@@ -193,8 +210,10 @@ fn mutation(simulator: &Simulator, caller: &Caller<'_>, text: &str, line: &[u8])
         Ok(document) => document,
         Err(errors) => return json!({ "errors": errors }),
     };
-    let variables: JsonMap = match serde_json::from_slice(line) {
-        Ok(variables) => variables,
+    // By way of ordinary JSON, since only that understands numbers that keep their digits.
+    let variables: JsonMap = match serde_json::from_slice::<Value>(line).map(JsonValue::from) {
+        Ok(JsonValue::Object(variables)) => variables,
+        Ok(_) => return json!({ "errors": [{ "message": "Invalid JSON: not an object" }] }),
         Err(error) => return json!({ "errors": [{ "message": format!("Invalid JSON: {error}") }] }),
     };
     let Ok(operation) = document.operations.get(None) else { return json!({}) };
@@ -205,7 +224,9 @@ fn mutation(simulator: &Simulator, caller: &Caller<'_>, text: &str, line: &[u8])
         }
     };
     let mut shop = simulator.shop();
+    shop.in_bulk = true;
     let run = endpoint::execute_paged(caller, &mut shop, &document, &variables);
+    shop.in_bulk = false;
     simulator.deliver(&mut shop);
     drop(shop);
     let body = endpoint::body(run.response);

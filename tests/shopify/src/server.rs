@@ -258,6 +258,8 @@ enum BulkDoom {
     FailNext(Failure),
     /// Every result is as if seven days had passed.
     Expire,
+    /// Each bulk mutation does so many lines a second; 0: none is begun.
+    Pace(f64),
 }
 
 async fn doom_bulk(
@@ -266,6 +268,7 @@ async fn doom_bulk(
 ) -> StatusCode {
     match doom {
         BulkDoom::FailNext(failure) => simulator.fail_next_bulk(failure),
+        BulkDoom::Pace(lines_per_second) => simulator.pace_bulk(lines_per_second),
         BulkDoom::Expire => simulator.act(Actor::Buyer, |shop| {
             let all: Vec<_> = shop.store.live_ids("BulkOperation").collect();
             for operation in all {

@@ -67,6 +67,10 @@ pub struct Shop {
     paths: HashMap<String, Gid>,
     /// Bulk operations that wait to be run.
     pub(crate) bulk_started: Vec<Gid>,
+    /// Whether bulk mutations are begun at all.
+    pub(crate) bulk_mutations: bool,
+    /// Whether a line of a bulk mutation is executed: some mutations are then always synchronous.
+    pub(crate) in_bulk: bool,
     /// Whether the app is approved for customers' data. Without it, what identifies a customer
     /// comes as null: in answers with an error beside it, in webhooks without a word.
     pub protected_data: bool,
@@ -123,6 +127,8 @@ impl Shop {
             blobs: HashMap::new(),
             paths: HashMap::new(),
             bulk_started: Vec::new(),
+            bulk_mutations: true,
+            in_bulk: false,
             protected_data: true,
             publications: true,
             all_orders: true,

@@ -68,6 +68,7 @@ pub struct Simulator {
     seed: u64,
     results: TempDir,
     bulk_failure: Mutex<Option<Failure>>,
+    bulk_rest: Mutex<Duration>,
     latency: Mutex<Duration>,
     base: String,
     dispatcher: Dispatcher,
@@ -102,6 +103,7 @@ impl Simulator {
             seed: settings.seed,
             results: TempDir::with_prefix("shopify-")?,
             bulk_failure: Mutex::default(),
+            bulk_rest: Mutex::default(),
             latency: Mutex::default(),
             base: settings.base,
             dispatcher,
@@ -164,7 +166,19 @@ impl Simulator {
         *self.latency.lock().unwrap_or_else(PoisonError::into_inner) = latency;
     }
 
-    /// Dooms the next bulk query.
+    /// How long a bulk mutation rests after each line.
+    pub fn bulk_rest(&self) -> Duration {
+        *self.bulk_rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets each bulk mutation do so many lines a second from now on; 0: none is begun.
+    pub fn pace_bulk(&self, lines_per_second: f64) {
+        self.shop().bulk_mutations = lines_per_second > 0.0;
+        let rest = Duration::try_from_secs_f64(1.0 / lines_per_second).unwrap_or_default();
+        *self.bulk_rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+    }
+
+    /// Dooms the next bulk operation.
     pub fn fail_next_bulk(&self, failure: Failure) {
         *self.bulk_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }

@@ -2,6 +2,7 @@
 
 mod anew;
 mod approved;
+mod bulk;
 mod interrupted;
 mod world;
 

@@ -153,7 +153,7 @@ fn node_fields(connection: &Field) -> Option<&SelectionSet> {
 }
 
 /// How many connections there are, and how deep they are nested.
-fn measure(document: &ExecutableDocument, set: &SelectionSet) -> (usize, usize) {
+pub(super) fn measure(document: &ExecutableDocument, set: &SelectionSet) -> (usize, usize) {
     let mut connections = 0;
     let mut depth = 0;
     for selection in &set.selections {

@@ -228,21 +228,83 @@ async fn bulk_operations_have_rules_and_ends() {
     assert_eq!(gone.status(), 403);
 }
 
+impl Server {
+    /// Begins a bulk mutation of products with these titles; what the shop answers.
+    async fn makes(&self, selected: &str, titles: &[&str]) -> Value {
+        let staged = self.ask(STAGE, json!({})).await;
+        let url = &staged["stagedUploadsCreate"]["stagedTargets"][0]["url"];
+        let url = url.as_str().unwrap().to_owned();
+        let lines: String =
+            titles.iter().map(|title| format!("{{\"p\":{{\"title\":\"{title}\"}}}}\n")).collect();
+        assert_eq!(self.http.put(&url).body(lines).send().await.unwrap().status(), 201);
+        let mutation = format!(
+            "mutation Make($p: ProductCreateInput!) {{ productCreate(product: $p) {{ product {{ {selected} }} userErrors {{ message }} }} }}"
+        );
+        let start = "mutation($m: String!, $k: String!) { bulkOperationRunMutation(mutation: $m, stagedUploadPath: $k) { bulkOperation { id } userErrors { message code } } }";
+        let key = url.rsplit('/').next().unwrap();
+        let started = self.ask(start, json!({ "m": mutation, "k": key })).await;
+        started["bulkOperationRunMutation"].clone()
+    }
+
+    fn products(&self) -> usize {
+        self.simulator.shop().store.live_ids("Product").count()
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_mutation_ends_as_it_is_doomed_to_with_what_it_did() {
+    let server = serve(10).await;
+    for (doom, status) in [("TIMEOUT", "FAILED"), ("CANCELED", "CANCELED")] {
+        let before = server.products();
+        server.tell("/_sim/bulk", json!({ "fail_next": doom })).await;
+        let started = server.makes("id", &["One", "Two", "Three", "Four"]).await;
+        let ended = server.finished(&started["bulkOperation"]["id"]).await;
+        assert_eq!((&ended["status"], &ended["url"]), (&json!(status), &Value::Null));
+        let lines = server.lines(&ended["partialDataUrl"]).await;
+        assert_eq!((lines.len(), server.products() - before), (2, 2), "{doom}");
+    }
+}
+
+#[tokio::test]
+async fn bulk_mutations_keep_their_pace_and_five_run_at_once() {
+    let server = serve(10).await;
+    let two = "variants(first: 1) { nodes { id } } media(first: 1) { nodes { id } }";
+    let refused = server.makes(two, &["One"]).await;
+    assert_eq!(refused["userErrors"][0]["code"], "INVALID_MUTATION", "{refused}");
+    server.tell("/_sim/bulk", json!({ "pace": 2.0 })).await;
+    let titles: Vec<String> = (0..100).map(|n| format!("Slow {n}")).collect();
+    let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(server.makes("id", &titles).await["bulkOperation"]["id"].clone());
+    }
+    let sixth = server.makes("id", &["One"]).await;
+    assert_eq!(sixth["userErrors"][0]["code"], "OPERATION_IN_PROGRESS", "{sixth}");
+    let list =
+        "{ bulkOperations(first: 10, query: \"operation_type:mutation\") { nodes { id query } } }";
+    let listed = server.ask(list, json!({})).await["bulkOperations"]["nodes"].clone();
+    assert!(listed[0]["query"].as_str().unwrap().contains("mutation Make("), "{listed}");
+    for id in &ids {
+        let cancel =
+            "mutation($id: ID!) { bulkOperationCancel(id: $id) { userErrors { message } } }";
+        server.ask(cancel, json!({ "id": id })).await;
+    }
+    for id in &ids {
+        assert_eq!(server.finished(id).await["status"], "CANCELED");
+    }
+    assert!(server.products() < 510, "they did not do all of it");
+    server.tell("/_sim/bulk", json!({ "pace": 0 })).await;
+    let none = server.makes("id", &["One"]).await;
+    assert_eq!(none["userErrors"][0]["code"], "LIMIT_REACHED", "{none}");
+}
+
+const STAGE: &str = "mutation { stagedUploadsCreate(input: [{ resource: BULK_MUTATION_VARIABLES, filename: \"v\", mimeType: \"text/jsonl\", httpMethod: PUT }]) { stagedTargets { url resourceUrl } userErrors { message } } }";
+
 #[tokio::test]
 async fn a_bulk_mutation_answers_line_by_line() {
     let server = serve(10).await;
-    let stage = "mutation { stagedUploadsCreate(input: [{ resource: BULK_MUTATION_VARIABLES, filename: \"v\", mimeType: \"text/jsonl\", httpMethod: PUT }]) { stagedTargets { url resourceUrl } userErrors { message } } }";
-    let staged = server.ask(stage, json!({})).await;
-    let url = staged["stagedUploadsCreate"]["stagedTargets"][0]["url"].as_str().unwrap().to_owned();
-    let lines =
-        "{\"p\":{\"title\":\"One\"}}\n{\"p\":{\"title\":\"\"}}\n{\"p\":{\"title\":\"Three\"}}\n";
-    assert_eq!(server.http.put(&url).body(lines).send().await.unwrap().status(), 201);
-    let mutation = "mutation($p: ProductCreateInput!) { productCreate(product: $p) { product { id title } userErrors { message } } }";
-    let start = "mutation($m: String!, $k: String!) { bulkOperationRunMutation(mutation: $m, stagedUploadPath: $k) { bulkOperation { id } userErrors { message } } }";
-    let key = url.rsplit('/').next().unwrap();
-    let started = server.ask(start, json!({ "m": mutation, "k": key })).await;
-    let operation =
-        server.finished(&started["bulkOperationRunMutation"]["bulkOperation"]["id"]).await;
+    let started = server.makes("id title", &["One", "", "Three"]).await;
+    let operation = server.finished(&started["bulkOperation"]["id"]).await;
     let lines = server.lines(&operation["url"]).await;
     assert_eq!(operation["status"], "COMPLETED");
     assert_eq!(

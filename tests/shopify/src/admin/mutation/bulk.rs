@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, UserError, done, failed};
-use crate::admin::bulk::{CONCURRENT, Plan};
+use crate::admin::bulk::{self, CONCURRENT, Plan};
 use crate::admin::document;
 use crate::admin::session::Outcome;
 use crate::gid::Gid;
@@ -39,9 +39,14 @@ fn start(shop: &mut Shop, call: &Call<'_>, kind: &str, argument: &str) -> Value 
         let error = UserError::new(&[], message).code("OPERATION_IN_PROGRESS");
         return failed("bulkOperation", vec![error]);
     }
+    if kind == "MUTATION" && !shop.bulk_mutations {
+        let message = "Bulk operations limit reached. Please try again later.";
+        return failed("bulkOperation", vec![UserError::new(&[], message).code("LIMIT_REACHED")]);
+    }
     let text = call.args.text(argument).unwrap_or_default();
     if let Err(message) = check(call, kind, text) {
-        let error = UserError::new(&[argument], message).code("INVALID");
+        let code = if kind == "QUERY" { "INVALID" } else { "INVALID_MUTATION" };
+        let error = UserError::new(&[argument], message).code(code);
         return failed("bulkOperation", vec![error]);
     }
     let path = call.args.text("stagedUploadPath");
@@ -79,6 +84,10 @@ fn check(call: &Call<'_>, kind: &str, text: &str) -> Result<(), String> {
     let operation = document.operations.get(None).map_err(|error| error.message().to_string())?;
     if !operation.is_mutation() || operation.selection_set.selections.len() != 1 {
         return Err("The mutation must be one mutation with one field.".into());
+    }
+    let (connections, _) = bulk::measure(&document, &operation.selection_set);
+    if connections > 1 {
+        return Err("Bulk mutations cannot contain more than 1 connection.".into());
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ fn set(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         return refusal(error);
     }
     shop.announce(if created { "products/create" } else { "products/update" }, gid);
-    Ok(answer(shop, gid, call.args.flag("synchronous").unwrap_or(true)))
+    let synchronous = shop.in_bulk || call.args.flag("synchronous").unwrap_or(true);
+    Ok(answer(shop, gid, synchronous))
 }
 
 /// The answer; when it is not synchronous, an operation that has to be polled.

@@ -1,0 +1,158 @@
+//! Jobs that make more anew than points allow soon: they go in bulk, and nothing is made twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use backstock_proto::ResourceId;
+use serde_json::{Value, json};
+use shopify::admin::cost::Plan;
+use shopify::bulk_run::Failure;
+use shopify::fault::Fault;
+
+use super::world::{World, result, state};
+
+/// How many products are made anew.
+const PRODUCTS: usize = 24;
+/// Points of each row, by which the whole takes the shop more than five minutes, or not.
+const MUCH: f64 = 2_000.0;
+const LITTLE: f64 = 100.0;
+
+/// A shop on the standard plan, some of whose products are gone, with a plan that brings them back.
+async fn gone(seed: u64, points: f64, spoil: impl Fn(usize, &mut Value)) -> World {
+    let mut world = World::new(seed).await;
+    let mut ids = world.shop.ids("Product");
+    ids.truncate(PRODUCTS);
+    for (n, id) in ids.iter().enumerate() {
+        let mut product = world.shop.read("product", id).await.expect("a product");
+        spoil(n, &mut product);
+        world.deleted("product", id, &product).await;
+    }
+    for row in &mut world.rows {
+        row["cost"] = json!(points);
+    }
+    world.planned("plan-a").await;
+    let now = world.shop.simulator.now();
+    world.shop.simulator.access().change_plan(Plan::Standard, now);
+    world
+}
+
+/// What a product is, whatever the ids of it and of what it owns.
+fn essence(product: &Value) -> Value {
+    let of = |member: &str, names: &[&str]| -> Value {
+        let elements = product[member].as_array().expect("a list").iter();
+        elements.map(|e| names.iter().map(|name| e[*name].clone()).collect::<Value>()).collect()
+    };
+    json!({
+        "title": product["title"], "handle": product["handle"], "status": product["status"],
+        "metafields": product["metafields"], "publications": product["publications"],
+        "variants": of("variants", &["sku", "price", "position", "selectedOptions", "metafields"]),
+        "pictures": product["variants"].as_array().expect("a list").iter()
+            .map(|variant| variant["mediaIds"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>(),
+        "media": of("media", &["alt", "mediaContentType"]),
+    })
+}
+
+/// Every product is there as it was, and none is there twice.
+async fn assert_made_once(world: &World, job: &Value, all: usize) {
+    assert_eq!((state(job), &job["counts"]["created"]), ("done", &json!(PRODUCTS)), "{job}");
+    for row in &world.rows {
+        let id = ResourceId::parse(row["id"].as_str().expect("an id")).expect("an id");
+        let gid = result(job, &id)["new_gid"].as_str().expect("a gid");
+        let new = ResourceId::parse(gid).expect("an id");
+        let is = world.shop.read("product", &new).await.expect("a product");
+        let was = essence(&world.were[row["gid"].as_str().expect("a gid")]);
+        let is = essence(&is);
+        for member in ["title", "handle", "status", "variants"] {
+            assert_eq!(is[member], was[member], "{is}");
+        }
+    }
+    assert_eq!(world.shop.ids("Product").len(), all, "{job}");
+    let (_, booked) = world.booked().await;
+    let there: BTreeSet<String> =
+        world.shop.ids("Product").iter().map(|id| id.to_string()).collect();
+    assert!(booked.is_subset(&there), "what was made is on record by its ids of now");
+    assert_eq!(booked.len(), PRODUCTS);
+    world.shop.assert_simulated();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_long_by_points_goes_in_bulk_with_the_same_result_for_fewer_of_them() {
+    let (mut costs, mut results) = (Vec::new(), Vec::new());
+    for points in [LITTLE, MUCH] {
+        let world = gone(81, points, |_, _| {}).await;
+        let all = world.shop.ids("Product").len() + PRODUCTS;
+        let process = world.restorer();
+        let job = process.over(&process.apply("plan-a").await).await;
+        assert_made_once(&world, &job, all).await;
+        let in_bulk = job["in_bulk"].as_u64();
+        match points == MUCH {
+            true => assert!(in_bulk.is_some_and(|lines| lines >= PRODUCTS as u64), "{job}"),
+            false => assert_eq!(in_bulk, None, "{job}"),
+        }
+        costs.push(job["cost"].as_f64().expect("points"));
+        let mut made = BTreeMap::new();
+        for id in world.shop.ids("Product") {
+            let product = world.shop.read("product", &id).await.expect("a product");
+            made.insert(product["handle"].to_string(), essence(&product));
+        }
+        results.push(made);
+    }
+    assert_eq!(results[1], results[0]);
+    assert!(costs[1] < costs[0], "{costs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_an_operation_makes_nothing_twice() {
+    let world = gone(82, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product").len();
+    world.shop.simulator.pace_bulk(4.0);
+    let mut process = world.restorer();
+    let id = process.apply("plan-a").await;
+    while world.shop.ids("Product").len() < left + 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.kill();
+    let job = world.restorer().over(&id).await;
+    assert_made_once(&world, &job, left + PRODUCTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_refused_fails_its_row_alone() {
+    let world = gone(83, MUCH, |n, product| {
+        if n == 5 {
+            product["metafields"] = json!([{
+                "namespace": "custom", "key": "n", "type": "number_integer", "value": "not a number",
+            }]);
+        }
+    })
+    .await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    let counts = (&job["counts"]["created"], &job["counts"]["failed"]);
+    assert_eq!((state(&job), counts), ("failed", (&json!(PRODUCTS - 1), &json!(1))), "{job}");
+    assert!(job["in_bulk"].as_u64().is_some_and(|lines| lines >= PRODUCTS as u64), "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operation_that_failed_did_not_answer_is_looked_for_and_made_once() {
+    let world = gone(84, MUCH, |_, _| {}).await;
+    let all = world.shop.ids("Product").len() + PRODUCTS;
+    world.shop.simulator.fail_next_bulk(Failure::Timeout);
+    // Among what is lost may be the answer to a start.
+    world.shop.simulator.faults().often(Fault::Lost, 0.1);
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    world.shop.simulator.faults().often(Fault::Lost, 0.0);
+    assert_made_once(&world, &job, all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_begins_no_bulk_mutation_is_written_to_by_single_ones() {
+    let world = gone(85, MUCH, |_, _| {}).await;
+    let all = world.shop.ids("Product").len() + PRODUCTS;
+    world.shop.simulator.pace_bulk(0.0);
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_made_once(&world, &job, all).await;
+    assert_eq!(job.get("in_bulk"), None);
+}
