@@ -2,8 +2,9 @@
 //! place how its webhooks map into the canonical model; a new one is a new file and a line in
 //! [`ALL`]. What no file claims is kept under a [`generic`] kind.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -103,6 +104,10 @@ pub static ALL: &[&Spec] = &[
     &event::SPEC,
 ];
 
+/// Their names, each once: of whatever is told there may be hundreds of thousands of one kind.
+static NAMES: LazyLock<HashMap<&'static str, Arc<str>>> =
+    LazyLock::new(|| ALL.iter().map(|spec| (spec.name, spec.name.into())).collect());
+
 /// Longest kind name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -135,6 +140,9 @@ pub struct Listing {
 impl Kind {
     /// Parses a kind's name.
     pub fn parse(name: &str) -> Result<Self, KindError> {
+        if let Some(known) = NAMES.get(name) {
+            return Ok(Self(known.clone()));
+        }
         let body = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         let ok = name.len() <= NAME_BYTES_MAX
             && name.bytes().all(body)
@@ -148,7 +156,7 @@ impl Kind {
 
     /// The kind that a spec describes.
     pub fn of(spec: &'static Spec) -> Self {
-        Self(spec.name.into())
+        Self(NAMES.get(spec.name).cloned().unwrap_or_else(|| spec.name.into()))
     }
 
     /// The name.
