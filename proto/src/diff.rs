@@ -35,6 +35,16 @@ pub fn patch(old: &Value, new: &Value) -> json_patch::Patch {
     json_patch::diff(old, new)
 }
 
+/// About how many bytes a value has as text.
+pub fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
+        Value::Object(members) => members.iter().map(|(name, v)| name.len() + weight(v) + 4).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}
+
 fn walk(
     path: &mut String,
     element: Option<&str>,

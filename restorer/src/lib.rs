@@ -42,6 +42,7 @@ pub mod export;
 #[path = "../tests/it/fake/mod.rs"]
 mod fake;
 mod gate;
+mod gids;
 pub mod guard;
 pub mod human;
 pub mod job;

@@ -127,7 +127,7 @@ impl View<'_> {
                 && let Some(change) = self.change(shop, moment, position, filter)?
             {
                 let values = change.changes.iter().flat_map(|field| [&field.old, &field.new]);
-                bytes += values.map(weight).sum::<usize>();
+                bytes += values.map(diff::weight).sum::<usize>();
                 items.push(change);
                 last = Some(position);
             }
@@ -232,16 +232,6 @@ impl View<'_> {
             add(facet, new, state);
         }
         Ok(Some(sides))
-    }
-}
-
-/// About how many bytes a value has as text.
-fn weight(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().map(|item| weight(item) + 1).sum(),
-        Value::Object(members) => members.iter().map(|(name, v)| name.len() + weight(v) + 4).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

@@ -14,12 +14,13 @@ use backstock_proto::{Shop, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{self, Place};
+use super::ledger::{self, Place, Standing};
+use super::outcome::Ended;
 use super::run::{JOB_ORDER, Run, Want, Wanted};
 use super::written::Books;
 use super::{Approval, JOB, Job, JobState, RowCounts, RowResult, RowState, rows, worker};
 use crate::metrics::JobMetrics;
-use crate::plan::Plan;
+use crate::plan::{Plan, store};
 use crate::record::{self, RecordError};
 use backstock_proto::lease::Leases;
 
@@ -240,18 +241,44 @@ impl Jobs {
         if state == Some(RowState::Pending) {
             return self.pending(shop, job, from, limit).await;
         }
-        if let Some(run) = self.running(shop, &job.id) {
-            return Ok(run.results(from, state, limit));
-        }
-        let place = self.place(shop, job);
-        let standing = ledger::standing(&place).await.map_err(|e| RecordError::Unreadable {
+        let ended = match self.running(shop, &job.id) {
+            Some(run) => run.some(from, state, limit),
+            None => self.standing(shop, job).await?.over.some(from, state, limit),
+        };
+        self.told(shop, job, ended).await
+    }
+
+    /// How far a job is that does not run in this process.
+    async fn standing(&self, shop: &Shop, job: &Job) -> Result<Standing, RecordError> {
+        let standing = ledger::standing(&self.place(shop, job)).await;
+        standing.map_err(|e| RecordError::Unreadable {
             what: ledger::JOB_STEPS.into(),
             id: job.id.clone(),
             reason: e.to_string(),
-        })?;
-        let asked = standing.over.range(from..).map(|(_, result)| result.clone());
-        let asked = asked.filter(|result| state.is_none_or(|state| result.state == state));
-        Ok(asked.take(limit).collect())
+        })
+    }
+
+    /// What became of rows, told with what the plan says of them.
+    async fn told(
+        &self,
+        shop: &Shop,
+        job: &Job,
+        ended: Vec<Ended>,
+    ) -> Result<Vec<RowResult>, RecordError> {
+        let journal = self.tools.journal.as_ref();
+        let mut told = Vec::with_capacity(ended.len());
+        let Some(plan) = store::get(journal, shop, &job.plan).await? else { return Ok(told) };
+        let piece = |ended: &Ended| plan.piece_of(ended.n);
+        for some in ended.chunk_by(|a, b| piece(a) == piece(b)) {
+            let Some(n) = some.first().map(piece) else { continue };
+            let rows = rows::piece(journal, shop, &job.plan, n).await?.unwrap_or_default();
+            let mut some = some.iter().peekable();
+            for row in rows {
+                let of_row = some.next_if(|ended| ended.n == row.n);
+                told.extend(of_row.map(|ended| ended.clone().of(row)));
+            }
+        }
+        Ok(told)
     }
 
     /// Rows that ended since a job was seen like this, at most some, where it runs in this process.
@@ -271,18 +298,20 @@ impl Jobs {
         from: u64,
         limit: usize,
     ) -> Result<Vec<RowResult>, RecordError> {
-        let over: std::collections::BTreeSet<u64> = match self.running(shop, &job.id) {
-            Some(run) => run.results(from, None, usize::MAX).into_iter().map(|r| r.n).collect(),
-            None => {
-                let standing = ledger::standing(&self.place(shop, job)).await;
-                standing.map(|standing| standing.over.into_keys().collect()).unwrap_or_default()
-            }
+        let run = self.running(shop, &job.id);
+        let standing = match run {
+            Some(_) => Standing::default(),
+            None => self.standing(shop, job).await?,
+        };
+        let is_over = |n: u64| match &run {
+            Some(run) => run.state(n).is_some(),
+            None => standing.over.state(n).is_some(),
         };
         let (mut found, mut n) = (Vec::new(), 0);
         let journal = self.tools.journal.as_ref();
         while let Some(rows) = rows::piece(journal, shop, &job.plan, n).await? {
             n += 1;
-            let open = rows.into_iter().filter(|row| row.n >= from && !over.contains(&row.n));
+            let open = rows.into_iter().filter(|row| row.n >= from && !is_over(row.n));
             found.extend(open.map(|row| RowResult {
                 n: row.n,
                 kind: row.kind,

@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
+use backstock_proto::journal::{Journal, Page};
 use backstock_proto::publish::{PublishError, PutError, Records};
 use backstock_proto::{Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::RowResult;
-use super::RowState;
+use super::outcome::Outcomes;
 use super::written::{Batch, WRITTEN, Wrote};
+use super::{RowResult, RowState};
 use crate::record::RecordError;
 
 /// What a record of some of a job's steps stands under, by the job's id.
@@ -28,6 +28,8 @@ pub(super) const JOB_STEPS: &str = "job_steps";
 const STEPS_MAX: usize = 256;
 /// About how large a record of what was written is. One row alone may be larger.
 const BATCH_BYTES: usize = 512 << 10;
+/// Records of steps that are read together.
+const TOGETHER: usize = 50;
 /// Steps that may wait.
 const WAITING_MAX: usize = 1_024;
 /// How often the stream is tried, and for how long.
@@ -67,14 +69,17 @@ struct Entry {
 }
 
 /// How far a job is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Standing {
-    /// Rows whose first mutation may have been sent, and when that was put on record.
+    /// Rows that are not over and whose first mutation may have been sent, and when that was put on
+    /// record.
     pub(super) begun: BTreeMap<u64, Timestamp>,
     /// Rows that are over, with what became of them.
-    pub(super) over: BTreeMap<u64, RowResult>,
+    pub(super) over: Outcomes,
     /// Rows of which a part follows.
     pub(super) rest: BTreeSet<u64>,
+    /// Rows that failed in an earlier attempt.
+    failed: BTreeSet<u64>,
 }
 
 /// Why a job cannot go on.
@@ -151,48 +156,46 @@ pub(super) async fn take_up(place: Place) -> Result<(Ledger, Standing), LedgerEr
 
 /// How far a job is, as far as the journal has read.
 pub(super) async fn standing(place: &Place) -> Result<Standing, LedgerError> {
-    let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-    let mut entries: Vec<(Timestamp, Entry)> = Vec::new();
+    let mut page = Page { limit: TOGETHER, cursor: None };
+    let mut standing = Standing::default();
     loop {
         let list = place.journal.records(&place.shop, JOB_STEPS, Some(&place.job), &page).await;
         let list = list.map_err(|e| LedgerError::Unavailable(e.to_string()))?;
         for record in list.items {
             let entry = serde_json::from_value(record.payload)
                 .map_err(|e| RecordError::unreadable(JOB_STEPS, &place.job, &e))?;
-            entries.push((record.recorded_at, entry));
+            standing.add(entry, record.recorded_at, place.attempt);
         }
         match list.next {
             Some(next) => page.cursor = Some(next),
-            None => break,
+            None => return Ok(standing),
         }
     }
-    let mut standing = Standing::default();
-    entries.into_iter().rev().for_each(|(at, entry)| standing.add(entry, at, place.attempt));
-    Ok(standing)
 }
 
 impl Standing {
-    /// Takes up the next entry, oldest first. What failed in an earlier attempt is to be tried again.
+    /// Takes up the next entry, newest first: of a row that is over, what was before that says nothing
+    /// more. What failed in an earlier attempt is to be tried again.
     fn add(&mut self, entry: Entry, at: Timestamp, attempt: u32) {
         let earlier = entry.attempt < attempt;
-        for step in entry.steps {
+        for step in entry.steps.into_iter().rev() {
             match step {
                 Step::Taken => {}
-                Step::Begun(n) => drop(self.begun.entry(n).or_insert(at)),
+                Step::Begun(n) if self.over.state(n).is_some() => {}
+                // The first time is what counts.
+                Step::Begun(n) => drop(self.begun.insert(n, at)),
+                Step::Over(RowResult { n, .. }) | Step::Rest(RowResult { n, .. })
+                    if self.over.state(n).is_some() => {}
+                // What was made anew before the rest of it failed stays so.
                 Step::Rest(result) => {
                     self.rest.insert(result.n);
-                    self.over.insert(result.n, result);
+                    self.over.insert(&result);
                 }
                 Step::Over(result) if result.state == RowState::Failed && earlier => {
-                    // What was made anew before the rest of it failed stays so.
-                    if !self.rest.contains(&result.n) {
-                        self.over.remove(&result.n);
-                    }
+                    self.failed.insert(result.n);
                 }
-                Step::Over(result) => {
-                    self.rest.remove(&result.n);
-                    self.over.insert(result.n, result);
-                }
+                Step::Over(result) if self.failed.contains(&result.n) => {}
+                Step::Over(result) => drop(self.over.insert(&result)),
             }
         }
     }
@@ -364,6 +367,42 @@ mod tests {
             assert!(batch.len() == 1 || text.len() < BATCH_BYTES + 100, "{}", text.len());
         }
         assert_eq!(batches.concat(), rows);
+    }
+
+    #[test]
+    fn what_became_of_a_row_last_is_what_counts() {
+        let result = |n, state| RowResult {
+            n,
+            kind: Kind::parse("page").expect("a kind"),
+            id: ResourceId::parse("1").expect("an id"),
+            title: String::new(),
+            state,
+            reason: None,
+            new_gid: None,
+        };
+        let over = |n, state| Step::Over(result(n, state));
+        let (failed, created) = (RowState::Failed, RowState::Created);
+        let first = vec![
+            Step::Taken,
+            Step::Begun(0),
+            Step::Begun(4),
+            over(0, failed),
+            Step::Rest(result(1, created)),
+            Step::Rest(result(2, created)),
+            over(1, failed),
+            over(3, created),
+        ];
+        let second = vec![Step::Taken, Step::Begun(0), over(2, RowState::Updated)];
+        let mut standing = Standing::default();
+        for (steps, attempt) in [(second, 1), (first, 0)] {
+            let (by, at) = (String::new(), Timestamp::from_micros(i64::from(attempt)));
+            standing.add(Entry { by, taken: 1, k: 1, attempt, steps }, at, 1);
+        }
+        let states: Vec<(u64, RowState)> = standing.over.states().collect();
+        assert_eq!(states, [(1, created), (2, RowState::Updated), (3, created)]);
+        assert_eq!(standing.rest, BTreeSet::from([1]));
+        let at = Timestamp::from_micros(0);
+        assert_eq!(standing.begun, BTreeMap::from([(0, at), (4, at)]));
     }
 
     #[test]

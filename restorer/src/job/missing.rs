@@ -1,19 +1,19 @@
 //! What a plan makes anew and is not there yet, and what refers to it: that waits, or is left out at first.
 
-use std::collections::HashSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use backstock_proto::resource::gid_type;
 
 use super::runner::Runner;
 use super::{RowState, gid};
+use crate::gids::Gids;
 use crate::plan::Row;
 
 /// What a plan makes anew and is not there yet.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
     /// By the gid that each had first.
-    gids: HashSet<String>,
+    gids: Gids,
     /// How many of them are products.
     products: usize,
     /// Whether the plan makes any product, there or not.
@@ -22,8 +22,8 @@ pub(super) struct Missing {
 
 impl Missing {
     /// The plan makes this anew, if it is not made already.
-    pub(super) fn comes(&mut self, first: String, is_made: bool) {
-        let is_product = is_product(&first);
+    pub(super) fn comes(&mut self, first: &str, is_made: bool) {
+        let is_product = is_product(first);
         self.any_product |= is_product;
         if !is_made && self.gids.insert(first) {
             self.products += usize::from(is_product);
@@ -46,8 +46,7 @@ impl Runner {
     pub(super) fn is_made(&self, row: &Row, gid: &str) -> bool {
         let Some(spec) = row.kind.spec() else { return false };
         let id = self.id_now(spec, row);
-        let over = self.standing.over.get(&row.n);
-        let found = over.is_some_and(|result| result.state == RowState::Skipped);
+        let found = self.standing.over.state(row.n) == Some(RowState::Skipped);
         self.written.when(&self.job, &row.kind, &id).is_some()
             || found && self.written.now(gid).is_some()
     }

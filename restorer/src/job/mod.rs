@@ -14,6 +14,7 @@ pub(crate) mod gid;
 mod lane;
 mod ledger;
 mod missing;
+mod outcome;
 mod parts;
 mod place;
 mod row;

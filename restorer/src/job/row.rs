@@ -421,6 +421,7 @@ impl Runner {
         if rest {
             self.rest.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n);
         }
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&row.n);
         self.tools.metrics.row(state);
         self.run.over(result);
         Ok(())

@@ -1,6 +1,6 @@
 //! A job that runs in this process, as others see it: how far it is, and what is wanted of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::outcome::{Ended, Outcomes};
 use super::{Job, JobState, RowResult, RowState};
 
 /// What a record of what is wanted of a job stands under, by the job's id.
@@ -51,9 +52,9 @@ pub(crate) struct Run {
 
 struct State {
     job: Job,
-    results: BTreeMap<u64, RowResult>,
+    over: Outcomes,
     /// Rows that ended last, the last one last.
-    recent: VecDeque<u64>,
+    recent: VecDeque<RowResult>,
     /// Where rates are counted from.
     since: Instant,
     /// Rows that were over then.
@@ -70,7 +71,7 @@ impl Run {
         let (cost_then, granted_then) = (job.cost, job.granted);
         let state = State {
             job,
-            results: BTreeMap::new(),
+            over: Outcomes::default(),
             recent: VecDeque::new(),
             since: Instant::now(),
             over_then: 0,
@@ -87,34 +88,30 @@ impl Run {
     }
 
     /// What became of rows so far, from row `from` on.
-    pub(crate) fn results(
-        &self,
-        from: u64,
-        state: Option<RowState>,
-        limit: usize,
-    ) -> Vec<RowResult> {
-        let held = self.lock();
-        let asked = held.results.range(from..).map(|(_, result)| result);
-        let asked = asked.filter(|result| state.is_none_or(|state| result.state == state));
-        asked.take(limit).cloned().collect()
+    pub(super) fn some(&self, from: u64, state: Option<RowState>, limit: usize) -> Vec<Ended> {
+        self.lock().over.some(from, state, limit)
+    }
+
+    /// What became of a row; `None` as long as it is not over.
+    pub(super) fn state(&self, n: u64) -> Option<RowState> {
+        self.lock().over.state(n)
     }
 
     /// What became of the rows that ended last, at most so many.
     pub(crate) fn recent(&self, most: u64) -> Vec<RowResult> {
         let held = self.lock();
         let most = usize::try_from(most).unwrap_or(RECENT_MAX).min(held.recent.len());
-        let last = held.recent.iter().skip(held.recent.len() - most);
-        last.filter_map(|n| held.results.get(n)).cloned().collect()
+        held.recent.iter().skip(held.recent.len() - most).cloned().collect()
     }
 
     /// All of a job's rows are known, and what became of some of them.
-    pub(super) fn begins(&self, total: u64, over: BTreeMap<u64, RowResult>, granted: Granted) {
+    pub(super) fn begins(&self, total: u64, over: Outcomes, granted: Granted) {
         let mut held = self.lock();
         let mut counts = super::RowCounts { pending: total, ..super::RowCounts::default() };
-        over.values().for_each(|result| counts.moved(RowState::Pending, result.state));
+        over.states().for_each(|(_, state)| counts.moved(RowState::Pending, state));
         held.job.counts = counts;
         held.over_then = total - counts.pending;
-        held.results = over;
+        held.over = over;
         held.since = Instant::now();
         held.saved_then = granted.available;
     }
@@ -163,10 +160,9 @@ impl Run {
         if held.recent.len() == RECENT_MAX {
             held.recent.pop_front();
         }
-        held.recent.push_back(result.n);
-        let before = held.results.insert(result.n, result.clone());
-        let before = before.map_or(RowState::Pending, |before| before.state);
+        let before = held.over.insert(&result).unwrap_or(RowState::Pending);
         held.job.counts.moved(before, result.state);
+        held.recent.push_back(result);
     }
 
     /// So many more mutations went in bulk.

@@ -28,6 +28,7 @@ use super::place::Place;
 use super::rows;
 use super::run::{Run, Want};
 use super::written::Written;
+use crate::gids::Gids;
 use crate::job::desk::Tools;
 use crate::plan::{Action, Plan, Row};
 use crate::record::RecordError;
@@ -43,8 +44,9 @@ const WRITES_MAX: usize = 240;
 const POINTS_A_WRITE: f64 = 8.0;
 /// Questions about rows to come, at once.
 const READS: usize = 3;
-/// Rows that are taken together.
+/// Rows that are taken together, and about how many bytes of values.
 const TOGETHER_MAX: usize = 4_000;
+const TOGETHER_BYTES: usize = 8 << 20;
 /// Waits between looks: the first, and the longest.
 pub(super) const WAIT_FIRST: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -102,7 +104,7 @@ pub(super) struct Runner {
     /// The way of mutations that go in bulk, where there is one.
     pub(super) lane: Option<Lane>,
     /// What the plan makes anew, by the gid that each had first.
-    pub(super) anew: HashSet<String>,
+    pub(super) anew: Gids,
     /// What of that is not there yet.
     pub(super) missing: Mutex<Missing>,
     /// Rows of which a part follows.
@@ -181,8 +183,8 @@ impl Runner {
                 }
                 let Some(gid) = gid_of(row) else { continue };
                 let first = self.first(&gid);
-                missing.comes(first.clone(), self.is_made(row, &gid));
-                self.anew.insert(first);
+                missing.comes(&first, self.is_made(row, &gid));
+                self.anew.insert(&first);
             }
         }
         let planned = self.plan.counts.rows();
@@ -193,7 +195,7 @@ impl Runner {
             )));
         }
         let over = std::mem::take(&mut self.standing.over);
-        self.over = over.keys().copied().collect();
+        self.over = over.states().map(|(n, _)| n).collect();
         self.begun = Mutex::new(std::mem::take(&mut self.standing.begun));
         self.missing = Mutex::new(missing);
         self.rest = Mutex::new(std::mem::take(&mut self.standing.rest));
@@ -214,14 +216,16 @@ impl Runner {
 
     /// Goes through some of the rows, in the plan's order.
     async fn pass(&self, is: impl Fn(u64) -> bool) -> Result<(), RunError> {
-        let (mut n, mut waiting): (u64, Vec<Row>) = (0, Vec::new());
+        let (mut n, mut waiting, mut bytes): (u64, Vec<Row>, usize) = (0, Vec::new(), 0);
         while let Some(rows) = self.piece(n).await? {
             n += 1;
             for row in rows.into_iter().filter(|row| is(row.n)) {
                 let is_next = waiting.last().is_some_and(|last| group(last) != group(&row));
-                if is_next || waiting.len() >= TOGETHER_MAX {
+                if is_next || waiting.len() >= TOGETHER_MAX || bytes >= TOGETHER_BYTES {
+                    bytes = 0;
                     self.together(std::mem::take(&mut waiting)).await?;
                 }
+                bytes += rows::weight(&row);
                 waiting.push(row);
             }
         }

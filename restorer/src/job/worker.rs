@@ -21,7 +21,8 @@ use super::lane::Lane;
 use super::ledger;
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
-use super::{Job, JobState, RowState};
+use super::{Job, JobState, RowState, rows};
+use crate::gids::Gids;
 use crate::plan::{PLAN, Plan};
 use crate::record;
 use backstock_proto::lease::Held;
@@ -206,7 +207,7 @@ async fn applied(
         stop,
         products: 0.0,
         lane: None,
-        anew: HashSet::new(),
+        anew: Gids::default(),
         missing: Mutex::default(),
         first_locations: tokio::sync::OnceCell::new(),
         rest: Mutex::default(),
@@ -269,10 +270,18 @@ async fn look(jobs: &Jobs, run: &Run) {
     let (tools, shop) = (&jobs.tools, &run.shop);
     let Ok(written) = tools.books.of(tools.journal.as_ref(), shop).await else { return };
     let mut silent: BTreeMap<Kind, Vec<ResourceId>> = BTreeMap::new();
-    for result in run.results(0, None, usize::MAX) {
-        let Some(spec) = result.kind.spec().filter(|spec| spec.topics.is_empty()) else { continue };
-        if matches!(result.state, RowState::Created | RowState::Updated | RowState::Deleted) {
-            silent.entry(result.kind).or_default().push(written.id_now(spec, &result.id));
+    let is_written = |n| {
+        let state = run.state(n);
+        matches!(state, Some(RowState::Created | RowState::Updated | RowState::Deleted))
+    };
+    let (plan, mut n) = (run.job().plan, 0);
+    while let Ok(Some(rows)) = rows::piece(tools.journal.as_ref(), shop, &plan, n).await {
+        n += 1;
+        for row in rows {
+            let silently = row.kind.spec().filter(|spec| spec.topics.is_empty());
+            if let Some(spec) = silently.filter(|_| is_written(row.n)) {
+                silent.entry(row.kind).or_default().push(written.id_now(spec, &row.id));
+            }
         }
     }
     for (kind, ids) in silent {

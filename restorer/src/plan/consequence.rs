@@ -1,6 +1,6 @@
 //! What a person should know before saying yes, in sentences, most important first.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::Kind;
 use backstock_proto::kind::Spec;
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::row::{Left, Policy, Subject, Verdict};
 use super::{Action, Counts, Row};
+use crate::gids::Gids;
 
 /// Members that say who sees a resource.
 const SEEN_BY: &[&str] =
@@ -21,7 +22,7 @@ pub(crate) struct Tally {
     pub(crate) cost: f64,
     created: BTreeMap<Kind, u64>,
     /// What gets new ids: everything that is made anew, and its parts.
-    pub(crate) anew: HashSet<String>,
+    pub(crate) anew: Gids,
     /// Resources that refer to those, and how often.
     referring: (u64, u64),
     /// Why how many cannot be written.
@@ -91,10 +92,10 @@ impl Tally {
         let Some(state) = state.or(whole.map(|field| &field.new)) else { return };
         self.refer(references(state, &self.anew));
         self.anew.extend(row.gid.clone());
-        self.anew.extend(state.get("id").and_then(Value::as_str).map(str::to_owned));
+        self.anew.extend(state.get("id").and_then(Value::as_str));
         let parts = state.as_object().into_iter().flat_map(|state| state.values());
         for part in parts.filter_map(Value::as_array).flatten() {
-            self.anew.extend(part.get("id").and_then(Value::as_str).map(str::to_owned));
+            self.anew.extend(part.get("id").and_then(Value::as_str));
         }
     }
 
@@ -114,7 +115,7 @@ impl Tally {
         let found = row.fields.iter().map(|field| references(&field.new, &self.anew)).sum();
         self.refer(found);
         for field in row.fields.iter().filter(|field| field.old.is_null()) {
-            self.anew.extend(field.new.get("id").and_then(Value::as_str).map(str::to_owned));
+            self.anew.extend(field.new.get("id").and_then(Value::as_str));
         }
     }
 
@@ -271,7 +272,7 @@ pub(super) fn not_brought_in(left: &BTreeMap<Kind, u64>) -> Option<String> {
 }
 
 /// How many texts in a value name something that gets a new id.
-fn references(value: &Value, anew: &HashSet<String>) -> u64 {
+fn references(value: &Value, anew: &Gids) -> u64 {
     if anew.is_empty() {
         return 0;
     }
@@ -366,7 +367,8 @@ mod tests {
 
     #[test]
     fn references_are_found_wherever_they_stand() {
-        let anew = HashSet::from(["gid://shopify/Product/1".to_owned()]);
+        let mut anew = Gids::default();
+        anew.insert("gid://shopify/Product/1");
         let state = json!({
             "items": [{"resourceId": "gid://shopify/Product/1"}],
             "metafields": [
@@ -375,6 +377,6 @@ mod tests {
             ],
         });
         assert_eq!(references(&state, &anew), 2);
-        assert_eq!(references(&state, &HashSet::new()), 0);
+        assert_eq!(references(&state, &Gids::default()), 0);
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::gather::{Anew, Gather};
 use super::{Action, PlanError, Row, in_order};
+use crate::gids::Gids;
 use crate::job::gid;
 use crate::write;
 
@@ -38,7 +39,7 @@ pub(super) type Gone = (Timestamp, String);
 pub(super) struct Back<'a> {
     anew: &'a dyn Anew,
     /// By the gid that each had first.
-    gids: HashSet<String>,
+    gids: Gids,
     /// The products of collections as they were, as far as they come back or were never gone.
     lists: HashMap<ResourceId, Vec<Vec<Value>>>,
 }
@@ -55,11 +56,14 @@ impl<'a> Back<'a> {
     /// These, and the products among them.
     pub(super) async fn of(
         gather: &Gather<'a>,
-        gids: &HashSet<String>,
+        gids: &Gids,
         mut products: Vec<Gone>,
     ) -> Result<Self, PlanError> {
-        let mut back = Self { anew: gather.anew, gids: HashSet::new(), lists: HashMap::new() };
-        back.gids = gids.iter().map(|gid| back.first(gid)).collect();
+        let mut back = Self { anew: gather.anew, gids: Gids::default(), lists: HashMap::new() };
+        for gid in gids.iter() {
+            let first = back.first(&gid);
+            back.gids.insert(&first);
+        }
         products.sort();
         let hour = |product: &Gone| product.0.as_micros() / TOGETHER_MICROS;
         for some in products.chunk_by(|a, b| hour(a) == hour(b)) {

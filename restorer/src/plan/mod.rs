@@ -211,6 +211,13 @@ pub struct Plan {
     pub records: Vec<u64>,
 }
 
+impl Plan {
+    /// The record of its rows that holds row `n`.
+    pub(crate) fn piece_of(&self, n: u64) -> u64 {
+        self.records.partition_point(|first| *first <= n).saturating_sub(1) as u64
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {

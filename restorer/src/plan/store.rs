@@ -118,10 +118,9 @@ pub(crate) async fn page(
             && filter.action.is_none_or(|action| row.action == action)
             && filter.kind.as_ref().is_none_or(|kind| row.kind == *kind)
     };
-    let first = plan.records.partition_point(|first| *first <= from).saturating_sub(1);
     let mut items: Vec<Row> = Vec::new();
-    for n in first..plan.records.len() {
-        let piece = rows::piece(journal, shop, &plan.id, n as u64).await?;
+    for n in plan.piece_of(from)..plan.records.len() as u64 {
+        let piece = rows::piece(journal, shop, &plan.id, n).await?;
         for row in piece.unwrap_or_default().into_iter().filter(asked) {
             if items.len() == page.limit {
                 return Ok(List { next: Some(row.n.to_string()), items });

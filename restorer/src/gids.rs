@@ -1,0 +1,147 @@
+//! Gids and other ids in few bytes. A shop has millions of them, and nearly all are a number behind one
+//! of a few beginnings: each beginning is held once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// An id in twelve bytes, as the [`Beginnings`] that it was added to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Short {
+    /// The place of what it begins with.
+    begins: u32,
+    /// The number that follows, the upper half first; 0 where none does.
+    number: [u32; 2],
+}
+
+/// What ids begin with.
+#[derive(Debug, Default)]
+pub(crate) struct Beginnings {
+    places: HashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Beginnings {
+    /// An id in few bytes. The same id is always the same, and no other one is.
+    pub(crate) fn add(&mut self, id: &str) -> Short {
+        let (begins, number) = split(id);
+        let known = self.places.get(begins).copied();
+        let begins = known.unwrap_or_else(|| {
+            let text: Arc<str> = begins.into();
+            let place = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+            self.texts.push(text.clone());
+            self.places.insert(text, place);
+            place
+        });
+        Short { begins, number }
+    }
+
+    /// An id in few bytes; `None` if none that begins like it was ever added.
+    pub(crate) fn find(&self, id: &str) -> Option<Short> {
+        let (begins, number) = split(id);
+        Some(Short { begins: *self.places.get(begins)?, number })
+    }
+
+    /// The id again.
+    pub(crate) fn text(&self, short: Short) -> String {
+        let begins = self.texts.get(short.begins as usize).map_or("", |text| &**text);
+        let [upper, lower] = short.number.map(u64::from);
+        match (upper << 32) | lower {
+            0 => begins.to_owned(),
+            number => format!("{begins}{number}"),
+        }
+    }
+}
+
+/// What an id begins with, and the number that follows to its end. Zeros before it are no part of it.
+fn split(id: &str) -> (&str, [u32; 2]) {
+    let begins = id.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let digits = id[begins..].trim_start_matches('0');
+    match digits.parse::<u64>() {
+        Ok(number) => {
+            (&id[..id.len() - digits.len()], [(number >> 32) as u32, (number & 0xffff_ffff) as u32])
+        }
+        Err(_) => (id, [0, 0]),
+    }
+}
+
+/// A set of gids.
+#[derive(Debug, Default)]
+pub(crate) struct Gids {
+    beginnings: Beginnings,
+    all: HashSet<Short>,
+}
+
+impl Gids {
+    /// Takes one up; false if it was there.
+    pub(crate) fn insert(&mut self, gid: &str) -> bool {
+        self.all.insert(self.beginnings.add(gid))
+    }
+
+    /// Takes one out; false if it was not there.
+    pub(crate) fn remove(&mut self, gid: &str) -> bool {
+        self.beginnings.find(gid).is_some_and(|short| self.all.remove(&short))
+    }
+
+    pub(crate) fn contains(&self, gid: &str) -> bool {
+        self.beginnings.find(gid).is_some_and(|short| self.all.contains(&short))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = String> {
+        self.all.iter().map(|short| self.beginnings.text(*short))
+    }
+}
+
+impl<T: AsRef<str>> Extend<T> for Gids {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, gids: I) {
+        for gid in gids {
+            self.insert(gid.as_ref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_out_as_they_went_in_and_none_is_taken_for_another() {
+        let ids = [
+            "gid://shopify/Product/1",
+            "gid://shopify/Product/01",
+            "gid://shopify/Product/0",
+            "gid://shopify/Product/",
+            "gid://shopify/Product/18446744073709551615",
+            "gid://shopify/Product/18446744073709551616",
+            "gid://shopify/Product/4294967296",
+            "gid://shopify/InventoryLevel/7?inventory_item_id=12",
+            "gid://shopify/TranslatableResource/ä",
+            "12",
+            "",
+        ];
+        let mut beginnings = Beginnings::default();
+        let shorts: Vec<Short> = ids.iter().map(|id| beginnings.add(id)).collect();
+        for (id, short) in ids.iter().zip(&shorts) {
+            assert_eq!(beginnings.text(*short), *id);
+            assert_eq!(beginnings.find(id), Some(*short));
+        }
+        assert_eq!(shorts.iter().collect::<HashSet<_>>().len(), ids.len());
+        assert_eq!(beginnings.find("gid://shopify/Page/1"), None);
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_into_it() {
+        let mut gids = Gids::default();
+        assert!(gids.insert("gid://shopify/Product/1") && !gids.insert("gid://shopify/Product/1"));
+        assert!(gids.contains("gid://shopify/Product/1"));
+        assert!(!gids.contains("gid://shopify/Product/2"));
+        assert!(!gids.contains("gid://shopify/Page/1"));
+        assert_eq!(gids.iter().collect::<Vec<_>>(), ["gid://shopify/Product/1"]);
+        assert!(gids.remove("gid://shopify/Product/1") && !gids.remove("gid://shopify/Product/1"));
+        assert!(gids.is_empty());
+    }
+}
