@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use backstock_proto::{Kind, ResourceId};
+
 /// An id in twelve bytes, as the [`Beginnings`] that it was added to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Short {
@@ -61,6 +63,15 @@ fn split(id: &str) -> (&str, [u32; 2]) {
             (&id[..id.len() - digits.len()], [(number >> 32) as u32, (number & 0xffff_ffff) as u32])
         }
         Err(_) => (id, [0, 0]),
+    }
+}
+
+/// What names a resource in its shop. Of a composed id the first part comes last: its number is one of
+/// many, and what follows it is shared.
+pub(crate) fn name(kind: &Kind, id: &ResourceId) -> String {
+    match id.as_str().split_once('-') {
+        Some((first, rest)) => format!("{kind}\n{rest}\n{first}"),
+        None => format!("{kind}\n{id}"),
     }
 }
 

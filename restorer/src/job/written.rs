@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use backstock_proto::journal::{Journal, PAGE_LIMIT_MAX, Page};
+use backstock_proto::journal::{Journal, JournalError, List, Page, Record};
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::Field;
 use backstock_proto::resource::gid_type;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::gid;
 use crate::change_set::Trace;
+use crate::gids::{Beginnings, Short, name};
 use crate::record::RecordError;
 
 /// What a record of written resources stands under.
@@ -23,6 +24,8 @@ pub const WRITTEN: &str = "written";
 const SETTLES_MICROS: u64 = 10_000_000;
 /// How far Shopify's clock may be behind ours.
 const BEHIND_MICROS: u64 = 5_000_000;
+/// Records that are read together: each may be large.
+const TOGETHER: usize = 8;
 /// How many steps from an old id to the one of now; more would be a circle.
 const STEPS_MAX: usize = 64;
 
@@ -68,23 +71,40 @@ pub struct Written {
     reading: tokio::sync::Mutex<()>,
 }
 
+/// Held as long as the process runs, for everything that jobs ever wrote: so in few bytes.
 #[derive(Debug, Default)]
 struct Read {
     /// The newest record that was read.
     seq: u64,
-    now: HashMap<String, String>,
-    was: HashMap<String, String>,
-    /// The job that made what has a gid now.
-    made_by: HashMap<String, Arc<str>>,
-    windows: HashMap<(Kind, ResourceId), Vec<Window>>,
+    /// What gids, jobs and names of resources begin with.
+    beginnings: Beginnings,
+    /// Old gid → new gid.
+    now: HashMap<Short, Short>,
+    /// By the new gid.
+    made: HashMap<Short, Made>,
+    /// By a resource's name, the place of its newest window.
+    newest: HashMap<Short, u32>,
+    windows: Vec<Window>,
 }
 
-#[derive(Clone, Debug)]
+/// Where something with a new gid comes from.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// The gid that it had.
+    was: Short,
+    /// The job that made it.
+    by: Short,
+}
+
+/// When a job wrote a resource.
+#[derive(Debug)]
 struct Window {
-    job: String,
+    job: Short,
+    /// The place of the resource's window before; `u32::MAX` if this is the first.
+    before: u32,
     from: Timestamp,
     to: Timestamp,
-    made: Vec<u32>,
+    made: Box<[u32]>,
 }
 
 impl Window {
@@ -118,12 +138,14 @@ impl Books {
 impl Written {
     /// The gid that something has now; `None` if it is the one given.
     pub fn now(&self, gid: &str) -> Option<String> {
-        follow(&self.lock().now, gid)
+        let read = self.lock();
+        read.follow(gid, |gid| read.now.get(&gid).copied())
     }
 
     /// The gid that something had first; `None` if it is the one given.
     pub fn first(&self, gid: &str) -> Option<String> {
-        follow(&self.lock().was, gid)
+        let read = self.lock();
+        read.follow(gid, |gid| Some(read.made.get(&gid)?.was))
     }
 
     /// Every gid that was given to what had one of these first.
@@ -137,7 +159,8 @@ impl Written {
 
     /// Whether a job made what has this gid.
     pub fn is_made_by(&self, job: &str, gid: &str) -> bool {
-        self.lock().made_by.get(gid).is_some_and(|by| **by == *job)
+        let read = self.lock();
+        read.made_of(gid).is_some_and(|made| Some(made.by) == read.beginnings.find(job))
     }
 
     /// The id by which the shop knows a resource now.
@@ -172,9 +195,9 @@ impl Written {
         let mut gid = format!("gid://shopify/{}/{id}", gid_type_of(spec, id));
         let mut ids = Vec::new();
         for _ in 0..STEPS_MAX {
-            let Some(before) = read.was.get(&gid) else { break };
-            ids.extend(ResourceId::parse(before).ok());
-            gid.clone_from(before);
+            let Some(made) = read.made_of(&gid) else { break };
+            gid = read.beginnings.text(made.was);
+            ids.extend(ResourceId::parse(&gid).ok());
         }
         ids
     }
@@ -192,33 +215,50 @@ impl Written {
     /// The job whose write made a resource what it was at an instant, if that is what it was.
     pub fn job_at(&self, kind: &Kind, id: &ResourceId, at: Timestamp) -> Option<String> {
         let read = self.lock();
-        let windows = read.windows.get(&(kind.clone(), id.clone()))?;
-        windows.iter().rev().find(|window| window.has(at)).map(|window| window.job.clone())
+        let window = read.windows(kind, id).find(|window| window.has(at))?;
+        Some(read.beginnings.text(window.job))
     }
 
     /// Whether a change is what a job wrote: at that time, and of the fields that it wrote.
     pub fn is_ours(&self, trace: &Trace) -> bool {
         let read = self.lock();
-        let windows = read.windows.get(&(trace.kind.clone(), trace.id.clone()));
-        windows.into_iter().flatten().any(|window| {
+        read.windows(&trace.kind, &trace.id).any(|window| {
             window.has(trace.at) && (window.made.is_empty() || trace.may_be_by(&window.made))
         })
+    }
+
+    /// Whether something is made of what a job did with all of it at that time, or until so many
+    /// microseconds later: it made it anew, or deleted it.
+    pub(crate) fn wrote_all(
+        &self,
+        (kind, id): (&Kind, &ResourceId),
+        at: Timestamp,
+        later: u64,
+    ) -> bool {
+        self.lock().windows(kind, id).any(|window| {
+            let begun = window.from.micros_since(at) <= BEHIND_MICROS;
+            begun && window.made.is_empty() && at.micros_since(window.to) <= SETTLES_MICROS + later
+        })
+    }
+
+    /// Whether any job made what has this gid.
+    pub(crate) fn is_made(&self, gid: &str) -> bool {
+        self.lock().made_of(gid).is_some()
     }
 
     /// From when to when a job wrote a resource, if it did.
     pub fn when(&self, job: &str, kind: &Kind, id: &ResourceId) -> Option<(Timestamp, Timestamp)> {
         let read = self.lock();
-        let windows = read.windows.get(&(kind.clone(), id.clone()))?;
-        let mut of_job = windows.iter().filter(|window| window.job == job);
-        let first = of_job.next()?;
-        Some((first.from, of_job.next_back().unwrap_or(first).to))
+        let job = read.beginnings.find(job)?;
+        let mut of_job = read.windows(kind, id).filter(|window| window.job == job);
+        let last = of_job.next()?;
+        Some((of_job.last().unwrap_or(last).from, last.to))
     }
 
     /// Whether a job wrote a resource at an instant or later, which history may not have heard of yet.
     pub fn wrote_since(&self, kind: &Kind, id: &ResourceId, at: Timestamp) -> bool {
         let read = self.lock();
-        let windows = read.windows.get(&(kind.clone(), id.clone()));
-        windows.into_iter().flatten().any(|w| at.micros_since(w.to) <= SETTLES_MICROS)
+        read.windows(kind, id).any(|w| at.micros_since(w.to) <= SETTLES_MICROS)
     }
 
     /// Takes up what was just put on record.
@@ -231,31 +271,31 @@ impl Written {
     async fn read_on(&self, journal: &dyn Journal, shop: &Shop) -> Result<(), RecordError> {
         let _one = self.reading.lock().await;
         let known = self.lock().seq;
-        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let (mut newest, mut batches) = (known, Vec::new());
-        'pages: loop {
-            let list = journal.records(shop, WRITTEN, None, &page).await?;
-            for record in list.items {
-                if record.seq <= known {
-                    break 'pages;
-                }
-                newest = newest.max(record.seq);
-                let (id, payload) = (record.id, record.payload);
-                let batch: Batch = serde_json::from_value(payload)
-                    .map_err(|e| RecordError::unreadable(WRITTEN, &id, &e))?;
-                batches.push(batch);
-            }
-            match list.next {
-                Some(next) => page.cursor = Some(next),
-                None => break,
-            }
+        let from = (journal, shop, known);
+        // Oldest first: what was made anew twice is found under its last id. All of it may be much, so
+        // it is read twice, and only where it begins is held.
+        let newest = some(from, None).await?;
+        let (mut cursors, mut next) = (Vec::new(), newest.next.clone());
+        while let Some(cursor) = next {
+            next = some(from, Some(cursor.clone())).await?.next;
+            cursors.push(cursor);
         }
-        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        // Oldest first: what was made anew twice is found under its last id.
-        for batch in batches.iter().rev() {
-            batch.rows.iter().for_each(|wrote| read.add(wrote));
+        while let Some(cursor) = cursors.pop() {
+            self.take(some(from, Some(cursor)).await?.items)?;
         }
-        read.seq = newest;
+        let seq = newest.items.first().map_or(known, |record| record.seq);
+        self.take(newest.items)?;
+        self.read.write().unwrap_or_else(PoisonError::into_inner).seq = seq;
+        Ok(())
+    }
+
+    /// Takes up records, the newest of which comes first.
+    fn take(&self, records: Vec<Record>) -> Result<(), RecordError> {
+        for Record { id, payload, .. } in records.into_iter().rev() {
+            let batch: Batch = serde_json::from_value(payload)
+                .map_err(|e| RecordError::unreadable(WRITTEN, &id, &e))?;
+            self.add(&batch.rows);
+        }
         Ok(())
     }
 
@@ -266,19 +306,63 @@ impl Written {
 
 impl Read {
     fn add(&mut self, wrote: &Wrote) {
-        let job: Arc<str> = wrote.job.as_str().into();
+        let job = self.beginnings.add(&wrote.job);
         for (old, new) in wrote.ids.iter().filter(|(old, new)| old != new) {
-            self.made_by.insert(new.clone(), job.clone());
-            self.now.insert(old.clone(), new.clone());
-            self.was.insert(new.clone(), old.clone());
+            let (was, new) = (self.beginnings.add(old), self.beginnings.add(new));
+            self.now.insert(was, new);
+            self.made.insert(new, Made { was, by: job });
         }
-        let windows = self.windows.entry((wrote.kind.clone(), wrote.id.clone())).or_default();
-        let same = |w: &&Window| w.job == wrote.job && w.from == wrote.from;
-        if windows.iter().find(same).is_none() {
-            let Wrote { job, from, to, made, .. } = wrote.clone();
-            windows.push(Window { job, from, to, made });
+        let is_same = |window: &Window| window.job == job && window.from == wrote.from;
+        if self.windows(&wrote.kind, &wrote.id).any(is_same) {
+            return;
         }
+        let place = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
+        let name = self.beginnings.add(&name(&wrote.kind, &wrote.id));
+        let before = self.newest.insert(name, place).unwrap_or(u32::MAX);
+        let (from, to, made) = (wrote.from, wrote.to, wrote.made.as_slice().into());
+        self.windows.push(Window { job, before, from, to, made });
     }
+
+    /// When jobs wrote a resource, the last time first.
+    fn windows(&self, kind: &Kind, id: &ResourceId) -> impl Iterator<Item = &Window> {
+        let name = self.beginnings.find(&name(kind, id));
+        let newest = name.and_then(|name| self.newest.get(&name)).copied();
+        let windows = &self.windows;
+        let at = move |place: u32| windows.get(place as usize);
+        std::iter::successors(newest.and_then(at), move |window| at(window.before))
+    }
+
+    fn made_of(&self, gid: &str) -> Option<Made> {
+        self.made.get(&self.beginnings.find(gid)?).copied()
+    }
+
+    /// Goes from a gid as far as it leads; `None` if it leads nowhere.
+    fn follow(&self, gid: &str, step: impl Fn(Short) -> Option<Short>) -> Option<String> {
+        let from = self.beginnings.find(gid)?;
+        let mut at = step(from)?;
+        for _ in 0..STEPS_MAX {
+            match step(at) {
+                Some(next) if next != from => at = next,
+                _ => break,
+            }
+        }
+        Some(self.beginnings.text(at))
+    }
+}
+
+/// Some of the records behind sequence `known`, newest first.
+async fn some(
+    (journal, shop, known): (&dyn Journal, &Shop, u64),
+    cursor: Option<String>,
+) -> Result<List<Record>, JournalError> {
+    let page = Page { limit: TOGETHER, cursor };
+    let mut list = journal.records(shop, WRITTEN, None, &page).await?;
+    let new = list.items.partition_point(|record| record.seq > known);
+    if new < list.items.len() {
+        list.items.truncate(new);
+        list.next = None;
+    }
+    Ok(list)
 }
 
 /// The type in a resource's gid: of a file, the kind knows only one of several.
@@ -287,19 +371,10 @@ fn gid_type_of(spec: &'static Spec, id: &ResourceId) -> String {
     gid_type(&asked).unwrap_or(spec.gid_type).to_owned()
 }
 
-fn follow(steps: &HashMap<String, String>, gid: &str) -> Option<String> {
-    let mut at = steps.get(gid)?;
-    for _ in 0..STEPS_MAX {
-        match steps.get(at) {
-            Some(next) if next != gid => at = next,
-            _ => break,
-        }
-    }
-    Some(at.clone())
-}
-
 #[cfg(test)]
 mod tests {
+    use backstock_proto::publish::Records as _;
+
     use super::*;
 
     fn wrote(old: &str, new: &str, from: &str, to: &str) -> Wrote {
@@ -354,6 +429,35 @@ mod tests {
         let spec = Kind::parse("file").expect("a kind").spec().expect("known");
         let id = |text: &str| ResourceId::parse(text).expect("an id");
         assert_eq!(written.id_now(spec, &id("1")), id("2"));
+    }
+
+    #[tokio::test]
+    async fn records_are_read_from_the_oldest_on_and_each_once() {
+        let journal = crate::fake::Fake::default();
+        let shop = crate::fake::shop("acme");
+        let put = async |old: usize, new: usize| {
+            let at = "2026-11-20T10:00:00Z";
+            let rows = vec![wrote(&old.to_string(), &new.to_string(), at, at)];
+            let payload = serde_json::to_value(Batch { rows }).expect("JSON");
+            let put = journal.put(&shop, WRITTEN, &format!("job.{old}.{new}"), &payload).await;
+            put.expect("on record");
+        };
+        let books = Books::default();
+        let now = async || {
+            let written = books.of(&journal, &shop).await.expect("read");
+            written.now("gid://shopify/Page/1")
+        };
+        let gid = |n: usize| Some(format!("gid://shopify/Page/{n}"));
+        // What comes later goes before it, on whichever page it stands.
+        put(1, 900).await;
+        for n in 1..=TOGETHER * 2 {
+            put(n, n + 1).await;
+        }
+        assert_eq!(now().await, gid(TOGETHER * 2 + 1));
+        put(TOGETHER * 2 + 1, 901).await;
+        assert_eq!(now().await, gid(901));
+        put(1, 902).await;
+        assert_eq!(now().await, gid(902));
     }
 
     #[test]
