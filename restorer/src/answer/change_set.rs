@@ -47,7 +47,7 @@ pub(crate) async fn change_sets(
     desk.known(&shop).await?;
     let around = desk.around(&shop).await.map_err(refuse::journal)?;
     let sources = desk.sources(&shop, &around);
-    let wanted = Wanted { span, kind, by: app };
+    let wanted = Wanted { span, kind, by: app, ..Wanted::default() };
     desk.book.list(sources, &wanted, &page).await.map(Json).map_err(refuse::journal)
 }
 

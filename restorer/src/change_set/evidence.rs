@@ -15,7 +15,7 @@ use super::trace::Trace;
 /// How far Shopify's log and a webhook about the same deed may be apart.
 const JOIN_MICROS: i64 = 10_000_000;
 /// How long after a deed a pull may have learned of it.
-const LEARNED_MICROS: i64 = 120_000_000;
+pub(super) const LEARNED_MICROS: i64 = 120_000_000;
 /// A second.
 const SECOND_MICROS: i64 = 1_000_000;
 /// Documents date themselves in whole seconds, deliveries do not.
@@ -144,6 +144,14 @@ pub struct OwnWrite {
     pub from: Timestamp,
     /// Not after then.
     pub to: Timestamp,
+}
+
+impl OwnWrite {
+    /// The write that a change is.
+    pub(super) fn of(trace: &Trace) -> Self {
+        let Trace { kind, id, at, .. } = trace;
+        Self { kind: kind.clone(), id: id.clone(), from: *at, to: *at }
+    }
 }
 
 /// Something that a person said, or that was inferred, about an app.

@@ -19,6 +19,7 @@ mod damage;
 mod evidence;
 mod group;
 pub(crate) mod made;
+mod own;
 pub(crate) mod read;
 mod shelf;
 mod tell;

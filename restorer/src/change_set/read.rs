@@ -1,7 +1,7 @@
 //! Change-sets out of history: which changes and which evidence are read for a window, and how far it
 //! is widened so that no set is cut in two.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use backstock_proto::journal::{
@@ -12,7 +12,8 @@ use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Timestamp};
 
 use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
-use super::shelf::{Shelf, TOGETHER, happened};
+use super::own::Own;
+use super::shelf::{Leave, Shelf, TOGETHER, happened};
 use super::{ChangeSet, ChangeSetId, Effect, OwnWrite, Trace, Turn};
 use crate::job::written::Written;
 use crate::mark;
@@ -47,6 +48,16 @@ pub(crate) struct Grouped {
     pub(crate) span: Span,
 }
 
+/// Whose changes are put together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Whose {
+    /// Everybody's.
+    #[default]
+    All,
+    /// Those of others: what our own jobs make anew and delete takes no memory then, however much it is.
+    Others,
+}
+
 /// Which change-sets a list holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
@@ -56,6 +67,8 @@ pub(crate) struct Wanted {
     pub(crate) kind: Option<Kind>,
     /// Made by somebody of this name.
     pub(crate) by: Option<String>,
+    /// Whose at all.
+    pub(crate) whose: Whose,
 }
 
 /// The versions of one resource that are to be undone together, oldest first.
@@ -94,18 +107,25 @@ impl Default for Book {
 }
 
 impl Book {
-    /// Everything that happened in a window, put together; the window is widened until no set of
-    /// which a part lies in it is cut.
+    /// What happened in a window, put together; the window is widened until no set of which a part lies
+    /// in it is cut.
     pub(crate) async fn grouped(
         &self,
         from: Sources<'_>,
         asked: Span,
+        whose: Whose,
     ) -> Result<Grouped, JournalError> {
         let (mut below, mut above) = (WIDEN_FIRST, WIDEN_FIRST);
         loop {
             let span = Span { from: shifted(asked.from, -below), to: shifted(asked.to, above) };
-            let (traces, idle) = self.traces(from, span).await?;
-            let evidence = self.evidence(from, &traces, idle).await?;
+            let own = match whose {
+                Whose::All => None,
+                Whose::Others => Some(Own::of(from, self.log(from, around(span)).await?)),
+            };
+            let leave = |change: &Change| own.as_ref().is_some_and(|own| own.is(change));
+            let (traces, idle) = self.traces(from, span, &leave).await?;
+            let mut evidence = self.evidence(from, &traces, idle).await?;
+            evidence.own.extend(own.iter().flat_map(|own| own.with(&traces)));
             // Of many changes this takes seconds, in which others are to be answered.
             let put_together = tokio::task::spawn_blocking(move || {
                 let groups = group(&traces, &evidence);
@@ -129,10 +149,11 @@ impl Book {
         &self,
         from: Sources<'_>,
         span: Span,
+        leave: Leave<'_>,
     ) -> Result<(Vec<Arc<Trace>>, Vec<Idle>), JournalError> {
-        let (mut traces, unchanged) = self.traces.read(from, span, Trace::of).await?;
+        let (mut traces, idle) = self.traces.read(from, span, leave, Trace::of).await?;
         traces.sort_by_key(|trace| (trace.at, trace.seq));
-        Ok((traces, unchanged.into_iter().filter_map(Idle::of).collect()))
+        Ok((traces, idle))
     }
 
     /// What says who made these changes.
@@ -145,11 +166,7 @@ impl Book {
         let (Some(first), Some(last)) = (traces.first(), traces.last()) else {
             return Ok(Evidence::default());
         };
-        let around = Span {
-            from: shifted(first.at, -EVIDENCE_AROUND),
-            to: shifted(last.at, EVIDENCE_AROUND),
-        };
-        let log = self.log(from, around).await?;
+        let log = self.log(from, around(Span { from: first.at, to: last.at })).await?;
         let since = shifted(first.at, -MARKS_BEFORE);
         let marks = mark::of_apps(from.journal, from.shop, since, last.at).await?;
         let ours = from.ours.map(Into::into);
@@ -162,7 +179,8 @@ impl Book {
         from: Sources<'_>,
         span: Span,
     ) -> Result<Vec<Entry>, JournalError> {
-        let (entries, _) = self.entries.read(from, span, |change| entry(&change)).await?;
+        let none: Leave<'_> = &|_| false;
+        let (entries, _) = self.entries.read(from, span, none, |change| entry(&change)).await?;
         let mut log: Vec<Entry> = entries.iter().filter_map(|entry| (**entry).clone()).collect();
         // What is remembered is what the log says: which app we are may be known only later.
         let us = from.ours.map(Who::app);
@@ -190,7 +208,7 @@ impl Book {
             };
             to = to.min(newest);
             let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
-            let mut sets = self.grouped(from, step).await?.sets();
+            let mut sets = self.grouped(from, step, wanted.whose).await?.sets();
             sets.retain(|set| {
                 let unseen = before.is_none_or(|before| Cursor { to: set.to, id: set.id } < before);
                 unseen && set.to >= step.from && set.from <= span.to && wanted.holds(set)
@@ -232,7 +250,7 @@ impl Book {
         id: ChangeSetId,
     ) -> Result<Option<(ChangeSet, Vec<Arc<Trace>>)>, JournalError> {
         let span = Span { from: id.valid_at, to: id.valid_at };
-        let grouped = self.grouped(from, span).await?;
+        let grouped = self.grouped(from, span, Whose::All).await?;
         let holds = |group: &&Group| group.members.iter().any(|n| grouped.traces[*n].seq == id.seq);
         let Some(group) = grouped.groups.iter().find(holds) else { return Ok(None) };
         let set = ChangeSet::of(group, &grouped.traces);
@@ -284,7 +302,7 @@ impl Book {
         app: &str,
         span: Span,
     ) -> Result<(Vec<Arc<Trace>>, f64), JournalError> {
-        let grouped = self.grouped(from, span).await?;
+        let grouped = self.grouped(from, span, Whose::All).await?;
         let theirs = grouped.groups.iter().filter(|group| {
             group.who.as_ref().is_some_and(|who| who.name.eq_ignore_ascii_case(app))
         });
@@ -331,21 +349,20 @@ pub(crate) async fn whole(
 
 /// The versions behind some changes, by resource: what a plan undoes.
 pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
-    type Versions<'a> = BTreeMap<(Timestamp, u64), &'a Trace>;
-    let mut of: HashMap<(Kind, ResourceId), Versions<'_>> = HashMap::new();
-    for trace in traces {
-        let versions = of.entry((trace.kind.clone(), trace.id.clone())).or_default();
-        versions.insert((trace.valid_at, trace.seq), trace);
-    }
-    let undone = of.into_iter().map(|((kind, id), versions)| {
-        let cores = || versions.values().filter(|trace| trace.facet == Facet::Core);
-        let made = cores().next().is_some_and(|first| first.op == Op::Create);
-        let gone = cores().next_back().is_some_and(|last| last.op == Op::Delete);
-        Undone { kind, id, seqs: versions.into_keys().map(|(_, seq)| seq).collect(), made, gone }
+    let mut versions: Vec<&Trace> = traces.iter().map(|trace| &**trace).collect();
+    versions.sort_by_key(|trace| (trace.resource(), trace.valid_at, trace.seq));
+    versions.dedup_by_key(|trace| (trace.resource(), trace.valid_at, trace.seq));
+    let undone = versions.chunk_by(|a, b| a.resource() == b.resource()).map(|versions| {
+        let cores = || versions.iter().filter(|trace| trace.facet == Facet::Core);
+        Undone {
+            kind: versions[0].kind.clone(),
+            id: versions[0].id.clone(),
+            seqs: versions.iter().map(|trace| trace.seq).collect(),
+            made: cores().next().is_some_and(|first| first.op == Op::Create),
+            gone: cores().next_back().is_some_and(|last| last.op == Op::Delete),
+        }
     });
-    let mut undone: Vec<Undone> = undone.collect();
-    undone.sort_by(|a, b| (&a.kind, &a.id).cmp(&(&b.kind, &b.id)));
-    undone
+    undone.collect()
 }
 
 impl Wanted {
@@ -429,13 +446,12 @@ fn bytes_of_text(text: &str) -> usize {
 /// Which of the changes our own jobs made.
 fn own_writes(from: Sources<'_>, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
     let ours = traces.iter().filter(|trace| from.written.is_ours(trace));
-    let own = ours.map(|trace| OwnWrite {
-        kind: trace.kind.clone(),
-        id: trace.id.clone(),
-        from: trace.at,
-        to: trace.at,
-    });
-    own.collect()
+    ours.map(|trace| OwnWrite::of(trace)).collect()
+}
+
+/// Where evidence about a window may stand.
+fn around(span: Span) -> Span {
+    Span { from: shifted(span.from, -EVIDENCE_AROUND), to: shifted(span.to, EVIDENCE_AROUND) }
 }
 
 fn shifted(at: Timestamp, by: i64) -> Timestamp {

@@ -5,12 +5,14 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backstock_proto::journal::{
-    Change, ChangeFilter, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
+    Change, ChangeFilter, JournalError, List, PAGE_LIMIT_MAX, Page, Span, Version,
 };
-use backstock_proto::{Facet, Kind, ResourceId, Shop};
+use backstock_proto::{Facet, Kind, Shop, Timestamp};
 use lru::LruCache;
 
+use super::evidence::Idle;
 use super::read::Sources;
+use crate::gids::{Beginnings, Short, name};
 
 /// Changes that are read whole together.
 pub(super) const TOGETHER: usize = 100;
@@ -38,6 +40,19 @@ struct Kept<T> {
     bytes: usize,
 }
 
+/// A change in a window, as it is found again: of a window there may be hundreds of thousands.
+#[derive(Clone, Copy, Debug)]
+struct There {
+    seq: u64,
+    valid_at: Timestamp,
+    /// Its resource, by what names it.
+    of: Short,
+    facet: Facet,
+}
+
+/// Which changes are left out, by what a bare one tells.
+pub(super) type Leave<'a> = &'a (dyn Fn(&Change) -> bool + Sync);
+
 /// What happened in the shop within a window: what a pull saw for the first time did not.
 pub(super) fn happened(span: Span) -> ChangeFilter {
     ChangeFilter { span, without_first_looks: true, ..ChangeFilter::default() }
@@ -54,28 +69,24 @@ impl<T: Send + Sync> Shelf<T> {
         Self { kept: Mutex::new(kept), bytes_max, kind, weigh }
     }
 
-    /// What is condensed of the changes in a window; only what was not seen before is read whole. And
-    /// the versions that changed nothing.
+    /// What is condensed of the changes in a window that are not left out; only what was not seen before
+    /// is read whole. And the deliveries that changed nothing.
     pub(super) async fn read(
         &self,
         from: Sources<'_>,
         span: Span,
+        leave: Leave<'_>,
         condense: impl Fn(Change) -> T,
-    ) -> Result<(Vec<Arc<T>>, Vec<Change>), JournalError> {
-        let there = self.bare(from, span).await?;
-        let (unchanged, there): (Vec<Change>, Vec<Change>) =
-            there.into_iter().partition(|change| change.version.unchanged);
+    ) -> Result<(Vec<Arc<T>>, Vec<Idle>), JournalError> {
+        let (there, idle) = self.bare(from, span, leave).await?;
         let mut known = self.remembered(from.shop, &there);
         for run in unseen(&there, &known) {
-            let of_run = Span {
-                from: there[run.end - 1].version.valid_at,
-                to: there[run.start].version.valid_at,
-            };
+            let of_run = Span { from: there[run.end - 1].valid_at, to: there[run.start].valid_at };
             // Whole changes are large: each is condensed as it comes.
             let mut page = Page { limit: TOGETHER, cursor: None };
             loop {
                 let list = self.page(from, of_run, &page, false).await?;
-                let anew = list.items.into_iter();
+                let anew = list.items.into_iter().filter(|change| !leave(change));
                 let anew: Vec<(u64, Arc<T>)> =
                     anew.map(|change| (change.version.seq, Arc::new(condense(change)))).collect();
                 self.remember(from.shop, &anew);
@@ -88,16 +99,15 @@ impl<T: Send + Sync> Shelf<T> {
         }
         // Each was remembered or has been read whole. Only what the journal then left out is not
         // known: compared field by field it changed nothing, or it is gone since.
-        let found = there.iter().filter_map(|change| known.get(&change.version.seq).cloned());
-        Ok((found.collect(), unchanged))
+        let found = there.iter().filter_map(|change| known.get(&change.seq).cloned());
+        Ok((found.collect(), idle))
     }
 
     /// What is remembered of these changes, by sequence.
-    fn remembered(&self, shop: &Shop, there: &[Change]) -> HashMap<u64, Arc<T>> {
+    fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Arc<T>> {
         let mut kept = self.kept();
         let mut known = HashMap::new();
-        for change in there {
-            let seq = change.version.seq;
+        for There { seq, .. } in there.iter().copied() {
             if let Some(found) = kept.changes.get(&(shop.clone(), seq)) {
                 known.insert(seq, found.clone());
             }
@@ -125,16 +135,30 @@ impl<T: Send + Sync> Shelf<T> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All changes in a window, newest first, without what they changed, and those that changed nothing.
-    async fn bare(&self, from: Sources<'_>, span: Span) -> Result<Vec<Change>, JournalError> {
+    /// The changes in a window, newest first, and the deliveries that changed nothing.
+    async fn bare(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        leave: Leave<'_>,
+    ) -> Result<(Vec<There>, Vec<Idle>), JournalError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
-        let mut all = Vec::new();
+        let (mut there, mut idle) = (Vec::new(), Vec::new());
+        let mut names = Beginnings::default();
         loop {
             let list = self.page(from, span, &page, true).await?;
-            all.extend(list.items);
+            for change in list.items.into_iter().filter(|change| !leave(change)) {
+                if change.version.unchanged {
+                    idle.extend(Idle::of(change));
+                    continue;
+                }
+                let of = names.add(&name(&change.kind, &change.id));
+                let Version { seq, valid_at, facet, .. } = change.version;
+                there.push(There { seq, valid_at, of, facet });
+            }
             page.cursor = list.next;
             if page.cursor.is_none() {
-                return Ok(all);
+                return Ok((there, idle));
             }
         }
     }
@@ -155,16 +179,17 @@ impl<T: Send + Sync> Shelf<T> {
 
 /// Stretches of the changes, newest first, that have to be read whole: what is not known, and what
 /// stands right after it, since that changed from something else than was thought.
-fn unseen<T>(there: &[Change], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>> {
-    let mut after: HashMap<(&Kind, &ResourceId, Facet), usize> = HashMap::new();
+fn unseen<T>(there: &[There], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>> {
+    let mut after: HashMap<(Short, Facet), usize> = HashMap::new();
     let mut wanted: BTreeSet<usize> = BTreeSet::new();
     for (n, change) in there.iter().enumerate() {
-        let next = after.insert((&change.kind, &change.id, change.version.facet), n);
-        if !known.contains_key(&change.version.seq) {
+        let next = after.insert((change.of, change.facet), n);
+        if !known.contains_key(&change.seq) {
             wanted.insert(n);
             wanted.extend(next);
         }
     }
+    drop(after);
     let mut runs: Vec<Range<usize>> = Vec::new();
     for n in wanted {
         match runs.last_mut() {
@@ -195,13 +220,15 @@ mod tests {
         let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
         let ten = 10 * (HELD_BYTES + 8);
         let shelf: Shelf<u64> = Shelf::new(ten, None, |_| 8);
-        let bare = shelf.bare(from, Span::default()).await.expect("answered");
-        let there: Vec<u64> = bare.iter().map(|change| change.version.seq).collect();
+        let bare = shelf.bare(from, Span::default(), &|_| false).await;
+        let (bare, _) = bare.expect("answered");
+        let there: Vec<u64> = bare.iter().map(|change| change.seq).collect();
         assert_eq!(there.len(), 250);
         // The second time some are remembered, and forgotten while the others are read.
         for remembered in [0, 10] {
             assert_eq!(shelf.remembered(&shop, &bare).len(), remembered);
-            let read = shelf.read(from, Span::default(), |change| change.version.seq).await;
+            let all = Span::default();
+            let read = shelf.read(from, all, &|_| false, |change| change.version.seq).await;
             let (found, _) = read.expect("answered");
             let found: Vec<u64> = found.iter().map(|seq| **seq).collect();
             assert_eq!(found, there);

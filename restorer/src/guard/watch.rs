@@ -19,7 +19,7 @@ use super::judge::is_idle;
 use super::outbox::{Postman, outbox};
 use super::respond::{Respond, Seen};
 use super::{Action, Normal, Policy, Situation, WayBack, complete, cost, judge};
-use crate::change_set::read::{Grouped, Wanted};
+use crate::change_set::read::{Grouped, Wanted, Whose};
 use crate::change_set::{ActorKind, ChangeSet, Group, Trace};
 use crate::job::{Job, JobState};
 use crate::mark::{self, MARK, Mark};
@@ -166,7 +166,7 @@ impl Watch {
         self.respond.docket.read().await?;
         let now = self.desk.clock.now();
         let span = Span { from: before(now, NORMAL_MICROS), to: before(now, WIDE_MICROS) };
-        let wanted = Wanted { span, ..Wanted::default() };
+        let wanted = Wanted { span, whose: Whose::Others, ..Wanted::default() };
         let around = self.desk.around(&self.shop).await?;
         let mut page = Page { limit: 200, cursor: None };
         let mut learned = 0;
@@ -215,7 +215,8 @@ impl Watch {
         self.respond.learn_what_is_asked(now).await;
         let around = desk.around(&shop).await?;
         let span = Span { from: before(now, back), to: Timestamp::MAX };
-        let grouped = desk.book.grouped(desk.sources(&shop, &around), span).await?;
+        let sources = desk.sources(&shop, &around);
+        let grouped = desk.book.grouped(sources, span, Whose::Others).await?;
         self.newest = self.newest.max(grouped.traces.iter().map(|trace| trace.at).max());
         let mut status = None;
         let at_work = self.at_work(now).await?;
