@@ -1,6 +1,6 @@
 //! What says who made a change, and how much can be built on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::journal::Change;
@@ -225,19 +225,27 @@ pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(W
     found
 }
 
-/// Traces of each resource.
-fn by_resource(traces: &[Arc<Trace>]) -> HashMap<(&str, &str), Vec<usize>> {
-    let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(traces.len());
-    for (n, trace) in traces.iter().enumerate() {
-        of.entry((trace.kind.as_str(), trace.id.as_str())).or_default().push(n);
+/// What names a resource: its kind and its id.
+type Name<'a> = (&'a str, &'a str);
+
+fn name(trace: &Trace) -> Name<'_> {
+    (trace.kind.as_str(), trace.id.as_str())
+}
+
+/// The places of those among some changes that are of `wanted` resources, by resource.
+fn by_resource<'a>(
+    all: impl Iterator<Item = Name<'a>>,
+    wanted: &HashSet<Name<'a>>,
+) -> HashMap<Name<'a>, Vec<usize>> {
+    let mut of: HashMap<Name<'a>, Vec<usize>> = HashMap::with_capacity(wanted.len());
+    for (n, name) in all.enumerate().filter(|(_, name)| wanted.contains(name)) {
+        of.entry(name).or_default().push(n);
     }
     of
 }
 
 /// Something that the log may tell of.
 struct Deed<'a> {
-    kind: &'a Kind,
-    id: &'a ResourceId,
     at: Timestamp,
     op: Op,
     is_delivered: bool,
@@ -247,8 +255,6 @@ struct Deed<'a> {
 impl<'a> Deed<'a> {
     fn of(trace: &'a Trace) -> Self {
         Self {
-            kind: &trace.kind,
-            id: &trace.id,
             at: trace.at,
             op: trace.op,
             is_delivered: trace.source.is_delivered(),
@@ -257,9 +263,8 @@ impl<'a> Deed<'a> {
     }
 
     fn of_idle(idle: &'a Idle) -> Self {
-        let Idle { kind, id, at, event_id } = idle;
-        let action = event_id.as_deref();
-        Self { kind, id, at: *at, op: Op::Update, is_delivered: true, action }
+        let action = idle.event_id.as_deref();
+        Self { at: idle.at, op: Op::Update, is_delivered: true, action }
     }
 }
 
@@ -268,13 +273,15 @@ impl<'a> Deed<'a> {
 /// later is then not its.
 fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
     // The changes in their places, then what changed nothing.
-    let deeds: Vec<Deed<'_>> = (traces.iter().map(|trace| Deed::of(trace)))
-        .chain(evidence.idle.iter().map(Deed::of_idle))
-        .collect();
-    let mut of: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(deeds.len());
-    for (d, deed) in deeds.iter().enumerate() {
-        of.entry((deed.kind.as_str(), deed.id.as_str())).or_default().push(d);
-    }
+    let idle = &evidence.idle;
+    let deed = |d: usize| match traces.get(d) {
+        Some(trace) => Deed::of(trace),
+        None => Deed::of_idle(&idle[d - traces.len()]),
+    };
+    let told = evidence.log.iter().map(|entry| (entry.kind.as_str(), entry.id.as_str()));
+    let names = traces.iter().map(|trace| name(trace));
+    let names = names.chain(idle.iter().map(|idle| (idle.kind.as_str(), idle.id.as_str())));
+    let of = by_resource(names, &told.collect());
     // A pull that learned something after a write of ours learned of that, too.
     let mut own: HashMap<(&str, &str), Vec<Timestamp>> = HashMap::new();
     for write in &evidence.own {
@@ -285,7 +292,7 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
         let resource = (entry.kind.as_str(), entry.id.as_str());
         let (of_it, written) = (of.get(&resource), own.get(&resource));
         for &d in of_it.into_iter().flatten() {
-            let deed = &deeds[d];
+            let deed = deed(d);
             if (deed.op == Op::Delete) != (entry.op == Op::Delete) {
                 continue;
             }
@@ -306,9 +313,9 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
     pairs.sort_unstable();
     // Which action an entry explains, and what is explained.
     let mut used: HashMap<usize, Option<&str>> = HashMap::new();
-    let mut explained = vec![false; deeds.len()];
+    let mut explained = vec![false; traces.len() + idle.len()];
     for (.., d, e) in pairs {
-        let Deed { action, is_delivered, .. } = deeds[d];
+        let Deed { action, is_delivered, .. } = deed(d);
         let free = match used.get(&e) {
             None => true,
             // What a pull learned besides belongs to the same deed.
@@ -326,7 +333,8 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
 /// What our jobs wrote is nobody else's, unless the log says so. While the shop has not said which
 /// app we are, an app that the log names for such a write may be us.
 fn by_job(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
-    let of = by_resource(traces);
+    let own = evidence.own.iter().map(|write| (write.kind.as_str(), write.id.as_str()));
+    let of = by_resource(traces.iter().map(|trace| name(trace)), &own.collect());
     let may_be_us = |who: &Who| match who.kind {
         ActorKind::Backstock => true,
         ActorKind::App => evidence.ours.is_none(),
@@ -366,7 +374,13 @@ fn by_action(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
 
 /// What a pull learned of a resource right after a delivery about it.
 fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    for changes in by_resource(traces).into_values() {
+    let delivered = traces.iter().filter(|trace| trace.source.is_delivered());
+    let delivered: HashSet<Name<'_>> = delivered.map(|trace| name(trace)).collect();
+    let open = traces.iter().zip(found.iter()).filter(|(trace, found)| {
+        found.is_none() && !trace.source.is_delivered() && delivered.contains(&name(trace))
+    });
+    let open: HashSet<Name<'_>> = open.map(|(trace, _)| name(trace)).collect();
+    for changes in by_resource(traces.iter().map(|trace| name(trace)), &open).into_values() {
         for &n in &changes {
             let trace = &traces[n];
             if found[n].is_some() || trace.source.is_delivered() {

@@ -46,8 +46,8 @@ pub(crate) struct Candidate {
     pub(crate) after: bool,
     /// How it began within what is taken back.
     pub(crate) began: Option<Began>,
-    /// Of a list of versions: its own.
-    pub(crate) seqs: BTreeSet<u64>,
+    /// Of a list of versions: its own, in order.
+    pub(crate) seqs: Vec<u64>,
     /// What a job did to it.
     pub(crate) did: Option<Box<Did>>,
     /// Something new that has its natural key.
@@ -269,7 +269,7 @@ impl Gather<'_> {
         &self,
         subject: &mut Subject,
         key: &ResourceKey,
-        seqs: &BTreeSet<u64>,
+        seqs: &[u64],
     ) -> Result<(), PlanError> {
         let versions = self.versions(key, Span::default()).await?;
         for stretch in stretches(&versions, seqs) {
@@ -348,7 +348,7 @@ impl Candidate {
     /// `None` for a kind that is only kept as received.
     pub(crate) fn new(kind: Kind, id: ResourceId) -> Option<Self> {
         let spec = kind.spec()?;
-        let seqs = BTreeSet::new();
+        let seqs = Vec::new();
         let (before, after, frees) = (true, true, false);
         let (began, did, taken_by) = (None, None, None);
         Some(Self { spec, kind, id, before, after, began, seqs, did, taken_by, frees })
@@ -362,7 +362,8 @@ impl Candidate {
 
     fn of_versions(of: &Undone) -> Option<Self> {
         let candidate = Self::new(of.kind.clone(), of.id.clone())?;
-        let seqs = of.seqs.iter().copied().collect();
+        let mut seqs = of.seqs.clone();
+        seqs.sort_unstable();
         Some(Self { seqs, before: !of.made, after: !of.gone, ..candidate })
     }
 }
@@ -376,11 +377,11 @@ struct Stretch {
 }
 
 /// The stretches that some versions make among all of a resource's, newest first.
-fn stretches(versions: &[Version], seqs: &BTreeSet<u64>) -> Vec<Stretch> {
+fn stretches(versions: &[Version], seqs: &[u64]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut neighbour = false;
     for version in versions {
-        let is_one = seqs.contains(&version.seq);
+        let is_one = seqs.binary_search(&version.seq).is_ok();
         if is_one {
             let (place, made) = (version.place(), began(version).is_since(Timestamp::MIN));
             match stretches.last_mut().filter(|_| neighbour) {
