@@ -110,13 +110,15 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
     loop {
         let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
         let (mut held, mut asked) = (Vec::new(), Vec::new());
-        for message in messages {
+        for mut message in messages {
             match said(&message) {
                 // Questions may take minutes, and are none of its business.
                 Said { asks: None, stock: None } => {
                     message.ack().await.map_err(|e| anyhow::anyhow!("{e}"))?;
                 }
                 said => {
+                    // It is held for long, and its bytes are read.
+                    message.message.payload = bytes::Bytes::new();
                     held.push(message);
                     asked.push(said);
                 }

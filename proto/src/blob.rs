@@ -222,9 +222,14 @@ impl Blobs {
 
     /// Whether a blob is kept.
     pub async fn exists(&self, shop: &Shop, hash: BlobHash) -> Result<bool, BlobError> {
+        Ok(self.length(shop, hash).await?.is_some())
+    }
+
+    /// How many bytes a blob has. `None` if it is not kept.
+    pub async fn length(&self, shop: &Shop, hash: BlobHash) -> Result<Option<u64>, BlobError> {
         match self.store.head(&place(shop, hash)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -91,6 +91,10 @@ impl Around for AroundRow<'_> {
         self.runner.blob(hash).await
     }
 
+    async fn blob_length(&self, hash: &str) -> Option<u64> {
+        self.runner.blob_length(hash).await
+    }
+
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         let parts = self.runner.parts(gid).await;
         parts.map_err(|error| WriteError::Refused(vec![format!("history cannot be read: {error}")]))

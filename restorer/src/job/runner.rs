@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use backstock_proto::admin::ask::{AskError, Asker};
 use backstock_proto::admin::{AdminError, Client};
-use backstock_proto::blob::BlobHash;
+use backstock_proto::blob::{BlobError, BlobHash};
 use backstock_proto::journal::JournalError;
 use backstock_proto::kind::Spec;
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
@@ -160,14 +160,21 @@ impl Runner {
     /// the log says so.
     pub(super) async fn blob(&self, hash: &str) -> Option<Bytes> {
         let hash: BlobHash = hash.parse().ok()?;
-        match self.tools.blobs.get(&self.shop, hash).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let (shop, job) = (&self.shop, &self.job);
-                tracing::error!(%shop, %job, %error, "blob {hash} cannot be read");
-                None
-            }
-        }
+        let bytes = self.tools.blobs.get(&self.shop, hash).await;
+        bytes.unwrap_or_else(|error| self.unreadable(hash, &error))
+    }
+
+    /// How many bytes those are.
+    pub(super) async fn blob_length(&self, hash: &str) -> Option<u64> {
+        let hash: BlobHash = hash.parse().ok()?;
+        let length = self.tools.blobs.length(&self.shop, hash).await;
+        length.unwrap_or_else(|error| self.unreadable(hash, &error))
+    }
+
+    fn unreadable<T>(&self, hash: BlobHash, error: &BlobError) -> Option<T> {
+        let (shop, job) = (&self.shop, &self.job);
+        tracing::error!(%shop, %job, %error, "blob {hash} cannot be read");
+        None
     }
 
     /// Learns of every row what there is to know before the first is written.

@@ -134,6 +134,10 @@ pub trait Around: Send + Sync {
     /// The bytes of a medium or a theme file, by their BLAKE3, hexadecimal; `None` where they were
     /// never kept.
     async fn blob(&self, hash: &str) -> Option<bytes::Bytes>;
+    /// How many bytes those are; `None` where they were never kept.
+    async fn blob_length(&self, hash: &str) -> Option<u64> {
+        self.blob(hash).await.map(|bytes| bytes.len() as u64)
+    }
     /// The wanted states of what belongs to a resource and is written for itself, by the gid that
     /// history knows the resource by. All files of a theme, which comes of them when it is made anew;
     /// of a company that comes back, the first of its locations, which is made with it.

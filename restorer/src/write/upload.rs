@@ -6,6 +6,7 @@ use std::time::Duration;
 use backstock_proto::admin::{AdminError, Call, Client, Repeat};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::step::{Step, list, send, text};
 use super::{Around, WriteError};
@@ -16,6 +17,10 @@ const STAGE: &str = include_str!("graphql/staged_uploads_create.graphql");
 const BYTES: &str = "$bytes";
 /// One upload may take so long.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// How much of all that is on its way may be in memory, in KiB, whichever rows and shops it is of. What
+/// is larger has it to itself.
+const KIB_MAX: u32 = 64 << 10;
+static ROOM: Semaphore = Semaphore::const_new(KIB_MAX as usize);
 /// Between the parts of a form. Nothing in it depends on what it holds, so it only must not occur.
 const BOUNDARY: &str = "-----------------------------backstock-8f3d1c5a9e7b4260";
 
@@ -90,29 +95,51 @@ pub(super) async fn fill(around: &dyn Around, variables: &mut Value) -> Result<(
         return Ok(());
     }
     wanted.dedup();
-    let mut held: Vec<(Value, Bytes)> = Vec::new();
+    let mut kept: Vec<(Value, u64)> = Vec::new();
     let mut addresses: Vec<(Value, Value)> = Vec::new();
     for place in wanted {
-        match (around.blob(text(&place, "hash")).await, &place["url"]) {
-            (Some(bytes), _) => held.push((place, bytes)),
-            (None, Value::Null) => {
-                let name = text(&place, "filename");
-                return Err(WriteError::Missing(format!(
-                    "the bytes of {name} were not kept, and it has no address to fetch them from"
-                )));
+        match around.blob_length(text(&place, "hash")).await {
+            Some(length) => kept.push((place, length)),
+            None => {
+                let url = former(&place)?;
+                addresses.push((place, url));
             }
-            (None, url) => addresses.push((place.clone(), url.clone())),
         }
     }
-    for held in held.chunks(100) {
-        let targets = stage(around, held).await?;
-        for ((place, bytes), target) in held.iter().zip(&targets) {
-            put(around.admin(), target, place, bytes).await?;
-            addresses.push((place.clone(), target["resourceUrl"].clone()));
+    for kept in kept.chunks(100) {
+        let targets = stage(around, kept).await?;
+        for ((place, length), target) in kept.iter().zip(&targets) {
+            let _room = room(*length).await;
+            let address = match around.blob(text(place, "hash")).await {
+                Some(bytes) => {
+                    put(around.admin(), target, place, bytes).await?;
+                    target["resourceUrl"].clone()
+                }
+                None => former(place)?,
+            };
+            addresses.push((place.clone(), address));
         }
     }
     replace(variables, &addresses);
     Ok(())
+}
+
+/// Waits for room for so many bytes, and for the form that they are sent in.
+async fn room(bytes: u64) -> Option<SemaphorePermit<'static>> {
+    let kib = u32::try_from(2 * bytes.div_ceil(1 << 10)).unwrap_or(KIB_MAX);
+    // It is never closed.
+    ROOM.acquire_many(kib.clamp(1, KIB_MAX)).await.ok()
+}
+
+/// The address that something had of which no bytes are there.
+fn former(place: &Value) -> Result<Value, WriteError> {
+    match &place["url"] {
+        Value::Null => Err(WriteError::Missing(format!(
+            "the bytes of {} were not kept, and it has no address to fetch them from",
+            text(place, "filename")
+        ))),
+        url => Ok(url.clone()),
+    }
 }
 
 /// Uploads bytes that stand in no place-holder; the address that they then have.
@@ -123,13 +150,13 @@ pub(super) async fn address(
     bytes: Bytes,
 ) -> Result<String, WriteError> {
     let place = json!({"resource": "FILE", "filename": filename, "mimeType": mime});
-    let held = [(place, bytes)];
-    let targets = stage(around, &held).await?;
-    for ((place, bytes), target) in held.iter().zip(&targets) {
-        put(around.admin(), target, place, bytes).await?;
-    }
-    let address = targets.first().map(|target| text(target, "resourceUrl").to_owned());
-    address.ok_or_else(|| lost(around.admin(), format!("{filename} got no address")).into())
+    let kept = [(place, bytes.len() as u64)];
+    let targets = stage(around, &kept).await?;
+    let ([(place, _)], Some(target)) = (&kept, targets.first()) else {
+        return Err(lost(around.admin(), format!("{filename} got no address")).into());
+    };
+    put(around.admin(), target, place, bytes).await?;
+    Ok(text(target, "resourceUrl").to_owned())
 }
 
 /// Uploads what a bulk mutation takes its variables from, a JSON object a line; the path by which it is
@@ -149,7 +176,7 @@ pub(crate) async fn variables(client: &Client, lines: Bytes) -> Result<String, A
         let refused = answer.user_errors().join("; ");
         return Err(lost(client, format!("variables have no place to go to: {refused}")));
     };
-    put(client, target, &place, &lines).await?;
+    put(client, target, &place, lines).await?;
     Ok(text(key, "value").to_owned())
 }
 
@@ -178,13 +205,13 @@ fn replace(value: &mut Value, addresses: &[(Value, Value)]) {
     }
 }
 
-async fn stage(around: &dyn Around, held: &[(Value, Bytes)]) -> Result<Vec<Value>, WriteError> {
-    let input: Vec<Value> = held
+async fn stage(around: &dyn Around, kept: &[(Value, u64)]) -> Result<Vec<Value>, WriteError> {
+    let input: Vec<Value> = kept
         .iter()
-        .map(|(place, bytes)| {
+        .map(|(place, length)| {
             json!({
                 "resource": place["resource"], "filename": place["filename"],
-                "mimeType": place["mimeType"], "fileSize": bytes.len().to_string(),
+                "mimeType": place["mimeType"], "fileSize": length.to_string(),
                 "httpMethod": "POST",
             })
         })
@@ -192,7 +219,7 @@ async fn stage(around: &dyn Around, held: &[(Value, Bytes)]) -> Result<Vec<Value
     // A staged target that nobody uses goes by itself.
     let payload = send(around, &Step::setting(STAGE, json!({"input": input}))).await?;
     let targets = list(&payload, "stagedTargets").to_vec();
-    match targets.len() == held.len() {
+    match targets.len() == kept.len() {
         true => Ok(targets),
         false => {
             Err(lost(around.admin(), "there is not an upload target for each file".into()).into())
@@ -205,7 +232,7 @@ async fn put(
     client: &Client,
     target: &Value,
     place: &Value,
-    bytes: &Bytes,
+    bytes: Bytes,
 ) -> Result<(), AdminError> {
     let mut form = Vec::with_capacity(bytes.len() + 4096);
     for parameter in list(target, "parameters") {
@@ -226,7 +253,8 @@ async fn put(
         )
         .as_bytes(),
     );
-    form.extend_from_slice(bytes);
+    form.extend_from_slice(&bytes);
+    drop(bytes);
     form.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
     let sent = client
         .http()
