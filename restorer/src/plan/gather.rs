@@ -1,6 +1,7 @@
 //! What history says of the resources that a plan is about: which they are, and the states of each.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use backstock_proto::journal::{
     AsOf, Began, Journal, JournalError, Numbers, PAGE_LIMIT_MAX, Page, Place, Resource, Span,
@@ -31,7 +32,7 @@ pub(crate) enum Scope {
     /// These versions.
     Versions(Vec<Undone>),
     /// What a job of ours wrote.
-    Ours(Vec<Did>),
+    Ours(Vec<Arc<Did>>),
 }
 
 /// A resource that a plan may be about.
@@ -49,7 +50,7 @@ pub(crate) struct Candidate {
     /// Of a list of versions: its own, in order.
     pub(crate) seqs: Vec<u64>,
     /// What a job did to it.
-    pub(crate) did: Option<Box<Did>>,
+    pub(crate) did: Option<Arc<Did>>,
     /// Something new that has its natural key.
     pub(crate) taken_by: Option<ResourceId>,
     /// Whether it has the natural key of something that is made anew, and has to go first.
@@ -354,10 +355,10 @@ impl Candidate {
         Some(Self { spec, kind, id, before, after, began, seqs, did, taken_by, frees })
     }
 
-    fn of_did(did: &Did) -> Option<Self> {
+    fn of_did(did: &Arc<Did>) -> Option<Self> {
         let candidate = Self::new(did.row.kind.clone(), did.id.clone())?;
         let (before, after) = (did.row.action != Action::Create, did.row.action != Action::Delete);
-        Some(Self { before, after, did: Some(Box::new(did.clone())), ..candidate })
+        Some(Self { before, after, did: Some(did.clone()), ..candidate })
     }
 
     fn of_versions(of: &Undone) -> Option<Self> {

@@ -115,7 +115,7 @@ impl Desk {
                 // Of what was made anew once more since, the job knew an earlier id.
                 let when = |id| written.when(&job.id, &row.kind, id);
                 if let Some((from, to)) = when(&id).or_else(|| when(&row.id)) {
-                    done.push(Did { row, id, from, to });
+                    done.push(Arc::new(Did { row, id, from, to }));
                 }
             }
         }
