@@ -48,6 +48,8 @@ struct There {
     /// Its resource, by what names it.
     of: Short,
     facet: Facet,
+    /// Its place in the window, where those that are left out stand too.
+    place: u32,
 }
 
 /// Which changes are left out, by what a bare one tells.
@@ -144,17 +146,21 @@ impl<T: Send + Sync> Shelf<T> {
     ) -> Result<(Vec<There>, Vec<Idle>), JournalError> {
         let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         let (mut there, mut idle) = (Vec::new(), Vec::new());
-        let mut names = Beginnings::default();
+        let (mut names, mut place) = (Beginnings::default(), 0);
         loop {
             let list = self.page(from, span, &page, true).await?;
-            for change in list.items.into_iter().filter(|change| !leave(change)) {
+            for change in list.items {
+                place += u32::from(!change.version.unchanged);
+                if leave(&change) {
+                    continue;
+                }
                 if change.version.unchanged {
                     idle.extend(Idle::of(change));
                     continue;
                 }
                 let of = names.add(&name(&change.kind, &change.id));
                 let Version { seq, valid_at, facet, .. } = change.version;
-                there.push(There { seq, valid_at, of, facet });
+                there.push(There { seq, valid_at, of, facet, place });
             }
             page.cursor = list.next;
             if page.cursor.is_none() {
@@ -192,8 +198,9 @@ fn unseen<T>(there: &[There], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>>
     drop(after);
     let mut runs: Vec<Range<usize>> = Vec::new();
     for n in wanted {
+        let place = |n: usize| there[n].place as usize;
         match runs.last_mut() {
-            Some(run) if n - run.end <= BETWEEN_MAX => run.end = n + 1,
+            Some(run) if place(n) - place(run.end - 1) <= BETWEEN_MAX => run.end = n + 1,
             _ => runs.push(n..n + 1),
         }
     }
