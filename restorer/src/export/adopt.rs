@@ -206,7 +206,7 @@ mod tests {
         fn first(&self, _: &str) -> Option<String> {
             None
         }
-        fn since(&self, _: &std::collections::HashSet<String>) -> Vec<String> {
+        fn since(&self, _: &crate::gids::Gids) -> Vec<String> {
             Vec::new()
         }
         fn rewrite(&self, _: &mut Value) {}

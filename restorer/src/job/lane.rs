@@ -312,7 +312,7 @@ impl Work {
                 (operation.status == State::Completed && answered > 0).then_some(pace)
             }
             Err(Lost::NotStarted(why)) => {
-                tracing::warn!(shop = %self.shop(), %why, "a bulk operation is not started");
+                tracing::warn!(shop = %self.shop(), error = %why, "a bulk operation is not started");
                 batch.into_iter().for_each(Waiting::not_taken);
                 None
             }

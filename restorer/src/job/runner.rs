@@ -184,7 +184,7 @@ impl Runner {
             n += 1;
             total += rows.len() as u64;
             for row in rows.iter().filter(|row| row.action == Action::Create) {
-                let is_open = !self.standing.over.contains_key(&row.n);
+                let is_open = self.standing.over.state(row.n).is_none();
                 if makes_product(row) && is_open && !self.deselected.contains(&row.n) {
                     self.products += row.cost;
                 }

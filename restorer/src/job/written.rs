@@ -1,7 +1,7 @@
 //! What jobs wrote: by it, what was made anew is found under its new id, and our own writes are told
 //! from what others do.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use backstock_proto::journal::{Journal, JournalError, List, Page, Record};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::gid;
 use crate::change_set::Trace;
-use crate::gids::{Beginnings, Short, name};
+use crate::gids::{Beginnings, Gids, Short, name};
 use crate::record::RecordError;
 
 /// What a record of written resources stands under.
@@ -149,12 +149,13 @@ impl Written {
     }
 
     /// Every gid that was given to what had one of these first.
-    pub fn since(&self, firsts: &HashSet<String>) -> Vec<String> {
+    pub(crate) fn since(&self, firsts: &Gids) -> Vec<String> {
         let read = self.lock();
-        let is_of = |gid: &&String| {
-            follow(&read.was, gid.as_str()).is_some_and(|first| firsts.contains(&first))
+        let is_of = |gid: &String| {
+            let first = read.follow(gid, |gid| Some(read.made.get(&gid)?.was));
+            first.is_some_and(|first| firsts.contains(&first))
         };
-        read.was.keys().filter(is_of).cloned().collect()
+        read.made.keys().map(|gid| read.beginnings.text(*gid)).filter(is_of).collect()
     }
 
     /// Whether a job made what has this gid.
@@ -413,10 +414,15 @@ mod tests {
         assert_eq!(written.ids_before(spec, &id("3")), [id("2"), id("1")]);
         assert_eq!(written.ids_before(spec, &id("1")), []);
         let gid = |n: u8| format!("gid://shopify/Page/{n}");
-        let mut since = written.since(&HashSet::from([gid(1)]));
+        let gids = |all: &[String]| {
+            let mut gids = Gids::default();
+            gids.extend(all);
+            gids
+        };
+        let mut since = written.since(&gids(&[gid(1)]));
         since.sort();
         assert_eq!(since, [gid(2), gid(3)]);
-        assert_eq!(written.since(&HashSet::from([gid(2), gid(7)])), [""; 0]);
+        assert_eq!(written.since(&gids(&[gid(2), gid(7)])), [""; 0]);
     }
 
     #[test]

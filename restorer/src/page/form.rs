@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use backstock_proto::problem::Problem;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future, stream};
 use http::{StatusCode, header};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
@@ -49,13 +49,17 @@ fn session(request: &Request) -> Option<Session> {
 
 /// Refuses what was not written by us for whoever is signed in.
 fn ours(desk: &Desk, session: Option<&Session>, seal: &str) -> Result<(), Problem> {
-    if session.is_some_and(|session| desk.config.session_key.wrote(session, seal)) {
-        return Ok(());
+    match session.is_some_and(|session| desk.config.session_key.wrote(session, seal)) {
+        true => Ok(()),
+        false => Err(foreign()),
     }
-    Err(Problem::new(
+}
+
+fn foreign() -> Problem {
+    Problem::new(
         StatusCode::FORBIDDEN,
         "this form does not belong to your session; go back, reload the page, and try again",
-    ))
+    )
 }
 
 impl Form {
@@ -93,10 +97,11 @@ impl FromRequest<Arc<Desk>> for Upload {
             let detail = format!("no file had begun to arrive within {HEAD_READ:?}; send it again");
             return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
         };
-        let no_file = |error: multer::Error| {
-            refuse::bad_request(format!("no file came with the form: {error}"))
-        };
-        let (seal, file) = head.map_err(no_file)?;
+        let (seal, file) = head.map_err(|error| match error {
+            // No form of ours that brings a file.
+            multer::Error::NoMultipart | multer::Error::DecodeContentType(_) => foreign(),
+            error => refuse::bad_request(format!("no file came with the form: {error}")),
+        })?;
         ours(desk, session.as_ref(), &seal)?;
         if file.file_name().is_none_or(str::is_empty) {
             return Err(refuse::bad_request("choose a file first"));
@@ -119,9 +124,13 @@ async fn head(request: Request) -> Result<(String, Field<'static>), multer::Erro
         }
         Ok(piece)
     });
-    // Whoever reads it takes all that is there at once: one piece at a time is there.
-    let pieces = pieces.then(|piece| async move {
-        tokio::task::yield_now().await;
+    // Whoever reads it takes all that is there at once, and takes what came together with the end for
+    // nothing: one piece at a time is there, and the end after the last.
+    let end = stream::once(future::ready(Ok(Bytes::new())));
+    let pieces = pieces.chain(end).enumerate().then(|(n, piece)| async move {
+        if n > 0 {
+            tokio::task::yield_now().await;
+        }
         piece
     });
     let limits = SizeLimit::new().for_field(SEAL, SEAL_BYTES_MAX);

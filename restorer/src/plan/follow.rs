@@ -2,7 +2,7 @@
 //! it is to point to the new one. A product goes back into the collections that somebody had put it
 //! into, too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use backstock_proto::journal::{AsOf, Numbers, Resource};
 use backstock_proto::kind::{ALL, Spec, Writable};
@@ -78,8 +78,9 @@ impl<'a> Back<'a> {
             return Ok(());
         };
         let Some(spec) = kind.spec() else { return Ok(()) };
-        let gone: HashSet<String> = gone.iter().map(|(_, gid)| self.first(gid)).collect();
-        let numbers = self.numbers_of(&gone);
+        let mut came = Gids::default();
+        came.extend(gone.iter().map(|(_, gid)| self.first(gid)));
+        let (gone, numbers) = (&came, self.numbers_of(&came));
         let mut there = gather.mentioning(AsOf::At(*then), &kind, numbers.as_ref()).await?;
         while let Some(Resource { id, mut state, .. }) = there.try_next().await? {
             let by_hand = state.get("ruleSet").is_some_and(Value::is_null);
@@ -107,9 +108,9 @@ impl<'a> Back<'a> {
 
     /// The numbers by which some things may be named, which had these gids first, and the collections that
     /// they go back into, which may not name them now.
-    fn numbers_of(&self, firsts: &HashSet<String>) -> Option<Numbers> {
-        let since = self.anew.since(firsts);
-        let gids = firsts.iter().chain(&since).map(String::as_str);
+    fn numbers_of(&self, firsts: &Gids) -> Option<Numbers> {
+        let gids: Vec<String> = firsts.iter().chain(self.anew.since(firsts)).collect();
+        let gids = gids.iter().map(String::as_str);
         Numbers::of(gids.chain(self.lists.keys().map(ResourceId::as_str)))
     }
 

@@ -20,6 +20,7 @@ use super::select::Selection;
 use super::undo::Run;
 use super::{Action, PlanError};
 use crate::change_set::Undone;
+use crate::gids::Gids;
 
 /// Most resources that are asked for one by one; above that, the timeline is read.
 const NAMED_MAX: usize = 2_000;
@@ -66,7 +67,7 @@ pub(crate) trait Anew: Send + Sync {
     /// The gid that something had first; `None` if it is the one given.
     fn first(&self, gid: &str) -> Option<String>;
     /// Every gid that was given to what had one of these first.
-    fn since(&self, firsts: &HashSet<String>) -> Vec<String>;
+    fn since(&self, firsts: &Gids) -> Vec<String>;
     /// Gives every gid in a state the one that it has now.
     fn rewrite(&self, state: &mut Value);
     /// The same for a field, and its path.

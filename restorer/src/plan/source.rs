@@ -1,6 +1,5 @@
 //! What a request takes back: an instant, a window, a change-set, what an app or a job did.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use backstock_proto::journal::Span;
@@ -16,6 +15,7 @@ use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
 use super::ours::Did;
 use super::{Plan, PlanError, Request};
+use crate::gids::Gids;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
 use crate::{Desk, level, record};
@@ -36,7 +36,7 @@ impl Anew for Written {
         self.first(gid)
     }
 
-    fn since(&self, firsts: &HashSet<String>) -> Vec<String> {
+    fn since(&self, firsts: &Gids) -> Vec<String> {
         self.since(firsts)
     }
 
