@@ -434,6 +434,7 @@ async fn what_a_page_writes_takes_the_scope_and_a_form_of_its_own() {
     let api = api().await;
     let acme = session(&api, "token=acme").await;
     let reader = session(&api, "token=acme+but+restore").await;
+    let user = session(&api, "token=acme+but+admin").await;
     let writes = || {
         let shops = page::ROUTES.iter().filter(|route| matches!(route.access, Access::Shop(_)));
         shops.filter(|route| route.verb == Verb::Post)
@@ -446,7 +447,11 @@ async fn what_a_page_writes_takes_the_scope_and_a_form_of_its_own() {
             assert_eq!(status, 403, "{path}");
             assert!(body.contains("does not belong to your session"), "{path}");
         }
-        let (status, _, _, body) = browse(&api, Verb::Post, &path, Some(&reader), "").await;
+        let lacks = match route.access {
+            Access::Shop(Scope::Admin) => &user,
+            _ => &reader,
+        };
+        let (status, _, _, body) = browse(&api, Verb::Post, &path, Some(lacks), "").await;
         assert!(status == 403 && body.contains("lacks the scope"), "{path}");
     }
     let (status, ..) = browse(&api, Verb::Post, "/v1/shops/acme/marks", Some(&acme), "{}").await;

@@ -96,11 +96,18 @@ async fn a_jobs_report_has_every_row() {
         "id": "job-1", "plan": "plan-1", "state": "done", "by": "Ada", "started_at": fake::NOW,
         "finished_at": fake::NOW, "counts": {"updated": 1_200}, "eta_seconds": null, "cost": 0.0
     });
-    let over = |n: u32| {
-        let (id, title) = ((n + 1).to_string(), format!("Mug {n}"));
-        json!({"over": {"n": n, "kind": "product", "id": id, "title": title, "state": "updated"}})
-    };
-    let steps: Vec<Value> = (0..1_200).map(over).collect();
+    let plan = json!({
+        "id": "plan-1", "digest": "a digest", "request": {}, "made_at": fake::NOW, "by": "Ada",
+        "consequences": [], "cost": 1.0, "eta_seconds": 1.0, "records": [0],
+        "counts": {"create": 0, "update": 1_200, "delete": 0},
+    });
+    let named = |n: u32| (n, (n + 1).to_string(), format!("Mug {n}"));
+    let row = |(n, id, title)| json!({"n": n, "action": "update", "kind": "product", "id": id, "title": title, "cost": 1.0});
+    let over = |(n, id, title)| json!({"over": {"n": n, "kind": "product", "id": id, "title": title, "state": "updated"}});
+    let rows: Value = (0..1_200).map(named).map(row).collect();
+    world.journal.put(&acme(), "plan_rows", "plan-1.0", &rows).await.expect("on record");
+    world.journal.put(&acme(), "plan", "plan-1", &plan).await.expect("on record");
+    let steps: Vec<Value> = (0..1_200).map(named).map(over).collect();
     let steps = json!({"by": "restorer-1", "taken": 1, "k": 1, "attempt": 0, "steps": steps});
     world.journal.put(&acme(), crate::job::JOB, "job-1", &job).await.expect("on record");
     world.journal.put(&acme(), "job_steps", "job-1", &steps).await.expect("on record");
