@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, money, settled};
+use crate::pulls::{SHOP, backfilled, followed_up, money, settled};
 use crate::simulator::{Simulator, planned};
 
 struct World {
@@ -63,6 +63,7 @@ impl World {
     /// Plans that once everything has been heard of, and does it.
     async fn restored(&self, asked: Value) -> Value {
         self.simulator.quiet().await;
+        followed_up(&self.backstock).await;
         settled(&self.backstock).await;
         let (status, plan) = self.backstock.post(&format!("{SHOP}/plans"), asked).await;
         assert_eq!(status, 201, "{plan}");

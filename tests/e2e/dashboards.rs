@@ -101,11 +101,15 @@ async fn every_panel_of_every_dashboard_shows_something() {
     backstock.start("serve").await;
     // The first look may be over before anybody reads how long it took.
     eventually(|| async {
-        let ordered = backstock.client_verb(&["reconcile", "--no-wait"]);
-        let error = String::from_utf8_lossy(&ordered.stderr).into_owned();
-        if ordered.status.success() { Ok(()) } else { Err(error) }
+        let counted = "backstock_compactor_pull_seconds_count";
+        match prometheus.series(&backstock.client, counted).await {
+            Ok(1..) => Ok(()),
+            other => Err(format!("how long pulls take is not scraped: {other:?}")),
+        }
     })
     .await;
+    let ordered = backstock.client_verb(&["reconcile", "--no-wait"]);
+    assert!(ordered.status.success(), "{}", String::from_utf8_lossy(&ordered.stderr));
     let queries = queries();
     assert!(queries.len() > 40, "{} queries", queries.len());
     let mut empty = Vec::new();

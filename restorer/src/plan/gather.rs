@@ -341,6 +341,16 @@ impl Gather<'_> {
         }
     }
 
+    /// The newest version of a resource that the plan knows, whichever part of it that is of: a part may be
+    /// learned after the rest. Of what came meanwhile it knows nothing.
+    pub(super) async fn seen(&self, subject: &Subject) -> Result<Option<u64>, PlanError> {
+        let key = self.key(&subject.kind, &subject.id);
+        let versions = self.versions(&key, Span::default()).await?;
+        let now = living(self.journal.resource(&key, AsOf::Latest).await?);
+        let newest = versions.iter().map(|version| version.seq).max();
+        Ok(newest.filter(|_| now == subject.now).max(subject.seen))
+    }
+
     pub(crate) fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: kind.clone(), id: id.clone() }
     }

@@ -88,9 +88,10 @@ pub(crate) async fn make(
             doubt = unsure;
         }
         From::Export(foreign) => {
+            let Tools { anew, .. } = *tools;
             let mut subjects = foreign.subjects(&policy);
             while let Some(subject) = subjects.try_next().await? {
-                making.take(&subject, false).await?;
+                making.take(&Gather { journal, anew, shop }, &subject, false).await?;
             }
             left = foreign.left();
         }
@@ -155,12 +156,17 @@ impl Making<'_> {
         });
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
         while let Some((subject, frees)) = subjects.try_next().await? {
-            self.take(&subject, frees).await?;
+            self.take(&gather, &subject, frees).await?;
         }
         Ok(())
     }
 
-    async fn take(&mut self, subject: &Subject, frees: bool) -> Result<(), PlanError> {
+    async fn take(
+        &mut self,
+        gather: &Gather<'_>,
+        subject: &Subject,
+        frees: bool,
+    ) -> Result<(), PlanError> {
         let erased = self.erased.has(&subject.kind, &subject.id);
         let verdict = match verdict(subject, self.policy) {
             Verdict::Row(row) if erased => Verdict::Row(Box::new(row.erased(subject.spec))),
@@ -171,7 +177,13 @@ impl Making<'_> {
             self.note(row);
         }
         match verdict {
-            Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),
+            Verdict::Row(mut row) if row.action == Action::Delete => {
+                row.seen = gather.seen(subject).await?;
+                match frees {
+                    true => self.writer.push(*row).await?,
+                    false => self.goes.push(*row),
+                }
+            }
             Verdict::Row(row) => self.writer.push(*row).await?,
             Verdict::Same | Verdict::Left(_) | Verdict::Unselected => {}
         }
