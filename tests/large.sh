@@ -4,7 +4,7 @@
 #   BACKSTOCK_PRODUCTS   products in the shop, with about ten variants each   (1,000)
 #   BACKSTOCK_KINDS      kinds that are waited for and looked at again        (product)
 #   BACKSTOCK_CHANGED    products changed before answers are timed            (1,000, at most all)
-#   BACKSTOCK_RESTORED   products deleted and restored, by the shop's plan    (plus:500)
+#   BACKSTOCK_RESTORED   products deleted and restored, by the shop's plan; fewer than there are  (plus:500)
 #   BACKSTOCK_BULK_PACE  lines a second of each bulk mutation, 0: none begins (5)
 #   BACKSTOCK_LATENCY    seconds that each answer of the shop takes meanwhile (0.3)
 # such as BACKSTOCK_PRODUCTS=100000 BACKSTOCK_KINDS=product,inventory_item

@@ -1,7 +1,7 @@
 //! What history says of a resource against what the simulated shop says that it really was: whatever
 //! both tell of it, by whichever way history learned it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::Timestamp;
 use backstock_proto::kind::Spec;
@@ -67,6 +67,9 @@ pub(crate) fn id(spec: &Spec, truth: &Value) -> String {
 
 /// A document of the simulator under the names that history has for its parts.
 pub(crate) fn named(spec: &Spec, mut truth: Value) -> Value {
+    let number = |id: &Value| {
+        id.as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
+    };
     let by = |list: &Value, variant: &str| -> Value {
         let items = list.as_array().into_iter().flatten();
         items
@@ -93,7 +96,8 @@ pub(crate) fn named(spec: &Spec, mut truth: Value) -> Value {
             truth["productIds"] = products.map(|product| product["id"].clone()).collect();
         }
         "discount" => {
-            let id = truth["id"].take();
+            // Whichever way it is taken, it is asked for as a node of either sort.
+            let id = json!(format!("gid://shopify/DiscountNode/{}", number(&truth["id"])));
             let held = ["codeDiscount", "automaticDiscount"].map(|name| truth[name].take());
             truth = held.into_iter().find(Value::is_object).unwrap_or_default();
             truth["id"] = id;
@@ -149,6 +153,26 @@ pub(crate) fn told_of(spec: &Spec, mut state: Value) -> Value {
         members.retain(|name, _| !silent.contains(&name.as_str()));
     }
     state
+}
+
+/// Types of what others list.
+pub(crate) const LISTED: [&str; 3] = ["Collection", "Product", "ProductVariant"];
+
+/// Leaves out of a state's lists what is not there any more: the simulator's documents go on naming it.
+pub(crate) fn leave_out_gone(state: &mut Value, listed: &BTreeSet<String>) {
+    let is_gone = |element: &Value| {
+        let gid = element["id"].as_str().unwrap_or_default();
+        let of = |listed: &&str| gid.starts_with(&format!("gid://shopify/{listed}/"));
+        LISTED.iter().any(|name| of(name)) && !listed.contains(gid)
+    };
+    match state {
+        Value::Object(members) => members.values_mut().for_each(|m| leave_out_gone(m, listed)),
+        Value::Array(elements) => {
+            elements.retain(|element| !is_gone(element));
+            elements.iter_mut().for_each(|element| leave_out_gone(element, listed));
+        }
+        _ => {}
+    }
 }
 
 /// Where two states of a resource differ, and how many values of them were compared.

@@ -258,23 +258,38 @@ impl Days {
 
     /// Everything of a kind as it really was at an instant, or is now.
     async fn really(&self, spec: &Spec, at: Option<Timestamp>) -> BTreeMap<String, Value> {
-        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
         let mut all = BTreeMap::new();
         for of in likeness::types(spec) {
-            for truth in self.simulator.lines(&format!("truth?kind={of}{at}")).await {
+            for truth in self.documents(of, at).await {
                 all.insert(likeness::id(spec, &truth), likeness::named(spec, truth));
             }
         }
         all
     }
 
+    /// The simulator's documents of a type.
+    async fn documents(&self, of: &str, at: Option<Timestamp>) -> Vec<Value> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
+        self.simulator.lines(&format!("truth?kind={of}{at}")).await
+    }
+
+    /// The gids of what others list, and which goes from their lists without a word when it is deleted.
+    async fn listed(&self, at: Option<Timestamp>) -> BTreeSet<String> {
+        let mut there = BTreeSet::new();
+        for of in likeness::LISTED {
+            there.extend(self.documents(of, at).await.iter().map(|listed| bare(&listed["id"])));
+        }
+        there
+    }
+
     /// Every resource of every kind is known as it is.
     async fn assert_known_as_it_is(&self) {
-        let mut books = Books::default();
+        let (mut books, listed) = (Books::default(), self.listed(None).await);
         for spec in pulled_kinds().filter(|spec| spec.name != LOG) {
-            let (known, really) =
+            let (known, mut really) =
                 (self.known(spec.name, None).await, self.really(spec, None).await);
             assert!(!really.is_empty(), "the shop has no {}", spec.name);
+            really.values_mut().for_each(|truth| likeness::leave_out_gone(truth, &listed));
             for id in known.keys().chain(really.keys()).collect::<BTreeSet<_>>() {
                 books.hold(spec, id, (known.get(id), really.get(id)), "at the end");
             }
@@ -314,9 +329,13 @@ impl Days {
         which: impl Fn(&Spec) -> bool,
         books: &mut Books,
     ) {
+        let listed = self.listed(Some(at)).await;
         for spec in pulled_kinds().filter(|spec| which(spec)) {
-            let (known, really) =
+            let (mut known, mut really) =
                 (self.known(spec.name, Some(at)).await, self.really(spec, Some(at)).await);
+            for state in known.values_mut().chain(really.values_mut()) {
+                likeness::leave_out_gone(state, &listed);
+            }
             for id in known.keys().chain(really.keys()).collect::<BTreeSet<_>>() {
                 let (ours, truth) = (known.get(id), really.get(id));
                 let gid = ours.or(truth).map(|state| bare(&state["id"])).unwrap_or_default();
@@ -392,9 +411,10 @@ fn instant(value: &Value) -> Timestamp {
     Timestamp::parse(value.as_str().unwrap_or_default()).unwrap_or(Timestamp::MIN)
 }
 
-/// A gid without what follows its number.
+/// A gid without what follows its number; of a discount, whichever way it is taken, that of its node.
 fn bare(id: &Value) -> String {
-    id.as_str().unwrap_or_default().split('?').next().unwrap_or_default().to_owned()
+    let id = id.as_str().unwrap_or_default().split('?').next().unwrap_or_default();
+    id.replace("DiscountCodeNode", "DiscountNode").replace("DiscountAutomaticNode", "DiscountNode")
 }
 
 /// By which topic a delivery tells of which resources.
@@ -411,7 +431,7 @@ fn stale(line: &Value) -> impl Iterator<Item = (String, String)> {
 
 fn parted(about: &str) -> Option<(String, String)> {
     let mut parts = about.split(' ');
-    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+    Some((parts.next()?.to_owned(), bare(&parts.next()?.into())))
 }
 
 /// Whether a topic tells of what goes beside a customer: tags and consent.

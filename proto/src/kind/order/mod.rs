@@ -32,7 +32,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Order"),
-    mapping: 3,
+    mapping: 4,
     named: field::identity,
     core: Some(webhook::core),
     node,

@@ -212,11 +212,14 @@ fn fulfillment(value: &Value) -> Value {
     };
     let numbers = value.get("tracking_numbers").and_then(Value::as_array).map_or(0, Vec::len);
     object(value, |m| {
+        // Of a parcel of which no carrier has told GraphQL says more than nothing.
+        if m.get("shipment_status").is_some_and(|status| !status.is_null()) {
+            m.map("shipment_status", "displayStatus", upper);
+        }
         m.gid("Fulfillment")
             .same(&["name"])
             .map("status", "status", upper)
             .map("created_at", "createdAt", instant)
-            .map("shipment_status", "displayStatus", upper)
             .map("location_id", "location", |v| reference("Location", v))
             .set("trackingInfo", (0..numbers).map(tracking).collect())
             .map("line_items", "fulfillmentLineItems", |v| {
