@@ -14,10 +14,10 @@ use super::world::{World, result, state};
 /// How many products are made anew.
 const PRODUCTS: usize = 24;
 /// Points of each row, by which the whole takes the shop more than five minutes, or not.
-const MUCH: f64 = 2_000.0;
+const MUCH: f64 = 20_000.0;
 const LITTLE: f64 = 100.0;
 
-/// A shop on the standard plan, some of whose products are gone, with a plan that brings them back.
+/// A shop on the Plus plan, some of whose products are gone, with a plan that brings them back.
 async fn gone(seed: u64, points: f64, spoil: impl Fn(usize, &mut Value)) -> World {
     let mut world = World::new(seed).await;
     let mut ids = world.shop.ids("Product");
@@ -32,7 +32,7 @@ async fn gone(seed: u64, points: f64, spoil: impl Fn(usize, &mut Value)) -> Worl
     }
     world.planned("plan-a").await;
     let now = world.shop.simulator.now();
-    world.shop.simulator.access().change_plan(Plan::Standard, now);
+    world.shop.simulator.access().change_plan(Plan::Plus, now);
     world
 }
 
