@@ -163,7 +163,7 @@ pub(crate) fn leave_out_gone(state: &mut Value, listed: &BTreeSet<String>) {
     let is_gone = |element: &Value| {
         let gid = element["id"].as_str().unwrap_or_default();
         let of = |listed: &&str| gid.starts_with(&format!("gid://shopify/{listed}/"));
-        LISTED.iter().any(|name| of(name)) && !listed.contains(gid)
+        LISTED.iter().any(of) && !listed.contains(gid)
     };
     match state {
         Value::Object(members) => members.values_mut().for_each(|m| leave_out_gone(m, listed)),

@@ -57,7 +57,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(500);
 /// What may be in the lane: so many mutations, of so many bytes each on average. What comes beyond goes by
 /// itself.
-const ROOM: usize = 512;
+const ROOM: usize = 256;
 const ROOM_BYTES: usize = 16 << 10;
 /// Waits between looks at an operation: the first, and the longest.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
