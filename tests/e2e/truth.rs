@@ -194,36 +194,20 @@ impl Days {
     }
 
     /// What lost webhooks leave otherwise than it is, by kind: the simulator's books, without what
-    /// somebody's question has told since, and what was taken back before anybody noticed.
+    /// somebody's question has told since.
     async fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        let mut unlike: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for line in self.log().await {
             let at = instant(&line["triggered_at"]);
             for (topic, gid) in stale(&line) {
                 let Some(spec) = concerned(&topic) else { continue };
                 let id = self.id_at(spec, &gid, at).await;
-                if !unlike.contains_key(spec.name) {
-                    unlike.insert(spec.name, self.unlike(spec).await);
-                }
-                let matters = unlike[spec.name].contains(&id);
-                if matters && !self.was_asked(spec, &id, &topic, at).await {
+                if !self.was_asked(spec, &id, &topic, at).await {
                     lost.entry(spec.name).or_default().insert(id);
                 }
             }
         }
         lost.into_iter().map(|(kind, ids)| (kind.to_owned(), ids.len() as u64)).collect()
-    }
-
-    /// What of a kind is otherwise than history has it.
-    async fn unlike(&self, spec: &Spec) -> BTreeSet<String> {
-        let (known, really) = (self.known(spec.name, None).await, self.really(spec, None).await);
-        let ids: BTreeSet<&String> = known.keys().chain(really.keys()).collect();
-        let unlike = ids.into_iter().filter(|id| match (known.get(*id), really.get(*id)) {
-            (Some(ours), Some(truth)) => !Likeness::of(ours, truth).unlike.is_empty(),
-            _ => true,
-        });
-        unlike.cloned().collect()
     }
 
     /// The id by which history knows something that was there at an instant or just before.
