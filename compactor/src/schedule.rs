@@ -36,7 +36,8 @@ const DOUBLINGS_MAX: u32 = 5;
 /// Kinds that are pulled at once: as many as bulk operations may run.
 const KINDS_AT_ONCE: usize = 5;
 /// Kinds that somebody waits for and that are pulled beside those: what is due may take hours. More than
-/// one, so that a small kind does not wait for a large one.
+/// one, so that a small kind does not wait for a large one. Where all bulk operations that may run do, one
+/// that needs such an operation gets the next that is free.
 const ORDERED_BESIDE: usize = 2;
 
 /// Pulls one shop's kinds when they are due. Whole pulls that run when the shop is to be left come to

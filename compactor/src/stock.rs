@@ -58,6 +58,20 @@ fn asked() -> Option<(&'static Spec, &'static Pull, usize)> {
 pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullError> {
     let Some((spec, pull, ids_max)) = asked().filter(|_| !fates.is_empty()) else { return Ok(()) };
     debug!(shop = %puller.shop, kind = LEVEL, items = fates.len(), "stock came or went");
+    // First what the shop does not have to answer.
+    let mut gone = Vec::new();
+    if fates.values().any(|fate| *fate != Fate::Came) {
+        let locations = locations(puller).await?;
+        for (item, fate) in fates {
+            let Fate::Went(at) = fate else { continue };
+            gone.extend(locations.iter().filter_map(|at_one| Some((level(item, at_one)?, *at))));
+        }
+    }
+    let known_at = puller.clock.now();
+    let ended = futures::stream::iter(gone).map(|(level, went_at)| {
+        async move { puller.gone_with(spec, &level, went_at, known_at).await }.boxed()
+    });
+    ended.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
     let came: Vec<_> = fates.iter().filter(|(_, fate)| **fate == Fate::Came).collect();
     let some =
         came.chunks(ids_max).map(|some| some.iter().map(|(item, _)| (*item).clone()).collect());
@@ -65,20 +79,7 @@ pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullErr
     let asked = futures::stream::iter(some).map(|some| {
         async move { puller.some(spec, pull, &some, |_| true).await.map(drop) }.boxed()
     });
-    asked.buffer_unordered(QUESTIONS).try_collect::<()>().await?;
-    if came.len() == fates.len() {
-        return Ok(());
-    }
-    let (locations, known_at) = (locations(puller).await?, puller.clock.now());
-    let mut gone = Vec::new();
-    for (item, fate) in fates {
-        let Fate::Went(at) = fate else { continue };
-        gone.extend(locations.iter().filter_map(|location| Some((level(item, location)?, *at))));
-    }
-    let ended = futures::stream::iter(gone).map(|(level, went_at)| {
-        async move { puller.gone_with(spec, &level, went_at, known_at).await }.boxed()
-    });
-    ended.buffer_unordered(IN_FLIGHT).try_collect().await
+    asked.buffer_unordered(QUESTIONS).try_collect().await
 }
 
 /// Where stock may be, or may have been.
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_asked_for_when_their_item_comes_or_goes() {
+    fn an_item_that_comes_or_goes_is_known_by_its_webhook() {
         let fate_of = |kind, op, source| fate(&event(kind, op, source)).map(|(_, fate)| fate);
         assert_eq!(fate_of(ITEM, Op::Create, Source::Webhook), Some(Fate::Came));
         let went = Fate::Went(Timestamp::from_micros(5));

@@ -201,10 +201,16 @@ impl Journal for Reader {
         numbers: &Numbers,
     ) -> Result<BoxStream<'static, Result<Resource, JournalError>>, JournalError> {
         let (shop, kind, numbers) = (shop.clone(), kind.clone(), numbers.clone());
-        self.stream(&self.streams, move |view, each| {
-            view.mentioning(&shop, at, &kind, &numbers, each)
-        })
-        .await
+        // It may look through much before it has something to tell.
+        let stop = CancellationToken::new();
+        let listens = stop.clone().drop_guard();
+        let found = self.stream(&self.streams, move |view, each| {
+            view.mentioning(&shop, at, &kind, &numbers, || stop.is_cancelled(), each)
+        });
+        let found = found.await?.inspect(move |_| {
+            let _until_it_is_dropped = &listens;
+        });
+        Ok(found.boxed())
     }
 
     async fn heads(

@@ -32,7 +32,7 @@ impl Puller {
         let kind = Kind::of(spec);
         let read_at = self.clock.now();
         let erased = self.journal.erased(&self.shop).await?;
-        let (mut there, mut found) = (BTreeMap::new(), Vec::new());
+        let (mut there, mut found, mut failed) = (BTreeMap::new(), Vec::new(), None);
         for node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
             let facets: Vec<Facet> =
@@ -41,14 +41,21 @@ impl Puller {
             let heads = self.heads_now(&key).await?;
             let window = Window::asked(read_at);
             let about = (&kind, &id, &erased);
-            let looked_at = looked_at(spec, about, &facets, &node, &heads, window)?;
+            let looked_at = match looked_at(spec, about, &facets, &node, &heads, window) {
+                Ok(looked_at) => looked_at,
+                // The others are none the worse for it.
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            };
             let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
             found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
             there.insert(id, node);
         }
         let published = futures::stream::iter(found).map(|one| self.publish(one).boxed());
         published.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        Ok(there)
+        failed.map_or(Ok(there), Err)
     }
 
     /// Reads facets that only a question by id brings.

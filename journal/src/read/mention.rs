@@ -18,7 +18,7 @@ const NEAR: usize = 8;
 
 impl View<'_> {
     /// The living resources of a kind as of an instant that one of some numbers stands in, or is the id of,
-    /// ordered by id, until `each` says stop.
+    /// ordered by id, until `each` or `is_stopped` says stop.
     ///
     /// It is looked for in the newest version of each facet by then. What a webhook left open, so that an
     /// earlier version tells it, are parts of the resource itself, which name no other one.
@@ -28,6 +28,7 @@ impl View<'_> {
         at: AsOf,
         kind: &Kind,
         numbers: &Numbers,
+        is_stopped: impl Fn() -> bool,
         mut each: impl FnMut(Result<Resource, JournalError>) -> bool,
     ) -> Result<(), JournalError> {
         let (prefix, until) = (keys::of_kind(shop, kind), Position::from(at.bound()));
@@ -38,6 +39,9 @@ impl View<'_> {
         let mut told: Vec<u8> = Vec::new();
         heads.seek(&prefix);
         while let Some((stored, value)) = current(&heads, &prefix)? {
+            if is_stopped() {
+                break;
+            }
             let Some((facet, resource)) = stored.split_last() else { break };
             if told != resource && Facet::from_byte(*facet).is_some_and(Facet::is_state) {
                 let head = Head::from_bytes(value).at(|| shown(stored))?;

@@ -151,10 +151,10 @@ pub async fn start(client: &Client, query: &str, share: f64) -> Result<Started, 
     if let Some(operation) = operation {
         return Ok(Started::Running(operation));
     }
-    if payload["userErrors"][0]["code"] == "OPERATION_IN_PROGRESS" {
-        return Ok(Started::TooMany);
+    match payload["userErrors"][0]["code"].as_str() {
+        Some("OPERATION_IN_PROGRESS" | "LIMIT_REACHED") => Ok(Started::TooMany),
+        _ => Err(refused(client, &answer).into()),
     }
-    Err(refused(client, &answer).into())
 }
 
 /// Starts a bulk mutation with the variables that were uploaded under a path. It must not be started

@@ -10,7 +10,7 @@ use backstock_proto::erase::{
     CUSTOMER_DATA_REQUEST, DATA_REQUEST, ERASURE, Erasure, Preview, Via, Whom, Wish,
 };
 use backstock_proto::journal::{
-    JournalError, List, PAGE_LIMIT_MAX, Page, Raw, ResourceFilter, Span, Version,
+    AsOf, JournalError, List, PAGE_LIMIT_MAX, Page, Raw, ResourceFilter, Span, Version,
 };
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -289,7 +289,8 @@ pub(crate) async fn data_request(
 ) -> Result<Response, Problem> {
     let NewDataRequest { customer, orders } = ask::body(&body)?;
     desk.known(&shop).await?;
-    let (customer, orders) = (id(&customer)?, ids(&orders)?);
+    let (customer, mut orders) = (id(&customer)?, ids(&orders)?);
+    orders.extend(orders_named(&desk, &shop, &customer).await?);
     let whom = Whom::Customer(customer.clone());
     let concerned = desk.journal.concerned(&shop, &whom, &orders).await.map_err(refuse::journal)?;
     let receipt = DataRequest {
@@ -298,14 +299,9 @@ pub(crate) async fn data_request(
         answered_at: Some(desk.clock.now()),
         answered_by: Some(by),
     };
-    let to = (&*desk.journal, &*desk.records);
-    record::put(to, &shop, (DATA_REQUEST, &whom.name()), &receipt).await.map_err(refuse::record)?;
-    let keys = concerned.resources.into_iter().map(move |resource| ResourceKey {
-        shop: shop.clone(),
-        kind: resource.kind,
-        id: resource.id,
-    });
-    let reading = Reading { keys: keys.collect::<Vec<_>>().into_iter(), count: 0 };
+    let key = |(kind, id)| ResourceKey { shop: shop.clone(), kind, id };
+    let keys: Vec<_> = concerned.resources.into_iter().map(|r| key((r.kind, r.id))).collect();
+    let reading = Reading { keys: keys.into_iter(), count: 0, shop, name: whom.name(), receipt };
     let pieces = futures::stream::unfold(Some((desk, reading)), async |going| {
         let (desk, mut reading) = going?;
         let (piece, more) = reading.next(&desk).await;
@@ -315,17 +311,43 @@ pub(crate) async fn data_request(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
+/// The orders that Shopify named with the request: they are the person's, also where history does not
+/// show it.
+async fn orders_named(
+    desk: &Desk,
+    shop: &Shop,
+    customer: &ResourceId,
+) -> Result<Vec<ResourceId>, Problem> {
+    let Ok(kind) = Kind::parse(CUSTOMER_DATA_REQUEST) else { return Ok(Vec::new()) };
+    let key = ResourceKey { shop: shop.clone(), kind, id: customer.clone() };
+    let told = desk.journal.resource(&key, AsOf::Latest).await.map_err(refuse::journal)?;
+    let state = told.map(|told| told.state).unwrap_or_default();
+    let named = state["orders_requested"].as_array().into_iter().flatten();
+    Ok(named.filter_map(|id| ResourceId::parse(id.to_string().trim_matches('"')).ok()).collect())
+}
+
 /// What is held of a person, on its way out.
 struct Reading {
     keys: std::vec::IntoIter<ResourceKey>,
     count: u64,
+    shop: Shop,
+    /// Names whom it is about, on record.
+    name: String,
+    /// Goes on record once all of it was read out: what was cut is no answer.
+    receipt: DataRequest,
 }
 
 impl Reading {
     /// The versions of the next resource, and whether more comes.
     async fn next(&mut self, desk: &Desk) -> (Bytes, bool) {
         let Some(key) = self.keys.next() else {
-            return (line(&json!({"end": true, "count": self.count})), false);
+            let to = (&*desk.journal, &*desk.records);
+            let put = record::put(to, &self.shop, (DATA_REQUEST, &self.name), &self.receipt).await;
+            let end = match put.map_err(refuse::record) {
+                Ok(_) => json!({"end": true, "count": self.count}),
+                Err(problem) => json!({"error": problem, "count": self.count}),
+            };
+            return (line(&end), false);
         };
         match self.versions(desk, &key).await {
             Ok(piece) => (piece.into(), true),

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstock_proto::journal::Change;
-use backstock_proto::{Kind, Op, ResourceId};
+use backstock_proto::{Facet, Kind, Op, ResourceId};
 
 use super::evidence::{Entry, LEARNED_MICROS};
 use super::read::Sources;
@@ -47,8 +47,10 @@ impl<'a> Own<'a> {
         let Change { kind, id, version, .. } = change;
         let delivered = version.source.is_delivered();
         let at = version.triggered_at.filter(|_| delivered).unwrap_or(version.valid_at);
-        let later = if delivered { 0 } else { LEARNED_MICROS.unsigned_abs() };
-        let wrote = self.written.wrote_all((kind, id), at, later);
+        // A core that dates itself was changed then; all else that is pulled may be dated by the look.
+        let is_dated = version.facet == Facet::Core && version.earliest_at.is_none();
+        let later = if delivered || is_dated { 0 } else { LEARNED_MICROS.unsigned_abs() };
+        let wrote = self.written.wrote_all((kind, id, version.op), at, later);
         let begins = || version.op == Op::Create && kind.gid(id).is_some_and(|gid| self.made(&gid));
         if !(wrote || begins()) || self.others.contains(&(kind.clone(), id.clone())) {
             return false;
@@ -97,6 +99,11 @@ mod tests {
         journal.forget("product", "13", later);
         journal.log("Bulk Editor", "destroy", "gid://shopify/Product/13", later);
         journal.remember("product", "1", at, &product(1));
+        // Nobody names who did these, and no job did.
+        journal.forget("product", "12", later);
+        let emptied = json!({"id": "gid://shopify/Product/11", "title": ""});
+        journal.remember("product", "11", "2026-11-22T11:59:01Z", &emptied);
+        journal.found();
         let wrote = |n: u32| {
             let gid = |kind: &str, n: u32| format!("gid://shopify/{kind}/{n}");
             let was = n + 1_000;
@@ -106,7 +113,7 @@ mod tests {
             });
             json!({
                 "job": "job-1", "kind": "product", "id": n.to_string(), "was": was.to_string(),
-                "ids": ids, "from": at, "to": at,
+                "ids": ids, "from": at, "to": at, "hash": "00",
             })
         };
         let shop = fake::shop("acme");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backstock_proto::Timestamp;
-use backstock_proto::admin::{AdminError, Answer, Call, Client};
+use backstock_proto::admin::{AdminError, Answer, Call, Client, Repeat};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -26,6 +26,10 @@ pub(super) struct AroundRow<'a> {
     begun: tokio::sync::Mutex<bool>,
     /// The row's place, if its mutations may go in bulk.
     place: Option<Place>,
+    /// Whether that is on record by this one.
+    began_here: AtomicBool,
+    /// Whether what makes something was sent, as far as anybody knows.
+    may_be_made: AtomicBool,
     /// Whether a mutation came back undone, since the job is to end.
     is_back: AtomicBool,
     broken: Mutex<Option<LedgerError>>,
@@ -34,14 +38,31 @@ pub(super) struct AroundRow<'a> {
 
 impl<'a> AroundRow<'a> {
     pub(super) fn new(runner: &'a Runner, n: u64, begun: bool, place: Option<Place>) -> Self {
-        let (begun, is_back) = (tokio::sync::Mutex::new(begun), AtomicBool::new(false));
-        let (broken, notes) = (Mutex::default(), Mutex::default());
-        Self { runner, n, begun, place, is_back, broken, notes }
+        Self {
+            runner,
+            n,
+            begun: tokio::sync::Mutex::new(begun),
+            place,
+            began_here: AtomicBool::new(false),
+            may_be_made: AtomicBool::new(false),
+            is_back: AtomicBool::new(false),
+            broken: Mutex::default(),
+            notes: Mutex::default(),
+        }
     }
 
     /// Whether the row is left open, since the job is to end.
     pub(super) fn is_back(&self) -> bool {
         self.is_back.load(Ordering::Relaxed)
+    }
+
+    /// Puts on record that what this one began was never sent, where that is certain.
+    pub(super) async fn takes_back(&self) -> Result<(), LedgerError> {
+        let began_here = self.began_here.load(Ordering::Relaxed);
+        match began_here && !self.may_be_made.load(Ordering::Relaxed) {
+            true => self.runner.ledger().put(Step::Back(self.n), None).await,
+            false => Ok(()),
+        }
     }
 
     /// Why nothing can be put on record any more, if that is so: then nothing may be written.
@@ -71,7 +92,11 @@ impl Around for AroundRow<'_> {
         let (Some(lane), Some(place)) = (self.runner.lane(), &self.place) else {
             return self.admin().ask(call).await;
         };
-        match lane.send(&call, place).await {
+        let heard = lane.send(&call, place).await;
+        if call.repeat == Repeat::Never && !matches!(heard, Heard::Back) {
+            self.may_be_made.store(true, Ordering::Relaxed);
+        }
+        match heard {
             Heard::Answer(answer) => answer,
             Heard::NotTaken => self.admin().ask(call).await,
             Heard::Back => {
@@ -108,6 +133,7 @@ impl Around for AroundRow<'_> {
         match self.runner.ledger().put(Step::Begun(self.n), None).await {
             Ok(()) => {
                 *begun = true;
+                self.began_here.store(true, Ordering::Relaxed);
                 self.runner.begins(self.n);
                 Ok(())
             }

@@ -11,11 +11,12 @@
 //! operation whose start nobody heard of is looked for by its name. Whoever takes up a job ends the
 //! operations of before and waits until they are over, before it looks at anything ([`quiet`]).
 //!
-//! **To end.** When a job is paused or cancelled, what waits goes back and stays open, and operations that
-//! run are awaited. When the process is to end nothing is awaited: whoever takes the job up does.
+//! **To end.** When a job is paused or cancelled, or the process is to end, what waits goes back, is on record
+//! as unsent, and stays open. Operations that run are awaited; those of a process that is to end are asked
+//! to end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,14 +74,14 @@ const SEARCHES: u32 = 10;
 const BACK_MICROS: i64 = 120_000_000;
 /// How often a result is read that breaks off.
 const READS_MAX: u32 = 3;
-/// After so many operations in a row without a result everything goes by itself.
+/// After so many operations in a row without a result everything of their document goes by itself.
 const FAILURES_MAX: u32 = 3;
 
 /// Takes mutations, until it is dropped.
 pub(super) struct Lane {
+    shop: Shop,
     queue: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
-    is_closed: Arc<AtomicBool>,
     _works: AbortOnDropHandle<()>,
 }
 
@@ -90,7 +91,7 @@ pub(super) enum Heard {
     Answer(Result<Answer, AdminError>),
     /// Nothing: it can go by itself.
     NotTaken,
-    /// Nothing that is heard of here: the job is to end, and the row stays open.
+    /// Nothing: it was not sent, since the job is to stand still, and the row stays open.
     Back,
 }
 
@@ -117,7 +118,7 @@ struct Work {
     client: Client,
     run: Arc<Run>,
     clock: Arc<dyn Clock>,
-    is_closed: Arc<AtomicBool>,
+    stop: CancellationToken,
     /// Operations that were begun, and those that are known by their ids.
     begun: AtomicU64,
     known: Mutex<BTreeSet<String>>,
@@ -165,17 +166,17 @@ impl Lane {
             return Ok(None);
         }
         let (queue, arriving) = mpsc::unbounded_channel();
-        let is_closed = Arc::new(AtomicBool::new(false));
         let work = Work {
             client: runner.client().clone(),
             run: runner.run.clone(),
             clock: runner.tools.clock.clone(),
-            is_closed: is_closed.clone(),
+            stop: runner.stop.clone(),
             begun: AtomicU64::new(0),
             known: Mutex::default(),
         };
-        let works = AbortOnDropHandle::new(tokio::spawn(go(work, arriving, runner.stop.clone())));
-        Ok(Some(Self { queue, room: Arc::new(Semaphore::new(ROOM)), is_closed, _works: works }))
+        let works = AbortOnDropHandle::new(tokio::spawn(go(work, arriving)));
+        let (shop, room) = (runner.shop.clone(), Arc::new(Semaphore::new(ROOM)));
+        Ok(Some(Self { shop, queue, room, _works: works }))
     }
 
     /// What becomes of a mutation. While it is under way the row leaves its place to another.
@@ -183,10 +184,7 @@ impl Lane {
         let Some(document) = bulk::document(call.document) else { return Heard::NotTaken };
         let Ok(line) = serde_json::to_vec(&call.variables) else { return Heard::NotTaken };
         let takes = u32::try_from(line.len().div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX);
-        let room = self.room.try_acquire_many(takes);
-        let (false, Ok(_room)) = (self.is_closed.load(Ordering::Relaxed), room) else {
-            return Heard::NotTaken;
-        };
+        let Ok(_room) = self.room.try_acquire_many(takes) else { return Heard::NotTaken };
         let (done, heard) = oneshot::channel();
         let (repeat, since) = (call.repeat, Instant::now());
         if self.queue.send(Waiting { document, line, repeat, since, done }).is_err() {
@@ -194,39 +192,42 @@ impl Lane {
         }
         place.leave();
         // Whoever worked here is gone, and may have left an operation behind.
-        let heard = heard.await.unwrap_or(Heard::Back);
+        let heard = heard.await.unwrap_or_else(|gone| {
+            let (shop, detail) = (self.shop.clone(), gone.to_string());
+            Heard::Answer(Err(AdminError::Unknown { shop, detail }))
+        });
         place.take().await;
         heard
     }
 }
 
-/// Starts operations for what arrives, until `stop`.
-async fn go(work: Work, mut arriving: mpsc::UnboundedReceiver<Waiting>, stop: CancellationToken) {
+/// Starts operations for what arrives, until nobody is left who could send anything.
+async fn go(work: Work, mut arriving: mpsc::UnboundedReceiver<Waiting>) {
     let mut want = work.run.want.subscribe();
     let mut waiting: Vec<Waiting> = Vec::new();
-    let mut under_way: FuturesUnordered<BoxFuture<'_, Option<f64>>> = FuturesUnordered::new();
-    let (mut lines, mut failures) = (LINES_FIRST, 0);
+    let mut under_way: FuturesUnordered<BoxFuture<'_, (&'static str, Option<f64>)>> =
+        FuturesUnordered::new();
+    let mut lines = LINES_FIRST;
+    // Operations in a row without a result, by their document.
+    let mut failures: BTreeMap<&'static str, u32> = BTreeMap::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
             arrived = arriving.recv() => match arrived {
                 Some(one) => waiting.push(one),
                 None => return,
             },
-            Some(pace) = under_way.next() => match pace {
-                Some(pace) => (lines, failures) = (lines_at(pace), 0),
-                None => failures += 1,
+            Some((document, pace)) = under_way.next() => match pace {
+                Some(pace) => {
+                    lines = lines_at(pace);
+                    failures.remove(document);
+                }
+                None => *failures.entry(document).or_default() += 1,
             },
             _ = want.changed() => {}
             () = tokio::time::sleep(TICK) => {}
         }
-        if failures >= FAILURES_MAX && !work.is_closed.swap(true, Ordering::Relaxed) {
-            let shop = &work.run.shop;
-            tracing::warn!(%shop, "bulk operations do not succeed; the job goes on without them");
-        }
-        if work.is_closed.load(Ordering::Relaxed) {
-            waiting.drain(..).for_each(Waiting::not_taken);
-        }
+        let fails = |one: &mut Waiting| failures.get(one.document) >= Some(&FAILURES_MAX);
+        waiting.extract_if(.., fails).for_each(Waiting::not_taken);
         if !work.goes_on() {
             waiting.drain(..).for_each(Waiting::back);
         }
@@ -294,16 +295,21 @@ impl Waiting {
 
 impl Work {
     fn goes_on(&self) -> bool {
-        *self.run.want.borrow() == Want::Run
+        *self.run.want.borrow() == Want::Run && !self.stop.is_cancelled()
     }
 
     fn shop(&self) -> &Shop {
         &self.run.shop
     }
 
-    /// One operation, until all that went with it have heard. How many lines a second it did; `None`
-    /// where it did not end as it should.
-    async fn operation(&self, batch: Vec<Waiting>) -> Option<f64> {
+    /// One operation of a document, until all that went with it have heard.
+    async fn operation(&self, batch: Vec<Waiting>) -> (&'static str, Option<f64>) {
+        let document = batch.first().map_or("", |one| one.document);
+        (document, self.pace(batch).await)
+    }
+
+    /// How many lines a second it did; `None` where it did not end as it should.
+    async fn pace(&self, batch: Vec<Waiting>) -> Option<f64> {
         let begun = Instant::now();
         match self.result(&batch).await {
             Ok(operation) => {
@@ -422,8 +428,8 @@ impl Work {
                 Err(error) if error.is_of_shop() => return Err(Lost::Unheard(error)),
                 Err(error) => tracing::warn!(%shop, %id, %error, "a bulk operation is not told of"),
             }
-            if is_late && !is_ending {
-                tracing::warn!(%shop, %id, "a bulk operation takes too long; it is to end");
+            if (is_late || self.stop.is_cancelled()) && !is_ending {
+                tracing::warn!(%shop, %id, is_late, "a bulk operation is to end");
                 is_ending = operations::cancel(&self.client, id).await.is_ok();
             }
         }

@@ -47,6 +47,8 @@ pub(super) enum Step {
     Taken,
     /// A row's first mutation is about to be sent.
     Begun(u64),
+    /// It was not sent after all: the row is as if it had not been begun.
+    Back(u64),
     /// A row is over.
     Over(RowResult),
     /// A row was made anew without what refers to rows that were not there yet: that follows.
@@ -80,6 +82,8 @@ pub(super) struct Standing {
     pub(super) rest: BTreeSet<u64>,
     /// Rows that failed in an earlier attempt.
     failed: BTreeSet<u64>,
+    /// Rows of which what was begun before was not sent.
+    back: BTreeSet<u64>,
 }
 
 /// Why a job cannot go on.
@@ -181,7 +185,8 @@ impl Standing {
         for step in entry.steps.into_iter().rev() {
             match step {
                 Step::Taken => {}
-                Step::Begun(n) if self.over.state(n).is_some() => {}
+                Step::Back(n) => drop(self.back.insert(n)),
+                Step::Begun(n) if self.over.state(n).is_some() || self.back.contains(&n) => {}
                 // The first time is what counts.
                 Step::Begun(n) => drop(self.begun.insert(n, at)),
                 Step::Over(RowResult { n, .. }) | Step::Rest(RowResult { n, .. })

@@ -109,6 +109,7 @@ impl Runner {
                 return Err(error.into());
             }
             if around.is_back() {
+                around.takes_back().await?;
                 return Err(RunError::Stopped);
             }
             match outcome {

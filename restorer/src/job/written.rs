@@ -1,14 +1,14 @@
 //! What jobs wrote: by it, what was made anew is found under its new id, and our own writes are told
 //! from what others do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use backstock_proto::journal::{Journal, JournalError, List, Page, Record};
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::Field;
 use backstock_proto::resource::gid_type;
-use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
+use backstock_proto::{Kind, Op, ResourceId, Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -105,9 +105,21 @@ struct Window {
     from: Timestamp,
     to: Timestamp,
     made: Box<[u32]>,
+    /// Whether the job deleted it.
+    deleted: bool,
 }
 
 impl Window {
+    /// Whether this can be what the job did with all of it.
+    fn is_whole(&self, op: Op) -> bool {
+        let may_be = match op {
+            Op::Delete => self.deleted,
+            Op::Create => !self.deleted,
+            Op::Update => true,
+        };
+        may_be && self.made.is_empty()
+    }
+
     fn has(&self, at: Timestamp) -> bool {
         self.from.micros_since(at) <= BEHIND_MICROS && at.micros_since(self.to) <= SETTLES_MICROS
     }
@@ -151,11 +163,14 @@ impl Written {
     /// Every gid that was given to what had one of these first.
     pub(crate) fn since(&self, firsts: &Gids) -> Vec<String> {
         let read = self.lock();
-        let is_of = |gid: &String| {
-            let first = read.follow(gid, |gid| Some(read.made.get(&gid)?.was));
+        let firsts: HashSet<Short> =
+            firsts.iter().filter_map(|gid| read.beginnings.find(&gid)).collect();
+        let is_of = |gid: &Short| {
+            let first = read.lead(*gid, |gid| Some(read.made.get(&gid)?.was));
             first.is_some_and(|first| firsts.contains(&first))
         };
-        read.made.keys().map(|gid| read.beginnings.text(*gid)).filter(is_of).collect()
+        let of = read.made.keys().copied().filter(is_of);
+        of.map(|gid| read.beginnings.text(gid)).collect()
     }
 
     /// Whether a job made what has this gid.
@@ -224,7 +239,8 @@ impl Written {
     pub fn is_ours(&self, trace: &Trace) -> bool {
         let read = self.lock();
         read.windows(&trace.kind, &trace.id).any(|window| {
-            window.has(trace.at) && (window.made.is_empty() || trace.may_be_by(&window.made))
+            let is_part = !window.made.is_empty() && trace.may_be_by(&window.made);
+            window.has(trace.at) && (is_part || window.is_whole(trace.op))
         })
     }
 
@@ -232,13 +248,13 @@ impl Written {
     /// microseconds later: it made it anew, or deleted it.
     pub(crate) fn wrote_all(
         &self,
-        (kind, id): (&Kind, &ResourceId),
+        (kind, id, op): (&Kind, &ResourceId, Op),
         at: Timestamp,
         later: u64,
     ) -> bool {
         self.lock().windows(kind, id).any(|window| {
             let begun = window.from.micros_since(at) <= BEHIND_MICROS;
-            begun && window.made.is_empty() && at.micros_since(window.to) <= SETTLES_MICROS + later
+            begun && window.is_whole(op) && at.micros_since(window.to) <= SETTLES_MICROS + later
         })
     }
 
@@ -321,7 +337,8 @@ impl Read {
         let name = self.beginnings.add(&name(&wrote.kind, &wrote.id));
         let before = self.newest.insert(name, place).unwrap_or(u32::MAX);
         let (from, to, made) = (wrote.from, wrote.to, wrote.made.as_slice().into());
-        self.windows.push(Window { job, before, from, to, made });
+        let deleted = wrote.made.is_empty() && wrote.hash.is_none();
+        self.windows.push(Window { job, before, from, to, made, deleted });
     }
 
     /// When jobs wrote a resource, the last time first.
@@ -339,7 +356,11 @@ impl Read {
 
     /// Goes from a gid as far as it leads; `None` if it leads nowhere.
     fn follow(&self, gid: &str, step: impl Fn(Short) -> Option<Short>) -> Option<String> {
-        let from = self.beginnings.find(gid)?;
+        let last = self.lead(self.beginnings.find(gid)?, step)?;
+        Some(self.beginnings.text(last))
+    }
+
+    fn lead(&self, from: Short, step: impl Fn(Short) -> Option<Short>) -> Option<Short> {
         let mut at = step(from)?;
         for _ in 0..STEPS_MAX {
             match step(at) {
@@ -347,7 +368,7 @@ impl Read {
                 _ => break,
             }
         }
-        Some(self.beginnings.text(at))
+        Some(at)
     }
 }
 
@@ -389,7 +410,7 @@ mod tests {
             ids: BTreeMap::from([(gid(old), gid(new))]),
             from: instant(from),
             to: instant(to),
-            hash: None,
+            hash: Some("00".into()),
             made: Vec::new(),
         }
     }

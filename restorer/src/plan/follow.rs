@@ -66,22 +66,31 @@ impl<'a> Back<'a> {
         }
         products.sort();
         let hour = |product: &Gone| product.0.as_micros() / TOGETHER_MICROS;
+        let mut came = Gids::default();
+        came.extend(products.iter().map(|(_, gid)| back.first(gid)));
+        // For it all that was ever made anew is gone through: once.
+        let numbers = back.numbers_of(&came);
         for some in products.chunk_by(|a, b| hour(a) == hour(b)) {
-            back.collections(gather, some).await?;
+            back.collections(gather, some, numbers.as_ref()).await?;
         }
         Ok(back)
     }
 
     /// Takes note of the collections that products were in by hand before the first of them went.
-    async fn collections(&mut self, gather: &Gather<'_>, gone: &[Gone]) -> Result<(), PlanError> {
+    async fn collections(
+        &mut self,
+        gather: &Gather<'_>,
+        gone: &[Gone],
+        numbers: Option<&Numbers>,
+    ) -> Result<(), PlanError> {
         let (Ok(kind), Some((then, _))) = (Kind::parse("collection"), gone.first()) else {
             return Ok(());
         };
         let Some(spec) = kind.spec() else { return Ok(()) };
         let mut came = Gids::default();
         came.extend(gone.iter().map(|(_, gid)| self.first(gid)));
-        let (gone, numbers) = (&came, self.numbers_of(&came));
-        let mut there = gather.mentioning(AsOf::At(*then), &kind, numbers.as_ref()).await?;
+        let gone = &came;
+        let mut there = gather.mentioning(AsOf::At(*then), &kind, numbers).await?;
         while let Some(Resource { id, mut state, .. }) = there.try_next().await? {
             let by_hand = state.get("ruleSet").is_some_and(Value::is_null);
             self.anew.rewrite(&mut state);

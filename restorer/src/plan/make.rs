@@ -88,10 +88,11 @@ pub(crate) async fn make(
             doubt = unsure;
         }
         From::Export(foreign) => {
-            let Tools { anew, .. } = *tools;
+            let gather = Gather { journal, anew: tools.anew, shop };
             let mut subjects = foreign.subjects(&policy);
             while let Some(subject) = subjects.try_next().await? {
-                making.take(&Gather { journal, anew, shop }, &subject, false).await?;
+                let verdict = decided(&gather, &subject, &policy).await?;
+                making.take(&subject, verdict, false).await?;
             }
             left = foreign.left();
         }
@@ -140,6 +141,21 @@ struct Making<'a> {
     erased: Erased,
 }
 
+/// What is decided about a resource. What goes is known to its newest part.
+async fn decided(
+    gather: &Gather<'_>,
+    subject: &Subject,
+    policy: &Policy,
+) -> Result<Verdict, PlanError> {
+    let mut verdict = verdict(subject, policy);
+    if let Verdict::Row(row) = &mut verdict
+        && row.action == Action::Delete
+    {
+        row.seen = gather.seen(subject).await?;
+    }
+    Ok(verdict)
+}
+
 impl Making<'_> {
     async fn history(&mut self, tools: &Tools<'_>, scope: &Scope) -> Result<(), PlanError> {
         let Tools { journal, anew, shop, .. } = *tools;
@@ -147,28 +163,31 @@ impl Making<'_> {
         let mut candidates = gather.candidates(scope, &self.policy.selection).await?;
         order::find_taken(&gather, scope, &mut candidates, self.policy).await?;
         order::order(&mut candidates);
+        let policy = self.policy;
         let subjects = candidates.into_iter().map(|candidate| {
             let gather = &gather;
             async move {
                 let frees = candidate.frees;
-                gather.subject(candidate, scope).await.map(|subject| (subject, frees))
+                let subject = gather.subject(candidate, scope).await?;
+                let verdict = decided(gather, &subject, policy).await?;
+                Ok::<_, PlanError>((subject, verdict, frees))
             }
         });
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
-        while let Some((subject, frees)) = subjects.try_next().await? {
-            self.take(&gather, &subject, frees).await?;
+        while let Some((subject, verdict, frees)) = subjects.try_next().await? {
+            self.take(&subject, verdict, frees).await?;
         }
         Ok(())
     }
 
     async fn take(
         &mut self,
-        gather: &Gather<'_>,
         subject: &Subject,
+        verdict: Verdict,
         frees: bool,
     ) -> Result<(), PlanError> {
         let erased = self.erased.has(&subject.kind, &subject.id);
-        let verdict = match verdict(subject, self.policy) {
+        let verdict = match verdict {
             Verdict::Row(row) if erased => Verdict::Row(Box::new(row.erased(subject.spec))),
             other => other,
         };
@@ -177,13 +196,7 @@ impl Making<'_> {
             self.note(row);
         }
         match verdict {
-            Verdict::Row(mut row) if row.action == Action::Delete => {
-                row.seen = gather.seen(subject).await?;
-                match frees {
-                    true => self.writer.push(*row).await?,
-                    false => self.goes.push(*row),
-                }
-            }
+            Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),
             Verdict::Row(row) => self.writer.push(*row).await?,
             Verdict::Same | Verdict::Left(_) | Verdict::Unselected => {}
         }

@@ -8,7 +8,8 @@ const ERASE: &str = "/shops/acme/privacy/erase";
 
 /// Shopify tells at that moment that a customer wants to know what is kept of them.
 fn asked(fake: &mut Fake, customer: &str, at: &str) {
-    fake.make("customer_data_request", customer, at, &json!({"customer": {"id": customer}}));
+    let told = json!({"customer": {"id": customer}, "orders_requested": [409]});
+    fake.make("customer_data_request", customer, at, &told);
 }
 
 fn of(fake: Fake) -> World {
@@ -138,6 +139,9 @@ async fn a_customer_is_erased_once_the_page_has_said_what_goes() {
 async fn who_asks_is_given_what_is_kept_of_them_in_a_file() {
     let mut fake = Fake::believable();
     asked(&mut fake, "301", "2026-11-20T12:00:00Z");
+    // Nothing in it says whose it is; Shopify names it.
+    let order = json!({"id": "gid://shopify/Order/409", "name": "#1009"});
+    fake.remember("order", "409", "2026-11-01T09:00:00Z", &order);
     let world = of(fake);
     let (ada, bo) = (world.signed_in("Ada").await, world.signed_in("Bo").await);
     let path = "/shops/acme/privacy/held";
@@ -151,7 +155,8 @@ async fn who_asks_is_given_what_is_kept_of_them_in_a_file() {
     let lines: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
     assert_eq!((&lines[0]["kind"], &lines[0]["id"]), (&json!("customer"), &json!("301")));
-    assert_eq!(lines.last(), Some(&json!({"end": true, "count": 1})));
+    assert!(lines.iter().any(|line| line["kind"] == "order" && line["id"] == "409"), "{text}");
+    assert_eq!(lines.last(), Some(&json!({"end": true, "count": 2})));
     let page = world.get("/shops/acme/privacy", &ada).await;
     page.assert_says(&["badge good\">answered<", "<strong>Ada</strong> read it out"]);
     assert!(world.audit(&ada).await.iter().any(|entry| entry["deed"]["what"] == "data_request"));

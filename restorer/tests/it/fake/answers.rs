@@ -112,7 +112,7 @@ impl Journal for Fake {
         &self,
         shop: &Shop,
         whom: &Whom,
-        _: &[ResourceId],
+        orders: &[ResourceId],
     ) -> Result<Concerned, JournalError> {
         self.answers()?;
         let mut concerned = Concerned::default();
@@ -121,6 +121,7 @@ impl Journal for Fake {
                 Whom::Shop => true,
                 Whom::Customer(id) => {
                     resource.kind.as_str() == "customer" && resource.id == *id
+                        || resource.kind.as_str() == "order" && orders.contains(&resource.id)
                         || resource.state.pointer("/customer/id").and_then(Value::as_str)
                             == Some(&format!("gid://shopify/Customer/{id}"))
                 }

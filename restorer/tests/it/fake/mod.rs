@@ -165,6 +165,12 @@ impl Fake {
         self.add("acme", kind, id, "delete", at, None);
     }
 
+    /// What was told last was found by a look.
+    pub fn found(&mut self) {
+        let told = self.entries.last_mut().expect("something was told");
+        told.version.source = Source::Reconcile;
+    }
+
     /// Everything was looked at last night.
     pub fn look(&mut self) {
         self.pulls = store::pulls();

@@ -169,3 +169,27 @@ async fn a_shop_that_begins_no_bulk_mutation_is_written_to_by_single_ones() {
     assert_made_once(&world, &job, all).await;
     assert_eq!(job.get("in_bulk"), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_sent_when_a_job_was_paused_is_not_taken_for_what_others_make_meanwhile() {
+    let world = gone(86, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product").len();
+    let process = world.restorer();
+    let id = process.apply("plan-a").await;
+    world.until_begun(&id, PRODUCTS).await;
+    let (status, _) = process.post(&format!("/jobs/{id}/pause"), json!(null)).await;
+    assert_eq!(status, 202);
+    process.until(&id, |job| state(job) == "paused").await;
+    assert_eq!(world.shop.ids("Product").len(), left, "all of them still waited");
+    let was = &world.were[world.rows[0]["gid"].as_str().expect("a gid")];
+    let by_hand = json!({"title": "By hand", "handle": was["handle"], "status": "DRAFT"});
+    world.shop.write("product", None, Some(&by_hand)).await.expect("made");
+    let made = world.shop.ids("Product").pop().expect("a product");
+    let by_hand = world.shop.read("product", &made).await;
+    let (status, _) = process.post(&format!("/jobs/{id}/resume"), json!(null)).await;
+    assert_eq!(status, 202);
+    let job = process.over(&id).await;
+    let counts = (&job["counts"]["created"], &job["counts"]["failed"]);
+    assert_eq!((state(&job), counts), ("failed", (&json!(PRODUCTS - 1), &json!(1))), "{job}");
+    assert_eq!(world.shop.read("product", &made).await, by_hand);
+}
