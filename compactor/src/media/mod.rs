@@ -41,8 +41,12 @@ pub(crate) struct Keeper {
     blobs: Blobs,
     fetcher: Fetcher,
     fetches: Arc<Semaphore>,
-    known: Arc<Mutex<LruCache<ResourceKey, Copies>>>,
+    known: Arc<Mutex<LruCache<ResourceKey, Remembered>>>,
 }
+
+/// The copies of a resource's media, in the order of their addresses: most have few of them, and a map of
+/// few takes as much memory as one of eleven.
+type Remembered = Box<[(String, Copy)]>;
 
 /// A state that names media.
 pub(crate) struct Named<'a> {
@@ -203,7 +207,7 @@ impl Keeper {
             self.puller.publisher.event(event).await?;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.put(key.clone(), copies.clone());
+        known.put(key.clone(), copies.clone().into_iter().collect());
         Ok(())
     }
 
@@ -212,7 +216,8 @@ impl Keeper {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(copies) = known.get(key) else { return false };
         let has = |address: &Address| {
-            copies.get(&address.url).is_some_and(|copy| is_same_edition(copy, address))
+            let at = copies.binary_search_by(|(url, _)| url.cmp(&address.url));
+            at.is_ok_and(|at| is_same_edition(&copies[at].1, address))
         };
         copies.len() == wanted.len() && wanted.iter().all(has)
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::budget::{Budget, Claim, Status};
 use super::token::Tokens;
@@ -37,6 +37,13 @@ struct Inner {
     budget: Budget,
     tokens: Tokens,
     told_of_version: AtomicBool,
+}
+
+/// One request. It borrows what it asks with: that is sent again where an answer is lost.
+#[derive(Serialize)]
+struct Request<'a> {
+    query: &'a str,
+    variables: &'a Value,
 }
 
 /// What became of one request.
@@ -174,7 +181,7 @@ impl Client {
             .http
             .post(url)
             .header("X-Shopify-Access-Token", token.expose_secret())
-            .json(&json!({"query": call.document, "variables": call.variables}))
+            .json(&Request { query: call.document, variables: &call.variables })
             .timeout(REQUEST_DEADLINE)
             .send()
             .await;

@@ -1,6 +1,6 @@
 //! What says who made a change, and how much can be built on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::journal::Change;
@@ -10,6 +10,7 @@ use backstock_proto::{Kind, Op, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::EventId;
 use super::trace::Trace;
 
 /// How far Shopify's log and a webhook about the same deed may be apart.
@@ -47,7 +48,7 @@ pub struct Who {
     /// What sort of actor.
     pub kind: ActorKind,
     /// What they are called.
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 impl Who {
@@ -121,7 +122,7 @@ pub struct Idle {
     /// When.
     pub at: Timestamp,
     /// Shopify's id of the action behind it.
-    pub event_id: Option<Box<str>>,
+    pub event_id: Option<EventId>,
 }
 
 impl Idle {
@@ -129,7 +130,8 @@ impl Idle {
     pub(super) fn of(change: Change) -> Option<Self> {
         let Change { kind, id, version, .. } = change;
         let at = version.triggered_at.filter(|_| version.source.is_delivered())?;
-        Some(Self { kind, id, at, event_id: version.event_id.map(Into::into) })
+        let event_id = version.event_id.as_deref().map(EventId::from);
+        Some(Self { kind, id, at, event_id })
     }
 }
 
@@ -245,26 +247,25 @@ fn by_resource<'a>(
 }
 
 /// Something that the log may tell of.
-struct Deed<'a> {
+struct Deed {
     at: Timestamp,
     op: Op,
     is_delivered: bool,
-    action: Option<&'a str>,
+    action: Option<EventId>,
 }
 
-impl<'a> Deed<'a> {
-    fn of(trace: &'a Trace) -> Self {
+impl Deed {
+    fn of(trace: &Trace) -> Self {
         Self {
             at: trace.at,
             op: trace.op,
             is_delivered: trace.source.is_delivered(),
-            action: trace.event_id.as_deref(),
+            action: trace.event_id,
         }
     }
 
-    fn of_idle(idle: &'a Idle) -> Self {
-        let action = idle.event_id.as_deref();
-        Self { at: idle.at, op: Op::Update, is_delivered: true, action }
+    fn of_idle(idle: &Idle) -> Self {
+        Self { at: idle.at, op: Op::Update, is_delivered: true, action: idle.event_id }
     }
 }
 
@@ -312,7 +313,7 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
     }
     pairs.sort_unstable();
     // Which action an entry explains, and what is explained.
-    let mut used: HashMap<usize, Option<&str>> = HashMap::new();
+    let mut used: HashMap<usize, Option<EventId>> = HashMap::new();
     let mut explained = vec![false; traces.len() + idle.len()];
     for (.., d, e) in pairs {
         let Deed { action, is_delivered, .. } = deed(d);
@@ -358,14 +359,14 @@ fn by_job(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
 
 /// Deliveries of one action have one cause.
 fn by_action(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    let mut of: BTreeMap<&str, Who> = BTreeMap::new();
+    let mut of: HashMap<EventId, Who> = HashMap::new();
     for (trace, who) in traces.iter().zip(found.iter()) {
-        if let (Some(action), Some((who, _))) = (trace.event_id.as_deref(), who) {
+        if let (Some(action), Some((who, _))) = (trace.event_id, who) {
             of.entry(action).or_insert_with(|| who.clone());
         }
     }
     for (trace, found) in traces.iter().zip(found.iter_mut()) {
-        let known = trace.event_id.as_deref().and_then(|action| of.get(action));
+        let known = trace.event_id.and_then(|action| of.get(&action));
         if let (None, Some(who)) = (&found, known) {
             *found = Some((who.clone(), Sign::SameAction));
         }
@@ -400,18 +401,16 @@ fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
 
 /// Orders, and stock that moves with them.
 fn by_trade(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    let mut actions: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut actions: HashSet<EventId> = HashSet::new();
     let is_order = |trace: &Trace| trace.kind.as_str() == "order" && trace.op == Op::Create;
     for (n, trace) in traces.iter().enumerate() {
         if is_order(trace) {
             found[n].get_or_insert((Who::customers(), Sign::Trade));
-            if let Some(action) = trace.event_id.as_deref() {
-                actions.insert(action, ());
-            }
+            actions.extend(trace.event_id);
         }
     }
     for (n, trace) in traces.iter().enumerate() {
-        let with_order = trace.event_id.as_deref().is_some_and(|a| actions.contains_key(a));
+        let with_order = trace.event_id.is_some_and(|action| actions.contains(&action));
         if with_order && trace.kind.as_str() != "order" {
             found[n].get_or_insert((Who::customers(), Sign::Trade));
         }

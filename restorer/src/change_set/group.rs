@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use backstock_proto::{Op, Timestamp};
 
+use super::EventId;
 use super::evidence::{ActorKind, AppMark, Evidence, Sign, Who, named};
 use super::trace::Trace;
 
@@ -64,6 +65,9 @@ fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
     }
     let mut inferred: Vec<(usize, Who)> = Vec::new();
     for members in of.into_values() {
+        if members.iter().all(|n| found[*n].is_some()) {
+            continue;
+        }
         // What we have taken back so far looks like what it took back, and tells nothing of the rest.
         let others =
             |n: &usize| found[*n].as_ref().is_some_and(|(who, _)| who.kind != ActorKind::Backstock);
@@ -221,7 +225,7 @@ fn is_stock(trace: &Trace) -> bool {
 /// Joins groups of which nobody is named that are parts of the same actions: a product and its
 /// inventory items.
 fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
-    let mut of: HashMap<&str, usize> = HashMap::new();
+    let mut of: HashMap<EventId, usize> = HashMap::new();
     let mut root: Vec<usize> = (0..groups.len()).collect();
     fn find(root: &mut [usize], mut g: usize) -> usize {
         while root[g] != g {
@@ -232,7 +236,7 @@ fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
     }
     for (g, group) in groups.iter().enumerate() {
         for n in &group.members {
-            let Some(action) = traces[*n].event_id.as_deref() else { continue };
+            let Some(action) = traces[*n].event_id else { continue };
             if is_stock(&traces[*n]) {
                 continue;
             }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod damage;
+mod event_id;
 mod evidence;
 mod group;
 pub(crate) mod made;
@@ -26,6 +27,7 @@ mod tell;
 mod trace;
 
 pub use damage::{Damage, Harm, count as damage};
+pub use event_id::EventId;
 pub use evidence::{ActorKind, AppMark, Entry, Evidence, Idle, OwnWrite, Sign, Who};
 pub use group::{Group, group};
 pub use read::Undone;

@@ -2,7 +2,6 @@
 //! thousands of things anew, nobody has to read what each of them is.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstock_proto::journal::Change;
@@ -10,7 +9,7 @@ use backstock_proto::{Facet, Kind, Op, ResourceId};
 
 use super::evidence::{Entry, LEARNED_MICROS};
 use super::read::Sources;
-use super::{ActorKind, OwnWrite, Trace};
+use super::{ActorKind, EventId, OwnWrite, Trace};
 use crate::job::written::Written;
 
 /// Tells what is our own in one window.
@@ -18,9 +17,8 @@ pub(super) struct Own<'a> {
     written: &'a Written,
     /// To what the log says that somebody else did something: that is looked at closely.
     others: HashSet<(Kind, ResourceId)>,
-    /// Digests of the actions that were ours.
-    actions: Mutex<HashSet<u64>>,
-    digest: RandomState,
+    /// The actions that were ours.
+    actions: Mutex<HashSet<EventId>>,
 }
 
 impl<'a> Own<'a> {
@@ -33,12 +31,7 @@ impl<'a> Own<'a> {
             ActorKind::Staff | ActorKind::Customers | ActorKind::Unknown => true,
         };
         let others = log.into_iter().filter(is_other).map(|entry| (entry.kind, entry.id));
-        Self {
-            written: from.written,
-            others: others.collect(),
-            actions: Mutex::default(),
-            digest: RandomState::new(),
-        }
+        Self { written: from.written, others: others.collect(), actions: Mutex::default() }
     }
 
     /// Whether a change is our own without a doubt: of something that a job made anew or deleted just
@@ -57,7 +50,7 @@ impl<'a> Own<'a> {
         }
         if let Some(action) = version.event_id.as_deref().filter(|_| wrote && delivered) {
             let mut actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
-            actions.insert(self.digest.hash_one(action));
+            actions.insert(action.into());
         }
         true
     }
@@ -69,10 +62,8 @@ impl<'a> Own<'a> {
     /// What came of the same actions as what was our own.
     pub(super) fn with(&self, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
         let actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = |trace: &&Arc<Trace>| {
-            let action = trace.event_id.as_deref();
-            action.is_some_and(|action| actions.contains(&self.digest.hash_one(action)))
-        };
+        let is_ours =
+            |trace: &&Arc<Trace>| trace.event_id.is_some_and(|action| actions.contains(&action));
         traces.iter().filter(is_ours).map(|trace| OwnWrite::of(trace)).collect()
     }
 }

@@ -415,7 +415,7 @@ fn entry(change: &Change) -> Option<Entry> {
 
 /// About how much memory a condensed change takes.
 fn bytes_of_trace(trace: &Trace) -> usize {
-    let Trace { kind, id, title, event_id, effects, brings, .. } = trace;
+    let Trace { kind, id, title, effects, brings, .. } = trace;
     let effects = effects.iter().map(|effect| {
         let words = match &effect.turn {
             Turn::Word(old, new) => bytes_of_text(old) + bytes_of_text(new),
@@ -426,8 +426,7 @@ fn bytes_of_trace(trace: &Trace) -> usize {
     });
     let brings = brings.iter().map(|name| size_of::<Box<str>>() + bytes_of_text(name));
     let names = bytes_of_text(kind.as_str()) + bytes_of_text(id.as_str()) + bytes_of_text(title);
-    let event_id = event_id.as_deref().map_or(0, bytes_of_text);
-    size_of::<Trace>() + names + event_id + effects.chain(brings).sum::<usize>()
+    size_of::<Trace>() + names + effects.chain(brings).sum::<usize>()
 }
 
 /// About how much memory an entry of Shopify's log takes.

@@ -22,7 +22,7 @@ fn trace(seq: u64, id: u64, second: i64, effects: Vec<Effect>) -> Trace {
         valid_at: at(second),
         at: at(second),
         earliest_at: at(second),
-        event_id: Some(format!("action {seq}").into()),
+        event_id: Some(format!("action {seq}").as_str().into()),
         effects,
         brings: Vec::new(),
     }

@@ -8,6 +8,7 @@ use backstock_proto::journal::Change;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
 use serde_json::Value;
 
+use super::EventId;
 use super::made::{self, made};
 
 /// Texts up to this length, in bytes, are kept as they are.
@@ -36,7 +37,7 @@ pub struct Trace {
     /// The earliest moment at which it may have happened.
     pub earliest_at: Timestamp,
     /// Shopify's id of the action behind it.
-    pub event_id: Option<Box<str>>,
+    pub event_id: Option<EventId>,
     /// What it did, field by field.
     pub effects: Vec<Effect>,
     /// Apps of which it brings the first signs, by handle, title or number.
@@ -92,7 +93,7 @@ impl Trace {
             valid_at: version.valid_at,
             at,
             earliest_at: version.earliest_at.unwrap_or(at).min(at),
-            event_id: version.event_id.map(Into::into),
+            event_id: version.event_id.as_deref().map(EventId::from),
             effects: match version.op {
                 Op::Create if version.facet == Facet::Core => Vec::new(),
                 _ => changes.iter().map(Effect::of).collect(),

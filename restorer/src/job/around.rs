@@ -88,17 +88,18 @@ impl Around for AroundRow<'_> {
         self.runner.client()
     }
 
-    async fn mutate(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+    async fn mutate(&self, mut call: Call<'_>) -> Result<Answer, AdminError> {
         let (Some(lane), Some(place)) = (self.runner.lane(), &self.place) else {
             return self.admin().ask(call).await;
         };
-        let heard = lane.send(&call, place).await;
+        let variables = std::mem::take(&mut call.variables);
+        let heard = lane.send(&call, variables, place).await;
         if call.repeat == Repeat::Never && !matches!(heard, Heard::Back) {
             self.may_be_made.store(true, Ordering::Relaxed);
         }
         match heard {
             Heard::Answer(answer) => answer,
-            Heard::NotTaken => self.admin().ask(call).await,
+            Heard::NotTaken(variables) => self.admin().ask(Call { variables, ..call }).await,
             Heard::Back => {
                 self.is_back.store(true, Ordering::Relaxed);
                 let shop = self.admin().access().shop.clone();

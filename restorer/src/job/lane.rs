@@ -27,6 +27,7 @@ use backstock_proto::{Shop, Timestamp};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -89,8 +90,8 @@ pub(super) struct Lane {
 pub(super) enum Heard {
     /// The same as if it had gone by itself.
     Answer(Result<Answer, AdminError>),
-    /// Nothing: it can go by itself.
-    NotTaken,
+    /// Nothing: it can go by itself, with these variables.
+    NotTaken(Value),
     /// Nothing: it was not sent, since the job is to stand still, and the row stays open.
     Back,
 }
@@ -179,17 +180,20 @@ impl Lane {
         Ok(Some(Self { shop, queue, room, _works: works }))
     }
 
-    /// What becomes of a mutation. While it is under way the row leaves its place to another.
-    pub(super) async fn send(&self, call: &Call<'_>, place: &Place) -> Heard {
-        let Some(document) = bulk::document(call.document) else { return Heard::NotTaken };
-        let Ok(line) = serde_json::to_vec(&call.variables) else { return Heard::NotTaken };
+    /// What becomes of a mutation with these variables. While it is under way the row leaves its place to
+    /// another, and the variables are held as the line only.
+    pub(super) async fn send(&self, call: &Call<'_>, variables: Value, place: &Place) -> Heard {
+        let not_taken = Heard::NotTaken;
+        let Some(document) = bulk::document(call.document) else { return not_taken(variables) };
+        let Ok(line) = serde_json::to_vec(&variables) else { return not_taken(variables) };
         let takes = u32::try_from(line.len().div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX);
-        let Ok(_room) = self.room.try_acquire_many(takes) else { return Heard::NotTaken };
+        let Ok(_room) = self.room.try_acquire_many(takes) else { return not_taken(variables) };
         let (done, heard) = oneshot::channel();
         let (repeat, since) = (call.repeat, Instant::now());
         if self.queue.send(Waiting { document, line, repeat, since, done }).is_err() {
-            return Heard::NotTaken;
+            return not_taken(variables);
         }
+        drop(variables);
         place.leave();
         // Whoever worked here is gone, and may have left an operation behind.
         let heard = heard.await.unwrap_or_else(|gone| {
@@ -280,16 +284,17 @@ impl Waiting {
     }
 
     fn not_taken(self) {
-        self.hears(Heard::NotTaken);
+        // What was written as JSON can be read.
+        let variables = serde_json::from_slice(&self.line).unwrap_or_default();
+        self.hears(Heard::NotTaken(variables));
     }
 
     /// What makes something stays undone; what belongs to something that was made is done all the same.
     fn back(self) {
-        let heard = match self.repeat {
-            Repeat::Never => Heard::Back,
-            Repeat::Safe => Heard::NotTaken,
-        };
-        self.hears(heard);
+        match self.repeat {
+            Repeat::Never => self.hears(Heard::Back),
+            Repeat::Safe => self.not_taken(),
+        }
     }
 }
 

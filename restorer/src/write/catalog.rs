@@ -25,7 +25,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => {
@@ -35,7 +35,7 @@ pub(super) async fn write(
                 return Ok(Written::Unchanged);
             }
             let variables = json!({"id": now["id"], "input": input});
-            send(around, &Step::setting(UPDATE, variables)).await?;
+            send(around, Step::setting(UPDATE, variables)).await?;
             Ok(Written::Updated { ids: BTreeMap::new() })
         }
         (None, Some(want)) => {
@@ -124,7 +124,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     let mut input = changed(&json!({}), want);
     input.retain(|_, value| !value.is_null());
     input.entry("context").or_insert_with(|| json!({}));
-    match send(around, &Step::making(CREATE, json!({"input": input}))).await {
+    match send(around, Step::making(CREATE, json!({"input": input}))).await {
         Ok(payload) => Ok(text(&payload["catalog"], "id").to_owned()),
         Err(error) if is_unknown(&error) => titled(around, want).await?.ok_or(error),
         Err(error) => Err(error),

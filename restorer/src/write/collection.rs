@@ -67,7 +67,7 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
 }
 
 async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
-    match send(around, &Step::setting(DELETE, json!({"id": gid}))).await {
+    match send(around, Step::setting(DELETE, json!({"id": gid}))).await {
         Ok(_) => Ok(Written::Deleted),
         Err(error) => match publication::there(around, &[gid.to_owned()]).await?.is_empty() {
             true => Ok(Written::Deleted),
@@ -92,7 +92,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         None => (CREATE, json!({"input": input})),
     };
     upload::fill(around, &mut variables).await?;
-    match send(around, &Step::making(document, variables)).await {
+    match send(around, Step::making(document, variables)).await {
         Ok(payload) => Ok(text(&payload["collection"], "id").to_owned()),
         Err(error) if is_unknown(&error) => ours(around, want).await?.ok_or(error),
         Err(error) => Err(error),
@@ -277,7 +277,10 @@ impl<'a> Work<'a> {
             );
         }
         self.want["id"] = now["id"].clone();
-        publication::drop_missing(self.around, &now, &mut self.want).await?;
+        let missing = publication::missing(self.around, &now, &self.want).await?;
+        if !missing.is_empty() {
+            publication::leave_out(&mut self.want, &missing);
+        }
         self.drop_missing_products(&now).await?;
         let source = self.source(&now).await?;
         let mut may_shape = true;
@@ -320,7 +323,7 @@ impl<'a> Work<'a> {
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
         for mut step in steps {
             upload::fill(self.around, &mut step.variables).await?;
-            match send(self.around, &step).await {
+            match send(self.around, step).await {
                 Ok(_) => self.changed = true,
                 Err(WriteError::Refused(why)) => self.refused.extend(why),
                 Err(error) if is_unknown(&error) => {

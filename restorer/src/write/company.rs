@@ -28,7 +28,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => match bring(around, now, want).await? {
@@ -61,7 +61,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     let mut written = !input.is_empty();
     if written {
         let step = Step::setting(UPDATE, json!({"id": gid, "input": input}));
-        send(around, &step).await.map_err(|error| explained(error, want))?;
+        send(around, step).await.map_err(|error| explained(error, want))?;
     }
     if want.get("mainContact").is_some_and(|wanted| wanted["id"] != now["mainContact"]["id"]) {
         written |= main_contact(around, gid, &want["mainContact"]).await?;
@@ -74,7 +74,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
 
 async fn main_contact(around: &dyn Around, gid: &str, contact: &Value) -> Result<bool, WriteError> {
     let Some(contact) = contact["id"].as_str() else {
-        send(around, &Step::setting(NO_MAIN_CONTACT, json!({"id": gid}))).await?;
+        send(around, Step::setting(NO_MAIN_CONTACT, json!({"id": gid}))).await?;
         return Ok(true);
     };
     if publication::there(around, &[contact.to_owned()]).await?.is_empty() {
@@ -84,7 +84,7 @@ async fn main_contact(around: &dyn Around, gid: &str, contact: &Value) -> Result
         return Ok(false);
     }
     let variables = json!({"id": gid, "contact": contact});
-    send(around, &Step::setting(MAIN_CONTACT, variables)).await?;
+    send(around, Step::setting(MAIN_CONTACT, variables)).await?;
     Ok(true)
 }
 
@@ -99,7 +99,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     if let Some(first) = around.parts(text(want, "id")).await?.first() {
         input.insert("companyLocation".into(), company_location::made(first).into());
     }
-    match send(around, &Step::making(CREATE, json!({"input": input}))).await {
+    match send(around, Step::making(CREATE, json!({"input": input}))).await {
         Ok(payload) => Ok(text(&payload["company"], "id").to_owned()),
         Err(error) if is_unknown(&error) => found(around, want).await?.ok_or(error),
         Err(error) => Err(explained(error, want)),

@@ -23,7 +23,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => match bring(around, now, want).await? {
@@ -54,7 +54,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     if input.is_empty() {
         return Ok(false);
     }
-    send(around, &Step::setting(UPDATE, json!({"id": now["id"], "input": input}))).await?;
+    send(around, Step::setting(UPDATE, json!({"id": now["id"], "input": input}))).await?;
     Ok(true)
 }
 
@@ -72,7 +72,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         return Ok(gid);
     }
     let variables = json!({"company": company, "customer": customer});
-    match send(around, &Step::making(CREATE, variables)).await {
+    match send(around, Step::making(CREATE, variables)).await {
         Ok(payload) => Ok(text(&payload["companyContact"], "id").to_owned()),
         Err(error) if is_unknown(&error) => found(around, company, customer).await?.ok_or(error),
         Err(error) => Err(error),

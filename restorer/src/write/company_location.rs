@@ -44,7 +44,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            let gone = send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await;
+            let gone = send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await;
             gone.map(|_| Written::Deleted).map_err(kept)
         }
         (Some(now), Some(want)) => {
@@ -125,7 +125,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     if let Some(taxes) = taxes(&now["taxSettings"], &want["taxSettings"]) {
         let mut variables = taxes;
         variables.insert("id".into(), gid.into());
-        send(around, &Step::setting(TAXES, variables.into())).await?;
+        send(around, Step::setting(TAXES, variables.into())).await?;
         written = true;
     }
     written |= roles(around, gid, now, want).await?;
@@ -156,7 +156,7 @@ async fn fields(
         return Ok(false);
     }
     let step = Step::setting(UPDATE, json!({"id": gid, "input": input}));
-    send(around, &step).await.map_err(|error| explained(error, want))?;
+    send(around, step).await.map_err(|error| explained(error, want))?;
     Ok(true)
 }
 
@@ -176,7 +176,7 @@ async fn addresses(
         let data = ask(around, ADDRESSES, json!({"id": gid})).await?;
         let ids = &data["companyLocation"];
         if let Some(id) = ids[side]["id"].as_str() {
-            send(around, &Step::setting(ADDRESS_DELETE, json!({"id": id}))).await?;
+            send(around, Step::setting(ADDRESS_DELETE, json!({"id": id}))).await?;
             for (other, _) in SIDES.iter().filter(|(other, _)| ids[*other]["id"] == *id) {
                 is[*other] = Value::Null;
             }
@@ -195,7 +195,7 @@ async fn addresses(
             .filter(|(name, value)| !value.is_null() || !is[side][name.as_str()].is_null())
             .collect();
         let variables = json!({"id": gid, "address": address, "sides": [called]});
-        send(around, &Step::setting(ADDRESS, variables)).await?;
+        send(around, Step::setting(ADDRESS, variables)).await?;
         written = true;
     }
     Ok(written)
@@ -247,7 +247,7 @@ async fn roles(
     let gone: Vec<Value> = apart(now, want).iter().map(|one| one["id"].clone()).collect();
     if !gone.is_empty() {
         let variables = json!({"id": gid, "ids": gone});
-        send(around, &Step::setting(REVOKE_ROLES, variables)).await?;
+        send(around, Step::setting(REVOKE_ROLES, variables)).await?;
     }
     let mut missing = apart(want, now);
     let contacts: Vec<String> = missing.iter().map(|one| role(one).0.to_owned()).collect();
@@ -270,7 +270,7 @@ async fn roles(
             json!({"companyContactId": contact, "companyContactRoleId": role})
         })
         .collect();
-    send(around, &Step::setting(ASSIGN_ROLES, json!({"id": gid, "roles": roles}))).await?;
+    send(around, Step::setting(ASSIGN_ROLES, json!({"id": gid, "roles": roles}))).await?;
     Ok(true)
 }
 
@@ -305,7 +305,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         return Ok(gid);
     }
     let variables = json!({"company": company, "input": made(want)});
-    match send(around, &Step::making(CREATE, variables)).await {
+    match send(around, Step::making(CREATE, variables)).await {
         Ok(payload) => Ok(text(&payload["companyLocation"], "id").to_owned()),
         Err(error) if is_unknown(&error) => found(around, company, want).await?.ok_or(error),
         Err(error) => Err(explained(error, want)),

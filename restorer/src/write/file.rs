@@ -26,7 +26,7 @@ pub(super) async fn write(
         (Some(now), Some(want)) => {
             let Some(mut file) = changed(now, want) else { return Ok(Written::Unchanged) };
             upload::fill(around, &mut file).await?;
-            send(around, &Step::setting(UPDATE, json!({"files": [file]}))).await?;
+            send(around, Step::setting(UPDATE, json!({"files": [file]}))).await?;
             Ok(Written::Updated { ids: [].into() })
         }
         (None, Some(want)) => {
@@ -46,7 +46,7 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
 }
 
 async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
-    match send(around, &Step::setting(DELETE, json!({"fileIds": [gid]}))).await {
+    match send(around, Step::setting(DELETE, json!({"fileIds": [gid]}))).await {
         Ok(_) => Ok(Written::Deleted),
         Err(error) => match publication::there(around, &[gid.to_owned()]).await?.is_empty() {
             true => Ok(Written::Deleted),
@@ -116,7 +116,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     });
     let mut variables = json!({"files": [file]});
     upload::fill(around, &mut variables).await?;
-    let gid = match send(around, &Step::making(CREATE, variables)).await {
+    let gid = match send(around, Step::making(CREATE, variables)).await {
         Ok(payload) => text(&payload["files"][0], "id").to_owned(),
         Err(error) if is_unknown(&error) => ours(around, want).await?.ok_or(error)?,
         Err(error) => return Err(error),
@@ -124,7 +124,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     let settled = |data: &Value| !is_at_work(&data["node"]);
     let data = until(around, STATUS, json!({"id": gid}), settled).await?;
     if text(&data["node"], "fileStatus") == "FAILED" {
-        send(around, &Step::setting(DELETE, json!({"fileIds": [gid]}))).await?;
+        send(around, Step::setting(DELETE, json!({"fileIds": [gid]}))).await?;
         return Err(WriteError::Missing(
             "its bytes were not kept, and the shop cannot fetch them from its old address: upload it \
              by hand"

@@ -59,7 +59,7 @@ async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, Wri
     if input.is_empty() {
         return Ok(false);
     }
-    send(around, &Step::setting(UPDATE, json!({"id": now["id"], "input": input}))).await?;
+    send(around, Step::setting(UPDATE, json!({"id": now["id"], "input": input}))).await?;
     Ok(true)
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &step::Step::setting(DEACTIVATE, json!({"id": now["id"]}))).await?;
+            send(around, step::Step::setting(DEACTIVATE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => match set(around, now, want).await? {
@@ -75,7 +75,7 @@ async fn connect(around: &dyn Around, want: &Value) -> Result<Written, WriteErro
     if level.is_none() {
         let key = around.key("activate");
         let variables = json!({"item": item, "location": location, "key": key});
-        send(around, &step::Step::setting(ACTIVATE, variables)).await?;
+        send(around, step::Step::setting(ACTIVATE, variables)).await?;
         level = found().await?;
     }
     let level = level.ok_or_else(|| {
@@ -102,7 +102,7 @@ async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, Wri
         }],
     });
     let key = around.key(&format!("set {is:?} to {quantity}"));
-    send(around, &step::Step::setting(SET, json!({"input": input, "key": key}))).await?;
+    send(around, step::Step::setting(SET, json!({"input": input, "key": key}))).await?;
     Ok(true)
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn write(
             if now["isActive"] == true {
                 activate(around, text(now, "id"), false).await?;
             }
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => match bring(around, now, want).await? {
@@ -63,7 +63,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     let input = changed(now, want);
     let mut written = !input.is_empty();
     if written {
-        send(around, &Step::setting(EDIT, json!({"id": gid, "input": input}))).await?;
+        send(around, Step::setting(EDIT, json!({"id": gid, "input": input}))).await?;
     }
     if let Some(active) = want["isActive"].as_bool()
         && now["isActive"] != active
@@ -80,7 +80,7 @@ async fn activate(around: &dyn Around, gid: &str, active: bool) -> Result<(), Wr
         false => (DEACTIVATE, "deactivate"),
     };
     let variables = json!({"id": gid, "key": around.key(what)});
-    send(around, &Step::setting(document, variables)).await?;
+    send(around, Step::setting(document, variables)).await?;
     Ok(())
 }
 
@@ -120,7 +120,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Value, WriteError> 
     if let Some(Value::Object(address)) = input.get_mut("address") {
         address.retain(|_, value| !value.is_null() && *value != "");
     }
-    match send(around, &Step::making(ADD, json!({"input": input}))).await {
+    match send(around, Step::making(ADD, json!({"input": input}))).await {
         Ok(payload) => Ok(payload["location"].clone()),
         Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
         Err(error) => Err(error),

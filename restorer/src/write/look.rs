@@ -39,12 +39,13 @@ pub async fn state(
 pub(super) async fn with(
     client: &Client,
     spec: &'static Spec,
-    (node, told): (&Value, &[Facet]),
+    (node, told): (Value, &[Facet]),
     further: Option<Facet>,
 ) -> Result<Option<Value>, WriteError> {
     let asker = Asker { client: client.clone(), share: 1.0, urgent: false };
     let (mut found, mut cores) = (HashMap::new(), HashSet::new());
-    add((&mut found, &mut cores), spec, told, node).map_err(asked)?;
+    add((&mut found, &mut cores), spec, told, &node).map_err(asked)?;
+    drop(node);
     let Some(id) = cores.iter().next().cloned() else { return Ok(None) };
     let pulls = by_id(spec, Extent::Whole);
     for pull in pulls.filter(|pull| further.is_some_and(|facet| pull.facets == [facet])) {

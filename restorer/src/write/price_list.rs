@@ -29,20 +29,20 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => {
             let mut want = want.clone();
             drop_missing(around, now, &mut want).await?;
             let steps = steps(now, &want);
-            for step in &steps {
+            if steps.is_empty() {
+                return Ok(Written::Unchanged);
+            }
+            for step in steps {
                 send(around, step).await?;
             }
-            match steps.is_empty() {
-                true => Ok(Written::Unchanged),
-                false => Ok(Written::Updated { ids: BTreeMap::new() }),
-            }
+            Ok(Written::Updated { ids: BTreeMap::new() })
         }
         (None, Some(want)) => {
             let mut want = want.clone();
@@ -50,7 +50,8 @@ pub(super) async fn write(
             let gid = create(around, &want).await?;
             let mut made = want.clone();
             made["id"] = json!(gid);
-            for step in steps(&json!({"id": gid}), &made).iter().filter(|s| s.document != UPDATE) {
+            let steps = steps(&json!({"id": gid}), &made).into_iter();
+            for step in steps.filter(|step| step.document != UPDATE) {
                 send(around, step).await?;
             }
             let ids = [(text(&want, "id").to_owned(), gid.clone())].into();
@@ -195,7 +196,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         return Ok(gid);
     }
     let variables = json!({"input": changed(&json!({}), want)});
-    match send(around, &Step::making(CREATE, variables)).await {
+    match send(around, Step::making(CREATE, variables)).await {
         Ok(payload) => Ok(text(&payload["priceList"], "id").to_owned()),
         Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
         Err(error) => Err(error),

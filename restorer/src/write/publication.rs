@@ -40,35 +40,34 @@ pub(super) fn steps(owner: &str, now: &Value, want: &Value) -> Vec<Step> {
     steps
 }
 
-/// Leaves out of a wanted state the publications that are not there any more, and says so.
-pub(super) async fn drop_missing(
+/// The publications of a wanted state that are not there any more; a person is told of them.
+pub(super) async fn missing(
     around: &dyn Around,
     now: &Value,
-    want: &mut Value,
-) -> Result<(), WriteError> {
-    let new: Vec<String> = list(want, "publications")
+    want: &Value,
+) -> Result<Vec<String>, WriteError> {
+    let mut new: Vec<String> = list(want, "publications")
         .iter()
         .filter(|entry| on(entry) && same(now, entry).is_none())
         .map(|entry| text(entry, "publicationId").to_owned())
         .collect();
-    if new.is_empty() {
-        return Ok(());
-    }
     let there = there(around, &new).await?;
-    let missing = new.iter().filter(|id| !there.contains(id)).count();
-    if missing > 0 {
+    new.retain(|id| !there.contains(id));
+    if !new.is_empty() {
         around.note(format!(
-            "it was published on {missing} sales channels or catalogs that are not there any more: \
-             install the channel again, then publish it there by hand"
+            "it was published on {} sales channels or catalogs that are not there any more: \
+             install the channel again, then publish it there by hand",
+            new.len()
         ));
-        if let Some(entries) = want["publications"].as_array_mut() {
-            entries.retain(|entry| {
-                let id = text(entry, "publicationId");
-                there.iter().any(|there| there == id) || !new.iter().any(|new| new == id)
-            });
-        }
     }
-    Ok(())
+    Ok(new)
+}
+
+/// Leaves publications out of a wanted state.
+pub(super) fn leave_out(want: &mut Value, publications: &[String]) {
+    if let Some(entries) = want["publications"].as_array_mut() {
+        entries.retain(|entry| !publications.iter().any(|id| id == text(entry, "publicationId")));
+    }
 }
 
 /// Which of some gids there are.

@@ -41,9 +41,9 @@ impl Step {
 }
 
 /// Sends a mutation, and answers with its payload once the shop is done with it.
-pub(super) async fn send(around: &dyn Around, step: &Step) -> Result<Value, WriteError> {
-    let (document, variables) = (step.document, step.variables.clone());
-    let payload = match step.repeat {
+pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Value, WriteError> {
+    let Step { document, variables, repeat } = step;
+    let payload = match repeat {
         Repeat::Safe => send::set(around, document, variables).await?,
         Repeat::Never => send::once(around, document, variables, send::name(document)).await?,
     };

@@ -217,7 +217,7 @@ async fn stage(around: &dyn Around, kept: &[(Value, u64)]) -> Result<Vec<Value>,
         })
         .collect();
     // A staged target that nobody uses goes by itself.
-    let payload = send(around, &Step::setting(STAGE, json!({"input": input}))).await?;
+    let payload = send(around, Step::setting(STAGE, json!({"input": input}))).await?;
     let targets = list(&payload, "stagedTargets").to_vec();
     match targets.len() == kept.len() {
         true => Ok(targets),

@@ -32,7 +32,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(REMOVE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(REMOVE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => {
@@ -126,7 +126,7 @@ async fn bring(
             ]));
         }
         let variables = json!({"id": gid, "profile": profile});
-        match send(around, &Step::making(UPDATE, variables)).await {
+        match send(around, Step::making(UPDATE, variables)).await {
             Ok(_) => last = profile,
             // Whether it was done is seen by looking.
             Err(error) if is_unknown(&error) => {}
@@ -143,7 +143,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         return Ok(gid);
     }
     let profile = input::next(&json!({"profileLocationGroups": []}), want);
-    match send(around, &Step::making(CREATE, json!({"profile": profile}))).await {
+    match send(around, Step::making(CREATE, json!({"profile": profile}))).await {
         Ok(payload) => Ok(text(&payload["profile"], "id").to_owned()),
         Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
         Err(error) => Err(error),

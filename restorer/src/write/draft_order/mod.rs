@@ -27,7 +27,7 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await?;
+            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
             Ok(Written::Deleted)
         }
         (Some(now), Some(want)) => {
@@ -163,7 +163,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     let input = input::changed(now, want);
     let mut written = !input.is_empty();
     if written {
-        send(around, &Step::setting(UPDATE, json!({"id": gid, "input": input}))).await?;
+        send(around, Step::setting(UPDATE, json!({"id": gid, "input": input}))).await?;
     }
     if want["metafields"].is_array() {
         written |= metafield::write(around, gid, &now["metafields"], &want["metafields"]).await?;
@@ -192,7 +192,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
         return Ok(gid);
     }
     let input = input::changed(&json!({}), want);
-    match send(around, &Step::making(CREATE, json!({"input": input}))).await {
+    match send(around, Step::making(CREATE, json!({"input": input}))).await {
         Ok(payload) => Ok(text(&payload["draftOrder"], "id").to_owned()),
         Err(error) if is_unknown(&error) => found(around, want).await?.ok_or(error),
         Err(error) => Err(error),

@@ -34,7 +34,7 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
     let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
     let mut variables = variables(want, &files);
     upload::fill(around, &mut variables).await?;
-    match send(around, &Step::making(SET, variables)).await {
+    match send(around, Step::making(SET, variables)).await {
         Ok(mut payload) => {
             let gid = finished(around, &payload).await?;
             Ok(Made { gid, told: payload["product"].take() })

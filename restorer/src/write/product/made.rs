@@ -48,7 +48,7 @@ pub(super) async fn state(
     let details: Value = list(&node, "variants").iter().map(detail).collect();
     node["variantDetails"] = details;
     let further = want["publications"].is_array().then_some(Facet::Publications);
-    look::with(around.admin(), spec, (&node, TOLD), further).await
+    look::with(around.admin(), spec, (node, TOLD), further).await
 }
 
 /// Puts into the state of what was just made what it was given: `want` is what it was made from, and

@@ -158,7 +158,7 @@ pub(super) async fn settle(
         failed.extend(unread.map(|node| text(node, "id").to_owned()));
     }
     if !failed.is_empty() {
-        send(around, &Step::making(DELETE, json!({"fileIds": failed}))).await?;
+        send(around, Step::making(DELETE, json!({"fileIds": failed}))).await?;
         around.note(format!(
             "{} of its pictures cannot be brought back: their bytes were not kept, and the shop \
              cannot fetch them from their old address",

@@ -13,6 +13,7 @@ mod media;
 mod options;
 mod variants;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::kind::Spec;
@@ -51,8 +52,8 @@ pub(super) async fn write(
             }
         }
         (None, Some(want)) => {
-            let mut work = Work::new(around, want);
             let create::Made { gid, told } = create::create(around, want).await?;
+            let mut work = Work::new(around, want);
             let made = work.made(&gid, told).await?;
             work.fresh = ids(&made);
             let made = work.settled(made, &BTreeSet::new()).await?;
@@ -100,7 +101,7 @@ fn spec() -> Option<&'static Spec> {
 }
 
 async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
-    match send(around, &Step::setting(DELETE, json!({"id": gid}))).await {
+    match send(around, Step::setting(DELETE, json!({"id": gid}))).await {
         Ok(_) => Ok(Written::Deleted),
         Err(error) => match publication::there(around, &[gid.to_owned()]).await?.is_empty() {
             true => Ok(Written::Deleted),
@@ -155,10 +156,12 @@ fn metafields(now: &Value, want: &Value) -> Changes {
     changes
 }
 
-/// A product on its way to what is wanted.
+/// A product on its way to what is wanted. Hundreds are under way at once, most of them waiting for the
+/// shop: of states no more is held meanwhile than what is needed after it.
 struct Work<'a> {
     around: &'a dyn Around,
-    want: Value,
+    /// Its own only where something of it cannot be had.
+    want: Cow<'a, Value>,
     /// Media that were made on the way.
     fresh: BTreeSet<String>,
     ids: BTreeMap<String, String>,
@@ -169,10 +172,10 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(around: &'a dyn Around, want: &Value) -> Self {
+    fn new(around: &'a dyn Around, want: &'a Value) -> Self {
         Self {
             around,
-            want: want.clone(),
+            want: Cow::Borrowed(want),
             fresh: BTreeSet::new(),
             ids: BTreeMap::new(),
             changed: false,
@@ -182,7 +185,10 @@ impl<'a> Work<'a> {
     }
 
     async fn bring(&mut self, mut now: Value) -> Result<(), WriteError> {
-        publication::drop_missing(self.around, &now, &mut self.want).await?;
+        let missing = publication::missing(self.around, &now, &self.want).await?;
+        if !missing.is_empty() {
+            publication::leave_out(self.want.to_mut(), &missing);
+        }
         let mut may_shape = true;
         for _ in 0..ROUNDS {
             let matched = matching::matched(&now, &self.want, &self.fresh);
@@ -198,20 +204,21 @@ impl<'a> Work<'a> {
                     lost.len()
                 ));
                 media::forget(&mut want, &lost);
-                media::forget(&mut self.want, &lost);
+                media::forget(self.want.to_mut(), &lost);
             }
             if options::order(&now, &want).is_some() {
                 options::complete(self.around, &mut now).await?;
             }
             let Steps { shape, rest } = steps(&now, &want, &files);
+            let (gid, before) = (text(&now, "id").to_owned(), ids(&now));
+            drop((now, want));
             let is_shaping = may_shape && !shape.is_empty();
             let heard = self.send(if is_shaping { shape } else { rest }).await?;
             if !is_shaping && heard {
                 return Ok(());
             }
             may_shape = self.refused.is_empty();
-            let before = ids(&now);
-            now = self.look(text(&now, "id")).await?;
+            now = self.look(&gid).await?;
             now = self.settled(now, &before).await?;
         }
         self.refused.push("it does not become as wanted, however often it is written".into());
@@ -223,7 +230,7 @@ impl<'a> Work<'a> {
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
         for mut step in steps {
             upload::fill(self.around, &mut step.variables).await?;
-            match send(self.around, &step).await {
+            match send(self.around, step).await {
                 Ok(_) => self.changed = true,
                 Err(WriteError::Refused(why)) => self.refused.extend(why),
                 Err(error) if is_unknown(&error) => {
@@ -273,7 +280,7 @@ impl<'a> Work<'a> {
                 .filter(|(_, new)| failed.contains(new))
                 .map(|(old, _)| old)
                 .collect();
-            media::forget(&mut self.want, &lost);
+            media::forget(self.want.to_mut(), &lost);
             media::forget(&mut now, &failed);
         }
         Ok(now)

@@ -43,7 +43,7 @@ pub(super) async fn write(
     let written = match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            let gone = send(around, &Step::setting(DELETE, json!({"id": now["id"]}))).await;
+            let gone = send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await;
             gone.map(|_| Written::Deleted)
         }
         (Some(now), Some(want)) => match bring(around, now, want).await {
@@ -92,7 +92,7 @@ async fn bring(
             true => Step::making(UPDATE, variables),
             false => Step::setting(UPDATE, variables),
         };
-        match send(around, &step).await {
+        match send(around, step).await {
             Ok(_) => written = true,
             // Whether it was done is seen by looking: no two plans of a group have the same name.
             Err(error) if is_unknown(&error) => written = true,
@@ -143,7 +143,7 @@ async fn bring_members(
         let mut again = false;
         for (document, ids) in steps {
             let step = Step::setting(document, json!({"id": gid, "ids": ids}));
-            match send(around, &step).await {
+            match send(around, step).await {
                 Ok(_) => written = true,
                 // One that is there already holds up all of them: an earlier try had put it there.
                 Err(WriteError::Refused(why)) if why.iter().any(|why| is_taken(why)) => {
@@ -167,7 +167,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     }
     let mut input = input::changed(&json!({}), want);
     input.retain(|_, value| !value.is_null());
-    match send(around, &Step::making(CREATE, json!({"input": input}))).await {
+    match send(around, Step::making(CREATE, json!({"input": input}))).await {
         Ok(payload) => Ok(text(&payload["sellingPlanGroup"], "id").to_owned()),
         Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
         Err(error) => Err(error),
