@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, By, InShop, Nothing, ShopPath, ShortListQuery};
+use crate::plan::gather::just_after;
 use crate::{Desk, record, refuse};
 
 const CUSTOMER: &str = "customer";
@@ -58,7 +59,8 @@ pub(crate) struct NewDataRequest {
 pub(crate) struct DataRequest {
     /// The customer.
     pub(crate) customer: ResourceId,
-    /// When Shopify told us; absent where nobody but a person with a token asked.
+    /// When Shopify told us, for the first time since they were answered last; absent where nobody but
+    /// a person with a token asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) requested_at: Option<Timestamp>,
     /// When it was last read out.
@@ -220,6 +222,7 @@ async fn requests(desk: &Desk, shop: &Shop) -> Result<Vec<DataRequest>, JournalE
             break;
         }
     }
+    let mut answered_before: BTreeMap<ResourceId, Timestamp> = BTreeMap::new();
     loop {
         let answered = desk.journal.records(shop, DATA_REQUEST, None, &page).await?;
         for record in answered.items {
@@ -228,7 +231,9 @@ async fn requests(desk: &Desk, shop: &Shop) -> Result<Vec<DataRequest>, JournalE
             };
             match requests.get_mut(&answer.customer) {
                 // What was answered before is no answer to what was asked since.
-                Some(request) if answer.answered_at < request.requested_at => {}
+                Some(request) if answer.answered_at < request.requested_at => {
+                    answered_before.extend(answer.answered_at.map(|at| (answer.customer, at)));
+                }
                 Some(request) => {
                     request.answered_at = answer.answered_at;
                     request.answered_by = answer.answered_by;
@@ -238,9 +243,44 @@ async fn requests(desk: &Desk, shop: &Shop) -> Result<Vec<DataRequest>, JournalE
         }
         page.cursor = answered.next;
         if page.cursor.is_none() {
-            return Ok(requests.into_values().collect());
+            break;
         }
     }
+    for request in requests.values_mut() {
+        if request.answered_at.is_none() {
+            let before = answered_before.get(&request.customer).copied();
+            let from = before.map_or(Timestamp::MIN, just_after);
+            let first = first_asked(desk, shop, &request.customer, from).await?;
+            request.requested_at = first.or(request.requested_at);
+        }
+    }
+    Ok(requests.into_values().collect())
+}
+
+/// When a customer first asked from an instant on: who asks again has not begun to wait anew.
+async fn first_asked(
+    desk: &Desk,
+    shop: &Shop,
+    customer: &ResourceId,
+    from: Timestamp,
+) -> Result<Option<Timestamp>, JournalError> {
+    let Some(key) = request_of(shop, customer) else { return Ok(None) };
+    let span = Span { from, to: Timestamp::MAX };
+    let (mut page, mut first) = (Page { limit: PAGE_LIMIT_MAX, cursor: None }, None);
+    loop {
+        let asked = desk.journal.versions(&key, span, &page).await?;
+        first = asked.items.last().map(|version| version.valid_at).or(first);
+        page.cursor = asked.next;
+        if page.cursor.is_none() {
+            return Ok(first);
+        }
+    }
+}
+
+/// What Shopify tells of it when a customer wants to know stands here.
+fn request_of(shop: &Shop, customer: &ResourceId) -> Option<ResourceKey> {
+    let kind = Kind::parse(CUSTOMER_DATA_REQUEST).ok()?;
+    Some(ResourceKey { shop: shop.clone(), kind, id: customer.clone() })
 }
 
 /// Since when somebody has waited to be told what is held of them. Of whom everything is erased there is
@@ -318,8 +358,7 @@ async fn orders_named(
     shop: &Shop,
     customer: &ResourceId,
 ) -> Result<Vec<ResourceId>, Problem> {
-    let Ok(kind) = Kind::parse(CUSTOMER_DATA_REQUEST) else { return Ok(Vec::new()) };
-    let key = ResourceKey { shop: shop.clone(), kind, id: customer.clone() };
+    let Some(key) = request_of(shop, customer) else { return Ok(Vec::new()) };
     let told = desk.journal.resource(&key, AsOf::Latest).await.map_err(refuse::journal)?;
     let state = told.map(|told| told.state).unwrap_or_default();
     let named = state["orders_requested"].as_array().into_iter().flatten();

@@ -157,13 +157,13 @@ pub(super) async fn quiet(runner: &Runner) -> Result<bool, RunError> {
 
 impl Lane {
     /// The lane of a job that has much to make anew, once nothing of before is under way; `None` for all
-    /// others.
+    /// others. One that is ended has it in any case: there what would make a product goes back.
     pub(super) async fn open(runner: &Runner) -> Result<Option<Self>, RunError> {
         if runner.products <= 0.0 || !quiet(runner).await? {
             return Ok(None);
         }
         let seconds = runner.products / runner.client().granted().per_second.max(1.0);
-        if seconds < WORTH_SECONDS {
+        if seconds < WORTH_SECONDS && !runner.ending {
             return Ok(None);
         }
         let (queue, arriving) = mpsc::unbounded_channel();

@@ -10,6 +10,7 @@ mod around;
 mod decide;
 pub(crate) mod desk;
 mod edited;
+mod ending;
 pub(crate) mod gid;
 mod lane;
 mod ledger;

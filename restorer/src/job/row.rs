@@ -164,9 +164,9 @@ impl Runner {
         self.ended(row, (RowState::Failed, Some(reason)), around, from).await
     }
 
-    /// Whether a row may wait for others: it does so once.
+    /// Whether a row may wait for others: it does so once, and not where only what was begun is finished.
     pub(super) fn is_first_time(&self, row: &Row) -> bool {
-        self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n)
+        !self.ending && self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n)
     }
 
     /// Puts a row on record that is over without a writer's word for it. What was begun may have been

@@ -103,6 +103,8 @@ pub(super) struct Runner {
     pub(super) products: f64,
     /// The way of mutations that go in bulk, where there is one.
     pub(super) lane: Option<Lane>,
+    /// Whether the job was ended before it was taken up: only what was begun is finished (`ending.rs`).
+    pub(super) ending: bool,
     /// What the plan makes anew, by the gid that each had first.
     pub(super) anew: Gids,
     /// What of that is not there yet.
@@ -222,7 +224,7 @@ impl Runner {
     }
 
     /// Goes through some of the rows, in the plan's order.
-    async fn pass(&self, is: impl Fn(u64) -> bool) -> Result<(), RunError> {
+    pub(super) async fn pass(&self, is: impl Fn(u64) -> bool) -> Result<(), RunError> {
         let (mut n, mut waiting, mut bytes): (u64, Vec<Row>, usize) = (0, Vec::new(), 0);
         while let Some(rows) = self.piece(n).await? {
             n += 1;
@@ -417,14 +419,14 @@ impl Runner {
     }
 
     /// Whether nothing was left open; else why.
-    fn may_go_on(&self) -> Result<(), RunError> {
+    pub(super) fn may_go_on(&self) -> Result<(), RunError> {
         if let Some(why) = self.stuck() {
             return Err(RunError::Stuck(why));
         }
         if let Some(why) = self.put_off() {
             return Err(RunError::Later(why));
         }
-        if !self.left.load(Ordering::Relaxed) {
+        if self.ending || !self.left.load(Ordering::Relaxed) {
             return Ok(());
         }
         Err(match *self.run.want.borrow() {
@@ -450,12 +452,10 @@ impl Runner {
     /// Whether it may go on: else it is put down, and taken up again when it is to go on.
     pub(super) fn gate(&self) -> Result<(), RunError> {
         match *self.run.want.borrow() {
-            Want::Cancel => Err(RunError::Cancelled),
+            Want::Cancel if !self.ending => Err(RunError::Cancelled),
             Want::Pause => Err(RunError::Stopped),
-            Want::Run if self.stop.is_cancelled() || self.stuck().is_some() => {
-                Err(RunError::Stopped)
-            }
-            Want::Run => Ok(()),
+            _ if self.stop.is_cancelled() || self.stuck().is_some() => Err(RunError::Stopped),
+            Want::Run | Want::Cancel => Ok(()),
         }
     }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::{JobError, Jobs};
 use super::lane::Lane;
-use super::ledger;
+use super::ledger::{self, LedgerError};
 use super::run::{Run, Want};
 use super::runner::{RunError, Runner};
 use super::{Job, JobState, RowState, rows};
@@ -39,6 +39,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(3);
 const IDS_MAX: usize = 1_000;
 /// How much later a job goes on of which the shop takes no more for now.
 const PUT_OFF_MICROS: i64 = 3_600_000_000;
+/// How long a process that is to end goes on keeping the lease, in which what runs has to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is asked what is wanted of the job.
 const ASK_EVERY: Duration = Duration::from_millis(1_000);
 
@@ -134,7 +136,8 @@ async fn run(
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let want = jobs.wanted(shop, &job.id).await?;
-    if want != Want::Run {
+    let ending = want == Want::Cancel && was_left(jobs, shop, &job).await?;
+    if want != Want::Run && !ending {
         if want == Want::Cancel {
             (job.state, job.finished_at) = (JobState::Cancelled, Some(jobs.now()));
         } else {
@@ -159,11 +162,12 @@ async fn run(
     run.began(jobs.now());
     jobs.put(shop, &run.job()).await?;
     let shown = jobs.runs(&run);
-    let (held, beats_until) = (Arc::new(held), stop.child_token());
-    let beats =
-        beat(jobs.clone(), (run.clone(), held.clone()), client.clone(), beats_until.clone());
+    let (held, beats_until) = (Arc::new(held), CancellationToken::new());
+    let until = (beats_until.clone(), stop.clone());
+    let beats = beat(jobs.clone(), (run.clone(), held.clone()), client.clone(), until);
     let (beats, ends) = (tokio::spawn(beats), beats_until.drop_guard());
-    let applied = held.during(applied(jobs, &run, client.clone(), &job, stop.clone())).await;
+    let job = (&job, ending);
+    let applied = held.during(applied(jobs, &run, client.clone(), job, stop.clone())).await;
     drop(ends);
     let _beats_do_not_fail = beats.await;
     // Nothing is put on record by whom somebody else may have followed.
@@ -175,11 +179,18 @@ async fn run(
     ended
 }
 
+/// Whether whoever had a job left rows in the middle, as by a kill: what was begun may have been made, and
+/// is in no book. What merely waits was left in order.
+async fn was_left(jobs: &Jobs, shop: &Shop, job: &Job) -> Result<bool, LedgerError> {
+    let waits = job.state == JobState::Queued;
+    Ok(!waits && !ledger::standing(&jobs.place(shop, job)).await?.begun.is_empty())
+}
+
 async fn applied(
     jobs: &Arc<Jobs>,
     run: &Arc<Run>,
     client: Client,
-    job: &Job,
+    (job, ending): (&Job, bool),
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let (tools, shop) = (&jobs.tools, &run.shop);
@@ -207,6 +218,7 @@ async fn applied(
         stop,
         products: 0.0,
         lane: None,
+        ending,
         anew: Gids::default(),
         missing: Mutex::default(),
         first_locations: tokio::sync::OnceCell::new(),
@@ -218,7 +230,10 @@ async fn applied(
     };
     runner.survey().await?;
     runner.lane = Lane::open(&runner).await?;
-    runner.apply().await
+    match ending {
+        true => runner.finish_begun().await,
+        false => runner.apply().await,
+    }
 }
 
 /// Says how the job ended, if it did.
@@ -298,18 +313,26 @@ async fn look(jobs: &Jobs, run: &Run) {
     }
 }
 
-/// While a job runs: keeps the lease, tells how far it is, and hears what is wanted of it.
+/// While a job runs: keeps the lease, tells how far it is, and hears what is wanted of it. Once the
+/// process is to end, for a while only.
 async fn beat(
     jobs: Arc<Jobs>,
     (run, held): (Arc<Run>, Arc<Held>),
     client: Client,
-    stop: CancellationToken,
+    (until, stop): (CancellationToken, CancellationToken),
 ) {
     let (leases, holder) = (&jobs.tools.leases, &jobs.tools.holder);
-    let renews = held.keep(|| leases.take(&run.shop, holder), &stop);
+    let renews = held.keep(|| leases.take(&run.shop, holder), &until);
     // A journal that is slow to answer is not to cost the lease.
-    let tells = tell(&jobs, (&run, &held), &client, &stop);
-    tokio::join!(renews, tells);
+    let tells = tell(&jobs, (&run, &held), &client, &until);
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(ENDS_WITHIN).await;
+    };
+    tokio::select! {
+        _ = futures::future::join(renews, tells) => {}
+        () = too_long => {}
+    }
 }
 
 /// Tells how far a job is, and hears what is wanted of it.

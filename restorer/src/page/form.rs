@@ -100,6 +100,9 @@ impl FromRequest<Arc<Desk>> for Upload {
         let (seal, file) = head.map_err(|error| match error {
             // No form of ours that brings a file.
             multer::Error::NoMultipart | multer::Error::DecodeContentType(_) => foreign(),
+            multer::Error::StreamReadFailed(why) => {
+                refuse::bad_request(format!("no file came with the form: {why}"))
+            }
             error => refuse::bad_request(format!("no file came with the form: {error}")),
         })?;
         ours(desk, session.as_ref(), &seal)?;

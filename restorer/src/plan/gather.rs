@@ -441,3 +441,35 @@ pub(crate) fn just_before(at: Timestamp) -> Timestamp {
 pub(crate) fn just_after(at: Timestamp) -> Timestamp {
     Timestamp::from_micros(at.as_micros() + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake::{self, Fake};
+    use crate::job::written::Written;
+
+    #[tokio::test]
+    async fn of_what_comes_while_it_is_made_a_plan_knows_nothing() {
+        let page = |title: &str| json!({"id": "gid://shopify/Page/7", "title": title});
+        let mut journal = Fake::default();
+        journal.make("page", "7", "2026-11-20T10:00:00Z", &page("New"));
+        let (anew, shop) = (Written::default(), fake::shop("acme"));
+        let from = fake::instant("2026-11-20T09:00:00Z");
+        let scope = Scope::Span(Span { from, to: Timestamp::MAX });
+        let kind = Kind::parse("page").expect("a kind");
+        let id = ResourceId::parse("7").expect("an id");
+        let (subject, seen) = {
+            let gather = Gather { journal: &journal, anew: &anew, shop: &shop };
+            let candidate = Candidate::new(kind, id).expect("a kind that is understood");
+            let subject = gather.subject(candidate, &scope).await.expect("read");
+            let seen = gather.seen(&subject).await.expect("read");
+            (subject, seen)
+        };
+        assert_eq!((seen, seen), (subject.seen, Some(100)));
+        journal.remember("page", "7", "2026-11-20T10:00:05Z", &page("Edited meanwhile"));
+        let gather = Gather { journal: &journal, anew: &anew, shop: &shop };
+        assert_eq!(gather.seen(&subject).await.expect("read"), seen);
+    }
+}

@@ -1,5 +1,10 @@
 //! A file that the page brings in.
 
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::stream::{self, Stream, StreamExt as _};
+
 use super::*;
 
 const IMPORT: &str = "/shops/acme/import";
@@ -21,14 +26,34 @@ impl World {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(b"--line--\r\n");
+        self.bring_as(cookie, Body::from(body)).await
+    }
+
+    /// Sends a form piece by piece.
+    async fn bring_slowly(
+        &self,
+        cookie: &str,
+        pieces: impl Stream<Item = Vec<u8>> + Send + 'static,
+    ) -> Answer {
+        let pieces = pieces.map(Ok::<_, Infallible>);
+        self.bring_as(cookie, Body::from_stream(pieces)).await
+    }
+
+    async fn bring_as(&self, cookie: &str, body: Body) -> Answer {
         let request = Request::builder()
             .method("POST")
             .uri(IMPORT)
             .header("sec-fetch-site", "same-origin")
             .header("cookie", cookie)
             .header("content-type", "multipart/form-data; boundary=line")
-            .body(Body::from(body));
+            .body(body);
         self.answer(request.expect("a request")).await
+    }
+
+    async fn assert_nothing_is_kept(&self, cookie: &str) {
+        let exports = self.get("/v1/shops/acme/exports", cookie).await;
+        let exports: Value = serde_json::from_slice(&exports.bytes).expect("json");
+        assert_eq!(exports["items"], json!([]));
     }
 }
 
@@ -80,7 +105,44 @@ async fn of_a_wrong_file_or_form_nothing_is_taken_and_the_page_says_why() {
     }
     let cys = world.bring(&cy, &[("form", others.as_bytes()), whole]).await;
     assert_eq!(cys.status, 403, "who may only look brings nothing in");
-    let exports = world.get("/v1/shops/acme/exports", &bo).await;
-    let exports: Value = serde_json::from_slice(&exports.bytes).expect("json");
-    assert_eq!(exports["items"], json!([]));
+    world.assert_nothing_is_kept(&bo).await;
+}
+
+#[tokio::test]
+async fn of_a_form_that_does_not_come_to_its_file_no_more_is_read_than_a_form_has() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    let seal = world.seal(&bo).await;
+    let field =
+        format!("--line\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n{seal}\r\n");
+    let fields = field.repeat((1 << 20) / field.len());
+    let header = format!("--line\r\nX-Long: {}", "x".repeat(1 << 20));
+    for endless in ["x".repeat(1 << 20), fields, header] {
+        let read = Arc::new(AtomicUsize::new(0));
+        let (all, count) = (64, read.clone());
+        let pieces = stream::iter(0..all).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            endless.clone().into_bytes()
+        });
+        let refused = world.bring_slowly(&bo, pieces).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        refused.assert_says(&["No file came with the form: too much comes before it"]);
+        assert!(read.load(Ordering::Relaxed) < 16, "{read:?} of {all} MiB were read");
+    }
+    world.assert_nothing_is_kept(&bo).await;
+}
+
+#[tokio::test]
+async fn a_form_whose_file_does_not_begin_to_arrive_is_waited_for_a_while_only() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    let seal = world.seal(&bo).await;
+    let head = format!(
+        "--line\r\nContent-Disposition: form-data; name=\"form\"\r\n\r\n{seal}\r\n--line\r\n"
+    );
+    let pieces = stream::iter([head.into_bytes()]).chain(stream::pending());
+    let refused = world.bring_slowly(&bo, pieces).await;
+    assert_eq!(refused.status, 408, "{}", refused.text());
+    refused.assert_says(&["No file had begun to arrive within 10s; send it again"]);
+    world.assert_nothing_is_kept(&bo).await;
 }

@@ -69,6 +69,32 @@ async fn what_people_asked_for_stands_with_how_long_there_is() {
 }
 
 #[tokio::test]
+async fn who_asks_again_has_waited_since_they_first_asked_without_an_answer() {
+    let mut fake = Fake::believable();
+    for (customer, at) in [
+        ("301", "2026-10-20T09:00:00Z"),
+        ("302", "2026-10-10T12:00:00Z"),
+        ("302", "2026-11-05T12:00:00Z"),
+        ("301", "2026-11-20T12:00:00Z"),
+        ("302", "2026-11-20T12:00:00Z"),
+    ] {
+        asked(&mut fake, customer, at);
+    }
+    let world = of(fake);
+    let answer = json!({"customer": "302", "answered_at": "2026-10-12T09:00:00Z"});
+    world.journal.put(&acme(), DATA_REQUEST, "customer-302", &answer).await.expect("on record");
+    let ada = world.signed_in("Ada").await;
+    let page = world.get("/shops/acme/privacy", &ada).await;
+    page.assert_says(&["badge bad\">overdue by 3 days<", "badge notice\">due in 13 days<"]);
+    let requests = world.get("/v1/shops/acme/data-requests", &ada).await;
+    let requests: Value = serde_json::from_slice(&requests.bytes).expect("json");
+    let since =
+        |n: usize| (&requests["items"][n]["customer"], &requests["items"][n]["requested_at"]);
+    assert_eq!(since(0), (&json!("301"), &json!("2026-10-20T09:00:00Z")));
+    assert_eq!(since(1), (&json!("302"), &json!("2026-11-05T12:00:00Z")));
+}
+
+#[tokio::test]
 async fn of_much_that_was_asked_all_is_to_be_had() {
     let mut fake = Fake::believable();
     for n in 0..60 {

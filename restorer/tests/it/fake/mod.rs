@@ -44,6 +44,7 @@ pub fn shop(name: &str) -> Shop {
     Shop::from_name(name).expect("a shop")
 }
 
+#[derive(Clone)]
 struct Entry {
     key: ResourceKey,
     version: Version,
@@ -138,6 +139,13 @@ impl Fake {
         let secret = json!({"id": "gid://shopify/Product/601", "title": "Bolt's secret"});
         fake.add("bolt", "product", "601", "create", "2026-11-20T11:00:00Z", Some(secret));
         fake
+    }
+
+    /// The same history, with the same on record, to go on from here.
+    pub fn copy(&self) -> Self {
+        let records = Mutex::new(self.records.lock().expect("not poisoned").clone());
+        let (entries, pulls) = (self.entries.clone(), self.pulls.clone());
+        Self { entries, records, pulls, ..Self::default() }
     }
 
     /// Shop `acme` had a resource in this state since `at`.

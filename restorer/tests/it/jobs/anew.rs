@@ -1,10 +1,12 @@
 //! What comes back under another id, what belongs to it, and what points to it; and the way back from
 //! there.
 
+use std::sync::Arc;
+
 use backstock_proto::ResourceId;
 use serde_json::{Value, json};
 
-use super::world::{World, result, state, told};
+use super::world::{World, ago, result, state, told};
 
 fn id_of(gid: &Value) -> ResourceId {
     ResourceId::parse(gid.as_str().expect("a gid")).expect("an id")
@@ -130,4 +132,56 @@ async fn what_somebody_edited_unheard_is_not_deleted() {
     assert_eq!(kept["state"], "conflict", "{job}");
     assert!(kept["reason"].as_str().expect("a reason").contains("/title was changed"), "{kept}");
     assert!(world.shop.read("page", edited).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_edited_after_a_plan_was_made_is_neither_deleted_nor_overwritten() {
+    let mut world = World::new(86).await;
+    let (pages, redirects) = (world.shop.ids("Page"), world.shop.ids("UrlRedirect"));
+    let ([new, edited], [changed, retargeted]) =
+        ([&pages[0], &pages[1]], [&redirects[0], &redirects[1]]);
+    let history = Arc::get_mut(&mut world.history).expect("nobody reads it yet");
+    for id in [new, edited] {
+        let page = world.shop.read("page", id).await.expect("a page");
+        history.make("page", id.as_str(), &ago(10), &page);
+    }
+    for id in [changed, retargeted] {
+        let redirect = world.shop.read("redirect", id).await.expect("a redirect");
+        let mut before = redirect.clone();
+        before["target"] = json!("/before");
+        history.remember("redirect", id.as_str(), &ago(60), &before);
+        history.remember("redirect", id.as_str(), &ago(10), &redirect);
+    }
+    let process = world.restorer();
+    let request = json!({"at": ago(30), "modes": {"delete_new": true}});
+    let (status, plan) = process.post("/plans", request).await;
+    assert_eq!(status, 201, "{plan}");
+    drop(process);
+
+    // History hears of both edits, so that nothing but the plan's age tells of them.
+    for (kind, id, member) in [("page", edited, "title"), ("redirect", retargeted, "target")] {
+        let was = world.shop.read(kind, id).await.expect("it is there");
+        let mut by_hand = was.clone();
+        by_hand[member] = json!("/by-hand");
+        world.shop.write(kind, Some(&was), Some(&by_hand)).await.expect("edited");
+        let is = world.shop.read(kind, id).await.expect("it is there");
+        world.hears(kind, id, &is);
+    }
+    let process = world.restorer();
+    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
+    let (status, job) = process.post(&apply, json!({"digest": plan["digest"]})).await;
+    assert_eq!(status, 202, "{job}");
+    let job = process.over(job["id"].as_str().expect("an id")).await;
+    assert_eq!(result(&job, new)["state"], "deleted", "{job}");
+    assert_eq!(result(&job, changed)["state"], "updated", "{job}");
+    for (kind, id, member, why) in [
+        ("page", edited, "title", "after the plan was made"),
+        ("redirect", retargeted, "target", "/by-hand"),
+    ] {
+        let kept = result(&job, id);
+        assert_eq!(kept["state"], "conflict", "{job}");
+        assert!(kept["reason"].as_str().expect("a reason").contains(why), "{kept}");
+        let is = world.shop.read(kind, id).await.expect("it is there");
+        assert_eq!(is[member], "/by-hand", "{is}");
+    }
 }

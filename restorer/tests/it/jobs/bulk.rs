@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backstock_proto::ResourceId;
+use backstock_proto::publish::Records as _;
 use serde_json::{Value, json};
 use shopify::admin::cost::Plan;
 use shopify::bulk_run::Failure;
 use shopify::fault::Fault;
 
-use super::world::{World, result, state};
+use super::world::{World, acme, now, result, state};
 
 /// How many products are made anew.
 const PRODUCTS: usize = 24;
@@ -63,6 +64,21 @@ fn essence(product: &Value) -> Value {
             .map(|variant| variant["mediaIds"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>(),
         "media": of("media", &["alt", "mediaContentType"]),
     }))
+}
+
+/// Waits until operations have made some of what is gone; `left` is how many products there were before.
+async fn until_some_are_made(world: &World, left: usize) {
+    while world.shop.ids("Product").len() < left + 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How the shop's bulk operations are.
+fn operations(world: &World) -> Vec<String> {
+    let shop = world.shop.simulator.shop();
+    let operations = shop.store.live("BulkOperation");
+    let states = operations.map(|(_, operation)| operation["status"].as_str().map(str::to_owned));
+    states.map(|state| state.expect("a status")).collect()
 }
 
 /// Every product is there as it was, and none is there twice.
@@ -121,10 +137,78 @@ async fn a_kill_in_the_middle_of_an_operation_makes_nothing_twice() {
     world.shop.simulator.pace_bulk(4.0);
     let mut process = world.restorer();
     let id = process.apply("plan-a").await;
-    while world.shop.ids("Product").len() < left + 3 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_some_are_made(&world, left).await;
     process.kill();
+    let job = world.restorer().over(&id).await;
+    assert_made_once(&world, &job, left + PRODUCTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operations_made_of_a_job_that_is_cancelled_after_a_kill_is_found_by_an_undo() {
+    let world = gone(87, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product");
+    world.shop.simulator.pace_bulk(2.0);
+    let mut process = world.restorer();
+    let id = process.apply("plan-a").await;
+    until_some_are_made(&world, left.len()).await;
+    process.kill();
+    // Nobody who could take it up is there when that is said.
+    let cancel = json!({"want": "cancel", "by": "test", "at": now()});
+    world.history.put(&acme(), "job_order", &id, &cancel).await.expect("on record");
+    let process = world.restorer();
+    let job = process.over(&id).await;
+    let mut made = world.shop.ids("Product");
+    made.retain(|id| !left.contains(id));
+    assert!((3..PRODUCTS).contains(&made.len()), "an operation is not left to its end: {job}");
+    let counts = (&job["counts"]["created"], &job["counts"]["pending"]);
+    let open = json!(PRODUCTS - made.len());
+    assert_eq!((state(&job), counts), ("cancelled", (&json!(made.len()), &open)), "{job}");
+    let (_, booked) = world.booked().await;
+    let there: BTreeSet<String> = made.iter().map(ToString::to_string).collect();
+    assert_eq!(booked, there);
+    let (status, undo) = process.post(&format!("/jobs/{id}/undo"), json!(null)).await;
+    assert_eq!(status, 202, "{undo}");
+    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let deleted = &undone["counts"]["deleted"];
+    assert_eq!((state(&undone), deleted), ("done", &json!(made.len())), "{undone}");
+    assert_eq!(world.shop.ids("Product"), left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_to_end_has_its_operations_end_and_the_next_one_makes_the_rest() {
+    let world = gone(88, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product").len();
+    world.shop.simulator.pace_bulk(1.0);
+    let mut process = world.restorer();
+    let id = process.apply("plan-a").await;
+    until_some_are_made(&world, left).await;
+    process.end().await;
+    let ended = operations(&world);
+    let is_ended = |state: &String| state == "CANCELED";
+    assert!(
+        !ended.is_empty() && ended.iter().all(is_ended),
+        "asked to end, and awaited: {ended:?}"
+    );
+    let made = world.shop.ids("Product").len() - left;
+    assert!(made < PRODUCTS, "the operation ran to its end");
+    let (_, booked) = world.booked().await;
+    assert_eq!(booked.len(), made, "what it had made is on record before the process is gone");
+    world.shop.simulator.pace_bulk(1_000.0);
+    let job = world.restorer().over(&id).await;
+    assert_made_once(&world, &job, left + PRODUCTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_when_a_process_is_to_end_is_on_record_as_unsent_and_made_by_the_next_one() {
+    let world = gone(89, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product").len();
+    let mut process = world.restorer();
+    let id = process.apply("plan-a").await;
+    world.until_begun(&id, PRODUCTS).await;
+    process.end().await;
+    assert_eq!(world.shop.ids("Product").len(), left, "all of them still waited");
+    assert_eq!(operations(&world), [""; 0], "none is begun by whom is to end");
+    assert_eq!(world.steps(&id, "back").await, PRODUCTS);
     let job = world.restorer().over(&id).await;
     assert_made_once(&world, &job, left + PRODUCTS).await;
 }

@@ -10,9 +10,9 @@ use backstock_proto::lease::LocalLeases;
 use backstock_proto::listen::Readiness;
 use backstock_proto::publish::Records as _;
 use backstock_proto::time::SystemClock;
-use backstock_proto::{ResourceId, Shop};
+use backstock_proto::{ResourceId, Shop, Timestamp};
 use backstock_restorer::token::Digest;
-use backstock_restorer::{Config, Restorer, Token, Tokens};
+use backstock_restorer::{Config, Restorer, RestorerError, Token, Tokens};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,13 @@ impl World {
         self.shop.write(kind, Some(state), None).await.expect("deleted");
     }
 
+    /// History hears now of how something is. Only restorers that start from then on read it there.
+    pub(crate) fn hears(&mut self, kind: &str, id: &ResourceId, state: &Value) {
+        let mut history = self.history.copy();
+        history.remember(kind, id.as_str(), &now(), state);
+        self.history = Arc::new(history);
+    }
+
     /// History has something in this state.
     pub(crate) fn remembers(&mut self, kind: &str, id: &ResourceId, state: &Value) {
         let history = Arc::get_mut(&mut self.history).expect("nobody reads it yet");
@@ -131,14 +138,19 @@ impl World {
         (then, now)
     }
 
+    /// For how many rows of a job it is on record that this was done.
+    pub(crate) async fn steps(&self, job: &str, what: &str) -> usize {
+        let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let steps = self.history.records(&acme(), "job_steps", Some(job), &page).await;
+        let steps = steps.expect("records").items;
+        let steps = steps.iter().flat_map(|record| record.payload["steps"].as_array());
+        steps.flatten().filter(|step| step.get(what).is_some()).count()
+    }
+
     /// Waits until it is on record that so many rows of a job were begun.
     pub(crate) async fn until_begun(&self, job: &str, rows: usize) {
-        let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
         for _ in 0..4_000 {
-            let steps = self.history.records(&acme(), "job_steps", Some(job), &page).await;
-            let steps = steps.expect("records").items;
-            let steps = steps.iter().flat_map(|record| record.payload["steps"].as_array());
-            if steps.flatten().filter(|step| step.get("begun").is_some()).count() >= rows {
+            if self.steps(job, "begun").await >= rows {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -197,14 +209,18 @@ impl World {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         listener.set_nonblocking(true).expect("a listener");
-        runtime.spawn(async move {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let runs = runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            backstock_restorer::run(listener, restorer, CancellationToken::new()).await
+            backstock_restorer::run(listener, restorer, stopped).await
         });
         Process {
             base: format!("http://{address}/v1/shops/{ACME}"),
             http: reqwest::Client::new(),
             registry,
+            stop,
+            runs: Some(runs),
             runtime: Some(runtime),
         }
     }
@@ -233,6 +249,8 @@ pub(crate) struct Process {
     pub(crate) base: String,
     pub(crate) http: reqwest::Client,
     pub(crate) registry: Registry,
+    stop: CancellationToken,
+    runs: Option<tokio::task::JoinHandle<Result<(), RestorerError>>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -298,6 +316,15 @@ impl Process {
         self.until(job, over).await
     }
 
+    /// Tells it to end, and waits until it has.
+    pub(crate) async fn end(&mut self) {
+        self.stop.cancel();
+        if let Some(runs) = self.runs.take() {
+            runs.await.expect("no panic").expect("it ends as it should");
+        }
+        self.kill();
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -326,8 +353,14 @@ pub(crate) fn done(job: &Value) -> u64 {
 }
 
 pub(crate) fn now() -> String {
+    ago(0)
+}
+
+/// So many minutes before now.
+pub(crate) fn ago(minutes: i64) -> String {
     use backstock_proto::time::Clock as _;
-    SystemClock.now().to_string()
+    let now = SystemClock.now().as_micros();
+    Timestamp::from_micros(now - minutes * 60_000_000).to_string()
 }
 
 pub(crate) fn row(

@@ -1,0 +1,22 @@
+//! A job that was ended before anybody took it up after a kill. What was begun may have been made, and
+//! would be in no book: it is looked for as after any lost answer, and an undo finds it.
+//!
+//! Rows that went one by one are finished, as they are when a job is ended while it runs. Products go by
+//! the lane, which sends nothing any more: what their operations made gets what it lacks, and what they did
+//! not make stays undone.
+
+use super::run::Want;
+use super::runner::{RunError, Runner};
+
+impl Runner {
+    /// Finishes what was begun, and begins nothing.
+    pub(super) async fn finish_begun(&self) -> Result<(), RunError> {
+        self.pass(|n| self.begun_at(n).is_some()).await?;
+        self.may_go_on()?;
+        // Where it could not be finished, or somebody wants the job to go on, it is taken up once more.
+        match *self.run.want.borrow() {
+            Want::Cancel if !self.stop.is_cancelled() => Err(RunError::Cancelled),
+            _ => Err(RunError::Stopped),
+        }
+    }
+}
