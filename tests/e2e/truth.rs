@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use backstock_proto::Timestamp;
 use backstock_proto::kind::{ALL, Spec};
+use backstock_proto::{Facet, Timestamp};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use crate::kills::{count, seed};
 use crate::likeness::{self, Likeness};
 use crate::pulls::{SHOP, backfilled, eventually, followed_up, pull_of, pulled};
 use crate::simulator::{Simulator, planned};
+use crate::told::{self, Answers, bare, instant};
 use crate::upkeep::kept;
 
 /// Kinds whose webhooks carry the state; of the others they only say that there is another.
@@ -39,8 +40,8 @@ struct Days {
     backstock: Backstock,
     simulator: Simulator,
     deeds: Deeds,
-    /// Since when what happens is compared.
-    begun: Timestamp,
+    /// When everything was last known.
+    known: Timestamp,
     /// Quiet moments, at which everything that webhooks told was known.
     moments: Vec<Timestamp>,
     /// About what something came late.
@@ -72,19 +73,19 @@ impl Days {
             backstock,
             simulator,
             deeds: Deeds::default(),
-            begun: now(),
+            known: now(),
             moments: Vec::new(),
             late: BTreeSet::new(),
         };
         days.still().await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
-        days.begun = now();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
         days
     }
 
     /// A day: bursts of ordinary traffic and of everything else, each with a quiet moment after it.
+    /// Everything is known when it begins.
     async fn day(&mut self, scale: &Scale) {
+        self.known = now();
         for _ in 0..scale.rounds {
             self.simulator.post("traffic?rate=100", json!({})).await;
             self.deeds.round(&self.simulator).await;
@@ -193,20 +194,43 @@ impl Days {
         assert_eq!(self.versions().await, versions, "a second look left something behind");
     }
 
-    /// What lost webhooks leave otherwise than it is, by kind: the simulator's books, without what
-    /// somebody's question has told since.
+    /// How much is otherwise than was told last, by kind: by a webhook that came, by an answer, or on the
+    /// day before.
     async fn lost(&self) -> BTreeMap<String, u64> {
+        let stories = told::stories(&self.log().await);
+        let answers = Answers::of(&self.simulator.lines("answers").await);
+        let gone = told::gone(&stories);
         let mut lost: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for line in self.log().await {
-            let at = instant(&line["triggered_at"]);
-            for (topic, gid) in stale(&line) {
-                let Some(spec) = concerned(&topic) else { continue };
-                let id = self.id_at(spec, &gid, at).await;
-                if !self.was_asked(spec, &id, &topic, at).await {
-                    lost.entry(spec.name).or_default().insert(id);
+        for (about, story) in &stories {
+            let Some((topic, gid)) = told::parted(about) else { continue };
+            let Some(spec) = told::concerned(&topic) else { continue };
+            let part = told::part(&topic);
+            // What goes beside a customer went with the customer.
+            if part != Facet::Core && gone.contains(&gid) {
+                continue;
+            }
+            let tells = carried(spec) && part == Facet::Core;
+            let heard = story.heard(tells);
+            if heard == story.end() {
+                continue;
+            }
+            let id = self.id_at(spec, &gid, story.end()).await;
+            let answered = answers.about(spec, part, &id);
+            let learned = match tells {
+                // What a webhook carries is taken from an answer only where it left something open: what
+                // was learned then is a version.
+                true => {
+                    let asked = self.corrected(spec, &id).await;
+                    answered.iter().find(|at| asked.is_some_and(|asked| **at >= asked))
                 }
+                false => answered.last(),
+            };
+            let learned = learned.copied().unwrap_or(Timestamp::MIN);
+            if story.has_changed_since(heard.max(learned).max(self.known)) {
+                lost.entry(spec.name).or_default().insert(id);
             }
         }
+        println!("not told of: {lost:?}");
         lost.into_iter().map(|(kind, ids)| (kind.to_owned(), ids.len() as u64)).collect()
     }
 
@@ -227,18 +251,15 @@ impl Days {
         panic!("{gid} was never there");
     }
 
-    /// Whether the resource was asked for by its id after an instant, and that part of it told.
-    async fn was_asked(&self, spec: &Spec, id: &str, topic: &str, at: Timestamp) -> bool {
+    /// When a resource was last asked for by its id and its core found otherwise than known.
+    async fn corrected(&self, spec: &Spec, id: &str) -> Option<Timestamp> {
         let path = format!("{SHOP}/resources/{}/{id}/versions", spec.name);
         if self.backstock.get(&path).await.0 == 404 {
-            return false;
+            return None;
         }
-        let part = if is_detail(topic) { "detail" } else { "core" };
         let versions = self.backstock.list(&path).await;
-        versions.iter().any(|version| {
-            let asked = matches!(version["source"].as_str(), Some("pull" | "reconcile"));
-            asked && version["facet"] == part && instant(&version["triggered_at"]) >= at
-        })
+        let asked = versions.iter().filter(|v| v["source"] == "pull" && v["facet"] == "core");
+        asked.map(|version| instant(&version["triggered_at"])).max()
     }
 
     /// Everything of some kinds as history has it at an instant, or now.
@@ -407,46 +428,10 @@ fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
-fn instant(value: &Value) -> Timestamp {
-    Timestamp::parse(value.as_str().unwrap_or_default()).unwrap_or(Timestamp::MIN)
-}
-
-/// A gid without what follows its number; of a discount, whichever way it is taken, that of its node.
-fn bare(id: &Value) -> String {
-    let id = id.as_str().unwrap_or_default().split('?').next().unwrap_or_default();
-    id.replace("DiscountCodeNode", "DiscountNode").replace("DiscountAutomaticNode", "DiscountNode")
-}
-
 /// By which topic a delivery tells of which resources.
 fn about(line: &Value) -> impl Iterator<Item = (String, String)> {
     let says = line["says"].as_array().cloned().unwrap_or_default().into_iter();
-    says.filter_map(|says| parted(says["about"].as_str()?))
-}
-
-/// By which topic, and about which resources, its loss leaves a listener with something stale.
-fn stale(line: &Value) -> impl Iterator<Item = (String, String)> {
-    let stale = line["leaves_stale"].as_array().cloned().unwrap_or_default().into_iter();
-    stale.filter_map(|about| parted(about.as_str()?))
-}
-
-fn parted(about: &str) -> Option<(String, String)> {
-    let mut parts = about.split(' ');
-    Some((parts.next()?.to_owned(), bare(&parts.next()?.into())))
-}
-
-/// Whether a topic tells of what goes beside a customer: tags and consent.
-fn is_detail(topic: &str) -> bool {
-    topic.starts_with("customer.tags") || topic.starts_with("customers_")
-}
-
-/// The kind of which a topic tells; none where it is kept without being understood.
-fn concerned(topic: &str) -> Option<&'static Spec> {
-    let knows = |spec: &&&Spec| {
-        spec.topics
-            .iter()
-            .any(|(known, _)| *known == topic || known.starts_with(&format!("{topic}_")))
-    };
-    ALL.iter().find(knows).copied()
+    says.filter_map(|says| told::parted(says["about"].as_str()?))
 }
 
 /// Two days with all that can go wrong with webhooks.

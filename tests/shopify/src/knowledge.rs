@@ -1,7 +1,8 @@
-//! What deliveries let a listener know, so that a test can tell exactly what it misses by those
-//! that were lost.
+//! What deliveries and answers let a listener know, so that a test can tell exactly what it misses by
+//! the deliveries that were lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -30,6 +31,17 @@ pub struct Says {
     pub state: String,
     /// Its state before.
     pub before: String,
+}
+
+/// That somebody who asked for a resource by its id was told of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// What the question calls itself.
+    pub question: Arc<str>,
+    /// The resource.
+    pub gid: Gid,
+    /// When: everything that happened by then is in it, and nothing else.
+    pub at: Timestamp,
 }
 
 /// What tells of the levels of an item as well.
@@ -181,8 +193,8 @@ fn feed_set(hash: &mut Sha256, items: &Value) {
     items.iter().for_each(|item| hash.update(item));
 }
 
-/// For each delivery, by webhook id, about what its loss left a listener with a stale state at
-/// `until`: nothing later about it arrived, and what did arrive says otherwise.
+/// For each delivery, by webhook id, about what its loss left a listener who asks nothing with a stale
+/// state at `until`: nothing later about it arrived, and what did arrive says otherwise.
 #[must_use]
 pub fn stale<'a>(finished: &'a [Finished], until: Option<&str>) -> HashMap<&'a str, Vec<&'a str>> {
     let mut about: BTreeMap<&str, Vec<(&Finished, &Says)>> = BTreeMap::new();

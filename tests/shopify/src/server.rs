@@ -22,6 +22,7 @@ use crate::bulk_run::Failure;
 use crate::events::AppConfig;
 use crate::fault::Fault;
 use crate::harm::Harm;
+use crate::knowledge::Answer;
 use crate::scenario::{Scale, Scenario};
 use crate::shop::{Actor, Shop};
 use crate::simulator::Simulator;
@@ -55,6 +56,7 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/truth", get(truth::at))
         .route("/_sim/deliveries", get(deliveries))
         .route("/_sim/deliveries/log", get(delivery_log))
+        .route("/_sim/answers", get(answers))
         .route("/_sim/write_log", get(write_log))
         .route("/_sim/app_config", post(deploy))
         .route("/_sim/drain", post(drain))
@@ -98,6 +100,18 @@ async fn delivery_log(
         let Ok(mut line) = serde_json::to_value(one) else { continue };
         line["leaves_stale"] =
             json!(stale.get(one.webhook_id.as_str()).cloned().unwrap_or_default());
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    ndjson(lines)
+}
+
+/// What was told to whoever asked for it by its id, and when.
+async fn answers(State(simulator): State<Arc<Simulator>>) -> Response {
+    let mut lines = String::new();
+    for Answer { question, gid, at } in &simulator.shop().answers {
+        let (gid, at) = (gid.to_string(), instant::header(*at));
+        let line = json!({ "question": &**question, "gid": gid, "at": at });
         lines.push_str(&line.to_string());
         lines.push('\n');
     }

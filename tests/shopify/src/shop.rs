@@ -1,5 +1,6 @@
 //! One shop: its resources, what happens to them, and who is told.
 
+mod answer;
 mod collection;
 mod customer;
 mod event;
@@ -30,7 +31,7 @@ use crate::dice::Dice;
 use crate::events::Declared;
 use crate::gid::Gid;
 use crate::instant;
-use crate::knowledge::Said;
+use crate::knowledge::{Answer, Said};
 use crate::payload::{Detail, Renderer, Topic};
 use crate::protected;
 use crate::store::{Document, Store, targets};
@@ -46,6 +47,9 @@ pub enum Actor {
     /// Somebody who buys.
     Buyer,
 }
+
+/// The least time between two actions: what is told of them is dated no more finely by everybody.
+const TICK: SignedDuration = SignedDuration::from_micros(1);
 
 /// A shop and its past.
 pub struct Shop {
@@ -99,6 +103,8 @@ pub struct Shop {
     writing: Option<Write>,
     /// Every mutation that was executed.
     pub writes: Vec<Write>,
+    /// What was told to whoever asked for it by its id.
+    pub answers: Vec<Answer>,
     /// What the app wants to be told of by the Events family.
     pub events: Option<Arc<Declared>>,
     /// What a query of those asked for that is not simulated.
@@ -147,6 +153,7 @@ impl Shop {
             touched: BTreeMap::new(),
             writing: None,
             writes: Vec::new(),
+            answers: Vec::new(),
             events: None,
             not_simulated: Vec::new(),
             token_in_use: None,
@@ -161,7 +168,7 @@ impl Shop {
     /// Everything that one actor does in one go, at `at` or just after the action before.
     /// Each topic and resource is announced once, as it is at the end.
     pub fn act<T>(&mut self, at: Timestamp, actor: Actor, work: impl FnOnce(&mut Self) -> T) -> T {
-        self.now = at.max(self.now + SignedDuration::from_nanos(1));
+        self.now = at.max(self.now + TICK);
         self.actor = actor;
         self.actions += 1;
         let outcome = work(self);

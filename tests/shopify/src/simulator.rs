@@ -84,7 +84,7 @@ impl Simulator {
     /// # Errors
     /// When the HTTP client for webhooks cannot be built, or there is no room for results.
     pub fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Arc<Self>> {
-        let founded = settings.founded.unwrap_or_else(Timestamp::now);
+        let (founded, started) = (settings.founded.unwrap_or_else(Timestamp::now), Instant::now());
         let mut shop =
             Shop::new(&settings.shop, settings.seed, settings.size, founded, settings.base.clone());
         if let Some(uri) = &settings.webhooks {
@@ -109,7 +109,7 @@ impl Simulator {
             dispatcher,
             rate: watch::Sender::new(settings.rate),
             founded,
-            started: Instant::now(),
+            started,
             stop,
         });
         tokio::spawn(simulator.clone().drop_failing(failed));

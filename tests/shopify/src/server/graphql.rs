@@ -87,6 +87,7 @@ fn answer(
     shop.token_in_use = token.map(ending);
     let answer = endpoint::answer(&request, &caller, simulator.documents(), bucket, &mut shop);
     shop.token_in_use = None;
+    shop.answered(now, &request, &answer);
     simulator.deliver(&mut shop);
     drop(shop);
     if answer.to_string().contains("NOT_SIMULATED") {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shopify::access::Client;
 use shopify::admin::cost::Plan;
@@ -10,6 +11,7 @@ use shopify::catalog::Size;
 use shopify::dispatch::Dispatch;
 use shopify::disturbance::Disturbance;
 use shopify::server;
+use shopify::shop::Actor;
 use shopify::simulator::{Settings, Simulator};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -417,6 +419,22 @@ async fn tokens_are_asked_for_expire_and_are_revoked() {
     assert_eq!((ask(token.into()).await, ask("shpat_test".into()).await), (401, 200));
     server.tell("/_sim/tokens", json!("revoke")).await;
     assert_eq!(ask("shpat_test".into()).await, 401);
+}
+
+#[tokio::test]
+async fn what_was_answered_by_id_is_on_the_books_and_what_is_done_later_is_dated_later() {
+    let server = serve(5).await;
+    let first = server.ask("{ products(first: 1) { nodes { id } } }", json!({})).await;
+    let id = first["products"]["nodes"][0]["id"].clone();
+    let question = "query ProductsById($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    server.ask(question, json!({ "ids": [id, "gid://shopify/Product/1"] })).await;
+    let answers = server.lines(&json!(format!("{}/_sim/answers", server.base))).await;
+    assert_eq!(answers.len(), 1, "of what is not there nothing is told: {answers:?}");
+    assert_eq!((&answers[0]["question"], &answers[0]["gid"]), (&json!("ProductsById"), &id));
+    let answered: Timestamp = answers[0]["at"].as_str().unwrap().parse().unwrap();
+    let late = Timestamp::UNIX_EPOCH;
+    let done = server.simulator.shop().act(late, Actor::Buyer, |shop| shop.now());
+    assert!(done > answered, "done at {done}, after the answer of {answered}");
 }
 
 #[tokio::test]
