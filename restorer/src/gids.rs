@@ -101,6 +101,11 @@ impl Gids {
         self.all.is_empty()
     }
 
+    /// How many they are.
+    pub(crate) fn len(&self) -> u64 {
+        self.all.len() as u64
+    }
+
     /// All of them, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = String> {
         self.all.iter().map(|short| self.beginnings.text(*short))

@@ -99,13 +99,13 @@ struct How {
     /// Update what differs
     #[arg(long)]
     update: bool,
-    /// Delete what is new
+    /// Delete what is new; of customers, companies and draft orders only what is named
     #[arg(long)]
     delete_new: bool,
     /// Take back what others changed later, too
     #[arg(long)]
     overwrite: bool,
-    /// Write amounts in stock, too, which move with every sale
+    /// Write amounts in stock where there is stock, too; they move with every sale
     #[arg(long)]
     inventory: bool,
 }

@@ -94,6 +94,23 @@ impl World {
         };
         items.iter().map(|item| (item["sku"].to_string(), told(item))).collect()
     }
+
+    /// How many there are of every variant where, by its SKU.
+    async fn stock(&self) -> Vec<[String; 3]> {
+        let items = self.all("inventory_item").await;
+        let skus: BTreeMap<&str, String> =
+            items.iter().map(|item| (id(item), item["sku"].to_string())).collect();
+        let of_level = |level: &Value| {
+            let mut quantities = level["quantities"].as_array().expect("quantities").iter();
+            let sellable = quantities.find(|quantity| quantity["name"] == "available");
+            let amount = sellable.expect("an amount")["quantity"].to_string();
+            [skus[id(&level["item"])].clone(), level["location"]["id"].to_string(), amount]
+        };
+        let mut stock: Vec<[String; 3]> =
+            self.all("inventory_level").await.iter().map(of_level).collect();
+        stock.sort();
+        stock
+    }
 }
 
 fn id(of: &Value) -> &str {
@@ -146,13 +163,14 @@ async fn what_points_to_a_deleted_product_points_to_the_one_that_came_back() {
 async fn a_product_comes_back_with_what_is_counted_of_it_in_one_job() {
     let mut world = World::open("22").await;
     let at = world.known().await;
-    let before = world.stock_keeping().await;
+    let (before, stock) = (world.stock_keeping().await, world.stock().await);
     let product = id(&world.all("product").await[0]).to_owned();
     world.deletes(&product).await;
     assert!(world.stock_keeping().await.len() < before.len());
     let kinds = ["product", "inventory_item"];
     let job = world.restored(json!({"at": at, "select": {"kinds": kinds}})).await;
     assert_eq!(world.stock_keeping().await, before, "{job}");
+    assert_eq!(world.stock().await, stock, "{job}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

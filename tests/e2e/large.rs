@@ -344,7 +344,8 @@ impl Large {
         self.settled().await;
         let planning = self.gauge();
         let plan = self.planned(&json!({"at": at, "select": {"ids": [gid]}})).await;
-        assert_eq!(plan["counts"]["create"], 1, "{plan}");
+        // What is counted of it comes with it.
+        assert!(plan["counts"]["create"].as_u64() > Some(1), "{plan}");
         println!("  1 product deleted, planned in {}", planning.told());
     }
 
@@ -359,7 +360,7 @@ impl Large {
         self.settled().await;
         let planning = self.gauge();
         let plan = self.planned(&json!({"at": at, "select": {"kinds": ["product"]}})).await;
-        assert_eq!(plan["counts"]["create"], products, "{plan}");
+        assert!(plan["counts"]["create"].as_u64() > Some(products), "{plan}");
         println!("  {products} products deleted, planned in {}", planning.told());
         self.simulator.post(&format!("plan/{shop_plan}"), json!({})).await;
         // From here on what the shop grants is known.

@@ -46,7 +46,8 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/location/id", "/item/id"],
     rank: rank::INVENTORY,
     writable: Writable::Partly(
-        "available and on hand, where asked for: stock moves on with every sale",
+        "the amount that can be sold only, which is written where the item comes back or where asked for: \
+         stock moves on with every sale",
     ),
     named: super::generic::identify,
     node,

@@ -113,7 +113,7 @@ pub(super) static SPEC: Spec = Spec {
     personal: Personal::None,
     rank: rank::PRODUCTS,
     writable: Writable::Partly(
-        "new ids, and with them new inventory items, whose stock has to be counted again; selling \
+        "new ids, and with them new inventory items, which get the stock that was last known; selling \
          plans, reviews and sales figures stay behind",
     ),
     not_covered: "metafields of other apps' reserved namespaces cannot be read",

@@ -43,7 +43,7 @@ pub(crate) struct Rollback {
     /// What becomes of fields that somebody changed later.
     #[serde(default)]
     on_conflict: OnConflict,
-    /// Whether amounts in stock are written too.
+    /// Whether amounts in stock are written too, where there is stock.
     #[serde(default)]
     inventory: bool,
 }

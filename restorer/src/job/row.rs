@@ -367,7 +367,10 @@ impl Runner {
                 let own = own.map(str::to_owned).or_else(|| gid_of(row));
                 ids.extend(own.map(|own| (own, gid.clone())));
                 wrote.was = Some(row.id.clone());
-                wrote.id = ResourceId::parse(&gid).unwrap_or(wrote.id);
+                // Stock is known by its item and its place, whatever number Shopify gives it.
+                if !write::is_stock(task.spec) {
+                    wrote.id = ResourceId::parse(&gid).unwrap_or(wrote.id);
+                }
                 wrote.ids = ids;
                 RowState::Created
             }

@@ -101,9 +101,9 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     legend { "What may be done" }
                     (tick("update", "Change back what was changed", true))
                     (tick("create", "Create anew what was deleted (with a new id)", true))
-                    (tick("delete_new", "Delete what was created since", false))
+                    (tick("delete_new", "Delete what was created since (customers, companies and draft orders only if chosen above)", false))
                     (tick("overwrite", "Also where somebody else made a newer edit", false))
-                    (tick("inventory", "Amounts in stock, too (they move with every sale)", false))
+                    (tick("inventory", "Amounts in stock, too, where there is stock (they move with every sale)", false))
                 }
                 div.actions {
                     button.button.primary type="submit" data-busy=(PLANNING) { "Show what would change" }

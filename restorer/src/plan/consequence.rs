@@ -8,8 +8,9 @@ use backstock_proto::merge::{Field, FieldPath};
 use serde_json::Value;
 
 use super::row::{Left, Policy, Subject, Verdict};
-use super::{Action, Counts, Row};
+use super::{Action, Counts, Row, stock};
 use crate::gids::Gids;
+use crate::write;
 
 /// Members that say who sees a resource.
 const SEEN_BY: &[&str] =
@@ -21,6 +22,11 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) cost: f64,
     created: BTreeMap<Kind, u64>,
+    updated: BTreeMap<Kind, u64>,
+    deleted: BTreeMap<Kind, u64>,
+    /// Items that come back with their stock, and how much that is.
+    stocked: Gids,
+    stock: i64,
     /// What gets new ids: everything that is made anew, and its parts.
     pub(crate) anew: Gids,
     /// Resources that refer to those, and how often.
@@ -32,6 +38,8 @@ pub(crate) struct Tally {
     kept_in: u64,
     left: BTreeMap<Left, u64>,
     archives: BTreeSet<Kind>,
+    /// What people began themselves, and what stays therefore although what is new goes.
+    own_doings: BTreeMap<Kind, u64>,
     /// Resources that others see, or no longer see, afterwards.
     seen: u64,
     themes: u64,
@@ -50,6 +58,9 @@ impl Tally {
                 if *left == Left::Archive {
                     self.archives.insert(subject.kind.clone());
                 }
+                if *left == Left::OwnDoing {
+                    *self.own_doings.entry(subject.kind.clone()).or_default() += 1;
+                }
             }
             Verdict::Row(row) => self.row(subject, row),
         }
@@ -67,6 +78,7 @@ impl Tally {
             Action::Update => self.update(subject.spec, row),
             Action::Delete => {
                 self.counts.delete += 1;
+                *self.deleted.entry(row.kind.clone()).or_default() += 1;
                 self.seen += 1;
                 self.theme(subject.spec, row.action);
             }
@@ -82,6 +94,9 @@ impl Tally {
 
     fn create(&mut self, subject: &Subject, row: &Row) {
         self.counts.create += 1;
+        if subject.comes_along && write::is_stock(subject.spec) {
+            return self.restock(&stock::made(subject, row));
+        }
         *self.created.entry(row.kind.clone()).or_default() += 1;
         self.seen += 1;
         self.theme(subject.spec, row.action);
@@ -99,6 +114,12 @@ impl Tally {
         }
     }
 
+    /// Adds a level that comes back with its item. Nobody points to one, or knows it by its id.
+    fn restock(&mut self, level: &Value) {
+        self.stocked.extend(level.pointer("/item/id").and_then(Value::as_str));
+        self.stock += write::amount(level).unwrap_or_default();
+    }
+
     /// Adds what only follows what it points to.
     pub(crate) fn follows(&mut self, row: &Row) {
         self.cost += row.cost;
@@ -109,6 +130,7 @@ impl Tally {
 
     fn update(&mut self, spec: &Spec, row: &Row) {
         self.counts.update += 1;
+        *self.updated.entry(row.kind.clone()).or_default() += 1;
         self.theme(spec, row.action);
         let shows = |field: &Field| SEEN_BY.contains(&field.path.member());
         self.seen += u64::from(row.fields.iter().any(shows));
@@ -139,6 +161,7 @@ impl Tally {
         let mut said = Vec::new();
         let Counts { create, update, delete, keep, cannot, .. } = self.counts;
         let writes = create + update + delete;
+        let (changed, gone) = (by_kind(&self.updated), by_kind(&self.deleted));
         if writes == 0 {
             said.push(if keep + cannot == 0 {
                 "Nothing to do: everything that was selected is as wanted.".into()
@@ -147,9 +170,12 @@ impl Tally {
             });
         }
         if delete > 0 {
-            said.push(format!("{} deleted for good.", are(delete, "resource")));
+            said.push(format!("{} deleted for good.", listed(&gone, delete)));
         }
         self.new_ids(&mut said);
+        if update > 0 {
+            said.push(format!("{} changed in place.", listed(&changed, update)));
+        }
         self.not_written(&mut said);
         if self.counts.kept_fields > 0 {
             let (fields, within) = (self.counts.kept_fields, self.kept_in);
@@ -187,13 +213,20 @@ impl Tally {
     }
 
     fn new_ids(&self, said: &mut Vec<String>) {
-        if self.counts.create > 0 {
-            let kinds: Vec<String> =
-                self.created.iter().map(|(kind, n)| count(*n, &words(kind))).collect();
+        let created: u64 = self.created.values().sum();
+        if created > 0 {
             said.push(format!(
                 "{} made anew, with new ids: what other systems know by the old ids no longer finds \
                  them.",
-                listed(&kinds, self.counts.create)
+                listed(&by_kind(&self.created), created)
+            ));
+        }
+        if !self.stocked.is_empty() {
+            said.push(format!(
+                "Stock of {} that {} back is as it was last known: {} in all.",
+                count(self.stocked.len(), "thing"),
+                if self.stocked.len() == 1 { "comes" } else { "come" },
+                signed(self.stock)
             ));
         }
         if self.referring.1 > 0 {
@@ -239,6 +272,11 @@ impl Tally {
                 Left::Delete => {
                     format!("{} new and stay: deleting was not asked for.", are(n, "resource"))
                 }
+                Left::OwnDoing => format!(
+                    "{} new and left in place: what people began themselves is deleted only where its \
+                     kind or its id is named.",
+                    listed(&by_kind(&self.own_doings), n)
+                ),
                 Left::Unknown => format!(
                     "{} left alone: history does not reach back far enough to say how they were.",
                     are(n, "resource")
@@ -261,12 +299,11 @@ impl Tally {
 
 /// What of an export stays outside.
 pub(super) fn not_brought_in(left: &BTreeMap<Kind, u64>) -> Option<String> {
-    let kinds: Vec<String> = left.iter().map(|(kind, n)| count(*n, &words(kind))).collect();
-    (!kinds.is_empty()).then(|| {
+    (!left.is_empty()).then(|| {
         format!(
             "{} not brought in: in the shop that they come from only their ids name them. Put them \
              there by hand.",
-            listed(&kinds, left.values().sum())
+            listed(&by_kind(left), left.values().sum())
         )
     })
 }
@@ -304,6 +341,11 @@ fn are(n: u64, thing: &str) -> String {
     format!("{} {verb}", count(n, thing))
 }
 
+/// How many there are of each kind.
+fn by_kind(counts: &BTreeMap<Kind, u64>) -> Vec<String> {
+    counts.iter().map(|(kind, n)| count(*n, &words(kind))).collect()
+}
+
 fn listed(parts: &[String], n: u64) -> String {
     let verb = if n == 1 { "is" } else { "are" };
     let all = match parts.split_last() {
@@ -331,6 +373,12 @@ fn grouped(n: u64) -> String {
     text
 }
 
+/// -1234567 as `-1,234,567`.
+fn signed(n: i64) -> String {
+    let sign = if n < 0 { "-" } else { "" };
+    format!("{sign}{}", grouped(n.unsigned_abs()))
+}
+
 /// About how long, in the unit that people use.
 pub(crate) fn duration(seconds: f64) -> String {
     let rounded = |n: f64, unit: &str| count(n.round().max(1.0) as u64, unit);
@@ -350,6 +398,7 @@ mod tests {
     fn numbers_are_said_as_people_say_them() {
         assert_eq!([count(1, "product"), count(2, "company")], ["1 product", "2 companies"]);
         assert_eq!(count(1_234_567, "gift card"), "1,234,567 gift cards");
+        assert_eq!([signed(-1_234), signed(5)], ["-1,234", "5"]);
         assert_eq!(
             [0.2, 89.0, 90.0, 7_200.0].map(duration).join(", "),
             "1 second, 89 seconds, 2 minutes, 2 hours"

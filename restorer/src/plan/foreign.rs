@@ -180,6 +180,7 @@ impl<'a> Foreign<'a> {
             made_since: false,
             seen,
             taken_by: None,
+            comes_along: false,
         }))
     }
 
@@ -200,8 +201,18 @@ impl<'a> Foreign<'a> {
             }
             let runs = vec![Run { before: Value::Null, after: now.clone() }];
             let seen = Some(resource.version.seq);
-            let (of, taken_by, made_since) = (None, None, true);
-            Ok(Some(Subject { spec, kind, id, now, runs, of, made_since, seen, taken_by }))
+            Ok(Some(Subject {
+                spec,
+                kind,
+                id,
+                now,
+                runs,
+                of: None,
+                made_since: true,
+                seen,
+                taken_by: None,
+                comes_along: false,
+            }))
         })
     }
 

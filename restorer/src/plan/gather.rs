@@ -225,6 +225,7 @@ impl Gather<'_> {
             kind: candidate.kind.clone(),
             made_since: false,
             taken_by: candidate.taken_by,
+            comes_along: false,
             runs: Vec::new(),
             of: None,
             now,

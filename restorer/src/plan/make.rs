@@ -1,6 +1,6 @@
 //! Making a plan: history is gathered, each resource decided, and the rows put on record as they come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backstock_proto::erase::Erased;
 use backstock_proto::journal::{AsOf, Journal};
@@ -13,13 +13,15 @@ use serde_json::Value;
 use super::consequence::Tally;
 use super::follow::{self, Back, Gone};
 use super::foreign::Foreign;
-use super::gather::{Anew, Gather, Scope};
+use super::gather::{Anew, Candidate, Gather, Scope};
 use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
+use super::stock::{self, Stock};
 use super::store::Writer;
 use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
+use crate::gids::Gids;
 use crate::job::gid;
-use crate::record;
+use crate::{record, write};
 
 /// Resources whose states are read ahead.
 const READ_AHEAD: usize = 16;
@@ -50,7 +52,9 @@ impl Policy {
         }
         let Request { on_conflict, inventory, .. } = *request;
         let inventory = inventory || request.undo.is_some();
-        Ok(Self { modes, on_conflict, inventory, selection })
+        let of_one =
+            request.change_set.is_some() || request.app.is_some() || request.undo.is_some();
+        Ok(Self { modes, on_conflict, inventory, of_one, selection })
     }
 }
 
@@ -77,6 +81,7 @@ pub(crate) async fn make(
         tally: Tally::default(),
         goes: Vec::new(),
         products: Vec::new(),
+        items: Gids::default(),
         written: HashMap::new(),
         policy: &policy,
         erased: journal.erased(shop).await?,
@@ -90,7 +95,8 @@ pub(crate) async fn make(
         From::Export(foreign) => {
             let gather = Gather { journal, anew: tools.anew, shop };
             let mut subjects = foreign.subjects(&policy);
-            while let Some(subject) = subjects.try_next().await? {
+            while let Some(mut subject) = subjects.try_next().await? {
+                subject.comes_along = stock::comes_with(&subject, &making.items);
                 let verdict = decided(&gather, &subject, &policy).await?;
                 making.take(&subject, verdict, false).await?;
             }
@@ -134,6 +140,8 @@ struct Making<'a> {
     goes: Vec<Row>,
     /// Products that come back.
     products: Vec<Gone>,
+    /// Inventory items of variants that come back.
+    items: Gids,
     /// Links that are written anyway, and what goes: all of it.
     written: HashMap<Kind, HashMap<ResourceId, Vec<FieldPath>>>,
     policy: &'a Policy,
@@ -163,15 +171,63 @@ impl Making<'_> {
         let mut candidates = gather.candidates(scope, &self.policy.selection).await?;
         order::find_taken(&gather, scope, &mut candidates, self.policy).await?;
         order::order(&mut candidates);
-        let policy = self.policy;
-        let subjects = candidates.into_iter().map(|candidate| {
-            let gather = &gather;
-            async move {
-                let frees = candidate.frees;
-                let subject = gather.subject(candidate, scope).await?;
-                let verdict = decided(gather, &subject, policy).await?;
-                Ok::<_, PlanError>((subject, verdict, frees))
+        let (goods, mut levels) = order::until_stock(candidates);
+        let others = levels.split_off(levels.partition_point(|c| write::is_stock(c.spec)));
+        let listed = goods.iter().filter(|c| stock::is_item(c.spec));
+        let listed: HashSet<ResourceId> = listed.map(|c| anew.id_now(c.spec, &c.id)).collect();
+        self.decide(&gather, scope, goods).await?;
+        if !self.items.is_empty() {
+            let came = self.counted(&gather, scope, &listed, &levels).await?;
+            levels.retain(|level| !came.contains(&anew.id_now(level.spec, &level.id)));
+        }
+        self.decide(&gather, scope, levels).await?;
+        self.decide(&gather, scope, others).await
+    }
+
+    /// Has what is counted of variants that come back come with them, whatever was selected. Items that are
+    /// `listed` are there already. Answers which levels came, by the ids that they have now.
+    async fn counted(
+        &mut self,
+        gather: &Gather<'_>,
+        scope: &Scope,
+        listed: &HashSet<ResourceId>,
+        levels: &[Candidate],
+    ) -> Result<HashSet<ResourceId>, PlanError> {
+        let stock = &Stock::of(gather, scope, levels, self.policy.inventory).await?;
+        let items = stock::sorted(&std::mem::take(&mut self.items));
+        let lost: Vec<ResourceId> =
+            items.iter().filter(|item| !listed.contains(*item)).cloned().collect();
+        let found = lost.into_iter().map(|item| stock.item(item));
+        let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
+        while let Some(subject) = found.try_next().await? {
+            if let Some(subject) = subject {
+                self.take(&subject, verdict(&subject, self.policy), false).await?;
             }
+        }
+        let found = items.into_iter().map(|item| stock.levels(item));
+        let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
+        let mut came = HashSet::new();
+        while let Some(subjects) = found.try_next().await? {
+            for subject in subjects {
+                came.insert(gather.anew.id_now(subject.spec, &subject.id));
+                self.take(&subject, verdict(&subject, self.policy), false).await?;
+            }
+        }
+        Ok(came)
+    }
+
+    async fn decide(
+        &mut self,
+        gather: &Gather<'_>,
+        scope: &Scope,
+        candidates: Vec<Candidate>,
+    ) -> Result<(), PlanError> {
+        let policy = self.policy;
+        let subjects = candidates.into_iter().map(|candidate| async move {
+            let frees = candidate.frees;
+            let subject = gather.subject(candidate, scope).await?;
+            let verdict = decided(gather, &subject, policy).await?;
+            Ok::<_, PlanError>((subject, verdict, frees))
         });
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
         while let Some((subject, verdict, frees)) = subjects.try_next().await? {
@@ -193,6 +249,7 @@ impl Making<'_> {
         };
         self.tally.see(subject, &verdict);
         if let Verdict::Row(row) = &verdict {
+            self.items.extend(stock::items(subject, row));
             self.note(row);
         }
         match verdict {

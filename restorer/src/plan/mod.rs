@@ -22,6 +22,7 @@ mod ours;
 pub mod row;
 pub mod select;
 mod source;
+mod stock;
 pub(crate) mod store;
 pub mod undo;
 
@@ -54,8 +55,8 @@ pub struct Request {
     pub modes: Modes,
     /// What becomes of fields that somebody changed later.
     pub on_conflict: OnConflict,
-    /// Whether amounts in stock are written too. They move with every sale, so an old amount is
-    /// usually wrong.
+    /// Whether amounts in stock are written too, where there is stock. They move with every sale, so an
+    /// old amount is usually wrong. What comes back has the stock that was last known of it anyway.
     pub inventory: bool,
 }
 
@@ -82,7 +83,8 @@ pub struct Modes {
     pub create: bool,
     /// Update what is different.
     pub update: bool,
-    /// Delete what is new.
+    /// Delete what is new. Customers, companies with their contacts and locations, and draft orders stay
+    /// unless `select` names their kinds or ids, or what is undone is one change-set, app or job.
     pub delete_new: bool,
 }
 

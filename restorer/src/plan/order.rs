@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::gather::{Candidate, Gather, Scope, just_before};
 use super::row::Policy;
 use super::{PlanError, Row};
+use crate::write;
 
 /// Puts candidates in the order of their rows: first what has to go before anything else, then by
 /// rank. It depends on nothing but the candidates.
@@ -46,13 +47,21 @@ fn place(spec: &Spec) -> (u8, usize) {
 }
 
 /// Shorter numbers are smaller ones.
-fn by_number(a: &ResourceId, b: &ResourceId) -> Ordering {
+pub(super) fn by_number(a: &ResourceId, b: &ResourceId) -> Ordering {
     let key = |id: &ResourceId| id.as_str().len();
     key(a).cmp(&key(b)).then_with(|| a.cmp(b))
 }
 
+/// Candidates in order, up to stock, and from there on.
+pub(crate) fn until_stock(mut candidates: Vec<Candidate>) -> (Vec<Candidate>, Vec<Candidate>) {
+    let stock = ALL.iter().copied().find(|spec| write::is_stock(spec)).map(place);
+    let at = candidates.partition_point(|c| c.frees || Some(place(c.spec)) < stock);
+    let rest = candidates.split_off(at);
+    (candidates, rest)
+}
+
 /// Finds what is new and has the natural key of something that is to be made anew: it has to go
-/// first, or the other one gets another key.
+/// first, or the other one is not made at all.
 pub(crate) async fn find_taken(
     gather: &Gather<'_>,
     scope: &Scope,
@@ -87,9 +96,10 @@ pub(crate) async fn find_taken(
             state = gather.last(&gather.key(&kind, &did.row.id)).await?;
         }
         let Some(natural) = natural_key(spec, &state) else { continue };
+        let stays = !policy.modes.delete_new || policy.spares(&kind);
         if let Some(gone) = keys.get(&(kind, natural)) {
-            candidates[n].frees = policy.modes.create && policy.modes.delete_new;
-            if !policy.modes.delete_new {
+            candidates[n].frees = policy.modes.create && !stays;
+            if stays {
                 candidates[*gone].taken_by = Some(id);
             }
         }

@@ -13,6 +13,10 @@ use crate::write;
 /// Why nothing is written of somebody.
 pub(crate) const ERASED: &str = "the person was erased on request, and does not come back";
 
+/// Kinds of which a new one is somebody's own doing: people sign up, and put together what they order.
+const OWN_DOINGS: [&str; 5] =
+    ["customer", "company", "company_contact", "company_location", "draft_order"];
+
 /// What history says of one resource. `null` stands for a resource that is not there.
 #[derive(Clone)]
 pub struct Subject {
@@ -36,6 +40,9 @@ pub struct Subject {
     pub seen: Option<u64>,
     /// Something else that carries its natural key now.
     pub taken_by: Option<ResourceId>,
+    /// Whether it comes with what it belongs to, which the same plan makes anew, whatever was selected:
+    /// what is counted of a variant.
+    pub comes_along: bool,
 }
 
 /// What may be done.
@@ -45,8 +52,10 @@ pub struct Policy {
     pub modes: Modes,
     /// What becomes of later edits.
     pub on_conflict: OnConflict,
-    /// Whether amounts in stock are written.
+    /// Whether amounts in stock are written, also where there is stock.
     pub inventory: bool,
+    /// Whether what is taken back is what one did, an app or a job, rather than all that happened.
+    pub of_one: bool,
     /// Which resources and fields.
     pub selection: Selection,
 }
@@ -73,6 +82,8 @@ pub enum Left {
     Update,
     /// Deleting was not asked for.
     Delete,
+    /// It is somebody's own doing, and nobody asked for it by name.
+    OwnDoing,
     /// History does not reach back to then.
     Unknown,
     /// It cannot be written, and nobody asked for it by name.
@@ -84,7 +95,8 @@ pub enum Left {
 /// Decides what is done to a resource.
 pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
     let Subject { now, runs, .. } = subject;
-    if !policy.selection.has_text(&subject.id, &subject.listing(now)) {
+    let selected = policy.selection.has_text(&subject.id, &subject.listing(now));
+    if !selected && !subject.comes_along {
         return Verdict::Unselected;
     }
     let made_within = runs.last().is_some_and(|oldest| oldest.before.is_null());
@@ -94,6 +106,9 @@ pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
         }
         if !policy.modes.delete_new || policy.selection.has_fields() {
             return Verdict::Left(Left::Delete);
+        }
+        if policy.spares(&subject.kind) {
+            return Verdict::Left(Left::OwnDoing);
         }
     }
     let counts = |path: &FieldPath| !write::incidental(subject.spec, path, now);
@@ -133,7 +148,7 @@ impl Decided<'_> {
         if let Writable::Archive(why) = subject.spec.writable {
             return self.cannot(&want, format!("{why}; {}", write::by_hand(subject.spec)));
         }
-        if self.policy.selection.has_fields() {
+        if self.policy.selection.has_fields() && !subject.comes_along {
             let why = "it is gone, and a part of it cannot come back alone: plan it without fields";
             return self.cannot(&want, why.into());
         }
@@ -240,7 +255,10 @@ impl Decided<'_> {
     fn left_out(&self, left: Left, asked: bool) -> Option<Left> {
         let spec = self.subject.spec;
         let archive = matches!(spec.writable, Writable::Archive(_));
-        if write::is_stock(spec) && !self.policy.inventory {
+        if self.subject.comes_along {
+            // Nothing newer is overwritten: it is gone.
+            None
+        } else if write::is_stock(spec) && !self.policy.inventory {
             Some(Left::Inventory)
         } else if !asked {
             Some(left)
@@ -269,6 +287,13 @@ impl Decided<'_> {
             _ => shown,
         };
         Row { seen: *seen, ..Row::of(kind, id, action, shown) }
+    }
+}
+
+impl Policy {
+    /// Whether something new of a kind stays, although what is new is to be deleted.
+    pub(super) fn spares(&self, kind: &Kind) -> bool {
+        OWN_DOINGS.contains(&kind.as_str()) && !self.of_one && !self.selection.names(kind)
     }
 }
 
@@ -317,7 +342,7 @@ impl Subject {
 }
 
 /// Whether a field is an element of a list that comes back whole.
-fn is_element(field: &Field) -> bool {
+pub(super) fn is_element(field: &Field) -> bool {
     let last = field.path.steps().pop();
     field.old.is_null()
         && field.new.get("id").is_some()

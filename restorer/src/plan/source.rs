@@ -14,11 +14,11 @@ use super::foreign::Foreign;
 use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
 use super::ours::Did;
-use super::{Plan, PlanError, Request};
+use super::{Action, Plan, PlanError, Request, Row};
 use crate::gids::Gids;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
-use crate::{Desk, level, record};
+use crate::{Desk, level, record, write};
 
 /// Points that Shopify's standard plan grants each second; assumed where the shop cannot be asked.
 const STANDARD_RATE: f64 = 100.0;
@@ -112,6 +112,9 @@ impl Desk {
             for row in piece {
                 let Some(spec) = row.kind.spec() else { continue };
                 let id = Written::id_now(&written, spec, &row.id);
+                if write::is_stock(spec) && went_along(&written, &job.id, &row, &id) {
+                    continue;
+                }
                 // Of what was made anew once more since, the job knew an earlier id.
                 let when = |id| written.when(&job.id, &row.kind, id);
                 if let Some((from, to)) = when(&id).or_else(|| when(&row.id)) {
@@ -166,6 +169,13 @@ impl Desk {
             Source::Job(id) => Ok((self.undone_job(shop, id).await?, None)),
         }
     }
+}
+
+/// Whether stock came with a variant that the job made, and goes with it.
+fn went_along(written: &Written, job: &str, row: &Row, id: &ResourceId) -> bool {
+    let item = id.as_str().split('-').next().unwrap_or_default();
+    let item = format!("gid://shopify/InventoryItem/{item}");
+    row.action == Action::Create && written.is_made_by(job, &item)
 }
 
 /// What a request names.

@@ -36,6 +36,7 @@ pub(super) fn restorable(
         made_since: false,
         seen: None,
         taken_by: None,
+        comes_along: false,
     };
     let everything = Policy {
         modes: Modes { create: true, update: true, delete_new: true },

@@ -1,11 +1,11 @@
 //! How much of an item is at a location. Amounts are written only where the wanted state has any: they
-//! move with every sale, so an old one is mostly wrong.
+//! move with every sale, so an old one is mostly wrong. Of what is gone the last one is not.
 
 use backstock_proto::merge::{FieldPath, Step};
 use serde_json::{Value, json};
 
 use super::step::{self, ask, list, send, text};
-use super::{Around, WriteError, Written, publication};
+use super::{Around, WriteError, Written};
 
 const LEVEL: &str = include_str!("graphql/inventory_level.graphql");
 const ACTIVATE: &str = include_str!("graphql/inventory_activate.graphql");
@@ -55,28 +55,37 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
     }
 }
 
-/// Stocks the item at the location, if it is not, and sets the amount.
+/// Stocks the item at the location, with the amount, or sets that where it is stocked already.
 async fn connect(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
     let item = around.gid_now(text(&want["item"], "id"));
     let location = around.gid_now(text(&want["location"], "id"));
-    let ids = vec![item.clone(), location.clone()];
-    let there = publication::there(around, &ids).await?;
-    if let Some(missing) = ids.iter().find(|id| !there.contains(id)) {
-        return Err(WriteError::Missing(format!(
-            "{missing} is not there any more: restore the product or the location first"
-        )));
-    }
     let found = || async {
         let data = ask(around, LEVEL, json!({"item": item, "location": location})).await?;
+        let missing = [("inventoryItem", &item), ("location", &location)];
+        if let Some((_, missing)) = missing.into_iter().find(|(name, _)| data[*name].is_null()) {
+            return Err(WriteError::Missing(format!(
+                "{missing} is not there any more: restore the product or the location first"
+            )));
+        }
         let level = data["inventoryItem"]["inventoryLevel"].clone();
         Ok::<Option<Value>, WriteError>(level.is_object().then_some(level))
     };
     let mut level = found().await?;
     if level.is_none() {
-        let key = around.key("activate");
-        let variables = json!({"item": item, "location": location, "key": key});
-        send(around, step::Step::setting(ACTIVATE, variables)).await?;
-        level = found().await?;
+        // What was sold beyond what there was is set afterwards.
+        let available = amount(want).filter(|amount| *amount >= 0);
+        let key = around.key(&format!("activate with {available:?}"));
+        let variables =
+            json!({"item": item, "location": location, "available": available, "key": key});
+        level = match send(around, step::Step::setting(ACTIVATE, variables)).await {
+            Ok(mut payload) => Some(payload["inventoryLevel"].take()).filter(Value::is_object),
+            // An earlier try may have stocked it and not have heard of it.
+            Err(WriteError::Refused(why)) => match found().await? {
+                Some(level) => Some(level),
+                None => return Err(WriteError::Refused(why)),
+            },
+            Err(error) => return Err(error),
+        };
     }
     let level = level.ok_or_else(|| {
         WriteError::Missing(format!("{item} cannot be stocked at {location}: try again"))
@@ -89,7 +98,7 @@ async fn connect(around: &dyn Around, want: &Value) -> Result<Written, WriteErro
 
 /// Sets the amount, over the one that is known only. Whether anything had to be written.
 async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, WriteError> {
-    let Some(quantity) = quantity_of(want) else { return Ok(false) };
+    let Some(quantity) = wanted(now, want) else { return Ok(false) };
     let is = quantity_of(now);
     if is == Some(quantity) {
         return Ok(false);
@@ -106,6 +115,18 @@ async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, Wri
     Ok(true)
 }
 
+/// How much can be sold. It is told twice: alone, as each webhook does, and among the quantities, which
+/// are asked for afterwards.
+pub(crate) fn amount(state: &Value) -> Option<i64> {
+    state["available"].as_i64().or_else(|| quantity_of(state))
+}
+
+/// The amount that is wanted; where only the quantities are to become others, that among them.
+fn wanted(now: &Value, want: &Value) -> Option<i64> {
+    let is_same = want["id"] == now["id"] && want["available"] == now["available"];
+    if is_same { quantity_of(want) } else { amount(want) }
+}
+
 fn quantity_of(state: &Value) -> Option<i64> {
     let mut quantities = list(state, "quantities").iter();
     quantities.find(|entry| entry["name"] == WRITTEN)?["quantity"].as_i64()
@@ -120,5 +141,16 @@ mod tests {
         let level = json!({"quantities": [{"name": "on_hand", "quantity": 9}, {"name": "available", "quantity": 7}]});
         assert_eq!(quantity_of(&level), Some(7));
         assert_eq!(quantity_of(&json!({"isActive": true})), None);
+    }
+
+    #[test]
+    fn what_comes_back_has_the_amount_that_was_told_last() {
+        let level = |id: &str, available: i64, asked: i64| {
+            json!({"id": id, "available": available,
+                   "quantities": [{"name": "available", "quantity": asked}]})
+        };
+        assert_eq!(wanted(&level("new", 0, 0), &level("old", 0, 5)), Some(0));
+        assert_eq!(wanted(&level("same", 3, 3), &level("same", 4, 5)), Some(4));
+        assert_eq!(wanted(&level("same", 3, 3), &level("same", 3, 5)), Some(5));
     }
 }

@@ -59,6 +59,7 @@ mod translation;
 pub(crate) mod upload;
 mod visible;
 
+pub(crate) use inventory_level::amount;
 pub use reach::{
     by_hand, cost, cost_of_making, drifts, goes_with_its_owner, incidental, is_stock, unwritable,
     unwritable_to,

@@ -118,6 +118,7 @@ fn subject(now: Value, runs: Vec<Run>) -> Subject {
         made_since: true,
         seen: Some(7),
         taken_by: None,
+        comes_along: false,
     }
 }
 

@@ -180,6 +180,86 @@ async fn what_took_the_place_of_something_goes_before_that_comes_back() {
 }
 
 #[tokio::test]
+async fn a_deleted_product_comes_back_with_its_stock_and_what_moved_stays() {
+    let long_ago = "2026-11-18T08:00:00Z";
+    let gid = |of: &str, id: &str| format!("gid://shopify/{of}/{id}");
+    let server = start_knowing(|history| {
+        history.remember("location", "3", long_ago, &json!({"id": gid("Location", "3")}));
+        let level = |item: &str, available: i64| {
+            json!({"id": gid("InventoryLevel", &format!("7{item}")), "available": available,
+                   "item": {"id": gid("InventoryItem", item)},
+                   "location": {"id": gid("Location", "3")}})
+        };
+        for item in ["90", "91"] {
+            let state = json!({"id": gid("InventoryItem", item), "tracked": true});
+            history.remember("inventory_item", item, long_ago, &state);
+            history.remember("inventory_level", &format!("{item}-3"), long_ago, &level(item, 7));
+        }
+        let cup = json!({"id": gid("Product", "900"), "title": "Cup", "handle": "cup", "variants": [
+            {"id": gid("ProductVariant", "95"), "title": "S", "inventoryItem": {"id": gid("InventoryItem", "90")}},
+        ]});
+        history.remember("product", "900", long_ago, &cup);
+        // Some are sold of both, and then one of them is deleted.
+        for item in ["90", "91"] {
+            let (id, sold_at) = (format!("{item}-3"), "2026-11-22T07:00:00Z");
+            history.remember("inventory_level", &id, sold_at, &level(item, 5));
+        }
+        for (kind, id) in [("product", "900"), ("inventory_item", "90"), ("inventory_level", "90-3")] {
+            history.forget(kind, id, "2026-11-22T08:00:00Z");
+        }
+        history.log("Sweeper", "destroy", &gid("Product", "900"), "2026-11-22T08:00:00Z");
+    })
+    .await;
+    let with_stock =
+        ["create product 900", "create inventory_item 90", "create inventory_level 90-3"];
+    let at = "2026-11-21T12:00:00Z";
+    let plan = server.plan(&json!({"at": at})).await;
+    assert_eq!(actions(&plan), with_stock);
+    assert_eq!(plan["rows"][2]["of"], "2026-11-22T07:59:59.999999Z", "{plan}");
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("Stock of 1 thing that comes back is as it was last known: 5 in all."));
+    assert!(said.contains("Amounts in stock differ in 1 place and stay"), "{said}");
+    // Whatever was selected, and whoever deleted it.
+    let one = json!({"at": at, "select": {"ids": [gid("Product", "900")]}});
+    assert_eq!(actions(&server.plan(&one).await), with_stock);
+    let app = json!({"app": "Sweeper", "from": "2026-11-22T07:30:00Z"});
+    let plan = server.plan(&app).await;
+    assert!(actions(&plan).contains(&with_stock[2].to_owned()), "{plan}");
+    // Where amounts are asked for, they are what they were.
+    let plan = server.plan(&json!({"at": at, "inventory": true})).await;
+    assert_eq!(actions(&plan)[2..], [with_stock[2], "update inventory_level 91-3"]);
+    assert_eq!(plan["rows"][2]["of"], at);
+}
+
+#[tokio::test]
+async fn stock_of_what_was_no_longer_stocked_there_stays_away() {
+    let long_ago = "2026-11-18T08:00:00Z";
+    let gid = |of: &str, id: &str| format!("gid://shopify/{of}/{id}");
+    let server = start_knowing(|history| {
+        for place in ["3", "4"] {
+            let level = json!({"id": gid("InventoryLevel", place), "available": 7,
+                "item": {"id": gid("InventoryItem", "90")}, "location": {"id": gid("Location", place)}});
+            history.remember("location", place, long_ago, &json!({"id": gid("Location", place)}));
+            history.remember("inventory_level", &format!("90-{place}"), long_ago, &level);
+        }
+        let item = json!({"id": gid("InventoryItem", "90"), "tracked": true});
+        history.remember("inventory_item", "90", long_ago, &item);
+        let cup = json!({"id": gid("Product", "900"), "title": "Cup", "handle": "cup", "variants": [
+            {"id": gid("ProductVariant", "95"), "title": "S", "inventoryItem": {"id": gid("InventoryItem", "90")}},
+        ]});
+        history.remember("product", "900", long_ago, &cup);
+        history.forget("inventory_level", "90-4", "2026-11-22T07:00:00Z");
+        for (kind, id) in [("product", "900"), ("inventory_item", "90"), ("inventory_level", "90-3")] {
+            history.forget(kind, id, "2026-11-22T08:00:00Z");
+        }
+    })
+    .await;
+    let plan = server.plan(&json!({"at": "2026-11-21T12:00:00Z"})).await;
+    let back = ["create product 900", "create inventory_item 90", "create inventory_level 90-3"];
+    assert_eq!(actions(&plan), back, "{plan}");
+}
+
+#[tokio::test]
 async fn what_was_made_anew_has_the_past_of_what_it_was() {
     let gid = |id: &str| format!("gid://shopify/Product/{id}");
     let cup = |id: &str, title: &str| json!({"id": gid(id), "title": title, "handle": "cup"});
@@ -228,7 +308,14 @@ async fn what_is_new_goes_last_and_only_if_asked() {
     let server = start().await;
     let early = json!({"at": "2026-11-19T09:00:00Z", "modes": {"delete_new": true}});
     let plan = server.plan(&early).await;
-    // An order cannot be deleted; nobody asked for it by name.
+    // An order cannot be deleted; nobody asked for it by name, nor for who signed up.
+    assert_eq!(actions(&plan), ["create product 501".into(), format!("delete product {MUG}")]);
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("1 product is deleted for good."), "{said}");
+    assert!(said.contains("1 customer is new and left in place"), "{said}");
+    let mut named = early.clone();
+    named["select"] = json!({"kinds": ["customer", "product"]});
+    let plan = server.plan(&named).await;
     assert_eq!(
         actions(&plan),
         [
@@ -237,6 +324,8 @@ async fn what_is_new_goes_last_and_only_if_asked() {
             format!("delete product {MUG}")
         ]
     );
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("1 customer and 1 product are deleted for good."), "{said}");
     let kept = server.plan(&json!({"at": "2026-11-19T09:00:00Z"})).await;
     assert_eq!(actions(&kept), ["create product 501"]);
     let said = kept["consequences"].to_string();

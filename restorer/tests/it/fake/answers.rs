@@ -275,11 +275,20 @@ impl Journal for Fake {
 
     async fn heads(
         &self,
-        _shop: &Shop,
-        _kind: &Kind,
-        _id: Option<&ResourceId>,
+        shop: &Shop,
+        kind: &Kind,
+        id: Option<&ResourceId>,
     ) -> Result<BoxStream<'static, Result<Head, JournalError>>, JournalError> {
-        Err(JournalError::Unavailable("not kept yet".into()))
+        self.answers()?;
+        let mut all = self.all(shop, Some(kind), AsOf::Latest);
+        all.retain(|resource| id.is_none_or(|id| resource.id == *id));
+        let heads = all.into_iter().map(|resource| {
+            let Version { source, valid_at, seq, hash, .. } = resource.version;
+            let (id, deleted) = (resource.id, resource.deleted);
+            let (facet, triggered_at) = (Facet::Core, valid_at);
+            Ok(Head { id, facet, deleted, source, hash, valid_at, triggered_at, seq })
+        });
+        Ok(stream::iter(heads.collect::<Vec<_>>()).boxed())
     }
 
     async fn rebuilt(

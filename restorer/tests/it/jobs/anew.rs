@@ -36,6 +36,47 @@ async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
     assert_eq!(world.shop.writes().len(), 0);
 }
 
+fn amount(level: &Value) -> i64 {
+    let mut quantities = level["quantities"].as_array().expect("quantities").iter();
+    let sellable = quantities.find(|quantity| quantity["name"] == "available");
+    sellable.expect("an amount")["quantity"].as_i64().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_comes_back_with_its_product_and_goes_with_it_again() {
+    let mut world = World::new(87).await;
+    let id = world.shop.ids("Product").remove(0);
+    let product = world.shop.read("product", &id).await.expect("a product");
+    let item = id_of(&product["variants"][0]["inventoryItem"]["id"]);
+    let location = world.shop.ids("Location").remove(0);
+    let level =
+        |item: &ResourceId| ResourceId::parse(&format!("{item}-{location}")).expect("an id");
+    let now = world.shop.read("inventory_level", &level(&item)).await.expect("a level");
+    let mut was = now.clone();
+    was["available"] = json!(42);
+    world.shop.write("inventory_level", Some(&now), Some(&was)).await.expect("counted");
+    let was = world.shop.read("inventory_level", &level(&item)).await.expect("a level");
+    assert_eq!(amount(&was), 42);
+    world.deleted("product", &id, &product).await;
+    world.went("inventory_level", &level(&item), &was);
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["failed"]), ("done", &json!(0)), "{job}");
+    let new = id_of(&result(&job, &id)["new_gid"]);
+    let product = world.shop.read("product", &new).await.expect("a product");
+    let item = id_of(&product["variants"][0]["inventoryItem"]["id"]);
+    let is = world.shop.read("inventory_level", &level(&item)).await.expect("a level");
+    assert_eq!(amount(&is), 42, "{job}");
+    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
+    let (status, undo) = process.post(&undo, json!(null)).await;
+    assert_eq!(status, 202, "{undo}");
+    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let counts = (&undone["counts"]["deleted"], &undone["counts"]["skipped"]);
+    assert_eq!((state(&undone), counts), ("done", (&json!(1), &json!(0))), "{undone}");
+    assert_eq!(world.shop.read("product", &new).await, None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_anew_and_deleted_again_is_waited_for() {
     let mut world = World::new(82).await;
@@ -88,11 +129,6 @@ async fn amounts_that_a_job_wrote_are_taken_back_with_it() {
         (world.shop.ids("InventoryItem").remove(0), world.shop.ids("Location").remove(0));
     let id = ResourceId::parse(&format!("{item}-{location}")).expect("an id");
     let was = world.shop.read("inventory_level", &id).await.expect("a level");
-    let amount = |level: &Value| {
-        let mut quantities = level["quantities"].as_array().expect("quantities").iter();
-        let sellable = quantities.find(|quantity| quantity["name"] == "available");
-        sellable.expect("an amount")["quantity"].as_i64().expect("a number")
-    };
     world.remembers("inventory_level", &id, &was);
     let path = "/quantities/{available}/quantity";
     let field = json!({"path": path, "old": amount(&was), "new": amount(&was) + 5});

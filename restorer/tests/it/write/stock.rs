@@ -96,17 +96,29 @@ async fn an_amount_is_written_only_where_it_is_asked_for_and_over_what_was_seen(
     assert_eq!(amount(&shop.read("inventory_level", &id).await.unwrap()), amount(&was));
     // Without an amount it is only stocked there.
     let mut unasked = was.clone();
-    unasked.as_object_mut().unwrap().remove("quantities");
+    unasked.as_object_mut().unwrap().retain(|name, _| name != "quantities" && name != "available");
     assert_eq!(shop.write("inventory_level", Some(&was), None).await.unwrap(), Written::Deleted);
     assert_eq!(shop.read("inventory_level", &id).await, None);
     shop.writes();
-    shop.fates(&[None, None, Some(Fault::Lost)]);
+    shop.fates(&[None, Some(Fault::Lost)]);
     let made = shop.write("inventory_level", None, Some(&unasked)).await.unwrap();
     assert!(matches!(made, Written::Created { .. }), "{made:?}");
     let is = shop.read("inventory_level", &id).await.unwrap();
     assert_eq!(amount(&is), 0);
     assert_eq!(shop.write("inventory_level", Some(&is), Some(&was)).await.unwrap(), updated());
-    assert_eq!(amount(&shop.read("inventory_level", &id).await.unwrap()), amount(&was));
+    let is = shop.read("inventory_level", &id).await.unwrap();
+    assert_eq!(amount(&is), amount(&was));
+    // What comes back is stocked with its amount at once.
+    shop.write("inventory_level", Some(&is), None).await.unwrap();
+    shop.writes();
+    let more = with(amount(&was) + 3);
+    let more = json!({"id": was["id"], "item": was["item"], "location": was["location"],
+                      "available": amount(&more)});
+    let made = shop.write("inventory_level", None, Some(&more)).await.unwrap();
+    assert!(matches!(made, Written::Created { .. }), "{made:?}");
+    assert_eq!(mutations(&shop), ["inventoryActivate"]);
+    let is = shop.read("inventory_level", &id).await.unwrap();
+    assert_eq!(amount(&is), amount(&was) + 3);
     shop.assert_simulated();
 }
 

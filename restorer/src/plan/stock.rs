@@ -1,0 +1,235 @@
+//! What is counted of a variant (its inventory item, and how many there are of it where) comes and goes
+//! with the variant. Nobody selects it, and no change-set has all of it: it is looked for by the items of
+//! the variants that a plan makes anew, whatever was selected. What is gone cannot be overwritten, so
+//! there are as many again as history knew of last.
+
+use std::collections::{BTreeSet, HashMap};
+
+use backstock_proto::journal::{AsOf, Resource};
+use backstock_proto::kind::Spec;
+use backstock_proto::{Kind, ResourceId, Timestamp, merge};
+use futures::TryStreamExt as _;
+use serde_json::Value;
+
+use super::gather::{Candidate, Gather, Scope, just_before};
+use super::row::{Subject, is_element};
+use super::undo::Run;
+use super::{Action, PlanError, Row, order};
+use crate::gids::Gids;
+use crate::write;
+
+const ITEM: &str = "inventory_item";
+const LEVEL: &str = "inventory_level";
+const LOCATION: &str = "location";
+
+/// Whether a kind is what is counted, as opposed to how much of it there is.
+pub(super) fn is_item(spec: &Spec) -> bool {
+    spec.name == ITEM
+}
+
+/// The gids that the inventory items had of the variants that a row makes anew.
+pub(super) fn items(subject: &Subject, row: &Row) -> Vec<String> {
+    let mut items = Vec::new();
+    match row.action {
+        _ if row.kind.as_str() != "product" => {}
+        Action::Create => find(&made(subject, row), &mut items),
+        Action::Update => {
+            let anew = row.fields.iter().filter(|field| is_element(field));
+            anew.for_each(|field| find(&field.new, &mut items));
+        }
+        Action::Delete | Action::Keep | Action::Cannot => {}
+    }
+    items
+}
+
+fn find(value: &Value, items: &mut Vec<String>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|element| find(element, items)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member["id"].as_str() {
+                    Some(gid) if name == "inventoryItem" => items.push(gid.to_owned()),
+                    _ => find(member, items),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The state that a row makes anew.
+pub(super) fn made(subject: &Subject, row: &Row) -> Value {
+    let mut state = subject.of.as_ref().map(|(_, then)| then.clone()).unwrap_or_default();
+    for field in &row.fields {
+        merge::set(&mut state, &field.path, field.new.clone());
+    }
+    state
+}
+
+/// Items in the order of their rows.
+pub(super) fn sorted(items: &Gids) -> Vec<ResourceId> {
+    let parsed = items.iter().filter_map(|gid| ResourceId::parse(&gid).ok());
+    let mut sorted: Vec<ResourceId> = parsed.collect();
+    sorted.sort_by(order::by_number);
+    sorted
+}
+
+/// Whether something is gone stock of one of these items.
+pub(super) fn comes_with(subject: &Subject, items: &Gids) -> bool {
+    let item = subject.runs.first().and_then(|run| run.before.pointer("/item/id")?.as_str());
+    let is_gone = write::is_stock(subject.spec) && subject.now.is_null();
+    is_gone && item.is_some_and(|item| items.contains(item))
+}
+
+/// What there was of items that come back.
+pub(super) struct Stock<'a> {
+    gather: &'a Gather<'a>,
+    scope: &'a Scope,
+    /// Where stock may be, or may have been.
+    locations: Vec<ResourceId>,
+    /// Levels that something is taken back of anyway, by the ids that they have now.
+    listed: HashMap<ResourceId, &'a Candidate>,
+    /// Whether of these the amount is taken back, too.
+    inventory: bool,
+}
+
+impl<'a> Stock<'a> {
+    pub(super) async fn of(
+        gather: &'a Gather<'a>,
+        scope: &'a Scope,
+        listed: &'a [Candidate],
+        inventory: bool,
+    ) -> Result<Self, PlanError> {
+        let mut places = BTreeSet::new();
+        if let Some(spec) = spec(LOCATION) {
+            let kind = Kind::of(spec);
+            let mut heads = gather.journal.heads(gather.shop, &kind, None).await?;
+            while let Some(head) = heads.try_next().await? {
+                places.insert(head.id);
+            }
+        }
+        let mut locations: Vec<ResourceId> = places.into_iter().collect();
+        locations.sort_by(order::by_number);
+        let now = |level: &'a Candidate| (gather.anew.id_now(level.spec, &level.id), level);
+        let listed = listed.iter().map(now).collect();
+        Ok(Self { gather, scope, locations, listed, inventory })
+    }
+
+    /// An item that is gone: as it was before what is taken back, or else as it was last.
+    pub(super) async fn item(&self, item: ResourceId) -> Result<Option<Subject>, PlanError> {
+        let Some(spec) = spec(ITEM) else { return Ok(None) };
+        for id in self.ids(spec, item) {
+            let Some(found) = self.last(spec, &id).await? else { continue };
+            let mut subject = self.gone(spec, found);
+            if let Scope::Span(span) = self.scope {
+                let of = just_before(span.from);
+                let key = self.gather.key(&subject.kind, &id);
+                let before = self.gather.state(&key, AsOf::At(of)).await?;
+                if before.is_object() {
+                    subject.of = Some((of, before.clone()));
+                    subject.runs = vec![Run { before, after: Value::Null }];
+                }
+            }
+            return Ok(Some(subject));
+        }
+        Ok(None)
+    }
+
+    /// How much of an item there was where, when it went.
+    pub(super) async fn levels(&self, item: ResourceId) -> Result<Vec<Subject>, PlanError> {
+        let (Some(of_item), Some(of_level)) = (spec(ITEM), spec(LEVEL)) else {
+            return Ok(Vec::new());
+        };
+        let mut items = Vec::new();
+        for id in self.ids(of_item, item) {
+            let went = self.last(of_item, &id).await?.map(|item| went(&item));
+            items.push((id, went));
+        }
+        let mut levels = Vec::new();
+        for location in &self.locations {
+            for (item, went) in &items {
+                let Ok(id) = ResourceId::parse(&format!("{item}-{location}")) else { continue };
+                let Some(found) = self.last(of_level, &id).await? else { continue };
+                // What ended before was no longer stocked there.
+                let ended_before = |went: Timestamp| found.deleted && found.version.valid_at < went;
+                if !went.is_some_and(ended_before) {
+                    levels.extend(self.level(of_level, found).await?);
+                }
+                break;
+            }
+        }
+        Ok(levels)
+    }
+
+    /// A level that is gone, with the amount that was known last; without what is taken back of that.
+    /// `None` where all of it is taken back anyway.
+    async fn level(
+        &self,
+        spec: &'static Spec,
+        found: Resource,
+    ) -> Result<Option<Subject>, PlanError> {
+        let mut subject = self.gone(spec, found);
+        let now = self.gather.anew.id_now(spec, &subject.id);
+        match self.listed.get(&now) {
+            Some(_) if self.inventory => return Ok(None),
+            Some(listed) if matches!(self.scope, Scope::Versions(_)) => {
+                let runs = self.gather.subject((*listed).clone(), self.scope).await?.runs;
+                match runs.first() {
+                    Some(newest) if newest.after.is_null() => subject.runs = runs,
+                    _ => subject.runs.extend(runs),
+                }
+            }
+            _ => {}
+        }
+        Ok(Some(subject))
+    }
+
+    /// Something that is gone, or is about to be heard of as gone, as it was last.
+    fn gone(&self, spec: &'static Spec, found: Resource) -> Subject {
+        let Resource { kind, id, deleted, version, mut state, .. } = found;
+        self.gather.anew.rewrite(&mut state);
+        let of = if deleted { just_before(version.valid_at) } else { version.valid_at };
+        Subject {
+            spec,
+            kind,
+            id,
+            now: Value::Null,
+            runs: vec![Run { before: state.clone(), after: Value::Null }],
+            of: Some((of, state)),
+            made_since: false,
+            seen: Some(version.seq),
+            taken_by: None,
+            comes_along: true,
+        }
+    }
+
+    /// What history knows of something, gone or not.
+    async fn last(
+        &self,
+        spec: &'static Spec,
+        id: &ResourceId,
+    ) -> Result<Option<Resource>, PlanError> {
+        let key = self.gather.key(&Kind::of(spec), id);
+        let found = self.gather.journal.resource(&key, AsOf::Latest).await?;
+        Ok(found.filter(|found| found.state.is_object()))
+    }
+
+    /// The ids that something that was made anew, and is gone again, has had, the last one first.
+    fn ids(&self, spec: &'static Spec, id: ResourceId) -> Vec<ResourceId> {
+        let before = self.gather.anew.ids_before(spec, &id);
+        std::iter::once(id).chain(before).collect()
+    }
+}
+
+/// Since when an item may have been gone: not yet, as far as is known of one that is.
+fn went(item: &Resource) -> Timestamp {
+    let version = &item.version;
+    match item.deleted {
+        true => version.earliest_at.unwrap_or(version.valid_at),
+        false => Timestamp::MAX,
+    }
+}
+
+fn spec(name: &str) -> Option<&'static Spec> {
+    Kind::parse(name).ok()?.spec()
+}
