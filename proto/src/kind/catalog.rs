@@ -40,7 +40,9 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/priceList/id", "/publication/id", "/markets/*/id", "/companyLocations/*/id"],
     natural_key: &["title"],
     rank: rank::PRICING,
-    writable: Writable::Partly("catalogs of apps are the apps' own"),
+    writable: Writable::Partly(
+        "catalogs of apps are the apps' own, and which products a catalog shows goes with its publication",
+    ),
     ..PULLED
 };
 

@@ -45,6 +45,10 @@ pub(crate) struct Tally {
     themes: u64,
     theme_files: u64,
     taken: u64,
+    /// Catalogs that are made anew and showed some products only.
+    catalogs: u64,
+    /// Customers who are unsubscribed.
+    withdrawn: u64,
 }
 
 impl Tally {
@@ -105,6 +109,8 @@ impl Tally {
         let whole = row.fields.iter().find(|field| field.path == FieldPath::root());
         let state = subject.of.as_ref().map(|(_, state)| state);
         let Some(state) = state.or(whole.map(|field| &field.new)) else { return };
+        let chooses = row.kind.as_str() == "catalog" && state["publication"].is_object();
+        self.catalogs += u64::from(chooses);
         self.refer(references(state, &self.anew));
         self.anew.extend(row.gid.clone());
         self.anew.extend(state.get("id").and_then(Value::as_str));
@@ -134,6 +140,8 @@ impl Tally {
         self.theme(spec, row.action);
         let shows = |field: &Field| SEEN_BY.contains(&field.path.member());
         self.seen += u64::from(row.fields.iter().any(shows));
+        let withdraws = |field: &Field| write::withdraws(spec, field);
+        self.withdrawn += u64::from(row.fields.iter().any(withdraws));
         let found = row.fields.iter().map(|field| references(&field.new, &self.anew)).sum();
         self.refer(found);
         for field in row.fields.iter().filter(|field| field.old.is_null()) {
@@ -171,6 +179,13 @@ impl Tally {
         }
         if delete > 0 {
             said.push(format!("{} deleted for good.", listed(&gone, delete)));
+        }
+        if self.withdrawn > 0 {
+            said.push(format!(
+                "{} unsubscribed from marketing: only they can agree to it again, undoing this does \
+                 not subscribe them.",
+                are(self.withdrawn, "customer")
+            ));
         }
         self.new_ids(&mut said);
         if update > 0 {
@@ -247,6 +262,13 @@ impl Tally {
     }
 
     fn not_written(&self, said: &mut Vec<String>) {
+        if self.catalogs > 0 {
+            said.push(format!(
+                "Of {} the choice of products does not come back unless its publication is still there: \
+                 until it is made again by hand, all products are shown.",
+                count(self.catalogs, "catalog")
+            ));
+        }
         for ((kind, why), n) in &self.cannot {
             said.push(format!("{} cannot be written: {why}.", count(*n, &words(kind))));
         }

@@ -1,5 +1,7 @@
 //! What is done to one resource, decided from what history says of it: no clock, no network.
 
+use std::borrow::Cow;
+
 use backstock_proto::kind::{Personal, Spec, Writable};
 use backstock_proto::merge::{self, Field, FieldPath, Kept, OnConflict};
 use backstock_proto::{Kind, ResourceId, Timestamp};
@@ -54,7 +56,8 @@ pub struct Policy {
     pub on_conflict: OnConflict,
     /// Whether amounts in stock are written, also where there is stock.
     pub inventory: bool,
-    /// Whether what is taken back is what one did, an app or a job, rather than all that happened.
+    /// Whether what is taken back is what one did, an app or a job, rather than all that happened: consent
+    /// that they gave in a customer's name is withdrawn, and what they made is deleted.
     pub of_one: bool,
     /// Which resources and fields.
     pub selection: Selection,
@@ -112,7 +115,7 @@ pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
         }
     }
     let counts = |path: &FieldPath| !write::incidental(subject.spec, path, now);
-    let undone = undo(now, runs, policy.on_conflict, counts);
+    let undone = undo(now, &alike(subject), policy.on_conflict, counts);
     let decided = Decided { subject, policy, kept: undone.kept };
     match (now.is_null(), undone.state.is_null()) {
         (true, true) => decided.gone(),
@@ -120,6 +123,19 @@ pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
         (false, true) => decided.delete(),
         (false, false) => decided.update(undone.state),
     }
+}
+
+/// The runs, of which each state that is there says with the words of now what it means.
+fn alike(subject: &Subject) -> Cow<'_, [Run]> {
+    let Subject { spec, now, runs, .. } = subject;
+    let Some(alike) = write::alike(spec) else { return Cow::Borrowed(runs.as_slice()) };
+    let mut runs = runs.clone();
+    // What was made within them is held against what it is now as it was told.
+    for run in runs.iter_mut().filter(|run| !run.before.is_null()) {
+        alike(now, &mut run.before);
+        alike(now, &mut run.after);
+    }
+    Cow::Owned(runs)
 }
 
 struct Decided<'a> {
@@ -146,7 +162,7 @@ impl Decided<'_> {
             return Verdict::Left(left);
         }
         if let Writable::Archive(why) = subject.spec.writable {
-            return self.cannot(&want, format!("{why}; {}", write::by_hand(subject.spec)));
+            return self.cannot(&want, format!("{why}; {}", write::by_hand(subject.spec, &want)));
         }
         if self.policy.selection.has_fields() && !subject.comes_along {
             let why = "it is gone, and a part of it cannot come back alone: plan it without fields";
@@ -238,7 +254,7 @@ impl Decided<'_> {
         let spec = self.subject.spec;
         let why = |field: &Field| match spec.writable {
             Writable::Archive(why) => Some(why),
-            _ => write::unwritable_to(spec, field),
+            _ => self.given_since(field).or_else(|| write::unwritable_to(spec, field)),
         };
         let mut unwritable = Vec::new();
         let mut writable = Vec::new();
@@ -249,6 +265,13 @@ impl Decided<'_> {
             }
         }
         (writable, unwritable)
+    }
+
+    /// Why a field stays that a person gave since. Where fields are selected, it was asked for by name.
+    fn given_since(&self, field: &Field) -> Option<&'static str> {
+        let Subject { spec, now, .. } = self.subject;
+        let asked = self.policy.of_one || self.policy.selection.has_fields();
+        if asked { None } else { write::given_since(spec, field, now) }
     }
 
     /// Why it is left out although it differs.

@@ -69,6 +69,14 @@ async fn present(around: &dyn Around, want: &Value) -> Result<Value, WriteError>
     let there = publication::there(around, &ids).await?;
     let is_missing = |entry: &Value| !there.iter().any(|id| id == text(entry, "id"));
     let mut missing = 0;
+    if want["publication"].is_object() && is_missing(&want["publication"]) {
+        around.note(format!(
+            "which products the catalog “{}” shows did not come back: its publication is not there \
+             any more, and a catalog without one shows all products. Choose them in the Shopify admin, \
+             on the catalog's page",
+            text(&want, "title")
+        ));
+    }
     for member in ["priceList", "publication"] {
         if want[member].is_object() && is_missing(&want[member]) {
             // Left as it is: a price list that comes back later names its catalog itself.

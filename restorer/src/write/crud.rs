@@ -254,18 +254,18 @@ fn name(want: &Value) -> String {
 }
 
 /// What was made is there, and others need its new id: what the shop refuses of the rest is told, and
-/// does not make the whole a failure.
-pub(super) fn unless_refused(
+/// does not make the whole a failure. `None` for what was refused.
+pub(super) fn unless_refused<T>(
     around: &dyn Around,
     of: &str,
-    written: Result<bool, WriteError>,
-) -> Result<(), WriteError> {
+    written: Result<T, WriteError>,
+) -> Result<Option<T>, WriteError> {
     match written {
         Err(WriteError::Refused(why)) => {
             around.note(format!("{of} did not come back: {}", why.join("; ")));
-            Ok(())
+            Ok(None)
         }
-        other => other.map(drop),
+        other => other.map(Some),
     }
 }
 

@@ -1,6 +1,4 @@
 //! Customers: their own fields and addresses in one mutation, what the API keeps apart in others.
-//! Nobody is ever subscribed to anything here: consent is for the customer to give. A withdrawal is
-//! written.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +8,13 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, created, id_of};
-use super::{Around, WriteError, Written, address, look, metafield, send};
+use super::{Around, WriteError, Written, address, consent, look, metafield, send};
 
 const FIND: &str = include_str!("graphql/customer_find.graphql");
 const SET: &str = include_str!("graphql/customer_set.graphql");
 const UPDATE: &str = include_str!("graphql/customer_update.graphql");
 const DELETE: &str = include_str!("graphql/customer_delete.graphql");
-const EMAIL_CONSENT: &str = include_str!("graphql/customer_email_consent.graphql");
 const RECENT: &str = include_str!("graphql/customers_recent.graphql");
-const SMS_CONSENT: &str = include_str!("graphql/customer_sms_consent.graphql");
 
 /// What one mutation can set beside the addresses.
 const FIELDS: [&str; 9] = [
@@ -55,27 +51,14 @@ pub(super) async fn write(
 
 /// Why a field stays as it is.
 pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
-    match (path.member(), path.as_str()) {
-        ("state", _) => Some(
+    match path.member() {
+        "state" => Some(
             "whether a customer has an account cannot be written: invite the customer again in the \
              Shopify admin",
         ),
-        ("verifiedEmail", _) => Some("that an e-mail address was verified is for Shopify to say"),
-        ("emailMarketingConsent" | "smsMarketingConsent", path)
-            if path.ends_with("/marketingOptInLevel") || path.ends_with("/consentUpdatedAt") =>
-        {
-            Some("when and how consent was given cannot be written")
-        }
-        _ => None,
+        "verifiedEmail" => Some("that an e-mail address was verified is for Shopify to say"),
+        _ => consent::unwritable(path),
     }
-}
-
-/// Why a difference in consent stays: it would subscribe somebody.
-pub(super) fn unwritable_to(path: &FieldPath, new: &Value) -> Option<&'static str> {
-    let state = new.get("marketingState").unwrap_or(new);
-    (path.member().ends_with("MarketingConsent") && is_subscribed(state)).then_some(
-        "nobody is subscribed to marketing on their behalf: ask the customer for consent again",
-    )
 }
 
 fn spec() -> Result<&'static Spec, WriteError> {
@@ -172,9 +155,11 @@ async fn gone_on(
     there: &Value,
     want: &Value,
 ) -> Result<Written, WriteError> {
-    let (_, mut ids) = update(around, there, want).await?;
+    let mut want = want.clone();
+    consent::leave_given(there, &mut want);
+    let (_, mut ids) = update(around, there, &want).await?;
     address::renamed(&want["addresses"], &there["addresses"], &mut ids);
-    Ok(created(gid.into(), want, ids))
+    Ok(created(gid.into(), &want, ids))
 }
 
 /// Whether anything was sent, and which addresses were made anew.
@@ -227,34 +212,11 @@ async fn rest(
         let input = json!({"id": id, "multipassIdentifier": want["multipassIdentifier"]});
         send::set(around, UPDATE, json!({"input": input})).await?;
     }
-    for (member, owner, document) in [
-        ("emailMarketingConsent", "email", EMAIL_CONSENT),
-        ("smsMarketingConsent", "phone", SMS_CONSENT),
-    ] {
-        let (was, wanted) = (&now[member]["marketingState"], &want[member]["marketingState"]);
-        if is_subscribed(wanted) && !is_subscribed(was) {
-            around.note(format!(
-                "the customer had agreed to marketing by {owner}: nobody is subscribed on their \
-                 behalf, ask them again"
-            ));
-        }
-        let no_longer = is_subscribed(was) && wanted.is_string() && !is_subscribed(wanted);
-        let withdrawn = no_longer || (*wanted == "UNSUBSCRIBED" && wanted != was);
-        if withdrawn && want[owner].is_string() {
-            let consent = json!({"marketingState": "UNSUBSCRIBED"});
-            let input = json!({"customerId": id, member: consent});
-            send::set(around, document, json!({"input": input})).await?;
-            sent = true;
-        }
-    }
+    sent |= consent::write(around, id, now, want).await?;
     if let Some(metafields) = want.get("metafields") {
         sent |= metafield::write(around, id, &now["metafields"], metafields).await?;
     }
     Ok(sent)
-}
-
-fn is_subscribed(state: &Value) -> bool {
-    *state == "SUBSCRIBED" || *state == "PENDING"
 }
 
 async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {

@@ -3,6 +3,7 @@
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
+use super::crud::unless_refused;
 use super::step::{Step, ask, is_unknown, list, send, text, written};
 use super::{Around, WriteError, Written};
 
@@ -39,7 +40,7 @@ pub(super) async fn write(
         },
         (None, Some(want)) => {
             let made = create(around, want).await?;
-            bring(around, &made, want).await?;
+            unless_refused(around, "a part of it", bring(around, &made, want).await)?;
             let gid = text(&made, "id").to_owned();
             let ids = [(text(want, "id").to_owned(), gid.clone())].into();
             Ok(Written::Created { gid, ids })

@@ -24,6 +24,7 @@ mod collection_source;
 mod company;
 mod company_contact;
 mod company_location;
+mod consent;
 mod crud;
 mod customer;
 mod delivery_profile;
@@ -61,8 +62,8 @@ mod visible;
 
 pub(crate) use inventory_level::amount;
 pub use reach::{
-    by_hand, cost, cost_of_making, drifts, goes_with_its_owner, incidental, is_stock, unwritable,
-    unwritable_to,
+    alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,
+    is_stock, unwritable, unwritable_to, withdraws,
 };
 
 /// What is to be done to one resource.

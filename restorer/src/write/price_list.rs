@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::crud::unless_refused;
 use super::step::{Step, ask, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, publication};
 
@@ -52,7 +53,8 @@ pub(super) async fn write(
             made["id"] = json!(gid);
             let steps = steps(&json!({"id": gid}), &made).into_iter();
             for step in steps.filter(|step| step.document != UPDATE) {
-                send(around, step).await?;
+                let sent = send(around, step).await;
+                unless_refused(around, "some of its prices and rules", sent)?;
             }
             let ids = [(text(&want, "id").to_owned(), gid.clone())].into();
             Ok(Written::Created { gid, ids })

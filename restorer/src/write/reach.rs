@@ -5,9 +5,9 @@ use backstock_proto::merge::{Field, FieldPath, Step};
 use serde_json::Value;
 
 use super::{
-    blog, company, company_contact, company_location, customer, delivery_profile, discount,
-    draft_order, market, menu, metafield_definition, metaobject, metaobject_definition, policy,
-    theme, theme_file,
+    blog, company, company_contact, company_location, consent, customer, delivery_profile,
+    discount, draft_order, market, menu, metafield_definition, metaobject, metaobject_definition,
+    policy, theme, theme_file,
 };
 use crate::plan::Action;
 
@@ -47,7 +47,7 @@ type ValueHook = fn(&FieldPath, &Value) -> Option<&'static str>;
 
 /// What the kinds say of values that their fields cannot be given.
 const VALUE_HOOKS: &[(&str, ValueHook)] =
-    &[("customer", customer::unwritable_to), ("theme", theme::unwritable_to)];
+    &[("customer", consent::unwritable_to), ("theme", theme::unwritable_to)];
 
 /// Members that Shopify gives and nobody chooses, or that we keep for ourselves: a difference in one
 /// of them alone is no difference to anybody.
@@ -108,6 +108,23 @@ pub fn unwritable_to(spec: &Spec, field: &Field) -> Option<&'static str> {
     })
 }
 
+/// Why a field stays in a plan of a time, although it can be written: what a person gave since is theirs
+/// to take back.
+pub fn given_since(spec: &Spec, field: &Field, now: &Value) -> Option<&'static str> {
+    if spec.name == "customer" { consent::given_since(field, now) } else { None }
+}
+
+/// Whether a field takes back what nobody but the person can give again.
+pub fn withdraws(spec: &Spec, field: &Field) -> bool {
+    spec.name == "customer" && consent::withdraws(field)
+}
+
+/// Says of an earlier state, given the one of now, what it means with the words of now; `None` for a kind
+/// that has one word for each thing.
+pub fn alike(spec: &Spec) -> Option<fn(&Value, &mut Value)> {
+    if spec.name == "customer" { Some(consent::alike) } else { None }
+}
+
 /// Whether a difference in a field of this state is nothing to write and nothing to tell.
 pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     // Which products a rule finds is for the rule to say.
@@ -150,8 +167,13 @@ pub fn goes_with_its_owner(spec: &Spec) -> bool {
 }
 
 /// What a person can do about a resource that cannot be made anew.
-pub fn by_hand(spec: &Spec) -> &'static str {
+pub fn by_hand(spec: &Spec, state: &Value) -> &'static str {
+    // Channels have catalogs too, which are their apps'.
+    let of_catalog = state["catalog"]["id"].as_str().is_some_and(|id| !id.contains("/AppCatalog/"));
     match spec.name {
+        "publication" if of_catalog => {
+            "this one was a catalog's own: choose the catalog's products by hand once that is back"
+        }
         "order" => "what it held is in history, and can be entered as a draft order",
         "gift_card" => "a new card can be issued with the balance that history shows",
         "publication" => "it comes back when the app of its sales channel is installed again",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
-use super::crud::created;
+use super::crud::{created, unless_refused};
 use super::step::{Step, ask, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, publication};
 
@@ -53,7 +53,14 @@ pub(super) async fn write(
             let want = present(around, &Value::Null, want).await?;
             let gid = create(around, &want).await?;
             let there = look::by_gid(around, "delivery_profile", &gid).await?;
-            let (_, ids) = bring(around, &there, &want).await?;
+            let brought = bring(around, &there, &want).await;
+            let ids = match unless_refused(around, "a part of it", brought)? {
+                Some((_, ids)) => ids,
+                None => {
+                    let is = look::by_gid(around, "delivery_profile", &gid).await?;
+                    input::renamed(&is, &want)
+                }
+            };
             around.note(
                 "which products the profile was for is not kept: add them to it in Settings → \
                  Shipping"

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::crud::{created, filter, is_taken};
+use super::crud::{created, filter, is_taken, unless_refused};
 use super::step::{Step, ask, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, publication};
 
@@ -54,7 +54,14 @@ pub(super) async fn write(
         (None, Some(want)) => {
             let gid = create(around, want).await?;
             let there = look::by_gid(around, "selling_plan_group", &gid).await?;
-            let (_, ids) = bring(around, &there, want).await?;
+            let brought = bring(around, &there, want).await;
+            let ids = match unless_refused(around, "a part of it", brought)? {
+                Some((_, ids)) => ids,
+                None => {
+                    let is = look::by_gid(around, "selling_plan_group", &gid).await?;
+                    input::renamed(&is, want)
+                }
+            };
             Ok(created(gid, want, ids))
         }
     };

@@ -221,3 +221,36 @@ async fn what_somebody_edited_after_a_plan_was_made_is_neither_deleted_nor_overw
         assert_eq!(is[member], "/by-hand", "{is}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_back_without_a_part_that_is_refused_goes_again_with_its_job() {
+    let mut world = World::new(87).await;
+    let product = world.shop.ids("Product").remove(0);
+    let product = world.shop.read("product", &product).await.expect("a product");
+    let gid = "gid://shopify/PriceList/1";
+    let id = ResourceId::parse(gid).expect("an id");
+    // Shopify takes no price in another currency than the list's.
+    let price = json!({"amount": "7.50", "currencyCode": "USD"});
+    let was = json!({
+        "id": gid, "name": "Europe", "currency": "EUR", "catalog": null, "quantityRules": [],
+        "parent": {"adjustment": {"type": "PERCENTAGE_DECREASE", "value": 10.0},
+                   "settings": {"compareAtMode": "ADJUSTED"}},
+        "prices": [{"id": product["variants"][0]["id"], "price": price, "compareAtPrice": null}],
+    });
+    world.went("price_list", &id, &was);
+    world.planned("plan-a").await;
+    let before = world.shop.ids("PriceList");
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    let made = result(&job, &id);
+    assert_eq!((state(&job), &made["state"]), ("done", &json!("created")), "{job}");
+    let why = made["reason"].as_str().expect("a reason");
+    assert!(why.contains("prices and rules did not come back"), "{why}");
+    assert!(world.shop.read("price_list", &id_of(&made["new_gid"])).await.is_some());
+    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
+    let (status, undo) = process.post(&undo, json!(null)).await;
+    assert_eq!(status, 202, "{undo}");
+    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    assert_eq!((state(&undone), &undone["counts"]["deleted"]), ("done", &json!(1)), "{undone}");
+    assert_eq!(world.shop.ids("PriceList"), before);
+}

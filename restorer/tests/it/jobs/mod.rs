@@ -3,6 +3,7 @@
 mod anew;
 mod approved;
 mod bulk;
+mod consent;
 mod interrupted;
 mod world;
 

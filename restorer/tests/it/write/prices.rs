@@ -1,4 +1,4 @@
-//! Price lists are written back as they were.
+//! Price lists and catalogs are written back as they were.
 
 use std::collections::BTreeMap;
 
@@ -68,5 +68,21 @@ async fn prices_are_restored_alone_and_a_deleted_list_comes_back() {
     is["id"] = was["id"].clone();
     assert_eq!(is, was);
     assert_eq!(shop.ids("PriceList").len(), before);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_catalog_that_comes_back_open_to_all_products_says_so() {
+    let shop = Simulated::start(2, 6, false).await;
+    let id = shop.ids("MarketCatalog").remove(0);
+    let mut was = shop.read("catalog", &id).await.unwrap();
+    was["publication"] = json!({"id": "gid://shopify/Publication/1"});
+    assert_eq!(shop.write("catalog", Some(&was), None).await.unwrap(), Written::Deleted);
+    let id = made(shop.write("catalog", None, Some(&was)).await.unwrap());
+    let is = shop.read("catalog", &id).await.unwrap();
+    assert_eq!((&is["title"], &is["publication"]), (&was["title"], &Value::Null));
+    let notes = shop.notes.lock().unwrap().join("\n");
+    let title = was["title"].as_str().unwrap();
+    assert!(notes.contains(title) && notes.contains("shows all products"), "{notes}");
     shop.assert_simulated();
 }

@@ -78,8 +78,10 @@ fn write_list(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     Ok(answer("priceList", link(gid), vec![]))
 }
 
-/// Fixed prices; of several for one variant the last one holds.
+/// Fixed prices; of several for one variant the last one holds. Each is in the list's own currency, as
+/// `PriceListPriceUserErrorCode` says: "The specified currency doesn't match the price list's currency."
 fn put_prices(shop: &mut Shop, list: Gid, given: &[Value]) -> Result<Vec<Value>, UserError> {
+    let currency = shop.store.get(list).map(|state| state["currency"].clone()).unwrap_or_default();
     let mut written = Vec::new();
     for (at, price) in given.iter().enumerate() {
         let at = at.to_string();
@@ -88,6 +90,14 @@ fn put_prices(shop: &mut Shop, list: Gid, given: &[Value]) -> Result<Vec<Value>,
             let error = UserError::new(&["prices", &at, "variantId"], "Variant not found.");
             return Err(error.code("VARIANT_NOT_FOUND"));
         };
+        for money in ["price", "compareAtPrice"] {
+            let of = &price[money]["currencyCode"];
+            if !of.is_null() && *of != currency {
+                let message = "The specified currency does not match the price list's currency.";
+                let error = UserError::new(&["prices", &at, money, "currencyCode"], message);
+                return Err(error.code("PRICE_LIST_CURRENCY_MISMATCH"));
+            }
+        }
         written.push(json!({
             "__typename": "PriceListPrice", "variant": link(variant), "originType": "FIXED",
             "price": money(&price["price"]), "compareAtPrice": money(&price["compareAtPrice"]),
