@@ -45,6 +45,7 @@ mod stock;
 mod subscriptions;
 mod tending;
 mod tree;
+mod values;
 
 pub use metrics::Metrics;
 

@@ -42,7 +42,7 @@ pub(crate) fn doors() -> (Doors, Heard) {
 }
 
 impl Doors {
-    async fn give(&self, order: Order) {
+    pub(crate) async fn give(&self, order: Order) {
         let door = if order.ids.is_empty() { &self.whole } else { &self.some };
         // Whoever stops hears of it by the record, or by the next whole look.
         let _stopping = door.send(order).await;

@@ -192,7 +192,8 @@ async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
     let mut kinds = Vec::new();
     for spec in pulled() {
         let report = newest.get(spec.name);
-        let order = orders.get(spec.name);
+        // One that is for later is on record already.
+        let order = orders.get(spec.name).filter(|order| order.at <= now);
         let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
         if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
             continue;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::orders::Heard;
+use crate::orders::{Doors, Heard};
 use crate::pull::Puller;
 use crate::room::Room;
 use crate::rounds::Rounds;
@@ -57,6 +57,8 @@ pub(crate) struct Charge {
     pub(crate) client: Client,
     pub(crate) held: Arc<Held>,
     pub(crate) heard: Heard,
+    /// Where it gives itself orders.
+    pub(crate) doors: Doors,
     pub(crate) until: Until,
     /// As whom, where there may be other compactors.
     pub(crate) by: Option<String>,
@@ -71,7 +73,7 @@ impl Charge {
             () = stop.cancelled() => return Ok(()),
             _lost = taken_over => {}
         }
-        let Self { tools, client, heard: (ordered, named), until, .. } = self;
+        let Self { tools, client, heard: (ordered, named), doors, until, .. } = self;
         let config = &tools.config;
         let (again, wishes) = media::look::wishes();
         let puller = Puller {
@@ -97,7 +99,7 @@ impl Charge {
             media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
             media::look::run(keeper, wishes, stop.clone()).boxed(),
             signal::answer(puller.clone(), named, stop.clone()).boxed(),
-            signal::run(puller.clone(), stop.clone()).boxed(),
+            signal::run(puller.clone(), doors, stop.clone()).boxed(),
         ];
         if let Some(url) = config.public_url.clone() {
             let every = config.subscriptions_every;

@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::offered::{self, ACK_WAIT, during};
+use crate::orders::Doors;
 use crate::pull::{PullError, Puller, QUESTIONS};
-use crate::{scope, stock};
+use crate::{scope, stock, values};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -63,13 +64,17 @@ struct Said {
     asks: Option<(&'static Spec, ResourceId, Want)>,
     /// The item whose stock came or went with it.
     stock: Option<(ResourceId, stock::Fate)>,
+    /// The definition that went, with its values or without.
+    definition: Option<ResourceId>,
 }
 
 impl Said {
     /// What it is about, as what is open is named.
     fn about(self) -> impl Iterator<Item = (&'static str, ResourceId)> {
         let asked = self.asks.map(|(spec, id, _)| (spec.name, id));
-        asked.into_iter().chain(self.stock.map(|(item, _)| (stock::LEVEL, item)))
+        let stock = self.stock.map(|(item, _)| (stock::LEVEL, item));
+        let values = self.definition.map(|id| (values::DEFINITION, id));
+        asked.into_iter().chain(stock).chain(values)
     }
 }
 
@@ -85,14 +90,14 @@ enum Again {
 }
 
 /// Follows one shop's webhooks until `shutdown`.
-pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
+pub(crate) async fn run(puller: Puller, doors: Doors, shutdown: CancellationToken) {
     // History is behind until it knows what they did not tell.
     let asker = Asker { urgent: true, ..puller.asker.clone() };
     let puller = Puller { asker, ..puller };
     loop {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => return,
-            outcome = follow(&puller) => outcome,
+            outcome = follow(&puller, &doors) => outcome,
         };
         if let Err(error) = outcome {
             let error = format!("{error:#}");
@@ -105,7 +110,7 @@ pub(crate) async fn run(puller: Puller, shutdown: CancellationToken) {
     }
 }
 
-async fn follow(puller: &Puller) -> anyhow::Result<()> {
+async fn follow(puller: &Puller, doors: &Doors) -> anyhow::Result<()> {
     let consumer = consumer(puller).await?;
     loop {
         let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
@@ -113,7 +118,7 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
         for mut message in messages {
             match said(&message) {
                 // Questions may take minutes, and are none of its business.
-                Said { asks: None, stock: None } => {
+                Said { asks: None, stock: None, definition: None } => {
                     message.ack().await.map_err(|e| anyhow::anyhow!("{e}"))?;
                 }
                 said => {
@@ -125,7 +130,7 @@ async fn follow(puller: &Puller) -> anyhow::Result<()> {
             }
         }
         let (messages, said) = (held, asked);
-        let open = during(&messages, ask_all(puller, &said)).await;
+        let open = during(&messages, ask_all(puller, doors, &said)).await;
         for (message, said) in messages.iter().zip(said) {
             let again = said.about().filter_map(|about| open.get(&about).copied()).max();
             let delivered = message.info().map_or(1, |info| info.delivered);
@@ -237,11 +242,11 @@ fn said(message: &jetstream::Message) -> Said {
         let want = Want { trace: TraceContext::of_message(&headers), ..want };
         (spec, event.key.id.clone(), want)
     });
-    Said { asks, stock: stock::fate(&event) }
+    Said { asks, stock: stock::fate(&event), definition: values::went(&event) }
 }
 
 /// Asks for everything that some messages leave open, and says what was not answered.
-async fn ask_all(puller: &Puller, said: &[Said]) -> Open {
+async fn ask_all(puller: &Puller, doors: &Doors, said: &[Said]) -> Open {
     let mut open = ask(puller, &wanted(said)).await;
     let mut fates = stock::Fates::new();
     for (item, fate) in said.iter().filter_map(|said| said.stock.clone()) {
@@ -252,6 +257,12 @@ async fn ask_all(puller: &Puller, said: &[Said]) -> Open {
         warn!(shop = %puller.shop, %error, "asking for the stock of items failed");
         let again = again_after(puller, &error).await;
         open.extend(fates.into_keys().map(|item| ((stock::LEVEL, item), again)));
+    }
+    let went: BTreeSet<ResourceId> = said.iter().filter_map(|s| s.definition.clone()).collect();
+    if let Err(error) = values::follow(puller, doors, &went).await {
+        warn!(shop = %puller.shop, %error, "ordering what may have lost values failed");
+        let again = again_after(puller, &error).await;
+        open.extend(went.into_iter().map(|id| ((values::DEFINITION, id), again)));
     }
     open
 }

@@ -213,13 +213,14 @@ impl Tending {
         self.count(underway);
         let listening = self.others.clone().map(|others| {
             let stop = until.stop.clone();
-            tokio::spawn(orders::listen(shop.clone(), (others, doors), stop))
+            tokio::spawn(orders::listen(shop.clone(), (others, doors.clone()), stop))
         });
         let charge = Charge {
             tools: self.tools.clone(),
             client: client.clone(),
             held: underway.held.clone(),
             heard,
+            doors,
             until: until.clone(),
             by: underway.by.clone(),
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, followed_up, money, settled};
+use crate::pulls::{SHOP, backfilled, followed_up, money, pulled, settled};
 use crate::simulator::{Simulator, planned};
 
 struct World {
@@ -196,4 +196,38 @@ async fn what_an_app_made_in_the_place_of_a_product_goes_and_the_product_comes_b
     let job = world.restored(json!({"at": at, "modes": {"delete_new": true}})).await;
     assert_eq!(job["counts"]["deleted"], 2, "{job}");
     assert_eq!(titles(&world).await, before, "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_went_with_their_definition_come_back_with_it() {
+    let mut world = World::open("24").await;
+    let called = "namespace: \"custom\", key: \"care\"";
+    let kind = "type: \"single_line_text_field\"";
+    let define = format!("name: \"Care\", ownerType: PRODUCT, {called}, {kind}");
+    let define = format!("metafieldDefinitionCreate(definition: {{{define}}})");
+    world.does(&format!("{define} {{ userErrors {{ message }} }}")).await;
+    let product = id(&world.all("product").await[0]).to_owned();
+    let value = format!("ownerId: \"{product}\", {called}, {kind}, value: \"By hand\"");
+    let set = format!("metafieldsSet(metafields: [{{{value}}}])");
+    world.does(&format!("{set} {{ userErrors {{ message }} }}")).await;
+    let at = world.known().await;
+    let care = async |world: &World| {
+        let metafields = world.one("product", &product).await["metafields"].clone();
+        let all = metafields.as_array().cloned().unwrap_or_default().into_iter();
+        let mut named = all.filter(|metafield| metafield["key"] == "care");
+        named.next().map(|metafield| metafield["value"].clone())
+    };
+    assert_eq!(care(&world).await, Some(json!("By hand")));
+    let definitions = world.all("metafield_definition").await;
+    let definition = definitions.iter().find(|one| one["key"] == "care").expect("a definition");
+    let since = jiff::Timestamp::now().to_string();
+    let delete = format!("id: \"{}\", deleteAllAssociatedMetafields: true", id(definition));
+    let delete = format!("metafieldDefinitionDelete({delete})");
+    world.does(&format!("{delete} {{ userErrors {{ message }} }}")).await;
+    assert_eq!(care(&world).await, None);
+    // Nobody tells of the value: whoever may have had one is read again.
+    let pull = pulled(&world.backstock, "product", &since).await;
+    assert_eq!(pull["state"], "complete", "{pull}");
+    let job = world.restored(json!({"at": at})).await;
+    assert_eq!(care(&world).await, Some(json!("By hand")), "{job}");
 }

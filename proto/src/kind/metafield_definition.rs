@@ -91,3 +91,32 @@ const CORE: Members = Members {
         "standardTemplate",
     ],
 };
+
+/// How long after a definition its values may go, in microseconds: Shopify deletes them by and by, and
+/// does not say when it is done.
+pub const VALUES_GO_WITHIN: i64 = 10 * 60 * 1_000_000;
+
+/// The kind that has the values of a definition, by its `ownerType`; `None` where none are kept.
+pub fn owner(owner_type: &str) -> Option<&'static Spec> {
+    let name = match owner_type {
+        "PRODUCTVARIANT" => "product".to_owned(),
+        "DRAFTORDER" => "draft_order".to_owned(),
+        other => other.to_lowercase(),
+    };
+    let has_values = |spec: &&Spec| spec.facets.iter().any(|m| m.facet == Facet::Metafields);
+    super::ALL.iter().copied().filter(|spec| spec.name == name).find(has_values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_the_values_of_a_definition_is_known() {
+        let named = |owner_type| owner(owner_type).map(|spec| spec.name);
+        let known = ["PRODUCT", "PRODUCTVARIANT", "COLLECTION", "COMPANY_LOCATION", "DRAFTORDER"];
+        let kinds = ["product", "product", "collection", "company_location", "draft_order"];
+        assert_eq!(known.map(named), kinds.map(Some));
+        assert_eq!(["CARTTRANSFORM", "SELLING_PLAN"].map(named), [None, None]);
+    }
+}

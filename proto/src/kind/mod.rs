@@ -36,7 +36,7 @@ mod location;
 mod market;
 mod menu;
 mod metafield;
-mod metafield_definition;
+pub mod metafield_definition;
 mod metaobject;
 mod metaobject_definition;
 mod order;

@@ -58,8 +58,12 @@ pub(crate) fn refers(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
 
 /// Whether a field is to hold such a gid, or stands in an element that one names.
 pub(crate) fn field_refers(field: &Field, is: &impl Fn(&str) -> bool) -> bool {
-    let named = |step: &Step| matches!(step, Step::Element(known) if gids(known).any(is));
-    refers(&field.new, is) || (!field.new.is_null() && field.path.steps().iter().any(named))
+    refers(&field.new, is) || (!field.new.is_null() && names(&field.path, is))
+}
+
+/// Whether a path leads through an element that such a gid names.
+pub(crate) fn names(path: &FieldPath, is: &impl Fn(&str) -> bool) -> bool {
+    path.steps().iter().any(|step| matches!(step, Step::Element(known) if gids(known).any(is)))
 }
 
 /// Takes out of a state what refers to something that is not there yet: the smallest element of a

@@ -2,12 +2,17 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use backstock_proto::merge::Field;
 use backstock_proto::resource::gid_type;
+use serde_json::Value;
 
 use super::runner::Runner;
 use super::{RowState, gid};
 use crate::gids::Gids;
-use crate::plan::Row;
+use crate::plan::{Row, TRANSLATION};
+
+/// Why nothing is put back into something.
+pub(super) const NOTHING_CAME: &str = "what was to be put into it again did not come back";
 
 /// What a plan makes anew and is not there yet.
 #[derive(Debug, Default)]
@@ -82,10 +87,25 @@ impl Runner {
             row.fields.iter().any(|field| {
                 // Its own variants are there, or come with it.
                 let own = is_product && field.path.member() == "variants";
-                gid::field_refers(field, &is) || !own && gid::refers(&field.new, &may_be)
+                gid::field_refers(field, &is) || !own && gid::field_refers(field, &may_be)
             })
         };
         refers && self.is_first_time(row)
+    }
+
+    /// Whether it is a translation of what this job made: then an earlier try registered it, which does no
+    /// harm twice.
+    pub(super) fn is_of_new(&self, row: &Row, now: &Value) -> bool {
+        let of = now.pointer("/resource/id").and_then(Value::as_str);
+        row.kind.as_str() == TRANSLATION
+            && of.is_some_and(|gid| self.written.is_made_by(&self.job, gid))
+    }
+
+    /// Whether a field puts into a list what the plan makes anew and what is not there: it was waited for,
+    /// and did not come.
+    pub(super) fn is_absent(&self, field: &Field) -> bool {
+        let missing = self.missing();
+        field.old.is_null() && gid::names(&field.path, &|gid| missing.has(&self.first(gid)))
     }
 }
 

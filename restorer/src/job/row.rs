@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::around::AroundRow;
 use super::decide::{Change, change, tells};
 use super::ledger::Step;
+use super::missing::NOTHING_CAME;
 use super::place::Place;
 use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write, makes_product};
 use super::written::Wrote;
@@ -236,7 +237,11 @@ impl Runner {
     }
 
     fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {
-        let fields = self.fields_now(row);
+        let mut fields = self.fields_now(row);
+        fields.retain(|field| !self.is_absent(field));
+        if fields.is_empty() {
+            return Todo::Over(RowState::Skipped, Some(NOTHING_CAME.into()));
+        }
         // What still points to the id of before is as the plan expects it.
         let mut told = now.clone();
         self.written.rewrite(&mut told);
@@ -274,6 +279,9 @@ impl Runner {
             let whole = self.as_it_was(row).await?;
             let rest = whole.is_some_and(|whole| gid::refers(&whole, &self.may_be_left_out()));
             return Ok(Todo::Made { rest });
+        }
+        if self.is_of_new(row, now) {
+            return self.create(row).await;
         }
         if self.came_bare(row, now) {
             let Some(mut want) = self.as_it_was(row).await? else {

@@ -195,6 +195,9 @@ impl Written {
             ("theme_file", Some((theme, file))) => {
                 Some(format!("{}-{file}", part("OnlineStoreTheme", theme)))
             }
+            ("translation", Some((of, rest))) => rest
+                .split_once('-')
+                .map(|(number, text)| format!("{of}-{}-{text}", part(of, number))),
             _ => None,
         };
         let composed = composed.and_then(|text| ResourceId::parse(&text).ok());
@@ -432,6 +435,9 @@ mod tests {
         let id = |text: &str| ResourceId::parse(text).expect("an id");
         assert_eq!(written.id_now(spec, &id("1")), id("3"));
         assert_eq!(written.id_now(spec, &id("7")), id("7"));
+        let translation = Kind::parse("translation").expect("a kind").spec().expect("known");
+        let text = |page: u8| id(&format!("Page-{page}-pt-BR-title"));
+        assert_eq!(written.id_now(translation, &text(1)), text(3));
         assert_eq!(written.ids_before(spec, &id("3")), [id("2"), id("1")]);
         assert_eq!(written.ids_before(spec, &id("1")), []);
         let gid = |n: u8| format!("gid://shopify/Page/{n}");

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstock_proto::Kind;
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::{Field, FieldPath};
+use backstock_proto::{Facet, Kind};
 use serde_json::Value;
 
 use super::row::{Left, Policy, Subject, Verdict};
-use super::{Action, Counts, Row, stock};
+use super::{Action, Counts, Row, stock, translated};
 use crate::gids::Gids;
 use crate::write;
 
@@ -49,6 +49,8 @@ pub(crate) struct Tally {
     catalogs: u64,
     /// Customers who are unsubscribed.
     withdrawn: u64,
+    /// Whether translations may stay away, since nobody can say what they are of now.
+    pub(crate) untold: bool,
 }
 
 impl Tally {
@@ -111,6 +113,7 @@ impl Tally {
         let Some(state) = state.or(whole.map(|field| &field.new)) else { return };
         let chooses = row.kind.as_str() == "catalog" && state["publication"].is_object();
         self.catalogs += u64::from(chooses);
+        self.untold |= translated::is_untold(&row.kind, state);
         self.refer(references(state, &self.anew));
         self.anew.extend(row.gid.clone());
         self.anew.extend(state.get("id").and_then(Value::as_str));
@@ -126,12 +129,21 @@ impl Tally {
         self.stock += write::amount(level).unwrap_or_default();
     }
 
-    /// Adds what only follows what it points to.
+    /// Adds what only follows what it points to, or comes with what it is of.
     pub(crate) fn follows(&mut self, row: &Row) {
         self.cost += row.cost;
-        if let Some(spec) = row.kind.spec() {
+        if row.action == Action::Create {
+            self.counts.create += 1;
+            *self.created.entry(row.kind.clone()).or_default() += 1;
+            self.refer(1);
+        } else if let Some(spec) = row.kind.spec() {
             self.update(spec, row);
         }
+    }
+
+    /// Whether something with metafields of its own is made anew.
+    pub(crate) fn makes_owners(&self) -> bool {
+        self.created.keys().any(|kind| kind.facets().any(|facet| facet == Facet::Metafields))
     }
 
     fn update(&mut self, spec: &Spec, row: &Row) {
@@ -251,6 +263,14 @@ impl Tally {
                 count(references, "reference"),
                 count(within, "resource")
             ));
+        }
+        if self.untold {
+            said.push(
+                "Translations of metafields and of the values of options stay away where those go with \
+                 what is made anew: they have other ids then, and nobody can say which. Enter them by \
+                 hand."
+                    .into(),
+            );
         }
         if self.taken > 0 {
             said.push(format!(

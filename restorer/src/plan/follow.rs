@@ -1,12 +1,12 @@
 //! What is in the shop and points to something that comes back under another id: nobody touched it, and
 //! it is to point to the new one. A product goes back into the collections that somebody had put it
-//! into, too.
+//! into, and into the lists that dropped it without a word (a discount's, a price list's), too.
 
 use std::collections::HashMap;
 
 use backstock_proto::journal::{AsOf, Numbers, Resource};
 use backstock_proto::kind::{ALL, Spec, Writable};
-use backstock_proto::merge::{self, FieldPath, Step};
+use backstock_proto::merge::{self, Field, FieldPath, Step};
 use backstock_proto::{Kind, ResourceId, Timestamp};
 use futures::TryStreamExt as _;
 use serde_json::Value;
@@ -133,27 +133,17 @@ impl<'a> Back<'a> {
         if let Some(list) = want.get_mut("productIds").and_then(Value::as_array_mut) {
             lists.into_iter().flatten().for_each(|then| gid::put_back(list, then, &is));
         }
-        if !gid::refers(&want, &is) {
-            return None;
-        }
-        // What differs once the links lead elsewhere is the links.
-        let mut other = want.clone();
-        gid::rewrite(&mut other, &|gid| is(gid).then(|| format!("{gid}-")));
-        let mut fields = merge::fields(&other, &want);
+        let mut fields = links(state, &want, &is);
+        fields.extend(members(spec, state, &is));
         fields.retain(|field| {
             let overlaps =
                 |path: &FieldPath| field.path.is_within(path) || path.is_within(&field.path);
-            is_link(&field.path)
-                && gid::refers(&field.new, &is)
-                && !written.iter().any(overlaps)
+            !written.iter().any(overlaps)
                 && !write::incidental(spec, &field.path, &want)
                 && write::unwritable_to(spec, field).is_none()
         });
         if fields.is_empty() {
             return None;
-        }
-        for field in &mut fields {
-            field.old = merge::get(state, &field.path).cloned().unwrap_or_default();
         }
         let mut row = Row::of(kind, id, Action::Update, state);
         let goes_in = fields.iter().any(|field| field.old != field.new);
@@ -171,11 +161,62 @@ impl<'a> Back<'a> {
         self.anew.first(gid).unwrap_or_else(|| gid.to_owned())
     }
 
-    fn comes(&self, gid: &str) -> bool {
+    pub(super) fn comes(&self, gid: &str) -> bool {
         match self.anew.first(gid) {
             Some(first) => self.gids.contains(&first),
             None => self.gids.contains(gid),
         }
+    }
+}
+
+/// The fields of `want` that point to what `is` names, each from what it is now.
+fn links(now: &Value, want: &Value, is: &impl Fn(&str) -> bool) -> Vec<Field> {
+    if !gid::refers(want, is) {
+        return Vec::new();
+    }
+    // What differs once the links lead elsewhere is the links.
+    let mut other = want.clone();
+    gid::rewrite(&mut other, &|gid| is(gid).then(|| format!("{gid}-")));
+    let mut fields = merge::fields(&other, want);
+    fields.retain(|field| is_link(&field.path) && gid::refers(&field.new, is));
+    for field in &mut fields {
+        field.old = merge::get(now, &field.path).cloned().unwrap_or_default();
+    }
+    fields
+}
+
+/// The elements that are links as a whole, such as a product that a discount is for, and lead to what `is`
+/// names. The shop has dropped them with that, whether history has heard of it or not.
+fn members(spec: &Spec, now: &Value, is: &impl Fn(&str) -> bool) -> Vec<Field> {
+    let lists: Vec<Vec<&str>> = (spec.references.iter())
+        .filter_map(|pointer| pointer.strip_suffix("/*/id"))
+        .map(|list| list.split('/').skip(1).collect())
+        .collect();
+    if lists.is_empty() {
+        return Vec::new();
+    }
+    let mut without = now.clone();
+    lists.iter().for_each(|list| take_out(&mut without, list, is));
+    let mut fields = merge::fields(&without, now);
+    fields.retain(|field| field.old.is_null() && is_link(&field.path));
+    fields
+}
+
+/// Takes what `is` names out of the lists at a pointer.
+fn take_out(value: &mut Value, steps: &[&str], is: &impl Fn(&str) -> bool) {
+    match (steps, value) {
+        ([], Value::Array(list)) => {
+            list.retain(|element| !element["id"].as_str().is_some_and(is));
+        }
+        (["*", rest @ ..], Value::Array(list)) => {
+            list.iter_mut().for_each(|element| take_out(element, rest, is));
+        }
+        ([name, rest @ ..], Value::Object(members)) => {
+            if let Some(member) = members.get_mut(*name) {
+                take_out(member, rest, is);
+            }
+        }
+        _ => {}
     }
 }
 

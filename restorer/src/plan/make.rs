@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use backstock_proto::erase::Erased;
 use backstock_proto::journal::{AsOf, Journal};
-use backstock_proto::merge::FieldPath;
+use backstock_proto::merge::{Field, FieldPath, Step};
 use backstock_proto::publish::Records;
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -18,6 +18,8 @@ use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
 use super::stock::{self, Stock};
 use super::store::Writer;
+use super::translated::TRANSLATION;
+use super::unread::DEFINITION;
 use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
 use crate::gids::Gids;
 use crate::job::gid;
@@ -82,6 +84,7 @@ pub(crate) async fn make(
         goes: Vec::new(),
         products: Vec::new(),
         items: Gids::default(),
+        definitions: Vec::new(),
         written: HashMap::new(),
         policy: &policy,
         erased: journal.erased(shop).await?,
@@ -104,6 +107,7 @@ pub(crate) async fn make(
         }
     }
     making.follow(tools).await?;
+    let unread = Gather { journal, anew: tools.anew, shop }.unread(&making.definitions).await?;
     let (tally, (digest, firsts)) = making.finish().await?;
     if firsts.is_empty() && tally.counts.same == 0 && tally.left(Left::Unknown) > 0 {
         return Err(PlanError::Ask(format!(
@@ -114,7 +118,8 @@ pub(crate) async fn make(
     let cost = tally.cost;
     let eta_seconds = cost / per_second.max(1.0);
     let mut consequences = tally.sentences(&policy, eta_seconds);
-    consequences.splice(0..0, doubt.filter(|_| !firsts.is_empty()).into_iter().chain(left));
+    let doubt = doubt.filter(|_| !firsts.is_empty());
+    consequences.splice(0..0, doubt.into_iter().chain(left).chain(unread));
     let counts = tally.counts;
     let plan = Plan {
         id,
@@ -142,6 +147,8 @@ struct Making<'a> {
     products: Vec<Gone>,
     /// Inventory items of variants that come back.
     items: Gids,
+    /// Definitions of metafields that do.
+    definitions: Vec<ResourceId>,
     /// Links that are written anyway, and what goes: all of it.
     written: HashMap<Kind, HashMap<ResourceId, Vec<FieldPath>>>,
     policy: &'a Policy,
@@ -245,6 +252,9 @@ impl Making<'_> {
         let erased = self.erased.has(&subject.kind, &subject.id);
         let verdict = match verdict {
             Verdict::Row(row) if erased => Verdict::Row(Box::new(row.erased(subject.spec))),
+            Verdict::Row(row) => {
+                Verdict::Row(Box::new(row.of_what_comes(&subject.now, &self.tally.anew)))
+            }
             other => other,
         };
         self.tally.see(subject, &verdict);
@@ -262,15 +272,24 @@ impl Making<'_> {
 
     /// Takes note of what has to be known of a row once all of them are.
     fn note(&mut self, row: &Row) {
-        if row.action == Action::Create {
-            let gone = row.of.zip(row.gid.clone()).filter(|_| row.kind.as_str() == "product");
-            return self.products.extend(gone);
-        }
         let is_link = |value: &Value| gid::refers(value, &|_| true);
-        let paths: Vec<FieldPath> = match row.action {
-            Action::Delete | Action::Cannot => vec![FieldPath::root()],
-            _ => {
-                let links = row.fields.iter().filter(|f| is_link(&f.old) || is_link(&f.new));
+        let is_member = |field: &Field| {
+            let last = field.path.steps().pop();
+            matches!(last, Some(Step::Element(known)) if known.starts_with("gid://"))
+        };
+        let paths: Vec<FieldPath> = match (row.action, row.kind.as_str()) {
+            (Action::Keep, TRANSLATION) => Vec::new(),
+            (_, TRANSLATION) => vec![FieldPath::root()],
+            (Action::Create, kind) => {
+                let gone = row.of.zip(row.gid.clone()).filter(|_| kind == "product");
+                self.products.extend(gone);
+                self.definitions.extend((kind == DEFINITION).then(|| row.id.clone()));
+                return;
+            }
+            (Action::Delete | Action::Cannot, _) => vec![FieldPath::root()],
+            (Action::Update | Action::Keep, _) => {
+                let links = row.fields.iter();
+                let links = links.filter(|f| is_link(&f.old) || is_link(&f.new) || is_member(f));
                 links.map(|field| field.path.clone()).collect()
             }
         };
@@ -279,8 +298,8 @@ impl Making<'_> {
         }
     }
 
-    /// Has what is there and points to something that comes back point to that. It is looked for in the
-    /// whole shop, whatever was selected.
+    /// Has what is there and points to something that comes back point to that, and what was translated of
+    /// it translated again. It is looked for in the whole shop, whatever was selected.
     async fn follow(&mut self, tools: &Tools<'_>) -> Result<(), PlanError> {
         let Policy { modes, selection, .. } = self.policy;
         if self.tally.counts.create == 0 || !modes.update || selection.has_fields() {
@@ -289,6 +308,7 @@ impl Making<'_> {
         let Tools { journal, anew, shop, .. } = *tools;
         let products = std::mem::take(&mut self.products);
         let gather = Gather { journal, anew, shop };
+        self.tally.untold |= self.tally.makes_owners() && gather.has_untold().await?;
         let back = Back::of(&gather, &self.tally.anew, products).await?;
         let numbers = back.numbers();
         let kinds = follow::kinds().into_iter().map(|kind| {
@@ -303,7 +323,11 @@ impl Making<'_> {
             let written = self.written.remove(&kind).unwrap_or_default();
             while let Some(found) = there.try_next().await? {
                 let written = written.get(&found.id).map(Vec::as_slice).unwrap_or_default();
-                let row = back.row(&found, written);
+                let text = match found.kind.as_str() {
+                    TRANSLATION if written.is_empty() => gather.translated(&back, &found).await?,
+                    _ => None,
+                };
+                let row = text.or_else(|| back.row(&found, written));
                 if let Some(row) = row.filter(|_| !self.erased.has(&found.kind, &found.id)) {
                     self.tally.follows(&row);
                     self.writer.push(row).await?;

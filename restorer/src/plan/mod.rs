@@ -24,9 +24,12 @@ pub mod select;
 mod source;
 mod stock;
 pub(crate) mod store;
+mod translated;
 pub mod undo;
+mod unread;
 
 pub(crate) use order::{in_order, natural_key};
+pub(crate) use translated::TRANSLATION;
 
 /// What a record of a plan stands under.
 pub const PLAN: &str = "plan";

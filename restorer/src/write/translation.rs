@@ -43,6 +43,15 @@ pub(super) async fn write(
 async fn register(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
     let (resource, key, locale) = (resource(want)?, text(want, "key"), text(want, "locale"));
     let data = send::ask(around, FIND, json!({"resource": resource})).await?;
+    if data["found"].is_null()
+        && let Some(what) = untold(resource)
+    {
+        return Err(WriteError::Unwritable(format!(
+            "{what} that it translates is not there under its id of then: it was deleted, and if it is \
+             back, nobody can say as which one. Enter the translation by hand: {:?} in {locale}",
+            text(want, "value")
+        )));
+    }
     let contents = data["found"]["translatableContent"].as_array().into_iter().flatten();
     let content = contents.into_iter().find(|content| content["key"] == key);
     let Some(digest) = content.and_then(|content| content["digest"].as_str()) else {
@@ -63,6 +72,15 @@ async fn register(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
             )]))
         }
         other => other.map(drop),
+    }
+}
+
+/// What is translated, where it has another id once it is back and no state says which.
+fn untold(resource: &str) -> Option<&'static str> {
+    match gid_type(resource)? {
+        "Metafield" => Some("the metafield"),
+        "ProductOptionValue" => Some("the value of an option"),
+        _ => None,
     }
 }
 

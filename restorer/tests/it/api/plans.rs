@@ -3,6 +3,7 @@
 use backstock_proto::publish::Records as _;
 
 use super::*;
+use crate::fake::Fake;
 
 const PLANS: &str = "/v1/shops/acme/plans";
 const TOTE: &str = "gid://shopify/Product/501";
@@ -150,6 +151,112 @@ async fn what_points_to_something_that_comes_back_follows_it() {
     );
     request["modes"] = json!({"update": false});
     assert_eq!(actions(&server.plan(&request).await), ["create product 501"]);
+}
+
+/// What the tote was in, and in which languages, as history has it from long before it went.
+fn tote_in_lists(history: &mut Fake) {
+    let at = "2026-11-18T08:00:00Z";
+    let (mug, variant) =
+        (format!("gid://shopify/Product/{MUG}"), "gid://shopify/ProductVariant/51");
+    let discount = json!({
+        "id": "gid://shopify/DiscountCodeNode/91", "type": "DiscountCodeBasic", "title": "Ten off",
+        "customerGets": {"items": {"products": [{"id": TOTE}, {"id": mug}], "productVariants": []}},
+    });
+    history.remember("discount", "91", at, &discount);
+    let list = json!({
+        "id": "gid://shopify/PriceList/92", "name": "Wholesale", "currency": "EUR",
+        "prices": [{"id": variant, "price": {"amount": "9.00", "currencyCode": "EUR"}}],
+        "quantityRules": [{"id": variant, "minimum": 6, "maximum": null, "increment": 6}],
+    });
+    history.remember("price_list", "92", at, &list);
+    let group = json!({
+        "id": "gid://shopify/SellingPlanGroup/93", "name": "Monthly", "merchantCode": "monthly",
+        "products": [{"id": mug}], "productVariants": [{"id": variant}],
+    });
+    history.remember("selling_plan_group", "93", at, &group);
+    for (of, key) in [("Product-501", "title"), ("Page-71", "title"), ("Metafield-66", "value")] {
+        let (of, number) = of.split_once('-').expect("a type and a number");
+        let owner = format!("gid://shopify/{of}/{number}");
+        let state =
+            json!({"key": key, "locale": "fr", "value": "Le sac", "resource": {"id": owner}});
+        history.remember("translation", &format!("{of}-{number}-fr-{key}"), at, &state);
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_is_put_into_the_lists_that_dropped_it_unheard() {
+    let server = start_knowing(tote_in_lists).await;
+    let mut request = noon();
+    request["select"] = json!({"ids": [TOTE]});
+    let plan = server.plan(&request).await;
+    assert_eq!(
+        actions(&plan),
+        [
+            "create product 501",
+            "update discount 91",
+            "update price_list 92",
+            "update selling_plan_group 93",
+            "create translation Product-501-fr-title",
+        ]
+    );
+    let fields = |row: usize| plan["rows"][row]["fields"].clone();
+    let tote = json!({"path": "/customerGets/items/products/{gid:~1~1shopify~1Product~1501}",
+        "old": null, "new": {"id": TOTE}});
+    assert_eq!(fields(1), json!([tote]));
+    let paths = fields(2).as_array().expect("fields").iter().map(|f| f["path"].clone()).collect();
+    let of = |list: &str| format!("/{list}/{{gid:~1~1shopify~1ProductVariant~151}}");
+    assert_eq!(Value::Array(paths), json!([of("prices"), of("quantityRules")]));
+    assert_eq!(fields(3)[0]["path"], of("productVariants"));
+    assert_eq!(plan["rows"][4]["of"], "2026-11-18T08:00:00Z");
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("1 product and 1 translation are made anew"), "{said}");
+    assert!(said.contains("Translations of metafields and of the values of options"), "{said}");
+    request["modes"] = json!({"update": false});
+    assert_eq!(actions(&server.plan(&request).await), ["create product 501"]);
+}
+
+#[tokio::test]
+async fn a_translation_that_was_edited_before_its_text_went_comes_back_as_it_was() {
+    let server = start_knowing(|history| {
+        tote_in_lists(history);
+        let of = json!({"id": TOTE});
+        let state = json!({"key": "title", "locale": "fr", "value": "Le SAC!!", "resource": of});
+        history.remember("translation", "Product-501-fr-title", "2026-11-20T15:00:00Z", &state);
+    })
+    .await;
+    let mut request = noon();
+    request["select"] = json!({"kinds": ["product", "translation"], "q": "sac"});
+    let plan = server.plan(&request).await;
+    // Without the tote it is a field that changed.
+    assert_eq!(actions(&plan), ["update translation Product-501-fr-title"]);
+    request["select"] = json!({"kinds": ["product", "translation"]});
+    let plan = server.plan(&request).await;
+    let actions = actions(&plan);
+    let text: Vec<&String> = actions.iter().filter(|row| row.contains("translation")).collect();
+    assert_eq!(text, ["create translation Product-501-fr-title"], "{actions:?}");
+    let rows = plan["rows"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["kind"] == "translation").expect("the row");
+    assert_eq!(row["fields"][0]["new"]["value"], "Le sac", "{row}");
+}
+
+#[tokio::test]
+async fn who_brings_back_a_definition_hears_that_its_values_may_have_gone_with_it() {
+    let server = start_knowing(|history| {
+        let definition = json!({
+            "id": "gid://shopify/MetafieldDefinition/31", "name": "Care", "namespace": "custom",
+            "key": "care", "ownerType": "PRODUCT", "type": {"name": "single_line_text_field"},
+        });
+        history.remember("metafield_definition", "31", "2026-11-18T08:00:00Z", &definition);
+        history.forget("metafield_definition", "31", "2026-11-21T08:00:00Z");
+    })
+    .await;
+    let mut request = noon();
+    request["select"] = json!({"kinds": ["metafield_definition"]});
+    let plan = server.plan(&request).await;
+    assert_eq!(actions(&plan), ["create metafield_definition 31"]);
+    let said = plan["consequences"][0].as_str().expect("a sentence");
+    assert!(said.contains("Values may have gone with 1 metafield definition, some"), "{said}");
+    assert!(said.contains("`backstock reconcile --kind product`"), "{said}");
 }
 
 #[tokio::test]

@@ -254,3 +254,104 @@ async fn what_came_back_without_a_part_that_is_refused_goes_again_with_its_job()
     assert_eq!((state(&undone), &undone["counts"]["deleted"]), ("done", &json!(1)), "{undone}");
     assert_eq!(world.shop.ids("PriceList"), before);
 }
+
+/// What something is in, by its gid: as elements of lists, wherever these stand.
+fn holds(state: &Value, gid: &Value) -> usize {
+    match state {
+        Value::Array(items) => items.iter().map(|item| holds(item, gid)).sum(),
+        Value::Object(members) => {
+            usize::from(members.get("id") == Some(gid))
+                + members.values().map(|member| holds(member, gid)).sum::<usize>()
+        }
+        _ => 0,
+    }
+}
+
+/// A product that is in discounts, a price list and a group of selling plans and is translated, deleted;
+/// history knows that it is gone, and nothing of what went with it. Answers it and what it was in.
+async fn sold_everywhere(world: &mut World) -> (ResourceId, Value, Vec<(&'static str, Value)>) {
+    let id = world.shop.ids("Product").remove(0);
+    let product = world.shop.read("product", &id).await.expect("a product");
+    let variant = &product["variants"][0]["id"];
+    let (mut lists, mut known) = (Vec::new(), vec![("product", id.clone(), product.clone())]);
+    for (kind, of) in [
+        ("discount", "DiscountCodeNode"),
+        ("price_list", "PriceList"),
+        ("selling_plan_group", "SellingPlanGroup"),
+    ] {
+        for id in world.shop.ids(of) {
+            let state = world.shop.read(kind, &id).await.expect("it is there");
+            if holds(&state, &product["id"]) + holds(&state, variant) > 0 {
+                lists.push((kind, state.clone()));
+            }
+            known.push((kind, id, state));
+        }
+    }
+    for key in ["title", "body_html"] {
+        let text = ResourceId::parse(&format!("Product-{id}-fr-{key}")).expect("an id");
+        let state = world.shop.read("translation", &text).await.expect("it is translated");
+        known.push(("translation", text, state));
+    }
+    world.shop.write("product", Some(&product), None).await.expect("deleted");
+    let history = Arc::get_mut(&mut world.history).expect("nobody reads it yet");
+    for (kind, id, state) in &known {
+        history.remember(kind, id.as_str(), &ago(60), state);
+    }
+    history.forget("product", id.as_str(), &ago(10));
+    (id, product, lists)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_product_was_in_has_it_again_although_nobody_saw_it_leave() {
+    let mut world = World::new(87).await;
+    let (id, was, lists) = sold_everywhere(&mut world).await;
+    let kinds: Vec<&str> = lists.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["discount", "discount", "price_list", "selling_plan_group"]);
+    let process = world.restorer();
+    let asked = json!({"at": ago(30), "select": {"ids": [was["id"]]}});
+    let (status, plan) = process.post("/plans", asked).await;
+    assert_eq!(status, 201, "{plan}");
+    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
+    let (status, job) = process.post(&apply, json!({"digest": plan["digest"]})).await;
+    assert_eq!(status, 202, "{job}");
+    let job = process.over(job["id"].as_str().expect("an id")).await;
+    let counts = &job["counts"];
+    let counts = (&counts["created"], &counts["updated"], &counts["failed"], &counts["conflict"]);
+    let expected = (&json!(3), &json!(4), &json!(0), &json!(0));
+    assert_eq!((state(&job), counts), ("done", expected), "{job}");
+    let new = id_of(&result(&job, &id)["new_gid"]);
+    let is = world.shop.read("product", &new).await.expect("a product");
+    for (kind, then) in &lists {
+        let now = world.shop.read(kind, &id_of(&then["id"])).await.expect("it is there");
+        let variant = |product: &Value| product["variants"][0]["id"].clone();
+        for (old, new) in [(&was["id"], &is["id"]), (&variant(&was), &variant(&is))] {
+            assert_eq!(holds(&now, new), holds(then, old), "{kind}: {now}");
+        }
+    }
+    for (key, text) in [("title", "Une chose en lin"), ("body_html", "<p>Belle et solide.</p>")] {
+        let of = ResourceId::parse(&format!("Product-{new}-fr-{key}")).expect("an id");
+        let translation = world.shop.read("translation", &of).await.expect("it is translated");
+        assert_eq!(translation["value"], text);
+    }
+    world.shop.assert_simulated();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_put_into_lists_that_does_not_come_back() {
+    let mut world = World::new(88).await;
+    let (id, was, lists) = sold_everywhere(&mut world).await;
+    let process = world.restorer();
+    let asked = json!({"at": ago(30), "select": {"ids": [was["id"]]}});
+    let (_, plan) = process.post("/plans", asked).await;
+    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
+    let only = json!({"digest": plan["digest"], "deselect": [0]});
+    let (status, job) = process.post(&apply, only).await;
+    assert_eq!(status, 202, "{job}");
+    let job = process.over(job["id"].as_str().expect("an id")).await;
+    assert_eq!(result(&job, &id)["reason"], "deselected", "{job}");
+    let (_, discount) = lists.iter().find(|(kind, _)| *kind == "discount").expect("a discount");
+    let left = result(&job, &id_of(&discount["id"]));
+    assert_eq!(left["state"], "skipped", "{job}");
+    assert!(left["reason"].as_str().expect("a reason").contains("did not come back"), "{left}");
+    assert_eq!(job["counts"]["updated"], 0, "{job}");
+}

@@ -412,6 +412,11 @@ async fn a_translation_is_made_changed_and_taken_out() {
     other["locale"] = json!("de");
     let error = shop.write("translation", None, Some(&other)).await.expect_err("no such language");
     assert!(error.to_string().contains("Settings → Languages"), "{error}");
+    // As which one a metafield that went came back is not known.
+    let mut lost = wanted("À la main");
+    lost["resource"]["id"] = json!("gid://shopify/Metafield/1");
+    let error = shop.write("translation", None, Some(&lost)).await.expect_err("it is not there");
+    assert!(error.to_string().contains("by hand: \"À la main\" in fr"), "{error}");
     shop.write("translation", Some(&now), None).await.expect("it goes");
     assert_eq!(shop.read("translation", &id).await, None);
     shop.assert_simulated();

@@ -16,6 +16,8 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
         "priceListFixedPricesAdd" => Ok(add_prices(shop, call)),
         "priceListFixedPricesUpdate" => Ok(update_prices(shop, call)),
         "priceListFixedPricesDelete" => Ok(delete_prices(shop, call)),
+        "quantityRulesAdd" => Ok(add_rules(shop, call)),
+        "quantityRulesDelete" => Ok(delete_rules(shop, call)),
         "catalogCreate" | "catalogUpdate" => write_catalog(shop, call),
         "catalogDelete" => Ok(delete(shop, call, "MarketCatalog")),
         _ => return None,
@@ -177,14 +179,73 @@ fn delete_prices(shop: &mut Shop, call: &Call<'_>) -> Value {
     answer(result, json!(gone), vec![])
 }
 
+/// Rules of quantity. One for a variant that has one takes its place.
+fn add_rules(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "quantityRules";
+    let Some(list) = find(shop, call, "priceListId", "PriceList") else {
+        return missing(result, "PRICE_LIST_DOES_NOT_EXIST");
+    };
+    let mut written: Vec<Value> = Vec::new();
+    for (at, rule) in given(call, result).iter().enumerate() {
+        let at = at.to_string();
+        let refusal = |field: &str, message: &str, code: &str| {
+            let error = UserError::new(&[result, &at, field], message).code(code);
+            answer(result, Value::Null, vec![error])
+        };
+        let variant = rule["variantId"].as_str().and_then(|id| id.parse::<Gid>().ok());
+        let Some(variant) = variant.filter(|gid| shop.store.get(*gid).is_some()) else {
+            let message = "Product variant does not exist.";
+            return refusal("variantId", message, "PRODUCT_VARIANT_DOES_NOT_EXIST");
+        };
+        if rule["increment"].as_u64() > rule["minimum"].as_u64() {
+            let message = "Increment must be lower than or equal to the minimum.";
+            return refusal("increment", message, "INCREMENT_IS_GREATER_THAN_MINIMUM");
+        }
+        written.push(json!({
+            "__typename": "QuantityRule", "productVariant": link(variant), "isDefault": false,
+            "minimum": rule["minimum"], "maximum": rule["maximum"], "increment": rule["increment"],
+            "originType": "FIXED",
+        }));
+    }
+    shop.update(list, |state| {
+        let mut rules = state["quantityRules"].as_array().cloned().unwrap_or_default();
+        for rule in &written {
+            rules.retain(|known| known["productVariant"] != rule["productVariant"]);
+            rules.push(rule.clone());
+        }
+        state["quantityRules"] = json!(rules);
+    });
+    answer(result, json!(written), vec![])
+}
+
+fn delete_rules(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "deletedQuantityRulesVariantIds";
+    let Some(list) = find(shop, call, "priceListId", "PriceList") else {
+        return missing(result, "PRICE_LIST_DOES_NOT_EXIST");
+    };
+    let ids = given(call, "variantIds");
+    let gone: Vec<Gid> = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect();
+    shop.update(list, |state| {
+        if let Some(rules) = state["quantityRules"].as_array_mut() {
+            rules.retain(|rule| {
+                !target(&rule["productVariant"]).is_some_and(|variant| gone.contains(&variant))
+            });
+        }
+    });
+    answer(result, json!(ids), vec![])
+}
+
 fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("input").cloned().unwrap_or_default();
     let fields = ["title", "status", "context", "priceListId", "publicationId"];
     let input = Input::of("CatalogInput", &given, &fields)?;
-    if input.get("context").is_some_and(|context| !context["companyLocationIds"].is_null()) {
-        return Err(not_simulated("catalogs of company locations"));
+    let types = ["MarketCatalog", "CompanyLocationCatalog"];
+    let known = types.iter().find_map(|of| find(shop, call, "id", of));
+    let of_locations = known.is_some_and(|gid| gid.type_name() == "CompanyLocationCatalog");
+    let context = input.get("context");
+    if !of_locations && context.is_some_and(|context| !context["companyLocationIds"].is_null()) {
+        return Err(not_simulated("making catalogs of company locations"));
     }
-    let known = find(shop, call, "id", "MarketCatalog");
     if call.name == "catalogUpdate" && known.is_none() {
         return Ok(missing("catalog", "CATALOG_NOT_FOUND"));
     }
@@ -199,10 +260,10 @@ fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         |state| (*state).clone(),
     );
     input.copy(&mut state, &[("title", "title"), ("status", "status")]);
-    if let Some(markets) = input.get("context").and_then(|context| context["marketIds"].as_array())
-    {
-        let markets = markets.iter().filter_map(|id| id.as_str()?.parse().ok());
-        state["markets"] = markets.map(link).collect();
+    for (given, to) in [("marketIds", "markets"), ("companyLocationIds", "companyLocations")] {
+        if let Some(ids) = context.and_then(|context| context[given].as_array()) {
+            state[to] = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).map(link).collect();
+        }
     }
     for (field, to) in [("priceListId", "priceList"), ("publicationId", "publication")] {
         if let Some(gid) = input.text(field).and_then(|id| id.parse().ok()) {
