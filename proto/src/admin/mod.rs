@@ -229,7 +229,8 @@ impl Answer {
     }
 }
 
-fn user_error(error: &Value) -> String {
+/// A user error, as `field: message (code)`.
+pub fn user_error(error: &Value) -> String {
     let field = match error.get("field") {
         Some(Value::Array(path)) => path
             .iter()

@@ -102,11 +102,17 @@ pub(crate) fn put_back(list: &mut Vec<Value>, then: &[Value], is: &impl Fn(&str)
     }
 }
 
-/// Of an element of a list only what stands in lists of its own: a metafield goes as a whole.
+/// Lists that an element does not do without: the shop takes no field for metaobjects that does not say by
+/// a validation of which definition they are.
+const WHOLE: [&str; 1] = ["validations"];
+
+/// Of an element of a list only what stands in lists of its own: a metafield goes as a whole, and so does
+/// a field of a definition.
 fn leave_out_within(element: &mut Value, is: &impl Fn(&str) -> bool) {
     match element {
         Value::Object(members) => {
-            members.values_mut().for_each(|member| leave_out_within(member, is));
+            let parts = members.iter_mut().filter(|(name, _)| !WHOLE.contains(&name.as_str()));
+            parts.for_each(|(_, member)| leave_out_within(member, is));
         }
         list @ Value::Array(_) => leave_out(list, is),
         _ => {}
@@ -235,5 +241,21 @@ mod tests {
             "variants": [{"id": "v", "metafields": [{"key": "b", "value": "x"}]}],
         });
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn a_field_of_a_definition_is_left_out_with_what_says_to_what_it_refers() {
+        let is = |gid: &str| gid == "gid://shopify/MetaobjectDefinition/1";
+        let field = |key: &str, to: &str| {
+            json!({"key": key, "validations": [
+                {"name": "metaobject_definition_id", "value": to}, {"name": "list.max", "value": "9"},
+            ]})
+        };
+        let other = field("b", "gid://shopify/MetaobjectDefinition/2");
+        let mut state = json!({"fieldDefinitions": [
+            field("a", "gid://shopify/MetaobjectDefinition/1"), other,
+        ]});
+        leave_out(&mut state, &is);
+        assert_eq!(state, json!({"fieldDefinitions": [other]}));
     }
 }

@@ -6,7 +6,7 @@ use backstock_proto::merge::Field;
 use backstock_proto::resource::gid_type;
 use serde_json::Value;
 
-use super::runner::Runner;
+use super::runner::{RunError, Runner};
 use super::{RowState, gid};
 use crate::gids::Gids;
 use crate::plan::{Row, TRANSLATION};
@@ -76,8 +76,15 @@ impl Runner {
         move |gid: &str| self.anew.contains(&self.first(gid)) || any_product && is_variant(gid)
     }
 
-    /// Whether a field is to refer to something that is not there yet, and the row has not waited for
-    /// it before.
+    /// Whether what was left out of a row refers to something that is not there even now.
+    pub(super) async fn still_lacks(&self, row: &Row) -> Result<bool, RunError> {
+        let whole = self.as_it_was(row).await?;
+        let missing = self.missing();
+        let is = |gid: &str| self.is_missing(&missing, gid);
+        Ok(whole.is_some_and(|whole| gid::refers(&whole, &is)))
+    }
+
+    /// Whether a field is to refer to something that is not there yet, and the row may wait for it.
     pub(super) fn is_early(&self, row: &Row) -> bool {
         let is_product = row.kind.as_str() == "product";
         let refers = {
@@ -90,7 +97,7 @@ impl Runner {
                 gid::field_refers(field, &is) || !own && gid::field_refers(field, &may_be)
             })
         };
-        refers && self.is_first_time(row)
+        refers && self.may_wait(row)
     }
 
     /// Whether it is a translation of what this job made: then an earlier try registered it, which does no

@@ -6,6 +6,7 @@ use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod again;
 mod around;
 mod decide;
 pub(crate) mod desk;

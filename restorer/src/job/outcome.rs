@@ -49,6 +49,11 @@ impl Outcomes {
         self.of.get(&n).map(|outcome| outcome.state)
     }
 
+    /// Why a row ended as it did, where that was said.
+    pub(super) fn reason(&self, n: u64) -> Option<&str> {
+        self.reasons.get(&n).map(|reason| &**reason)
+    }
+
     /// The rows that are over, with what became of them.
     pub(super) fn states(&self) -> impl Iterator<Item = (u64, RowState)> {
         self.of.iter().map(|(n, outcome)| (*n, outcome.state))

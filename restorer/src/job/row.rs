@@ -33,6 +33,11 @@ const LOOKS_MAX: u32 = 20;
 const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
 /// Why nothing can be made anew.
 const NO_STATE: &str = "history does not have its state any more";
+/// What is said of something made anew that was not given all of its links.
+const LEFT_OUT: &str = "what refers to things that are not in the shop was left out";
+/// What is said of a name that something else has which was there before, too.
+const SWAP: &str = "if the two are to swap names, call that one otherwise for the moment, retry the \
+                    job, and make a new plan for that one";
 /// Longest reason that is kept with a row, in characters.
 const REASON_MAX: usize = 2_000;
 
@@ -149,8 +154,9 @@ impl Runner {
         around: &AroundRow<'_>,
         from: Timestamp,
     ) -> Result<(), RunError> {
-        // What it refers to may come with a later row.
-        if matches!(error, WriteError::Missing(_)) && self.is_first_time(row) {
+        // What it refers to may come with a later row, and what has its name may go with one.
+        let is_taken = error.is_taken();
+        if (is_taken || matches!(error, WriteError::Missing(_))) && self.may_wait(row) {
             return Ok(());
         }
         if let WriteError::Admin(error) = &error
@@ -158,16 +164,10 @@ impl Runner {
         {
             return Err(RunError::Stuck(error.to_string()));
         }
-        let reason = match around.notes() {
-            Some(notes) => format!("{error}; {notes}"),
-            None => error.to_string(),
-        };
-        self.ended(row, (RowState::Failed, Some(reason)), around, from).await
-    }
-
-    /// Whether a row may wait for others: it does so once, and not where only what was begun is finished.
-    pub(super) fn is_first_time(&self, row: &Row) -> bool {
-        !self.ending && self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n)
+        let may_swap = (is_taken && row.action == Action::Update).then(|| SWAP.to_owned());
+        let reason = std::iter::once(error.to_string()).chain(may_swap).chain(around.notes());
+        let reason = reason.reduce(|a, b| format!("{a}; {b}"));
+        self.ended(row, (RowState::Failed, reason), around, from).await
     }
 
     /// Puts a row on record that is over without a writer's word for it. What was begun may have been
@@ -430,8 +430,12 @@ impl Runner {
         if let Some(own) = own {
             self.missing().came(&self.first(&own));
         }
-        if rest {
-            self.rest.lock().unwrap_or_else(PoisonError::into_inner).insert(row.n);
+        {
+            let mut parts = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+            match rest {
+                true => parts.insert(row.n),
+                false => parts.remove(&row.n),
+            };
         }
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&row.n);
         self.tools.metrics.row(state);
@@ -439,13 +443,16 @@ impl Runner {
         Ok(())
     }
 
-    /// Writes what was left out of a row.
-    pub(super) async fn rest_of(&self, row: Row) -> Result<(), RunError> {
-        self.left_open(self.write_rest(row).await)
+    /// Writes what was left out of a row; not before the end, if something is still not there.
+    pub(super) async fn rest_of(&self, row: Row, in_the_end: bool) -> Result<(), RunError> {
+        self.left_open(self.write_rest(row, in_the_end).await)
     }
 
-    async fn write_rest(&self, row: Row) -> Result<(), RunError> {
+    async fn write_rest(&self, row: Row, in_the_end: bool) -> Result<(), RunError> {
         self.gate()?;
+        if !in_the_end && self.still_lacks(&row).await? {
+            return Ok(());
+        }
         let around = AroundRow::new(self, row.n, true, None);
         let (from, mut wait) = (self.tools.clock.now(), WAIT_FIRST);
         let mut last = String::new();
@@ -461,8 +468,6 @@ impl Runner {
                 return self.over(&row, RowState::Failed, Some(why.into()), None, false).await;
             };
             let (want, without) = self.completed(&now, &whole);
-            let without = without
-                .then(|| "what refers to things that are not in the shop was left out".to_owned());
             let task = Task { spec, now: Some(now), want: Some(want) };
             let outcome = write::write(&around, &task).await;
             if let Some(error) = around.broken() {
@@ -473,9 +478,11 @@ impl Runner {
                     let is_written = outcome != write::Written::Unchanged;
                     let (_, wrote) = self.wrote(&row, &task, outcome, from);
                     let wrote = is_written.then_some(wrote);
-                    let reason = around.notes().into_iter().chain(without);
-                    let reason = reason.reduce(|a, b| format!("{a}; {b}"));
-                    return self.over(&row, RowState::Created, reason, wrote, false).await;
+                    let left_out = without.then(|| LEFT_OUT.to_owned());
+                    let told = self.told(row.n).into_iter().chain(around.notes()).chain(left_out);
+                    let reason = told.reduce(|a, b| format!("{a}; {b}"));
+                    // What is not there may come when the job is retried.
+                    return self.over(&row, RowState::Created, reason, wrote, without).await;
                 }
                 Err(WriteError::Admin(
                     error @ (AdminError::Unknown { .. } | AdminError::Unavailable { .. }),
@@ -498,6 +505,13 @@ impl Runner {
         }
         let why = format!("the shop did not say whether it was written: {last}. Retry the job");
         self.over(&row, RowState::Failed, Some(why), None, false).await
+    }
+
+    /// What was told of a row when it was made, which stays so.
+    fn told(&self, n: u64) -> Option<String> {
+        let told = self.run.reason(n)?;
+        let told = told.strip_suffix(LEFT_OUT).unwrap_or(&told).trim_end_matches("; ");
+        (!told.is_empty()).then(|| told.to_owned())
     }
 
     /// What is there now together with what was left out, and whether something still has to be.

@@ -97,6 +97,11 @@ impl Run {
         self.lock().over.state(n)
     }
 
+    /// Why a row ended as it did, where that was said.
+    pub(super) fn reason(&self, n: u64) -> Option<String> {
+        self.lock().over.reason(n).map(str::to_owned)
+    }
+
     /// What became of the rows that ended last, at most so many.
     pub(crate) fn recent(&self, most: u64) -> Vec<RowResult> {
         let held = self.lock();

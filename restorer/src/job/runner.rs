@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::again::Again;
 use super::lane::Lane;
 use super::ledger::{Ledger, LedgerError, Standing};
 use super::missing::Missing;
@@ -113,8 +114,8 @@ pub(super) struct Runner {
     pub(super) rest: Mutex<BTreeSet<u64>>,
     /// Of each company that has locations made anew, the first of them, by the company's gid.
     pub(super) first_locations: tokio::sync::OnceCell<HashMap<String, Value>>,
-    /// Rows that wait for something that they refer to.
-    pub(super) again: Mutex<BTreeSet<u64>>,
+    /// Rows that wait for others.
+    pub(super) again: Again,
     /// Why rows were left open for another day.
     pub(super) later: Mutex<Option<String>>,
     /// Why nothing can be written any more.
@@ -212,17 +213,6 @@ impl Runner {
         Ok(())
     }
 
-    /// Does every row that is not over.
-    pub(super) async fn apply(&self) -> Result<(), RunError> {
-        self.pass(|_| true).await?;
-        // Now that everything is there: what waited, and what was left out.
-        let again = self.again.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !again.is_empty() {
-            self.pass(|n| again.contains(&n)).await?;
-        }
-        self.rests().await
-    }
-
     /// Goes through some of the rows, in the plan's order.
     pub(super) async fn pass(&self, is: impl Fn(u64) -> bool) -> Result<(), RunError> {
         let (mut n, mut waiting, mut bytes): (u64, Vec<Row>, usize) = (0, Vec::new(), 0);
@@ -239,21 +229,6 @@ impl Runner {
             }
         }
         self.together(waiting).await
-    }
-
-    /// Writes what was left out of rows.
-    async fn rests(&self) -> Result<(), RunError> {
-        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut n = 0;
-        while !rest.is_empty()
-            && let Some(rows) = self.piece(n).await?
-        {
-            n += 1;
-            let parts = rows.into_iter().filter(|row| rest.contains(&row.n));
-            let parts = futures::stream::iter(parts.map(Ok::<_, RunError>));
-            parts.try_for_each_concurrent(self.writes(), |row| self.rest_of(row).boxed()).await?;
-        }
-        self.may_go_on()
     }
 
     pub(super) async fn piece(&self, n: u64) -> Result<Option<Vec<Row>>, RunError> {
@@ -292,7 +267,7 @@ impl Runner {
     }
 
     /// How many rows are written at once.
-    fn writes(&self) -> usize {
+    pub(super) fn writes(&self) -> usize {
         let rows = self.client().granted().per_second / POINTS_A_WRITE;
         (rows as usize).clamp(WRITES_MIN, WRITES_MAX)
     }
@@ -471,7 +446,7 @@ impl Runner {
 
 /// Rows with the same are written at once. Kinds of one rank may refer to each other: a blog is there
 /// before its articles.
-fn group(row: &Row) -> (bool, &Kind) {
+pub(super) fn group(row: &Row) -> (bool, &Kind) {
     (row.action == Action::Delete, &row.kind)
 }
 

@@ -16,6 +16,7 @@ use prometheus::IntCounter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::again::Again;
 use super::desk::{JobError, Jobs};
 use super::lane::Lane;
 use super::ledger::{self, LedgerError};
@@ -223,7 +224,7 @@ async fn applied(
         missing: Mutex::default(),
         first_locations: tokio::sync::OnceCell::new(),
         rest: Mutex::default(),
-        again: Mutex::default(),
+        again: Again::default(),
         later: Mutex::default(),
         stuck: Mutex::default(),
         left: AtomicBool::new(false),

@@ -81,7 +81,27 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     if let Some(gid) = ours(around, want).await? {
         return Ok(gid);
     }
-    let mut input = create_input(want);
+    let refused = match made(around, want, create_input(want)).await {
+        Err(WriteError::Refused(why)) if metafield::are_named(&why) => why,
+        made => return made,
+    };
+    // One metafield that the shop does not take keeps all of it away: they follow, each for itself.
+    let mut bare = create_input(want);
+    if bare.remove("metafields").is_none() {
+        return Err(WriteError::Refused(refused));
+    }
+    match ours(around, want).await? {
+        Some(gid) => Ok(gid),
+        None => made(around, want, bare).await,
+    }
+}
+
+/// Makes the collection of these fields. Answers its gid.
+async fn made(
+    around: &dyn Around,
+    want: &Value,
+    mut input: Map<String, Value>,
+) -> Result<String, WriteError> {
     let sources = collection_source::of_new(want).filter(|_| collection_source::are_there(around));
     let (document, mut variables) = match sources {
         Some(sources) => {
@@ -110,11 +130,11 @@ async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, Write
     if found["title"] == want["title"] && look::is_since(around, &touched) {
         return Ok(Some(gid.to_owned()));
     }
-    Err(WriteError::Refused(vec![format!(
+    Err(WriteError::Taken(format!(
         "another collection, {:?}, has the handle {handle:?} now: give that one another handle or \
          delete it, then try again",
         text(found, "title")
-    )]))
+    )))
 }
 
 fn create_input(want: &Value) -> Map<String, Value> {
@@ -323,9 +343,11 @@ impl<'a> Work<'a> {
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
         for mut step in steps {
             upload::fill(self.around, &mut step.variables).await?;
-            match send(self.around, step).await {
-                Ok(_) => self.changed = true,
-                Err(WriteError::Refused(why)) => self.refused.extend(why),
+            match metafield::send(self.around, step).await {
+                Ok(metafield::Sent { changed, refused }) => {
+                    self.changed |= changed;
+                    self.refused.extend(refused);
+                }
                 Err(error) if is_unknown(&error) => {
                     self.changed = true;
                     return Ok(false);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
-use super::crud::{self, created, filter, is_taken, unless_refused};
+use super::crud::{self, created, filter, unless_refused};
 use super::step::{Step, ask, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, company_location, look, metafield, publication};
 
@@ -121,14 +121,12 @@ async fn found(around: &dyn Around, want: &Value) -> Result<Option<String>, Writ
 }
 
 fn explained(error: WriteError, want: &Value) -> WriteError {
-    match &error {
-        WriteError::Refused(why) if why.iter().any(|why| is_taken(why)) => {
-            WriteError::Refused(vec![format!(
-                "another company has the external id {} now: give that one another, then try again",
-                want["externalId"]
-            )])
-        }
-        _ => error,
+    match error.is_taken() {
+        true => WriteError::Taken(format!(
+            "another company has the external id {} now: give that one another, then try again",
+            want["externalId"]
+        )),
+        false => error,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
-use super::crud::{self, created, is_taken, unless_refused};
+use super::crud::{self, created, unless_refused};
 use super::step::{Step, ask, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, metafield, publication};
 
@@ -341,15 +341,13 @@ async fn found(
 }
 
 fn explained(error: WriteError, want: &Value) -> WriteError {
-    match &error {
-        WriteError::Refused(why) if why.iter().any(|why| is_taken(why)) => {
-            WriteError::Refused(vec![format!(
-                "another location of a company has the external id {} now: give that one another, \
-                 then try again",
-                want["externalId"]
-            )])
-        }
-        _ => error,
+    match error.is_taken() {
+        true => WriteError::Taken(format!(
+            "another location of a company has the external id {} now: give that one another, then \
+             try again",
+            want["externalId"]
+        )),
+        false => error,
     }
 }
 

@@ -184,7 +184,7 @@ impl Crud {
             return Err(self.taken(want));
         }
         let written = self.metafields(around, &gid, &Value::Null, want).await;
-        unless_refused(around, "its metafields", written)?;
+        unless_refused(around, "some of its metafields", written)?;
         let ids = (self.children)(want, made);
         let gid = of_type(self.spec()?.gid_type, &gid)?;
         Ok(created(gid, want, ids))
@@ -218,24 +218,21 @@ impl Crud {
 
     /// A refusal in a merchant's words, where it is one that has some.
     fn explained(&self, error: WriteError, want: &Value) -> WriteError {
-        match &error {
-            WriteError::Refused(why) if why.iter().any(|why| is_taken(why)) => self.taken(want),
-            _ => error,
-        }
+        if error.is_taken() { self.taken(want) } else { error }
     }
 
     fn taken(&self, want: &Value) -> WriteError {
-        WriteError::Refused(vec![format!(
+        WriteError::Taken(format!(
             "another {} in the shop goes by {} already; rename or delete that one, then try again",
             self.called,
             name(want),
-        )])
+        ))
     }
 }
 
 /// Whether a refusal says that something else goes by the same name.
 pub(super) fn is_taken(why: &str) -> bool {
-    why.contains("(TAKEN)") || why.contains("already been taken")
+    ["(TAKEN)", "already been taken", "already in use"].iter().any(|said| why.contains(said))
 }
 
 /// What is said of what was made: its gid, and what it was known by before.
@@ -260,13 +257,13 @@ pub(super) fn unless_refused<T>(
     of: &str,
     written: Result<T, WriteError>,
 ) -> Result<Option<T>, WriteError> {
-    match written {
-        Err(WriteError::Refused(why)) => {
-            around.note(format!("{of} did not come back: {}", why.join("; ")));
-            Ok(None)
-        }
-        other => other.map(Some),
-    }
+    let why = match written {
+        Err(WriteError::Refused(why)) => why.join("; "),
+        Err(WriteError::Taken(why)) => why,
+        other => return other.map(Some),
+    };
+    around.note(format!("{of} did not come back: {why}"));
+    Ok(None)
 }
 
 /// The same number as a gid of another type.

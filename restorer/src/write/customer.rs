@@ -76,7 +76,7 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError
     let answered = match sent {
         Ok(answered) => answered,
         // A mutation whose answer is lost may have been done, and so may an earlier try.
-        Err(error) if send::is_unknown(&error) || is_taken(&error) => {
+        Err(error) if send::is_unknown(&error) || error.is_taken() => {
             return made_already(around, want).await?.ok_or_else(|| explained(error));
         }
         Err(error) => return Err(error),
@@ -114,7 +114,7 @@ async fn made_already(around: &dyn Around, want: &Value) -> Result<Option<Writte
         let Some(gid) = data["found"]["id"].as_str() else { continue };
         let Some(there) = state(around, gid).await? else { continue };
         if !is_same(&there, want) && !look::is_since(around, &there) {
-            return Err(WriteError::Refused(vec![TAKEN.into()]));
+            return Err(WriteError::Taken(TAKEN.into()));
         }
         return gone_on(around, gid, &there, want).await.map(Some);
     }
@@ -237,14 +237,7 @@ async fn delete(around: &dyn Around, gid: &str) -> Result<Written, WriteError> {
     Err(error)
 }
 
-fn is_taken(error: &WriteError) -> bool {
-    matches!(error, WriteError::Refused(why) if why.iter().any(|why| crud::is_taken(why)))
-}
-
 /// A refusal without anybody's address or number in it.
 fn explained(error: WriteError) -> WriteError {
-    match is_taken(&error) {
-        true => WriteError::Refused(vec![TAKEN.into()]),
-        false => error,
-    }
+    if error.is_taken() { WriteError::Taken(TAKEN.into()) } else { error }
 }

@@ -1,10 +1,12 @@
 //! Metafields of anything that has them: those that differ are set, those that are too many are
-//! deleted, all others are left alone.
+//! deleted, all others are left alone. What the shop refuses of them keeps nothing else away.
+
+use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::step::Step;
-use super::{Around, WriteError, send};
+use super::step::{self, Step};
+use super::{Around, WriteError};
 
 const SET: &str = include_str!("graphql/metafields_set.graphql");
 const DELETE: &str = include_str!("graphql/metafields_delete.graphql");
@@ -88,10 +90,126 @@ pub(super) async fn write(
     want: &Value,
 ) -> Result<bool, WriteError> {
     let steps = changes(owner, now, want).steps();
-    for step in &steps {
-        send::set(around, step.document, step.variables.clone()).await?;
+    let (any, mut refused) = (!steps.is_empty(), Vec::new());
+    for step in steps {
+        refused.extend(send(around, step).await?.refused);
     }
-    Ok(!steps.is_empty())
+    match refused.is_empty() {
+        true => Ok(any),
+        false => Err(WriteError::Refused(refused)),
+    }
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Whether any of it was done.
+    pub(super) changed: bool,
+    /// What the shop refuses of it.
+    pub(super) refused: Vec<String>,
+}
+
+/// Sends a step. Where the shop refuses metafields in it, what else is in it goes without them, and each
+/// of them by itself, so that only those are lost that the shop does not take.
+pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Sent, WriteError> {
+    let (mut sent, mut waiting) = (Sent::default(), VecDeque::from([step]));
+    while let Some(step) = waiting.pop_front() {
+        let (parts, alone) = (has_parts(&step).then(|| step.clone()), alone(&step));
+        match step::send(around, step).await {
+            Ok(_) => sent.changed = true,
+            Err(WriteError::Refused(why)) => match parts.filter(|_| are_named(&why)) {
+                Some(step) => {
+                    apart(step).into_iter().rev().for_each(|part| waiting.push_front(part));
+                }
+                None => {
+                    let why = match alone {
+                        Some(name) => vec![format!("{name} is not written: {}", told(&why))],
+                        None => why,
+                    };
+                    for why in why {
+                        if !sent.refused.contains(&why) {
+                            sent.refused.push(why);
+                        }
+                    }
+                }
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+/// Whether a refusal is about metafields.
+pub(super) fn are_named(why: &[String]) -> bool {
+    why.iter().any(|why| why.to_lowercase().contains("metafield"))
+}
+
+/// Takes metafields out of what something is made from, also those of variants. Whether there were any.
+pub(super) fn leave_out(input: &mut Value) -> bool {
+    let Some(members) = input.as_object_mut() else { return false };
+    let mut any = members.remove("metafields").is_some();
+    let variants = members.get_mut("variants").and_then(Value::as_array_mut);
+    for variant in variants.into_iter().flatten().filter_map(Value::as_object_mut) {
+        any |= variant.remove("metafields").is_some();
+    }
+    any
+}
+
+/// Whether a step can go in parts, of which some may be taken.
+fn has_parts(step: &Step) -> bool {
+    let many = step::list(&step.variables, "metafields").len() > 1;
+    let mut variants = step::list(&step.variables, "variants").iter();
+    (step.document == SET && many) || variants.any(|variant| variant["metafields"].is_array())
+}
+
+/// The parts of a step. Metafields of variants that are yet to be made are not among them: they follow
+/// once the variants are there.
+fn apart(mut step: Step) -> Vec<Step> {
+    if step.document == SET {
+        let each = step::list(&step.variables, "metafields").iter();
+        return each.map(|one| Step::setting(SET, json!({"metafields": [one]}))).collect();
+    }
+    let mut set = Vec::new();
+    let variants = step.variables["variants"].as_array_mut().map(std::mem::take);
+    let mut variants = variants.unwrap_or_default();
+    for variant in variants.iter_mut().filter_map(Value::as_object_mut) {
+        let metafields = variant.remove("metafields").unwrap_or_default();
+        let Some(owner) = variant.get("id") else { continue };
+        for mut metafield in metafields.as_array().cloned().unwrap_or_default() {
+            metafield["ownerId"] = owner.clone();
+            set.push(metafield);
+        }
+    }
+    let says = |variant: &Value| {
+        variant.as_object().is_some_and(|members| members.keys().any(|name| name != "id"))
+    };
+    variants.retain(says);
+    let mut parts = Changes { delete: Vec::new(), set }.steps();
+    if !variants.is_empty() {
+        step.variables["variants"] = variants.into();
+        parts.insert(0, step);
+    }
+    parts
+}
+
+/// What the only metafield of a step is called in a sentence.
+fn alone(step: &Step) -> Option<String> {
+    let [one] = step::list(&step.variables, "metafields") else { return None };
+    let of = match step::text(one, "ownerId").contains("/ProductVariant/") {
+        true => " of a variant",
+        false => "",
+    };
+    let (namespace, key) = (step::text(one, "namespace"), step::text(one, "key"));
+    (step.document == SET).then(|| format!("the metafield {namespace}.{key}{of}"))
+}
+
+/// A refusal without the place in the mutation, which says nothing of a metafield that is named.
+fn told(why: &[String]) -> String {
+    let bare = why.iter().map(|why| match why.split_once(": ") {
+        Some((place, why)) if place.starts_with("metafields") => why,
+        _ => why.as_str(),
+    });
+    bare.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -131,5 +249,44 @@ mod tests {
         let steps = changes("o", &json!([]), &want).steps();
         let sizes = steps.iter().map(|step| step.variables["metafields"].as_array().map(Vec::len));
         assert_eq!(sizes.collect::<Vec<_>>(), [Some(25), Some(25), Some(10)]);
+    }
+
+    #[test]
+    fn variants_go_without_their_metafields_and_those_that_are_there_get_them_apart() {
+        const UPDATE: &str = "mutation VariantsUpdate { a }";
+        let of = |variants: Value| json!({"productId": "p", "variants": variants});
+        let (fit, cut) = (metafield("fit", "json", "1"), metafield("cut", "json", "2"));
+        let there = json!([
+            {"id": "v1", "price": "1", "metafields": [fit, cut]},
+            {"id": "v2", "metafields": [fit]},
+            {"id": "v3", "price": "3"},
+        ]);
+        let step = Step::setting(UPDATE, of(there));
+        assert!(has_parts(&step));
+        let parts = apart(step);
+        let bare = json!([{"id": "v1", "price": "1"}, {"id": "v3", "price": "3"}]);
+        assert_eq!(parts[0], Step::setting(UPDATE, of(bare)));
+        let set = step::list(&parts[1].variables, "metafields").iter();
+        let set: Vec<_> = set.map(|m| (m["ownerId"].clone(), m["key"].clone())).collect();
+        let owned = [("v1", "fit"), ("v1", "cut"), ("v2", "fit")];
+        assert_eq!(set, owned.map(|(owner, key)| (json!(owner), json!(key))));
+        assert_eq!(parts.len(), 2);
+
+        let new = json!([{"optionValues": [], "metafields": [fit]}]);
+        let parts = apart(Step::making("mutation VariantsCreate { a }", of(new)));
+        assert_eq!(parts.len(), 1, "they follow once it is there");
+        assert_eq!(parts[0].variables, of(json!([{"optionValues": []}])));
+        assert!(!has_parts(&parts[0]), "so that nothing goes round for ever");
+    }
+
+    #[test]
+    fn one_that_is_refused_alone_is_told_by_its_name() {
+        let mut one = metafield("fit", "json", "1");
+        one["ownerId"] = json!("gid://shopify/ProductVariant/1");
+        let step = |all: Value| Step::setting(SET, json!({"metafields": all}));
+        assert_eq!(alone(&step(json!([one]))), Some("the metafield n.fit of a variant".to_owned()));
+        assert_eq!(alone(&step(json!([one, one]))), None);
+        let why = ["metafields.0.value: Value is invalid (INVALID_VALUE)".to_owned()];
+        assert_eq!(told(&why), "Value is invalid (INVALID_VALUE)");
     }
 }

@@ -34,19 +34,30 @@ pub(super) async fn write(
     now: Option<&Value>,
     want: Option<&Value>,
 ) -> Result<Written, WriteError> {
-    let written = METAOBJECT.write(around, now, want).await;
     let kind = || want.and_then(|want| want["type"].as_str()).unwrap_or_default();
-    match written {
-        Err(WriteError::Refused(why)) if why.iter().any(|why| why.contains("UNDEFINED_OBJECT")) => {
-            Err(WriteError::Missing(format!(
-                "the definition of “{}” is not there, or lacks a field of this metaobject: bring \
-                 back the metaobject definition first ({})",
-                kind(),
-                why.join("; ")
-            )))
-        }
+    match METAOBJECT.write(around, now, want).await {
+        Err(WriteError::Refused(why)) => Err(explained(why, kind())),
         other => other,
     }
+}
+
+/// A refusal, which may be for something that comes with another row.
+fn explained(why: Vec<String>, kind: &str) -> WriteError {
+    let told = why.join("; ");
+    if told.contains("UNDEFINED_OBJECT") {
+        return WriteError::Missing(format!(
+            "the definition of “{kind}” is not there, or lacks a field of this metaobject: bring \
+             back the metaobject definition first ({told})"
+        ));
+    }
+    // Left empty, as a rule, since what it refers to is not there.
+    if told.contains("OBJECT_FIELD_REQUIRED") {
+        return WriteError::Missing(format!(
+            "a field that “{kind}” cannot be without has nothing in it: bring back what it referred \
+             to, then retry the job ({told})"
+        ));
+    }
+    WriteError::Refused(why)
 }
 
 /// Why a field stays as it is.

@@ -110,6 +110,9 @@ pub enum WriteError {
     /// The shop does not accept what was written.
     #[error("the shop refuses it: {}", .0.join("; "))]
     Refused(Vec<String>),
+    /// Something else in the shop goes by the name that it is to have.
+    #[error("the shop refuses it: {0}")]
+    Taken(String),
     /// Something that it refers to is not there.
     #[error("{0}")]
     Missing(String),
@@ -119,6 +122,18 @@ pub enum WriteError {
     /// This sort of thing cannot be written.
     #[error("{0}")]
     Unwritable(String),
+}
+
+impl WriteError {
+    /// Whether something else in the shop goes by its name. That one may be about to go, or to be called
+    /// otherwise.
+    pub(crate) fn is_taken(&self) -> bool {
+        match self {
+            Self::Taken(_) => true,
+            Self::Refused(why) => why.iter().any(|why| crud::is_taken(why)),
+            _ => false,
+        }
+    }
 }
 
 /// What writers need of those around them.

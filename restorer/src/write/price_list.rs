@@ -213,10 +213,10 @@ async fn named(around: &dyn Around, want: &Value) -> Result<Option<String>, Writ
         Some(found) if found["currency"] == want["currency"] => {
             Ok(Some(text(found, "id").to_owned()))
         }
-        Some(_) => Err(WriteError::Refused(vec![format!(
+        Some(_) => Err(WriteError::Taken(format!(
             "another price list is called {:?} now: give that one another name, then try again",
             text(want, "name")
-        )])),
+        ))),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn write(
             }
             if want["metafields"].is_array() {
                 let set = metafield::write(around, &gid, &Value::Null, &want["metafields"]).await;
-                unless_refused(around, "its metafields", set)?;
+                unless_refused(around, "some of its metafields", set)?;
             }
             let ids = lines(around, &json!({"id": gid}), &want).await?;
             Ok(created(gid, &want, ids))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use backstock_proto::admin::user_error;
 use serde_json::{Map, Value, json};
 
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
@@ -32,7 +33,26 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
         return Ok(found(gid));
     }
     let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
-    let mut variables = variables(want, &files);
+    let refused = match made(around, handle, variables(want, &files)).await {
+        Err(WriteError::Refused(why)) if metafield::are_named(&why) => why,
+        made => return made,
+    };
+    // One metafield that the shop does not take keeps all of it away: they follow, each for itself.
+    let mut bare = variables(want, &files);
+    if !metafield::leave_out(&mut bare["input"]) {
+        return Err(WriteError::Refused(refused));
+    }
+    if let Some(gid) = ours(around, handle).await? {
+        return Ok(found(gid));
+    }
+    let made = made(around, handle, bare).await?;
+    // It has not all of what it is to have, and so is looked at as a whole.
+    Ok(found(made.gid))
+}
+
+/// Makes the product of these variables.
+async fn made(around: &dyn Around, handle: &str, mut variables: Value) -> Result<Made, WriteError> {
+    let found = |gid| Made { gid, told: Value::Null };
     upload::fill(around, &mut variables).await?;
     match send(around, Step::making(SET, variables)).await {
         Ok(mut payload) => {
@@ -60,11 +80,11 @@ async fn ours(around: &dyn Around, handle: &str) -> Result<Option<String>, Write
     if look::is_since(around, found) && around.may_be_ours(gid).await {
         return Ok(Some(gid.to_owned()));
     }
-    Err(WriteError::Refused(vec![format!(
+    Err(WriteError::Taken(format!(
         "another product, {:?}, has the handle {handle:?} now: give that one another handle or \
          delete it, then try again",
         text(found, "title")
-    )]))
+    )))
 }
 
 /// Everything about the product that one mutation takes. `there` are its media that are still in the
@@ -136,8 +156,7 @@ async fn finished(around: &dyn Around, payload: &Value) -> Result<String, WriteE
     })
     .await?;
     let outcome = &data["productOperation"];
-    let refused: Vec<String> =
-        list(outcome, "userErrors").iter().map(|error| text(error, "message").to_owned()).collect();
+    let refused: Vec<String> = list(outcome, "userErrors").iter().map(user_error).collect();
     match outcome["product"]["id"].as_str() {
         Some(gid) if refused.is_empty() => Ok(gid.to_owned()),
         _ => Err(WriteError::Refused(refused)),

@@ -230,9 +230,11 @@ impl<'a> Work<'a> {
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
         for mut step in steps {
             upload::fill(self.around, &mut step.variables).await?;
-            match send(self.around, step).await {
-                Ok(_) => self.changed = true,
-                Err(WriteError::Refused(why)) => self.refused.extend(why),
+            match metafield::send(self.around, step).await {
+                Ok(metafield::Sent { changed, refused }) => {
+                    self.changed |= changed;
+                    self.refused.extend(refused);
+                }
                 Err(error) if is_unknown(&error) => {
                     self.changed = true;
                     return Ok(false);

@@ -190,10 +190,10 @@ async fn named(around: &dyn Around, want: &Value) -> Result<Option<String>, Writ
     match same.next() {
         None => Ok(None),
         Some(group) if look::is_since(around, group) => Ok(Some(text(group, "id").to_owned())),
-        Some(_) => Err(WriteError::Refused(vec![format!(
+        Some(_) => Err(WriteError::Taken(format!(
             "another group of selling plans is called {:?} now: rename or delete that one in its \
              app, then try again",
             text(want, "name")
-        )])),
+        ))),
     }
 }

@@ -217,9 +217,7 @@ async fn what_waits_when_a_process_is_to_end_is_on_record_as_unsent_and_made_by_
 async fn a_line_that_is_refused_fails_its_row_alone() {
     let world = gone(83, MUCH, |n, product| {
         if n == 5 {
-            product["metafields"] = json!([{
-                "namespace": "custom", "key": "n", "type": "number_integer", "value": "not a number",
-            }]);
+            product["title"] = json!("");
         }
     })
     .await;
@@ -228,6 +226,31 @@ async fn a_line_that_is_refused_fails_its_row_alone() {
     let counts = (&job["counts"]["created"], &job["counts"]["failed"]);
     assert_eq!((state(&job), counts), ("failed", (&json!(PRODUCTS - 1), &json!(1))), "{job}");
     assert!(job["in_bulk"].as_u64().is_some_and(|lines| lines >= PRODUCTS as u64), "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_whose_line_is_refused_for_a_metafield_comes_back_without_that_one() {
+    let metafield = |key: &str, value: &str| -> Value {
+        json!({"namespace": "custom", "key": key, "type": "number_integer", "value": value})
+    };
+    let spoilt = json!([metafield("bad", "not a number"), metafield("good", "7")]);
+    let world = gone(90, MUCH, |n, product| {
+        if n == 5 {
+            product["metafields"] = spoilt.clone();
+        }
+    })
+    .await;
+    let all = world.shop.ids("Product").len() + PRODUCTS;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_made_once(&world, &job, all).await;
+    assert!(job["in_bulk"].as_u64().is_some_and(|lines| lines >= PRODUCTS as u64), "{job}");
+    let id = ResourceId::parse(world.rows[5]["id"].as_str().expect("an id")).expect("an id");
+    let row = result(&job, &id);
+    assert!(row["reason"].as_str().is_some_and(|why| why.contains("custom.bad")), "{row}");
+    let new = ResourceId::parse(row["new_gid"].as_str().expect("a gid")).expect("an id");
+    let is = world.shop.read("product", &new).await.expect("a product");
+    assert_eq!(is["metafields"], json!([metafield("good", "7")]), "{is}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

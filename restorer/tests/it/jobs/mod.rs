@@ -5,6 +5,7 @@ mod approved;
 mod bulk;
 mod consent;
 mod interrupted;
+mod waiting;
 mod world;
 
 use serde_json::{Value, json};

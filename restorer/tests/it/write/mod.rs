@@ -5,6 +5,7 @@ mod companies;
 mod goods;
 mod pages;
 mod prices;
+mod refused;
 mod selling;
 mod stock;
 mod themes;

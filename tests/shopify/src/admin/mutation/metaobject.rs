@@ -42,6 +42,20 @@ fn field_definition(given: &Value) -> Value {
     })
 }
 
+/// What is wrong with a field for metaobjects that does not say of which definition they are.
+fn aimless(field: &Value) -> Option<UserError> {
+    let kind = field["type"].as_str().unwrap_or_default();
+    let refers = ["metaobject_reference", "mixed_reference"]
+        .contains(&kind.strip_prefix("list.").unwrap_or(kind));
+    let mut names = field["validations"].as_array().into_iter().flatten().map(|v| &v["name"]);
+    let says =
+        |name: &Value| name.as_str().is_some_and(|n| n.starts_with("metaobject_definition_"));
+    (refers && !names.any(says)).then(|| {
+        let message = "Validations require that you select a metaobject.";
+        UserError::new(&["definition", "fieldDefinitions"], message).code("INVALID_OPTION")
+    })
+}
+
 fn by_type(shop: &Shop, kind: &str) -> Option<(Gid, Value)> {
     let found = shop.store.live("MetaobjectDefinition").find(|(_, d)| d["type"] == *kind);
     found.map(|(gid, definition)| (gid, (*definition).clone()))
@@ -64,6 +78,9 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     if by_type(shop, kind).is_some() {
         let error = UserError::new(&["definition", "type"], "Type has already been taken");
         return Ok(answer(result, Value::Null, vec![error.code("TAKEN")]));
+    }
+    if let Some(error) = input.list("fieldDefinitions").into_iter().flatten().find_map(aimless) {
+        return Ok(answer(result, Value::Null, vec![error]));
     }
     let gid = put_definition(shop, &given);
     Ok(answer(result, link(gid), vec![]))
@@ -154,6 +171,9 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let mut held = state["fieldDefinitions"].as_array().cloned().unwrap_or_default();
     for change in input.list("fieldDefinitions").into_iter().flatten() {
         if change["create"].is_object() {
+            if let Some(error) = aimless(&change["create"]) {
+                return Ok(answer(result, Value::Null, vec![error]));
+            }
             held.push(field_definition(&change["create"]));
         } else if change["delete"].is_object() {
             held.retain(|field| field["key"] != change["delete"]["key"]);
