@@ -120,6 +120,38 @@ impl<T: AsRef<str>> Extend<T> for Gids {
     }
 }
 
+/// Gids that lead to others.
+#[derive(Debug, Default)]
+pub(crate) struct Leads {
+    beginnings: Beginnings,
+    to: HashMap<Short, Short>,
+    ends: HashSet<Short>,
+}
+
+impl Leads {
+    /// One leads to another from now on, unless it leads somewhere already.
+    pub(crate) fn insert(&mut self, from: &str, to: &str) {
+        let (from, to) = (self.beginnings.add(from), self.beginnings.add(to));
+        self.ends.insert(*self.to.entry(from).or_insert(to));
+    }
+
+    /// Where one leads to.
+    pub(crate) fn get(&self, gid: &str) -> Option<String> {
+        let to = self.to.get(&self.beginnings.find(gid)?)?;
+        Some(self.beginnings.text(*to))
+    }
+
+    /// Whether one leads anywhere.
+    pub(crate) fn has(&self, gid: &str) -> bool {
+        self.beginnings.find(gid).is_some_and(|short| self.to.contains_key(&short))
+    }
+
+    /// Whether any leads to this one.
+    pub(crate) fn end_at(&self, gid: &str) -> bool {
+        self.beginnings.find(gid).is_some_and(|short| self.ends.contains(&short))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +191,17 @@ mod tests {
         assert_eq!(gids.iter().collect::<Vec<_>>(), ["gid://shopify/Product/1"]);
         assert!(gids.remove("gid://shopify/Product/1") && !gids.remove("gid://shopify/Product/1"));
         assert!(gids.is_empty());
+    }
+
+    #[test]
+    fn one_leads_to_where_it_was_first_said_to() {
+        let (old, new, other) =
+            ("gid://shopify/Page/1", "gid://shopify/Page/9", "gid://shopify/Page/8");
+        let mut leads = Leads::default();
+        leads.insert(old, new);
+        leads.insert(old, other);
+        assert_eq!(leads.get(old).as_deref(), Some(new));
+        assert!(leads.has(old) && !leads.has(new));
+        assert!(leads.end_at(new) && !leads.end_at(old) && !leads.end_at(other));
     }
 }

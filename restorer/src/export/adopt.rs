@@ -1,22 +1,19 @@
-//! Finding an export's resources in a shop: by their ids in the shop that they come from, by what
-//! names them (a handle, a path, a code) in any other.
+//! Finding an export's resources in a shop: by their ids in the shop that they come from; in any other
+//! by what names them (a handle, a path, a code), by what they belong to, or by what an import made of
+//! them before.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use backstock_proto::kind::Spec;
 use backstock_proto::{Kind, ResourceId, Shop};
 use serde_json::Value;
 
-use super::Exported;
+use super::{Exported, name, part, strange};
+use crate::gids::{Gids, Leads};
 use crate::job::gid;
 use crate::plan::gather::Anew;
-use crate::plan::natural_key;
 
-/// Members by which parts of resources are recognised in another shop, the first that both have.
-const PART_KEYS: &[&[&str]] =
-    &[&["sku"], &["namespace", "key"], &["selectedOptions"], &["name"], &["title"], &["alt"]];
-
-/// What names a resource in a shop: its kind, and its natural key.
+/// What names a resource in a shop: its kind, and what it is recognised by.
 type Name = (Kind, Vec<String>);
 
 /// What there is in the shop now, and what of the export it stands for.
@@ -28,12 +25,27 @@ pub(crate) struct Adopted {
     /// Gids of those that are of another type than most of their kind.
     typed: HashMap<(Kind, ResourceId), String>,
     names: HashMap<Name, ResourceId>,
+    /// Of kinds that have no names, what is alike.
+    alike: HashMap<Name, VecDeque<ResourceId>>,
     /// Gids of the export → gids of this shop, as far as they differ.
-    gids: HashMap<String, String>,
+    gids: Leads,
+    /// Gids of the export of what the plan makes anew, and of its parts.
+    coming: Gids,
     /// What stands for something in the export.
     claimed: HashSet<(Kind, ResourceId)>,
     /// Ids in the export → ids here.
     found: HashMap<(Kind, ResourceId), ResourceId>,
+}
+
+/// Why something of an export cannot come into another shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stays {
+    /// What it belongs to is not here, and does not come.
+    Ownerless,
+    /// It is a draft that became an order.
+    Ordered,
+    /// Only its id names it.
+    Nameless,
 }
 
 impl Adopted {
@@ -48,7 +60,11 @@ impl Adopted {
             self.typed.insert((kind.clone(), id.clone()), gid);
         }
         let Some(spec) = kind.spec() else { return };
-        if let Some(name) = name(spec, kind, state) {
+        let Some(name) = name::name(spec, state) else { return };
+        let name = (kind.clone(), name);
+        if name::is_likeness(spec) {
+            self.alike.entry(name).or_default().push_back(id.clone());
+        } else {
             self.names.entry(name).or_insert_with(|| id.clone());
         }
     }
@@ -56,39 +72,114 @@ impl Adopted {
     /// Finds what stands for a resource of the export. Owners have to be asked for before what
     /// belongs to them.
     pub(crate) fn find(&mut self, exported: &Exported, anew: &dyn Anew) -> Option<ResourceId> {
-        let Exported { kind, id, gid, state } = exported;
+        let Exported { kind, id, gid, .. } = exported;
         let spec = kind.spec()?;
-        let found = self.by_id(spec, kind, id, anew).or_else(|| self.by_name(spec, kind, state))?;
+        let found = if self.own {
+            let found = self.by_id(spec, exported, anew);
+            found.or_else(|| self.by_name(spec, exported))
+        } else if name::is_likeness(spec) {
+            let found = self.by_id(spec, exported, anew);
+            found.or_else(|| self.by_likeness(spec, exported, anew))
+        } else {
+            let found = self.by_name(spec, exported);
+            found.or_else(|| self.by_id(spec, exported, anew))
+        }?;
         self.claimed.insert((kind.clone(), found.clone()));
         self.found.insert((kind.clone(), id.clone()), found.clone());
-        let typed = self.typed.get(&(kind.clone(), found.clone())).cloned();
-        if let (Some(gid), Some(here)) = (gid, typed.or_else(|| kind.gid(&found)))
+        if let (Some(gid), Some(here)) = (gid, self.gid_here(kind, &found))
             && *gid != here
+            && !name::is_composed(spec)
         {
-            self.gids.insert(gid.clone(), here);
+            self.gids.insert(gid, &here);
         }
         Some(found)
     }
 
+    /// By its id, the one that it has since, or the one that it was given here: as a part of something
+    /// that was found, or by an import before this one.
     fn by_id(
         &self,
         spec: &'static Spec,
-        kind: &Kind,
-        id: &ResourceId,
+        exported: &Exported,
         anew: &dyn Anew,
     ) -> Option<ResourceId> {
-        let there = |id: &ResourceId| self.own && self.ids.contains(&(kind.clone(), id.clone()));
-        if there(id) {
+        let Exported { kind, id, gid, .. } = exported;
+        let there = |id: &ResourceId| self.ids.contains(&(kind.clone(), id.clone()));
+        if self.own && there(id) {
             return Some(id.clone());
         }
-        Some(anew.id_now(spec, id)).filter(there)
+        let part = gid.as_ref().and_then(|gid| self.gids.get(gid));
+        let part = part.and_then(|gid| ResourceId::parse(&gid).ok());
+        let now = part.unwrap_or_else(|| anew.id_now(spec, id));
+        // An id of another shop says nothing here.
+        let may_be = self.own || now != *id && !self.is_claimed(kind, &now);
+        Some(now).filter(|now| may_be && there(now))
     }
 
-    fn by_name(&self, spec: &'static Spec, kind: &Kind, state: &Value) -> Option<ResourceId> {
+    fn by_name(&self, spec: &Spec, exported: &Exported) -> Option<ResourceId> {
+        let Exported { kind, state, .. } = exported;
         let mut state = state.clone();
         self.rewrite(&mut state);
-        let found = self.names.get(&name(spec, kind, &state)?)?;
-        (!self.claimed.contains(&(kind.clone(), found.clone()))).then(|| found.clone())
+        let found = match name::composed(spec, &state) {
+            Some(id) => Some(id).filter(|id| self.ids.contains(&(kind.clone(), id.clone()))),
+            None => self.names.get(&(kind.clone(), name::name(spec, &state)?)).cloned(),
+        };
+        found.filter(|found| !self.is_claimed(kind, found))
+    }
+
+    fn by_likeness(
+        &mut self,
+        spec: &Spec,
+        exported: &Exported,
+        anew: &dyn Anew,
+    ) -> Option<ResourceId> {
+        let Exported { kind, gid, state, .. } = exported;
+        let mut state = state.clone();
+        self.rewrite(&mut state);
+        let name = (kind.clone(), name::name(spec, &state)?);
+        let mut alike = std::mem::take(self.alike.get_mut(&name)?);
+        while alike.front().is_some_and(|id| self.is_claimed(kind, id)) {
+            alike.pop_front();
+        }
+        // What was made here of one thing is no other one, whatever it is like.
+        let is_other = |id: &ResourceId| {
+            let first = self.gid_here(kind, id).and_then(|here| anew.first(&here));
+            first.is_some() && first != *gid
+        };
+        let found = alike.iter().find(|id| !self.is_claimed(kind, id) && !is_other(id)).cloned();
+        self.alike.insert(name, alike);
+        found
+    }
+
+    fn gid_here(&self, kind: &Kind, id: &ResourceId) -> Option<String> {
+        let typed = self.typed.get(&(kind.clone(), id.clone())).cloned();
+        typed.or_else(|| kind.gid(id))
+    }
+
+    /// Whether the parts of something that was found have to be found as well: others may name them.
+    pub(crate) fn has_parts(&self, exported: &Exported) -> bool {
+        !self.own && part::gids(&exported.state).next().is_some()
+    }
+
+    /// Finds the parts of something that was found: `now` is how that is here.
+    pub(crate) fn find_parts(&mut self, exported: &Exported, now: &Value, anew: &dyn Anew) {
+        let made = |gid: &str| {
+            let mut now = Value::from(gid);
+            anew.rewrite(&mut now);
+            self.gids.get(gid).or_else(|| now.as_str().map(str::to_owned))
+        };
+        let matched = part::matched(&exported.state, now, &made);
+        for (gid, here) in matched {
+            self.gids.insert(&gid, &here);
+        }
+    }
+
+    /// Takes note that the plan makes a resource of the export anew.
+    pub(crate) fn comes(&mut self, exported: &Exported) {
+        if exported.kind.spec().is_some_and(|spec| !name::is_composed(spec)) {
+            self.coming.extend(exported.gid.as_deref());
+        }
+        self.coming.extend(part::gids(&exported.state));
     }
 
     /// What was found for a resource of the export.
@@ -101,92 +192,52 @@ impl Adopted {
         self.claimed.contains(&(kind.clone(), id.clone()))
     }
 
-    /// Whether a resource can come from an export into this shop: parts of others come with these.
-    pub(crate) fn can_come(&self, spec: &Spec) -> bool {
-        self.own || !spec.natural_key.is_empty()
+    /// Why a resource that was not found cannot come into this shop, if it cannot.
+    pub(crate) fn stays(&self, spec: &Spec, exported: &Exported) -> Option<Stays> {
+        let known = |gid: &str| self.gids.has(gid) || self.coming.contains(gid);
+        let state = &exported.state;
+        let is_part = spec.name == "inventory_item";
+        if self.own {
+            None
+        } else if !name::owners(spec, state).all(known) {
+            Some(Stays::Ownerless)
+        } else if spec.name == "draft_order" && state["status"] == "COMPLETED" {
+            Some(Stays::Ordered)
+        } else if name::is_certain(spec) || name::is_likeness(spec) || is_part {
+            None
+        } else {
+            Some(Stays::Nameless)
+        }
+    }
+
+    /// Whether an export that holds some of a kind says of others of it that they are new here: not
+    /// where they are only recognised by what they are like.
+    pub(crate) fn tells_of(&self, spec: &Spec) -> bool {
+        self.own || name::is_certain(spec)
     }
 
     /// An exported state in terms of this shop: with its ids, also of the parts that are recognised in
-    /// `now`, and without what can only be said in the shop that it comes from.
-    pub(crate) fn translated(&self, exported: &Value, now: &Value) -> Value {
+    /// `now`, and without what can only be said in the shop that it comes from. Beside it, how many
+    /// references were left out since they lead to nothing here.
+    pub(crate) fn translated(&self, kind: &Kind, exported: &Value, now: &Value) -> (Value, u64) {
         let mut state = exported.clone();
-        if !self.own {
-            leave_out_foreign(&mut state, &self.gids);
-        }
         self.rewrite(&mut state);
-        let parts = parts_of(&state, now);
-        rewrite(&mut state, &parts);
-        state
+        let parts = part::matched(&state, now, &|_| None);
+        gid::rewrite(&mut state, &|gid| parts.get(gid).cloned());
+        if self.own {
+            return (state, 0);
+        }
+        let leads = |gid: &str| self.gids.end_at(gid) || self.coming.contains(gid);
+        let left = strange::leave_out(&mut state, now, &leads);
+        strange::channels(&mut state, now, &leads);
+        strange::sort(&mut state);
+        strange::given(kind, &mut state, now);
+        (state, left)
     }
 
     fn rewrite(&self, state: &mut Value) {
-        rewrite(state, &self.gids);
+        gid::rewrite(state, &|gid| self.gids.get(gid));
     }
-}
-
-/// Gids of parts, matched between two states.
-fn parts_of(exported: &Value, now: &Value) -> HashMap<String, String> {
-    let mut gids = HashMap::new();
-    let (Value::Object(exported), Value::Object(now)) = (exported, now) else { return gids };
-    for (name, list) in exported {
-        let ours = now.get(name).and_then(Value::as_array);
-        if let (Some(theirs), Some(ours)) = (list.as_array(), ours) {
-            parts(theirs, ours, &mut gids);
-        }
-    }
-    gids
-}
-
-/// Matches the elements of two lists that have other ids and the same name.
-fn parts(theirs: &[Value], ours: &[Value], gids: &mut HashMap<String, String>) {
-    let mut free: BTreeSet<usize> = (0..ours.len()).collect();
-    free.retain(|n| !theirs.iter().any(|part| id(part).is_some() && id(part) == id(&ours[*n])));
-    let unmatched = theirs.iter().filter(|part| !ours.iter().any(|our| id(our) == id(part)));
-    for part in unmatched {
-        let same = |n: &&usize| PART_KEYS.iter().find_map(|key| same_by(key, part, &ours[**n]));
-        let found = free.iter().find(|n| same(n) == Some(true)).copied();
-        let Some(found) = found else { continue };
-        free.remove(&found);
-        if let (Some(old), Some(new)) = (id(part), id(&ours[found])) {
-            gids.insert(old.into(), new.into());
-        }
-        // A variant's inventory item goes with it.
-        let item = |part: &Value| part.pointer("/inventoryItem/id")?.as_str().map(str::to_owned);
-        if let (Some(old), Some(new)) = (item(part), item(&ours[found])) {
-            gids.insert(old, new);
-        }
-    }
-}
-
-/// Whether two parts have the same name; `None` where they have no such members.
-fn same_by(key: &[&str], a: &Value, b: &Value) -> Option<bool> {
-    let told = |part: &Value| {
-        key.iter().all(|name| part.get(name).is_some_and(|v| !v.is_null() && *v != ""))
-    };
-    (told(a) && told(b)).then(|| key.iter().all(|name| a.get(name) == b.get(name)))
-}
-
-/// Sales channels of another shop that are not known here.
-fn leave_out_foreign(state: &mut Value, gids: &HashMap<String, String>) {
-    let Some(publications) = state.get_mut("publications").and_then(Value::as_array_mut) else {
-        return;
-    };
-    publications.retain(|publication| {
-        let gid = publication.get("publicationId").and_then(Value::as_str);
-        gid.is_some_and(|gid| gids.contains_key(gid))
-    });
-}
-
-fn name(spec: &Spec, kind: &Kind, state: &Value) -> Option<Name> {
-    Some((kind.clone(), natural_key(spec, state)?))
-}
-
-fn id(part: &Value) -> Option<&str> {
-    part.get("id")?.as_str()
-}
-
-fn rewrite(state: &mut Value, gids: &HashMap<String, String>) {
-    gid::rewrite(state, &|gid| gids.get(gid).cloned());
 }
 
 #[cfg(test)]
@@ -210,6 +261,29 @@ mod tests {
             Vec::new()
         }
         fn rewrite(&self, _: &mut Value) {}
+        fn rewrite_field(&self, _: &mut backstock_proto::merge::Field) {}
+    }
+
+    /// One thing that an import made of another.
+    struct Once(&'static str, &'static str);
+
+    impl Anew for Once {
+        fn id_now(&self, _: &'static Spec, id: &ResourceId) -> ResourceId {
+            let is_old = resource(self.0) == *id;
+            if is_old { resource(self.1) } else { id.clone() }
+        }
+        fn ids_before(&self, _: &'static Spec, _: &ResourceId) -> Vec<ResourceId> {
+            Vec::new()
+        }
+        fn first(&self, gid: &str) -> Option<String> {
+            (gid == self.1).then(|| self.0.to_owned())
+        }
+        fn since(&self, _: &Gids) -> Vec<String> {
+            Vec::new()
+        }
+        fn rewrite(&self, state: &mut Value) {
+            gid::rewrite(state, &|gid| (gid == self.0).then(|| self.1.to_owned()));
+        }
         fn rewrite_field(&self, _: &mut backstock_proto::merge::Field) {}
     }
 
@@ -253,13 +327,15 @@ mod tests {
         let mug = |id: &str| json!({"id": format!("gid://shopify/Product/{id}"), "handle": "mug"});
         adopted.there(&kind("product"), &resource("9"), &mug("9"));
         adopted.find(&exported("product", "1", mug("1")), &Nothing);
+        adopted.comes(&exported("product", "2", json!({"handle": "tote"})));
         let page = |mug: &str| {
             json!({"metafields": [
                 {"value": format!("[\"gid://shopify/Product/{mug}\",\"gid://shopify/Product/2\"]")},
                 {"value": format!("{{\"url\":\"gid://shopify/Product/{mug}\"}}")},
             ]})
         };
-        assert_eq!(adopted.translated(&page("1"), &Value::Null), page("9"));
+        let translated = adopted.translated(&kind("page"), &page("1"), &Value::Null);
+        assert_eq!(translated, (page("9"), 0));
     }
 
     #[test]
@@ -275,6 +351,90 @@ mod tests {
         let adopted = Adopted::new(&shop("bolt"), &shop("acme"));
         let expected =
             json!({"handle": "mug", "variants": [variant(7, "A", "5"), variant(8, "B", "6")]});
-        assert_eq!(adopted.translated(&theirs, &ours), expected);
+        assert_eq!(adopted.translated(&kind("product"), &theirs, &ours).0, expected);
+    }
+
+    fn mug(id: u8) -> Value {
+        json!({"handle": "mug", "variants": [{
+            "id": format!("gid://shopify/ProductVariant/{id}"), "sku": "A",
+            "inventoryItem": {"id": format!("gid://shopify/InventoryItem/{id}")},
+        }]})
+    }
+
+    fn of_item(id: u8, location: u8) -> Value {
+        json!({"item": {"id": format!("gid://shopify/InventoryItem/{id}")},
+               "location": {"id": format!("gid://shopify/Location/{location}")}})
+    }
+
+    fn title(of: &str) -> Value {
+        json!({"resource": {"id": of}, "locale": "fr", "key": "title"})
+    }
+
+    #[test]
+    fn what_belongs_to_something_is_known_by_that() {
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        let there = [
+            ("location", "5", json!({"name": "Shop"})),
+            ("product", "9", mug(9)),
+            ("inventory_item", "9", json!({"sku": "A"})),
+            ("inventory_level", "9-5", of_item(9, 5)),
+            ("translation", "Product-9-fr-title", title("gid://shopify/Product/9")),
+        ];
+        for (of, id, state) in &there {
+            adopted.there(&kind(of), &resource(id), state);
+        }
+        adopted.find(&exported("location", "2", json!({"name": "Shop"})), &Nothing);
+        let product = exported("product", "1", mug(1));
+        adopted.find(&product, &Nothing);
+        assert!(adopted.has_parts(&product));
+        adopted.find_parts(&product, &mug(9), &Nothing);
+        let mut found = |of, id, state| adopted.find(&exported(of, id, state), &Nothing);
+        let item = found("inventory_item", "1", json!({"id": "gid://shopify/InventoryItem/1"}));
+        assert_eq!(item, Some(resource("9")));
+        assert_eq!(found("inventory_level", "1-2", of_item(1, 2)), Some(resource("9-5")));
+        let texts = title("gid://shopify/Product/1");
+        let translation = found("translation", "Product-1-fr-title", texts);
+        assert_eq!(translation, Some(resource("Product-9-fr-title")));
+        assert_eq!(found("inventory_level", "1-3", of_item(1, 3)), None);
+    }
+
+    #[test]
+    fn what_comes_with_something_stays_without_it() {
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        let item = exported("inventory_item", "1", json!({"id": "gid://shopify/InventoryItem/1"}));
+        let texts = title("gid://shopify/Product/1");
+        let translation = exported("translation", "Product-1-fr-title", texts);
+        let draft = |status: &str| exported("draft_order", "1", json!({"status": status}));
+        let stays = |adopted: &Adopted, it: &Exported| {
+            adopted.stays(it.kind.spec().expect("understood"), it)
+        };
+        for it in [&item, &translation] {
+            assert_eq!(stays(&adopted, it), Some(Stays::Ownerless));
+        }
+        let product = exported("product", "1", mug(1));
+        adopted.comes(&product);
+        for it in [&item, &translation, &draft("OPEN"), &product] {
+            assert_eq!(stays(&adopted, it), None);
+        }
+        assert_eq!(stays(&adopted, &draft("COMPLETED")), Some(Stays::Ordered));
+    }
+
+    #[test]
+    fn what_nothing_names_is_known_by_what_an_import_made_of_it_else_by_what_it_is_like() {
+        let file = |id: &str, alt: &str| {
+            json!({"id": format!("gid://shopify/MediaImage/{id}"), "alt": alt,
+                   "image": {"url": "https://cdn/mug.png"}})
+        };
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        for id in ["7", "8", "9"] {
+            adopted.there(&kind("file"), &resource(id), &file(id, "Mug"));
+        }
+        let anew = Once("gid://shopify/MediaImage/2", "gid://shopify/MediaImage/8");
+        let mut found = |id: &str| adopted.find(&exported("file", id, file(id, "Mug")), &anew);
+        let found = ["1", "2", "3", "4"].map(&mut found);
+        assert_eq!(found, ["7", "8", "9", ""].map(|id| ResourceId::parse(id).ok()));
+        let other = exported("file", "5", file("5", "Cup"));
+        assert_eq!(adopted.find(&other, &anew), None);
+        assert!(!adopted.tells_of(kind("file").spec().expect("understood")));
     }
 }

@@ -13,7 +13,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) mod adopt;
+mod name;
 pub(crate) mod pack;
+mod part;
+mod strange;
 pub(crate) mod unpack;
 
 /// What a record of an export that was brought in stands under.

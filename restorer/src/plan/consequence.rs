@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::row::{Left, Policy, Subject, Verdict};
 use super::{Action, Counts, Row, stock, translated};
+use crate::export::adopt::Stays;
 use crate::gids::Gids;
 use crate::write;
 
@@ -339,13 +340,33 @@ impl Tally {
     }
 }
 
-/// What of an export stays outside.
-pub(super) fn not_brought_in(left: &BTreeMap<Kind, u64>) -> Option<String> {
-    (!left.is_empty()).then(|| {
+/// What of an export stays outside, and why.
+pub(super) fn not_brought_in(left: &BTreeMap<Stays, BTreeMap<Kind, u64>>) -> Vec<String> {
+    let sentence = |(why, kinds): (&Stays, &BTreeMap<Kind, u64>)| {
+        let named: Vec<String> = kinds.iter().map(|(kind, n)| count(*n, &words(kind))).collect();
+        let why = match why {
+            Stays::Ownerless => {
+                "what they belong to is neither in this shop nor made by this plan. Bring that in with \
+                 them"
+            }
+            Stays::Ordered => "once ordered, what counts is the order",
+            Stays::Nameless => {
+                "in the shop that they come from only their ids name them. Put them there by hand"
+            }
+        };
+        format!("{} not brought in: {why}.", listed(&named, kinds.values().sum()))
+    };
+    left.iter().map(sentence).collect()
+}
+
+/// References of an export that are left out, and how many resources have them.
+pub(super) fn leading_nowhere((references, within): (u64, u64)) -> Option<String> {
+    (references > 0).then(|| {
         format!(
-            "{} not brought in: in the shop that they come from only their ids name them. Put them \
-             there by hand.",
-            listed(&by_kind(left), left.values().sum())
+            "{} in metafields and metaobjects of {} not brought in: what they lead to is neither in \
+             this shop nor made by this plan.",
+            count(references, "reference"),
+            are(within, "resource")
         )
     })
 }
@@ -450,10 +471,24 @@ mod tests {
     #[test]
     fn what_stays_outside_is_told() {
         let kind = |name: &str| Kind::parse(name).expect("a kind");
-        let left = BTreeMap::from([(kind("inventory_item"), 12), (kind("file"), 3)]);
-        let said = not_brought_in(&left).expect("a sentence");
-        assert!(said.starts_with("3 files and 12 inventory items are not brought in"), "{said}");
-        assert_eq!(not_brought_in(&BTreeMap::new()), None);
+        let left = BTreeMap::from([
+            (
+                Stays::Ownerless,
+                BTreeMap::from([(kind("inventory_item"), 12), (kind("translation"), 3)]),
+            ),
+            (Stays::Ordered, BTreeMap::from([(kind("draft_order"), 1)])),
+        ]);
+        let said = not_brought_in(&left);
+        let [items, drafts] = said.as_slice() else { panic!("{said:?}") };
+        let begins =
+            "12 inventory items and 3 translations are not brought in: what they belong to";
+        assert!(items.starts_with(begins), "{items}");
+        assert!(drafts.starts_with("1 draft order is not brought in: once ordered"), "{drafts}");
+        assert_eq!(not_brought_in(&BTreeMap::new()), [""; 0]);
+        let said = leading_nowhere((3, 2)).expect("a sentence");
+        let begins = "3 references in metafields and metaobjects of 2 resources are not brought in";
+        assert!(said.starts_with(begins), "{said}");
+        assert_eq!(leading_nowhere((0, 0)), None);
     }
 
     #[test]

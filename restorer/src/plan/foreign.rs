@@ -15,12 +15,12 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::PlanError;
-use super::consequence::not_brought_in;
+use super::consequence::{leading_nowhere, not_brought_in};
 use super::gather::Anew;
 use super::row::{Policy, Subject};
 use super::undo::Run;
 use crate::Desk;
-use crate::export::adopt::Adopted;
+use crate::export::adopt::{Adopted, Stays};
 use crate::export::unpack::{Entry, Pieces, UnpackError, unpack};
 use crate::export::{EXPORT, Exported, Import};
 use crate::record;
@@ -45,7 +45,16 @@ pub(crate) struct Foreign<'a> {
     kinds: BTreeSet<Kind>,
     adopted: Adopted,
     /// What of it cannot be brought into this shop, as far as it was asked for.
-    left: Mutex<BTreeMap<Kind, u64>>,
+    left: Mutex<Left>,
+}
+
+/// What of an export stays outside.
+#[derive(Default)]
+struct Left {
+    /// How many of each kind, and why.
+    resources: BTreeMap<Stays, BTreeMap<Kind, u64>>,
+    /// References that lead to nothing here, and how many resources have them.
+    references: (u64, u64),
 }
 
 impl<'a> Foreign<'a> {
@@ -54,7 +63,7 @@ impl<'a> Foreign<'a> {
         desk: &'a Desk,
         shop: &'a Shop,
         id: &str,
-        anew: &dyn Anew,
+        (anew, policy): (&dyn Anew, &Policy),
     ) -> Result<Self, PlanError> {
         let missing = || {
             PlanError::Missing(format!(
@@ -74,9 +83,42 @@ impl<'a> Foreign<'a> {
         let mut foreign = Self { desk, shop, hash, kinds, adopted, left: Mutex::default() };
         let mut exported = foreign.read();
         while let Some(exported) = exported.recv().await {
-            foreign.adopted.find(&exported?, anew);
+            foreign.take(&exported?, anew, policy).await?;
         }
         Ok(foreign)
+    }
+
+    /// Finds what stands for a resource of the export, or takes note that the plan makes it.
+    async fn take(
+        &mut self,
+        exported: &Exported,
+        anew: &dyn Anew,
+        policy: &Policy,
+    ) -> Result<(), PlanError> {
+        match self.adopted.find(exported, anew) {
+            Some(found) if self.adopted.has_parts(exported) => {
+                let key = self.key(&exported.kind, &found);
+                let there = self.desk.journal.resource(&key, AsOf::Latest).await?;
+                if let Some(there) = there {
+                    self.adopted.find_parts(exported, &there.state, anew);
+                }
+            }
+            None if self.is_made(exported, policy) => self.adopted.comes(exported),
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the plan makes something anew that is not here.
+    fn is_made(&self, exported: &Exported, policy: &Policy) -> bool {
+        let Exported { kind, id, state, .. } = exported;
+        let Some(spec) = kind.spec() else { return false };
+        policy.modes.create
+            && !policy.selection.has_fields()
+            && policy.selection.has(kind, id)
+            && policy.selection.has_text(id, &kind.listing(state))
+            && !matches!(spec.writable, Writable::Archive(_))
+            && self.adopted.stays(spec, exported).is_none()
     }
 
     /// The export's resources, one by one, in the order in which they are restored.
@@ -130,7 +172,7 @@ impl<'a> Foreign<'a> {
             let selected = policy.selection.has(&exported.kind, &exported.id)
                 || found.as_ref().is_some_and(|id| policy.selection.has(&exported.kind, id));
             match selected {
-                true => self.subject(exported, found).await,
+                true => self.subject(exported, found, policy).await,
                 false => Ok(None),
             }
         });
@@ -141,22 +183,27 @@ impl<'a> Foreign<'a> {
     }
 
     /// What of it could not be brought in, once all subjects were read.
-    pub(crate) fn left(&self) -> Option<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        not_brought_in(&left)
+        let mut said = not_brought_in(&left.resources);
+        said.extend(leading_nowhere(left.references));
+        said
     }
 
     async fn subject(
         &self,
         exported: Exported,
         found: Option<ResourceId>,
+        policy: &Policy,
     ) -> Result<Option<Subject>, PlanError> {
+        let Some(spec) = exported.kind.spec() else { return Ok(None) };
+        let stays = self.adopted.stays(spec, &exported).filter(|_| found.is_none());
         let Exported { kind, id, state, .. } = exported;
-        let Some(spec) = kind.spec() else { return Ok(None) };
-        if found.is_none() && !self.adopted.can_come(spec) {
-            if !matches!(spec.writable, Writable::Archive(_)) {
+        let is_asked = policy.selection.has_text(&id, &kind.listing(&state));
+        if let Some(why) = stays {
+            if is_asked && !matches!(spec.writable, Writable::Archive(_)) {
                 let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-                *left.entry(kind).or_default() += 1;
+                *left.resources.entry(why).or_default().entry(kind).or_default() += 1;
             }
             return Ok(None);
         }
@@ -169,7 +216,12 @@ impl<'a> Foreign<'a> {
         let there = there.filter(|there| !there.deleted);
         let seen = there.as_ref().map(|there| there.version.seq);
         let now = there.map(|there| there.state).unwrap_or_default();
-        let before = self.adopted.translated(&state, &now);
+        let (before, references) = self.adopted.translated(&kind, &state, &now);
+        if is_asked && references > 0 {
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            left.references.0 += references;
+            left.references.1 += 1;
+        }
         Ok(Some(Subject {
             spec,
             kind,
@@ -194,7 +246,7 @@ impl<'a> Foreign<'a> {
         living.try_filter_map(async |resource| {
             let (kind, id, now) = (resource.kind, resource.id, resource.state);
             let Some(spec) = kind.spec() else { return Ok(None) };
-            let told = self.kinds.contains(&kind) && self.adopted.can_come(spec);
+            let told = self.kinds.contains(&kind) && self.adopted.tells_of(spec);
             let claimed = self.adopted.is_claimed(&kind, &id);
             if !told || claimed || !policy.selection.has(&kind, &id) {
                 return Ok(None);

@@ -89,7 +89,7 @@ pub(crate) async fn make(
         policy: &policy,
         erased: journal.erased(shop).await?,
     };
-    let (mut doubt, mut left) = (None, None);
+    let (mut doubt, mut left) = (None, Vec::new());
     match from {
         From::History(scope, unsure) => {
             making.history(tools, &scope).await?;

@@ -14,6 +14,7 @@ use super::foreign::Foreign;
 use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
 use super::ours::Did;
+use super::row::Policy;
 use super::{Action, Plan, PlanError, Request, Row};
 use crate::gids::Gids;
 use crate::job::written::Written;
@@ -61,7 +62,8 @@ impl Desk {
         level::by_what_is_known(self.journal.as_ref(), shop, ids).await?;
         if let Source::Export(id) = Source::of(&request)? {
             let anew = self.written(shop).await?;
-            let foreign = Foreign::open(self, shop, id, anew.as_ref()).await?;
+            let policy = Policy::of(&request)?;
+            let foreign = Foreign::open(self, shop, id, (anew.as_ref(), &policy)).await?;
             return self.plan_of(shop, request, From::Export(Box::new(foreign)), by).await;
         }
         let (scope, doubt) = self.scope(shop, &request, self.clock.now()).await?;

@@ -72,6 +72,14 @@ fn blob(file: &Value) -> Option<&str> {
     file["blob"].as_str().or_else(|| file["image"]["blob"].as_str())
 }
 
+/// By what a file is recognised in another shop: its type, its name and its text.
+pub(crate) fn likeness(file: &Value) -> Option<Vec<String>> {
+    let of = gid_type(text(file, "id"))?;
+    let name = upload::called(address(file));
+    let name = name.or_else(|| file["originUrl"].as_str().map(str::to_owned))?;
+    Some(vec![of.to_owned(), name, text(file, "alt").to_owned()])
+}
+
 /// Where a file is, or was.
 fn address(file: &Value) -> &str {
     let nested = ["image", "originalSource"].iter().map(|member| text(&file[*member], "url"));

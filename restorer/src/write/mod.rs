@@ -60,6 +60,8 @@ mod translation;
 pub(crate) mod upload;
 mod visible;
 
+pub(crate) use draft_order::likeness as draft_likeness;
+pub(crate) use file::likeness as file_likeness;
 pub(crate) use inventory_level::amount;
 pub use reach::{
     alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,

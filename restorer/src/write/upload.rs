@@ -54,18 +54,31 @@ pub(super) fn filename(url: &str) -> Option<String> {
 
 /// Whether a file was made of another's bytes, as far as its address tells: the name is the same, but
 /// for what Shopify puts to it where that name is taken.
-pub(super) fn is_named_after(url: &str, former: &str) -> bool {
-    let stem = |url: &str| {
-        let name = filename(url)?.to_lowercase();
-        Some(name.rsplit_once('.')?.0.to_owned())
-    };
+pub(crate) fn is_named_after(url: &str, former: &str) -> bool {
     let (Some(is), Some(was)) = (stem(url), stem(former)) else { return false };
-    is.strip_prefix(&was).is_some_and(|rest| {
-        rest.is_empty()
-            || rest.strip_prefix('_').is_some_and(|uuid| {
-                uuid.len() >= 32 && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-            })
-    })
+    is.strip_prefix(&was)
+        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('_').is_some_and(is_uuid))
+}
+
+/// What a file was called before Shopify put anything to its name, as far as its address tells.
+pub(super) fn called(url: &str) -> Option<String> {
+    let mut name = stem(url)?;
+    let put =
+        |name: &str| name.rsplit_once('_').filter(|(_, put)| is_uuid(put)).map(|(is, _)| is.len());
+    while let Some(end) = put(&name) {
+        name.truncate(end);
+    }
+    Some(name)
+}
+
+/// The name of a file without what tells its type.
+fn stem(url: &str) -> Option<String> {
+    let name = filename(url)?.to_lowercase();
+    Some(name.rsplit_once('.')?.0.to_owned())
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 fn mime_of(filename: &str, content_type: &str) -> &'static str {
@@ -294,6 +307,15 @@ mod tests {
         assert_eq!(source(&json!({"url": url}), "IMAGE"), Some(url.into()));
         assert_eq!(source(&json!({"url": url}), "VIDEO"), None, "that is only its preview");
         assert_eq!(source(&json!({"url": null}), "IMAGE"), None);
+    }
+
+    #[test]
+    fn a_file_is_called_as_before_shopify_put_anything_to_its_name() {
+        let called = |name: &str| called(&format!("https://cdn/s/files/{name}?v=1"));
+        let uuid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        assert_eq!(called("Mug_front.jpg").as_deref(), Some("mug_front"));
+        assert_eq!(called(&format!("Mug_{uuid}_{uuid}.jpg")).as_deref(), Some("mug"));
+        assert_eq!(called("mug"), None);
     }
 
     #[test]

@@ -158,6 +158,11 @@ impl Fake {
         self.add("acme", kind, id, "create", at, Some(state.clone()));
     }
 
+    /// A shop got a new resource then.
+    pub fn make_in(&mut self, shop: &str, kind: &str, id: &str, at: &str, state: &Value) {
+        self.add(shop, kind, id, "create", at, Some(state.clone()));
+    }
+
     /// Shop `acme`'s own log says then that an app did this to a resource.
     pub fn log(&mut self, app: &str, action: &str, gid: &str, at: &str) {
         let entry = json!({
