@@ -134,6 +134,7 @@ impl Compactor {
             publisher: publisher.clone(),
             metrics: metrics.clone(),
             room: room::Room::new(),
+            known: media::Known::new(),
             clock: clock.clone(),
         };
         let tending = Tending::new(Arc::new(tools), shops, others.clone(), ready);

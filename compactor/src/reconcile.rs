@@ -137,13 +137,25 @@ pub(crate) fn gone_since(last_seen: Timestamp, window: Window) -> Since {
     Since { valid_at: window.started, earliest_at: Some(last_seen) }
 }
 
+/// Since when a resource is gone that went with what it is a part of, where that went at `went_at`.
+pub(crate) fn gone_with(head: &Head, went_at: Timestamp, window: Window) -> Since {
+    match head.valid_at <= went_at {
+        true => Since { valid_at: went_at, earliest_at: None },
+        false => gone_since(head.valid_at, window),
+    }
+}
+
 /// From how many deletions at once on nobody believes them, and which part of a kind they must be.
 const BRAKE_COUNT: usize = 20;
 const BRAKE_PART: f64 = 0.10;
+/// From how many resources on nobody believes that all of a kind are gone.
+const BRAKE_ALL: usize = 5;
 
 /// Whether so many of a kind's living resources being gone needs a person's word.
 pub(crate) fn is_suspicious(gone: usize, living: usize) -> bool {
-    gone > BRAKE_COUNT && gone as f64 > living as f64 * BRAKE_PART
+    let many = gone > BRAKE_COUNT && gone as f64 > living as f64 * BRAKE_PART;
+    let all = gone > BRAKE_ALL && gone == living;
+    many || all
 }
 
 /// A resource that history has and the shop no longer has.
@@ -285,5 +297,21 @@ mod tests {
         assert!(!is_suspicious(20, 30));
         assert!(!is_suspicious(99, 1_000));
         assert!(is_suspicious(101, 1_000));
+    }
+
+    #[test]
+    fn that_all_of_a_kind_are_gone_is_held_unless_there_were_few() {
+        assert!(is_suspicious(20, 20) && is_suspicious(6, 6));
+        assert!(!is_suspicious(5, 5) && !is_suspicious(0, 0));
+        assert!(!is_suspicious(19, 20), "one is left");
+    }
+
+    #[test]
+    fn what_went_with_its_owner_went_when_that_did() {
+        let went = |valid| gone_with(&head("a", valid, valid), at(50), window(100));
+        assert_eq!(went(10), since(50, None));
+        assert_eq!(went(50), since(50, None));
+        // Something was learned of it later.
+        assert_eq!(went(60), since(100, Some(60)));
     }
 }

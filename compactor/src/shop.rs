@@ -39,6 +39,7 @@ pub(crate) struct Tools {
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) room: Room,
+    pub(crate) known: media::Known,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -89,8 +90,9 @@ impl Charge {
             media: again.clone(),
             blobs: tools.blobs.clone(),
         };
+        let known = tools.known.clone();
         let keeper =
-            media::Keeper::new(puller.clone(), tools.blobs.clone(), config.media_bytes_max)?;
+            media::Keeper::new(puller.clone(), tools.blobs.clone(), config.media_bytes_max, known)?;
         let stop = until.stop.child_token();
         let thinning = (config.thin.clone(), config.retention);
         let mut work = vec![

@@ -217,9 +217,9 @@ async fn read_again(
     }
     for pull in by_id(spec) {
         let Way::ById { ids_max, .. } = &pull.way else { continue };
-        for some in ids.chunks(*ids_max) {
+        for some in spec.portions(ids, *ids_max) {
             let asked_at = puller.clock.now();
-            let there = puller.some(spec, pull, some, |_| true).await?;
+            let there = puller.some(spec, pull, &some, |_| true).await?;
             if pull.facets.contains(&Facet::Core) {
                 let gone: Vec<_> =
                     some.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
@@ -348,20 +348,15 @@ fn questions(wanted: &Wanted) -> Vec<Question> {
     let mut questions = Vec::new();
     for spec in backstock_proto::kind::ALL {
         let Some(wants) = wanted.get(spec.name) else { continue };
-        let ids: Vec<&ResourceId> = wants.keys().collect();
         for pull in by_id(spec) {
             let Way::ById { ids_max, .. } = &pull.way else { continue };
-            questions.extend(ids.chunks(*ids_max).map(|some| {
-                let wants = || some.iter().filter_map(|id| Some((*id, wants.get(*id)?)));
+            questions.extend(spec.portions(wants.keys(), *ids_max).into_iter().map(|ids| {
+                let wants = || ids.iter().filter_map(|id| Some((id, wants.get(id)?)));
                 let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
+                let core = core.collect();
                 let traces = wants().filter_map(|(_, want)| want.trace);
-                Question {
-                    spec,
-                    pull,
-                    ids: some.iter().copied().cloned().collect(),
-                    core: core.collect(),
-                    trace: traces.max_by_key(|trace| trace.is_sampled()),
-                }
+                let trace = traces.max_by_key(|trace| trace.is_sampled());
+                Question { spec, pull, ids, core, trace }
             }));
         }
     }
@@ -461,6 +456,27 @@ pub(crate) mod tests {
         let event = event("product", "products/update", r#"{"id": 1, "title": {"no": "text"}"#);
         let (spec, want) = want(&event).expect("something is left open");
         assert_eq!((spec.name, want), ("product", Want { core: true, trace: None }));
+    }
+
+    #[test]
+    fn what_is_read_together_is_one_question() {
+        let id = |text: String| ResourceId::parse(&text).expect("an id");
+        let want = |core| Want { core, trace: None };
+        // Twelve items at five locations, and the files of two themes.
+        let levels = (0..60).map(|n| (id(format!("{}-{}", 100 + n % 12, n / 12)), want(n == 0)));
+        let files =
+            (0..600).map(|n| (id(format!("{}-snippets/{n}.liquid", 7 + n % 2)), want(true)));
+        let wanted =
+            Wanted::from([("inventory_level", levels.collect()), ("theme_file", files.collect())]);
+        let asked = questions(&wanted).into_iter().map(|question| {
+            let Question { spec, ids, core, .. } = question;
+            (spec.name, spec.gids(&ids).len(), ids.len(), core.len())
+        });
+        let mut asked: Vec<_> = asked.collect();
+        asked.sort_unstable();
+        let levels = [("inventory_level", 2, 10, 0), ("inventory_level", 10, 50, 1)];
+        assert_eq!(asked[..2], levels);
+        assert_eq!(asked[2..], [("theme_file", 1, 300, 300), ("theme_file", 1, 300, 300)]);
     }
 
     #[test]

@@ -72,6 +72,24 @@ pub fn sources(state: &Value, said: &Value) -> Vec<Source> {
     urls.into_iter().map(source).collect()
 }
 
+/// The addresses in a document as received that say which edition they are of.
+pub fn editions(said: &Value) -> Vec<String> {
+    let mut given = BTreeMap::new();
+    addresses(said, &mut given, &mut BTreeMap::new());
+    given.into_values().filter(|from| edition(from).is_some()).collect()
+}
+
+/// Whether a document as received has an address in another edition than the copy that is kept of it.
+/// Where either does not say which, it is the same.
+pub fn is_other_edition(said: &Value, copies: &Copies) -> bool {
+    let mut given = BTreeMap::new();
+    addresses(said, &mut given, &mut BTreeMap::new());
+    copies.iter().any(|(url, copy)| {
+        let now = given.get(url).and_then(|from| edition(from));
+        now.is_some() && copy.v.is_some() && now != copy.v
+    })
+}
+
 /// Whether every medium of a state has its bytes.
 pub fn is_complete(state: &Value) -> bool {
     let mut complete = true;
@@ -245,6 +263,25 @@ mod tests {
             {"id": "m", "url": "https://c/a.jpg", "blob": "aa"},
             {"id": "n", "url": "https://c/new.jpg"}]});
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn other_bytes_at_an_address_are_known_by_its_edition() {
+        let copy = |v: Option<&str>| Copy { blob: "aa".into(), v: v.map(str::to_owned) };
+        let kept = |v| Copies::from([("https://c/a.jpg".to_owned(), copy(v))]);
+        let seen =
+            json!({"id": "f", "image": {"url": "https://c/a.jpg?v=2"}, "url": "https://c/b"});
+        let addresses = editions(&seen);
+        assert_eq!(addresses, ["https://c/a.jpg?v=2"]);
+        // What was put aside of a document stands for it.
+        let aside = json!([{"url": addresses[0]}]);
+        for said in [&seen, &aside] {
+            assert!(is_other_edition(said, &kept(Some("1"))));
+            assert!(!is_other_edition(said, &kept(Some("2"))));
+            assert!(!is_other_edition(said, &kept(None)), "which it is of was not told");
+        }
+        assert!(!is_other_edition(&json!({"url": "https://c/a.jpg"}), &kept(Some("1"))));
+        assert!(!is_other_edition(&json!({"url": "https://c/z.jpg?v=2"}), &kept(Some("1"))));
     }
 
     #[test]

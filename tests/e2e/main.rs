@@ -33,6 +33,7 @@ mod shopify;
 mod simulator;
 mod story;
 mod telemetry;
+mod themes;
 mod told;
 mod truth;
 mod upkeep;

@@ -141,19 +141,8 @@ async fn the_bytes_of_a_new_picture_are_kept_seconds_later() {
     assert!(served == Ok(original), "other bytes");
 }
 
-#[tokio::test]
-async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
-    kept(&backstock, "file").await;
-    let files = backstock.list(&format!("{SHOP}/resources?kind=file")).await;
-    let file = text(&files[0], "id").to_owned();
-    let path = format!("{SHOP}/resources/file/{file}");
-    let (_, before) = backstock.get(&path).await;
-    let old = text(&before["state"], "blob").to_owned();
+/// Replaces the bytes of a file in place, as apps that compress pictures do.
+async fn replace(backstock: &Backstock, simulator: &Simulator, file: &str, bytes: &Bytes) {
     let staged = simulator
         .ask(
             "mutation { stagedUploadsCreate(input: [{resource: IMAGE, filename: \"a.jpg\", \
@@ -161,7 +150,6 @@ async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
         )
         .await;
     let target = &staged["stagedUploadsCreate"]["stagedTargets"][0];
-    let bytes = Bytes::from_static(b"\xff\xd8\xff other bytes");
     let put = backstock.client.put(text(target, "url")).body(bytes.clone()).send().await;
     assert!(put.expect("an answer").status().is_success());
     let replace = format!(
@@ -171,19 +159,88 @@ async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
     );
     let done = simulator.ask(&replace).await;
     assert_eq!(done["fileUpdate"]["userErrors"], json!([]), "{done}");
+}
+
+/// Waits until a file's bytes are those, and answers the file.
+async fn with_bytes(backstock: &Backstock, path: &str, bytes: &Bytes) -> Value {
+    let hash = blake3::hash(bytes).to_hex().to_string();
+    eventually(|| async {
+        let (_, now) = backstock.get(path).await;
+        if now["state"]["blob"] == hash.as_str() { Ok(now) } else { Err(format!("{now}")) }
+    })
+    .await
+}
+
+/// A shop whose files are kept, and one of them: its id.
+async fn with_a_file() -> (Backstock, Simulator, String) {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    kept(&backstock, "file").await;
+    let files = backstock.list(&format!("{SHOP}/resources?kind=file")).await;
+    let file = text(&files[0], "id").to_owned();
+    (backstock, simulator, file)
+}
+
+#[tokio::test]
+async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
+    let (backstock, simulator, file) = with_a_file().await;
+    let path = format!("{SHOP}/resources/file/{file}");
+    let (_, before) = backstock.get(&path).await;
+    let old = text(&before["state"], "blob").to_owned();
+    let bytes = Bytes::from_static(b"\xff\xd8\xff other bytes");
+    replace(&backstock, &simulator, &file, &bytes).await;
     let order = json!({"kinds": ["file"], "ids": [file]});
     assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
-    let new = blake3::hash(&bytes).to_hex().to_string();
-    eventually(|| async {
-        let (_, now) = backstock.get(&path).await;
-        if now["state"]["blob"] == new.as_str() { Ok(()) } else { Err(format!("{now}")) }
-    })
-    .await;
-    assert!(blob(&backstock, "acme.myshopify.com", &new).await == Ok(bytes));
+    let now = with_bytes(&backstock, &path, &bytes).await;
+    let new = text(&now["state"], "blob");
+    assert!(blob(&backstock, "acme.myshopify.com", new).await == Ok(bytes));
     assert!(blob(&backstock, "acme.myshopify.com", &old).await.is_ok());
     let then = text(&before["version"], "valid_at");
     let (_, then) = backstock.get(&format!("{path}?at={then}")).await;
     assert_eq!(then["state"]["blob"], old.as_str(), "the old ones belong to what was before");
+}
+
+#[tokio::test]
+async fn a_picture_that_was_replaced_in_place_is_kept_after_a_whole_look() {
+    let (backstock, simulator, file) = with_a_file().await;
+    let path = format!("{SHOP}/resources/file/{file}");
+    let (_, before) = backstock.get(&path).await;
+    let old = text(&before["state"], "blob").to_owned();
+    // Of the same size, so that the state stays the same.
+    let smaller = Bytes::from_static(b"\xff\xd8\xff fewer bytes");
+    replace(&backstock, &simulator, &file, &smaller).await;
+    assert_eq!(reconciled(&backstock, "file").await["state"], "complete");
+    let kept = with_bytes(&backstock, &path, &smaller).await;
+    assert_eq!(kept["state"]["image"]["width"], before["state"]["image"]["width"]);
+    let first = text(&before["version"], "valid_at");
+    let (_, then) = backstock.get(&format!("{path}?at={first}")).await;
+    assert_eq!(then["state"]["blob"], old.as_str(), "the old ones belong to what was before");
+
+    // Of another size: the bytes belong to the state from its beginning. Editions are whole seconds.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let other =
+        Bytes::from_static(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x58\0\0\x03\x20 other bytes");
+    replace(&backstock, &simulator, &file, &other).await;
+    assert_eq!(reconciled(&backstock, "file").await["state"], "complete");
+    let now = with_bytes(&backstock, &path, &other).await;
+    assert_eq!(now["state"]["image"]["width"], 600, "{now}");
+    let versions = backstock.list(&format!("{path}/versions")).await;
+    let core = versions.iter().find(|version| version["facet"] == "core").expect("a version");
+    let (_, then) = backstock.get(&format!("{path}?at={}", text(core, "valid_at"))).await;
+    assert_eq!(then["state"]["image"]["width"], 600, "{then}");
+    assert_eq!(then["state"]["blob"], now["state"]["blob"], "new dimensions with the old bytes");
+
+    // What is known in its present edition is fetched no more.
+    let count = async || backstock.metric("backstock_compactor_media_total").await;
+    let (fetched, of_file) = (count().await, versions.len());
+    assert_eq!(reconciled(&backstock, "file").await["state"], "complete");
+    crate::upkeep::kept(&backstock, "file").await;
+    assert_eq!(count().await, fetched);
+    let versions = backstock.list(&format!("{path}/versions")).await;
+    assert_eq!(versions.len(), of_file, "{versions:?}");
 }
 
 /// Kills the process while pictures are being copied.

@@ -90,7 +90,8 @@ async fn keep(keeper: &Keeper, events: Vec<Event>, again: &look::Sender) -> Resu
         let dated = event.valid_at.or(document.updated_at).or(event.triggered_at);
         let valid_at = dated.unwrap_or(event.received_at);
         let triggered_at = event.triggered_at.unwrap_or(valid_at);
-        let named = Named { key: &event.key, state: &state, said: &said, valid_at, triggered_at };
+        let (key, is_told) = (&event.key, true);
+        let named = Named { key, state: &state, said: &said, valid_at, triggered_at, is_told };
         if !keeper.resource(named).await?.failures.is_empty() {
             again.later(&event.key.kind);
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Keeper, MediaError, Named, Outcome};
+use super::{Editions, Keeper, MediaError, Named, Outcome, edition};
 
 /// Resources at once.
 const RESOURCES: usize = 4;
@@ -32,8 +32,9 @@ const REASONS_MAX: usize = 5;
 /// A kind to be looked at.
 #[derive(Debug)]
 enum Wish {
-    /// It was pulled whole; what that brought is readable when this record is.
-    Pulled(Kind, u64),
+    /// It was pulled whole; what that brought is readable when this record is. With the editions that
+    /// were seen.
+    Pulled(Kind, u64, Option<Editions>),
     /// Something of it failed.
     Failed(Kind),
 }
@@ -68,10 +69,10 @@ pub(crate) fn wishes() -> (Sender, Receiver) {
 
 impl Sender {
     /// A kind was pulled whole, and this record says so.
-    pub(crate) fn pulled(&self, kind: &Kind, record: u64) {
+    pub(crate) fn pulled(&self, kind: &Kind, record: u64, editions: Option<Editions>) {
         if media::has_media(kind) {
             // Nobody listens at the end.
-            let _ = self.wishes.send(Wish::Pulled(kind.clone(), record));
+            let _ = self.wishes.send(Wish::Pulled(kind.clone(), record, editions));
         }
     }
 
@@ -138,9 +139,10 @@ async fn look_at_kinds(keeper: &Keeper, mut wishes: mpsc::UnboundedReceiver<Wish
         };
         tokio::select! {
             wish = wishes.recv() => match wish {
-                Some(Wish::Pulled(kind, record)) => {
-                    if !is_readable(keeper, &kind, record).await {
-                        failed.insert(kind.clone());
+                Some(Wish::Pulled(kind, record, editions)) => {
+                    match is_readable(keeper, &kind, record).await {
+                        true => look_at_editions(keeper, &kind, editions).await,
+                        false => drop(failed.insert(kind.clone())),
                     }
                     due.insert(kind);
                 }
@@ -153,6 +155,15 @@ async fn look_at_kinds(keeper: &Keeper, mut wishes: mpsc::UnboundedReceiver<Wish
                 wait = (wait * 2).min(WAIT_MAX);
             }
         }
+    }
+}
+
+/// Looks at what a pull saw in another edition than it is kept in. What fails is seen by the next one.
+async fn look_at_editions(keeper: &Keeper, kind: &Kind, editions: Option<Editions>) {
+    let Some(editions) = editions else { return };
+    if let Err(error) = edition::look(keeper, kind, editions).await {
+        let shop = &keeper.puller.shop;
+        warn!(%shop, %kind, %error, "looking for other bytes of media failed until the next pull");
     }
 }
 
@@ -294,11 +305,11 @@ async fn keep(
     said: &Value,
     (valid_at, triggered_at): (Timestamp, Timestamp),
 ) -> Result<Outcome, MediaError> {
-    keeper.resource(Named { key, state, said, valid_at, triggered_at }).await
+    keeper.resource(Named { key, state, said, valid_at, triggered_at, is_told: false }).await
 }
 
 /// Whether the addresses of a kind's media are signed for a short while.
-fn is_signed(kind: &Kind) -> bool {
+pub(super) fn is_signed(kind: &Kind) -> bool {
     kind.as_str() == "theme_file"
 }
 

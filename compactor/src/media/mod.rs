@@ -2,13 +2,13 @@
 //! address of a file dies with the file.
 //!
 //! [`follow`] does it seconds after a change, [`look`] for everything that has none yet: after a pull,
-//! and where it failed before. Both end in [`Keeper::resource`]: the addresses of a state are compared
-//! with what the `Blobs` facet says, what is new or has another edition is fetched (`fetch.rs`, from
-//! where `address.rs` allows), stored by its hash, and the facet published, dated as the state that
-//! names it. What fails is counted and tried again; it never holds history up.
+//! and where it failed before. [`edition`] does it for what a pull saw in another edition. All end in
+//! [`Keeper::resource`]: the addresses of a state are compared with what the `Blobs` facet says, what is
+//! new or has another edition is fetched (`fetch.rs`, from where `address.rs` allows), stored by its
+//! hash, and the facet published, dated as the state that names it. What fails is counted and tried
+//! again; it never holds history up.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use backstock_proto::blob::{BlobError, Blobs};
 use backstock_proto::journal::{Head, JournalError, Raw};
@@ -16,23 +16,24 @@ use backstock_proto::media::{self, Copies, Copy, Source as Address};
 use backstock_proto::publish::PublishError;
 use backstock_proto::{Event, Facet, Op, ResourceKey, Source, Timestamp};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use lru::LruCache;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::pull::Puller;
 
 mod address;
+mod edition;
 mod fetch;
 pub(crate) mod follow;
+mod known;
 pub(crate) mod look;
 
+pub(crate) use edition::Editions;
 use fetch::{FetchError, Fetcher};
+pub(crate) use known::Known;
 
 /// Bytes fetched at once for a shop.
 const FETCHES: usize = 6;
-/// Resources whose newest copies are remembered, so that one that is told of again costs nothing.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("more than none");
 
 /// Keeps the bytes of one shop's media.
 #[derive(Clone)]
@@ -41,12 +42,8 @@ pub(crate) struct Keeper {
     blobs: Blobs,
     fetcher: Fetcher,
     fetches: Arc<Semaphore>,
-    known: Arc<Mutex<LruCache<ResourceKey, Remembered>>>,
+    known: Known,
 }
-
-/// The copies of a resource's media, in the order of their addresses: most have few of them, and a map of
-/// few takes as much memory as one of eleven.
-type Remembered = Box<[(String, Copy)]>;
 
 /// A state that names media.
 pub(crate) struct Named<'a> {
@@ -59,6 +56,8 @@ pub(crate) struct Named<'a> {
     /// Since when it is true, and when that happened.
     pub(crate) valid_at: Timestamp,
     pub(crate) triggered_at: Timestamp,
+    /// Whether it was just told, and may be told again in a moment.
+    pub(crate) is_told: bool,
 }
 
 /// What became of the media of a resource.
@@ -81,6 +80,8 @@ pub(crate) enum MediaError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    #[error("reading back what a pull saw failed: {0}")]
+    Io(#[from] std::io::Error),
 }
 
 /// Why the bytes of one medium are not kept.
@@ -105,11 +106,16 @@ impl KeepError {
 
 impl Keeper {
     /// Keeps them in `blobs`, none larger than `bytes_max`.
-    pub(crate) fn new(puller: Puller, blobs: Blobs, bytes_max: u64) -> reqwest::Result<Self> {
+    pub(crate) fn new(
+        puller: Puller,
+        blobs: Blobs,
+        bytes_max: u64,
+        known: Known,
+    ) -> reqwest::Result<Self> {
         let admin = &puller.asker.client.access().url;
         let fetcher = Fetcher::new(&puller.shop, admin, bytes_max)?;
         let fetches = Arc::new(Semaphore::new(FETCHES));
-        let known = Arc::new(Mutex::new(LruCache::new(REMEMBERED)));
+        known.forget_all_of(&puller.shop);
         Ok(Self { puller, blobs, fetcher, fetches, known })
     }
 
@@ -117,11 +123,12 @@ impl Keeper {
     pub(crate) async fn resource(&self, named: Named<'_>) -> Result<Outcome, MediaError> {
         let wanted = media::sources(named.state, named.said);
         let mut outcome = Outcome { media: wanted.len() as u64, ..Outcome::default() };
-        if wanted.is_empty() || self.remembers(named.key, &wanted) {
+        if wanted.is_empty() || (named.is_told && self.remembers(named.key, &wanted)) {
             outcome.kept = outcome.media;
             return Ok(outcome);
         }
-        let before = self.copies(named.key).await?;
+        let recorded = self.recorded(named.key).await?;
+        let before = self.with_remembered(named.key, recorded.clone());
         let mut copies = Copies::new();
         let copied = wanted.into_iter().map(|address| self.known_or_new(address, &before).boxed());
         let mut copied = futures::stream::iter(copied).buffer_unordered(FETCHES);
@@ -138,7 +145,7 @@ impl Keeper {
             }
         }
         drop(copied);
-        self.record(named, &before, &copies).await?;
+        self.record(named, &recorded, &copies).await?;
         Ok(outcome)
     }
 
@@ -179,15 +186,17 @@ impl Keeper {
         stored
     }
 
-    /// Publishes what is kept now, where that is not on record.
+    /// Publishes what is kept now, where that is not on record: an address whose new bytes could not be
+    /// had has none, rather than the old ones.
     async fn record(
         &self,
         named: Named<'_>,
-        before: &Copies,
+        recorded: &Copies,
         copies: &Copies,
     ) -> Result<(), MediaError> {
-        let Named { key, valid_at, triggered_at, .. } = named;
-        if !copies.is_empty() && !same_bytes(before, copies) {
+        let Named { key, valid_at, triggered_at, is_told, .. } = named;
+        let is_new = !same_bytes(recorded, copies);
+        if is_new {
             let payload = media::payload(&key.kind, key.kind.gid(&key.id).as_deref(), copies);
             let event = Event {
                 key: key.clone(),
@@ -206,34 +215,38 @@ impl Keeper {
             };
             self.puller.publisher.event(event).await?;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.put(key.clone(), copies.clone().into_iter().collect());
+        // Another edition of the same bytes is on record nowhere else.
+        if is_told || (!is_new && copies != recorded) {
+            self.known.put(key, copies);
+        } else if is_new {
+            self.known.forget(key);
+        }
         Ok(())
     }
 
     /// Whether exactly these were kept when the resource was last seen.
     fn remembers(&self, key: &ResourceKey, wanted: &[Address]) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(copies) = known.get(key) else { return false };
-        let has = |address: &Address| {
-            let at = copies.binary_search_by(|(url, _)| url.cmp(&address.url));
-            at.is_ok_and(|at| is_same_edition(&copies[at].1, address))
+        let are_these = |copies: &[(String, Copy)]| {
+            let has = |address: &Address| {
+                let at = copies.binary_search_by(|(url, _)| url.cmp(&address.url));
+                at.is_ok_and(|at| is_same_edition(&copies[at].1, address))
+            };
+            copies.len() == wanted.len() && wanted.iter().all(has)
         };
-        copies.len() == wanted.len() && wanted.iter().all(has)
+        self.known.look(key, are_these).unwrap_or(false)
     }
 
-    /// The copies that are on record, with what is remembered of their editions.
-    async fn copies(&self, key: &ResourceKey) -> Result<Copies, MediaError> {
-        let mut copies = match self.head(key, Facet::Blobs).await? {
-            Some(newest) => self.said(key, newest.seq).await?.as_ref().map(media::copies),
-            None => None,
-        }
-        .unwrap_or_default();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (url, copy) in known.get(key).into_iter().flatten() {
-            copies.insert(url.clone(), copy.clone());
-        }
-        Ok(copies)
+    /// The copies that are on record.
+    async fn recorded(&self, key: &ResourceKey) -> Result<Copies, MediaError> {
+        let Some(newest) = self.head(key, Facet::Blobs).await? else { return Ok(Copies::new()) };
+        let said = self.said(key, newest.seq).await?;
+        Ok(said.as_ref().map(media::copies).unwrap_or_default())
+    }
+
+    /// The same, with what is remembered of their editions.
+    fn with_remembered(&self, key: &ResourceKey, mut copies: Copies) -> Copies {
+        self.known.look(key, |known| copies.extend(known.iter().cloned()));
+        copies
     }
 
     /// The newest version of a facet.

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::PullError;
 use super::nodes::Nodes;
 use super::witness::Deposition;
+use crate::media::Editions;
 use crate::reconcile::{self, Dated, Finding, Gone, Moves, Seen, Since, Window};
 use crate::room::Room;
 use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
@@ -85,6 +86,7 @@ pub(super) struct Compared<'a> {
 pub(super) fn compare_all(
     all: &Compared<'_>,
     deposition: &mut Deposition,
+    editions: &mut Option<Editions>,
     send: &mpsc::Sender<Found>,
 ) -> Result<(), PullError> {
     let Compared { spec, kind, pull, nodes, heads, window, erased, room } = *all;
@@ -110,6 +112,9 @@ pub(super) fn compare_all(
                 }
             }
             if finds_gone {
+                if let Some(editions) = editions {
+                    editions.saw(&id, &node)?;
+                }
                 let _known = heads.remove(&(id.clone(), Facet::Core));
                 let _nobody_listens = send.blocking_send(Found::Resource(id));
             }

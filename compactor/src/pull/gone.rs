@@ -1,11 +1,12 @@
 //! What a pull did not see: asked for by its id, and taken for gone when it is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::journal::{AsOf, Head};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::Way;
 use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use super::correct::Pulled;
@@ -13,27 +14,33 @@ use super::witness::Deposition;
 use super::{Order, PullError, Puller, Run};
 use crate::reconcile::{self, Gone, Since, Window};
 
+/// Questions to the journal at once.
+const JOURNAL_QUESTIONS: usize = 16;
+
 /// Days after which Shopify hides an order from an app without `read_all_orders`, less one.
 const ORDERS_SEEN_DAYS: i64 = 59;
 
 impl Puller {
-    /// Asks for what was not seen, and takes for gone what is.
+    /// Asks for what was not seen, and takes for gone what is. What went with something else that is known
+    /// to be gone is no reason to doubt it.
     pub(super) async fn settle_suspects(
         &self,
         run: &mut Run,
-        suspects: Vec<Gone>,
+        mut suspects: Vec<Gone>,
         living: usize,
         order: &Order,
         deposition: &mut Deposition,
     ) -> Result<(), PullError> {
         let window = Window::at(run.report.started_at);
         let suspected: Vec<ResourceId> = suspects.iter().map(|one| one.id.clone()).collect();
-        let mut gone = self.confirmed(run.spec, suspects).await?;
-        let ids: Vec<ResourceId> = gone.iter().map(|gone| gone.id.clone()).collect();
-        let hidden = self.hidden(run.spec, &ids).await?;
-        gone.retain(|gone| !hidden.contains(&gone.id));
-        if reconcile::is_suspicious(gone.len(), living + gone.len()) && !order.confirm_deletions {
-            let (gone, living) = (gone.len(), living + gone.len());
+        // Of these an answer would say nothing.
+        let hidden = self.hidden(run.spec, &suspected).await?;
+        suspects.retain(|one| !hidden.contains(&one.id));
+        let gone = self.confirmed(run.spec, suspects).await?;
+        let went = self.went_with_owners(run.spec, &gone).await?;
+        let alone = gone.len() - went.len();
+        if reconcile::is_suspicious(alone, living + alone) && !order.confirm_deletions {
+            let (gone, living) = (alone, living + alone);
             return Err(PullError::Held { kind: run.spec.name, gone, living });
         }
         let ended: BTreeSet<&ResourceId> = gone.iter().map(|one| &one.id).collect();
@@ -41,7 +48,11 @@ impl Puller {
             deposition.saw(id, Facet::Core, None)?;
         }
         for one in gone {
-            let since = |_: &Head| reconcile::gone_since(one.last_seen, window);
+            let went_at = went.get(&one.id).copied();
+            let since = |head: &Head| match went_at {
+                Some(went_at) => reconcile::gone_with(head, went_at, window),
+                None => reconcile::gone_since(one.last_seen, window),
+            };
             let key = self.key(&run.kind, &one.id);
             if self.end(key, Source::Reconcile, window, since).await? {
                 run.drifted(one.id, Facet::Core, "extra");
@@ -75,10 +86,7 @@ impl Puller {
         known_at: Timestamp,
     ) -> Result<(), PullError> {
         let (kind, window) = (Kind::of(spec), Window::at(known_at));
-        let since = |head: &Head| match head.valid_at <= went_at {
-            true => Since { valid_at: went_at, earliest_at: None },
-            false => reconcile::gone_since(head.valid_at, window),
-        };
+        let since = |head: &Head| reconcile::gone_with(head, went_at, window);
         self.end(self.key(&kind, id), Source::Pull, window, since).await?;
         Ok(())
     }
@@ -128,8 +136,7 @@ impl Puller {
         let mut there = BTreeSet::new();
         match by_id {
             Some((pull, ids_max)) => {
-                for some in suspects.chunks(ids_max) {
-                    let ids: Vec<ResourceId> = some.iter().map(|gone| gone.id.clone()).collect();
+                for ids in spec.portions(suspects.iter().map(|gone| &gone.id), ids_max) {
                     let nodes = self.asker.by_id(spec, pull, &ids).await?;
                     there.extend(nodes.iter().filter_map(spec.id));
                 }
@@ -148,6 +155,35 @@ impl Puller {
         Ok(suspects.into_iter().filter(|gone| !there.contains(&gone.id)).collect())
     }
 
+    /// Those that are parts of something which history knows to be gone, and since when.
+    async fn went_with_owners(
+        &self,
+        spec: &'static Spec,
+        gone: &[Gone],
+    ) -> Result<BTreeMap<ResourceId, Timestamp>, PullError> {
+        let mut owners: BTreeMap<ResourceKey, Vec<ResourceId>> = BTreeMap::new();
+        for one in gone {
+            if let Some((owner, id)) = spec.owner(&one.id) {
+                let owner = self.key(&Kind::of(owner), &id);
+                owners.entry(owner).or_default().push(one.id.clone());
+            }
+        }
+        let heads = futures::stream::iter(owners).map(|(owner, parts)| {
+            async move {
+                let head = self.head(&owner, Facet::Core).await?;
+                Ok::<_, PullError>((head.filter(|head| head.deleted), parts))
+            }
+            .boxed()
+        });
+        let mut heads = std::pin::pin!(heads.buffer_unordered(JOURNAL_QUESTIONS));
+        let mut went = BTreeMap::new();
+        while let Some((ended, parts)) = heads.try_next().await? {
+            let Some(ended) = ended else { continue };
+            went.extend(parts.into_iter().map(|part| (part, ended.valid_at)));
+        }
+        Ok(went)
+    }
+
     /// Those that Shopify may not show although they are there: orders that are not known to be young,
     /// unless the app sees orders of any age.
     async fn hidden(
@@ -161,12 +197,20 @@ impl Puller {
         }
         let (kind, day) = (Kind::of(spec), 24 * 3600 * 1_000_000);
         let oldest = Timestamp::from_micros(self.clock.now().as_micros() - ORDERS_SEEN_DAYS * day);
-        for id in ids {
-            let known = self.journal.resource(&self.key(&kind, id), AsOf::Latest).await?;
+        let keys: Vec<ResourceKey> = ids.iter().map(|id| self.key(&kind, id)).collect();
+        let known = futures::stream::iter(keys).map(|key| {
+            async move {
+                let known = self.journal.resource(&key, AsOf::Latest).await?;
+                Ok::<_, PullError>((key.id, known))
+            }
+            .boxed()
+        });
+        let mut known = std::pin::pin!(known.buffer_unordered(JOURNAL_QUESTIONS));
+        while let Some((id, known)) = known.try_next().await? {
             let created = known.as_ref().and_then(|known| known.state["createdAt"].as_str());
             let created = created.and_then(|at| Timestamp::parse(at).ok());
             if created.is_none_or(|created| created <= oldest) {
-                hidden.insert(id.clone());
+                hidden.insert(id);
             }
         }
         Ok(hidden)

@@ -22,7 +22,7 @@ use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::media::look;
+use crate::media::{Editions, look};
 use crate::metrics::Metrics;
 use crate::reconcile::{Gone, Window};
 use crate::room::Room;
@@ -125,6 +125,8 @@ struct Run {
     begun: Instant,
     /// Who was erased before it began.
     erased: Arc<Erased>,
+    /// What it has seen of the editions of media.
+    editions: Option<Editions>,
 }
 
 /// How far a pull is: it asks in one way after the other.
@@ -188,7 +190,7 @@ impl Puller {
             }
         }
         let recorded = self.publisher.record(&self.shop, PULL, spec.name, &report).await?;
-        self.media.pulled(&run.kind, recorded);
+        self.media.pulled(&run.kind, recorded, run.editions.take());
         self.metrics
             .pull_seconds
             .with_label_values(&[spec.name])
@@ -240,6 +242,7 @@ impl Puller {
             reported: Instant::now(),
             begun: Instant::now(),
             erased: Arc::new(self.journal.erased(&self.shop).await?),
+            editions: None,
         })
     }
 
@@ -259,7 +262,9 @@ impl Puller {
     /// Reads everything, and corrects what differs. Answers where it is kept what was seen.
     async fn read_all(&self, run: &mut Run, order: &Order) -> Result<Option<Witness>, PullError> {
         let spec = run.spec;
-        let mut deposition = Deposition::new(&self.scratch, run.report.started_at)?;
+        let since = run.report.started_at;
+        let mut deposition = Deposition::new(&self.scratch, since)?;
+        let mut editions = Editions::of(&run.kind, &self.scratch, since)?;
         let heads = Arc::new(self.heads(&run.kind).await?);
         let (by_id, whole): (Vec<&Pull>, Vec<&Pull>) =
             spec.pulls.iter().partition(|pull| matches!(pull.way, Way::ById { .. }));
@@ -283,15 +288,17 @@ impl Puller {
             let comparing = tokio::task::spawn_blocking(move || {
                 let (kind, nodes, heads, erased) = (&kind, &nodes, &heads, &*erased);
                 let all = Compared { spec, kind, pull, nodes, heads, window, erased, room: &room };
-                if let Err(error) = compare_all(&all, &mut deposition, &send) {
+                if let Err(error) = compare_all(&all, &mut deposition, &mut editions, &send) {
                     let _nobody_listens = send.blocking_send(Found::Broken(error));
                 }
-                deposition
+                (deposition, editions)
             });
             self.take(run, window, found, &mut census).await?;
-            deposition = comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
+            (deposition, editions) =
+                comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
             run.stages.end();
         }
+        run.editions = editions;
         let Census { ids, living, suspects } = census;
         let mut ids = ids.unwrap_or_default();
         ids.sort();

@@ -1,11 +1,13 @@
 //! What a kind's file says of it.
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde_json::Value;
 
 use super::document::leave_out;
 use super::{Listing, MappingError, pull};
 use crate::event::Op;
-use crate::resource::{Facet, ResourceId};
+use crate::resource::{Facet, ResourceId, gid_type};
 
 /// Webhook body → canonical core.
 pub type WebhookMapping = fn(&Value) -> Result<Value, MappingError>;
@@ -144,11 +146,78 @@ impl Spec {
     /// be of, of which one is found.
     pub fn gids(&self, ids: &[ResourceId]) -> Vec<String> {
         let mut gids: Vec<String> = ids.iter().map(|id| (self.ask_for)(id)).collect();
-        gids.dedup();
+        let mut asked = HashSet::new();
+        gids.retain(|gid| asked.insert(gid.clone()));
         let further = self.also_gid_types.iter().flat_map(|also| {
             gids.iter()
                 .map(move |gid| gid.replace(&format!("/{}/", self.gid_type), &format!("/{also}/")))
         });
         gids.iter().cloned().chain(further).collect()
+    }
+
+    /// Some resources in portions, each of which is asked for by at most so many gids: what is read
+    /// together, such as the files of a theme, is in the same one.
+    pub fn portions<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a ResourceId>,
+        gids_max: usize,
+    ) -> Vec<Vec<ResourceId>> {
+        let mut by_gid: BTreeMap<String, Vec<&ResourceId>> = BTreeMap::new();
+        for id in ids {
+            by_gid.entry((self.ask_for)(id)).or_default().push(id);
+        }
+        let together: Vec<Vec<&ResourceId>> = by_gid.into_values().collect();
+        let some = together.chunks(gids_max.max(1));
+        some.map(|some| some.iter().flatten().copied().cloned().collect()).collect()
+    }
+
+    /// The resource of another kind that one of this kind is a part of: it is asked for in its place,
+    /// and both go together.
+    pub fn owner(&self, id: &ResourceId) -> Option<(&'static Self, ResourceId)> {
+        let gid = (self.ask_for)(id);
+        let of = gid_type(&gid).filter(|of| !self.is_of(of))?;
+        let owner = super::ALL.iter().copied().find(|spec| spec.is_of(of))?;
+        Some((owner, ResourceId::parse(&gid).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ALL;
+    use super::*;
+
+    fn spec(name: &str) -> &'static Spec {
+        ALL.iter().find(|spec| spec.name == name).expect("a kind")
+    }
+
+    fn ids(texts: &[&str]) -> Vec<ResourceId> {
+        texts.iter().map(|text| ResourceId::parse(text).expect("an id")).collect()
+    }
+
+    #[test]
+    fn what_is_read_together_is_asked_for_once() {
+        let files = ids(&["7-a", "8-a", "7-b", "8-b", "7-c"]);
+        let portions = spec("theme_file").portions(&files, 1);
+        assert_eq!(portions, [ids(&["7-a", "7-b", "7-c"]), ids(&["8-a", "8-b"])]);
+        assert_eq!(spec("theme_file").gids(&files).len(), 2, "whatever lies between them");
+        let pages = ids(&["1", "2", "3"]);
+        assert_eq!(spec("page").portions(&pages, 2), [ids(&["1", "2"]), ids(&["3"])]);
+        assert!(spec("page").portions(&[], 2).is_empty());
+    }
+
+    #[test]
+    fn a_part_is_known_by_what_it_is_a_part_of() {
+        let owner = |of: &str, id: &str| {
+            let (owner, id) = spec(of).owner(&ids(&[id])[0])?;
+            Some((owner.name, id.to_string()))
+        };
+        assert_eq!(owner("theme_file", "7-assets/a.css"), Some(("theme", "7".into())));
+        assert_eq!(owner("inventory_level", "7-9"), Some(("inventory_item", "7".into())));
+        assert_eq!(owner("translation", "Page-7-fr-title"), Some(("page", "7".into())));
+        // No kind of its own.
+        assert_eq!(owner("translation", "ProductOption-7-fr-name"), None);
+        let parts = ALL.iter().filter(|spec| spec.owner(&ids(&["7"])[0]).is_some());
+        let parts: Vec<&str> = parts.map(|spec| spec.name).collect();
+        assert_eq!(parts, ["inventory_level", "theme_file"], "all others are asked for themselves");
     }
 }

@@ -171,8 +171,9 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         if let Some(url) = input.text("originalSource") {
             match source(shop, url) {
                 Ok(Some(bytes)) => {
+                    let size = dimensions(&bytes);
                     shop.blobs.insert(gid, bytes);
-                    renew_edition(shop, gid);
+                    renew_edition(shop, gid, size);
                 }
                 Ok(None) => {}
                 Err(()) => {
@@ -198,8 +199,8 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     Ok(answer("files", json!(updated), vec![]))
 }
 
-/// The address of other bytes differs in its edition only.
-fn renew_edition(shop: &mut Shop, gid: Gid) {
+/// The address of other bytes differs in its edition only. A picture may have other dimensions by then.
+fn renew_edition(shop: &mut Shop, gid: Gid, size: Option<(u32, u32)>) {
     let version = shop.now().as_second();
     let renewed = |url: &mut Value| {
         if let Some(path) = url.as_str().and_then(|url| url.split('?').next()) {
@@ -212,7 +213,21 @@ fn renew_edition(shop: &mut Shop, gid: Gid) {
                 renewed(url);
             }
         }
+        let Some((width, height)) = size else { return };
+        for pointer in ["/image", "/preview/image"] {
+            if let Some(image) = state.pointer_mut(pointer).filter(|image| image.is_object()) {
+                image["width"] = json!(width);
+                image["height"] = json!(height);
+            }
+        }
     });
+}
+
+/// The width and the height with which a PNG begins.
+fn dimensions(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")?;
+    let at = |n: usize| Some(u32::from_be_bytes(header.get(n..n + 4)?.try_into().ok()?));
+    Some((at(0)?, at(4)?))
 }
 
 fn refer(shop: &mut Shop, product: Gid, file: Gid, add: bool) {
