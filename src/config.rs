@@ -128,7 +128,8 @@ pub(crate) struct Storage {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Compactor {
-    /// When full pulls run: cron, UTC.
+    /// When full pulls run: cron, UTC. Of more than ten shops each is read at a time of its own within the
+    /// hour from then on.
     pub(crate) full_pull: String,
     /// The part of each shop's Admin API budget that reading may use, 0 to 1, but for what webhooks left
     /// open, which goes first.

@@ -45,6 +45,7 @@ mod stock;
 mod subscriptions;
 mod tending;
 mod tree;
+mod turns;
 mod values;
 
 pub use metrics::Metrics;
@@ -53,10 +54,15 @@ use backstock_proto::publish::Publisher;
 use shop::Tools;
 use tending::Tending;
 
+/// Of up to so many shops all are read at the time that is configured; more are spread over so long from
+/// then on.
+const SHOPS_TOGETHER: usize = 10;
+const SPREAD: Duration = Duration::from_secs(3_600);
+
 /// How the compactor works.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// When full pulls run.
+    /// When full pulls run; where there are many shops, of each at some time within the hour from then on.
     pub full_pull: Cron,
     /// The part of each shop's cost budget that reading may use, 0 to 1, but for what webhooks left open.
     pub budget_share: f64,
@@ -125,7 +131,8 @@ impl Compactor {
         let publisher =
             Publisher { jetstream: jetstream.clone(), partitions: self.config.partitions };
         let counting = |client: Client| client.counting(metrics.cost_points.clone());
-        let shops = self.shops.into_iter().map(counting).collect();
+        let shops: Vec<Client> = self.shops.into_iter().map(counting).collect();
+        let spread = if shops.len() > SHOPS_TOGETHER { SPREAD } else { Duration::ZERO };
         let others = self.shared.map(|_| jetstream.client());
         let tools = Tools {
             config: self.config,
@@ -135,6 +142,8 @@ impl Compactor {
             metrics: metrics.clone(),
             room: room::Room::new(),
             known: media::Known::new(),
+            turns: turns::Turns::new(),
+            spread,
             clock: clock.clone(),
         };
         let tending = Tending::new(Arc::new(tools), shops, others.clone(), ready);

@@ -3,14 +3,18 @@
 //! The log is late: an entry shows up to minutes after its date. So each look begins some time before
 //! the newest entry that is known. What was published before is recognised by the stream, and after
 //! that by the journal: the same entry at the same instant is no version.
+//!
+//! What no webhook tells of, pages and articles, is asked for when an entry names it: the entry is an
+//! event like any other, and `signal.rs` follows it up.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use backstock_proto::journal::{ChangeFilter, JournalError, Page};
-use backstock_proto::kind::event;
 use backstock_proto::kind::pull::plain;
+use backstock_proto::kind::{self, Heard, Spec, event};
+use backstock_proto::resource::gid_type;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -115,6 +119,19 @@ fn named(node: &Value) -> Option<(ResourceId, Timestamp)> {
     Some((id, Timestamp::parse(node["createdAt"].as_str()?).ok()?))
 }
 
+/// The resource that an entry of the log is about, where nothing tells of it but the log.
+pub(crate) fn names(entry: &Event) -> Option<(&'static Spec, ResourceId)> {
+    if entry.key.kind.as_str() != event::NAME {
+        return None;
+    }
+    let said: Value = serde_json::from_slice(&entry.payload).ok()?;
+    let gid = said["subjectId"].as_str()?;
+    let of = gid_type(gid)?;
+    let spec = kind::ALL.iter().copied().find(|spec| spec.is_of(of))?;
+    let id = ResourceId::parse(gid).ok()?;
+    (spec.heard() == Heard::Minute).then_some((spec, id))
+}
+
 async fn publish(
     puller: &Puller,
     id: ResourceId,
@@ -142,4 +159,36 @@ async fn publish(
     };
     puller.publisher.event(entry).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal;
+
+    #[test]
+    fn an_entry_has_asked_for_what_no_webhook_tells_of() {
+        let page = r#"{"action": "destroy", "subjectId": "gid://shopify/Page/7"}"#;
+        let named = |kind: &str, payload| {
+            let entry = signal::tests::event(kind, "event/pulled", payload);
+            names(&entry).map(|(spec, id)| (spec.name, id.to_string()))
+        };
+        assert_eq!(named(event::NAME, page), Some(("page", "7".to_owned())));
+        let product = r#"{"action": "update", "subjectId": "gid://shopify/Product/7"}"#;
+        assert_eq!(named(event::NAME, product), None, "a webhook tells of it sooner");
+        let comment = r#"{"action": "create", "subjectId": "gid://shopify/Comment/7"}"#;
+        assert_eq!(named(event::NAME, comment), None);
+        assert_eq!(named(event::NAME, r#"{"subjectId": null}"#), None);
+        assert_eq!(named("page", page), None);
+    }
+
+    #[test]
+    fn what_only_the_log_tells_of_can_be_asked_for_by_its_id() {
+        use backstock_proto::kind::pull::Way;
+        for spec in kind::ALL.iter().filter(|spec| spec.heard() == Heard::Minute) {
+            let core = spec.pulls.iter().filter(|pull| pull.facets.contains(&Facet::Core));
+            let asked = core.filter(|pull| matches!(pull.way, Way::ById { .. })).count();
+            assert_eq!(asked, usize::from(spec.name != event::NAME), "{}", spec.name);
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub struct Metrics {
     pub shops: IntGauge,
     /// Differences that pulls found, by kind and type.
     pub drift: IntCounterVec,
-    /// Seconds since a shop's last complete pull.
+    /// Seconds since the oldest of the last complete pulls of a shop's kinds, or the first try at one.
     pub full_pull_age: GaugeVec,
     /// How long pulls took.
     pub pull_seconds: HistogramVec,

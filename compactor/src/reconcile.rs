@@ -31,6 +31,17 @@ impl Window {
     }
 }
 
+/// By how much the shop's clock can be ahead of what is known of it, in microseconds: what says that it
+/// happened later than that is not believed.
+const AHEAD_MAX: u64 = 3_600 * 1_000_000;
+
+/// When something is read at the earliest, by the shop's clock: at `now`, as far as that is known, and
+/// after what it is asked because of.
+pub(crate) fn read_at(now: Timestamp, because_of: Option<Timestamp>) -> Timestamp {
+    let because_of = because_of.filter(|at| at.micros_since(now) <= AHEAD_MAX);
+    because_of.map_or(now, |at| now.max(Timestamp::from_micros(at.as_micros() + 1)))
+}
+
 /// A facet of a resource as a pull saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen<'a> {
@@ -271,6 +282,22 @@ mod tests {
         let found = compare(&seen("old", Some(50)), Some(&head("new", 99, 100)), window(100));
         assert_eq!(found, Finding::Newer);
         assert!(!is_suspect(&head("new", 101, 101), window(100)));
+    }
+
+    #[test]
+    fn what_a_webhook_left_open_is_answered_after_it_whatever_our_clock_says() {
+        // Ours is ten seconds behind; what is known is the webhook that asks.
+        let told = head("a", 100, 100);
+        let asked = |because_of| Window::asked(read_at(at(90), because_of));
+        assert_eq!(compare(&seen("b", Some(100)), Some(&told), asked(None)), Finding::Newer);
+        let found = compare(&seen("b", Some(100)), Some(&told), asked(Some(at(100))));
+        assert_eq!(found, Finding::Changed(since(100, None)));
+        // What was told since then stays.
+        let newer = head("c", 101, 101);
+        let found = compare(&seen("b", Some(100)), Some(&newer), asked(Some(at(100))));
+        assert_eq!(found, Finding::Newer);
+        assert_eq!(read_at(at(120), Some(at(100))), at(120));
+        assert_eq!(read_at(at(120), Some(at(1_000_000))), at(120), "that cannot be");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::{
-    Gap, JournalError, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
+    Gap, JournalError, KindStatus, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
 };
 use backstock_proto::kind::{self, Spec};
 use backstock_proto::pulls::{ORDER, Order, Ordered};
@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::pull::{self, Puller};
 use crate::shop::Until;
+use crate::turns::{Turn, Turns};
 
 /// How often it looks whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -40,16 +41,25 @@ const KINDS_AT_ONCE: usize = 5;
 /// that needs such an operation gets the next that is free.
 const ORDERED_BESIDE: usize = 2;
 
+/// When kinds are due, and how many are then read at once.
+pub(crate) struct When {
+    pub(crate) cron: Cron,
+    /// Over how long shops are spread from each time of that on.
+    pub(crate) spread: Duration,
+    /// Without one, nothing is read that is merely due.
+    pub(crate) turns: Turns,
+}
+
 /// Pulls one shop's kinds when they are due. Whole pulls that run when the shop is to be left come to
 /// their end, and no other begins.
 pub(crate) async fn run(
     puller: Puller,
-    cron: Cron,
+    when: When,
     mut ordered: mpsc::Receiver<Order>,
     Until { stop, leave }: Until,
 ) {
     let age = puller.metrics.full_pull_age.with_label_values(&[&puller.shop.domain()]);
-    // Where nothing was ever read whole, its age is that of the first attempt.
+    // Until it was seen how old it is.
     let mut whole_since = puller.clock.now();
     let mut tell = tokio::time::interval(LOOK_EVERY);
     let mut queue = Queue::default();
@@ -62,15 +72,17 @@ pub(crate) async fn run(
             }
         }
         queue.begin(&puller);
-        let idle = queue.running.is_empty();
+        queue.line_up(&when.turns);
+        let idle = queue.running.is_empty() && queue.waiting.is_empty();
         let looking = async {
             tokio::time::sleep(wait).await;
-            due(&puller, &cron).await
+            due(&puller, &when).await
         };
         tokio::select! {
             () = stop.cancelled() => return,
             () = leave.cancelled(), if !leave.is_cancelled() => {}
             _ = tell.tick() => age.set(puller.clock.now().seconds_since(whole_since)),
+            Some(turn) = queue.line.next() => queue.turn = turn,
             Some(order) = ordered.recv(), if !leave.is_cancelled() => queue.order(&order),
             Some((spec, worked)) = queue.running.next(), if !idle => {
                 queue.kinds.remove(spec.name);
@@ -107,12 +119,16 @@ struct Queue<'a> {
     kinds: BTreeMap<&'static str, bool>,
     /// None of it failed so far.
     worked: bool,
+    /// The turn of what is due next, or the place in the line for it.
+    turn: Option<Turn>,
+    line: FuturesUnordered<BoxFuture<'static, Option<Turn>>>,
 }
 
 impl Default for Queue<'_> {
     fn default() -> Self {
         let (waiting, running) = (VecDeque::new(), FuturesUnordered::new());
-        Self { waiting, running, kinds: BTreeMap::new(), worked: true }
+        let (kinds, turn, line) = (BTreeMap::new(), None, FuturesUnordered::new());
+        Self { waiting, running, kinds, worked: true, turn, line }
     }
 }
 
@@ -132,23 +148,43 @@ impl<'a> Queue<'a> {
 
     /// Begins as many as may run at once.
     fn begin(&mut self, puller: &'a Puller) {
-        while let Some((spec, how)) = self.next() {
-            self.running.push(async move { (spec, one(puller, spec, how).await) }.boxed());
+        while let Some(((spec, how), turn)) = self.next() {
+            let pulled = async move {
+                let worked = one(puller, spec, how).await;
+                drop(turn);
+                (spec, worked)
+            };
+            self.running.push(pulled.boxed());
         }
     }
 
-    /// The first that waits and may run now: from here on its kind is one of those that run, and no other
-    /// pull of it is begun.
-    fn next(&mut self) -> Option<Wanted> {
+    /// The first that waits and may run now, with its turn where it takes one: from here on its kind is one
+    /// of those that run, and no other pull of it is begun.
+    fn next(&mut self) -> Option<(Wanted, Option<Turn>)> {
         let has_room = self.kinds.len() < KINDS_AT_ONCE;
         let ordered = self.kinds.values().filter(|ordered| **ordered).count();
         let next = self.waiting.iter().position(|(spec, how)| {
-            let may_run = has_room || (how.ordered && ordered < ORDERED_BESIDE);
+            let may_run = match how.ordered {
+                true => has_room || ordered < ORDERED_BESIDE,
+                false => has_room && self.turn.is_some(),
+            };
             may_run && !self.kinds.contains_key(spec.name)
         });
         let (spec, how) = self.waiting.remove(next?)?;
         self.kinds.insert(spec.name, how.ordered);
-        Some((spec, how))
+        let turn = if how.ordered { None } else { self.turn.take() };
+        Some(((spec, how), turn))
+    }
+
+    /// Stands in line for a turn as long as something could begin with it.
+    fn line_up(&mut self, turns: &Turns) {
+        let has_room = self.kinds.len() < KINDS_AT_ONCE;
+        let mut due = self.waiting.iter().filter(|(_, how)| !how.ordered);
+        if !has_room || !due.any(|(spec, _)| !self.kinds.contains_key(spec.name)) {
+            (self.turn, self.line) = (None, FuturesUnordered::new());
+        } else if self.turn.is_none() && self.line.is_empty() {
+            self.line.push(turns.next());
+        }
     }
 }
 
@@ -171,22 +207,20 @@ fn pulled() -> Vec<&'static Spec> {
 /// What a look at the records says.
 struct Due {
     kinds: Vec<Wanted>,
-    /// When the oldest of the pulls began that are the last complete ones of their kinds.
+    /// Since when not every kind was read whole.
     whole_since: Option<Timestamp>,
 }
 
 /// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
 /// a restart came before, or because a kill ended it.
-async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
+async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let now = puller.clock.now();
-    let since = cron.last(now);
+    let since = when.cron.last_of(&puller.shop, when.spread, now);
     let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
     let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
     let status = puller.journal.status(&puller.shop).await?;
     let (known, gaps) = status.map(|status| (status.kinds, status.gaps)).unwrap_or_default();
-    let complete =
-        known.iter().filter_map(|kind| Some(kind.last_complete_pull.as_ref()?.started_at));
-    let whole_since = complete.min();
+    let whole_since = known.iter().filter_map(self::whole_since).min();
     let ends = |gap: &Gap| (gap.from_seq, gap.to_seq);
     let open_gaps: Vec<(u64, u64)> = gaps.iter().filter(|gap| !gap.healed).map(ends).collect();
     let mut kinds = Vec::new();
@@ -214,6 +248,16 @@ async fn due(puller: &Puller, cron: &Cron) -> Result<Due, JournalError> {
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, ordered }));
     }
     Ok(Due { kinds, whole_since })
+}
+
+/// Since when a kind was not read whole: since the last pull of all of it began, or, where there was none,
+/// the first that tried. What the app may not read need not be.
+fn whole_since(kind: &KindStatus) -> Option<Timestamp> {
+    if let Some(complete) = &kind.last_complete_pull {
+        return Some(complete.started_at);
+    }
+    let tried = kind.pull.as_ref().filter(|pull| !pull.denied)?;
+    Some(tried.failing_since.unwrap_or(tried.started_at))
 }
 
 /// The newest records of some sort, by id.
@@ -285,6 +329,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use backstock_proto::Shop;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -298,20 +343,71 @@ mod tests {
         Order { shop, kinds, ids: Vec::new(), confirm_deletions: false }
     }
 
-    /// The kinds that begin now.
+    /// The kinds that begin now, if it is their turn.
     fn begun(queue: &mut Queue<'_>) -> Vec<&'static str> {
-        std::iter::from_fn(|| queue.next()).map(|(spec, _)| spec.name).collect()
+        let begin = || {
+            queue.turn = turn();
+            queue.next()
+        };
+        std::iter::from_fn(begin).map(|((spec, _), _)| spec.name).collect()
+    }
+
+    fn turn() -> Option<Turn> {
+        std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().ok()
+    }
+
+    #[test]
+    fn what_is_due_waits_for_its_turn_and_what_is_ordered_does_not() {
+        let (mut queue, turns) = (Queue::default(), Turns::new());
+        queue.waiting.extend(["product", "page"].map(|name| (spec(name), pull::Order::default())));
+        assert!(queue.next().is_none());
+        queue.order(&order(&["page"]));
+        let ((page, _), none) = queue.next().expect("it begins");
+        assert_eq!((page.name, none.is_none()), ("page", true));
+        queue.line_up(&turns);
+        assert_eq!(queue.line.len(), 1);
+        queue.turn = turn();
+        let ((product, _), taken) = queue.next().expect("it begins");
+        assert_eq!((product.name, taken.is_some()), ("product", true));
+        queue.line_up(&turns);
+        assert!(queue.line.is_empty(), "nothing more waits for a turn");
     }
 
     #[test]
     fn what_fails_again_and_again_is_left_alone_for_longer() {
         let rest = |tries: u32| {
-            let report = serde_json::json!({"kind": "page", "state": "failed", "tries": tries,
+            let report = json!({"kind": "page", "state": "failed", "tries": tries,
                 "started_at": "2026-11-24T03:00:00Z"});
             let report: PullReport = serde_json::from_value(report).expect("a report");
             failed_rest(&report) / 60_000_000
         };
         assert_eq!([0, 1, 2, 3, 6, 7, 1_000].map(rest), [15, 15, 30, 60, 480, 480, 480]);
+    }
+
+    #[test]
+    fn a_kind_that_was_never_read_whole_grows_old_from_the_first_try_on() {
+        let hour = |hour: u32| format!("2026-11-24T{hour:02}:00:00Z");
+        let since = |pull: Value, complete: Value| {
+            let status = json!({
+                "kind": "page", "resources": 0, "deleted": 0, "versions": 0, "newest_version": null,
+                "understood": true, "pull": pull, "last_complete_pull": complete,
+            });
+            let status: KindStatus = serde_json::from_value(status).expect("a status");
+            whole_since(&status).map(|at| at.to_string())
+        };
+        let pull = |state: &str, at: u32, more: Value| {
+            let mut pull = json!({"kind": "page", "state": state, "started_at": hour(at)});
+            let more = more.as_object().cloned().unwrap_or_default();
+            pull.as_object_mut().expect("members").extend(more);
+            pull
+        };
+        let first = pull("failed", 3, json!({}));
+        assert_eq!(since(first, Value::Null), Some(hour(3)));
+        let again = pull("running", 9, json!({"failing_since": hour(3)}));
+        assert_eq!(since(again.clone(), Value::Null), Some(hour(3)));
+        assert_eq!(since(again, pull("complete", 1, json!({}))), Some(hour(1)));
+        let denied = pull("failed", 9, json!({"failing_since": hour(3), "denied": true}));
+        assert_eq!(since(denied, Value::Null), None, "nobody promised to keep it");
     }
 
     #[test]

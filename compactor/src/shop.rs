@@ -20,6 +20,8 @@ use crate::orders::{Doors, Heard};
 use crate::pull::Puller;
 use crate::room::Room;
 use crate::rounds::Rounds;
+use crate::schedule::When;
+use crate::turns::Turns;
 use crate::{Config, Metrics, log, media, retain, schedule, signal, subscriptions};
 
 /// The `what` of the record of who looks after a shop.
@@ -40,6 +42,9 @@ pub(crate) struct Tools {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) room: Room,
     pub(crate) known: media::Known,
+    pub(crate) turns: Turns,
+    /// Over how long shops are spread that are due at the same time.
+    pub(crate) spread: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -58,7 +63,7 @@ pub(crate) struct Charge {
     pub(crate) client: Client,
     pub(crate) held: Arc<Held>,
     pub(crate) heard: Heard,
-    /// Where it gives itself orders.
+    /// Where it orders something itself.
     pub(crate) doors: Doors,
     pub(crate) until: Until,
     /// As whom, where there may be other compactors.
@@ -104,11 +109,13 @@ impl Charge {
             signal::run(puller.clone(), doors, stop.clone()).boxed(),
         ];
         if let Some(url) = config.public_url.clone() {
-            let every = config.subscriptions_every;
-            work.push(subscriptions::run(puller.clone(), url, every, stop.clone()).boxed());
+            let how = (url, config.subscriptions_every);
+            work.push(subscriptions::run(puller.clone(), doors, how, stop.clone()).boxed());
         }
         let until = Until { stop: stop.clone(), leave: until.leave };
-        let pulls = schedule::run(puller, config.full_pull.clone(), ordered, until);
+        let (cron, spread) = (config.full_pull.clone(), tools.spread);
+        let when = When { cron, spread, turns: tools.turns.clone() };
+        let pulls = schedule::run(puller, when, ordered, until);
         let mut running = JoinSet::new();
         for work in work {
             let held = held.clone();

@@ -20,7 +20,7 @@ use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
 use backstock_proto::trace::{Span, SpanKind, TraceContext};
-use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Shop};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Shop, Timestamp};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use tracing::{debug, warn};
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
 use crate::pull::{PullError, Puller, QUESTIONS};
-use crate::{scope, stock, values};
+use crate::{log, scope, stock, values};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -53,6 +53,10 @@ type Open = BTreeMap<(&'static str, ResourceId), Again>;
 struct Want {
     /// The core too: the webhook did not carry it, or not whole.
     core: bool,
+    /// Nothing else would tell that it is gone: where it is not found, it is.
+    may_be_gone: bool,
+    /// When the last of what asks happened, by the shop's clock.
+    at: Option<Timestamp>,
     /// The trace of the first webhook that asks.
     trace: Option<TraceContext>,
 }
@@ -218,8 +222,8 @@ async fn read_again(
     for pull in by_id(spec) {
         let Way::ById { ids_max, .. } = &pull.way else { continue };
         for some in spec.portions(ids, *ids_max) {
-            let asked_at = puller.clock.now();
-            let there = puller.some(spec, pull, &some, |_| true).await?;
+            let asked_at = puller.now();
+            let there = puller.some(spec, pull, &some, asked_at, |_| true).await?;
             if pull.facets.contains(&Facet::Core) {
                 let gone: Vec<_> =
                     some.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
@@ -238,9 +242,9 @@ fn said(message: &jetstream::Message) -> Said {
     let headers = message.headers.clone().unwrap_or_default();
     let event = Event::from_message(&message.subject, &headers, message.payload.clone());
     let Ok(event) = event else { return Said::default() };
-    let asks = want(&event).map(|(spec, want)| {
-        let want = Want { trace: TraceContext::of_message(&headers), ..want };
-        (spec, event.key.id.clone(), want)
+    let asks = want(&event).map(|(spec, id, want)| {
+        let (at, trace) = (event.triggered_at, TraceContext::of_message(&headers));
+        (spec, id, Want { at, trace, ..want })
     });
     Said { asks, stock: stock::fate(&event), definition: values::went(&event) }
 }
@@ -273,30 +277,36 @@ fn wanted(said: &[Said]) -> Wanted {
     for (spec, id, want) in said.iter().filter_map(|said| said.asks.as_ref()) {
         let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
         of_id.core |= want.core;
+        of_id.may_be_gone |= want.may_be_gone;
+        of_id.at = of_id.at.max(want.at);
         of_id.trace = of_id.trace.or(want.trace);
     }
     wanted
 }
 
 /// What one event leaves open. Our own corrections leave nothing.
-fn want(event: &Event) -> Option<(&'static Spec, Want)> {
+fn want(event: &Event) -> Option<(&'static Spec, ResourceId, Want)> {
+    if let Some((spec, id)) = log::names(event) {
+        return Some((spec, id, Want { core: true, may_be_gone: true, ..Want::default() }));
+    }
+    let (whole, id) = (Want { core: true, ..Want::default() }, event.key.id.clone());
     let spec = event.key.kind.spec()?;
     let asks = event.source.is_delivered() && event.op != Op::Delete;
-    if !asks || event.key.id == ResourceId::unknown() || by_id(spec).is_empty() {
+    if !asks || id == ResourceId::unknown() || by_id(spec).is_empty() {
         return None;
     }
     if event.facet == Facet::Signal {
-        return Some((spec, Want { core: true, trace: None }));
+        return Some((spec, id, whole));
     }
     let Event { source, facet, op, .. } = *event;
     let arrival = Arrival { source, facet, op };
-    let core = match event.key.kind.read(arrival, &event.key.id, &event.payload) {
+    let core = match event.key.kind.read(arrival, &id, &event.payload) {
         Ok(document) => !document.state.as_ref().is_none_or(spec.is_whole),
         // The journal puts it aside; what it was about is known by its subject.
         Err(_) => true,
     };
     let more = by_id(spec).iter().any(|pull| pull.facets.iter().any(|facet| *facet != Facet::Core));
-    (core || more).then_some((spec, Want { core, trace: None }))
+    (core || more).then_some((spec, id, Want { core, ..whole }))
 }
 
 fn by_id(spec: &'static Spec) -> Vec<&'static Pull> {
@@ -310,6 +320,10 @@ struct Question {
     ids: Vec<ResourceId>,
     /// Of which of them the core is asked too.
     core: BTreeSet<ResourceId>,
+    /// Which of them are gone where they are not found.
+    may_be_gone: Vec<ResourceId>,
+    /// When the last of what asks happened.
+    at: Option<Timestamp>,
     trace: Option<TraceContext>,
 }
 
@@ -353,10 +367,12 @@ fn questions(wanted: &Wanted) -> Vec<Question> {
             questions.extend(spec.portions(wants.keys(), *ids_max).into_iter().map(|ids| {
                 let wants = || ids.iter().filter_map(|id| Some((id, wants.get(id)?)));
                 let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
-                let core = core.collect();
+                let may_be_gone = wants().filter(|(_, want)| want.may_be_gone);
+                let may_be_gone = may_be_gone.map(|(id, _)| id.clone()).collect();
+                let (core, at) = (core.collect(), wants().filter_map(|(_, want)| want.at).max());
                 let traces = wants().filter_map(|(_, want)| want.trace);
                 let trace = traces.max_by_key(|trace| trace.is_sampled());
-                Question { spec, pull, ids, core, trace }
+                Question { spec, pull, ids, core, may_be_gone, at, trace }
             }));
         }
     }
@@ -367,16 +383,24 @@ impl Question {
     /// Asks it, as part of the trace of a webhook that it is asked for (where several share it, of one of
     /// them), and publishes what history does not have. Answers whether to ask again, if it failed.
     async fn asked(&self, puller: &Puller) -> Option<Again> {
-        let Self { spec, pull, ids, core, trace } = self;
+        let Self { spec, pull, ids, trace, .. } = self;
         debug!(shop = %puller.shop, kind = spec.name, resources = ids.len(), "asking by id");
         let mut span = Span::begin("compactor ask", SpanKind::Consumer, *trace);
         span.set("shop", &puller.shop);
         span.count("resources", ids.len() as u64);
-        let asked = puller.some(spec, pull, ids, |id| core.contains(id));
-        let answered = span.context().scope(asked).await;
+        let answered = span.context().scope(self.answered(puller)).await;
         let error = span.went(answered).err()?;
         warn!(shop = %puller.shop, kind = spec.name, pull = pull.name, %error, "asking by id failed");
         Some(again_after(puller, &error).await)
+    }
+
+    async fn answered(&self, puller: &Puller) -> Result<(), PullError> {
+        let Self { spec, pull, ids, core, may_be_gone, at, .. } = self;
+        let read_at = puller.read_at(*at);
+        let there = puller.some(spec, pull, ids, read_at, |id| core.contains(id)).await?;
+        let mut gone = may_be_gone.clone();
+        gone.retain(|id| pull.facets.contains(&Facet::Core) && !there.contains_key(id));
+        puller.gone(spec, &gone, read_at).await
     }
 }
 
@@ -426,7 +450,7 @@ impl Again {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use backstock_proto::{ResourceKey, Timestamp};
+    use backstock_proto::ResourceKey;
 
     /// A webhook about number 1 of a kind.
     pub(crate) fn event(kind: &str, topic: &str, payload: &'static str) -> Event {
@@ -454,14 +478,27 @@ pub(crate) mod tests {
     #[test]
     fn a_webhook_that_is_not_understood_is_asked_about() {
         let event = event("product", "products/update", r#"{"id": 1, "title": {"no": "text"}"#);
-        let (spec, want) = want(&event).expect("something is left open");
-        assert_eq!((spec.name, want), ("product", Want { core: true, trace: None }));
+        let (spec, _, want) = want(&event).expect("something is left open");
+        assert_eq!((spec.name, want), ("product", Want { core: true, ..Want::default() }));
+    }
+
+    #[test]
+    fn what_several_ask_of_a_resource_is_one_question_after_all_of_them() {
+        let page = Kind::parse("page").ok().and_then(|kind| kind.spec()).expect("a kind");
+        let asks = [(5, true), (9, false), (2, false)].map(|(at, may_be_gone)| {
+            let at = Some(Timestamp::from_micros(at));
+            let want = Want { core: true, may_be_gone, at, trace: None };
+            Said { asks: Some((page, ResourceId::unknown(), want)), stock: None, definition: None }
+        });
+        let asked = questions(&wanted(&asks));
+        assert_eq!((asked.len(), asked[0].at), (1, Some(Timestamp::from_micros(9))));
+        assert_eq!(asked[0].may_be_gone, asked[0].ids);
     }
 
     #[test]
     fn what_is_read_together_is_one_question() {
         let id = |text: String| ResourceId::parse(&text).expect("an id");
-        let want = |core| Want { core, trace: None };
+        let want = |core| Want { core, ..Want::default() };
         // Twelve items at five locations, and the files of two themes.
         let levels = (0..60).map(|n| (id(format!("{}-{}", 100 + n % 12, n / 12)), want(n == 0)));
         let files =

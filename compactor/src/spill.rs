@@ -17,12 +17,15 @@ const PREFIX: &str = "pull-";
 /// Lines being put aside. They are gone when this is dropped.
 pub(crate) struct Spill {
     dir: TempDir,
-    files: Vec<BufWriter<File>>,
+    /// Each is opened when the first line comes for it.
+    files: Vec<Option<BufWriter<File>>>,
 }
 
 /// All lines, put aside.
 pub(crate) struct Buckets {
     dir: TempDir,
+    /// Those that there is a file of.
+    filled: Vec<bool>,
 }
 
 impl Spill {
@@ -30,31 +33,40 @@ impl Spill {
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(dir)?;
-        let open = |bucket| Ok(BufWriter::new(File::create(dir.path().join(name(bucket)))?));
-        let files = (0..BUCKETS).map(open).collect::<io::Result<_>>()?;
-        Ok(Self { dir, files })
+        Ok(Self { dir, files: (0..BUCKETS).map(|_| None).collect() })
     }
 
     /// Adds a line without line breaks.
     pub(crate) fn put(&mut self, key: &str, line: &[u8]) -> io::Result<()> {
-        let file = &mut self.files[bucket_of(key)];
+        let bucket = bucket_of(key);
+        let file = match &mut self.files[bucket] {
+            Some(file) => file,
+            none => {
+                let file = File::create(self.dir.path().join(name(bucket)))?;
+                none.insert(BufWriter::new(file))
+            }
+        };
         file.write_all(line)?;
         file.write_all(b"\n")
     }
 
     /// No more lines come.
     pub(crate) fn finish(self) -> io::Result<Buckets> {
-        for mut file in self.files {
+        let filled = self.files.iter().map(Option::is_some).collect();
+        for mut file in self.files.into_iter().flatten() {
             file.flush()?;
         }
-        Ok(Buckets { dir: self.dir })
+        Ok(Buckets { dir: self.dir, filled })
     }
 }
 
 impl Buckets {
     /// The lines of a bucket, in the order in which they came.
     pub(crate) fn read(&self, bucket: usize) -> io::Result<Vec<u8>> {
-        std::fs::read(self.dir.path().join(name(bucket)))
+        match self.filled[bucket] {
+            true => std::fs::read(self.dir.path().join(name(bucket))),
+            false => Ok(Vec::new()),
+        }
     }
 }
 
@@ -93,6 +105,23 @@ fn name(bucket: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_lines_came_for_is_a_file_and_one_that_is_lost_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut spill = Spill::new(dir.path()).expect("a place");
+        for line in [b"one", b"two"] {
+            spill.put("7", line).expect("put aside");
+        }
+        let buckets = spill.finish().expect("finished");
+        let files = || std::fs::read_dir(buckets.dir.path()).expect("a directory");
+        assert_eq!(files().count(), 1);
+        let bucket = bucket_of("7");
+        assert_eq!(buckets.read(bucket).expect("read"), b"one\ntwo\n");
+        assert_eq!(buckets.read((bucket + 1) % BUCKETS).expect("read"), b"");
+        files().for_each(|file| std::fs::remove_file(file.expect("a file").path()).expect("gone"));
+        assert!(buckets.read(bucket).is_err());
+    }
 
     #[test]
     fn what_a_killed_process_had_put_aside_goes_and_nothing_else() {

@@ -19,8 +19,8 @@ const LOCATION: &str = "location";
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
-    /// It is new.
-    Came,
+    /// It is new since then.
+    Came(Timestamp),
     /// It is gone since then.
     Went(Timestamp),
 }
@@ -36,9 +36,10 @@ pub(crate) fn fate(event: &Event) -> Option<(ResourceId, Fate)> {
     if !told || !tells || event.key.id == ResourceId::unknown() {
         return None;
     }
+    let at = event.triggered_at.unwrap_or(event.received_at);
     let fate = match event.op {
-        Op::Create => Fate::Came,
-        Op::Delete => Fate::Went(event.triggered_at.unwrap_or(event.received_at)),
+        Op::Create => Fate::Came(at),
+        Op::Delete => Fate::Went(at),
         Op::Update => return None,
     };
     Some((event.key.id.clone(), fate))
@@ -60,24 +61,28 @@ pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullErr
     debug!(shop = %puller.shop, kind = LEVEL, items = fates.len(), "stock came or went");
     // First what the shop does not have to answer.
     let mut gone = Vec::new();
-    if fates.values().any(|fate| *fate != Fate::Came) {
+    if fates.values().any(|fate| matches!(fate, Fate::Went(_))) {
         let locations = locations(puller).await?;
         for (item, fate) in fates {
             let Fate::Went(at) = fate else { continue };
             gone.extend(locations.iter().filter_map(|at_one| Some((level(item, at_one)?, *at))));
         }
     }
-    let known_at = puller.clock.now();
     let ended = futures::stream::iter(gone).map(|(level, went_at)| {
+        let known_at = puller.read_at(Some(went_at));
         async move { puller.gone_with(spec, &level, went_at, known_at).await }.boxed()
     });
     ended.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-    let came: Vec<_> = fates.iter().filter(|(_, fate)| **fate == Fate::Came).collect();
-    let some =
-        came.chunks(ids_max).map(|some| some.iter().map(|(item, _)| (*item).clone()).collect());
-    let some: Vec<Vec<ResourceId>> = some.collect();
+    let (mut came, mut last) = (Vec::new(), Timestamp::MIN);
+    for (item, fate) in fates {
+        let Fate::Came(at) = fate else { continue };
+        came.push(item.clone());
+        last = last.max(*at);
+    }
+    let read_at = puller.read_at(Some(last));
+    let some: Vec<Vec<ResourceId>> = came.chunks(ids_max).map(<[_]>::to_vec).collect();
     let asked = futures::stream::iter(some).map(|some| {
-        async move { puller.some(spec, pull, &some, |_| true).await.map(drop) }.boxed()
+        async move { puller.some(spec, pull, &some, read_at, |_| true).await.map(drop) }.boxed()
     });
     asked.buffer_unordered(QUESTIONS).try_collect().await
 }
@@ -114,8 +119,9 @@ mod tests {
     #[test]
     fn an_item_that_comes_or_goes_is_known_by_its_webhook() {
         let fate_of = |kind, op, source| fate(&event(kind, op, source)).map(|(_, fate)| fate);
-        assert_eq!(fate_of(ITEM, Op::Create, Source::Webhook), Some(Fate::Came));
-        let went = Fate::Went(Timestamp::from_micros(5));
+        let at = Timestamp::from_micros(5);
+        assert_eq!(fate_of(ITEM, Op::Create, Source::Webhook), Some(Fate::Came(at)));
+        let went = Fate::Went(at);
         assert_eq!(fate_of(ITEM, Op::Delete, Source::Webhook), Some(went));
         assert_eq!(fate_of(ITEM, Op::Update, Source::Webhook), None);
         assert_eq!(fate_of(ITEM, Op::Delete, Source::Reconcile), None, "our own corrections");

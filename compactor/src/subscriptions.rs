@@ -1,18 +1,27 @@
 //! Sees to it that the shop tells us: Shopify deletes a subscription whose deliveries fail for hours,
 //! and a new type of metaobject is told of only when somebody asks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use backstock_proto::Kind;
 use backstock_proto::admin::AdminError;
 use backstock_proto::journal::{JournalError, Page};
 use backstock_proto::publish::PublishError;
-use backstock_proto::subscribe::{ALL, SUBSCRIPTIONS, Subscriptions, Wish, heal, metaobject_types};
+use backstock_proto::pulls::Order;
+use backstock_proto::subscribe::{
+    ALL, SUBSCRIPTIONS, Subscriptions, Wish, heal, metaobject_types, metaobject_types_now,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
+use crate::orders::Doors;
 use crate::pull::Puller;
 
+/// What a new type of metaobject is learned from, and its entries.
+const DEFINITIONS: &str = "metaobject_definition";
+const ENTRIES: &str = "metaobject";
 /// How long it waits after a failure.
 const REST: Duration = Duration::from_secs(60);
 
@@ -27,17 +36,22 @@ enum UpkeepError {
     Publish(#[from] PublishError),
 }
 
-/// Looks after one shop's subscriptions until `shutdown`.
+/// Looks after one shop's subscriptions until `shutdown`. What has to be read whole is ordered at `doors`.
 pub(crate) async fn run(
     puller: Puller,
-    public_url: Url,
-    every: Duration,
+    doors: Doors,
+    (public_url, every): (Url, Duration),
     shutdown: CancellationToken,
 ) {
+    let mut learning = BTreeSet::new();
     loop {
+        let looked = async {
+            let types = look(&puller, &public_url).await?;
+            learn(&puller, &doors, types, &mut learning).await
+        };
         let looked = tokio::select! {
             () = shutdown.cancelled() => return,
-            looked = look(&puller, &public_url) => looked,
+            looked = looked => looked,
         };
         let wait = match looked {
             Ok(()) => every,
@@ -54,11 +68,20 @@ pub(crate) async fn run(
     }
 }
 
-async fn look(puller: &Puller, public_url: &Url) -> Result<(), UpkeepError> {
+/// The types of metaobjects, as the shop has them and as history knows them.
+struct Types {
+    now: BTreeSet<String>,
+    known: BTreeSet<String>,
+}
+
+async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
     let before = before(puller).await?;
+    let known = metaobject_types(puller.journal.as_ref(), &puller.shop).await?;
+    let now = metaobject_types_now(&puller.asker.client).await?;
+    let types = Types { now: now.unwrap_or_else(|| known.clone()), known };
     let wish = Wish {
         public_url: public_url.clone(),
-        metaobject_types: metaobject_types(puller.journal.as_ref(), &puller.shop).await?,
+        metaobject_types: types.now.clone(),
         other_version: before.as_ref().map(|b| b.other_version.clone()).unwrap_or_default(),
     };
     let now = puller.clock.now();
@@ -78,6 +101,32 @@ async fn look(puller: &Puller, public_url: &Url) -> Result<(), UpkeepError> {
     if !same {
         puller.publisher.record(&puller.shop, SUBSCRIPTIONS, ALL, &report).await?;
     }
+    Ok(types)
+}
+
+/// Has definitions and entries read whole when the shop has other types than are known: what became of
+/// entries before they were subscribed to, nothing tells. Once for the same types: until that is done,
+/// and what cannot be read is not read again and again. Before the first whole look they are read anyway.
+async fn learn(
+    puller: &Puller,
+    doors: &Doors,
+    types: Types,
+    learning: &mut BTreeSet<String>,
+) -> Result<(), UpkeepError> {
+    if types.now == types.known || types.now == *learning {
+        return Ok(());
+    }
+    let status = puller.journal.status(&puller.shop).await?;
+    let mut kinds = status.into_iter().flat_map(|status| status.kinds);
+    let definitions = kinds.find(|kind| kind.kind.as_str() == DEFINITIONS);
+    if definitions.is_none_or(|kind| kind.last_complete_pull.is_none()) {
+        return Ok(());
+    }
+    info!(shop = %puller.shop, "the shop has other types of metaobjects than are known: reading them");
+    let kinds = [DEFINITIONS, ENTRIES].iter().filter_map(|name| Kind::parse(name).ok()).collect();
+    let shop = puller.shop.clone();
+    doors.give(Order { shop, kinds, ids: Vec::new(), confirm_deletions: false }).await;
+    *learning = types.now;
     Ok(())
 }
 

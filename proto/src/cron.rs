@@ -1,8 +1,9 @@
 //! When something is due again and again: a schedule in cron's five fields, UTC.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{Shop, Timestamp};
 
 /// A schedule in cron's five fields, UTC.
 #[derive(Clone, Debug)]
@@ -32,6 +33,18 @@ impl Cron {
         let last = now.and_then(|now| self.0.find_previous_occurrence(&now, true).ok());
         last.map_or(Timestamp::MIN, |last| Timestamp::from_micros(last.timestamp_micros()))
     }
+
+    /// The same for one of many shops, which are spread over so long from each of its times on: each at a
+    /// place of its own, the same for everybody.
+    pub fn last_of(&self, shop: &Shop, spread: Duration, now: Timestamp) -> Timestamp {
+        let hash = blake3::hash(shop.name().as_bytes());
+        let number = u64::from_be_bytes(std::array::from_fn(|i| hash.as_bytes()[i]));
+        let later = (number % spread.as_secs().max(1)).cast_signed() * 1_000_000;
+        match self.last(Timestamp::from_micros(now.as_micros() - later)) {
+            Timestamp::MIN => Timestamp::MIN,
+            last => Timestamp::from_micros(last.as_micros() + later),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +62,26 @@ mod tests {
         }
         assert_eq!(cron.last(at("2026-11-24T02:59:59.999999Z")), at("2026-11-23T03:00:00Z"));
         assert!("every night".parse::<Cron>().is_err());
+    }
+
+    #[test]
+    fn many_shops_are_spread_each_at_its_time() {
+        let cron: Cron = "0 3 * * *".parse().expect("a schedule");
+        let at = |text: &str| Timestamp::parse(text).expect("an instant");
+        let (begin, end) = (at("2026-11-24T03:00:00Z"), at("2026-11-24T04:00:00Z"));
+        let noon = at("2026-11-24T12:00:00Z");
+        let mut minutes = std::collections::BTreeSet::new();
+        for n in 0..500 {
+            let shop = Shop::from_name(&format!("shop-{n}")).expect("a shop");
+            let spread = |over: u64, now| cron.last_of(&shop, Duration::from_secs(over), now);
+            let due = spread(3_600, noon);
+            assert!(begin <= due && due < end, "{due}");
+            // Before its time it is the night before that counts.
+            let before = spread(3_600, Timestamp::from_micros(due.as_micros() - 1));
+            assert_eq!(due.seconds_since(before), 24.0 * 3600.0);
+            assert_eq!(spread(0, noon), begin, "not spread at all");
+            minutes.insert(due.as_micros() / 60_000_000);
+        }
+        assert!(minutes.len() > 55, "{}", minutes.len());
     }
 }

@@ -2,6 +2,7 @@
 
 use backstock_proto::Timestamp;
 use backstock_proto::journal::{Drift, Gap, KindStatus, PullState, ShopStatus};
+use backstock_proto::kind::Heard;
 use backstock_proto::retain::Retained;
 use backstock_proto::subscribe::Subscriptions;
 use backstock_restorer::proof::Proof;
@@ -87,21 +88,22 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
         return format!("{}: {nothing}\n", page::strong(&summary.shop));
     }
     format!(
-        "{}: {}, {} kept\n\n{}\n{}{}{}{}",
+        "{}: {}, {} kept\n\n{}\n{}{}{}{}{}",
         page::strong(&summary.shop),
         page::count(summary.resources, "resource"),
         page::count(summary.versions, "version"),
         kinds(status, now),
         lag(summary.lag_seconds, summary.newest_received_at, now),
-        gaps(&status.gaps, now),
+        gaps(status, now),
         quarantine(status.quarantined),
+        not_read(&status.kinds),
         not_kept(&status.kinds),
     )
 }
 
 fn kinds(status: &ShopStatus, now: &Zoned) -> String {
-    let mut table =
-        page::table(&["Kind", "Living", "Deleted", "Versions", "Newest version", "Whole look"]);
+    let titles = ["Kind", "Living", "Deleted", "Versions", "Newest version", "Heard", "Whole look"];
+    let mut table = page::table(&titles);
     for kind in &status.kinds {
         let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
         let newest = kind.newest_version.map_or("none".into(), |at| moment::shown(at, now));
@@ -116,10 +118,34 @@ fn kinds(status: &ShopStatus, now: &Zoned) -> String {
             number(kind.deleted),
             number(kind.versions),
             Cell::new(newest),
+            Cell::new(heard(kind.heard)),
             Cell::new(whole_look(kind, now)),
         ]);
     }
     page::lines(&table)
+}
+
+/// How soon a change is known.
+fn heard(heard: Heard) -> &'static str {
+    match heard {
+        Heard::Seconds => "in seconds",
+        Heard::Minute => "in a minute",
+        Heard::Nightly => "nightly",
+    }
+}
+
+/// What could not be read whole, and why.
+fn not_read(kinds: &[KindStatus]) -> String {
+    let mut text = String::new();
+    let pulls = kinds.iter().filter_map(|kind| kind.pull.as_ref());
+    for pull in pulls.filter(|pull| pull.state == PullState::Failed) {
+        let why = pull.reason.as_deref().unwrap_or("no reason was given");
+        text += &format!("  {}: {}\n", pull.kind, page::bad(why));
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("Not read whole:\n{text}"),
+    }
 }
 
 /// What is not kept, and why.
@@ -186,7 +212,7 @@ fn lag(seconds: f64, newest: Option<Timestamp>, now: &Zoned) -> String {
     format!("{behind} Events that arrived since then are safe, but cannot be read yet.\n")
 }
 
-fn gaps(gaps: &[Gap], now: &Zoned) -> String {
+fn gaps(ShopStatus { gaps, kinds, .. }: &ShopStatus, now: &Zoned) -> String {
     if gaps.is_empty() {
         return format!("{} Every event of the stream was seen.\n", page::good("No gaps."));
     }
@@ -198,8 +224,21 @@ fn gaps(gaps: &[Gap], now: &Zoned) -> String {
         let healed = if gap.healed { "; everything was read anew since" } else { "" };
         let (from, to) = (gap.from_seq, gap.to_seq);
         text += &format!("  {missing} ({from} to {to}), noticed {noticed}{healed}\n");
+        text += &healing(gap, kinds);
     }
     text
+}
+
+/// What was read anew since a gap, and what was not, where it is a part of it.
+fn healing(gap: &Gap, kinds: &[KindStatus]) -> String {
+    if gap.healed || gap.healed_by.is_empty() {
+        return String::new();
+    }
+    let healed: Vec<&str> = gap.healed_by.iter().map(|by| by.kind.as_str()).collect();
+    let whole = kinds.iter().filter(|kind| kind.last_complete_pull.is_some());
+    let open = whole.map(|kind| kind.kind.as_str()).filter(|kind| !healed.contains(kind));
+    let open: Vec<&str> = open.collect();
+    format!("    read anew since: {}; not yet: {}\n", healed.join(", "), open.join(", "))
 }
 
 fn quarantine(events: u64) -> String {

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use backstock_proto::diff;
 use backstock_proto::journal::{
-    Change, Gap, KindStatus, List, Resource, ShopStatus, ShopSummary, Summary, VerifyReport,
-    Version,
+    Change, Gap, Healing, KindStatus, List, PullReport, Resource, ShopStatus, ShopSummary, Summary,
+    VerifyReport, Version,
 };
 use backstock_proto::problem::Problem;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Source, Timestamp};
@@ -391,6 +391,7 @@ fn statuses() -> Vec<ShopStatus> {
         versions,
         newest_version: Some(instant(newest)),
         understood: name != "theme",
+        heard: Kind::parse(name).expect("a kind").heard(),
         pull: None,
         last_complete_pull: None,
         media: None,
@@ -405,6 +406,20 @@ fn statuses() -> Vec<ShopStatus> {
     };
     let minutes = 5 * 60 + 30;
     let recent = jiff::Timestamp::now().as_microsecond() - minutes * 1_000_000;
+    let pull = |name: &str, state: &str, reason: Option<&str>| -> PullReport {
+        let at = Timestamp::from_micros(recent);
+        let pull = json!({"kind": name, "state": state, "started_at": at, "reason": reason});
+        serde_json::from_value(pull).expect("a report")
+    };
+    let held = "25 of 60 are no longer in the shop. So many at once are not taken for deleted before \
+                somebody says so: `backstock reconcile --kind product --confirm-deletions`";
+    let read = |kind: KindStatus| {
+        let complete = Some(pull(kind.kind.as_str(), "complete", None));
+        KindStatus { pull: complete.clone(), last_complete_pull: complete, ..kind }
+    };
+    let page = read(kind("page", 7, 0, 9, "2026-11-23T13:05:12Z"));
+    let product = read(kind("product", 60, 0, 61, "2026-11-23T13:05:12Z"));
+    let healed = Healing { kind: page.kind.clone(), at: Timestamp::from_micros(recent) };
     vec![
         ShopStatus {
             summary: summary("acme", Some(Timestamp::from_micros(recent)), 0.2),
@@ -417,8 +432,15 @@ fn statuses() -> Vec<ShopStatus> {
         },
         ShopStatus {
             summary: summary("behind", Some(Timestamp::from_micros(recent)), 754.0),
-            kinds: vec![kind("product", 1, 0, 1, "2026-11-23T13:05:12Z")],
-            gaps: vec![Gap::new(7, 9, instant("2026-11-22T08:00:00Z"))],
+            kinds: vec![
+                page,
+                KindStatus { pull: Some(pull("product", "failed", Some(held))), ..product },
+                kind("redirect", 1, 0, 1, "2026-11-23T13:05:12Z"),
+            ],
+            gaps: vec![Gap {
+                healed_by: vec![healed],
+                ..Gap::new(7, 9, instant("2026-11-22T08:00:00Z"))
+            }],
             quarantined: 2,
         },
         ShopStatus {

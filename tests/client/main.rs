@@ -50,9 +50,9 @@ fn a_shop_that_is_well_says_so() {
     insta::assert_snapshot!(said(&server, &["status"]), @"
     acme.myshopify.com: 1,234 resources, 48,211 versions kept
 
-    Kind                 Living  Deleted  Versions  Newest version          Whole look
-    product               1,200       31    48,000  2026-11-23 14:05:12.25  never
-    theme (as received)      34        0       211  2026-07-01 12:00:00     never
+    Kind                 Living  Deleted  Versions  Newest version          Heard       Whole look
+    product               1,200       31    48,000  2026-11-23 14:05:12.25  in seconds  never
+    theme (as received)      34        0       211  2026-07-01 12:00:00     in seconds  never
 
     Up to date. The newest event arrived 5 min ago and can be read.
     No gaps. Every event of the stream was seen.
@@ -66,13 +66,18 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
     insta::assert_snapshot!(said(&server, &["status", "--shop", "Behind"]), @"
     behind.myshopify.com: 1,234 resources, 48,211 versions kept
 
-    Kind     Living  Deleted  Versions  Newest version       Whole look
-    product       1        0         1  2026-11-23 14:05:12  never
+    Kind      Living  Deleted  Versions  Newest version       Heard        Whole look
+    page           7        0         9  2026-11-23 14:05:12  in a minute  5 min ago
+    product       60        0        61  2026-11-23 14:05:12  in seconds   failed; before that: 5 min ago
+    redirect       1        0         1  2026-11-23 14:05:12  nightly      never
 
     12 min behind. Events that arrived since then are safe, but cannot be read yet.
     1 gap. The stream no longer held these events when they were due:
       3 events (7 to 9), noticed 2026-11-22 09:00:00
+        read anew since: page; not yet: product
     2 events in quarantine. Kept as received, but not understood and not in any history.
+    Not read whole:
+      product: 25 of 60 are no longer in the shop. So many at once are not taken for deleted before somebody says so: `backstock reconcile --kind product --confirm-deletions`
     ");
     insta::assert_snapshot!(said(&server, &["status", "--shop", "new.myshopify.com"]), @"
     new.myshopify.com: No webhook has arrived yet.

@@ -385,6 +385,95 @@ async fn a_subscription_that_shopify_deleted_is_made_anew() {
 }
 
 #[tokio::test]
+async fn entries_of_a_new_type_of_metaobject_are_known_without_waiting_for_the_night() {
+    let (port, access) = planned();
+    let often = "[compactor]\nsubscriptions_every = 0.5\n";
+    let mut backstock = Backstock::public(often, &access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    // The app subscribes itself to nothing.
+    simulator.deploy("[webhooks]\napi_version = \"2026-10\"\n").await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    subscribed(&backstock).await;
+    let define = "mutation { metaobjectDefinitionCreate(definition: {type: \"lamp\", \
+                  displayNameKey: \"n\", fieldDefinitions: [{key: \"n\", \
+                  type: \"single_line_text_field\"}]}) { userErrors { message } } }";
+    let defined = simulator.ask(define).await;
+    assert_eq!(defined["metaobjectDefinitionCreate"]["userErrors"], json!([]));
+    let made = async |name: &str| {
+        let make = format!(
+            "mutation {{ metaobjectCreate(metaobject: {{type: \"lamp\", fields: [{{key: \"n\", \
+             value: \"{name}\"}}]}}) {{ metaobject {{ id }} userErrors {{ message }} }} }}"
+        );
+        let made = simulator.ask(&make).await;
+        let gid = text(&made["metaobjectCreate"]["metaobject"], "id").to_owned();
+        gid.rsplit('/').next().expect("a number").to_owned()
+    };
+    let sources = async |id: &str| {
+        let path = format!("{SHOP}/resources/metaobject/{id}/versions");
+        let (_, versions) = backstock.get(&path).await;
+        let versions = versions["items"].as_array().cloned().unwrap_or_default();
+        let core = versions.iter().filter(|version| version["facet"] == "core");
+        core.map(|version| version["source"].to_string()).collect::<Vec<_>>()
+    };
+    // Nobody had subscribed to it when it was made.
+    let first = made("First").await;
+    eventually(|| async {
+        let sources = sources(&first).await;
+        if sources.is_empty() { Err("the first is not known".into()) } else { Ok(()) }
+    })
+    .await;
+    let second = made("Second").await;
+    eventually(|| async {
+        let sources = sources(&second).await;
+        let told = sources.iter().any(|source| source == "\"webhook\"");
+        if told { Ok(()) } else { Err(format!("the second is known by {sources:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_changed_or_deleted_is_known_once_shopifys_log_names_it() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
+    let (changed, gone) = (text(&pages[0], "id"), text(&pages[1], "id"));
+    // Entries show up to a minute and a half late, each at a time of its own: the first of many will do.
+    for n in 0..20 {
+        for page in [changed, gone] {
+            let update = format!(
+                "mutation {{ pageUpdate(id: \"gid://shopify/Page/{page}\", \
+                 page: {{title: \"Anew {n}\"}}) {{ userErrors {{ message }} }} }}"
+            );
+            simulator.ask(&update).await;
+        }
+    }
+    let delete =
+        format!("mutation {{ pageDelete(id: \"gid://shopify/Page/{gone}\") {{ deletedPageId }} }}");
+    simulator.ask(&delete).await;
+    eventually(|| async {
+        let (_, page) = backstock.get(&format!("{SHOP}/resources/page/{changed}")).await;
+        let (status, _) = backstock.get(&format!("{SHOP}/resources/page/{gone}")).await;
+        let title = &page["state"]["title"];
+        if *title == "Anew 19" && status == 410 {
+            Ok(())
+        } else {
+            Err(format!("{title}, {status}"))
+        }
+    })
+    .await;
+    let versions = backstock.list(&format!("{SHOP}/resources/page/{gone}/versions")).await;
+    assert_eq!((&versions[0]["op"], &versions[0]["source"]), (&json!("delete"), &json!("pull")));
+    let living = backstock.list(&format!("{SHOP}/resources?kind=page&deleted=false")).await;
+    assert_eq!(living.len(), pages.len() - 1, "something else was taken for gone");
+    let pull = reconciled(&backstock, "page").await;
+    assert_eq!(pull["drift"], json!({"missed": 0, "changed": 0, "extra": 0}), "{pull}");
+}
+
+#[tokio::test]
 async fn retention_keeps_what_it_says_and_a_hold_keeps_all() {
     let (port, access) = planned();
     let nothing = "[storage]\nkeep_all_days = 0\nkeep_daily = 0\nkeep_weekly = 0\n";

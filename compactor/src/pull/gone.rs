@@ -31,7 +31,7 @@ impl Puller {
         order: &Order,
         deposition: &mut Deposition,
     ) -> Result<(), PullError> {
-        let window = Window::at(run.report.started_at);
+        let window = Window::at(self.shops_time(run.report.started_at));
         let suspected: Vec<ResourceId> = suspects.iter().map(|one| one.id.clone()).collect();
         // Of these an answer would say nothing.
         let hidden = self.hidden(run.spec, &suspected).await?;

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::media::{Editions, look};
 use crate::metrics::Metrics;
-use crate::reconcile::{Gone, Window};
+use crate::reconcile::{self, Gone, Window};
 use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::tree::TreeError;
@@ -71,6 +71,19 @@ pub(crate) enum PullError {
          before somebody says so: `backstock reconcile --kind {kind} --confirm-deletions`"
     )]
     Held { kind: &'static str, gone: usize, living: usize },
+}
+
+impl PullError {
+    /// Whether the app may not read what was asked for.
+    fn is_denial(&self) -> bool {
+        use AdminError::Refused;
+        match self {
+            Self::Ask(AskError::Denied(_)) => true,
+            Self::Ask(AskError::Admin(Refused { status, .. })) => matches!(status, 200 | 403),
+            Self::Operation(_, code) => code.ends_with("ACCESS_DENIED"),
+            _ => false,
+        }
+    }
 }
 
 impl From<AdminError> for PullError {
@@ -171,7 +184,8 @@ impl Puller {
         let mut run = self.begin(spec, order).await?;
         let ended = self.read_all(&mut run, order).await;
         let mut report = run.report.clone();
-        report.finished_at = Some(self.clock.now());
+        // Whatever it found is dated before its end, by whichever clock.
+        report.finished_at = Some(self.clock.now().max(self.now()));
         report.eta_seconds = None;
         match ended {
             Ok(ref witness) => {
@@ -179,6 +193,8 @@ impl Puller {
                 report.operations.clear();
                 report.progress = Some(1.0);
                 report.tries = 0;
+                report.failing_since = None;
+                report.denied = false;
                 report.witness.clone_from(witness);
             }
             Err(ref error) => {
@@ -186,6 +202,8 @@ impl Puller {
                 report.healed_gaps.clear();
                 report.operations.clear();
                 report.tries = report.tries.saturating_add(1);
+                report.failing_since = report.failing_since.or(Some(report.started_at));
+                report.denied = error.is_denial();
                 report.reason = Some(error.to_string());
             }
         }
@@ -218,6 +236,8 @@ impl Puller {
             progress: None,
             eta_seconds: None,
             tries: failed.map_or(0, |failed| failed.tries),
+            failing_since: failed.map(|failed| failed.failing_since.unwrap_or(failed.started_at)),
+            denied: failed.is_some_and(|failed| failed.denied),
             reason: None,
             operations: Vec::new(),
             witness: None,
@@ -343,6 +363,22 @@ impl Puller {
         };
         self.publisher.record(&self.shop, PULL, run.spec.name, &report).await?;
         Ok(())
+    }
+
+    /// What the shop's clock says now: it dates what a window is held against.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shops_time(self.clock.now())
+    }
+
+    /// What the shop's clock says when ours says `ours`.
+    fn shops_time(&self, ours: Timestamp) -> Timestamp {
+        self.asker.client.shops_time(ours)
+    }
+
+    /// When something is read at the earliest that is asked now, because of what happened at an instant,
+    /// by the shop's clock.
+    pub(crate) fn read_at(&self, because_of: Option<Timestamp>) -> Timestamp {
+        reconcile::read_at(self.now(), because_of)
     }
 
     pub(crate) fn key(&self, kind: &Kind, id: &ResourceId) -> ResourceKey {

@@ -50,7 +50,7 @@ impl Puller {
         pull: &'static Pull,
     ) -> Result<(Nodes, Window), PullError> {
         let Way::Bulk { children, owner } = &pull.way else {
-            let window = run.window(self.clock.now());
+            let window = run.window(self.now());
             let (mut spill, mut read) = (Spill::new(&self.scratch)?, 0);
             let take = |nodes: Vec<Value>| {
                 read += nodes.len() as u64;

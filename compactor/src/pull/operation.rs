@@ -45,7 +45,7 @@ impl Puller {
     async fn started(&self, pull: &Pull) -> Result<(Operation, Timestamp), PullError> {
         let mut wait = POLL_FIRST;
         loop {
-            let begun = self.clock.now();
+            let begun = self.now();
             match bulk::start(&self.asker.client, pull.document, self.asker.share).await? {
                 Started::Running(operation) => {
                     let began = began(begun, operation.created_at);

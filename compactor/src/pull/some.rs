@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::{Facet, Kind, ResourceId, Source};
+use backstock_proto::{Facet, Kind, ResourceId, Source, Timestamp};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 
@@ -20,17 +20,17 @@ pub(crate) const QUESTIONS: usize = 4;
 
 impl Puller {
     /// Asks for some resources by id, because webhooks left something open about them, and publishes
-    /// what history does not have. The core only of those that `core` names: of the others a webhook
-    /// has told it. Answers those that are there.
+    /// what history does not have: as of `read_at`, by the shop's clock. The core only of those that
+    /// `core` names: of the others a webhook has told it. Answers those that are there.
     pub(crate) async fn some(
         &self,
         spec: &'static Spec,
         pull: &'static Pull,
         ids: &[ResourceId],
+        read_at: Timestamp,
         core: impl Fn(&ResourceId) -> bool,
     ) -> Result<BTreeMap<ResourceId, Value>, PullError> {
         let kind = Kind::of(spec);
-        let read_at = self.clock.now();
         let erased = self.journal.erased(&self.shop).await?;
         let (mut there, mut found, mut failed) = (BTreeMap::new(), Vec::new(), None);
         for node in self.asker.by_id(spec, pull, ids).await? {
@@ -80,7 +80,7 @@ impl Puller {
                 continue;
             }
             let heads = heads_of(heads, bucket, facets)?;
-            let window = Window::at(self.clock.now());
+            let window = Window::at(self.now());
             let some: Vec<Vec<ResourceId>> = ids.chunks(*ids_max).map(<[_]>::to_vec).collect();
             let asked = futures::stream::iter(some)
                 .map(|ids| async move { self.asker.by_id(spec, pull, &ids).await }.boxed());

@@ -69,9 +69,13 @@ impl Deposition {
 /// All lines in one file without a name, in order and each once, and their digest. Holds one bucket in
 /// memory, and then a line of each.
 fn sorted(buckets: Buckets, scratch: &Path) -> io::Result<(File, Digest)> {
-    let mut parts = (0..BUCKETS)
-        .map(|bucket| Ok(BufReader::new(part(&buckets.read(bucket)?, scratch)?).lines()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut parts = Vec::new();
+    for bucket in 0..BUCKETS {
+        let lines = buckets.read(bucket)?;
+        if !lines.is_empty() {
+            parts.push(BufReader::new(part(&lines, scratch)?).lines());
+        }
+    }
     let mut firsts = BinaryHeap::new();
     let mut all = BufWriter::new(tempfile::tempfile_in(scratch)?);
     let mut digest = Digest::default();

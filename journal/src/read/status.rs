@@ -256,6 +256,7 @@ fn kind_status(
         versions: tally.versions,
         newest_version: (tally.versions > 0).then_some(tally.newest_valid_at),
         understood: kind.spec().is_some(),
+        heard: kind.heard(),
         pull,
         last_complete_pull,
         media: None,

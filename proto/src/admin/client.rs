@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::budget::{Budget, Claim, Status};
+use super::clock::{self, Skew};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
-use crate::Shop;
+use crate::time::{Clock, SystemClock};
 use crate::trace::{self, Span, SpanKind};
+use crate::{Shop, Timestamp};
 
 /// How long one request may take. Shopify ends its own after 30 s or so.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
@@ -36,6 +38,7 @@ struct Inner {
     access: Access,
     budget: Budget,
     tokens: Tokens,
+    skew: Skew,
     told_of_version: AtomicBool,
 }
 
@@ -95,7 +98,8 @@ impl Client {
     pub fn new(http: reqwest::Client, access: Access) -> Self {
         let (budget, tokens) = (Budget::new(), Tokens::new());
         let told_of_version = AtomicBool::new(false);
-        let inner = Inner { http, access, budget, tokens, told_of_version };
+        let skew = Skew::default();
+        let inner = Inner { http, access, budget, tokens, skew, told_of_version };
         Self { inner: Arc::new(inner), spent: None }
     }
 
@@ -113,6 +117,11 @@ impl Client {
     /// The connection pool that it speaks through.
     pub fn http(&self) -> &reqwest::Client {
         &self.inner.http
+    }
+
+    /// What the shop's clock says when ours says `ours`, as far as its answers tell.
+    pub fn shops_time(&self, ours: Timestamp) -> Timestamp {
+        self.inner.skew.theirs(ours)
     }
 
     /// The cost points that the shop grants.
@@ -196,6 +205,9 @@ impl Client {
                 };
             }
         };
+        if let Some(date) = header(&response, "date").and_then(|date| clock::of_header(&date)) {
+            self.inner.skew.note(SystemClock.now(), date);
+        }
         let status = response.status();
         if !status.is_success() {
             return self.not_answered(status, response, token).await;

@@ -20,6 +20,7 @@ pub mod ask;
 mod budget;
 pub mod bulk;
 mod client;
+mod clock;
 mod token;
 
 pub use budget::Granted;

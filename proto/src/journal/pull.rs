@@ -40,6 +40,12 @@ pub struct PullReport {
     /// How many have failed in a row, this one included.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
+    /// When the first of those began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// Whether the app may not read the kind: that is why it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
     /// Why it failed, or what it waits for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -109,6 +115,8 @@ mod tests {
             progress: Some(0.25),
             eta_seconds: Some(12.5),
             tries: 3,
+            failing_since: Some(at),
+            denied: false,
             reason: None,
             operations: Vec::new(),
             witness: None,
@@ -119,5 +127,6 @@ mod tests {
         let least = r#"{"kind":"product","state":"failed","started_at":"2026-11-24T03:00:00Z"}"#;
         let least: PullReport = serde_json::from_str(least).expect("the rest may be absent");
         assert_eq!((least.objects, least.drift, least.tries), (0, Drift::default(), 0));
+        assert_eq!((least.failing_since, least.denied), (None, false));
     }
 }

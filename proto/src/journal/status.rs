@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{MediaReport, PullReport};
+use crate::kind::Heard;
 use crate::{Kind, Shop, Timestamp};
 
 /// What is known of a shop, in one line.
@@ -45,6 +46,9 @@ pub struct KindStatus {
     pub newest_version: Option<Timestamp>,
     /// Whether its bodies are understood; a generic kind is kept as received.
     pub understood: bool,
+    /// How soon it is heard that one of its resources changed.
+    #[serde(default)]
+    pub heard: Heard,
     /// What the newest pull says of itself: how far it is, or how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<PullReport>,

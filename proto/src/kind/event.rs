@@ -12,6 +12,9 @@ pub const NAME: &str = "event";
 /// Asks for the log from an instant on: takes `$after: String` and `$query: String`, oldest first.
 pub const PAGES: &str = include_str!("graphql/event_pages.graphql");
 
+/// The types that it tells of and no webhook does. Of what a webhook tells of as well, that is sooner.
+pub const LOGGED: [&str; 3] = ["Article", "Blog", "Page"];
+
 pub(super) static SPEC: Spec = Spec {
     name: NAME,
     gid_type: "BasicEvent",

@@ -61,7 +61,7 @@ mod translation;
 
 pub use document::{Arrival, Document};
 pub use field::MappingError;
-pub use spec::{Coverage, Personal, Spec, WebhookMapping, Writable, rank};
+pub use spec::{Coverage, Heard, Personal, Spec, WebhookMapping, Writable, rank};
 pub use topic::{Route, identify, route, route_event};
 
 /// Every kind that is understood.
@@ -180,6 +180,11 @@ impl Kind {
     /// edits, restores or browses them, and lists hold them only when asked for them by kind.
     pub fn is_log(&self) -> bool {
         self.as_str() == event::NAME
+    }
+
+    /// How soon it is heard that one of its resources changed: of a generic kind only webhooks tell.
+    pub fn heard(&self) -> Heard {
+        self.spec().map_or(Heard::Seconds, Spec::heard)
     }
 
     /// The version of its mapping, to be stored beside every hash.

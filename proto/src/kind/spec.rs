@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::document::leave_out;
-use super::{Listing, MappingError, pull};
+use super::{Listing, MappingError, event, pull};
 use crate::event::Op;
 use crate::resource::{Facet, ResourceId, gid_type};
 
@@ -131,7 +133,30 @@ pub enum Coverage {
     Signal,
 }
 
+/// How soon it is heard that a resource changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Heard {
+    /// A webhook tells of it, and what that leaves open is asked for at once.
+    Seconds,
+    /// No webhook does, but Shopify's own log, which is read every half minute or so.
+    Minute,
+    /// Nothing does: it is seen when all of the kind is read.
+    #[default]
+    Nightly,
+}
+
 impl Spec {
+    /// How soon it is heard that one of its resources changed.
+    pub fn heard(&self) -> Heard {
+        let logged = event::LOGGED.contains(&self.gid_type) || self.name == event::NAME;
+        match (self.topics.is_empty(), logged) {
+            (false, _) => Heard::Seconds,
+            (true, true) => Heard::Minute,
+            (true, false) => Heard::Nightly,
+        }
+    }
+
     /// Whether gids of a type name its resources.
     pub fn is_of(&self, gid_type: &str) -> bool {
         gid_type == self.gid_type || self.also_gid_types.contains(&gid_type)

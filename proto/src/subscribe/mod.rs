@@ -34,6 +34,7 @@ const LIST: &str = include_str!("../admin/graphql/subscriptions.graphql");
 const CREATE: &str = include_str!("../admin/graphql/subscription_create.graphql");
 const UPDATE: &str = include_str!("../admin/graphql/subscription_update.graphql");
 const DELETE: &str = include_str!("../admin/graphql/subscription_delete.graphql");
+const TYPES: &str = include_str!("../admin/graphql/metaobject_types.graphql");
 
 /// How a shop's subscriptions are, and what was or would be done about them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -171,11 +172,35 @@ pub async fn metaobject_types(
     let mut types = BTreeSet::new();
     while let Some(definition) = definitions.try_next().await? {
         let name = definition.state["type"].as_str().unwrap_or_default();
-        if !name.is_empty() && !name.starts_with("app--") {
-            types.insert(name.to_owned());
-        }
+        types.extend(is_told(name).then(|| name.to_owned()));
     }
     Ok(types)
+}
+
+/// The same as the shop has them now; nothing where the app may not ask.
+pub async fn metaobject_types_now(client: &Client) -> Result<Option<BTreeSet<String>>, AdminError> {
+    let mut types = BTreeSet::new();
+    let mut after = Value::Null;
+    loop {
+        let answer = match client.ask(Call::read(TYPES, json!({"after": after}))).await {
+            Ok(answer) if answer.errors.is_empty() => answer,
+            Ok(_) | Err(AdminError::Refused { status: 200 | 403, .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let page = &answer.data["metaobjectDefinitions"];
+        let names = page["nodes"].as_array().into_iter().flatten();
+        let names = names.filter_map(|node| node["type"].as_str());
+        types.extend(names.filter(|name| is_told(name)).map(str::to_owned));
+        if page["pageInfo"]["hasNextPage"] != true {
+            return Ok(Some(types));
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}
+
+/// Whether metaobjects of a type are told of: those of other apps are not.
+fn is_told(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with("app--")
 }
 
 /// Where deliveries go.

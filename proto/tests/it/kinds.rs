@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use backstock_proto::event::Op;
 use backstock_proto::kind::pull::Way;
-use backstock_proto::kind::{self, Arrival, Coverage, MappingError, Spec, Writable};
+use backstock_proto::kind::{self, Arrival, Coverage, Heard, MappingError, Spec, Writable};
 use backstock_proto::resource::ResourceId;
 use backstock_proto::{Facet, Source};
 use serde_json::{Value, json};
@@ -262,6 +262,8 @@ fn row(spec: &Spec) -> String {
         }
     } else if covers(|of| matches!(of, Coverage::Signal)) {
         "that it changed"
+    } else if spec.heard() == Heard::Minute && !spec.pulls.is_empty() {
+        "nothing; Shopify's log, within a minute or so"
     } else {
         "nothing"
     };

@@ -9,7 +9,7 @@ use backstock_proto::journal::Page;
 use backstock_proto::problem::Problem;
 use backstock_proto::retain::{ALL, HOLD, RETENTION, RetainError, Retained, retain};
 use backstock_proto::subscribe::{
-    SUBSCRIPTIONS, Subscriptions, Wish, app_toml, heal, metaobject_types,
+    SUBSCRIPTIONS, Subscriptions, Wish, app_toml, heal, metaobject_types, metaobject_types_now,
 };
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -96,7 +96,8 @@ pub(crate) async fn subscribe(
 async fn mended(desk: &Desk, shop: &Shop, dry_run: bool) -> Result<Json<Subscribed>, Problem> {
     desk.known(shop).await?;
     let (admin, public_url) = subscribable(desk, shop)?;
-    let types = metaobject_types(desk.journal.as_ref(), shop).await.map_err(refuse::journal)?;
+    let known = metaobject_types(desk.journal.as_ref(), shop).await.map_err(refuse::journal)?;
+    let types = metaobject_types_now(admin).await.map_err(shop_failed)?.unwrap_or(known);
     let before: Option<Subscriptions> = newest(desk, shop, SUBSCRIPTIONS).await?;
     let other_version = before.map(|before| before.other_version).unwrap_or_default();
     let wish =

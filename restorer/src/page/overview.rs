@@ -2,7 +2,8 @@
 
 use axum::extract::State;
 use backstock_proto::Timestamp;
-use backstock_proto::journal::{Gap, KindStatus, ShopStatus};
+use backstock_proto::journal::{Gap, KindStatus, PullState, ShopStatus};
+use backstock_proto::kind::Heard;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 
@@ -179,6 +180,7 @@ fn kind_row(room: &Room, status: &KindStatus) -> Markup {
                 a href=(find("")) { (shell::capital(&human::plural(kind))) }
                 @if let Some(not) = &status.not_covered { p.quiet.small { "Not kept: " (not) } }
                 @if !status.understood { p.quiet.small { "Kept as received" } }
+                @if status.heard == Heard::Nightly { p.quiet.small { "Changes are seen once a night" } }
             }
             td.num { (shell::number(status.resources)) }
             td.num {
@@ -194,7 +196,13 @@ fn kind_row(room: &Room, status: &KindStatus) -> Markup {
 
 fn compared(room: &Room, status: &KindStatus) -> Markup {
     let Some(pull) = &status.last_complete_pull else {
-        return html! { span.quiet { "by webhooks only" } };
+        let why = match status.pull.as_ref().map(|pull| pull.state) {
+            Some(PullState::Failed) => "never: it could not be read",
+            Some(PullState::Running) => "for the first time now",
+            _ if status.heard == Heard::Minute => "by Shopify's own log only",
+            _ => "by webhooks only",
+        };
+        return html! { span.quiet { (why) } };
     };
     let drift = pull.drift;
     let corrected = drift.missed + drift.changed + drift.extra;

@@ -218,7 +218,20 @@ async fn a_store_is_called_safe_only_where_nothing_speaks_against_it() {
         "Your store is kept, with something to know",
         "2 of 40 pictures and files of products are not kept: 2 are no longer at their address.",
     ]);
-    for answer in [without, unheard, unread, reading, uncopied] {
+    let failed: fn(&mut KindStatus) = |status| {
+        if status.kind.as_str() == "order" {
+            let pull = status.last_complete_pull.take();
+            let reason = Some("50 of 60 are no longer in the shop".to_owned());
+            let failed = |pull| PullReport { state: PullState::Failed, reason, ..pull };
+            status.pull = pull.map(failed);
+        }
+    };
+    let failed = overview(failed, vec![admin()], None).await;
+    failed.assert_says(&[
+        "Orders could not be read: 50 of 60 are no longer in the shop.",
+        "never: it could not be read",
+    ]);
+    for answer in [without, unheard, unread, reading, uncopied, failed] {
         assert!(!answer.text().contains("Your store is safe"));
     }
 }

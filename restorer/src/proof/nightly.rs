@@ -160,16 +160,7 @@ async fn first_pull(desk: &Desk, shop: &Shop) -> Result<Option<Timestamp>, Journ
 /// The last time, up to now, at which a shop was due.
 fn due_at(config: &Config, shop: &Shop, now: Timestamp) -> Option<Timestamp> {
     let cron = config.at.as_ref()?;
-    let later = i64::try_from(place(shop, config.spread).as_micros()).ok()?;
-    let last = cron.last(Timestamp::from_micros(now.as_micros() - later));
-    (last > Timestamp::MIN).then(|| Timestamp::from_micros(last.as_micros() + later))
-}
-
-/// A shop's place within the time over which shops are spread, the same for everybody.
-fn place(shop: &Shop, spread: Duration) -> Duration {
-    let hash = blake3::hash(shop.name().as_bytes());
-    let number = u64::from_be_bytes(std::array::from_fn(|i| hash.as_bytes()[i]));
-    Duration::from_secs(number % spread.as_secs().max(1))
+    Some(cron.last_of(shop, config.spread, now)).filter(|last| *last > Timestamp::MIN)
 }
 
 async fn put(desk: &Desk, shop: &Shop, proof: &Proof, after: u64) -> Result<u64, PutError> {

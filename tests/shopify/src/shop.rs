@@ -174,7 +174,7 @@ impl Shop {
         let outcome = work(self);
         let changes = self.take_changes();
         self.log_write(&changes);
-        self.announce_pending();
+        self.announce_pending(&changes);
         self.announce_events(&changes);
         outcome
     }
@@ -315,7 +315,7 @@ impl Shop {
         self.dice.of("token").uuid(self.tokens).replace('-', "")
     }
 
-    fn announce_pending(&mut self) {
+    fn announce_pending(&mut self, changes: &[Change]) {
         // What is new is not announced as changed as well.
         let new: Vec<Gid> = self
             .pending
@@ -325,7 +325,7 @@ impl Shop {
             .collect();
         self.pending
             .retain(|(topic, gid, _)| !(topic.name().ends_with("/update") && new.contains(gid)));
-        self.record_events();
+        self.record_events(changes);
         let now = self.now_text();
         let event_id = self.dice.of("event").uuid(self.actions);
         for (topic, gid, detail) in std::mem::take(&mut self.pending) {

@@ -49,6 +49,7 @@ impl Journal for Fake {
                     versions: versions.len() as u64,
                     newest_version: versions.iter().map(|entry| entry.version.valid_at).max(),
                     understood: kind.spec().is_some(),
+                    heard: kind.heard(),
                     pull: None,
                     last_complete_pull: self.pulls.iter().find(|pull| pull.kind == kind).cloned(),
                     media: None,

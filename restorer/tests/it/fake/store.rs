@@ -362,6 +362,8 @@ pub(super) fn pulls() -> Vec<PullReport> {
         progress: None,
         eta_seconds: None,
         tries: 0,
+        failing_since: None,
+        denied: false,
         reason: None,
         operations: Vec::new(),
         witness: None,

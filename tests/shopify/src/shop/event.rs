@@ -1,18 +1,24 @@
 //! The shop's own log of who did what: late, and not complete.
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Actor, Shop};
+use crate::change::{Change, Deed};
+use crate::store::Document;
 
 /// The longest that an event takes to show, in seconds.
 const LATEST: u64 = 90;
 /// How often a change leaves no event.
 const UNRECORDED: f64 = 0.1;
 
+/// The types that no webhook tells of and the log does.
+const UNTOLD: [&str; 3] = ["Article", "Blog", "Page"];
+
 impl Shop {
-    /// Records what the current action announced, unless it was a buyer's.
-    pub(super) fn record_events(&mut self) {
+    /// Records what the current action announced, and what it did that no webhook tells of, unless it was
+    /// a buyer's.
+    pub(super) fn record_events(&mut self, changes: &[Change]) {
         let (author, title, by_app) = match self.actor.clone() {
             Actor::Buyer => return,
             Actor::Staff(name) => (name, None, false),
@@ -31,6 +37,10 @@ impl Shop {
             if matches!(kind, "Product" | "Collection" | "Customer" | "Order") {
                 subjects.push((action, kind, *gid));
             }
+        }
+        for change in changes.iter().filter(|change| UNTOLD.contains(&change.gid.type_name())) {
+            let told = action(change).map(|action| (action, change.gid.type_name(), change.gid));
+            subjects.extend(told);
         }
         for (action, kind, subject) in subjects {
             let event = self.store.fresh("BasicEvent");
@@ -56,4 +66,22 @@ impl Shop {
             );
         }
     }
+}
+
+/// What the log says that an action did to something that no webhook tells of.
+fn action(change: &Change) -> Option<&'static str> {
+    match change.deed()? {
+        Deed::Create => Some("create"),
+        Deed::Delete => Some("destroy"),
+        // Of metafields it says nothing.
+        Deed::Update => (plain(&change.before) != plain(&change.after)).then_some("update"),
+    }
+}
+
+/// A document without its metafields and its date.
+fn plain(document: &Option<Document>) -> Option<Value> {
+    let mut state = Value::clone(document.as_ref()?);
+    let members = state.as_object_mut()?;
+    members.retain(|name, _| name != "metafields" && name != "updatedAt");
+    Some(state)
 }

@@ -251,6 +251,27 @@ fn events_name_the_app_and_come_late() {
 }
 
 #[test]
+fn the_log_tells_of_a_page_and_not_of_its_metafields() {
+    let mut client = Client::new(5);
+    let make = "mutation { pageCreate(page: { title: \"P\", body: \"x\" }) { page { id } userErrors { message } } }";
+    let made = client.ask(make, none());
+    let page = json!({ "id": made["pageCreate"]["page"]["id"] });
+    let set = "mutation($id: ID!) { metafieldsSet(metafields: [{ ownerId: $id, namespace: \"custom\", key: \"note\", type: \"single_line_text_field\", value: \"x\" }]) { userErrors { message } } }";
+    let set = client.ask(set, page.clone());
+    assert_eq!(set["metafieldsSet"]["userErrors"], json!([]));
+    client
+        .ask("mutation($id: ID!) { pageDelete(id: $id) { userErrors { message } } }", page.clone());
+    client.now += jiff::SignedDuration::from_secs(120);
+    let events = "{ events(first: 50, query: \"subject_type:PAGE\") { nodes { action ... on BasicEvent { subjectId } } } }";
+    let log = client.ask(events, none());
+    let nodes = log["events"]["nodes"].as_array().unwrap();
+    assert!(nodes.iter().all(|node| node["subjectId"] == page["id"]), "{log}");
+    let mut actions: Vec<&str> = nodes.iter().filter_map(|node| node["action"].as_str()).collect();
+    actions.sort_unstable();
+    assert_eq!(actions, ["create", "destroy"]);
+}
+
+#[test]
 fn a_subscription_has_a_filter_fields_and_metafields() {
     let mut client = Client::new(25);
     let create = "mutation($t: WebhookSubscriptionTopic!, $s: WebhookSubscriptionInput!) { webhookSubscriptionCreate(topic: $t, webhookSubscription: $s) { webhookSubscription { id } userErrors { message } } }";
