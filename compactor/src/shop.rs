@@ -106,7 +106,7 @@ impl Charge {
             media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
             media::look::run(keeper, wishes, stop.clone()).boxed(),
             signal::answer(puller.clone(), named, stop.clone()).boxed(),
-            signal::run(puller.clone(), doors, stop.clone()).boxed(),
+            signal::run(puller.clone(), doors.clone(), stop.clone()).boxed(),
         ];
         if let Some(url) = config.public_url.clone() {
             let how = (url, config.subscriptions_every);

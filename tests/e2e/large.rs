@@ -382,14 +382,16 @@ impl Large {
                     .then_some(job)
             })
             .await;
-        assert_eq!((&job["state"], &job["counts"]["created"]), (&json!("done"), &created));
+        let created = &plan["counts"]["create"];
+        assert_eq!((&job["state"], &job["counts"]["created"]), (&json!("done"), created), "{job}");
         let others =
             self.backstock.metric("backstock_compactor_admin_cost_points_total").await - others;
-        self.report(shop_plan, &job, others, &gauge);
+        self.report((shop_plan, products), &job, others, &gauge);
     }
 
     /// What a job made of what the shop granted while it ran.
-    fn report(&self, shop_plan: &str, job: &Value, others: f64, gauge: &Gauge) {
+    fn report(&self, of: (&str, u64), job: &Value, others: f64, gauge: &Gauge) {
+        let (shop_plan, products) = of;
         let instant = |name: &str| {
             job[name]
                 .as_str()
@@ -409,11 +411,11 @@ impl Large {
         let in_bulk = job["in_bulk"].as_u64().unwrap_or(0);
         let used = (cost + others) / (20.0 * rate + took * rate);
         println!(
-            "  restored on {shop_plan}: {} products in {took:.1} s, at least {least:.1} s; {in_bulk} \
-             mutations in bulk, {cost:.0} points ({:.1} each) and {others:.0} of the compactor's, {:.3} of what was granted (the \
+            "  restored on {shop_plan}: {products} products, {} things in {took:.1} s, at least \
+             {least:.1} s; {in_bulk} mutations in bulk, {cost:.0} points ({:.1} each) and {others:.0} of the compactor's, {:.3} of what was granted (the \
              job says {:.3})\n    {}",
             job["counts"]["created"],
-            cost / job["counts"]["created"].as_f64().expect("a count"),
+            cost / products as f64,
             used,
             cost / granted,
             gauge.told(),

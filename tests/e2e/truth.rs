@@ -69,7 +69,7 @@ impl Days {
         let simulator = Simulator::start(&backstock, port, &args).await;
         backstock.start("serve").await;
         backfilled(&backstock).await;
-        let mut days = Self {
+        let days = Self {
             backstock,
             simulator,
             deeds: Deeds::default(),

@@ -87,7 +87,8 @@ impl Desk {
             shop,
             per_second: granted.unwrap_or(STANDARD_RATE),
         };
-        make::make(&tools, request, from, (by, self.clock.now())).await
+        // Much is held while a plan is made, and whoever asks for one is not to carry it.
+        Box::pin(make::make(&tools, request, from, (by, self.clock.now()))).await
     }
 
     /// What jobs wrote in a shop.
