@@ -44,7 +44,8 @@ impl<'a> Own<'a> {
         let is_dated = version.facet == Facet::Core && version.earliest_at.is_none();
         let later = if delivered || is_dated { 0 } else { LEARNED_MICROS.unsigned_abs() };
         let wrote = self.written.wrote_all((kind, id, version.op), at, later);
-        let begins = || version.op == Op::Create && kind.gid(id).is_some_and(|gid| self.made(&gid));
+        let begins =
+            || version.op == Op::Create && came_as(kind, id).is_some_and(|gid| self.made(&gid));
         if !(wrote || begins()) || self.others.contains(&(kind.clone(), id.clone())) {
             return false;
         }
@@ -65,6 +66,14 @@ impl<'a> Own<'a> {
         let is_ours =
             |trace: &&Arc<Trace>| trace.event_id.is_some_and(|action| actions.contains(&action));
         traces.iter().filter(is_ours).map(|trace| OwnWrite::of(trace)).collect()
+    }
+}
+
+/// The gid of what a job would have made for this to begin: of stock its item, which is made with it.
+fn came_as(kind: &Kind, id: &ResourceId) -> Option<String> {
+    match (kind.as_str(), id.as_str().split_once('-')) {
+        ("inventory_level", Some((item, _))) => Some(format!("gid://shopify/InventoryItem/{item}")),
+        _ => kind.gid(id),
     }
 }
 

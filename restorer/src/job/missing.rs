@@ -46,12 +46,13 @@ impl Missing {
 }
 
 impl Runner {
-    /// Whether it is there: this job made it, or found that another one had. What another one made may
-    /// have been deleted again.
+    /// Whether it is there: this job made it, or found that it came with something, or that another one had
+    /// made it. What another one made may have been deleted again.
     pub(super) fn is_made(&self, row: &Row, gid: &str) -> bool {
         let Some(spec) = row.kind.spec() else { return false };
         let id = self.id_now(spec, row);
-        let found = self.standing.over.state(row.n) == Some(RowState::Skipped);
+        let over = self.standing.over.state(row.n);
+        let found = matches!(over, Some(RowState::Skipped | RowState::Created));
         self.written.when(&self.job, &row.kind, &id).is_some()
             || found && self.written.now(gid).is_some()
     }

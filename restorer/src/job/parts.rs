@@ -1,5 +1,5 @@
 //! What belongs to a resource and is written for itself: the files that a theme is made of, the
-//! location that a company is made with.
+//! location that a company is made with, what is counted of a variant.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,6 +21,7 @@ impl Runner {
                 let first = self.first_locations.get_or_try_init(|| self.locations_to_come());
                 Ok(first.await?.get(gid).cloned().into_iter().collect())
             }
+            Some("InventoryItem") => self.counted(gid).await,
             _ => self.files(gid).await,
         }
     }

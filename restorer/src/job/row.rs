@@ -33,6 +33,8 @@ const LOOKS_MAX: u32 = 20;
 const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
 /// Why nothing can be made anew.
 const NO_STATE: &str = "history does not have its state any more";
+/// What is said of stock that came back with its item and is another by now.
+const MOVED: &str = "it was stocked with its product, and has moved since";
 /// What is said of something made anew that was not given all of its links.
 const LEFT_OUT: &str = "what refers to things that are not in the shop was left out";
 /// What is said of a name that something else has which was there before, too.
@@ -120,9 +122,12 @@ impl Runner {
             }
             match outcome {
                 Ok(write::Written::Unchanged) => {
-                    return self
-                        .ended(row, (RowState::Skipped, around.notes()), around, from)
-                        .await;
+                    // What is made anew and lacks nothing came with what it belongs to.
+                    let state = match row.action {
+                        Action::Create => RowState::Created,
+                        _ => RowState::Skipped,
+                    };
+                    return self.ended(row, (state, around.notes()), around, from).await;
                 }
                 Ok(outcome) => {
                     let (state, wrote) = self.wrote(row, &task, outcome, from);
@@ -288,6 +293,9 @@ impl Runner {
                 return Ok(Todo::Over(RowState::Failed, Some(NO_STATE.into())));
             };
             self.written.rewrite(&mut want);
+            if row.kind.spec().is_some_and(write::is_stock) && write::has_moved(now, &want) {
+                return Ok(Todo::Over(RowState::Created, Some(MOVED.into())));
+            }
             return Ok(Todo::Write { now: Some(now.clone()), want: Some(want), rest: false });
         }
         let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
@@ -295,7 +303,8 @@ impl Runner {
         Ok(Todo::Over(RowState::Skipped, Some(why)))
     }
 
-    /// Whether it came with a variant that this job made, which brings its stock-keeping bare.
+    /// Whether it came with a variant that this job made, which brings its stock-keeping: as wanted where
+    /// the making told of it, else bare.
     fn came_bare(&self, row: &Row, now: &Value) -> bool {
         let item = match row.kind.as_str() {
             "inventory_item" => now.get("id"),

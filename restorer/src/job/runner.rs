@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::counted::{self, Counted};
 use super::lane::Lane;
 use super::ledger::{Ledger, LedgerError, Standing};
 use super::missing::Missing;
@@ -114,6 +115,8 @@ pub(super) struct Runner {
     pub(super) rest: Mutex<BTreeSet<u64>>,
     /// Of each company that has locations made anew, the first of them, by the company's gid.
     pub(super) first_locations: tokio::sync::OnceCell<HashMap<String, Value>>,
+    /// Which rows bring back what is counted of variants.
+    pub(super) counted: Counted,
     /// Rows that wait for others.
     pub(super) again: Again,
     /// Why rows were left open for another day.
@@ -183,13 +186,18 @@ impl Runner {
     /// Learns of every row what there is to know before the first is written.
     pub(super) async fn survey(&mut self) -> Result<(), RunError> {
         let (mut n, mut total, mut missing) = (0, 0, Missing::default());
+        let mut counted = Counted::default();
         while let Some(rows) = self.piece(n).await? {
             n += 1;
             total += rows.len() as u64;
             for row in rows.iter().filter(|row| row.action == Action::Create) {
-                let is_open = self.standing.over.state(row.n).is_none();
-                if makes_product(row) && is_open && !self.deselected.contains(&row.n) {
+                let is_over = self.standing.over.state(row.n).is_some();
+                let is_to_do = !is_over && !self.deselected.contains(&row.n);
+                if makes_product(row) && is_to_do {
                     self.products += row.cost;
+                }
+                if let Some(item) = counted::item_of(row).filter(|_| is_to_do) {
+                    counted.add(&self.first(&item), row.n);
                 }
                 let Some(gid) = gid_of(row) else { continue };
                 let first = self.first(&gid);
@@ -208,6 +216,7 @@ impl Runner {
         self.over = over.states().map(|(n, _)| n).collect();
         self.begun = Mutex::new(std::mem::take(&mut self.standing.begun));
         self.missing = Mutex::new(missing);
+        self.counted = counted.sorted();
         self.rest = Mutex::new(std::mem::take(&mut self.standing.rest));
         self.run.begins(total, over, self.client().granted());
         Ok(())
@@ -323,7 +332,7 @@ impl Runner {
     }
 
     /// Some resources as the shop has them, or why it does not say of these.
-    async fn read(
+    pub(super) async fn read(
         &self,
         spec: &'static Spec,
         ids: &[ResourceId],

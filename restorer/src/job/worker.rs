@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::counted::Counted;
 use super::desk::{JobError, Jobs};
 use super::lane::Lane;
 use super::ledger::{self, LedgerError};
@@ -223,6 +224,7 @@ async fn applied(
         anew: Gids::default(),
         missing: Mutex::default(),
         first_locations: tokio::sync::OnceCell::new(),
+        counted: Counted::default(),
         rest: Mutex::default(),
         again: Again::default(),
         later: Mutex::default(),

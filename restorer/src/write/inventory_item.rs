@@ -63,6 +63,13 @@ async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, Wri
     Ok(true)
 }
 
+/// What a new one is made with. What is nothing is not said.
+pub(super) fn made_with(want: &Value) -> Map<String, Value> {
+    let mut input = changed(&Value::Null, want);
+    input.retain(|_, value| !value.is_null() && *value != "");
+    input
+}
+
 /// The fields that differ, as an input has them. What the wanted state does not know is left alone.
 fn changed(now: &Value, want: &Value) -> Map<String, Value> {
     let mut input = Map::new();
@@ -108,5 +115,10 @@ mod tests {
         want["unitCost"] = Value::Null;
         want["sku"] = Value::Null;
         assert_eq!(json!(changed(&now, &want)), json!({"cost": null, "sku": ""}));
+        want["measurement"]["weight"] = Value::Null;
+        assert_eq!(json!(made_with(&want)), json!({"tracked": true}));
+        let weight = json!({"weight": {"unit": "KILOGRAMS", "value": 0.4}});
+        let all = json!({"sku": "A", "tracked": true, "cost": "1.00", "measurement": weight});
+        assert_eq!(json!(made_with(&now)), all);
     }
 }

@@ -121,6 +121,20 @@ pub(crate) fn amount(state: &Value) -> Option<i64> {
     state["available"].as_i64().or_else(|| quantity_of(state))
 }
 
+/// Whether what came with its item was stocked then and is another by now: what is sold meanwhile is not
+/// put back. Where nothing was ever counted, nothing has moved.
+pub(crate) fn has_moved(now: &Value, want: &Value) -> bool {
+    let is_bare = list(now, "quantities").iter().all(|entry| entry["quantity"] == 0);
+    !is_bare && amount(want).is_some_and(|wanted| amount(now) != Some(wanted))
+}
+
+/// A level as an item is made with it; `None` where it has no amount, or one that is set afterwards.
+pub(super) fn made_with(want: &Value) -> Option<Value> {
+    // What was sold beyond what there was.
+    let quantity = amount(want).filter(|amount| *amount >= 0)?;
+    Some(json!({"locationId": want["location"]["id"], "name": WRITTEN, "quantity": quantity}))
+}
+
 /// The amount that is wanted; where only the quantities are to become others, that among them.
 fn wanted(now: &Value, want: &Value) -> Option<i64> {
     let is_same = want["id"] == now["id"] && want["available"] == now["available"];
@@ -141,6 +155,31 @@ mod tests {
         let level = json!({"quantities": [{"name": "on_hand", "quantity": 9}, {"name": "available", "quantity": 7}]});
         assert_eq!(quantity_of(&level), Some(7));
         assert_eq!(quantity_of(&json!({"isActive": true})), None);
+    }
+
+    #[test]
+    fn what_was_sold_since_it_came_back_is_not_put_back() {
+        let level = |available: i64, committed: i64| {
+            json!({"available": available, "quantities": [
+                {"name": "available", "quantity": available},
+                {"name": "committed", "quantity": committed},
+                {"name": "on_hand", "quantity": available + committed},
+            ]})
+        };
+        let want = json!({"available": 5});
+        assert!(!has_moved(&level(0, 0), &want), "nothing was ever there");
+        assert!(!has_moved(&level(5, 0), &want));
+        assert!(has_moved(&level(4, 1), &want) && has_moved(&level(0, 5), &want));
+        assert!(!has_moved(&level(4, 0), &json!({})), "no amount is wanted");
+    }
+
+    #[test]
+    fn an_item_is_made_with_the_amounts_that_there_can_be() {
+        let level = |available: i64| json!({"available": available, "location": {"id": "l"}});
+        let made = json!({"locationId": "l", "name": "available", "quantity": 0});
+        assert_eq!(made_with(&level(0)), Some(made));
+        assert_eq!(made_with(&level(-2)), None);
+        assert_eq!(made_with(&json!({"location": {"id": "l"}})), None);
     }
 
     #[test]

@@ -62,7 +62,7 @@ mod visible;
 
 pub(crate) use draft_order::likeness as draft_likeness;
 pub(crate) use file::likeness as file_likeness;
-pub(crate) use inventory_level::amount;
+pub(crate) use inventory_level::{amount, has_moved};
 pub use reach::{
     alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,
     is_stock, unwritable, unwritable_to, withdraws,
@@ -159,7 +159,9 @@ pub trait Around: Send + Sync {
     }
     /// The wanted states of what belongs to a resource and is written for itself, by the gid that
     /// history knows the resource by. All files of a theme, which comes of them when it is made anew;
-    /// of a company that comes back, the first of its locations, which is made with it.
+    /// of a company that comes back, the first of its locations, which is made with it; of an inventory
+    /// item that comes back, itself and its levels at locations that are there now, by the gids that these
+    /// have now, which its variant is made with.
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         let _ = gid;
         Ok(Vec::new())

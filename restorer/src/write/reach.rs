@@ -92,6 +92,9 @@ const MUTATION: f64 = 10.0;
 /// products of eleven variants each.
 const PRODUCT_READ: f64 = 25.0;
 const VARIANT_READ: f64 = 6.0;
+/// Looking at an inventory item, and at one that is stocked at a location: both came with their product.
+const ITEM_READ: f64 = 4.0;
+const LEVEL_READ: f64 = 6.0;
 
 /// Why a field that differs cannot be written, and what to do by hand, in one sentence; `None` where
 /// it can be written.
@@ -182,12 +185,15 @@ pub fn by_hand(spec: &Spec, state: &Value) -> &'static str {
 }
 
 /// Points that it takes to make a resource anew, about. A product is looked for, made, and read again
-/// with all its variants, whose new ids others need.
+/// with all its variants, whose new ids others need. What is counted of these is made with it, and looked
+/// at.
 pub fn cost_of_making(spec: &Spec, want: &Value) -> f64 {
     let variants = want["variants"].as_array().map_or(0, Vec::len) as f64;
     match spec.name {
         "product" => 3.0 * MUTATION + PRODUCT_READ + variants * VARIANT_READ,
         "collection" => 3.0 * MUTATION,
+        "inventory_item" => ITEM_READ,
+        "inventory_level" => LEVEL_READ,
         _ => MUTATION,
     }
 }
@@ -278,5 +284,6 @@ mod tests {
         assert_eq!(cost(Action::Keep, &fields), 0.0);
         let eleven = json!({"variants": vec![json!({}); 11]});
         assert_eq!(cost_of_making(product, &eleven), 121.0);
+        assert_eq!(cost_of_making(spec("inventory_item"), &json!({})), 4.0, "it is made already");
     }
 }

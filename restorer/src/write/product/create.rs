@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
-use super::{fields, media, variants};
+use super::{fields, media, stock, variants};
 use crate::write::step::{Step, ask, is_unknown, list, send, text, until};
 use crate::write::{Around, WriteError, look, metafield, upload};
 
@@ -33,21 +33,31 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
         return Ok(found(gid));
     }
     let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
-    let refused = match made(around, handle, variables(want, &files)).await {
-        Err(WriteError::Refused(why)) if metafield::are_named(&why) => why,
-        made => return made,
-    };
-    // One metafield that the shop does not take keeps all of it away: they follow, each for itself.
-    let mut bare = variables(want, &files);
-    if !metafield::leave_out(&mut bare["input"]) {
-        return Err(WriteError::Refused(refused));
+    let (mut with_metafields, mut with_stock) = (true, true);
+    let mut refused = Vec::new();
+    loop {
+        let mut variables = variables(want, &files);
+        let stocked = with_stock && stock::put(around, want, &mut variables["input"]).await;
+        if !with_metafields && !metafield::leave_out(&mut variables["input"]) {
+            return Err(WriteError::Refused(refused));
+        }
+        refused = match made(around, handle, variables).await {
+            Err(WriteError::Refused(why)) => why,
+            // Without them it has not all of what it is to have, and so is looked at as a whole.
+            Ok(made) if !with_metafields => return Ok(found(made.gid)),
+            made => return made,
+        };
+        match metafield::are_named(&refused) {
+            // One that the shop does not take keeps all of it away: they follow, each for itself.
+            true if with_metafields => with_metafields = false,
+            // Whatever else it is may be for its stock, which has rows of its own.
+            _ if stocked => with_stock = false,
+            _ => return Err(WriteError::Refused(refused)),
+        }
+        if let Some(gid) = ours(around, handle).await? {
+            return Ok(found(gid));
+        }
     }
-    if let Some(gid) = ours(around, handle).await? {
-        return Ok(found(gid));
-    }
-    let made = made(around, handle, bare).await?;
-    // It has not all of what it is to have, and so is looked at as a whole.
-    Ok(found(made.gid))
 }
 
 /// Makes the product of these variables.
@@ -92,10 +102,7 @@ async fn ours(around: &dyn Around, handle: &str) -> Result<Option<String>, Write
 fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
     let mut input = fields::all(want);
     let options: Vec<Value> = list(want, "options").iter().map(option_input).collect();
-    let known: Vec<&Value> = list(want, "variants")
-        .iter()
-        .filter(|variant| variant["selectedOptions"].is_array())
-        .collect();
+    let known: Vec<&Value> = variants::known(want).collect();
     let files: Vec<(&Value, Value)> = list(want, "media")
         .iter()
         .filter_map(|medium| Some((medium, media::file_input(medium, there)?)))

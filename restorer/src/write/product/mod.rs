@@ -11,6 +11,7 @@ mod made;
 mod matching;
 mod media;
 mod options;
+mod stock;
 mod variants;
 
 use std::borrow::Cow;

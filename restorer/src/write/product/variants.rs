@@ -203,6 +203,11 @@ fn fields(now: Option<&Value>, want: &Value) -> Map<String, Value> {
     input
 }
 
+/// Those of which it is known what they are: a webhook of a large product names others by their ids only.
+pub(super) fn known(product: &Value) -> impl Iterator<Item = &Value> {
+    list(product, "variants").iter().filter(|variant| variant["selectedOptions"].is_array())
+}
+
 /// A new variant as `productSet` takes it, without its picture.
 pub(super) fn set_input(want: &Value) -> Value {
     let mut input = fields(None, want);

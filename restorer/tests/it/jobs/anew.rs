@@ -26,7 +26,7 @@ async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
     let process = world.restorer();
     let job = process.over(&process.apply("plan-a").await).await;
     let counts = (&job["counts"]["created"], &job["counts"]["updated"]);
-    assert_eq!((state(&job), counts), ("done", (&json!(1), &json!(1))), "{job}");
+    assert_eq!((state(&job), counts), ("done", (&json!(2), &json!(0))), "{job}");
     let new = id_of(&result(&job, &item)["new_gid"]);
     let is = world.shop.read("inventory_item", &new).await.expect("an item");
     assert_eq!(told(&is), told(&was));

@@ -5,6 +5,7 @@ mod approved;
 mod bulk;
 mod consent;
 mod interrupted;
+mod stocked;
 mod waiting;
 mod world;
 

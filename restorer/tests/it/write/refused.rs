@@ -1,4 +1,4 @@
-//! Metafields that the shop refuses keep nothing else away.
+//! Metafields and stock that the shop refuses keep nothing else away.
 
 use crate::simulated::Simulated;
 use backstock_proto::ResourceId;
@@ -111,5 +111,32 @@ async fn of_many_that_go_together_only_the_one_is_lost_that_is_refused() {
     let all = (10..40).filter(|n| *n != 17).map(|n| format!("m{n}"));
     assert_eq!(keys(&is), all.collect::<Vec<_>>(), "{is}");
     assert_told(&shop, &["custom.m17"], &["custom.m18"]);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_product_comes_back_without_stock_that_is_refused_and_with_its_metafields() {
+    let mut shop = Simulated::start(44, 6, false).await;
+    let id = shop.ids("Product").remove(0);
+    let was = gone(&shop, "product", &id, |product| {
+        product["metafields"] = json!([metafield("care"), metafield("origin")]);
+    })
+    .await;
+    numbers_only(&shop, "PRODUCT", "care").await;
+    let item = was["variants"][0]["inventoryItem"]["id"].as_str().expect("a gid").to_owned();
+    let level = json!({
+        "id": "gid://shopify/InventoryLevel/1", "item": {"id": item}, "available": 5,
+        "location": {"id": "gid://shopify/Location/999999"},
+    });
+    let cost = json!({"amount": "3.5", "currencyCode": "USD"});
+    let counted = json!({"id": item, "tracked": true, "unitCost": cost});
+    shop.parts.insert(item, vec![counted, level]);
+    shop.writes();
+    let is = back(&shop, "product", &was).await;
+    assert_eq!(keys(&is), ["origin"], "{is}");
+    let made = shop.writes().into_iter().filter(|write| write.mutation == "productSet");
+    let errors: Vec<bool> = made.map(|write| write.user_errors > 0).collect();
+    assert_eq!(errors, [true, true, false], "first one goes, then the other");
+    assert_told(&shop, &["custom.care"], &["custom.origin", "Location"]);
     shop.assert_simulated();
 }

@@ -182,9 +182,13 @@ fn activate(shop: &mut Shop, call: &Call<'_>) -> Value {
         }
         return done("inventoryLevel", link(level));
     }
+    done("inventoryLevel", link(stock(shop, item, location, available.unwrap_or_default())))
+}
+
+/// Keeps an item at a location where it was not kept.
+pub(super) fn stock(shop: &mut Shop, item: Gid, location: Gid, count: i64) -> Gid {
     let gid = shop.store.fresh("InventoryLevel");
     let now = shop.now_text();
-    let count = available.unwrap_or_default();
     shop.put(
         gid,
         json!({
@@ -205,7 +209,7 @@ fn activate(shop: &mut Shop, call: &Call<'_>) -> Value {
         }
     });
     shop.announce("inventory_levels/connect", gid);
-    done("inventoryLevel", link(gid))
+    gid
 }
 
 fn deactivate(shop: &mut Shop, call: &Call<'_>) -> Value {

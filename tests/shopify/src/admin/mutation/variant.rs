@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::product_option::{self, Choice, choices, learn_values};
-use super::{Call, Input, UserError, metafield, product_media};
+use super::{Call, Input, UserError, inventory, metafield, product_media};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::{cents, cents_to_decimal, cents_to_money};
 use crate::gid::Gid;
@@ -329,7 +329,7 @@ pub(super) fn apply(
         let given = input.get("inventoryItem").cloned().unwrap_or_else(|| json!({}));
         let changes = Input::of("InventoryItemInput", &given, &ITEM_FIELDS)?;
         apply_item(shop, item, &changes, input.get("sku"));
-        set_stock(shop, item, input.list("inventoryQuantities").unwrap_or_default())?;
+        return set_stock(shop, item, input.list("inventoryQuantities").unwrap_or_default());
     }
     Ok(Ok(()))
 }
@@ -387,24 +387,36 @@ pub(super) fn apply_item(shop: &mut Shop, item: Gid, input: &Input<'_>, sku: Opt
     }
 }
 
-/// Sets what is available at locations.
-fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<()> {
-    for given in quantities {
+/// Sets what is available at locations, and stocks the item there.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductVariantSetInput>
+fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<Result<(), UserError>> {
+    for (at, given) in quantities.iter().enumerate() {
         let location = given["locationId"].as_str().and_then(|id| id.parse::<Gid>().ok());
+        let location = location.filter(|location| {
+            shop.store.get(*location).is_some_and(|state| state["isActive"] == true)
+        });
+        let Some(location) = location else {
+            let at = at.to_string();
+            let field = ["variants", "inventoryQuantities", &at, "locationId"];
+            let error = UserError::new(&field, "The specified location could not be found.");
+            return Ok(Err(error.code("INVALID_INPUT")));
+        };
         let quantity = given.get("quantity").or_else(|| given.get("availableQuantity"));
         let quantity = quantity.and_then(Value::as_i64).unwrap_or_default();
         if given["name"].as_str().is_some_and(|name| name != "available") {
             return Err(not_simulated("inventoryQuantities other than available"));
         }
-        let level = location.and_then(|location| super::inventory::level(shop, item, location));
-        if let Some(level) = level {
-            shop.change_level(level, |quantities| {
+        match inventory::level(shop, item, location) {
+            None => {
+                inventory::stock(shop, item, location, quantity);
+            }
+            Some(level) => shop.change_level(level, |quantities| {
                 let delta = quantity - quantities["available"].as_i64().unwrap_or_default();
                 let there = quantities["on_hand"].as_i64().unwrap_or_default();
                 quantities["available"] = json!(quantity);
                 quantities["on_hand"] = json!(there + delta);
-            });
+            }),
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }

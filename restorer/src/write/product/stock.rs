@@ -1,0 +1,88 @@
+//! What is counted of a product's variants, and how much there is of them where. What the same job brings
+//! back of that goes with the making of the product. Its own rows find it as wanted when their turn comes,
+//! and write what did not go.
+
+use serde_json::{Map, Value, json};
+
+use super::variants;
+use crate::write::step::text;
+use crate::write::{Around, inventory_item, inventory_level};
+
+/// Shopify takes no more quantities in one mutation.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductVariantSetInput>
+const QUANTITIES_MAX: usize = 50_000;
+
+/// Puts it into what a product is made from. Whether there was any.
+pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) -> bool {
+    let Some(inputs) = input.get_mut("variants").and_then(Value::as_array_mut) else {
+        return false;
+    };
+    let (mut any, mut room) = (false, QUANTITIES_MAX);
+    let known: Vec<&Value> = variants::known(want).collect();
+    for (variant, input) in known.into_iter().zip(inputs) {
+        let item = text(&variant["inventoryItem"], "id");
+        if item.is_empty() {
+            continue;
+        }
+        // What cannot be read now is left to its own row.
+        let states = around.parts(item).await.unwrap_or_default();
+        let (levels, items): (Vec<Value>, Vec<Value>) =
+            states.into_iter().partition(|state| state["location"].is_object());
+        // Whether it is tracked is not known without it, and what is not has no amounts.
+        let (Some(item), Some(input)) = (items.first(), input.as_object_mut()) else { continue };
+        let tracked = item["tracked"] == true;
+        let levels = levels.iter().filter(|_| tracked);
+        let quantities: Vec<Value> =
+            levels.filter_map(inventory_level::made_with).take(room).collect();
+        room -= quantities.len();
+        any |= add(input, inventory_item::made_with(item), quantities);
+    }
+    any
+}
+
+/// Adds it to the input of a variant; whether there was any. The variant's own stock keeping unit is the one
+/// that its product is to have.
+fn add(input: &mut Map<String, Value>, item: Map<String, Value>, quantities: Vec<Value>) -> bool {
+    let any = !item.is_empty() || !quantities.is_empty();
+    let mut said = match input.remove("inventoryItem") {
+        Some(Value::Object(said)) => said,
+        _ => Map::new(),
+    };
+    for (name, value) in item {
+        match name.as_str() {
+            "sku" if said.contains_key("sku") => {}
+            _ => drop(said.insert(name, value)),
+        }
+    }
+    if !said.is_empty() {
+        input.insert("inventoryItem".into(), said.into());
+    }
+    if !quantities.is_empty() {
+        input.insert("inventoryQuantities".into(), quantities.into());
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_is_made_with_its_item_and_keeps_its_own_unit() {
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let mut input = object(json!({
+            "price": "1.00", "inventoryItem": {"sku": "V", "tracked": false},
+        }));
+        let item = object(json!({"sku": "I", "tracked": true, "cost": "2.00"}));
+        assert!(add(&mut input, item, vec![json!({"quantity": 3})]));
+        assert_eq!(
+            Value::Object(input),
+            json!({
+                "price": "1.00", "inventoryQuantities": [{"quantity": 3}],
+                "inventoryItem": {"sku": "V", "tracked": true, "cost": "2.00"},
+            })
+        );
+        let mut bare = Map::new();
+        assert!(!add(&mut bare, Map::new(), Vec::new()) && bare.is_empty());
+    }
+}
