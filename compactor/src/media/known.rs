@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(blob(&known, &key("acme", 1)), None);
         assert_eq!(blob(&known, &key("bolt", 1)).as_deref(), Some("bb"));
         known.forget(&key("bolt", 1));
-        assert_eq!((known.newest().bytes, known.newest().of.len()), (0, 0));
+        let newest = known.newest();
+        assert_eq!((newest.bytes, newest.of.len()), (0, 0));
     }
 }

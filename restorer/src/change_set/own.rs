@@ -127,7 +127,7 @@ mod tests {
             let traces = grouped.expect("answered").traces;
             traces.iter().map(|trace| trace.id.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(ids(Whose::All).await, ["11", "12", "13", "21", "1", "13"]);
-        assert_eq!(ids(Whose::Others).await, ["13", "1", "13"]);
+        assert_eq!(ids(Whose::All).await, ["11", "12", "13", "21", "1", "13", "12", "11"]);
+        assert_eq!(ids(Whose::Others).await, ["13", "1", "13", "12", "11"]);
     }
 }

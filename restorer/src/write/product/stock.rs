@@ -2,7 +2,7 @@
 //! back of that goes with the making of the product. Its own rows find it as wanted when their turn comes,
 //! and write what did not go.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::variants;
 use crate::write::step::text;
@@ -65,6 +65,8 @@ fn add(input: &mut Map<String, Value>, item: Map<String, Value>, quantities: Vec
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

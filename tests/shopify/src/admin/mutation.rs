@@ -44,6 +44,7 @@ use crate::shop::Shop;
 pub(crate) use company::roles as company_roles;
 pub(crate) use delivery_profile::country as delivery_country;
 pub(crate) use market::conditions as market_conditions;
+pub(crate) use metafield::definition_type as metafield_type;
 pub(crate) use metaobject::put_definition as metaobject_definition;
 pub(crate) use theme::{file as theme_file, file_of as theme_file_of};
 

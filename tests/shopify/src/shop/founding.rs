@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Shop;
 use crate::admin::{
-    gift_card_at_founding, market_conditions, metaobject_definition, theme_file, theme_file_of,
+    gift_card_at_founding, market_conditions, metafield_type, metaobject_definition, theme_file,
+    theme_file_of,
 };
 use crate::gid::Gid;
 use crate::store::{link, own};
@@ -153,10 +154,7 @@ impl Shop {
             "__typename": "MetafieldDefinition", "id": gid.to_string(), "name": "Material",
             "namespace": "custom", "key": "material", "ownerType": "PRODUCT",
             "description": null, "validations": [],
-            "type": {
-                "__typename": "MetafieldDefinitionType", "name": "single_line_text_field",
-                "category": "TEXT", "supportsDefinitionMigrations": true, "supportedValidations": [],
-            },
+            "type": metafield_type("single_line_text_field"),
             "access": {
                 "__typename": "MetafieldAccess", "admin": "PUBLIC_READ_WRITE",
                 "storefront": "PUBLIC_READ", "customerAccount": "NONE",

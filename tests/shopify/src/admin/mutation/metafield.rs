@@ -283,11 +283,7 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "__typename": "MetafieldDefinition", "id": gid.to_string(), "name": text("name"),
         "namespace": namespace, "key": text("key"), "ownerType": text("ownerType"),
         "description": given["description"], "validations": validations,
-        "type": {
-            "__typename": "MetafieldDefinitionType", "name": kind,
-            "category": kind.split('_').next().unwrap_or_default().to_uppercase(),
-            "supportsDefinitionMigrations": false, "supportedValidations": [],
-        },
+        "type": definition_type(&kind),
         "access": {
             "__typename": "MetafieldAccess", "admin": "PUBLIC_READ_WRITE",
             "storefront": given["access"].get("storefront").cloned().unwrap_or(json!("NONE")),
@@ -393,4 +389,18 @@ fn undefine(shop: &mut Shop, call: &Call<'_>) -> Value {
     shop.remove(gid);
     shop.announce("metafield_definitions/delete", gid);
     super::done("deletedDefinitionId", json!(gid.to_string()))
+}
+
+/// The type of a definition's values, as documents hold it.
+pub(crate) fn definition_type(name: &str) -> Value {
+    let of = |part: &str| name.split(['_', '.']).any(|word| word == part);
+    let category = match () {
+        () if of("reference") => "REFERENCE".to_owned(),
+        () if of("text") => "TEXT".to_owned(),
+        () => name.split('_').next().unwrap_or_default().to_uppercase(),
+    };
+    json!({
+        "__typename": "MetafieldDefinitionType", "name": name, "category": category,
+        "supportsDefinitionMigrations": false, "supportedValidations": [],
+    })
 }

@@ -29,11 +29,7 @@ fn field_definition(given: &Value) -> Value {
         "__typename": "MetaobjectFieldDefinition", "key": given["key"],
         "name": if given["name"].is_null() { given["key"].clone() } else { given["name"].clone() },
         "description": given["description"], "required": given["required"] == true,
-        "type": {
-            "__typename": "MetafieldDefinitionType", "name": kind,
-            "category": kind.split('_').next().unwrap_or_default().to_uppercase(),
-            "supportsDefinitionMigrations": false, "supportedValidations": [],
-        },
+        "type": super::metafield::definition_type(kind),
         "validations": given["validations"].as_array().cloned().unwrap_or_default(),
         "capabilities": {
             "__typename": "MetaobjectFieldDefinitionCapabilities",
