@@ -12,8 +12,8 @@ use backstock_proto::{ResourceId, Timestamp};
 pub(crate) struct Window {
     /// It has everything that happened before.
     pub(crate) started: Timestamp,
-    /// When the last look at everything began, if there was one: it had not found what history does
-    /// not have.
+    /// When the last look at everything began, if there was one, or when Shopify says that it was made:
+    /// what history does not have was not there before.
     pub(crate) missing_since: Option<Timestamp>,
     /// Whether it was read because something had just been said about it.
     pub(crate) is_asked: bool,

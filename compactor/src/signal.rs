@@ -29,6 +29,7 @@ use tracing::{debug, warn};
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
 use crate::pull::{PullError, Puller, QUESTIONS};
+use crate::reconcile::Window;
 use crate::{log, scope, stock, values};
 
 /// How long signals about the same resource are gathered.
@@ -55,7 +56,9 @@ struct Want {
     core: bool,
     /// Nothing else would tell that it is gone: where it is not found, it is.
     may_be_gone: bool,
-    /// When the last of what asks happened, by the shop's clock.
+    /// When it was made, where that is what asks, by the shop's clock.
+    made_at: Option<Timestamp>,
+    /// When the last of what asks happened.
     at: Option<Timestamp>,
     /// The trace of the first webhook that asks.
     trace: Option<TraceContext>,
@@ -223,7 +226,8 @@ async fn read_again(
         let Way::ById { ids_max, .. } = &pull.way else { continue };
         for some in spec.portions(ids, *ids_max) {
             let asked_at = puller.now();
-            let there = puller.some(spec, pull, &some, asked_at, |_| true).await?;
+            let there =
+                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?;
             if pull.facets.contains(&Facet::Core) {
                 let gone: Vec<_> =
                     some.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
@@ -278,6 +282,7 @@ fn wanted(said: &[Said]) -> Wanted {
         let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
         of_id.core |= want.core;
         of_id.may_be_gone |= want.may_be_gone;
+        of_id.made_at = of_id.made_at.or(want.made_at);
         of_id.at = of_id.at.max(want.at);
         of_id.trace = of_id.trace.or(want.trace);
     }
@@ -289,7 +294,8 @@ fn want(event: &Event) -> Option<(&'static Spec, ResourceId, Want)> {
     if let Some((spec, id)) = log::names(event) {
         return Some((spec, id, Want { core: true, may_be_gone: true, ..Want::default() }));
     }
-    let (whole, id) = (Want { core: true, ..Want::default() }, event.key.id.clone());
+    let made_at = event.triggered_at.filter(|_| event.topic.ends_with("/create"));
+    let (whole, id) = (Want { core: true, made_at, ..Want::default() }, event.key.id.clone());
     let spec = event.key.kind.spec()?;
     let asks = event.source.is_delivered() && event.op != Op::Delete;
     if !asks || id == ResourceId::unknown() || by_id(spec).is_empty() {
@@ -322,6 +328,8 @@ struct Question {
     core: BTreeSet<ResourceId>,
     /// Which of them are gone where they are not found.
     may_be_gone: Vec<ResourceId>,
+    /// When which of them were made, if that is what asks.
+    made: BTreeMap<ResourceId, Timestamp>,
     /// When the last of what asks happened.
     at: Option<Timestamp>,
     trace: Option<TraceContext>,
@@ -369,10 +377,12 @@ fn questions(wanted: &Wanted) -> Vec<Question> {
                 let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
                 let may_be_gone = wants().filter(|(_, want)| want.may_be_gone);
                 let may_be_gone = may_be_gone.map(|(id, _)| id.clone()).collect();
-                let (core, at) = (core.collect(), wants().filter_map(|(_, want)| want.at).max());
+                let made = wants().filter_map(|(id, want)| Some((id.clone(), want.made_at?)));
+                let (core, made) = (core.collect(), made.collect());
+                let at = wants().filter_map(|(_, want)| want.at).max();
                 let traces = wants().filter_map(|(_, want)| want.trace);
                 let trace = traces.max_by_key(|trace| trace.is_sampled());
-                Question { spec, pull, ids, core, may_be_gone, at, trace }
+                Question { spec, pull, ids, core, may_be_gone, made, at, trace }
             }));
         }
     }
@@ -395,9 +405,13 @@ impl Question {
     }
 
     async fn answered(&self, puller: &Puller) -> Result<(), PullError> {
-        let Self { spec, pull, ids, core, may_be_gone, at, .. } = self;
+        let Self { spec, pull, ids, core, may_be_gone, made, at, .. } = self;
         let read_at = puller.read_at(*at);
-        let there = puller.some(spec, pull, ids, read_at, |id| core.contains(id)).await?;
+        let window = |id: &ResourceId| Window {
+            missing_since: made.get(id).copied(),
+            ..Window::asked(read_at)
+        };
+        let there = puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
         let mut gone = may_be_gone.clone();
         gone.retain(|id| pull.facets.contains(&Facet::Core) && !there.contains_key(id));
         puller.gone(spec, &gone, read_at).await
@@ -483,11 +497,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_webhook_that_tells_that_something_was_made_tells_when() {
+        for (topic, is_made) in [("markets/create", true), ("markets/update", false)] {
+            let at = Some(Timestamp::from_micros(7));
+            let event = event("market", topic, r#"{"id": 1}"#);
+            let event = Event { facet: Facet::Signal, triggered_at: at, ..event };
+            let (_, _, want) = want(&event).expect("it is asked about");
+            assert_eq!(want.made_at, at.filter(|_| is_made), "{topic}");
+        }
+    }
+
+    #[test]
     fn what_several_ask_of_a_resource_is_one_question_after_all_of_them() {
         let page = Kind::parse("page").ok().and_then(|kind| kind.spec()).expect("a kind");
         let asks = [(5, true), (9, false), (2, false)].map(|(at, may_be_gone)| {
             let at = Some(Timestamp::from_micros(at));
-            let want = Want { core: true, may_be_gone, at, trace: None };
+            let want = Want { core: true, may_be_gone, at, ..Want::default() };
             Said { asks: Some((page, ResourceId::unknown(), want)), stock: None, definition: None }
         });
         let asked = questions(&wanted(&asks));

@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use tracing::debug;
 
 use crate::pull::{IN_FLIGHT, PullError, Puller, QUESTIONS};
+use crate::reconcile::Window;
 
 /// The kind that is stock.
 pub(crate) const LEVEL: &str = "inventory_level";
@@ -82,7 +83,10 @@ pub(crate) async fn follow(puller: &Puller, fates: &Fates) -> Result<(), PullErr
     let read_at = puller.read_at(Some(last));
     let some: Vec<Vec<ResourceId>> = came.chunks(ids_max).map(<[_]>::to_vec).collect();
     let asked = futures::stream::iter(some).map(|some| {
-        async move { puller.some(spec, pull, &some, read_at, |_| true).await.map(drop) }.boxed()
+        async move {
+            puller.some(spec, pull, &some, |_| Window::asked(read_at), |_| true).await.map(drop)
+        }
+        .boxed()
     });
     asked.buffer_unordered(QUESTIONS).try_collect().await
 }

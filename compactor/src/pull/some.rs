@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::{Facet, Kind, ResourceId, Source, Timestamp};
+use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 
@@ -20,14 +20,14 @@ pub(crate) const QUESTIONS: usize = 4;
 
 impl Puller {
     /// Asks for some resources by id, because webhooks left something open about them, and publishes
-    /// what history does not have: as of `read_at`, by the shop's clock. The core only of those that
-    /// `core` names: of the others a webhook has told it. Answers those that are there.
+    /// what history does not have: as each one's window says, by the shop's clock. The core only of those
+    /// that `core` names: of the others a webhook has told it. Answers those that are there.
     pub(crate) async fn some(
         &self,
         spec: &'static Spec,
         pull: &'static Pull,
         ids: &[ResourceId],
-        read_at: Timestamp,
+        window: impl Fn(&ResourceId) -> Window,
         core: impl Fn(&ResourceId) -> bool,
     ) -> Result<BTreeMap<ResourceId, Value>, PullError> {
         let kind = Kind::of(spec);
@@ -39,7 +39,7 @@ impl Puller {
                 pull.facets.iter().copied().filter(|f| *f != Facet::Core || core(&id)).collect();
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
-            let window = Window::asked(read_at);
+            let window = window(&id);
             let about = (&kind, &id, &erased);
             let looked_at = match looked_at(spec, about, &facets, &node, &heads, window) {
                 Ok(looked_at) => looked_at,
@@ -50,6 +50,7 @@ impl Puller {
                 }
             };
             let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
+            let read_at = window.started;
             found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
             there.insert(id, node);
         }
