@@ -166,7 +166,7 @@ async fn done(simulator: &Simulator, mutation: &str) -> Value {
 }
 
 /// What a mutation answers.
-async fn asked(simulator: &Simulator, mutation: &str) -> Value {
+pub(crate) async fn asked(simulator: &Simulator, mutation: &str) -> Value {
     let data = simulator.ask(&format!("mutation {{ {mutation} }}")).await;
     data.as_object().and_then(|data| data.values().next()).cloned().unwrap_or_default()
 }

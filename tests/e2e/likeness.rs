@@ -266,7 +266,7 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// A value in the one way to write it: instants, amounts, and addresses without their edition.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

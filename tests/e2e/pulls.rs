@@ -504,9 +504,14 @@ async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
 
 /// Waits until everything that webhooks left open was asked for.
 pub(crate) async fn followed_up(backstock: &Backstock) {
+    followed_up_of(backstock, "acme").await;
+}
+
+/// The same of any shop.
+pub(crate) async fn followed_up_of(backstock: &Backstock, shop: &str) {
     eventually(|| async {
-        let subject = "$JS.API.CONSUMER.INFO.BACKSTOCK-0.compactor-acme";
-        let consumer = ask_nats(backstock, subject, "").await;
+        let subject = format!("$JS.API.CONSUMER.INFO.BACKSTOCK-0.compactor-{shop}");
+        let consumer = ask_nats(backstock, &subject, "").await;
         let left = |name: &str| consumer[name].as_u64().unwrap_or(u64::MAX);
         match left("num_pending").saturating_add(left("num_ack_pending")) {
             0 => Ok(()),

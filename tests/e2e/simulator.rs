@@ -22,13 +22,23 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Starts one that sends its webhooks to `backstock`.
+    /// Starts shop acme, which sends its webhooks to `backstock`.
     pub(crate) async fn start(backstock: &Backstock, port: u16, more: &[&str]) -> Self {
+        Self::start_as("acme", backstock, port, more).await
+    }
+
+    /// Starts any shop.
+    pub(crate) async fn start_as(
+        shop: &str,
+        backstock: &Backstock,
+        port: u16,
+        more: &[&str],
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let log = std::fs::File::create(dir.path().join("log")).expect("a log");
         let child = Command::new(binary())
             .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--shop", "acme.myshopify.com", "--secret", SECRET])
+            .args(["--shop", &format!("{shop}.myshopify.com"), "--secret", SECRET])
             .args(["--webhooks", &backstock.webhooks(), "--schemas"])
             .arg(schemas())
             .args(more)

@@ -177,7 +177,7 @@ async fn a_group_of_the_same_name_that_somebody_made_is_left_alone() {
     gone["id"] = json!("gid://shopify/SellingPlanGroup/1");
     shop.begin(backstock_proto::Timestamp::parse("2100-01-01T00:00:00Z").unwrap());
     let refused = shop.write(kind, None, Some(&gone)).await.unwrap_err();
-    assert!(matches!(refused, WriteError::Refused(_)), "{refused}");
+    assert!(matches!(refused, WriteError::Taken(_)), "{refused}");
     assert!(refused.to_string().contains("rename or delete"), "{refused}");
     assert_eq!(shop.ids("SellingPlanGroup").len(), 1);
 }

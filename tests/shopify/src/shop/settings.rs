@@ -201,7 +201,10 @@ impl Shop {
         let mut discount = json!({
             "__typename": sort, "title": title, "status": "ACTIVE", "startsAt": now, "endsAt": null,
             "summary": title, "shortSummary": title, "tags": [], "asyncUsageCount": 0,
-            "discountClasses": ["ORDER"],
+            "discountClasses": ["ORDER"], "discountClass": "ORDER",
+            "appliesOnOneTimePurchase": true, "appliesOnSubscription": false,
+            "recurringCycleLimit": 1,
+            "destinationSelection": { "__typename": "DiscountCountryAll", "allCountries": true },
             "combinesWith": {
                 "__typename": "DiscountCombinesWith", "orderDiscounts": false,
                 "productDiscounts": true, "shippingDiscounts": false,
@@ -225,6 +228,9 @@ impl Shop {
             discount["codesCount"] = json!({ "count": codes.len(), "precision": "EXACT" });
             discount["usageLimit"] = Value::Null;
             discount["appliesOncePerCustomer"] = json!(true);
+            discount["hasTimelineComment"] = json!(false);
+            discount["customerSelection"] =
+                json!({ "__typename": "DiscountCustomerAll", "allCustomers": true });
         }
         if let (Value::Object(discount), Value::Object(more)) = (&mut discount, more) {
             discount.extend(more);

@@ -239,6 +239,8 @@ fn add_codes(shop: &mut Shop, call: &Call<'_>) -> Value {
         let id = shop.store.fresh("DiscountRedeemCode");
         if let Some(codes) = state["codeDiscount"]["codes"].as_array_mut() {
             codes.push(redeem_code(id, code));
+            let count = codes.len();
+            state["codeDiscount"]["codesCount"]["count"] = json!(count);
         }
     }
     shop.put(gid, state);
