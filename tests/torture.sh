@@ -5,6 +5,7 @@
 #   BACKSTOCK_KILLS        kills in each of the kill loops          (200)
 #   BACKSTOCK_POWER_CUTS   power cuts                               (20)
 #   BACKSTOCK_SEEDS        shops in which an app is undone            (300)
+#   BACKSTOCK_WRECKS       whole shops wrecked and taken back          (1,000)
 #   BACKSTOCK_HARMS        sorts of harm that the guard undoes       (10)
 #   BACKSTOCK_TROUBLED_DAYS  pairs of days with webhooks lost, twice, late  (20)
 #   BACKSTOCK_MONTHS       months of ordinary life under guard        (40)
@@ -17,6 +18,7 @@ export BACKSTOCK_CASES=${BACKSTOCK_CASES:-100000}
 export BACKSTOCK_KILLS=${BACKSTOCK_KILLS:-200}
 export BACKSTOCK_POWER_CUTS=${BACKSTOCK_POWER_CUTS:-20}
 export BACKSTOCK_SEEDS=${BACKSTOCK_SEEDS:-300}
+export BACKSTOCK_WRECKS=${BACKSTOCK_WRECKS:-1000}
 export BACKSTOCK_TROUBLED_DAYS=${BACKSTOCK_TROUBLED_DAYS:-20}
 export BACKSTOCK_MONTHS=${BACKSTOCK_MONTHS:-40}
 export PROPTEST_CASES=${PROPTEST_CASES:-1000000}

@@ -118,9 +118,10 @@ impl Tally {
         self.refer(references(state, &self.anew));
         self.anew.extend(row.gid.clone());
         self.anew.extend(state.get("id").and_then(Value::as_str));
-        let parts = state.as_object().into_iter().flat_map(|state| state.values());
-        for part in parts.filter_map(Value::as_array).flatten() {
-            self.anew.extend(part.get("id").and_then(Value::as_str));
+        let lists = state.as_object().into_iter().flatten();
+        for (_, list) in lists.filter(|(name, _)| !links(subject.spec, &format!("/{name}"))) {
+            let parts = list.as_array().into_iter().flatten();
+            self.anew.extend(parts.filter_map(|part| part.get("id")?.as_str()));
         }
     }
 
@@ -157,7 +158,11 @@ impl Tally {
         self.withdrawn += u64::from(row.fields.iter().any(withdraws));
         let found = row.fields.iter().map(|field| references(&field.new, &self.anew)).sum();
         self.refer(found);
-        for field in row.fields.iter().filter(|field| field.old.is_null()) {
+        let is_part = |field: &&Field| {
+            let list = field.path.as_str().rsplit_once('/').map_or("", |(list, _)| list);
+            field.old.is_null() && !links(spec, list)
+        };
+        for field in row.fields.iter().filter(is_part) {
             self.anew.extend(field.new.get("id").and_then(Value::as_str));
         }
     }
@@ -338,6 +343,11 @@ impl Tally {
             });
         }
     }
+}
+
+/// Whether the elements of a list only name what is elsewhere.
+fn links(spec: &Spec, list: &str) -> bool {
+    spec.references.iter().any(|path| path.strip_suffix("/*/id") == Some(list))
 }
 
 /// What of an export stays outside, and why.
