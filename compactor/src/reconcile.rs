@@ -118,8 +118,12 @@ pub(crate) struct Since {
 pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> Finding {
     let Some(head) = head else {
         let valid_at = seen.dated.resource.unwrap_or(window.started);
-        // What is older than that look was there, and is new to us for another reason.
-        let earliest_at = window.missing_since.filter(|since| *since <= valid_at);
+        let earliest_at = match window.is_asked {
+            // Shopify said that it was made then. Dates in documents have whole seconds.
+            true => window.missing_since.map(|made_at| made_at.min(valid_at)),
+            // What is older than that look was there, and is new to us for another reason.
+            false => window.missing_since.filter(|since| *since <= valid_at),
+        };
         return Finding::Missed(Since { valid_at, earliest_at });
     };
     if !head.deleted && head.hash == seen.hash {

@@ -12,7 +12,7 @@ use backstock_proto::journal::{
     Gap, JournalError, KindStatus, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
 };
 use backstock_proto::kind::{self, Spec};
-use backstock_proto::pulls::{ORDER, Order, Ordered};
+use backstock_proto::pulls::{LATER, ORDER, Order, Ordered};
 use backstock_proto::trace::{Span, SpanKind};
 use backstock_proto::{Kind, Timestamp};
 use futures::future::BoxFuture;
@@ -20,6 +20,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::pull::{self, Puller};
@@ -63,7 +64,8 @@ pub(crate) async fn run(
     let mut whole_since = puller.clock.now();
     let mut tell = tokio::time::interval(LOOK_EVERY);
     let mut queue = Queue::default();
-    let mut wait = Duration::ZERO;
+    // Outside the loop, of which everything else that happens makes a turn.
+    let mut look_at = Instant::now();
     loop {
         if leave.is_cancelled() {
             queue.waiting.clear();
@@ -75,7 +77,7 @@ pub(crate) async fn run(
         queue.line_up(&when.turns);
         let idle = queue.running.is_empty() && queue.waiting.is_empty();
         let looking = async {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep_until(look_at).await;
             due(&puller, &when).await
         };
         tokio::select! {
@@ -89,7 +91,7 @@ pub(crate) async fn run(
                 queue.worked &= worked;
                 if queue.running.is_empty() && queue.waiting.is_empty() {
                     let all_worked = std::mem::replace(&mut queue.worked, true);
-                    wait = if all_worked { LOOK_EVERY } else { RETRY_AFTER };
+                    look_at = Instant::now() + if all_worked { LOOK_EVERY } else { RETRY_AFTER };
                 }
             }
             due = looking, if idle && !leave.is_cancelled() => match due {
@@ -97,11 +99,11 @@ pub(crate) async fn run(
                     queue.waiting.extend(due.kinds);
                     whole_since = due.whole_since.unwrap_or(whole_since);
                     age.set(puller.clock.now().seconds_since(whole_since));
-                    wait = LOOK_EVERY;
+                    look_at = Instant::now() + LOOK_EVERY;
                 }
                 Err(error) => {
                     warn!(shop = %puller.shop, %error, "cannot see which pulls are due");
-                    wait = RETRY_AFTER;
+                    look_at = Instant::now() + RETRY_AFTER;
                 }
             },
         }
@@ -218,6 +220,7 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let since = when.cron.last_of(&puller.shop, when.spread, now);
     let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
     let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
+    let later: BTreeMap<String, Ordered> = self::newest(puller, LATER).await?;
     let status = puller.journal.status(&puller.shop).await?;
     let (known, gaps) = status.map(|status| (status.kinds, status.gaps)).unwrap_or_default();
     let whole_since = known.iter().filter_map(self::whole_since).min();
@@ -226,8 +229,9 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let mut kinds = Vec::new();
     for spec in pulled() {
         let report = newest.get(spec.name);
-        // One that is for later is on record already.
-        let order = orders.get(spec.name).filter(|order| order.at <= now);
+        let given = orders.get(spec.name);
+        let later = later.get(spec.name).filter(|order| order.at <= now);
+        let order = given.into_iter().chain(later).max_by_key(|order| order.at);
         let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
         if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
             continue;
@@ -237,7 +241,7 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
         let complete = known.iter().find(|known| known.kind.as_str() == spec.name);
         let complete = complete.and_then(|known| known.last_complete_pull.as_ref());
         let is_heeded = |order: &&Ordered| complete.is_none_or(|pull| pull.started_at < order.at);
-        let confirm_deletions = order
+        let confirm_deletions = given
             .filter(is_heeded)
             .is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
         // A kind that is read whole for the first time may come after what healed all others.

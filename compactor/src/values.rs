@@ -2,12 +2,12 @@
 //! where history has any, what may have them is read again, at once and once more when Shopify, which
 //! deletes them by and by, is through.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::journal::AsOf;
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::metafield_definition::{self, VALUES_GO_WITHIN};
-use backstock_proto::pulls::{ORDER, Order, Ordered};
+use backstock_proto::pulls::{LATER, Order, Ordered};
 use backstock_proto::{Event, Kind, Op, ResourceId, Timestamp};
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -33,32 +33,32 @@ pub(crate) async fn follow(
     went: &BTreeSet<ResourceId>,
 ) -> Result<(), PullError> {
     let kind = Kind::parse(DEFINITION).map_err(|e| PullError::Unreadable(e.to_string()))?;
-    let mut owners: BTreeSet<&'static str> = BTreeSet::new();
+    let mut of_owner: BTreeMap<&'static str, (&'static Spec, Vec<Value>)> = BTreeMap::new();
     for id in went {
         let last = puller.journal.resource(&puller.key(&kind, id), AsOf::Latest).await?;
         let Some(definition) = last.map(|last| last.state) else { continue };
         let owner = definition["ownerType"].as_str().and_then(metafield_definition::owner);
-        let Some(owner) = owner.filter(|owner| !owners.contains(owner.name)) else { continue };
-        if are_known(puller, owner, &definition).await? {
-            owners.insert(owner.name);
-        }
+        let Some(owner) = owner else { continue };
+        of_owner.entry(owner.name).or_insert_with(|| (owner, Vec::new())).1.push(definition);
     }
-    for name in owners {
-        order(puller, doors, name).await?;
+    for (name, (owner, definitions)) in of_owner {
+        if are_known(puller, owner, &definitions).await? {
+            order(puller, doors, name).await?;
+        }
     }
     Ok(())
 }
 
-/// Whether history has any value of a definition.
+/// Whether history has any value of some definitions.
 async fn are_known(
     puller: &Puller,
     owner: &'static Spec,
-    definition: &Value,
+    definitions: &[Value],
 ) -> Result<bool, PullError> {
     let kind = Kind::of(owner);
     let mut there = puller.journal.snapshot(&puller.shop, AsOf::Latest, Some(&kind)).await?;
     while let Some(found) = there.try_next().await? {
-        if has_value(&found.state, definition) {
+        if definitions.iter().any(|definition| has_value(&found.state, definition)) {
             return Ok(true);
         }
     }
@@ -83,7 +83,7 @@ async fn order(puller: &Puller, doors: &Doors, name: &str) -> Result<(), PullErr
     let kind = Kind::parse(name).map_err(|e| PullError::Unreadable(e.to_string()))?;
     let at = Timestamp::from_micros(puller.clock.now().as_micros() + VALUES_GO_WITHIN);
     let later = Ordered { at, confirm_deletions: false };
-    puller.publisher.record(&puller.shop, ORDER, name, &later).await?;
+    puller.publisher.record(&puller.shop, LATER, name, &later).await?;
     let (shop, kinds, ids) = (puller.shop.clone(), vec![kind], Vec::new());
     doors.give(Order { shop, kinds, ids, confirm_deletions: false }).await;
     Ok(())

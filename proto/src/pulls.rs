@@ -7,6 +7,8 @@ use crate::{Kind, ResourceId, Shop, Timestamp};
 
 /// The `what` of records of orders for whole pulls: [`Ordered`], one id a kind.
 pub const ORDER: &str = "order";
+/// The `what` of records of such orders that nobody gave and that are for later.
+pub const LATER: &str = "order_later";
 
 /// A pull to be made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,25 @@ use crate::simulator::{Simulator, planned};
 
 const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_pulled_by_a_process_that_has_run_for_a_while() {
+    let (port, access) = planned();
+    let every_minute = "[compactor]\nfull_pull = \"* * * * *\"\n";
+    let mut backstock = Backstock::pulling_with(every_minute, &access);
+    let _simulator = Simulator::start(&backstock, port, &FEW).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let first = pull_of(&backstock, "redirect").await.expect("a pull");
+    // Twice, since the first may have been due while everything was read for the first time.
+    let after = |pull: &Value| {
+        let at = Timestamp::parse(pull["started_at"].as_str().expect("an instant"));
+        Timestamp::from_micros(at.expect("an instant").as_micros() + 1).to_string()
+    };
+    let second = pulled(&backstock, "redirect", &after(&first)).await;
+    let third = pulled(&backstock, "redirect", &after(&second)).await;
+    assert_eq!(third["state"], "complete", "{third}");
+}
+
 /// Orders products, and kills the process as soon as their first bulk operation is on record. Answers
 /// what the pull said of itself by then.
 async fn cut_off(backstock: &mut Backstock) -> Value {

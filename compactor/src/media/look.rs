@@ -278,11 +278,14 @@ async fn one(keeper: &Keeper, resource: Resource) -> Result<Outcome, MediaError>
     let Some(core) = keeper.head(&key, Facet::Core).await? else { return Ok(Outcome::default()) };
     let blobs = keeper.head(&key, Facet::Blobs).await?;
     // What is signed has the same address when its bytes are others.
-    if is_complete && blobs.is_some_and(|blobs| blobs.valid_at >= core.valid_at) {
+    if is_complete && blobs.as_ref().is_some_and(|blobs| blobs.valid_at >= core.valid_at) {
         return Ok(all_kept);
     }
     let said = keeper.said(&key, core.seq).await?.unwrap_or_default();
-    let (valid_at, triggered_at) = (core.valid_at, core.triggered_at);
+    // What is known of bytes that came later than the rest of it is not to be undone by what is older.
+    let place = (core.valid_at, core.triggered_at);
+    let (valid_at, triggered_at) =
+        blobs.map_or(place, |blobs| place.max((blobs.valid_at, blobs.triggered_at)));
     let state = &resource.state;
     let mut outcome = keep(keeper, &key, state, &said, (valid_at, triggered_at)).await?;
     if outcome.failures.is_empty() || !is_signed(&key.kind) {

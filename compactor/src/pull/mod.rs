@@ -79,7 +79,7 @@ impl PullError {
         use AdminError::Refused;
         match self {
             Self::Ask(AskError::Denied(_)) => true,
-            Self::Ask(AskError::Admin(Refused { status, .. })) => matches!(status, 200 | 403),
+            Self::Ask(AskError::Admin(Refused { status, .. })) => *status == 200,
             Self::Operation(_, code) => code.ends_with("ACCESS_DENIED"),
             _ => false,
         }
@@ -256,7 +256,7 @@ impl Puller {
             spec,
             kind,
             report,
-            whole_since,
+            whole_since: whole_since.map(|at| self.shops_time(at)),
             drifted: BTreeSet::new(),
             stages: Stages::default(),
             reported: Instant::now(),
@@ -284,7 +284,7 @@ impl Puller {
         let spec = run.spec;
         let since = run.report.started_at;
         let mut deposition = Deposition::new(&self.scratch, since)?;
-        let mut editions = Editions::of(&run.kind, &self.scratch, since)?;
+        let mut editions = Editions::of(&run.kind, &self.scratch, self.shops_time(since))?;
         let heads = Arc::new(self.heads(&run.kind).await?);
         let (by_id, whole): (Vec<&Pull>, Vec<&Pull>) =
             spec.pulls.iter().partition(|pull| matches!(pull.way, Way::ById { .. }));
