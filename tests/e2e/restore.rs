@@ -115,11 +115,20 @@ impl Wreck {
 
     /// How many of them a job says that it made. Translations come with what they are of.
     pub(crate) async fn created(&self, job: &Value) -> u64 {
-        let path = format!("{SHOP}/jobs/{}?limit=1000", job["id"].as_str().expect("an id"));
-        let (_, job) = self.backstock.get(&path).await;
-        let rows = job["rows"]["items"].as_array().expect("rows");
-        let is_one = |row: &&Value| KINDS.iter().any(|kind| row["kind"] == *kind);
-        rows.iter().filter(is_one).filter(|row| row["state"] == "created").count() as u64
+        let path = format!("{SHOP}/jobs/{}", job["id"].as_str().expect("an id"));
+        let (mut created, mut cursor) = (0, String::new());
+        loop {
+            let page = format!("{path}?limit=1000&state=created{cursor}");
+            let (status, job) = self.backstock.get(&page).await;
+            assert_eq!(status, 200, "{job}");
+            let rows = job["rows"]["items"].as_array().expect("rows");
+            let is_one = |row: &&Value| KINDS.iter().any(|kind| row["kind"] == *kind);
+            created += rows.iter().filter(is_one).count() as u64;
+            match job["rows"]["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return created,
+            }
+        }
     }
 
     pub(crate) async fn assert_nothing_to_do(&self) {

@@ -240,6 +240,12 @@ impl Adopted {
     }
 }
 
+/// The id that something has whose id is composed of what it belongs to, where its state names that as it
+/// is called here.
+pub(crate) fn id_here(spec: &Spec, state: &Value) -> Option<ResourceId> {
+    name::composed(spec, state)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,8 +38,8 @@ const MOVED: &str = "it was stocked with its product, and has moved since";
 /// What is said of something made anew that was not given all of its links.
 const LEFT_OUT: &str = "what refers to things that are not in the shop was left out";
 /// What is said of a name that something else has which was there before, too.
-const SWAP: &str = "if the two are to swap names, call that one otherwise for the moment, retry the \
-                    job, and make a new plan for that one";
+const SWAP: &str = "if the two are to swap names, give the other one a different name for now, retry \
+                    the job, and then make a new plan for it";
 /// Longest reason that is kept with a row, in characters.
 const REASON_MAX: usize = 2_000;
 

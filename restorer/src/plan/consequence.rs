@@ -116,6 +116,11 @@ impl Tally {
         self.catalogs += u64::from(chooses);
         self.untold |= translated::is_untold(&row.kind, state);
         self.refer(references(state, &self.anew));
+        // Nothing refers to these by their ids.
+        let is_text = row.kind.as_str() == translated::TRANSLATION;
+        if is_text || stock::is_item(subject.spec) || write::is_stock(subject.spec) {
+            return;
+        }
         self.anew.extend(row.gid.clone());
         self.anew.extend(state.get("id").and_then(Value::as_str));
         let lists = state.as_object().into_iter().flatten();
@@ -290,7 +295,7 @@ impl Tally {
     fn not_written(&self, said: &mut Vec<String>) {
         if self.catalogs > 0 {
             said.push(format!(
-                "Of {} the choice of products does not come back unless its publication is still there: \
+                "For {} the choice of products comes back only where the publication is still there: \
                  until it is made again by hand, all products are shown.",
                 count(self.catalogs, "catalog")
             ));
@@ -371,12 +376,13 @@ pub(super) fn not_brought_in(left: &BTreeMap<Stays, BTreeMap<Kind, u64>>) -> Vec
 
 /// References of an export that are left out, and how many resources have them.
 pub(super) fn leading_nowhere((references, within): (u64, u64)) -> Option<String> {
+    let (verb, they) = if references == 1 { ("is", "it leads") } else { ("are", "they lead") };
     (references > 0).then(|| {
         format!(
-            "{} in metafields and metaobjects of {} not brought in: what they lead to is neither in \
+            "{} in metafields and metaobjects of {} {verb} not brought in: what {they} to is neither in \
              this shop nor made by this plan.",
             count(references, "reference"),
-            are(within, "resource")
+            count(within, "resource")
         )
     })
 }

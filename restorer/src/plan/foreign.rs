@@ -20,7 +20,7 @@ use super::gather::Anew;
 use super::row::{Policy, Subject};
 use super::undo::Run;
 use crate::Desk;
-use crate::export::adopt::{Adopted, Stays};
+use crate::export::adopt::{self, Adopted, Stays};
 use crate::export::unpack::{Entry, Pieces, UnpackError, unpack};
 use crate::export::{EXPORT, Exported, Import};
 use crate::record;
@@ -225,7 +225,7 @@ impl<'a> Foreign<'a> {
         Ok(Some(Subject {
             spec,
             kind,
-            id: found.unwrap_or(id),
+            id: found.or_else(|| adopt::id_here(spec, &before)).unwrap_or(id),
             runs: vec![Run { before, after: now.clone() }],
             now,
             of: None,

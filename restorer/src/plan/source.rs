@@ -15,11 +15,13 @@ use super::gather::{Anew, Scope, just_after};
 use super::make::{self, From, Tools};
 use super::ours::Did;
 use super::row::Policy;
+use super::stock::LEVEL;
+use super::translated::TRANSLATION;
 use super::{Action, Plan, PlanError, Request, Row};
 use crate::gids::Gids;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
-use crate::{Desk, level, record, write};
+use crate::{Desk, level, record};
 
 /// Points that Shopify's standard plan grants each second; assumed where the shop cannot be asked.
 const STANDARD_RATE: f64 = 100.0;
@@ -115,7 +117,7 @@ impl Desk {
             for row in piece {
                 let Some(spec) = row.kind.spec() else { continue };
                 let id = Written::id_now(&written, spec, &row.id);
-                if write::is_stock(spec) && went_along(&written, &job.id, &row, &id) {
+                if went_along(&written, &job.id, &row, &id) {
                     continue;
                 }
                 // Of what was made anew once more since, the job knew an earlier id.
@@ -174,11 +176,16 @@ impl Desk {
     }
 }
 
-/// Whether stock came with a variant that the job made, and goes with it.
+/// Whether stock or a translation came with what the job made, and goes or stays with that.
 fn went_along(written: &Written, job: &str, row: &Row, id: &ResourceId) -> bool {
-    let item = id.as_str().split('-').next().unwrap_or_default();
-    let item = format!("gid://shopify/InventoryItem/{item}");
-    row.action == Action::Create && written.is_made_by(job, &item)
+    let mut parts = id.as_str().split('-');
+    let mut part = || parts.next().unwrap_or_default();
+    let owner = match row.kind.as_str() {
+        LEVEL => format!("gid://shopify/InventoryItem/{}", part()),
+        TRANSLATION => format!("gid://shopify/{}/{}", part(), part()),
+        _ => return false,
+    };
+    row.action == Action::Create && written.is_made_by(job, &owner)
 }
 
 /// What a request names.

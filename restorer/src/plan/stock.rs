@@ -19,7 +19,7 @@ use crate::gids::Gids;
 use crate::write;
 
 const ITEM: &str = "inventory_item";
-const LEVEL: &str = "inventory_level";
+pub(super) const LEVEL: &str = "inventory_level";
 const LOCATION: &str = "location";
 
 /// Whether a kind is what is counted, as opposed to how much of it there is.
@@ -171,7 +171,6 @@ impl<'a> Stock<'a> {
         let mut subject = self.gone(spec, found);
         let now = self.gather.anew.id_now(spec, &subject.id);
         match self.listed.get(&now) {
-            Some(_) if self.inventory => return Ok(None),
             Some(listed) if matches!(self.scope, Scope::Versions(_)) => {
                 let runs = self.gather.subject((*listed).clone(), self.scope).await?.runs;
                 match runs.first() {
@@ -179,6 +178,7 @@ impl<'a> Stock<'a> {
                     _ => subject.runs.extend(runs),
                 }
             }
+            Some(_) if self.inventory => return Ok(None),
             _ => {}
         }
         Ok(Some(subject))
