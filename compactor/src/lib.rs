@@ -31,6 +31,7 @@ mod metrics;
 mod offered;
 mod orders;
 mod pull;
+mod question;
 mod reconcile;
 mod retain;
 mod room;

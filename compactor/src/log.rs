@@ -4,7 +4,7 @@
 //! the newest entry that is known. What was published before is recognised by the stream, and after
 //! that by the journal: the same entry at the same instant is no version.
 //!
-//! What no webhook tells of, pages and articles, is asked for when an entry names it: the entry is an
+//! What no webhook tells of, pages, blogs and articles, is asked for when an entry names it: the entry is an
 //! event like any other, and `signal.rs` follows it up.
 
 use std::collections::HashMap;
@@ -164,13 +164,13 @@ async fn publish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal;
+    use crate::question;
 
     #[test]
     fn an_entry_has_asked_for_what_no_webhook_tells_of() {
         let page = r#"{"action": "destroy", "subjectId": "gid://shopify/Page/7"}"#;
         let named = |kind: &str, payload| {
-            let entry = signal::tests::event(kind, "event/pulled", payload);
+            let entry = question::tests::event(kind, "event/pulled", payload);
             names(&entry).map(|(spec, id)| (spec.name, id.to_string()))
         };
         assert_eq!(named(event::NAME, page), Some(("page", "7".to_owned())));

@@ -152,8 +152,7 @@ impl<'a> Queue<'a> {
     fn begin(&mut self, puller: &'a Puller) {
         while let Some(((spec, how), turn)) = self.next() {
             let pulled = async move {
-                let worked = one(puller, spec, how).await;
-                drop(turn);
+                let worked = one(puller, spec, how, turn).await;
                 (spec, worked)
             };
             self.running.push(pulled.boxed());
@@ -231,9 +230,9 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
         let report = newest.get(spec.name);
         let given = orders.get(spec.name);
         let later = later.get(spec.name).filter(|order| order.at <= now);
-        let order = given.into_iter().chain(later).max_by_key(|order| order.at);
-        let open = order.filter(|order| report.is_none_or(|report| report.started_at < order.at));
-        if open.is_none() && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
+        let is_open = |order: &&Ordered| report.is_none_or(|report| report.started_at < order.at);
+        let ordered = given.into_iter().chain(later).any(|order| is_open(&order));
+        if !ordered && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
             continue;
         }
         let cut = report.is_none_or(|report| report.state == PullState::Running);
@@ -243,12 +242,11 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
         let is_heeded = |order: &&Ordered| complete.is_none_or(|pull| pull.started_at < order.at);
         let confirm_deletions = given
             .filter(is_heeded)
-            .is_some_and(|order| order.confirm_deletions && (open.is_some() || cut));
+            .is_some_and(|order| order.confirm_deletions && (is_open(&order) || cut));
         // A kind that is read whole for the first time may come after what healed all others.
         let is_read = |gap: &Gap| gap.healed_by.iter().any(|by| by.kind.as_str() == spec.name);
         let unread = gaps.iter().filter(|gap| !(gap.healed && is_read(gap)));
         let healed_gaps = unread.map(ends).collect();
-        let ordered = open.is_some();
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, ordered }));
     }
     Ok(Due { kinds, whole_since })
@@ -297,13 +295,13 @@ fn failed_rest(report: &PullReport) -> u64 {
 }
 
 /// Pulls a kind. Whether that worked.
-async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order) -> bool {
+async fn one(puller: &Puller, spec: &'static Spec, order: pull::Order, turn: Option<Turn>) -> bool {
     let kind = Kind::of(spec);
     let mut span = Span::begin("compactor pull", SpanKind::Internal, None);
     span.set("shop", &puller.shop);
     span.set("kind", &kind);
     let trace_id = span.context().trace_id();
-    let pulled = span.context().scope(puller.kind(spec, &order)).await;
+    let pulled = span.context().scope(puller.kind(spec, &order, turn)).await;
     match span.went(pulled) {
         Ok(report) => {
             let drift = report.drift;
@@ -357,7 +355,7 @@ mod tests {
     }
 
     fn turn() -> Option<Turn> {
-        std::sync::Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().ok()
+        Turns::new().next().now_or_never().flatten()
     }
 
     #[test]

@@ -14,13 +14,13 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use backstock_proto::admin::AdminError;
 use backstock_proto::admin::ask::{AskError, Asker};
-use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::kind::{Arrival, Spec};
+use backstock_proto::kind::Spec;
+use backstock_proto::kind::pull::Way;
 use backstock_proto::publish::Publisher;
 use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
-use backstock_proto::trace::{Span, SpanKind, TraceContext};
-use backstock_proto::{Event, Facet, Kind, Op, ResourceId, Shop, Timestamp};
+use backstock_proto::trace::{Span, SpanKind};
+use backstock_proto::{Facet, Kind, ResourceId, Shop};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,9 @@ use tracing::{debug, warn};
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
 use crate::pull::{PullError, Puller, QUESTIONS};
+use crate::question::{Question, Said, Wanted, by_id, questions, said, wanted};
 use crate::reconcile::Window;
-use crate::{log, scope, stock, values};
+use crate::{scope, stock, values};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -43,47 +44,8 @@ const TRIES_MAX: u32 = 5;
 /// How soon a shop that answers at all answers what costs next to nothing.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// What has to be asked: for each kind, which resources, and whether their core is among it.
-type Wanted = BTreeMap<&'static str, BTreeMap<ResourceId, Want>>;
-
 /// What was not answered, and whether to ask again.
 type Open = BTreeMap<(&'static str, ResourceId), Again>;
-
-/// How urgently, and what of it, a resource is to be asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Want {
-    /// The core too: the webhook did not carry it, or not whole.
-    core: bool,
-    /// Nothing else would tell that it is gone: where it is not found, it is.
-    may_be_gone: bool,
-    /// When it was made, where that is what asks, by the shop's clock.
-    made_at: Option<Timestamp>,
-    /// When the last of what asks happened.
-    at: Option<Timestamp>,
-    /// The trace of the first webhook that asks.
-    trace: Option<TraceContext>,
-}
-
-/// What a message leaves open.
-#[derive(Default)]
-struct Said {
-    /// What is asked of the resource itself.
-    asks: Option<(&'static Spec, ResourceId, Want)>,
-    /// The item whose stock came or went with it.
-    stock: Option<(ResourceId, stock::Fate)>,
-    /// The definition that went, with its values or without.
-    definition: Option<ResourceId>,
-}
-
-impl Said {
-    /// What it is about, as what is open is named.
-    fn about(self) -> impl Iterator<Item = (&'static str, ResourceId)> {
-        let asked = self.asks.map(|(spec, id, _)| (spec.name, id));
-        let stock = self.stock.map(|(item, _)| (stock::LEVEL, item));
-        let values = self.definition.map(|id| (values::DEFINITION, id));
-        asked.into_iter().chain(stock).chain(values)
-    }
-}
 
 /// Whether asking again makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,7 +182,7 @@ async fn read_again(
 ) -> Result<(), PullError> {
     if !by_id(spec).iter().any(|pull| pull.facets.contains(&Facet::Core)) {
         let order = crate::pull::Order { ordered: true, ..Default::default() };
-        return puller.kind(spec, &order).await.map(drop);
+        return puller.kind(spec, &order, None).await.map(drop);
     }
     for pull in by_id(spec) {
         let Way::ById { ids_max, .. } = &pull.way else { continue };
@@ -239,18 +201,6 @@ async fn read_again(
         }
     }
     Ok(())
-}
-
-/// What a message leaves open. What cannot be read is the journal's to put aside.
-fn said(message: &jetstream::Message) -> Said {
-    let headers = message.headers.clone().unwrap_or_default();
-    let event = Event::from_message(&message.subject, &headers, message.payload.clone());
-    let Ok(event) = event else { return Said::default() };
-    let asks = want(&event).map(|(spec, id, want)| {
-        let (at, trace) = (event.triggered_at, TraceContext::of_message(&headers));
-        (spec, id, Want { at, trace, ..want })
-    });
-    Said { asks, stock: stock::fate(&event), definition: values::went(&event) }
 }
 
 /// Asks for everything that some messages leave open, and says what was not answered.
@@ -273,66 +223,6 @@ async fn ask_all(puller: &Puller, doors: &Doors, said: &[Said]) -> Open {
         open.extend(went.into_iter().map(|id| ((values::DEFINITION, id), again)));
     }
     open
-}
-
-/// What some messages ask for together.
-fn wanted(said: &[Said]) -> Wanted {
-    let mut wanted = Wanted::new();
-    for (spec, id, want) in said.iter().filter_map(|said| said.asks.as_ref()) {
-        let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
-        of_id.core |= want.core;
-        of_id.may_be_gone |= want.may_be_gone;
-        of_id.made_at = of_id.made_at.or(want.made_at);
-        of_id.at = of_id.at.max(want.at);
-        of_id.trace = of_id.trace.or(want.trace);
-    }
-    wanted
-}
-
-/// What one event leaves open. Our own corrections leave nothing.
-fn want(event: &Event) -> Option<(&'static Spec, ResourceId, Want)> {
-    if let Some((spec, id)) = log::names(event) {
-        return Some((spec, id, Want { core: true, may_be_gone: true, ..Want::default() }));
-    }
-    let made_at = event.triggered_at.filter(|_| event.topic.ends_with("/create"));
-    let (whole, id) = (Want { core: true, made_at, ..Want::default() }, event.key.id.clone());
-    let spec = event.key.kind.spec()?;
-    let asks = event.source.is_delivered() && event.op != Op::Delete;
-    if !asks || id == ResourceId::unknown() || by_id(spec).is_empty() {
-        return None;
-    }
-    if event.facet == Facet::Signal {
-        return Some((spec, id, whole));
-    }
-    let Event { source, facet, op, .. } = *event;
-    let arrival = Arrival { source, facet, op };
-    let core = match event.key.kind.read(arrival, &id, &event.payload) {
-        Ok(document) => !document.state.as_ref().is_none_or(spec.is_whole),
-        // The journal puts it aside; what it was about is known by its subject.
-        Err(_) => true,
-    };
-    let more = by_id(spec).iter().any(|pull| pull.facets.iter().any(|facet| *facet != Facet::Core));
-    (core || more).then_some((spec, id, Want { core, ..whole }))
-}
-
-fn by_id(spec: &'static Spec) -> Vec<&'static Pull> {
-    spec.pulls.iter().filter(|pull| matches!(pull.way, Way::ById { .. })).collect()
-}
-
-/// One question, about some resources of a kind.
-struct Question {
-    spec: &'static Spec,
-    pull: &'static Pull,
-    ids: Vec<ResourceId>,
-    /// Of which of them the core is asked too.
-    core: BTreeSet<ResourceId>,
-    /// Which of them are gone where they are not found.
-    may_be_gone: Vec<ResourceId>,
-    /// When which of them were made, if that is what asks.
-    made: BTreeMap<ResourceId, Timestamp>,
-    /// When the last of what asks happened.
-    at: Option<Timestamp>,
-    trace: Option<TraceContext>,
 }
 
 /// Asks for everything that is wanted, some questions at once, publishes what history does not have, and
@@ -363,30 +253,6 @@ async fn ask(puller: &Puller, wanted: &Wanted) -> Open {
         }
     }
     open
-}
-
-/// The questions that ask for everything that is wanted.
-fn questions(wanted: &Wanted) -> Vec<Question> {
-    let mut questions = Vec::new();
-    for spec in backstock_proto::kind::ALL {
-        let Some(wants) = wanted.get(spec.name) else { continue };
-        for pull in by_id(spec) {
-            let Way::ById { ids_max, .. } = &pull.way else { continue };
-            questions.extend(spec.portions(wants.keys(), *ids_max).into_iter().map(|ids| {
-                let wants = || ids.iter().filter_map(|id| Some((id, wants.get(id)?)));
-                let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
-                let may_be_gone = wants().filter(|(_, want)| want.may_be_gone);
-                let may_be_gone = may_be_gone.map(|(id, _)| id.clone()).collect();
-                let made = wants().filter_map(|(id, want)| Some((id.clone(), want.made_at?)));
-                let (core, made) = (core.collect(), made.collect());
-                let at = wants().filter_map(|(_, want)| want.at).max();
-                let traces = wants().filter_map(|(_, want)| want.trace);
-                let trace = traces.max_by_key(|trace| trace.is_sampled());
-                Question { spec, pull, ids, core, may_be_gone, made, at, trace }
-            }));
-        }
-    }
-    questions
 }
 
 impl Question {
@@ -462,84 +328,8 @@ impl Again {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use backstock_proto::ResourceKey;
-
-    /// A webhook about number 1 of a kind.
-    pub(crate) fn event(kind: &str, topic: &str, payload: &'static str) -> Event {
-        Event {
-            key: ResourceKey {
-                shop: Shop::from_name("acme").expect("a shop"),
-                kind: Kind::parse(kind).expect("a kind"),
-                id: ResourceId::parse("1").expect("an id"),
-            },
-            facet: Facet::Core,
-            op: Op::Update,
-            source: backstock_proto::Source::Webhook,
-            topic: topic.into(),
-            api_version: None,
-            webhook_id: None,
-            event_id: None,
-            triggered_at: None,
-            received_at: Timestamp::MIN,
-            valid_at: None,
-            earliest_at: None,
-            payload: payload.into(),
-        }
-    }
-
-    #[test]
-    fn a_webhook_that_is_not_understood_is_asked_about() {
-        let event = event("product", "products/update", r#"{"id": 1, "title": {"no": "text"}"#);
-        let (spec, _, want) = want(&event).expect("something is left open");
-        assert_eq!((spec.name, want), ("product", Want { core: true, ..Want::default() }));
-    }
-
-    #[test]
-    fn a_webhook_that_tells_that_something_was_made_tells_when() {
-        for (topic, is_made) in [("markets/create", true), ("markets/update", false)] {
-            let at = Some(Timestamp::from_micros(7));
-            let event = event("market", topic, r#"{"id": 1}"#);
-            let event = Event { facet: Facet::Signal, triggered_at: at, ..event };
-            let (_, _, want) = want(&event).expect("it is asked about");
-            assert_eq!(want.made_at, at.filter(|_| is_made), "{topic}");
-        }
-    }
-
-    #[test]
-    fn what_several_ask_of_a_resource_is_one_question_after_all_of_them() {
-        let page = Kind::parse("page").ok().and_then(|kind| kind.spec()).expect("a kind");
-        let asks = [(5, true), (9, false), (2, false)].map(|(at, may_be_gone)| {
-            let at = Some(Timestamp::from_micros(at));
-            let want = Want { core: true, may_be_gone, at, ..Want::default() };
-            Said { asks: Some((page, ResourceId::unknown(), want)), stock: None, definition: None }
-        });
-        let asked = questions(&wanted(&asks));
-        assert_eq!((asked.len(), asked[0].at), (1, Some(Timestamp::from_micros(9))));
-        assert_eq!(asked[0].may_be_gone, asked[0].ids);
-    }
-
-    #[test]
-    fn what_is_read_together_is_one_question() {
-        let id = |text: String| ResourceId::parse(&text).expect("an id");
-        let want = |core| Want { core, ..Want::default() };
-        // Twelve items at five locations, and the files of two themes.
-        let levels = (0..60).map(|n| (id(format!("{}-{}", 100 + n % 12, n / 12)), want(n == 0)));
-        let files =
-            (0..600).map(|n| (id(format!("{}-snippets/{n}.liquid", 7 + n % 2)), want(true)));
-        let wanted =
-            Wanted::from([("inventory_level", levels.collect()), ("theme_file", files.collect())]);
-        let asked = questions(&wanted).into_iter().map(|question| {
-            let Question { spec, ids, core, .. } = question;
-            (spec.name, spec.gids(&ids).len(), ids.len(), core.len())
-        });
-        let mut asked: Vec<_> = asked.collect();
-        asked.sort_unstable();
-        let levels = [("inventory_level", 2, 10, 0), ("inventory_level", 10, 50, 1)];
-        assert_eq!(asked[..2], levels);
-        assert_eq!(asked[2..], [("theme_file", 1, 300, 300), ("theme_file", 1, 300, 300)]);
-    }
 
     #[test]
     fn what_may_not_be_asked_is_let_go_and_what_cannot_be_is_kept() {

@@ -108,7 +108,7 @@ mod tests {
     use backstock_proto::Source;
 
     use super::*;
-    use crate::signal;
+    use crate::question;
 
     fn event(kind: &str, op: Op, source: Source) -> Event {
         let triggered_at = Some(Timestamp::from_micros(5));
@@ -116,7 +116,7 @@ mod tests {
             op,
             source,
             triggered_at,
-            ..signal::tests::event(kind, "inventory_items/delete", "{}")
+            ..question::tests::event(kind, "inventory_items/delete", "{}")
         }
     }
 

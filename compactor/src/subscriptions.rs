@@ -72,16 +72,18 @@ pub(crate) async fn run(
 struct Types {
     now: BTreeSet<String>,
     known: BTreeSet<String>,
+    /// Whether they are subscribed to otherwise than before: nothing told of some of them until now.
+    are_told_anew: bool,
 }
 
 async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
     let before = before(puller).await?;
     let known = metaobject_types(puller.journal.as_ref(), &puller.shop).await?;
     let now = metaobject_types_now(&puller.asker.client).await?;
-    let types = Types { now: now.unwrap_or_else(|| known.clone()), known };
+    let types = now.unwrap_or_else(|| known.clone());
     let wish = Wish {
         public_url: public_url.clone(),
-        metaobject_types: types.now.clone(),
+        metaobject_types: types.clone(),
         other_version: before.as_ref().map(|b| b.other_version.clone()).unwrap_or_default(),
     };
     let now = puller.clock.now();
@@ -101,19 +103,22 @@ async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
     if !same {
         puller.publisher.record(&puller.shop, SUBSCRIPTIONS, ALL, &report).await?;
     }
-    Ok(types)
+    let are_told_anew = !same && report.done.iter().any(|done| done.contains(" metaobjects/"));
+    Ok(Types { now: types, known, are_told_anew })
 }
 
-/// Has definitions and entries read whole when the shop has other types than are known: what became of
-/// entries before they were subscribed to, nothing tells. Once for the same types: until that is done,
-/// and what cannot be read is not read again and again. Before the first whole look they are read anyway.
+/// Has definitions and entries read whole when the shop has other types than are known, or these are
+/// subscribed to otherwise: what became of entries before that, nothing tells. Once for the same types:
+/// until that is done, and what cannot be read is not read again and again. Before the first whole look
+/// they are read anyway.
 async fn learn(
     puller: &Puller,
     doors: &Doors,
     types: Types,
     learning: &mut BTreeSet<String>,
 ) -> Result<(), UpkeepError> {
-    if types.now == types.known || types.now == *learning {
+    let is_known = types.now == types.known || types.now == *learning;
+    if is_known && !types.are_told_anew {
         return Ok(());
     }
     let status = puller.journal.status(&puller.shop).await?;
@@ -122,7 +127,7 @@ async fn learn(
     if definitions.is_none_or(|kind| kind.last_complete_pull.is_none()) {
         return Ok(());
     }
-    info!(shop = %puller.shop, "the shop has other types of metaobjects than are known: reading them");
+    info!(shop = %puller.shop, "types of metaobjects are new, or told of anew: reading them");
     let kinds = [DEFINITIONS, ENTRIES].iter().filter_map(|name| Kind::parse(name).ok()).collect();
     let shop = puller.shop.clone();
     doors.give(Order { shop, kinds, ids: Vec::new(), confirm_deletions: false }).await;

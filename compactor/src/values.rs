@@ -95,12 +95,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::signal;
+    use crate::question;
 
     #[test]
     fn a_definition_that_goes_is_known_by_its_webhook() {
         let went_by = |kind: &str, op, source| {
-            let told = signal::tests::event(kind, "metafield_definitions/delete", "{}");
+            let told = question::tests::event(kind, "metafield_definitions/delete", "{}");
             went(&Event { op, source, ..told }).is_some()
         };
         assert!(went_by(DEFINITION, Op::Delete, Source::Webhook));

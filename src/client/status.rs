@@ -129,7 +129,7 @@ fn kinds(status: &ShopStatus, now: &Zoned) -> String {
 fn heard(heard: Heard) -> &'static str {
     match heard {
         Heard::Seconds => "in seconds",
-        Heard::Minute => "in a minute",
+        Heard::Minute => "in minutes",
         Heard::Nightly => "nightly",
     }
 }

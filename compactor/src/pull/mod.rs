@@ -28,6 +28,7 @@ use crate::reconcile::{self, Gone, Window};
 use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::tree::TreeError;
+use crate::turns::Turn;
 
 mod compare;
 mod correct;
@@ -140,6 +141,8 @@ struct Run {
     erased: Arc<Erased>,
     /// What it has seen of the editions of media.
     editions: Option<Editions>,
+    /// The turn that it takes, if it takes one.
+    turn: Option<Turn>,
 }
 
 /// How far a pull is: it asks in one way after the other.
@@ -175,13 +178,15 @@ struct Census {
 }
 
 impl Puller {
-    /// Pulls one kind whole. What is put on record at the end is also the answer.
+    /// Pulls one kind whole, in a turn unless somebody waits for it. What is put on record at the end is
+    /// also the answer.
     pub(crate) async fn kind(
         &self,
         spec: &'static Spec,
         order: &Order,
+        turn: Option<Turn>,
     ) -> Result<PullReport, PullError> {
-        let mut run = self.begin(spec, order).await?;
+        let mut run = Run { turn, ..self.begin(spec, order).await? };
         let ended = self.read_all(&mut run, order).await;
         let mut report = run.report.clone();
         // Whatever it found is dated before its end, by whichever clock.
@@ -263,6 +268,7 @@ impl Puller {
             begun: Instant::now(),
             erased: Arc::new(self.journal.erased(&self.shop).await?),
             editions: None,
+            turn: None,
         })
     }
 

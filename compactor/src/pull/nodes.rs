@@ -60,7 +60,13 @@ impl Puller {
             run.stages.of = Some(read);
             return Ok((Nodes::Plain(spill.finish()?), window));
         };
-        let (operation, started) = self.operation(run, pull).await?;
+        let mut turn = run.turn.take();
+        let operated = self.operation(run, pull);
+        let (operation, started) = match &mut turn {
+            Some(turn) => turn.let_go(operated).await?,
+            None => operated.await?,
+        };
+        run.turn = turn;
         let window = run.window(started);
         run.stages.of = operation.roots();
         let mut trees = Trees::new(&self.scratch, children, *owner)?;

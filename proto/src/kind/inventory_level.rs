@@ -46,7 +46,7 @@ pub(super) static SPEC: Spec = Spec {
     references: &["/location/id", "/item/id"],
     rank: rank::INVENTORY,
     writable: Writable::Partly(
-        "the amount that can be sold only, which is written where the item comes back or where asked for: \
+        "only the amount that can be sold, and only where the item comes back or where asked for: \
          stock moves on with every sale",
     ),
     named: super::generic::identify,

@@ -139,7 +139,8 @@ pub enum Coverage {
 pub enum Heard {
     /// A webhook tells of it, and what that leaves open is asked for at once.
     Seconds,
-    /// No webhook does, but Shopify's own log, which is read every half minute or so.
+    /// No webhook does, but Shopify's own log, which is read every half minute or so and shows what
+    /// happened up to minutes later.
     Minute,
     /// Nothing does: it is seen when all of the kind is read.
     #[default]

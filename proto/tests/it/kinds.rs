@@ -263,7 +263,7 @@ fn row(spec: &Spec) -> String {
     } else if covers(|of| matches!(of, Coverage::Signal)) {
         "that it changed"
     } else if spec.heard() == Heard::Minute && !spec.pulls.is_empty() {
-        "nothing; Shopify's log, within a minute or so"
+        "nothing; Shopify's log, within minutes"
     } else {
         "nothing"
     };
