@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus::{Registry, TextEncoder};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -241,7 +241,7 @@ async fn metrics(State(registry): State<Registry>) -> Response {
     }
 }
 
-/// A port of the loopback that nobody listens on, for a server that must be told one. It lies below
+/// A port of the loopback that nobody has bound, for a server that must be told one. It lies below
 /// those that the system gives to outgoing connections, since one of these could take it before the
 /// server does, or while the server restarts.
 pub fn free_port() -> io::Result<u16> {
@@ -249,7 +249,9 @@ pub fn free_port() -> io::Result<u16> {
     let range = range.unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
     let end: u16 = first.unwrap_or(32_768);
-    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    // Without `SO_REUSEADDR`, so that a port that somebody only keeps is not free either.
+    let bind = |port: u16| TcpSocket::new_v4()?.bind(SocketAddr::from(([127, 0, 0, 1], port)));
+    let free = |port: &u16| bind(*port).is_ok();
     let within = PORT_MIN..end.max(PORT_MIN + 1);
     let random = || RandomState::new().hash_one(std::process::id());
     let candidate = |_| within.start + (random() % within.len() as u64) as u16;

@@ -2,7 +2,7 @@
 //! again, and what took its place is gone.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -67,18 +67,7 @@ impl World {
         settled(&self.backstock).await;
         let (status, plan) = self.backstock.post(&format!("{SHOP}/plans"), asked).await;
         assert_eq!(status, 201, "{plan}");
-        let path = format!("{SHOP}/plans/{}/apply", id(&plan));
-        let (status, job) = self.backstock.post(&path, json!({"digest": plan["digest"]})).await;
-        assert_eq!(status, 202, "{job}");
-        let (path, begun) = (format!("{SHOP}/jobs/{}?limit=1000", id(&job)), Instant::now());
-        let job = loop {
-            let (_, job) = self.backstock.get(&path).await;
-            if matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")) {
-                break job;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(120), "{job}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
+        let job = self.backstock.applied(SHOP, &plan).await;
         let counts = (&job["counts"]["failed"], &job["counts"]["conflict"]);
         assert_eq!((&job["state"], counts), (&json!("done"), (&json!(0), &json!(0))), "{job}");
         assert_eq!(self.simulator.lines("not_simulated").await, vec![json!({})]);

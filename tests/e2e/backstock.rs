@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use backstock_proto::listen::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::ports::port;
 use crate::shopify::SECRET;
 
 pub(crate) const TOKEN: &str = "bst_test-token-of-the-end-to-end-tests";
@@ -85,7 +85,7 @@ impl Backstock {
     pub(crate) fn configured(dir: &Path, more: &str, access: &str) -> Self {
         // The client wants a TLS provider even for http; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ports: Vec<u16> = (0..4).map(|_| free_port().expect("a free port")).collect();
+        let ports: Vec<u16> = (0..4).map(|_| port()).collect();
         write_config(dir, &ports, more, access);
         Self {
             dir: dir.to_owned(),
@@ -208,6 +208,29 @@ impl Backstock {
         let status = answer.status().as_u16();
         let body = answer.bytes().await.expect("a body");
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Does what a plan says, and answers the job at its end. `shop` is the path of the plan's shop.
+    pub(crate) async fn applied(&self, shop: &str, plan: &Value) -> Value {
+        let path = format!("{shop}/plans/{}/apply", plan["id"].as_str().expect("an id"));
+        let (status, job) = self.post(&path, json!({"digest": plan["digest"]})).await;
+        assert_eq!(status, 202, "{job}");
+        self.over(shop, job["id"].as_str().expect("an id")).await
+    }
+
+    /// Waits for the end of a job, and answers it with its first 1,000 rows.
+    pub(crate) async fn over(&self, shop: &str, job: &str) -> Value {
+        let path = format!("{shop}/jobs/{job}?limit=1000");
+        let begun = Instant::now();
+        loop {
+            let (status, job) = self.get(&path).await;
+            assert_eq!(status, 200, "{job}");
+            if matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")) {
+                return job;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(300), "{job}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// All items of a list, page by page.

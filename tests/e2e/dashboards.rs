@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use backstock_proto::listen::free_port;
 use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::ports::port;
 use crate::pulls::eventually;
 use crate::simulator::{Simulator, planned};
 
@@ -29,7 +29,7 @@ impl Prometheus {
              static_configs: [{{targets: [\"{target}\"]}}]\n"
         );
         std::fs::write(&config, text).expect("a configuration");
-        let port = free_port().expect("a free port");
+        let port = port();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))

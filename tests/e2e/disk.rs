@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backstock_proto::listen::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rand::rngs::StdRng;
@@ -19,6 +18,7 @@ use rand::{Rng, SeedableRng};
 use crate::backstock::{Backstock, nats_server};
 use crate::kills::{count, report, seed};
 use crate::ledger::{Audit, Ledger};
+use crate::ports::port;
 use crate::shopify::Delivery;
 
 /// A mounted file system; unmounted when dropped.
@@ -127,7 +127,6 @@ pub(crate) struct Nats {
 
 impl Nats {
     pub(crate) fn start(dir: &Path, sync_interval: &str) -> Self {
-        let port = || free_port().expect("a free port");
         Self::start_on(dir, sync_interval, port(), port())
     }
 

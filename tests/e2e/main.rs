@@ -25,6 +25,7 @@ mod likeness;
 mod orders;
 mod partitions;
 mod portrait;
+mod ports;
 mod proof;
 mod pulls;
 mod recover;

@@ -15,11 +15,20 @@ use crate::simulator::{Simulator, planned};
 
 pub(crate) const SHOP: &str = "/v1/shops/acme.myshopify.com";
 
+/// The API's path of any shop.
+pub(crate) fn shop_path(shop: &str) -> String {
+    format!("/v1/shops/{shop}.myshopify.com")
+}
+
 /// The pull of a kind that began last.
 pub(crate) async fn pull_of(backstock: &Backstock, kind: &str) -> Option<Value> {
-    let (status, pulls) = backstock.get(&format!("{SHOP}/pulls")).await;
-    assert_eq!(status, 200, "{pulls}");
-    pulls["items"].as_array()?.iter().find(|pull| pull["kind"] == kind).cloned()
+    last_pull(backstock, "acme", kind).await
+}
+
+/// The same of any shop.
+async fn last_pull(backstock: &Backstock, shop: &str, kind: &str) -> Option<Value> {
+    let pulls = backstock.list(&format!("{}/pulls", shop_path(shop))).await;
+    pulls.into_iter().find(|pull| pull["kind"] == kind)
 }
 
 /// Waits for something, and says what was missing when it does not come.
@@ -40,26 +49,37 @@ pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(
 
 /// Waits until a pull of the kind that began at `since` or later is over.
 pub(crate) async fn pulled(backstock: &Backstock, kind: &str, since: &str) -> Value {
+    pulled_of(backstock, "acme", kind, since).await
+}
+
+/// The same of any shop.
+async fn pulled_of(backstock: &Backstock, shop: &str, kind: &str, since: &str) -> Value {
     let after = Timestamp::parse(since).unwrap_or(Timestamp::MIN);
     eventually(|| async {
-        let pull = pull_of(backstock, kind).await;
+        let pull = last_pull(backstock, shop, kind).await;
         let over = pull.as_ref().filter(|pull| {
             let begun = Timestamp::parse(pull["started_at"].as_str().unwrap_or_default());
             pull["state"] != "running" && begun.is_ok_and(|at| at >= after)
         });
-        over.cloned().ok_or_else(|| format!("no pull of {kind} since {since} is over: {pull:?}"))
+        over.cloned()
+            .ok_or_else(|| format!("no pull of {shop}'s {kind} since {since} is over: {pull:?}"))
     })
     .await
 }
 
 /// Waits until everything was read for the first time.
 pub(crate) async fn backfilled(backstock: &Backstock) {
+    read_whole(backstock, "acme", "").await;
+}
+
+/// Waits until everything of any shop was read at `since` or later, and is known.
+pub(crate) async fn read_whole(backstock: &Backstock, shop: &str, since: &str) {
     let kinds = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty());
     for kind in kinds {
-        let pull = pulled(backstock, kind.name, "").await;
-        assert_eq!(pull["state"], "complete", "{pull}");
+        let pull = pulled_of(backstock, shop, kind.name, since).await;
+        assert_eq!(pull["state"], "complete", "{shop}: {pull}");
     }
-    settled(backstock).await;
+    settled_of(backstock, shop).await;
 }
 
 /// Orders a pull of a kind and waits for its end.
@@ -75,10 +95,15 @@ pub(crate) async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
 /// Waits until the journal has read everything that is on the stream by now: what a pull says of
 /// itself at its end comes after all of it.
 pub(crate) async fn settled(backstock: &Backstock) {
+    settled_of(backstock, "acme").await;
+}
+
+/// The same of any shop.
+async fn settled_of(backstock: &Backstock, shop: &str) {
     let order = json!({"kinds": ["location"]});
-    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
+    let (status, ordered) = backstock.post(&format!("{}/reconcile", shop_path(shop)), order).await;
     assert_eq!(status, 202, "{ordered}");
-    pulled(backstock, "location", ordered["at"].as_str().expect("an instant")).await;
+    pulled_of(backstock, shop, "location", ordered["at"].as_str().expect("an instant")).await;
 }
 
 /// How many versions there are of a kind.

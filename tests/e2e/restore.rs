@@ -2,7 +2,7 @@
 //! killed on the way, and when every third call fails.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
 use crate::kills::{count, seed};
-use crate::pulls::{backfilled, reconciled, settled};
+use crate::pulls::{SHOP, backfilled, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
-const SHOP: &str = "/v1/shops/acme.myshopify.com";
 /// The kinds that are wrecked: one that webhooks tell of, and two that only pulls do.
 const KINDS: [&str; 3] = ["product", "page", "redirect"];
 
@@ -73,16 +72,7 @@ impl Wreck {
     }
 
     pub(crate) async fn over(&self, job: &str) -> Value {
-        let begun = Instant::now();
-        loop {
-            let (status, seen) = self.backstock.get(&format!("{SHOP}/jobs/{job}")).await;
-            assert_eq!(status, 200, "{seen}");
-            if matches!(seen["state"].as_str(), Some("done" | "failed" | "cancelled")) {
-                return seen;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(180), "{seen}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.backstock.over(SHOP, job).await
     }
 
     /// Everything is as it was, and of each thing that was gone there is one again.

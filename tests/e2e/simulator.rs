@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use backstock_proto::listen::free_port;
 use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::ports::port;
 use crate::shopify::SECRET;
 
 /// The token that it accepts.
@@ -146,7 +146,7 @@ impl Drop for Simulator {
 
 /// A port for a simulator, and what a configuration says of the shop that it simulates.
 pub(crate) fn planned() -> (u16, String) {
-    let port = free_port().expect("a free port");
+    let port = port();
     let access =
         format!("access_token = \"{ACCESS_TOKEN}\"\nadmin_url = \"http://127.0.0.1:{port}\"\n");
     (port, access)

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use backstock_proto::listen::free_port;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::disk::Nats;
+use crate::ports::port;
 use crate::pulls::eventually;
 use crate::restore::Wreck;
 use crate::shopify::{Delivery, SECRET, sign};
@@ -211,7 +211,7 @@ async fn what_a_webhook_and_a_restore_bring_about_is_part_of_their_traces() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_down_or_hangs_costs_spans_and_nothing_else() {
     // One where nobody listens, and one that accepts and says nothing.
-    let nobody = format!("http://127.0.0.1:{}", free_port().expect("a port"));
+    let nobody = format!("http://127.0.0.1:{}", port());
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let mute = format!("http://{}", silent.local_addr().expect("an address"));
     for endpoint in [nobody, mute] {

@@ -171,8 +171,8 @@ async fn with_bytes(backstock: &Backstock, path: &str, bytes: &Bytes) -> Value {
     .await
 }
 
-/// A shop whose files are kept, and one of them: its id.
-async fn with_a_file() -> (Backstock, Simulator, String) {
+/// A shop whose files are kept, and one of them: its id, and what is known of it.
+async fn with_a_file() -> (Backstock, Simulator, String, Value) {
     let (port, access) = planned();
     let mut backstock = Backstock::pulling(&access);
     let simulator = Simulator::start(&backstock, port, &PLAIN).await;
@@ -181,15 +181,22 @@ async fn with_a_file() -> (Backstock, Simulator, String) {
     kept(&backstock, "file").await;
     let files = backstock.list(&format!("{SHOP}/resources?kind=file")).await;
     let file = text(&files[0], "id").to_owned();
-    (backstock, simulator, file)
+    let (_, known) = backstock.get(&format!("{SHOP}/resources/file/{file}")).await;
+    (backstock, simulator, file, known)
+}
+
+/// As of when a file was known, its bytes are those that it had then.
+async fn assert_kept_as_it_was(backstock: &Backstock, path: &str, known: &Value) {
+    let at = text(&known["version"], "valid_at");
+    let (_, then) = backstock.get(&format!("{path}?at={at}")).await;
+    let (then, was) = (text(&then["state"], "blob"), text(&known["state"], "blob"));
+    assert_eq!(then, was, "the old ones belong to what was before");
 }
 
 #[tokio::test]
 async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
-    let (backstock, simulator, file) = with_a_file().await;
+    let (backstock, simulator, file, before) = with_a_file().await;
     let path = format!("{SHOP}/resources/file/{file}");
-    let (_, before) = backstock.get(&path).await;
-    let old = text(&before["state"], "blob").to_owned();
     let bytes = Bytes::from_static(b"\xff\xd8\xff other bytes");
     replace(&backstock, &simulator, &file, &bytes).await;
     let order = json!({"kinds": ["file"], "ids": [file]});
@@ -197,27 +204,22 @@ async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
     let now = with_bytes(&backstock, &path, &bytes).await;
     let new = text(&now["state"], "blob");
     assert!(blob(&backstock, "acme.myshopify.com", new).await == Ok(bytes));
-    assert!(blob(&backstock, "acme.myshopify.com", &old).await.is_ok());
-    let then = text(&before["version"], "valid_at");
-    let (_, then) = backstock.get(&format!("{path}?at={then}")).await;
-    assert_eq!(then["state"]["blob"], old.as_str(), "the old ones belong to what was before");
+    let old = text(&before["state"], "blob");
+    assert!(blob(&backstock, "acme.myshopify.com", old).await.is_ok());
+    assert_kept_as_it_was(&backstock, &path, &before).await;
 }
 
 #[tokio::test]
 async fn a_picture_that_was_replaced_in_place_is_kept_after_a_whole_look() {
-    let (backstock, simulator, file) = with_a_file().await;
+    let (backstock, simulator, file, before) = with_a_file().await;
     let path = format!("{SHOP}/resources/file/{file}");
-    let (_, before) = backstock.get(&path).await;
-    let old = text(&before["state"], "blob").to_owned();
     // Of the same size, so that the state stays the same.
     let smaller = Bytes::from_static(b"\xff\xd8\xff fewer bytes");
     replace(&backstock, &simulator, &file, &smaller).await;
     assert_eq!(reconciled(&backstock, "file").await["state"], "complete");
-    let kept = with_bytes(&backstock, &path, &smaller).await;
-    assert_eq!(kept["state"]["image"]["width"], before["state"]["image"]["width"]);
-    let first = text(&before["version"], "valid_at");
-    let (_, then) = backstock.get(&format!("{path}?at={first}")).await;
-    assert_eq!(then["state"]["blob"], old.as_str(), "the old ones belong to what was before");
+    let now = with_bytes(&backstock, &path, &smaller).await;
+    assert_eq!(now["state"]["image"]["width"], before["state"]["image"]["width"]);
+    assert_kept_as_it_was(&backstock, &path, &before).await;
 
     // Of another size: the bytes belong to the state from its beginning. Editions are whole seconds.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -237,7 +239,7 @@ async fn a_picture_that_was_replaced_in_place_is_kept_after_a_whole_look() {
     let count = async || backstock.metric("backstock_compactor_media_total").await;
     let (fetched, of_file) = (count().await, versions.len());
     assert_eq!(reconciled(&backstock, "file").await["state"], "complete");
-    crate::upkeep::kept(&backstock, "file").await;
+    kept(&backstock, "file").await;
     assert_eq!(count().await, fetched);
     let versions = backstock.list(&format!("{path}/versions")).await;
     assert_eq!(versions.len(), of_file, "{versions:?}");

@@ -1,7 +1,7 @@
 //! Companies with their people and locations, draft orders, selling plans and delivery profiles that
 //! were deleted are as they were, whatever refers to them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -70,22 +70,6 @@ async fn delete_all(simulator: &Simulator) {
     assert_eq!(ids(simulator, "delivery_profile").await.len(), 1, "the default one stays");
 }
 
-async fn over(backstock: &Backstock, plan: &Value) -> Value {
-    let path = format!("{SHOP}/plans/{}/apply", plan["id"].as_str().expect("an id"));
-    let (status, job) = backstock.post(&path, json!({"digest": plan["digest"]})).await;
-    assert_eq!(status, 202, "{job}");
-    let path = format!("{SHOP}/jobs/{}", job["id"].as_str().expect("an id"));
-    let begun = Instant::now();
-    loop {
-        let (_, job) = backstock.get(&path).await;
-        if matches!(job["state"].as_str(), Some("done" | "failed" | "cancelled")) {
-            return job;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(120), "{job}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wholesale_needs_comes_back_with_its_references() {
     let (port, access) = planned();
@@ -123,7 +107,7 @@ async fn what_wholesale_needs_comes_back_with_its_references() {
     let asked = json!({"at": at, "select": {"kinds": KINDS}});
     let (status, plan) = backstock.post(&format!("{SHOP}/plans"), asked).await;
     assert_eq!(status, 201, "{plan}");
-    let job = over(&backstock, &plan).await;
+    let job = backstock.applied(SHOP, &plan).await;
     assert_eq!((&job["state"], &job["counts"]["failed"]), (&json!("done"), &json!(0)), "{job}");
     for (kind, before) in KINDS.iter().zip(&before) {
         assert_eq!(truth(&simulator, kind).await, *before, "{kind}");
@@ -143,7 +127,7 @@ async fn what_wholesale_needs_comes_back_with_its_references() {
     }
     assert_eq!(simulator.lines("not_simulated").await, vec![json!({})]);
     let writes = simulator.lines("write_log").await.len();
-    let again = over(&backstock, &plan).await;
+    let again = backstock.applied(SHOP, &plan).await;
     assert_eq!((&again["counts"]["created"], &again["counts"]["failed"]), (&json!(0), &json!(0)));
     assert_eq!(simulator.lines("write_log").await.len(), writes, "{again}");
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use backstock_proto::listen::free_port;
 use backstock_proto::stream;
 use nkeys::KeyPair;
 
 use crate::backstock::nats_server;
+use crate::ports::port;
 
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/k8s");
 /// The roles in the order in which the manifests name their keys.
@@ -49,7 +49,7 @@ impl Servers {
 
     /// Starts them at new addresses, with nothing in their stores.
     fn begin(dir: &Path, start: u32) -> Self {
-        let ports = || (0..MEMBERS).map(|_| free_port().expect("a free port")).collect::<Vec<_>>();
+        let ports = || (0..MEMBERS).map(|_| port()).collect::<Vec<_>>();
         let (dir, ports, monitors, peers) = (dir.to_owned(), ports(), ports(), ports());
         for member in 0..MEMBERS {
             let mut text = manifest("base/nats.conf");
