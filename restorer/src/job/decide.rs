@@ -1,5 +1,6 @@
 //! What is to be done about a row, given what the shop has now. Knows neither clock nor network.
 
+use backstock_proto::known;
 use backstock_proto::merge::{self, Field, FieldPath, Step};
 use serde_json::Value;
 
@@ -20,18 +21,23 @@ pub(super) enum Change {
 }
 
 /// What fields make of a state: each is as wanted, or as expected and then set. `told` is the state as
-/// plans tell it, with the ids that things have now; `came` names what the plan makes anew.
+/// plans tell it, with the ids that things have now; `came` names what the plan makes anew, and `counts`
+/// says whether a difference in a field is one to anybody.
 pub(super) fn change(
     live: &Value,
     told: &Value,
     fields: &[Field],
     came: &impl Fn(&str) -> bool,
+    counts: &impl Fn(&FieldPath) -> bool,
 ) -> Change {
     let mut want = live.clone();
     for field in fields {
         let joined = joined(told, field, came);
         let is_one_of = |values: [&Value; 2]| values.iter().any(|v| is(told, &field.path, v));
         if joined.is_none() && !is_one_of([&field.new, &field.old]) {
+            if is_alike(live, field, counts) {
+                continue;
+            }
             let found = value(told, &field.path);
             return Change::Conflict(format!(
                 "{} is {} now; the plan expects {}. Make a new plan to see what has changed",
@@ -47,6 +53,20 @@ pub(super) fn change(
         }
     }
     if want == *live { Change::Nothing } else { Change::Make(want) }
+}
+
+/// Whether a field is as wanted but for what nobody chose: what came back within something has dates and
+/// ids of its own.
+fn is_alike(live: &Value, field: &Field, counts: &impl Fn(&FieldPath) -> bool) -> bool {
+    let whole = |path: FieldPath| FieldPath::parse(&format!("{}{path}", field.path));
+    let differing = differing(value(live, &field.path), field.new.clone());
+    !differing.filter_map(whole).any(|path| counts(&path))
+}
+
+/// Where two states differ, as far as both tell it.
+pub(super) fn differing(mut was: Value, mut is: Value) -> impl Iterator<Item = FieldPath> {
+    known::align(&mut was, &mut is);
+    merge::fields(&was, &is).into_iter().map(|field| field.path)
 }
 
 /// The list at a field with what came in its place again, where the field is about nothing else: what
@@ -137,7 +157,7 @@ mod tests {
     }
 
     fn change(live: &Value, fields: &[Field]) -> Change {
-        super::change(live, live, fields, &|_| false)
+        super::change(live, live, fields, &|_| false, &|_| true)
     }
 
     #[test]
@@ -162,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn what_came_again_within_something_is_as_wanted() {
+        let element = |a: u8, made: u8| json!({"key": "k", "a": a, "createdAt": made});
+        let fields = [field("/list/{k}", json!(null), element(1, 1))];
+        let chosen = |path: &FieldPath| !path.as_str().ends_with("/createdAt");
+        let change = |a: u8| {
+            let live = json!({"id": "p", "list": [element(a, 2)]});
+            super::change(&live, &live, &fields, &|_| false, &chosen)
+        };
+        assert_eq!(change(1), Change::Nothing);
+        assert!(matches!(change(2), Change::Conflict(_)), "somebody changed it since");
+    }
+
+    #[test]
     fn an_order_is_set_after_elements_were_added() {
         let fields = [
             field("/list/{a}", json!(null), json!({"key": "a"})),
@@ -176,7 +209,8 @@ mod tests {
     fn what_points_to_the_id_of_before_is_as_expected() {
         let see = |gid: &str| json!({"id": "p", "see": gid, "title": "Mug"});
         let fields = [field("/see", json!("new"), json!("new"))];
-        let change = |live: &Value, told: &Value| super::change(live, told, &fields, &|_| false);
+        let change =
+            |live: &Value, told: &Value| super::change(live, told, &fields, &|_| false, &|_| true);
         assert_eq!(change(&see("dead"), &see("new")), Change::Make(see("new")));
         assert_eq!(change(&see("new"), &see("new")), Change::Nothing);
         assert!(matches!(change(&see("other"), &see("other")), Change::Conflict(_)));
@@ -188,7 +222,7 @@ mod tests {
         let of = |list: &[&str]| json!({"id": "c", "productIds": list});
         let change = |old: &[&str], live: &[&str]| {
             let fields = [field("/productIds", json!(old), json!(["a", "new", "b"]))];
-            super::change(&of(live), &of(live), &fields, &came)
+            super::change(&of(live), &of(live), &fields, &came, &|_| true)
         };
         let back = Change::Make(of(&["a", "new", "x"]));
         assert_eq!(change(&["a", "b"], &["a", "x"]), back);

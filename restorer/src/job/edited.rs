@@ -1,10 +1,10 @@
 //! Whether somebody edited what is to be deleted: it would be lost with it.
 
 use backstock_proto::journal::{AsOf, Page, Span};
-use backstock_proto::known;
-use backstock_proto::merge::{self, FieldPath};
+use backstock_proto::merge::FieldPath;
 use serde_json::Value;
 
+use super::decide::differing;
 use super::runner::{RunError, Runner};
 use crate::plan::Row;
 use crate::write;
@@ -45,8 +45,7 @@ impl Runner {
         let (mut was, mut is) = (known.state, live.clone());
         spec.leave_out_beside(&mut was);
         spec.leave_out_beside(&mut is);
-        known::align(&mut was, &mut is);
-        let mut paths = merge::fields(&was, &is).into_iter().map(|field| field.path);
+        let mut paths = differing(was, is);
         Ok(paths.find(|path| !write::incidental(spec, path, live) && !write::drifts(spec, path)))
     }
 }

@@ -73,7 +73,7 @@ impl Runner {
                     Action::Update => {
                         if let Some(state) = files.get_mut(&row.id)
                             && let Change::Make(want) =
-                                change(state, state, &row.fields, &|_| false)
+                                change(state, state, &row.fields, &|_| false, &|_| true)
                         {
                             *state = want;
                         }

@@ -9,12 +9,12 @@ use backstock_proto::admin::AdminError;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::AsOf;
 use backstock_proto::kind::{Personal, Spec};
-use backstock_proto::merge::{self, Field};
+use backstock_proto::merge::{self, Field, FieldPath};
 use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
 
 use super::around::AroundRow;
-use super::decide::{Change, change, tells};
+use super::decide::{Change, change, differing, tells};
 use super::ledger::Step;
 use super::missing::NOTHING_CAME;
 use super::place::Place;
@@ -33,6 +33,8 @@ const LOOKS_MAX: u32 = 20;
 const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
 /// Why nothing can be made anew.
 const NO_STATE: &str = "history does not have its state any more";
+/// Why nothing is done where nothing differs.
+const AS_WANTED: &str = "as wanted already";
 /// What is said of stock that came back with its item and is another by now.
 const MOVED: &str = "it was stocked with its product, and has moved since";
 /// What is said of something made anew that was not given all of its links.
@@ -226,7 +228,7 @@ impl Runner {
             (Action::Delete, None) => {
                 Ok(Todo::Over(RowState::Skipped, Some("it is gone already".into())))
             }
-            (_, Some(now)) => self.is_there(row, now).await,
+            (_, Some(now)) => self.is_there(row, now, (looked.extent, begun)).await,
             (_, None) => self.create(row).await,
         }
     }
@@ -254,8 +256,9 @@ impl Runner {
             return Todo::LookWhole;
         }
         let came = |gid: &str| self.anew.contains(&self.first(gid));
-        match change(now, &told, &fields, &came) {
-            Change::Nothing => Todo::Over(RowState::Skipped, Some("as wanted already".into())),
+        let counts = |path: &FieldPath| counts(row, path, now);
+        match change(now, &told, &fields, &came, &counts) {
+            Change::Nothing => Todo::Over(RowState::Skipped, Some(AS_WANTED.into())),
             Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
             Change::Make(want) => {
                 Todo::Write { now: Some(now.clone()), want: Some(want), rest: false }
@@ -271,14 +274,18 @@ impl Runner {
     }
 
     /// What was to be made anew is there.
-    async fn is_there(&self, row: &Row, now: &Value) -> Result<Todo, RunError> {
+    async fn is_there(
+        &self,
+        row: &Row,
+        now: &Value,
+        (extent, begun): (Extent, bool),
+    ) -> Result<Todo, RunError> {
         if let Some(gid) = gid_of(row) {
             self.missing().came(&self.first(&gid));
         }
         let id = row.kind.spec().map(|spec| self.id_now(spec, row));
         let Some(id) = id.filter(|id| *id != row.id) else {
-            let why = "it is in the shop. Make a new plan to see what differs";
-            return Ok(Todo::Over(RowState::Conflict, Some(why.into())));
+            return self.kept_its_id(row, now, (extent, begun)).await;
         };
         if self.written.when(&self.job, &row.kind, &id).is_some() {
             let whole = self.as_it_was(row).await?;
@@ -301,6 +308,27 @@ impl Runner {
         let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
         let why = format!("it was made anew already, as {gid}. A new plan shows what differs");
         Ok(Todo::Over(RowState::Skipped, Some(why)))
+    }
+
+    /// What was to be made anew is there under the id that it had: a file of a theme keeps it.
+    async fn kept_its_id(
+        &self,
+        row: &Row,
+        now: &Value,
+        (extent, begun): (Extent, bool),
+    ) -> Result<Todo, RunError> {
+        let mut want = self.as_it_was(row).await?.unwrap_or_default();
+        self.written.rewrite(&mut want);
+        if differing(now.clone(), want).any(|path| counts(row, &path, now)) {
+            let why = "it is in the shop. Make a new plan to see what differs";
+            return Ok(Todo::Over(RowState::Conflict, Some(why.into())));
+        }
+        // An earlier try may have made it: the writer finds it, and it goes on record.
+        match (extent, begun) {
+            (Extent::Core, _) => Ok(Todo::LookWhole),
+            (Extent::Whole, true) => self.create(row).await,
+            (Extent::Whole, false) => Ok(Todo::Over(RowState::Skipped, Some(AS_WANTED.into()))),
+        }
     }
 
     /// Whether it came with a variant that this job made, which brings its stock-keeping: as wanted where
@@ -545,4 +573,9 @@ impl Runner {
     pub(super) fn key(&self, row: &Row) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: row.kind.clone(), id: row.id.clone() }
     }
+}
+
+/// Whether a difference in a field of what is there is one to anybody.
+fn counts(row: &Row, path: &FieldPath, now: &Value) -> bool {
+    row.kind.spec().is_none_or(|spec| !write::incidental(spec, path, now))
 }

@@ -10,7 +10,6 @@ use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
-use super::consequence::Tally;
 use super::follow::{self, Back, Gone};
 use super::foreign::Foreign;
 use super::gather::{Anew, Candidate, Gather, Scope};
@@ -18,6 +17,7 @@ use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
 use super::stock::{self, Stock};
 use super::store::Writer;
+use super::tally::Tally;
 use super::translated::TRANSLATION;
 use super::unread::DEFINITION;
 use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
@@ -84,6 +84,7 @@ pub(crate) async fn make(
         goes: Vec::new(),
         products: Vec::new(),
         items: Gids::default(),
+        listed: HashSet::new(),
         definitions: Vec::new(),
         written: HashMap::new(),
         policy: &policy,
@@ -147,6 +148,8 @@ struct Making<'a> {
     products: Vec<Gone>,
     /// Inventory items of variants that come back.
     items: Gids,
+    /// Inventory items that were decided about for themselves, by the ids that they have now.
+    listed: HashSet<ResourceId>,
     /// Definitions of metafields that do.
     definitions: Vec<ResourceId>,
     /// Links that are written anyway, and what goes: all of it.
@@ -180,30 +183,27 @@ impl Making<'_> {
         order::order(&mut candidates);
         let (goods, mut levels) = order::until_stock(candidates);
         let others = levels.split_off(levels.partition_point(|c| write::is_stock(c.spec)));
-        let listed = goods.iter().filter(|c| stock::is_item(c.spec));
-        let listed: HashSet<ResourceId> = listed.map(|c| anew.id_now(c.spec, &c.id)).collect();
         self.decide(&gather, scope, goods).await?;
         if !self.items.is_empty() {
-            let came = self.counted(&gather, scope, &listed, &levels).await?;
+            let came = self.counted(&gather, scope, &levels).await?;
             levels.retain(|level| !came.contains(&anew.id_now(level.spec, &level.id)));
         }
         self.decide(&gather, scope, levels).await?;
         self.decide(&gather, scope, others).await
     }
 
-    /// Has what is counted of variants that come back come with them, whatever was selected. Items that are
-    /// `listed` are there already. Answers which levels came, by the ids that they have now.
+    /// Has what is counted of variants that come back come with them, whatever was selected. Answers which
+    /// levels came, by the ids that they have now.
     async fn counted(
         &mut self,
         gather: &Gather<'_>,
         scope: &Scope,
-        listed: &HashSet<ResourceId>,
         levels: &[Candidate],
     ) -> Result<HashSet<ResourceId>, PlanError> {
-        let stock = &Stock::of(gather, scope, levels, self.policy.inventory).await?;
+        let stock = &Stock::of(gather, scope, levels, self.policy).await?;
         let items = stock::sorted(&std::mem::take(&mut self.items));
         let lost: Vec<ResourceId> =
-            items.iter().filter(|item| !listed.contains(*item)).cloned().collect();
+            items.iter().filter(|item| !self.listed.contains(*item)).cloned().collect();
         let found = lost.into_iter().map(|item| stock.item(item));
         let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
         while let Some(subject) = found.try_next().await? {
@@ -238,6 +238,9 @@ impl Making<'_> {
         });
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
         while let Some((subject, verdict, frees)) = subjects.try_next().await? {
+            if stock::is_item(subject.spec) && verdict != Verdict::Unselected {
+                self.listed.insert(gather.anew.id_now(subject.spec, &subject.id));
+            }
             self.take(&subject, verdict, frees).await?;
         }
         Ok(())

@@ -24,6 +24,7 @@ pub mod select;
 mod source;
 mod stock;
 pub(crate) mod store;
+mod tally;
 mod translated;
 pub mod undo;
 mod unread;

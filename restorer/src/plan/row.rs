@@ -98,8 +98,7 @@ pub enum Left {
 /// Decides what is done to a resource.
 pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
     let Subject { now, runs, .. } = subject;
-    let selected = policy.selection.has_text(&subject.id, &subject.listing(now));
-    if !selected && !subject.comes_along {
+    if !subject.is_in(&policy.selection) && !subject.comes_along {
         return Verdict::Unselected;
     }
     let made_within = runs.last().is_some_and(|oldest| oldest.before.is_null());
@@ -356,11 +355,11 @@ impl Row {
 }
 
 impl Subject {
-    /// What a list shows of it: now, or else as it was last.
-    fn listing(&self, now: &Value) -> backstock_proto::kind::Listing {
+    /// Whether it is in a selection by what a list shows of it: now, or else as it was last.
+    pub(super) fn is_in(&self, selection: &Selection) -> bool {
         let last = self.runs.iter().flat_map(|run| [&run.after, &run.before]);
-        let known = std::iter::once(now).chain(last).find(|state| !state.is_null());
-        self.kind.listing(known.unwrap_or(&Value::Null))
+        let known = std::iter::once(&self.now).chain(last).find(|state| !state.is_null());
+        selection.has_text(&self.id, &self.kind.listing(known.unwrap_or(&Value::Null)))
     }
 }
 

@@ -12,11 +12,10 @@ use futures::TryStreamExt as _;
 use serde_json::Value;
 
 use super::gather::{Candidate, Gather, Scope, just_before};
-use super::row::{Subject, is_element};
+use super::row::{Policy, Subject, is_element};
 use super::undo::Run;
 use super::{Action, PlanError, Row, order};
 use crate::gids::Gids;
-use crate::write;
 
 const ITEM: &str = "inventory_item";
 pub(super) const LEVEL: &str = "inventory_level";
@@ -74,11 +73,15 @@ pub(super) fn sorted(items: &Gids) -> Vec<ResourceId> {
     sorted
 }
 
-/// Whether something is gone stock of one of these items.
+/// Whether something is gone, and one of these items or stock of one.
 pub(super) fn comes_with(subject: &Subject, items: &Gids) -> bool {
-    let item = subject.runs.first().and_then(|run| run.before.pointer("/item/id")?.as_str());
-    let is_gone = write::is_stock(subject.spec) && subject.now.is_null();
-    is_gone && item.is_some_and(|item| items.contains(item))
+    let pointer = match subject.spec.name {
+        ITEM => "/id",
+        LEVEL => "/item/id",
+        _ => return false,
+    };
+    let item = subject.runs.first().and_then(|run| run.before.pointer(pointer)?.as_str());
+    subject.now.is_null() && item.is_some_and(|item| items.contains(item))
 }
 
 /// What there was of items that come back.
@@ -89,8 +92,8 @@ pub(super) struct Stock<'a> {
     locations: Vec<ResourceId>,
     /// Levels that something is taken back of anyway, by the ids that they have now.
     listed: HashMap<ResourceId, &'a Candidate>,
-    /// Whether of these the amount is taken back, too.
-    inventory: bool,
+    /// Whether of these the amount is taken back, too, and of which.
+    policy: &'a Policy,
 }
 
 impl<'a> Stock<'a> {
@@ -98,7 +101,7 @@ impl<'a> Stock<'a> {
         gather: &'a Gather<'a>,
         scope: &'a Scope,
         listed: &'a [Candidate],
-        inventory: bool,
+        policy: &'a Policy,
     ) -> Result<Self, PlanError> {
         let mut places = BTreeSet::new();
         if let Some(spec) = spec(LOCATION) {
@@ -112,7 +115,7 @@ impl<'a> Stock<'a> {
         locations.sort_by(order::by_number);
         let now = |level: &'a Candidate| (gather.anew.id_now(level.spec, &level.id), level);
         let listed = listed.iter().map(now).collect();
-        Ok(Self { gather, scope, locations, listed, inventory })
+        Ok(Self { gather, scope, locations, listed, policy })
     }
 
     /// An item that is gone: as it was before what is taken back, or else as it was last.
@@ -178,7 +181,9 @@ impl<'a> Stock<'a> {
                     _ => subject.runs.extend(runs),
                 }
             }
-            Some(_) if self.inventory => return Ok(None),
+            Some(_) if self.policy.inventory && subject.is_in(&self.policy.selection) => {
+                return Ok(None);
+            }
             _ => {}
         }
         Ok(Some(subject))

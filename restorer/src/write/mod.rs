@@ -65,7 +65,7 @@ pub(crate) use file::likeness as file_likeness;
 pub(crate) use inventory_level::{amount, has_moved};
 pub use reach::{
     alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,
-    is_stock, unwritable, unwritable_to, withdraws,
+    is_stock, links, unwritable, unwritable_to, withdraws,
 };
 
 /// What is to be done to one resource.

@@ -141,6 +141,9 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     if spec.name == "draft_order" && draft_order::follows(path, state) {
         return true;
     }
+    if let Some(list) = path.as_str().strip_suffix("/{}") {
+        return links(spec, list);
+    }
     let steps = path.steps();
     let Some(Step::Member(name)) = steps.last() else { return false };
     let follows = FOLLOWS.iter().filter(|(kind, _)| *kind == spec.name);
@@ -149,6 +152,12 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     own_id
         || INCIDENTAL.contains(&name.as_str())
         || follows.flat_map(|(_, pairs)| *pairs).any(|pair| *pair == (path.member(), name))
+}
+
+/// Whether the elements of a list only name what is elsewhere: it is a set, in the order of its ids, which
+/// is another once something in it has come back.
+pub fn links(spec: &Spec, list: &str) -> bool {
+    spec.references.iter().any(|path| path.strip_suffix("/*/id") == Some(list))
 }
 
 /// Whether a field of what nobody edited may be another than history has heard of.
@@ -252,6 +261,9 @@ mod tests {
         }
         assert!(!incidental(spec("menu"), &path("/items/{1}/url"), &state));
         assert!(!incidental(spec("collection"), &path("/image/url"), &state));
+        let of_discount = |text: &str| incidental(spec("discount"), &path(text), &state);
+        assert!(of_discount("/customerGets/items/products/{}"), "a set has no order");
+        assert!(!of_discount("/customerGets/items/products/{1}"));
     }
 
     #[test]
