@@ -28,7 +28,7 @@ pub(super) struct AroundRow<'a> {
     place: Option<Place>,
     /// Whether that is on record by this one.
     began_here: AtomicBool,
-    /// Whether what makes something was sent, as far as anybody knows.
+    /// Whether what makes something was sent, and not refused, as far as anybody knows.
     may_be_made: AtomicBool,
     /// Whether a mutation came back undone, since the job is to end.
     is_back: AtomicBool,
@@ -56,12 +56,31 @@ impl<'a> AroundRow<'a> {
         self.is_back.load(Ordering::Relaxed)
     }
 
-    /// Puts on record that what this one began was never sent, where that is certain.
+    /// Puts on record that what this one began was never made, where that is certain.
     pub(super) async fn takes_back(&self) -> Result<(), LedgerError> {
         let began_here = self.began_here.load(Ordering::Relaxed);
-        match began_here && !self.may_be_made.load(Ordering::Relaxed) {
-            true => self.runner.ledger().put(Step::Back(self.n), None).await,
-            false => Ok(()),
+        if began_here && !self.may_be_made.load(Ordering::Relaxed) {
+            self.runner.ledger().put(Step::Back(self.n), None).await?;
+            self.runner.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.n);
+        }
+        Ok(())
+    }
+
+    async fn sent(&self, mut call: Call<'_>) -> Result<Answer, AdminError> {
+        let (Some(lane), Some(place)) = (self.runner.lane(), &self.place) else {
+            return self.admin().ask(call).await;
+        };
+        let variables = std::mem::take(&mut call.variables);
+        let heard = lane.send(&call, variables, place).await;
+        match heard {
+            Heard::Answer(answer) => answer,
+            Heard::NotTaken(variables) => self.admin().ask(Call { variables, ..call }).await,
+            Heard::Back => {
+                self.is_back.store(true, Ordering::Relaxed);
+                let shop = self.admin().access().shop.clone();
+                let last = "the job stands still".into();
+                Err(AdminError::Unavailable { shop, waited: Duration::ZERO, last })
+            }
         }
     }
 
@@ -88,25 +107,14 @@ impl Around for AroundRow<'_> {
         self.runner.client()
     }
 
-    async fn mutate(&self, mut call: Call<'_>) -> Result<Answer, AdminError> {
-        let (Some(lane), Some(place)) = (self.runner.lane(), &self.place) else {
-            return self.admin().ask(call).await;
-        };
-        let variables = std::mem::take(&mut call.variables);
-        let heard = lane.send(&call, variables, place).await;
-        if call.repeat == Repeat::Never && !matches!(heard, Heard::Back) {
+    async fn mutate(&self, call: Call<'_>) -> Result<Answer, AdminError> {
+        let makes = call.repeat == Repeat::Never;
+        let answer = self.sent(call).await;
+        let is_refused = answer.as_ref().is_ok_and(|answer| !answer.user_errors().is_empty());
+        if makes && !is_refused && !self.is_back() {
             self.may_be_made.store(true, Ordering::Relaxed);
         }
-        match heard {
-            Heard::Answer(answer) => answer,
-            Heard::NotTaken(variables) => self.admin().ask(Call { variables, ..call }).await,
-            Heard::Back => {
-                self.is_back.store(true, Ordering::Relaxed);
-                let shop = self.admin().access().shop.clone();
-                let last = "the job stands still".into();
-                Err(AdminError::Unavailable { shop, waited: Duration::ZERO, last })
-            }
-        }
+        answer
     }
 
     fn gid_now(&self, gid: &str) -> String {
@@ -157,6 +165,10 @@ impl Around for AroundRow<'_> {
     fn key(&self, what: &str) -> String {
         let named = format!("{}\n{}\n{what}", self.runner.job_id(), self.n);
         blake3::hash(named.as_bytes()).to_hex()[..32].to_owned()
+    }
+
+    fn stocked(&self, is_taken: bool) {
+        self.runner.counted.hears(is_taken);
     }
 
     fn note(&self, text: String) {

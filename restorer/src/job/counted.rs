@@ -6,12 +6,15 @@
 //! last. Items stand in the order of their numbers, as products do: what is made together mostly stands
 //! together.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use backstock_proto::{Kind, ResourceId};
+use lru::LruCache;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use super::runner::{RunError, Runner, gid_of};
 use crate::plan::Row;
@@ -19,16 +22,33 @@ use crate::write;
 use crate::write::look::Extent;
 
 /// Pieces of the plan that are held.
-const PIECES_MAX: usize = 8;
+const PIECES_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
+/// After so many products in a row that could be made only without their stock none is made with it.
+const REFUSED_MAX: u32 = 3;
+
+/// The rows of one piece that are of items, once they are read.
+type Piece = Arc<OnceCell<Vec<Row>>>;
 
 /// The rows by their items, and what was read of them.
-#[derive(Default)]
 pub(super) struct Counted {
     /// The number that an item had first, and a row that brings back the item or a level of it.
     rows: Vec<(u64, u64)>,
-    pieces: Mutex<VecDeque<(u64, Arc<Vec<Row>>)>>,
-    /// Whether stock may be put at a location.
-    locations: Mutex<HashMap<String, bool>>,
+    pieces: Mutex<LruCache<u64, Piece>>,
+    /// Whether stock may be put at a location. Who asks of one waits for the answer to another.
+    locations: tokio::sync::Mutex<HashMap<String, bool>>,
+    /// Products in a row that could be made only without their stock.
+    refused: AtomicU32,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            pieces: Mutex::new(LruCache::new(PIECES_MAX)),
+            locations: tokio::sync::Mutex::default(),
+            refused: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Counted {
@@ -50,6 +70,25 @@ impl Counted {
         let to = self.rows.partition_point(|(of, _)| *of <= item);
         &self.rows[from..to]
     }
+
+    fn piece(&self, place: u64) -> Piece {
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.get_or_insert(place, Piece::default).clone()
+    }
+
+    /// Hears whether a product was made with its stock, or only without.
+    pub(super) fn hears(&self, is_taken: bool) {
+        if is_taken {
+            self.refused.store(0, Ordering::Relaxed);
+        } else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the shop takes no stock with what is made: then all of it is left to its own rows.
+    fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) >= REFUSED_MAX
+    }
 }
 
 /// The gid of the inventory item that a row is about.
@@ -69,6 +108,9 @@ impl Runner {
     /// What the plan brings back of an inventory item: itself, and its levels where there may be stock now.
     pub(super) async fn counted(&self, item: &str) -> Result<Vec<Value>, RunError> {
         let mut states = Vec::new();
+        if self.counted.is_refused() {
+            return Ok(states);
+        }
         for (_, n) in self.counted.rows_of(&self.first(item)) {
             let Some(row) = self.counted_row(*n).await? else { continue };
             let Some(mut state) = self.as_it_was(&row).await? else { continue };
@@ -84,23 +126,16 @@ impl Runner {
 
     async fn counted_row(&self, n: u64) -> Result<Option<Row>, RunError> {
         let place = self.plan.piece_of(n);
-        let mut held = self.counted.pieces.lock().await;
-        let known = held.iter().find(|(at, _)| *at == place).map(|(_, rows)| rows.clone());
-        let rows = match known {
-            Some(rows) => rows,
-            None => {
-                let mut rows = self.piece(place).await?.unwrap_or_default();
-                rows.retain(|row| item_of(row).is_some());
-                let rows = Arc::new(rows);
-                if held.len() >= PIECES_MAX {
-                    held.pop_front();
-                }
-                held.push_back((place, rows.clone()));
-                rows
-            }
-        };
+        let piece = self.counted.piece(place);
+        let rows = piece.get_or_try_init(|| self.counted_rows(place)).await?;
         let at = rows.binary_search_by_key(&n, |row| row.n).ok();
         Ok(at.and_then(|at| rows.get(at).cloned()))
+    }
+
+    async fn counted_rows(&self, place: u64) -> Result<Vec<Row>, RunError> {
+        let mut rows = self.piece(place).await?.unwrap_or_default();
+        rows.retain(|row| item_of(row).is_some());
+        Ok(rows)
     }
 
     /// Whether stock may be put at a location: it is in the shop, and in use.
@@ -135,5 +170,14 @@ mod tests {
         assert_eq!(counted.rows_of(&gid(7)), [(7, 4), (7, 6)]);
         assert_eq!(counted.rows_of(&gid(9)), [(9, 5), (9, 8)]);
         assert!(counted.rows_of(&gid(8)).is_empty() && counted.rows_of("none").is_empty());
+    }
+
+    #[test]
+    fn where_the_shop_takes_no_stock_again_and_again_none_is_told_any_more() {
+        let counted = Counted::default();
+        [false, false, true, false, false].into_iter().for_each(|taken| counted.hears(taken));
+        assert!(!counted.is_refused());
+        counted.hears(false);
+        assert!(counted.is_refused());
     }
 }

@@ -47,7 +47,7 @@ pub(super) enum Step {
     Taken,
     /// A row's first mutation is about to be sent.
     Begun(u64),
-    /// It was not sent after all: the row is as if it had not been begun.
+    /// It was not sent after all, or made nothing: the row is as if it had not been begun.
     Back(u64),
     /// A row is over.
     Over(RowResult),
@@ -82,7 +82,7 @@ pub(super) struct Standing {
     pub(super) rest: BTreeSet<u64>,
     /// Rows that failed in an earlier attempt.
     failed: BTreeSet<u64>,
-    /// Rows of which what was begun before was not sent.
+    /// Rows of which what was begun before made nothing.
     back: BTreeSet<u64>,
 }
 

@@ -20,6 +20,7 @@ mod missing;
 mod outcome;
 mod parts;
 mod place;
+mod rest;
 mod row;
 pub(crate) mod rows;
 pub(crate) mod run;

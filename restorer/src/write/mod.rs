@@ -166,6 +166,11 @@ pub trait Around: Send + Sync {
         let _ = gid;
         Ok(Vec::new())
     }
+    /// A product was made with what is counted of it, or only without: where that happens again and again
+    /// those around keep it from others, too.
+    fn stocked(&self, is_taken: bool) {
+        let _ = is_taken;
+    }
     /// A mutation is about to be sent: puts on record, durably, that the resource is being written.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
     /// When the job began: what carries the natural key and was made since is taken for our own work

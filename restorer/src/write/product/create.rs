@@ -10,7 +10,7 @@ use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
 use super::{fields, media, stock, variants};
 use crate::write::step::{Step, ask, is_unknown, list, send, text, until};
-use crate::write::{Around, WriteError, look, metafield, upload};
+use crate::write::{Around, WriteError, crud, look, metafield, upload};
 
 const BY_HANDLE: &str = include_str!("../graphql/product_by_handle.graphql");
 const OPERATION: &str = include_str!("../graphql/product_set_operation.graphql");
@@ -33,6 +33,8 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
         return Ok(found(gid));
     }
     let media::Sources { files, .. } = media::sources(around, &json!({}), want).await?;
+    let is_for_its_name =
+        |why: &String| crud::is_taken(why) && !metafield::are_named(std::slice::from_ref(why));
     let (mut with_metafields, mut with_stock) = (true, true);
     let mut refused = Vec::new();
     loop {
@@ -41,12 +43,20 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
         if !with_metafields && !metafield::leave_out(&mut variables["input"]) {
             return Err(WriteError::Refused(refused));
         }
-        refused = match made(around, handle, variables).await {
+        let made = made(around, handle, variables).await;
+        if made.is_ok() && (stocked || !with_stock) {
+            around.stocked(stocked);
+        }
+        refused = match made {
             Err(WriteError::Refused(why)) => why,
             // Without them it has not all of what it is to have, and so is looked at as a whole.
             Ok(made) if !with_metafields => return Ok(found(made.gid)),
             made => return made,
         };
+        // Nothing else helps, and what has its name now may be somebody else's.
+        if refused.iter().any(is_for_its_name) {
+            return Err(WriteError::Refused(refused));
+        }
         match metafield::are_named(&refused) {
             // One that the shop does not take keeps all of it away: they follow, each for itself.
             true if with_metafields => with_metafields = false,

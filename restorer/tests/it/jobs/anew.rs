@@ -6,11 +6,7 @@ use std::sync::Arc;
 use backstock_proto::ResourceId;
 use serde_json::{Value, json};
 
-use super::world::{World, ago, result, state, told};
-
-fn id_of(gid: &Value) -> ResourceId {
-    ResourceId::parse(gid.as_str().expect("a gid")).expect("an id")
-}
+use super::world::{World, ago, id_of, result, state, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
@@ -68,10 +64,7 @@ async fn stock_comes_back_with_its_product_and_goes_with_it_again() {
     let item = id_of(&product["variants"][0]["inventoryItem"]["id"]);
     let is = world.shop.read("inventory_level", &level(&item)).await.expect("a level");
     assert_eq!(amount(&is), 42, "{job}");
-    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
-    let (status, undo) = process.post(&undo, json!(null)).await;
-    assert_eq!(status, 202, "{undo}");
-    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let undone = process.undone(&job).await;
     let counts = (&undone["counts"]["deleted"], &undone["counts"]["skipped"]);
     assert_eq!((state(&undone), counts), ("done", (&json!(1), &json!(0))), "{undone}");
     assert_eq!(world.shop.read("product", &new).await, None);
@@ -139,10 +132,7 @@ async fn amounts_that_a_job_wrote_are_taken_back_with_it() {
     assert_eq!((state(&job), &job["counts"]["updated"]), ("done", &json!(1)), "{job}");
     let more = world.shop.read("inventory_level", &id).await.expect("a level");
     assert_eq!(amount(&more), amount(&was) + 5);
-    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
-    let (status, undo) = process.post(&undo, json!(null)).await;
-    assert_eq!(status, 202, "{undo}");
-    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let undone = process.undone(&job).await;
     assert_eq!((state(&undone), &undone["counts"]["updated"]), ("done", &json!(1)), "{undone}");
     let now = world.shop.read("inventory_level", &id).await.expect("a level");
     assert_eq!(amount(&now), amount(&was));
@@ -204,10 +194,7 @@ async fn what_somebody_edited_after_a_plan_was_made_is_neither_deleted_nor_overw
         world.hears(kind, id, &is);
     }
     let process = world.restorer();
-    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
-    let (status, job) = process.post(&apply, json!({"digest": plan["digest"]})).await;
-    assert_eq!(status, 202, "{job}");
-    let job = process.over(job["id"].as_str().expect("an id")).await;
+    let job = process.applied(&plan, &[]).await;
     assert_eq!(result(&job, new)["state"], "deleted", "{job}");
     assert_eq!(result(&job, changed)["state"], "updated", "{job}");
     for (kind, id, member, why) in [
@@ -247,10 +234,7 @@ async fn what_came_back_without_a_part_that_is_refused_goes_again_with_its_job()
     let why = made["reason"].as_str().expect("a reason");
     assert!(why.contains("prices and rules did not come back"), "{why}");
     assert!(world.shop.read("price_list", &id_of(&made["new_gid"])).await.is_some());
-    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
-    let (status, undo) = process.post(&undo, json!(null)).await;
-    assert_eq!(status, 202, "{undo}");
-    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let undone = process.undone(&job).await;
     assert_eq!((state(&undone), &undone["counts"]["deleted"]), ("done", &json!(1)), "{undone}");
     assert_eq!(world.shop.ids("PriceList"), before);
 }
@@ -311,10 +295,7 @@ async fn what_a_product_was_in_has_it_again_although_nobody_saw_it_leave() {
     let asked = json!({"at": ago(30), "select": {"ids": [was["id"]]}});
     let (status, plan) = process.post("/plans", asked).await;
     assert_eq!(status, 201, "{plan}");
-    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
-    let (status, job) = process.post(&apply, json!({"digest": plan["digest"]})).await;
-    assert_eq!(status, 202, "{job}");
-    let job = process.over(job["id"].as_str().expect("an id")).await;
+    let job = process.applied(&plan, &[]).await;
     let counts = &job["counts"];
     let counts = (&counts["created"], &counts["updated"], &counts["failed"], &counts["conflict"]);
     let expected = (&json!(3), &json!(4), &json!(0), &json!(0));
@@ -343,11 +324,7 @@ async fn nothing_is_put_into_lists_that_does_not_come_back() {
     let process = world.restorer();
     let asked = json!({"at": ago(30), "select": {"ids": [was["id"]]}});
     let (_, plan) = process.post("/plans", asked).await;
-    let apply = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
-    let only = json!({"digest": plan["digest"], "deselect": [0]});
-    let (status, job) = process.post(&apply, only).await;
-    assert_eq!(status, 202, "{job}");
-    let job = process.over(job["id"].as_str().expect("an id")).await;
+    let job = process.applied(&plan, &[&json!(0)]).await;
     assert_eq!(result(&job, &id)["reason"], "deselected", "{job}");
     let (_, discount) = lists.iter().find(|(kind, _)| *kind == "discount").expect("a discount");
     let left = result(&job, &id_of(&discount["id"]));

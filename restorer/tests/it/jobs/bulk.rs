@@ -10,7 +10,7 @@ use shopify::admin::cost::Plan;
 use shopify::bulk_run::Failure;
 use shopify::fault::Fault;
 
-use super::world::{World, acme, now, result, state};
+use super::world::{Process, World, acme, now, result, state};
 
 /// How many products are made anew.
 const PRODUCTS: usize = 24;
@@ -66,11 +66,18 @@ fn essence(product: &Value) -> Value {
     }))
 }
 
-/// Waits until operations have made some of what is gone; `left` is how many products there were before.
-async fn until_some_are_made(world: &World, left: usize) {
-    while world.shop.ids("Product").len() < left + 3 {
+/// Such a shop whose operations do so many lines a second, the products that it had left, and a job that
+/// applies the plan, by which operations have made some more.
+async fn under_way(seed: u64, pace: f64) -> (World, Vec<ResourceId>, Process, String) {
+    let world = gone(seed, MUCH, |_, _| {}).await;
+    let left = world.shop.ids("Product");
+    world.shop.simulator.pace_bulk(pace);
+    let process = world.restorer();
+    let id = process.apply("plan-a").await;
+    while world.shop.ids("Product").len() < left.len() + 3 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    (world, left, process, id)
 }
 
 /// How the shop's bulk operations are.
@@ -132,25 +139,15 @@ async fn what_takes_long_by_points_goes_in_bulk_with_the_same_result_for_fewer_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_of_an_operation_makes_nothing_twice() {
-    let world = gone(82, MUCH, |_, _| {}).await;
-    let left = world.shop.ids("Product").len();
-    world.shop.simulator.pace_bulk(4.0);
-    let mut process = world.restorer();
-    let id = process.apply("plan-a").await;
-    until_some_are_made(&world, left).await;
+    let (world, left, mut process, id) = under_way(82, 4.0).await;
     process.kill();
     let job = world.restorer().over(&id).await;
-    assert_made_once(&world, &job, left + PRODUCTS).await;
+    assert_made_once(&world, &job, left.len() + PRODUCTS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_operations_made_of_a_job_that_is_cancelled_after_a_kill_is_found_by_an_undo() {
-    let world = gone(87, MUCH, |_, _| {}).await;
-    let left = world.shop.ids("Product");
-    world.shop.simulator.pace_bulk(2.0);
-    let mut process = world.restorer();
-    let id = process.apply("plan-a").await;
-    until_some_are_made(&world, left.len()).await;
+    let (world, left, mut process, id) = under_way(87, 2.0).await;
     process.kill();
     // Nobody who could take it up is there when that is said.
     let cancel = json!({"want": "cancel", "by": "test", "at": now()});
@@ -166,9 +163,7 @@ async fn what_operations_made_of_a_job_that_is_cancelled_after_a_kill_is_found_b
     let (_, booked) = world.booked().await;
     let there: BTreeSet<String> = made.iter().map(ToString::to_string).collect();
     assert_eq!(booked, there);
-    let (status, undo) = process.post(&format!("/jobs/{id}/undo"), json!(null)).await;
-    assert_eq!(status, 202, "{undo}");
-    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let undone = process.undone(&job).await;
     let deleted = &undone["counts"]["deleted"];
     assert_eq!((state(&undone), deleted), ("done", &json!(made.len())), "{undone}");
     assert_eq!(world.shop.ids("Product"), left);
@@ -176,12 +171,7 @@ async fn what_operations_made_of_a_job_that_is_cancelled_after_a_kill_is_found_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_to_end_has_its_operations_end_and_the_next_one_makes_the_rest() {
-    let world = gone(88, MUCH, |_, _| {}).await;
-    let left = world.shop.ids("Product").len();
-    world.shop.simulator.pace_bulk(1.0);
-    let mut process = world.restorer();
-    let id = process.apply("plan-a").await;
-    until_some_are_made(&world, left).await;
+    let (world, left, mut process, id) = under_way(88, 1.0).await;
     process.end().await;
     let ended = operations(&world);
     let is_ended = |state: &String| state == "CANCELED";
@@ -189,13 +179,13 @@ async fn a_process_that_is_to_end_has_its_operations_end_and_the_next_one_makes_
         !ended.is_empty() && ended.iter().all(is_ended),
         "asked to end, and awaited: {ended:?}"
     );
-    let made = world.shop.ids("Product").len() - left;
+    let made = world.shop.ids("Product").len() - left.len();
     assert!(made < PRODUCTS, "the operation ran to its end");
     let (_, booked) = world.booked().await;
     assert_eq!(booked.len(), made, "what it had made is on record before the process is gone");
     world.shop.simulator.pace_bulk(1_000.0);
     let job = world.restorer().over(&id).await;
-    assert_made_once(&world, &job, left + PRODUCTS).await;
+    assert_made_once(&world, &job, left.len() + PRODUCTS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,10 +47,7 @@ async fn plan(process: &Process, request: Value) -> Value {
 }
 
 async fn apply(process: &Process, plan: &Value) {
-    let path = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
-    let (status, job) = process.post(&path, json!({"digest": plan["digest"]})).await;
-    assert_eq!(status, 202, "{job}");
-    let job = process.over(job["id"].as_str().expect("an id")).await;
+    let job = process.applied(plan, &[]).await;
     assert_eq!((state(&job), &job["counts"]["updated"]), ("done", &json!(1)), "{job}");
 }
 

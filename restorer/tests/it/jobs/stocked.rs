@@ -6,7 +6,7 @@ use backstock_proto::ResourceId;
 use serde_json::{Value, json};
 use shopify::admin::cost::Plan;
 
-use super::world::{Process, World, result, state, told};
+use super::world::{Process, World, id_of, result, state, told};
 
 /// An inventory item as it was, and how much there was of it where.
 struct Item {
@@ -19,10 +19,6 @@ struct Item {
 struct Goods {
     id: ResourceId,
     items: Vec<Item>,
-}
-
-fn id_of(gid: &Value) -> ResourceId {
-    ResourceId::parse(gid.as_str().expect("a gid")).expect("an id")
 }
 
 fn level_of(item: &ResourceId, location: &ResourceId) -> ResourceId {
@@ -130,10 +126,7 @@ async fn assert_as_it_was(world: &World, job: &Value, all: &[Goods]) {
 }
 
 async fn applied(process: &Process, deselect: &[&Value]) -> Value {
-    let body = json!({"digest": "digest of plan-a", "deselect": deselect});
-    let (status, job) = process.post("/plans/plan-a/apply", body).await;
-    assert_eq!(status, 202, "{job}");
-    process.over(job["id"].as_str().expect("an id")).await
+    process.applied(&json!({"id": "plan-a", "digest": "digest of plan-a"}), deselect).await
 }
 
 /// The number of the plan's row of something.
@@ -152,10 +145,7 @@ async fn a_product_comes_back_with_costs_and_stock_by_one_mutation_and_goes_with
     let sent = mutations(&world);
     assert_eq!(told_of_stock(&sent), (1, BTreeSet::new()), "{sent:?}");
     let made = id_of(&result(&job, &all[0].id)["new_gid"]);
-    let undo = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
-    let (status, undo) = process.post(&undo, json!(null)).await;
-    assert_eq!(status, 202, "{undo}");
-    let undone = process.over(undo["id"].as_str().expect("an id")).await;
+    let undone = process.undone(&job).await;
     let counts = (&undone["counts"]["deleted"], &undone["counts"]["skipped"]);
     assert_eq!((state(&undone), counts), ("done", (&json!(1), &json!(0))), "{undone}");
     assert_eq!(world.shop.read("product", &made).await, None);

@@ -298,6 +298,23 @@ impl Process {
         job["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Applies a plan that was asked for, but for some of its rows, until that is over.
+    pub(crate) async fn applied(&self, plan: &Value, deselect: &[&Value]) -> Value {
+        let path = format!("/plans/{}/apply", plan["id"].as_str().expect("an id"));
+        let body = json!({"digest": plan["digest"], "deselect": deselect});
+        let (status, job) = self.post(&path, body).await;
+        assert_eq!(status, 202, "{job}");
+        self.over(job["id"].as_str().expect("an id")).await
+    }
+
+    /// Undoes a job, until that is over.
+    pub(crate) async fn undone(&self, job: &Value) -> Value {
+        let path = format!("/jobs/{}/undo", job["id"].as_str().expect("an id"));
+        let (status, undo) = self.post(&path, json!(null)).await;
+        assert_eq!(status, 202, "{undo}");
+        self.over(undo["id"].as_str().expect("an id")).await
+    }
+
     /// Waits until a job is over, or something else can be said of it.
     pub(crate) async fn until(&self, job: &str, is: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
@@ -336,6 +353,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The id in a gid.
+pub(crate) fn id_of(gid: &Value) -> ResourceId {
+    ResourceId::parse(gid.as_str().expect("a gid")).expect("an id")
 }
 
 /// What became of the row about a resource.
