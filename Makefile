@@ -19,7 +19,7 @@ build: tools ## compile everything once
 	$(CARGO) build $(PROFILE) --workspace
 
 test: tools ## every test
-	$(CARGO) nextest run $(PROFILE) --workspace
+	$(CARGO) nextest run $(PROFILE) --workspace --test-threads $$(($$(nproc) + 1))
 	$(CARGO) test $(PROFILE) --workspace --doc
 	tests/page/run.sh
 	tests/openapi/run.sh

@@ -4,7 +4,7 @@
 //! size and the rate are never assumed: they depend on the shop's plan.
 //!
 //! What is urgent takes what there is, and what others would take while it waits. They take turns: of
-//! what is handed out while both want it, no more than half goes to what is urgent.
+//! what is handed out while both want it, a quarter goes to what is urgent.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,8 @@ const FIRST_STATUS: Status =
 const NAP_MAX: Duration = Duration::from_secs(2);
 /// How long one sleeps whose turn it is not.
 const TURN: Duration = Duration::from_millis(50);
+/// What others get for each point that something urgent got while they waited.
+const OTHERS_TURN: f64 = 3.0;
 
 /// The bucket as an answer says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -68,8 +70,8 @@ struct State {
     urgent: (f64, usize),
     /// How many others wait.
     others: usize,
-    /// Points that urgent calls got while others waited, less those that others got since.
-    lead: f64,
+    /// Points that others are to get before urgent calls do again, while both wait.
+    owed: f64,
     /// What documents were last said to cost before they run.
     costs: HashMap<[u8; 32], f64>,
 }
@@ -99,7 +101,7 @@ impl Budget {
             reserved: 0.0,
             urgent: (0.0, 0),
             others: 0,
-            lead: 0.0,
+            owed: 0.0,
             costs: HashMap::new(),
         };
         Self { state: Mutex::new(state) }
@@ -132,7 +134,7 @@ impl Budget {
         let mut state = self.lock();
         let Status { maximum_available, restore_rate, .. } = state.status;
         let points = state.points(document);
-        if urgent && state.lead > 0.0 && state.others > 0 {
+        if urgent && state.owed > 0.0 && state.others > 0 {
             return Err(TURN);
         }
         let kept = match urgent {
@@ -149,10 +151,10 @@ impl Budget {
             return Err(Duration::from_secs_f64(wait));
         }
         state.reserved += points;
-        state.lead = match urgent {
-            true if state.others > 0 => state.lead + points,
-            true => state.lead,
-            false => (state.lead - points).max(0.0),
+        state.owed = match urgent {
+            true if state.others > 0 => state.owed + points * OTHERS_TURN,
+            true => state.owed,
+            false => (state.owed - points).max(0.0),
         };
         Ok(Reservation { budget: self, document, points, is_settled: false })
     }
@@ -236,7 +238,7 @@ impl State {
 
     /// What others are to leave to urgent calls that wait, if it is their turn: half at most.
     fn left_to_urgent(&self) -> f64 {
-        match self.lead > 0.0 {
+        match self.owed > 0.0 {
             true => 0.0,
             false => self.urgent.0.min(self.status.maximum_available / 2.0),
         }
@@ -342,19 +344,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_urgent_gets_no_more_than_half_while_others_wait() {
+    fn what_is_urgent_gets_a_quarter_while_others_wait() {
         let budget = budget(1_000.0);
         let now = Instant::now();
-        let mut held = vec![budget.try_reserve([0; 32], URGENT, now).expect("nobody else waits")];
-        let other = budget.waits([0; 32], false);
-        let urgent = budget.waits([0; 32], true);
-        held.push(budget.try_reserve([0; 32], URGENT, now).expect("its turn"));
-        assert!(budget.try_reserve([0; 32], URGENT, now).is_err(), "not its turn");
-        held.push(budget.try_reserve([0; 32], ALL, now).expect("nothing is to be left"));
-        held.push(budget.try_reserve([0; 32], URGENT, now).expect("its turn again"));
-        assert!(budget.try_reserve([0; 32], URGENT, now).is_err());
+        let cheap = [1; 32];
+        let other = budget.waits(cheap, false);
+        let urgent = budget.waits(cheap, true);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(budget.try_reserve(cheap, URGENT, now).expect("its turn"));
+            for _ in 0..3 {
+                assert!(budget.try_reserve(cheap, URGENT, now).is_err(), "not its turn");
+                held.push(budget.try_reserve(cheap, ALL, now).expect("nothing is to be left"));
+            }
+        }
+        held.push(budget.try_reserve(cheap, URGENT, now).expect("its turn"));
+        assert!(budget.try_reserve(cheap, URGENT, now).is_err(), "not its turn");
         drop(other);
-        held.push(budget.try_reserve([0; 32], URGENT, now).expect("nobody else waits"));
+        held.push(budget.try_reserve(cheap, URGENT, now).expect("nobody else waits"));
         drop((urgent, held));
     }
 

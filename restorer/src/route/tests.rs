@@ -232,9 +232,12 @@ async fn one_shops_token_never_sees_another_shop() {
 
 #[tokio::test]
 async fn a_scope_that_is_missing_is_403_and_a_token_that_is_missing_401() {
+    let journal = Arc::new(Fake::believable());
+    plans(&journal).await;
+    incidents(&api_of(journal.clone()).await, &journal).await;
     for route in ROUTES {
         // Wrong tokens are throttled, and there would be many.
-        let api = api().await;
+        let api = api_of(journal.clone()).await;
         let scope = match route.access {
             Access::Public => {
                 assert_eq!(ask(&api, route, route.path, None).await.0, 200, "{}", route.path);
