@@ -8,13 +8,13 @@ use backstock_restorer::plan::{Counts, Plan};
 use serde_json::json;
 
 use super::api::{self, Api, Target};
-use super::{Answer, Exit, Failure, job, page};
+use super::{Answer, Failure, job, page};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Shows what the plan does, asks, and does it; then says how it went. Needs a token with the scope
-restore. Stopping this command does not stop the job: `backstock cancel JOB` does, and
-`backstock undo JOB` takes back what it wrote.
+Shows what the plan does, and on a terminal asks; elsewhere it begins at once. Then says how it
+went. Needs a token with the scope restore. Stopping this command does not stop the job:
+`backstock cancel JOB` does, and `backstock undo JOB` takes back what it wrote.
 
 Exit code 3 if something in the shop is no longer as the plan expects: that was left alone, and a
 new plan shows what it is. Exit code 1 if something failed: `backstock retry JOB` tries that again.
@@ -72,7 +72,8 @@ pub(super) async fn applied(
             false => Answer::done("Nothing to do.\n".into()),
         });
     }
-    if !how.yes {
+    // Whoever sits before a terminal says yes first.
+    if !how.yes && std::io::stdin().is_terminal() {
         asked(changes)?;
     }
     // The digest says that it is this very plan.
@@ -112,12 +113,8 @@ fn shown(plan: &Plan) -> String {
     text
 }
 
-/// Asks a person, if there is one.
+/// Asks a person.
 fn asked(changes: u64) -> Result<(), Failure> {
-    let refused = |why: &str| Err(Failure::new(why).then("--yes says yes").exit(Exit::Usage));
-    if !std::io::stdin().is_terminal() {
-        return refused("nobody is there who could be asked");
-    }
     let mut screen = anstream::stderr();
     let question = format!("Apply {}? [y/N] ", page::count(changes, "change"));
     let _nobody_reads = screen.write_all(question.as_bytes()).and_then(|()| screen.flush());
@@ -125,6 +122,6 @@ fn asked(changes: u64) -> Result<(), Failure> {
     let read = std::io::stdin().lock().read_line(&mut said);
     match (read, said.trim().to_ascii_lowercase().as_str()) {
         (Ok(_), "y" | "yes") => Ok(()),
-        _ => Err(Failure::new("nothing was done").exit(Exit::Failed)),
+        _ => Err(Failure::new("nothing was done")),
     }
 }

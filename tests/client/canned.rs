@@ -147,6 +147,10 @@ fn route(
         ["v1", "shops", _, "plans", "plan-none" | "plan%2Dnone"] => {
             Ok(Json(nothing_to_do()).into_response())
         }
+        ["v1", "shops", _, "plans", _] => Ok(Json(plan()).into_response()),
+        ["v1", "shops", _, "plans", _, "apply"] => {
+            Ok((StatusCode::ACCEPTED, Json(job())).into_response())
+        }
         ["v1", "shops"] => {
             let sees = |s: &ShopSummary| token == AGENCY || s.shop.name() == "acme";
             let shops = statuses().into_iter().map(|s| s.summary).filter(sees);

@@ -359,6 +359,15 @@ fn whoever_watches_a_job_outlasts_a_restart() {
 }
 
 #[test]
+fn a_plan_that_nobody_can_be_asked_about_is_applied_at_once() {
+    let server = Server::start();
+    let text = said(&server, &["apply", "plan-0193-5f2a", "--json"]);
+    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
+    assert_eq!(job["state"], "done");
+    assert_eq!(server.last_said()["digest"], "8f4e");
+}
+
+#[test]
 fn a_rollback_that_nobody_can_be_asked_about_begins_at_once() {
     let server = Server::start();
     let text = said(&server, &["rollback", "--change-set", "cs-6437f0a2b1c40-1a2f"]);
