@@ -21,6 +21,9 @@ use url::Url;
 mod access;
 mod check;
 mod environment;
+mod secret;
+
+pub(crate) use secret::without_credentials;
 
 /// Where the configuration is looked for when no `--config` is given and this file exists.
 pub(crate) const DEFAULT_FILE: &str = "backstock.toml";
@@ -74,6 +77,7 @@ pub(crate) struct Http {
 #[serde(default)]
 pub(crate) struct Nats {
     /// An existing server or cluster; absent: `serve` starts one of its own.
+    #[serde(serialize_with = "secret::nameless")]
     pub(crate) url: Option<String>,
     /// Credentials for it.
     pub(crate) credentials_file: Option<PathBuf>,
@@ -82,6 +86,7 @@ pub(crate) struct Nats {
     /// Whom to trust for its certificate, PEM. With it, TLS is required.
     pub(crate) ca_file: Option<PathBuf>,
     /// Its monitoring address, to see that it syncs before it acknowledges.
+    #[serde(serialize_with = "secret::nameless")]
     pub(crate) monitor_url: Option<String>,
     /// Go on although the server acknowledges before it syncs, or cannot be asked: a power cut
     /// then loses what was answered 200.
@@ -179,6 +184,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Telemetry {
     /// The OpenTelemetry collector that takes them, as OTLP over HTTP, such as `http://collector:4318`;
     /// absent: none are made.
+    #[serde(serialize_with = "secret::nameless")]
     pub(crate) otlp_endpoint: Option<String>,
     /// The part of the traces that begin here of which spans are made, 0 to 1. What comes in as part of
     /// a trace is sampled if that is.
@@ -189,16 +195,20 @@ pub(crate) struct Telemetry {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct ShopConfig {
     pub(crate) domain: Shop,
-    #[serde(default, serialize_with = "masked_list")]
+    #[serde(
+        default,
+        deserialize_with = "secret::read_list",
+        serialize_with = "secret::masked_list"
+    )]
     pub(crate) webhook_secrets: Vec<SecretString>,
     /// One secret a line; read again when it changes.
     #[serde(default)]
     pub(crate) webhook_secrets_file: Option<PathBuf>,
-    #[serde(default, serialize_with = "masked")]
+    #[serde(default, deserialize_with = "secret::read", serialize_with = "secret::masked")]
     pub(crate) access_token: Option<SecretString>,
     #[serde(default)]
     pub(crate) client_id: Option<String>,
-    #[serde(default, serialize_with = "masked")]
+    #[serde(default, deserialize_with = "secret::read", serialize_with = "secret::masked")]
     pub(crate) client_secret: Option<SecretString>,
     /// What whoever opens the app in this shop's admin may do in the page there; nothing by default.
     #[serde(default)]
@@ -400,14 +410,6 @@ fn default_api_version() -> String {
     "2026-10".into()
 }
 
-fn masked<S: serde::Serializer>(secret: &Option<SecretString>, s: S) -> Result<S::Ok, S::Error> {
-    secret.as_ref().map(|_| "***").serialize(s)
-}
-
-fn masked_list<S: serde::Serializer>(secrets: &[SecretString], s: S) -> Result<S::Ok, S::Error> {
-    vec!["***"; secrets.len()].serialize(s)
-}
-
 impl Config {
     /// Reads `file` (or [`DEFAULT_FILE`], if there is one), then the environment over it.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -434,7 +436,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let refuse =
             |e: &dyn std::fmt::Display| ConfigError(vec![one_line(&format!("{name}: {e}"))]);
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| refuse(&e))?;
+        let table = text.parse::<toml::Table>();
+        let mut table = table.map_err(|e| refuse(&unread(text, &e)))?;
         let mut faults = environment::apply(&mut table, variables);
         let mut unknown = BTreeSet::new();
         let parsed = serde_ignored::deserialize(toml::Value::Table(table), |path| {
@@ -489,6 +492,13 @@ impl Token {
     fn parse(&self) -> Result<backstock_restorer::Token, TokenError> {
         backstock_restorer::Token::parse(&self.name, &self.sha256, &self.scopes, &self.shops)
     }
+}
+
+/// Where a text is no TOML, and why. Its line is not repeated: there may be a secret in it.
+fn unread(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    line.unwrap_or_default() + error.message()
 }
 
 fn one_line(text: &str) -> String {

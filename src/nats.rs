@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::config::Nats;
+use crate::config::{Nats, without_credentials};
 
 mod server;
 
@@ -76,20 +76,31 @@ impl Address {
         Some(Self { url, monitor_url, credentials, ca_file })
     }
 
+    /// As it stands in the log.
+    fn shown(&self) -> String {
+        without_credentials(&self.url)
+    }
+
     /// Connects and checks that the server can keep what it acknowledges.
     pub(crate) async fn connect(&self, role: &str, config: &Nats) -> anyhow::Result<Connected> {
-        let client =
-            self.client(role).await.with_context(|| format!("connect to NATS at {}", self.url))?;
+        let client = self
+            .client(role)
+            .await
+            .with_context(|| format!("connect to NATS at {}", self.shown()))?;
         let info = client.server_info();
         let version = parse_version(&info.version);
         if version.is_none_or(|v| v < VERSION_MIN) {
-            bail!("nats-server at {} is {}, Backstock needs 2.12 or newer", self.url, info.version);
+            bail!(
+                "nats-server at {} is {}, Backstock needs 2.12 or newer",
+                self.shown(),
+                info.version
+            );
         }
         if info.max_payload < backstock_proto::stream::MAX_PAYLOAD_BYTES {
             warn!(
                 "nats-server at {} takes payloads of {} bytes: larger webhooks will be answered 503 and \
                  be lost once Shopify gives up. Set its max_payload to {} or more",
-                self.url,
+                self.shown(),
                 info.max_payload,
                 backstock_proto::stream::MAX_PAYLOAD_BYTES
             );
@@ -110,12 +121,12 @@ impl Address {
                 "nats-server at {} acknowledges before it syncs, so a power cut would lose what was \
                  answered 200. Set `jetstream {{ sync_interval: always }}` there, or \
                  nats.accept_lazy_sync = true here to accept the loss",
-                self.url
+                self.shown()
             ),
             (Err(e), false) => bail!(
                 "cannot tell whether nats-server at {} syncs before it acknowledges ({e:#}). Set \
                  nats.monitor_url to its monitoring address, or nats.accept_lazy_sync = true to go on regardless",
-                self.url
+                self.shown()
             ),
         }
         Ok(Connected { client, syncs_always: syncs_always.unwrap_or(false) })
@@ -145,7 +156,7 @@ impl Address {
                 Ok(client) => return Ok(client),
                 Err(e) if begun.elapsed() > CONNECT_DEADLINE => return Err(e.into()),
                 Err(e) => {
-                    warn!(error = %e, "failed to connect to NATS at {}; trying again", self.url)
+                    warn!(error = %e, "failed to connect to NATS at {}; trying again", self.shown())
                 }
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;

@@ -103,16 +103,32 @@ fn where_two_persons_are_needed_no_two_have_one_name() {
 }
 
 #[test]
+fn a_fault_repeats_no_secret() {
+    let shop = "[[shop]]\ndomain = \"acme.myshopify.com\"\n";
+    let fault = |line: &str| parse(&format!("{shop}{line}\n"), &[]).expect_err(line);
+    let in_words = fault("access_token = shpat_hidden");
+    assert!(in_words.starts_with("test.toml: line 3: "), "{in_words}");
+    let no_list = fault("webhook_secrets = \"hidden\"");
+    assert!(no_list.contains("shop") && no_list.contains("webhook_secrets"), "{no_list}");
+    let number = fault("webhook_secrets = [\"hush\"]\naccess_token = 4711");
+    assert!(number.contains("access_token") && !number.contains("4711"), "{number}");
+    assert!(!in_words.contains("hidden") && !no_list.contains("hidden"), "{in_words}\n{no_list}");
+}
+
+#[test]
 fn what_is_shown_holds_no_secret() {
     let text = format!(
         "{SHOP}access_token = \"shpat_hidden\"\nclient_id = \"id\"\nclient_secret = \"hidden\"\n\
          [shop.guard]\nwebhook_url = \"https://me:hidden@hooks.example.com/hidden?key=hidden\"\n\
-         webhook_secret = \"hidden\"\n"
+         webhook_secret = \"hidden\"\n\
+         [nats]\nurl = \"nats://me:hidden@one:4222, two:4222\"\n\
+         [telemetry]\notlp_endpoint = \"https://me:hidden@collector/otlp\"\n"
     );
     let config = parse(&text, &[]).expect("a configuration");
     let shown = config.shown().expect("toml");
     assert!(!shown.contains("hush") && !shown.contains("hidden"), "{shown}");
     assert!(shown.contains("\"https://hooks.example.com/***\""), "{shown}");
+    assert!(shown.contains("\"nats://***@one:4222, two:4222\""), "{shown}");
     assert!(!format!("{config:?}").contains("hush"));
     let again = parse(&shown, &[]).expect("what is shown can be read");
     assert_eq!(again.shop[0].domain, config.shop[0].domain);
