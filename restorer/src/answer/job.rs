@@ -53,6 +53,8 @@ pub(crate) struct ApplyPlan {
 pub(crate) struct JobWithRows {
     #[serde(flatten)]
     job: Job,
+    /// How much of it is done, from 0 to 1.
+    progress: f64,
     /// What became of rows, in the plan's order.
     rows: List<RowResult>,
 }
@@ -245,7 +247,7 @@ pub(crate) async fn job(
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|last| (last.n + 1).to_string());
-    Ok(Json(JobWithRows { job, rows: List { items, next } }))
+    Ok(Json(JobWithRows { progress: job.progress(), job, rows: List { items, next } }))
 }
 
 /// How a job gets on, as server-sent events, until it is over.

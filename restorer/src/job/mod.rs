@@ -175,6 +175,15 @@ pub struct Job {
 }
 
 impl Job {
+    /// How much of it is done, from 0 to 1.
+    pub(crate) fn progress(&self) -> f64 {
+        match self.counts.total() {
+            0 if self.state.is_over() => 1.0,
+            0 => 0.0,
+            total => (total - self.counts.pending) as f64 / total as f64,
+        }
+    }
+
     /// Whether it waits for another person's word.
     pub fn awaits_approval(&self) -> bool {
         let unsaid = self.approval.as_ref().is_some_and(|approval| approval.by.is_none());

@@ -24,6 +24,7 @@ async fn a_plan_is_applied_and_a_second_time_there_is_nothing_to_do() {
         (world.were.iter().filter(|(id, _)| id.contains("/Page/")).count(), world.rows.len());
     assert_eq!(job["counts"]["created"], pages);
     assert_eq!(job["counts"]["updated"], all - pages);
+    assert_eq!(job["progress"], 1.0);
     world.assert_restored(job["rows"]["items"].as_array().expect("rows")).await;
     assert_eq!(world.shop.writes().len(), all, "each row is one mutation");
 
