@@ -13,6 +13,7 @@ use backstock_proto::journal::{
     AsOf, JournalError, List, PAGE_LIMIT_MAX, Page, Raw, ResourceFilter, Span, Version,
 };
 use backstock_proto::problem::Problem;
+use backstock_proto::resource::gid_type;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::StreamExt as _;
 use http::{StatusCode, header};
@@ -101,9 +102,9 @@ pub(crate) async fn erase(
 ) -> Result<Response, Problem> {
     let asked: NewErasure = ask::body(&body)?;
     desk.known(&shop).await?;
-    let orders = ids(&asked.orders)?;
+    let orders = orders(&asked.orders)?;
     let whom = match (&asked.customer, asked.shop) {
-        (Some(customer), false) => Whom::Customer(id(customer)?),
+        (Some(customer), false) => Whom::Customer(id("Customer", customer)?),
         (None, true) => Whom::Shop,
         _ => return Err(refuse::bad_request("say either `customer` or `\"shop\": true`")),
     };
@@ -329,7 +330,7 @@ pub(crate) async fn data_request(
 ) -> Result<Response, Problem> {
     let NewDataRequest { customer, orders } = ask::body(&body)?;
     desk.known(&shop).await?;
-    let (customer, mut orders) = (id(&customer)?, ids(&orders)?);
+    let (customer, mut orders) = (id("Customer", &customer)?, self::orders(&orders)?);
     orders.extend(orders_named(&desk, &shop, &customer).await?);
     let whom = Whom::Customer(customer.clone());
     let concerned = desk.journal.concerned(&shop, &whom, &orders).await.map_err(refuse::journal)?;
@@ -432,11 +433,33 @@ fn line(value: &Value) -> Bytes {
     line.into()
 }
 
-fn id(text: &str) -> Result<ResourceId, Problem> {
+/// A number, or the gid of one of these: that of something else has a number too, which names somebody.
+fn id(of: &str, text: &str) -> Result<ResourceId, Problem> {
+    if text.starts_with("gid:") && gid_type(text) != Some(of) {
+        let why = format!("{text:?} is no gid like \"gid://shopify/{of}/1\"");
+        return Err(refuse::bad_request(why));
+    }
     let id = ResourceId::parse(text);
     id.map_err(|error| refuse::bad_request(format!("{text:?} names nobody: {error}")))
 }
 
-fn ids(texts: &[String]) -> Result<Vec<ResourceId>, Problem> {
-    texts.iter().map(|text| id(text)).collect()
+fn orders(texts: &[String]) -> Result<Vec<ResourceId>, Problem> {
+    texts.iter().map(|text| id("Order", text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_named_by_the_gid_of_something_else() {
+        let named = |text| id("Customer", text).map(|id| id.to_string()).map_err(|p| p.status);
+        assert_eq!(named("7"), Ok("7".into()));
+        assert_eq!(named("gid://shopify/Customer/7"), Ok("7".into()));
+        for other in ["gid://shopify/Order/7", "gid://shopify/Customer/", "gid:7", ""] {
+            assert_eq!(named(other), Err(400), "{other}");
+        }
+        assert!(orders(&["gid://shopify/Order/7".into()]).is_ok());
+        assert!(orders(&["gid://shopify/Customer/7".into()]).is_err());
+    }
 }
