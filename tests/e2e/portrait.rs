@@ -1,7 +1,7 @@
 //! A shop as it looks: every value of every thing, under names instead of ids, so that two looks are alike
 //! where only ids differ.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -71,7 +71,7 @@ impl Portrait {
             let variants = thing["variants"].as_array().into_iter().flatten();
             variants.chain([thing]).filter_map(|part| part["id"].as_str().map(bare))
         });
-        let there = parts.collect();
+        let there: BTreeSet<String> = parts.collect();
         for (_, thing) in &mut things {
             likeness::leave_out_gone(thing, &there);
             // Drafts are counted, and one that comes back has the next number. A line whose product went
@@ -79,8 +79,10 @@ impl Portrait {
             if thing["id"].as_str().is_some_and(|id| of(id) == "DraftOrder") {
                 thing["name"] = "".into();
                 for line in thing["lineItems"].as_array_mut().into_iter().flatten() {
-                    line["product"] = Value::Null;
-                    line["variant"] = Value::Null;
+                    if !line["variant"]["id"].as_str().is_some_and(|id| there.contains(id)) {
+                        line["product"] = Value::Null;
+                        line["variant"] = Value::Null;
+                    }
                 }
             }
         }

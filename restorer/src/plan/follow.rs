@@ -1,6 +1,6 @@
 //! What is in the shop and points to something that comes back under another id: nobody touched it, and
 //! it is to point to the new one. A product goes back into the collections that somebody had put it
-//! into, and into the lists that dropped it without a word (a discount's, a price list's), too.
+//! into, and into what dropped it without a word (a discount, a price list, a draft order's line), too.
 
 use std::collections::HashMap;
 
@@ -135,6 +135,7 @@ impl<'a> Back<'a> {
         }
         let mut fields = links(state, &want, &is);
         fields.extend(members(spec, state, &is));
+        fields.extend(lines(spec, state, &is));
         fields.retain(|field| {
             let overlaps =
                 |path: &FieldPath| field.path.is_within(path) || path.is_within(&field.path);
@@ -200,6 +201,41 @@ fn members(spec: &Spec, now: &Value, is: &impl Fn(&str) -> bool) -> Vec<Field> {
     let mut fields = merge::fields(&without, now);
     fields.retain(|field| field.old.is_null() && is_link(&field.path));
     fields
+}
+
+/// The kind whose lines are of variants, and lose them without a word when these go.
+const OF_VARIANTS: &str = "draft_order";
+
+/// The lines of an open draft order that are of what `is` names.
+fn lines(spec: &Spec, now: &Value, is: &impl Fn(&str) -> bool) -> Vec<Field> {
+    if spec.name != OF_VARIANTS || now["status"] == "COMPLETED" {
+        return Vec::new();
+    }
+    let member = |name: &str| Step::Member(name.to_owned());
+    let field = |line: &Value| {
+        let (line, new) = (line["id"].as_str()?, &line["variant"]["id"]);
+        let steps =
+            [member("lineItems"), Step::Element(line.to_owned()), member("variant"), member("id")];
+        let path = steps.iter().fold(FieldPath::root(), |path, step| path.then(step));
+        new.as_str().filter(|gid| is(gid))?;
+        Some(Field { path, old: Value::Null, new: new.clone() })
+    };
+    now["lineItems"].as_array().into_iter().flatten().filter_map(field).collect()
+}
+
+/// Has a row expect no variant where history knows one that was made anew since: its line has none, unless
+/// it has the new one already.
+pub(super) fn expect_no_variant(row: &mut Row, anew: &dyn Anew) {
+    if row.kind.as_str() != OF_VARIANTS {
+        return;
+    }
+    for field in row.fields.iter_mut().filter(|field| field.path.as_str().ends_with("/variant/id"))
+    {
+        anew.rewrite(&mut field.old);
+        if field.old == field.new {
+            field.old = Value::Null;
+        }
+    }
 }
 
 /// Takes what `is` names out of the lists at a pointer.

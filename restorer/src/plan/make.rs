@@ -159,17 +159,20 @@ struct Making<'a> {
     erased: Erased,
 }
 
-/// What is decided about a resource. What goes is known to its newest part.
+/// What is decided about a resource. What goes is known to its newest part; what was made anew since, and
+/// dropped with that, is not expected.
 async fn decided(
     gather: &Gather<'_>,
     subject: &Subject,
     policy: &Policy,
 ) -> Result<Verdict, PlanError> {
     let mut verdict = verdict(subject, policy);
-    if let Verdict::Row(row) = &mut verdict
-        && row.action == Action::Delete
-    {
-        row.seen = gather.seen(subject).await?;
+    if let Verdict::Row(row) = &mut verdict {
+        match row.action {
+            Action::Delete => row.seen = gather.seen(subject).await?,
+            Action::Update => follow::expect_no_variant(row, gather.anew),
+            Action::Create | Action::Keep | Action::Cannot => {}
+        }
     }
     Ok(verdict)
 }
