@@ -18,6 +18,7 @@ use super::PlanError;
 use super::consequence::{leading_nowhere, not_brought_in};
 use super::gather::Anew;
 use super::row::{Policy, Subject};
+use super::stock;
 use super::undo::Run;
 use crate::Desk;
 use crate::export::adopt::{self, Adopted, Stays};
@@ -158,8 +159,8 @@ impl<'a> Foreign<'a> {
         receive
     }
 
-    /// Every selected resource of the export, and where deleting is asked for those of the shop that
-    /// the export does not hold.
+    /// Every selected resource of the export, what is counted of variants and may come along, and where
+    /// deleting is asked for those of the shop that the export does not hold.
     pub(crate) fn subjects<'p>(
         &'p self,
         policy: &'p Policy,
@@ -171,8 +172,8 @@ impl<'a> Foreign<'a> {
             let found = self.adopted.found(&exported);
             let selected = policy.selection.has(&exported.kind, &exported.id)
                 || found.as_ref().is_some_and(|id| policy.selection.has(&exported.kind, id));
-            match selected {
-                true => self.subject(exported, found, policy).await,
+            match selected || found.is_none() && stock::may_come_along(&exported.kind) {
+                true => self.subject(exported, found, (policy, selected)).await,
                 false => Ok(None),
             }
         });
@@ -194,12 +195,12 @@ impl<'a> Foreign<'a> {
         &self,
         exported: Exported,
         found: Option<ResourceId>,
-        policy: &Policy,
+        (policy, selected): (&Policy, bool),
     ) -> Result<Option<Subject>, PlanError> {
         let Some(spec) = exported.kind.spec() else { return Ok(None) };
         let stays = self.adopted.stays(spec, &exported).filter(|_| found.is_none());
         let Exported { kind, id, state, .. } = exported;
-        let is_asked = policy.selection.has_text(&id, &kind.listing(&state));
+        let is_asked = selected && policy.selection.has_text(&id, &kind.listing(&state));
         if let Some(why) = stays {
             if is_asked && !matches!(spec.writable, Writable::Archive(_)) {
                 let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +233,8 @@ impl<'a> Foreign<'a> {
             made_since: false,
             seen,
             taken_by: None,
-            comes_along: false,
+            // What was not selected is read for that alone.
+            comes_along: !selected,
         }))
     }
 

@@ -100,7 +100,11 @@ pub(crate) async fn make(
             let gather = Gather { journal, anew: tools.anew, shop };
             let mut subjects = foreign.subjects(&policy);
             while let Some(mut subject) = subjects.try_next().await? {
-                subject.comes_along = stock::comes_with(&subject, &making.items);
+                let comes_along = stock::comes_with(&subject, &making.items);
+                if subject.comes_along && !comes_along {
+                    continue;
+                }
+                subject.comes_along = comes_along;
                 let verdict = decided(&gather, &subject, &policy).await?;
                 making.take(&subject, verdict, false).await?;
             }

@@ -26,6 +26,11 @@ pub(super) fn is_item(spec: &Spec) -> bool {
     spec.name == ITEM
 }
 
+/// Whether what a kind is about comes along with a variant that a plan makes anew.
+pub(super) fn may_come_along(kind: &Kind) -> bool {
+    [ITEM, LEVEL].contains(&kind.as_str())
+}
+
 /// The gids that the inventory items had of the variants that a row makes anew.
 pub(super) fn items(subject: &Subject, row: &Row) -> Vec<String> {
     let mut items = Vec::new();

@@ -187,6 +187,14 @@ async fn what_belongs_to_something_comes_to_another_shop_with_it() {
     ] {
         assert!(said.contains(left), "{left}: {said}");
     }
+    // With a product comes what is counted of it, whatever kinds are asked for, and no other item.
+    let select = json!({"q": "cup", "kinds": ["product"]});
+    let plan = server.plan_of("corner", &json!({"export": import["id"], "select": select})).await;
+    let rows = plan["rows"].as_array().expect("rows");
+    assert_eq!(shown(rows), ["create product 701", "create inventory_item 71"]);
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("1 inventory item and 1 product are made anew"), "{said}");
+    assert!(!said.contains("1 inventory item is not brought in"), "{said}");
 }
 
 #[tokio::test]

@@ -327,8 +327,12 @@ async fn a_deleted_product_comes_back_with_its_stock_and_what_moved_stays() {
     assert!(said.contains("Stock of 1 thing that comes back is as it was last known: 5 in all."));
     assert!(said.contains("Amounts in stock differ in 1 place and stay"), "{said}");
     // Whatever was selected, and whoever deleted it.
-    let one = json!({"at": at, "select": {"ids": [gid("Product", "900")]}});
-    assert_eq!(actions(&server.plan(&one).await), with_stock);
+    for select in [json!({"ids": [gid("Product", "900")]}), json!({"kinds": ["product"]})] {
+        let plan = server.plan(&json!({"at": at, "select": select})).await;
+        assert_eq!(actions(&plan), with_stock, "{select}");
+        let said = plan["consequences"].to_string();
+        assert!(said.contains("1 inventory item and 1 product are made anew"), "{said}");
+    }
     let app = json!({"app": "Sweeper", "from": "2026-11-22T07:30:00Z"});
     let plan = server.plan(&app).await;
     assert!(actions(&plan).contains(&with_stock[2].to_owned()), "{plan}");
