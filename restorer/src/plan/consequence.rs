@@ -205,6 +205,18 @@ pub(super) fn leading_nowhere((references, within): (u64, u64)) -> Option<String
     })
 }
 
+/// Translations that changed since what is taken back began, and are not taken back with it.
+pub(super) fn translations_stay(n: u64) -> Option<String> {
+    let (stay, them) = if n == 1 { ("stays", "it") } else { ("stay", "them") };
+    (n > 0).then(|| {
+        format!(
+            "{} changed then or later and {stay}: nobody tells who changes translations. A plan of the \
+             moment before, for that kind alone, takes {them} back.",
+            count(n, "translation")
+        )
+    })
+}
+
 /// `1 product`, `2,000 products`.
 fn count(n: u64, thing: &str) -> String {
     let plural = match (n, thing.ends_with('y')) {

@@ -95,6 +95,10 @@ pub(crate) async fn make(
         From::History(scope, unsure) => {
             making.history(tools, &scope).await?;
             doubt = unsure;
+            if let Some(from) = request.begins() {
+                let gather = Gather { journal, anew: tools.anew, shop };
+                left.extend(gather.untold_since(&scope, from, &policy.selection).await?);
+            }
         }
         From::Export(foreign) => {
             let gather = Gather { journal, anew: tools.anew, shop };

@@ -10,6 +10,7 @@ use backstock_proto::{Kind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::change_set::ChangeSetId;
 use crate::record::RecordError;
 
 mod consequence;
@@ -62,6 +63,14 @@ pub struct Request {
     /// Whether amounts in stock are written too, where there is stock. They move with every sale, so an
     /// old amount is usually wrong. What comes back has the stock that was last known of it anyway.
     pub inventory: bool,
+}
+
+impl Request {
+    /// When what is undone began, as far as it says so.
+    pub(crate) fn begins(&self) -> Option<Timestamp> {
+        let set = self.change_set.as_deref().and_then(|id| ChangeSetId::parse(id).ok());
+        set.map(|set| set.valid_at).or(self.from)
+    }
 }
 
 /// Which resources; all of them, where nothing is said.

@@ -1,14 +1,19 @@
 //! Translations of what comes back. They go with what they translate, and no webhook ends a translation:
 //! until they are read again, history has those that the shop has dropped.
 
-use backstock_proto::Kind;
-use backstock_proto::journal::{AsOf, Page, Resource, ResourceFilter};
+use std::collections::HashSet;
+
+use backstock_proto::journal::{AsOf, Page, Resource, ResourceFilter, Span};
 use backstock_proto::merge::{self, Field, FieldPath};
 use backstock_proto::resource::gid_type;
+use backstock_proto::{Kind, ResourceId, Timestamp};
+use futures::TryStreamExt as _;
 use serde_json::Value;
 
+use super::consequence::translations_stay;
 use super::follow::Back;
-use super::gather::Gather;
+use super::gather::{Gather, Scope};
+use super::select::Selection;
 use super::{Action, PlanError, Row};
 use crate::gids::Gids;
 use crate::write;
@@ -46,6 +51,31 @@ impl Gather<'_> {
         row.of = Some(found.version.valid_at);
         row.seen = Some(found.version.seq);
         Ok(Some(row.comes_with_its_text(state)))
+    }
+
+    /// What a person should know who takes back what somebody did from an instant on: of translations that
+    /// are others since, nobody tells who changed them.
+    pub(super) async fn untold_since(
+        &self,
+        scope: &Scope,
+        from: Timestamp,
+        selection: &Selection,
+    ) -> Result<Option<String>, PlanError> {
+        let (Scope::Versions(undone), Ok(kind)) = (scope, Kind::parse(TRANSLATION)) else {
+            return Ok(None);
+        };
+        if !selection.has_kind(&kind) {
+            return Ok(None);
+        }
+        let undone: HashSet<&ResourceId> =
+            undone.iter().filter(|undone| undone.kind == kind).map(|undone| &undone.id).collect();
+        let span = Span { from, to: Timestamp::MAX };
+        let mut touched = self.journal.touched(self.shop, span, Some(&kind)).await?;
+        let mut others = 0;
+        while let Some(touched) = touched.try_next().await? {
+            others += u64::from(!undone.contains(&touched.id));
+        }
+        Ok(translations_stay(others))
     }
 
     /// Whether history has translations of what has another id once it comes back, and nobody can say which.

@@ -240,6 +240,32 @@ async fn a_translation_that_was_edited_before_its_text_went_comes_back_as_it_was
 }
 
 #[tokio::test]
+async fn who_undoes_an_app_hears_of_translations_that_nobody_tells_who_changed() {
+    let (before, then) = ("2026-11-19T08:00:00Z", "2026-11-22T08:00:00Z");
+    let server = start_knowing(|history| {
+        let gid = "gid://shopify/Page/71";
+        let page = |title: &str| json!({"id": gid, "title": title, "handle": "care"});
+        history.remember("page", "71", before, &page("Care"));
+        history.remember("page", "71", then, &page("CARE!!"));
+        history.log("Sweeper", "update", gid, then);
+        for (value, at) in [("Soin", before), ("SOIN!!", "2026-11-22T09:00:00Z")] {
+            let of = json!({"id": gid});
+            let text = json!({"key": "title", "locale": "fr", "value": value, "resource": of});
+            history.remember("translation", "Page-71-fr-title", at, &text);
+        }
+    })
+    .await;
+    let mut request = json!({"app": "Sweeper", "from": "2026-11-22T00:00:00Z"});
+    let plan = server.plan(&request).await;
+    assert_eq!(actions(&plan), ["update page 71"]);
+    let said = plan["consequences"].to_string();
+    assert!(said.contains("1 translation changed then or later and stays"), "{said}");
+    request["select"] = json!({"kinds": ["page"]});
+    let said = server.plan(&request).await["consequences"].to_string();
+    assert!(!said.contains("translation"), "{said}");
+}
+
+#[tokio::test]
 async fn who_brings_back_a_definition_hears_that_its_values_may_have_gone_with_it() {
     let server = start_knowing(|history| {
         let definition = json!({
