@@ -55,14 +55,14 @@ impl Again {
 impl Runner {
     /// Does every row that is not over.
     pub(super) async fn apply(&self) -> Result<(), RunError> {
-        self.pass(|_| true).await?;
+        self.pass().await?;
         loop {
             let waiting = self.again.next();
             if waiting.is_empty() {
                 return self.rests(true).await;
             }
             self.rests(false).await?;
-            self.pass(|n| waiting.contains(&n)).await?;
+            self.pass_only(&waiting).await?;
         }
     }
 
@@ -75,11 +75,8 @@ impl Runner {
     /// any more. Kind after kind: a definition has a field before metaobjects fill it.
     async fn rests(&self, in_the_end: bool) -> Result<(), RunError> {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut n = 0;
-        while !rest.is_empty()
-            && let Some(rows) = self.piece(n).await?
-        {
-            n += 1;
+        for n in self.pieces_of(&rest) {
+            let Some(rows) = self.piece(n).await? else { break };
             let mut kinds: Vec<Vec<Row>> = Vec::new();
             for row in rows.into_iter().filter(|row| rest.contains(&row.n)) {
                 match kinds.last_mut() {

@@ -5,13 +5,18 @@
 //! the lane, which sends nothing any more: what their operations made gets what it lacks, and what they did
 //! not make stays undone.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
 use super::run::Want;
 use super::runner::{RunError, Runner};
 
 impl Runner {
     /// Finishes what was begun, and begins nothing.
     pub(super) async fn finish_begun(&self) -> Result<(), RunError> {
-        self.pass(|n| self.begun_at(n).is_some()).await?;
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let rows: BTreeSet<u64> = begun.into_keys().collect();
+        self.pass_only(&rows).await?;
         self.may_go_on()?;
         // Where it could not be finished, or somebody wants the job to go on, it is taken up once more.
         match *self.run.want.borrow() {

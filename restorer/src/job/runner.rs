@@ -186,9 +186,10 @@ impl Runner {
     /// Learns of every row what there is to know before the first is written.
     pub(super) async fn survey(&mut self) -> Result<(), RunError> {
         let (mut n, mut total, mut missing) = (0, 0, Missing::default());
-        let mut counted = Counted::default();
+        let (mut counted, mut firsts) = (Counted::default(), Vec::new());
         while let Some(rows) = self.piece(n).await? {
             n += 1;
+            firsts.push(rows.first().map_or(total, |row| row.n));
             total += rows.len() as u64;
             for row in rows.iter().filter(|row| row.action == Action::Create) {
                 let is_over = self.standing.over.state(row.n).is_some();
@@ -212,6 +213,7 @@ impl Runner {
                 self.plan.id, self.shop
             )));
         }
+        self.plan.records = firsts;
         let over = std::mem::take(&mut self.standing.over);
         self.over = over.states().map(|(n, _)| n).collect();
         self.begun = Mutex::new(std::mem::take(&mut self.standing.begun));
@@ -222,11 +224,29 @@ impl Runner {
         Ok(())
     }
 
-    /// Goes through some of the rows, in the plan's order.
-    pub(super) async fn pass(&self, is: impl Fn(u64) -> bool) -> Result<(), RunError> {
-        let (mut n, mut waiting, mut bytes): (u64, Vec<Row>, usize) = (0, Vec::new(), 0);
-        while let Some(rows) = self.piece(n).await? {
-            n += 1;
+    /// Goes through all rows, in the plan's order.
+    pub(super) async fn pass(&self) -> Result<(), RunError> {
+        self.go_through(0.., |_| true).await
+    }
+
+    /// Goes through some of them, and reads no more of the plan than holds these.
+    pub(super) async fn pass_only(&self, rows: &BTreeSet<u64>) -> Result<(), RunError> {
+        self.go_through(self.pieces_of(rows), |n| rows.contains(&n)).await
+    }
+
+    /// The pieces of the plan that hold some rows.
+    pub(super) fn pieces_of(&self, rows: &BTreeSet<u64>) -> BTreeSet<u64> {
+        rows.iter().map(|n| self.plan.piece_of(*n)).collect()
+    }
+
+    async fn go_through(
+        &self,
+        pieces: impl IntoIterator<Item = u64>,
+        is: impl Fn(u64) -> bool,
+    ) -> Result<(), RunError> {
+        let (mut waiting, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
+        for n in pieces {
+            let Some(rows) = self.piece(n).await? else { break };
             for row in rows.into_iter().filter(|row| is(row.n)) {
                 let is_next = waiting.last().is_some_and(|last| group(last) != group(&row));
                 if is_next || waiting.len() >= TOGETHER_MAX || bytes >= TOGETHER_BYTES {

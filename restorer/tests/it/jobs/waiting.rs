@@ -94,7 +94,7 @@ async fn a_chain_of_metaobjects_comes_back_link_by_link() {
     for (id, state) in chain.iter().rev() {
         world.deleted("metaobject", id, state).await;
     }
-    world.planned("plan-a").await;
+    world.planned_in_pieces("plan-a", 1).await;
     let process = world.restorer();
     let job = process.over(&process.apply("plan-a").await).await;
     assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(3)), "{job}");

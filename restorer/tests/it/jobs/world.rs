@@ -160,16 +160,25 @@ impl World {
 
     /// Puts a plan of all rows on record.
     pub(crate) async fn planned(&self, id: &str) {
+        self.planned_in_pieces(id, self.rows.len().max(1)).await;
+    }
+
+    /// The same, in pieces of so many rows.
+    pub(crate) async fn planned_in_pieces(&self, id: &str, size: usize) {
         let counts = |action: &str| self.rows.iter().filter(|row| row["action"] == action).count();
         let plan = json!({
             "id": id, "digest": format!("digest of {id}"), "request": {}, "made_at": now(),
-            "by": "test", "consequences": [], "cost": 1.0, "eta_seconds": 1.0, "records": [0],
+            "by": "test", "consequences": [], "cost": 1.0, "eta_seconds": 1.0,
+            "records": (0..self.rows.len()).step_by(size).collect::<Vec<_>>(),
             "counts": {
                 "create": counts("create"), "update": counts("update"), "delete": counts("delete"),
             },
         });
-        let rows = Value::Array(self.rows.clone());
-        self.history.put(&acme(), "plan_rows", &format!("{id}.0"), &rows).await.expect("rows");
+        for (n, rows) in self.rows.chunks(size).enumerate() {
+            let rows = Value::Array(rows.to_vec());
+            let piece = format!("{id}.{n}");
+            self.history.put(&acme(), "plan_rows", &piece, &rows).await.expect("rows");
+        }
         self.history.put(&acme(), "plan", id, &plan).await.expect("a plan");
     }
 
