@@ -1,21 +1,25 @@
-//! Gids and other ids in few bytes. A shop has millions of them, and nearly all are a number behind one
-//! of a few beginnings: each beginning is held once.
+//! Gids and other ids in few bytes. A shop has millions of them, and nearly all are a number amid one of a
+//! few texts, mostly behind it: each text is held once.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::{Kind, ResourceId};
 
+/// Stands for the number in what is around it, where more follows.
+const NUMBER: char = '\0';
+
 /// An id in twelve bytes, as the [`Beginnings`] that it was added to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Short {
-    /// The place of what it begins with.
+    /// The place of what it begins with, and of what follows its number.
     begins: u32,
-    /// The number that follows, the upper half first; 0 where none does.
+    /// The number, the upper half first; 0 where there is none.
     number: [u32; 2],
 }
 
-/// What ids begin with.
+/// What ids begin with, and what follows their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Beginnings {
     places: HashMap<Arc<str>, u32>,
@@ -26,9 +30,9 @@ impl Beginnings {
     /// An id in few bytes. The same id is always the same, and no other one is.
     pub(crate) fn add(&mut self, id: &str) -> Short {
         let (begins, number) = split(id);
-        let known = self.places.get(begins).copied();
+        let known = self.places.get(&*begins).copied();
         let begins = known.unwrap_or_else(|| {
-            let text: Arc<str> = begins.into();
+            let text: Arc<str> = Arc::from(&*begins);
             let place = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
             self.texts.push(text.clone());
             self.places.insert(text, place);
@@ -40,30 +44,35 @@ impl Beginnings {
     /// An id in few bytes; `None` if none that begins like it was ever added.
     pub(crate) fn find(&self, id: &str) -> Option<Short> {
         let (begins, number) = split(id);
-        Some(Short { begins: *self.places.get(begins)?, number })
+        Some(Short { begins: *self.places.get(&*begins)?, number })
     }
 
     /// The id again.
     pub(crate) fn text(&self, short: Short) -> String {
         let begins = self.texts.get(short.begins as usize).map_or("", |text| &**text);
         let [upper, lower] = short.number.map(u64::from);
-        match (upper << 32) | lower {
-            0 => begins.to_owned(),
-            number => format!("{begins}{number}"),
+        match ((upper << 32) | lower, begins.split_once(NUMBER)) {
+            (0, _) => begins.to_owned(),
+            (number, Some((before, after))) => format!("{before}{number}{after}"),
+            (number, None) => format!("{begins}{number}"),
         }
     }
 }
 
-/// What an id begins with, and the number that follows to its end. Zeros before it are no part of it.
-fn split(id: &str) -> (&str, [u32; 2]) {
-    let begins = id.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    let digits = id[begins..].trim_start_matches('0');
-    match digits.parse::<u64>() {
-        Ok(number) => {
-            (&id[..id.len() - digits.len()], [(number >> 32) as u32, (number & 0xffff_ffff) as u32])
-        }
-        Err(_) => (id, [0, 0]),
-    }
+/// What is around the longest number of an id, the last of several, and that number. Zeros before it are
+/// no part of it.
+fn split(id: &str) -> (Cow<'_, str>, [u32; 2]) {
+    let runs = id.split(|c: char| !c.is_ascii_digit()).map(|run| run.trim_start_matches('0'));
+    let digits = runs.max_by_key(|run| run.len()).unwrap_or_default();
+    let Some(number) = digits.parse::<u64>().ok().filter(|_| !id.contains(NUMBER)) else {
+        return (id.into(), [0, 0]);
+    };
+    let at = id.rfind(digits).unwrap_or_default();
+    let begins: Cow<'_, str> = match (&id[..at], &id[at + digits.len()..]) {
+        (before, "") => before.into(),
+        (before, after) => format!("{before}{NUMBER}{after}").into(),
+    };
+    (begins, [(number >> 32) as u32, (number & 0xffff_ffff) as u32])
 }
 
 /// What names a resource in its shop. Of a composed id the first part comes last: its number is one of
@@ -167,6 +176,11 @@ mod tests {
             "gid://shopify/Product/18446744073709551616",
             "gid://shopify/Product/4294967296",
             "gid://shopify/InventoryLevel/7?inventory_item_id=12",
+            "gid://shopify/Translation/Product-501-fr-title",
+            "gid://shopify/Translation/Product-0501-fr-title",
+            "gid://shopify/Translation/Product-\u{0}-fr-title",
+            "gid://shopify/Translation/Product-\u{0}-fr-title5",
+            "theme_file\n7/assets/7.css\n17",
             "gid://shopify/TranslatableResource/ä",
             "12",
             "",
@@ -179,6 +193,17 @@ mod tests {
         }
         assert_eq!(shorts.iter().collect::<HashSet<_>>().len(), ids.len());
         assert_eq!(beginnings.find("gid://shopify/Page/1"), None);
+    }
+
+    #[test]
+    fn what_is_the_same_around_numbers_is_held_once() {
+        let mut beginnings = Beginnings::default();
+        for n in 8_000..8_100 {
+            beginnings.add(&format!("gid://shopify/Translation/Product-{n}-fr-meta_2"));
+            beginnings.add(&format!("gid://shopify/InventoryLevel/77?inventory_item_id={n}"));
+            beginnings.add(&format!("{n}-77"));
+        }
+        assert_eq!(beginnings.texts.len(), 3);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::run::{Run, Want};
 use super::written::Written;
 use crate::gids::Gids;
 use crate::job::desk::Tools;
-use crate::plan::{Action, Plan, Row};
+use crate::plan::{Action, Plan, Row, is_referred_to};
 use crate::record::RecordError;
 use crate::write::look::{self, Extent};
 use backstock_proto::lease::LeaseError;
@@ -200,7 +200,8 @@ impl Runner {
                 if let Some(item) = counted::item_of(row).filter(|_| is_to_do) {
                     counted.add(&self.first(&item), row.n);
                 }
-                let Some(gid) = gid_of(row) else { continue };
+                let gid = gid_of(row).filter(|_| is_referred_to(&row.kind));
+                let Some(gid) = gid else { continue };
                 let first = self.first(&gid);
                 missing.comes(&first, self.is_made(row, &gid));
                 self.anew.insert(&first);

@@ -16,6 +16,7 @@ use super::gid;
 use crate::change_set::Trace;
 use crate::gids::{Beginnings, Gids, Short, name};
 use crate::record::RecordError;
+use crate::write;
 
 /// What a record of written resources stands under.
 pub const WRITTEN: &str = "written";
@@ -327,7 +328,9 @@ impl Written {
 impl Read {
     fn add(&mut self, wrote: &Wrote) {
         let job = self.beginnings.add(&wrote.job);
-        for (old, new) in wrote.ids.iter().filter(|(old, new)| old != new) {
+        // A level is found by its item and its place.
+        let is_stock = wrote.kind.spec().is_some_and(write::is_stock);
+        for (old, new) in wrote.ids.iter().filter(|(old, new)| !is_stock && old != new) {
             let (was, new) = (self.beginnings.add(old), self.beginnings.add(new));
             self.now.insert(was, new);
             self.made.insert(new, Made { was, by: job });

@@ -1,6 +1,6 @@
 //! Making a plan: history is gathered, each resource decided, and the rows put on record as they come.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use backstock_proto::erase::Erased;
 use backstock_proto::journal::{AsOf, Journal};
@@ -84,7 +84,7 @@ pub(crate) async fn make(
         goes: Vec::new(),
         products: Vec::new(),
         items: Gids::default(),
-        listed: HashSet::new(),
+        listed: Gids::default(),
         definitions: Vec::new(),
         written: HashMap::new(),
         policy: &policy,
@@ -157,7 +157,7 @@ struct Making<'a> {
     /// Inventory items of variants that come back.
     items: Gids,
     /// Inventory items that were decided about for themselves, by the ids that they have now.
-    listed: HashSet<ResourceId>,
+    listed: Gids,
     /// Definitions of metafields that do.
     definitions: Vec<ResourceId>,
     /// Links that are written anyway, and what goes: all of it.
@@ -197,7 +197,7 @@ impl Making<'_> {
         self.decide(&gather, scope, goods).await?;
         if !self.items.is_empty() {
             let came = self.counted(&gather, scope, &levels).await?;
-            levels.retain(|level| !came.contains(&anew.id_now(level.spec, &level.id)));
+            levels.retain(|level| !came.contains(anew.id_now(level.spec, &level.id).as_str()));
         }
         self.decide(&gather, scope, levels).await?;
         self.decide(&gather, scope, others).await
@@ -210,11 +210,11 @@ impl Making<'_> {
         gather: &Gather<'_>,
         scope: &Scope,
         levels: &[Candidate],
-    ) -> Result<HashSet<ResourceId>, PlanError> {
+    ) -> Result<Gids, PlanError> {
         let stock = &Stock::of(gather, scope, levels, self.policy).await?;
         let items = stock::sorted(&std::mem::take(&mut self.items));
         let lost: Vec<ResourceId> =
-            items.iter().filter(|item| !self.listed.contains(*item)).cloned().collect();
+            items.iter().filter(|item| !self.listed.contains(item.as_str())).cloned().collect();
         let found = lost.into_iter().map(|item| stock.item(item));
         let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
         while let Some(subject) = found.try_next().await? {
@@ -224,10 +224,10 @@ impl Making<'_> {
         }
         let found = items.into_iter().map(|item| stock.levels(item));
         let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
-        let mut came = HashSet::new();
+        let mut came = Gids::default();
         while let Some(subjects) = found.try_next().await? {
             for subject in subjects {
-                came.insert(gather.anew.id_now(subject.spec, &subject.id));
+                came.insert(gather.anew.id_now(subject.spec, &subject.id).as_str());
                 self.take(&subject, verdict(&subject, self.policy), false).await?;
             }
         }
@@ -250,7 +250,7 @@ impl Making<'_> {
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
         while let Some((subject, verdict, frees)) = subjects.try_next().await? {
             if stock::is_item(subject.spec) && verdict != Verdict::Unselected {
-                self.listed.insert(gather.anew.id_now(subject.spec, &subject.id));
+                self.listed.insert(gather.anew.id_now(subject.spec, &subject.id).as_str());
             }
             self.take(&subject, verdict, frees).await?;
         }

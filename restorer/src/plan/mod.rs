@@ -31,6 +31,7 @@ pub mod undo;
 mod unread;
 
 pub(crate) use order::{in_order, natural_key};
+pub(crate) use tally::is_referred_to;
 pub(crate) use translated::TRANSLATION;
 
 /// What a record of a plan stands under.

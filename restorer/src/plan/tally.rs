@@ -115,9 +115,7 @@ impl Tally {
         self.catalogs += u64::from(chooses);
         self.untold |= translated::is_untold(&row.kind, state);
         self.refer(references(state, &self.anew));
-        // Nothing refers to these by their ids.
-        let is_text = row.kind.as_str() == translated::TRANSLATION;
-        if is_text || stock::is_item(subject.spec) || write::is_stock(subject.spec) {
+        if !is_referred_to(&row.kind) {
             return;
         }
         self.anew.extend(row.gid.clone());
@@ -186,6 +184,14 @@ impl Tally {
     pub(crate) fn left(&self, left: Left) -> u64 {
         self.left.get(&left).copied().unwrap_or_default()
     }
+}
+
+/// Kinds that nothing refers to by their ids.
+const BY_THEMSELVES: [&str; 3] = ["inventory_item", "inventory_level", translated::TRANSLATION];
+
+/// Whether anything may refer to resources of a kind by their ids.
+pub(crate) fn is_referred_to(kind: &Kind) -> bool {
+    !BY_THEMSELVES.contains(&kind.as_str())
 }
 
 /// How many texts in a value name something that gets a new id.
