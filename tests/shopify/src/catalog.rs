@@ -39,6 +39,8 @@ pub struct Size {
     pub orders: u64,
     /// Collections; every second is smart, and has about a seventh of all products.
     pub collections: u64,
+    /// Places where stock is kept from the beginning, at most [`LOCATIONS`].
+    pub locations: u64,
 }
 
 impl Size {
@@ -52,7 +54,27 @@ impl Size {
             customers: products.max(4),
             orders: products.max(4) / 2,
             collections: 4 + products / 20,
+            locations: LOCATIONS,
         }
+    }
+
+    /// A shop that was opened just now: Shopify gives it one place for stock, and nothing of this.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            products: 0,
+            big_every: 0,
+            big_variants: 0,
+            customers: 0,
+            orders: 0,
+            collections: 0,
+            locations: 1,
+        }
+    }
+
+    /// Whether it was opened just now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.products == 0 && self.locations < LOCATIONS
     }
 }
 
@@ -156,7 +178,7 @@ impl Origin for Catalog {
             "Customer" => Box::new(0..self.size.customers),
             "Order" => Box::new(0..self.size.orders),
             "Collection" => Box::new(0..self.size.collections),
-            "Location" => Box::new(0..LOCATIONS),
+            "Location" => Box::new(0..self.size.locations),
             "Publication" => Box::new(0..2),
             _ => Box::new(0..0),
         }

@@ -2,12 +2,30 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// The first number of a type's range. Every number is far above 2^53 and no multiple of 128,
 /// so a reader that goes through a double is found out at once.
 const FIRST: u64 = 700_000_000_000_292_923;
 const RANGE: u64 = 1_000_000_000_000_000;
 const STEP: u64 = 32_768;
+/// How far the ids of one shop are from those of the next: no two have one in common.
+const SHOP: u64 = 100_000_000_000_000_000;
+/// So many shops have ids of their own.
+pub const SHOPS: u64 = 80;
+
+/// Which of these shops the ids of this process are of: the first, unless another was said.
+static OF_SHOP: OnceLock<u64> = OnceLock::new();
+
+/// Gives the ids of the `n`-th shop from now on. It is said before there are any, and once.
+pub fn of_shop(n: u64) {
+    let _first_said_holds = OF_SHOP.set(n);
+}
+
+/// The first number of the range of a type.
+fn first(kind: u16) -> u64 {
+    FIRST + OF_SHOP.get().copied().unwrap_or_default() * SHOP + u64::from(kind) * RANGE
+}
 
 /// Every GraphQL type that the simulator gives ids to. The position of a name decides its range
 /// of numbers, so names are only ever added at the end.
@@ -116,13 +134,13 @@ impl Gid {
     #[must_use]
     pub fn nth(type_name: &str, n: u64) -> Self {
         let kind = type_index(type_name).unwrap_or_else(|| panic!("{type_name} has no range"));
-        Self { kind, number: FIRST + u64::from(kind) * RANGE + n * STEP }
+        Self { kind, number: first(kind) + n * STEP }
     }
 
     /// Which one of its type this is, when the number is one that we gave out.
     #[must_use]
     pub fn n(&self) -> Option<u64> {
-        let offset = self.number.checked_sub(FIRST + u64::from(self.kind) * RANGE)?;
+        let offset = self.number.checked_sub(first(self.kind))?;
         (offset < RANGE && offset % STEP == 0).then_some(offset / STEP)
     }
 

@@ -15,6 +15,7 @@ use shopify::dispatch::Dispatch;
 use shopify::disturbance::Disturbance;
 use shopify::events::AppConfig;
 use shopify::fault::Fault;
+use shopify::gid;
 use shopify::measure::{measure, measure_deliveries};
 use shopify::server;
 use shopify::shop::VariantLimit;
@@ -88,6 +89,12 @@ struct Serve {
     /// Collections; a twentieth of the products and four when absent.
     #[arg(long)]
     collections: Option<u64>,
+    /// The shop was opened just now: it has what Shopify gives each, and nothing else.
+    #[arg(long, conflicts_with_all = ["products", "customers", "orders", "collections"])]
+    empty: bool,
+    /// Which of several shops this is: no two have an id in common.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..gid::SHOPS))]
+    nth_shop: u64,
     /// Deeds per second; each makes one to a dozen webhooks.
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
@@ -224,6 +231,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn run(serve: Serve) -> anyhow::Result<()> {
+    gid::of_shop(serve.nth_shop);
     let listener = TcpListener::bind(serve.listen).await.context("listen")?;
     let address = listener.local_addr().context("listen")?;
     let stop = CancellationToken::new();
@@ -266,19 +274,26 @@ async fn stopped() {
 }
 
 impl Serve {
-    fn settings(&self, address: SocketAddr) -> Settings {
+    fn size(&self) -> Size {
+        if self.empty {
+            return Size::empty();
+        }
         let usual = Size::of_products(self.products);
+        Size {
+            big_every: self.big_every,
+            big_variants: self.big_variants,
+            customers: self.customers.unwrap_or(usual.customers),
+            orders: self.orders.unwrap_or(usual.orders),
+            collections: self.collections.unwrap_or(usual.collections),
+            ..usual
+        }
+    }
+
+    fn settings(&self, address: SocketAddr) -> Settings {
         Settings {
             shop: self.shop.clone(),
             seed: self.seed,
-            size: Size {
-                products: self.products,
-                big_every: self.big_every,
-                big_variants: self.big_variants,
-                customers: self.customers.unwrap_or(usual.customers),
-                orders: self.orders.unwrap_or(usual.orders),
-                collections: self.collections.unwrap_or(usual.collections),
-            },
+            size: self.size(),
             founded: self.start,
             webhooks: self.webhooks.clone(),
             api_version: self.api_version.clone(),

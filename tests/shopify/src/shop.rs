@@ -7,6 +7,7 @@ mod event;
 mod file;
 mod founding;
 mod idempotency;
+mod opening;
 mod order;
 mod product;
 mod settings;
@@ -122,6 +123,7 @@ impl Shop {
     pub fn new(domain: &str, seed: u64, size: Size, founded: Timestamp, base: String) -> Self {
         let dice = Dice::new(seed);
         let cdn = format!("{base}/cdn");
+        let is_empty = size.is_empty();
         let mut shop = Self {
             domain: domain.to_owned(),
             base,
@@ -159,7 +161,10 @@ impl Shop {
             token_in_use: None,
             outbox: Vec::new(),
         };
-        shop.found();
+        match is_empty {
+            true => shop.open(),
+            false => shop.found(),
+        }
         shop.pending.clear();
         shop.touched.clear();
         shop

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Catalog, LOCATIONS, handle, published, words};
+use super::{Catalog, handle, published, words};
 use crate::gid::Gid;
 use crate::store::link;
 
@@ -50,7 +50,7 @@ impl Catalog {
     }
 
     pub(super) fn location(&self, n: u64) -> Option<Value> {
-        if n >= LOCATIONS {
+        if n >= self.size.locations {
             return None;
         }
         let [city, province, province_code, country, country_code, zip] =
@@ -83,7 +83,10 @@ impl Catalog {
             "__typename": "Publication",
             "id": Gid::nth("Publication", n).to_string(),
             "name": name, "autoPublish": true, "supportsFuturePublishing": n == 0,
-            "catalog": null,
+            "catalog": {
+                "__typename": "AppCatalog", "id": Gid::nth("AppCatalog", n).to_string(),
+                "title": name, "status": "ACTIVE",
+            },
         }))
     }
 }

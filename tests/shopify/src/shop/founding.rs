@@ -26,7 +26,7 @@ impl Shop {
         gift_card_at_founding(self, "welcome2026card1", 5_000);
     }
 
-    fn found_market(&mut self) {
+    pub(super) fn found_market(&mut self) {
         let gid = self.store.fresh("Market");
         self.put(gid, json!({
             "__typename": "Market", "id": gid.to_string(), "name": "United States",
@@ -88,7 +88,6 @@ impl Shop {
 
     fn found_menus(&mut self) {
         for (title, handle) in [("Main menu", "main-menu"), ("Footer menu", "footer")] {
-            let gid = self.store.fresh("Menu");
             let items: Vec<Value> = (0..3)
                 .map(|n| {
                     let collection = Gid::nth("Collection", n);
@@ -98,17 +97,23 @@ impl Shop {
             let about = self.menu_item("About", "PAGE", Some(Gid::nth("Page", 0)));
             let mut top = self.menu_item("Shop", "CATALOG", None);
             top["items"] = json!(items);
-            self.put(
-                gid,
-                json!({
-                    "__typename": "Menu", "id": gid.to_string(), "title": title, "handle": handle,
-                    "isDefault": true, "items": [top, about],
-                }),
-            );
+            self.found_menu(title, handle, &[top, about]);
         }
     }
 
-    fn menu_item(&mut self, title: &str, kind: &str, resource: Option<Gid>) -> Value {
+    /// A menu that every shop has.
+    pub(super) fn found_menu(&mut self, title: &str, handle: &str, items: &[Value]) {
+        let gid = self.store.fresh("Menu");
+        self.put(
+            gid,
+            json!({
+                "__typename": "Menu", "id": gid.to_string(), "title": title, "handle": handle,
+                "isDefault": true, "items": items,
+            }),
+        );
+    }
+
+    pub(super) fn menu_item(&mut self, title: &str, kind: &str, resource: Option<Gid>) -> Value {
         json!({
             "__typename": "MenuItem", "id": self.store.fresh("MenuItem").to_string(),
             "title": title, "type": kind, "url": null, "tags": [], "items": [],

@@ -139,7 +139,11 @@ impl Shop {
 
     fn add_inventory_item(&mut self, item: Gid, variant: Gid) {
         let now = self.now_text();
-        let levels: Vec<Gid> = (0..LOCATIONS).map(|_| self.store.fresh("InventoryLevel")).collect();
+        let levels: Vec<(Gid, Gid)> = self
+            .places()
+            .into_iter()
+            .map(|place| (self.store.fresh("InventoryLevel"), place))
+            .collect();
         self.put(item, json!({
             "__typename": "InventoryItem", "id": item.to_string(), "sku": null, "tracked": false,
             "requiresShipping": true, "unitCost": null, "countryCodeOfOrigin": null,
@@ -150,16 +154,16 @@ impl Shop {
                 "id": null,
                 "weight": { "__typename": "Weight", "unit": "KILOGRAMS", "value": 0.0 },
             },
-            "inventoryLevels": levels.iter().map(|level| own(*level)).collect::<Vec<_>>(),
+            "inventoryLevels": levels.iter().map(|(level, _)| own(*level)).collect::<Vec<_>>(),
             "variant": link(variant), "createdAt": now, "updatedAt": now,
         }));
-        for (at, level) in (0..).zip(levels) {
+        for (level, place) in levels {
             self.put(
                 level,
                 json!({
                     "__typename": "InventoryLevel",
                     "id": format!("{level}?inventory_item_id={}", item.number()),
-                    "item": link(item), "location": link(Gid::nth("Location", at)),
+                    "item": link(item), "location": link(place),
                     "isActive": true, "canDeactivate": true, "deactivationAlert": null,
                     "_quantities": {
                         "available": 0, "on_hand": 0, "committed": 0, "incoming": 0,
@@ -169,6 +173,12 @@ impl Shop {
                 }),
             );
         }
+    }
+
+    /// Where everything is stocked: the places that were there from the beginning.
+    pub(super) fn places(&self) -> Vec<Gid> {
+        let first = (0..LOCATIONS).map(|n| Gid::nth("Location", n));
+        first.filter(|place| self.store.get(*place).is_some()).collect()
     }
 
     /// Deletes a product for good: its variants, their stock, its places in collections.

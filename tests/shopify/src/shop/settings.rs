@@ -38,7 +38,7 @@ impl Shop {
         );
     }
 
-    fn found_shop(&mut self) {
+    pub(super) fn found_shop(&mut self) {
         let now = self.now_text();
         let policies = [
             ("REFUND_POLICY", "Refund policy", "<p>Thirty days, no questions.</p>"),
@@ -385,7 +385,7 @@ impl Shop {
         }));
     }
 
-    fn found_deliveries(&mut self) {
+    pub(super) fn found_deliveries(&mut self) {
         let [profile, group, zone, method] = [
             "DeliveryProfile",
             "DeliveryLocationGroup",
@@ -395,6 +395,7 @@ impl Shop {
         .map(|of| self.store.fresh(of));
         let home = delivery_country(self, Some("US"), None);
         let rate = self.store.fresh("DeliveryRateDefinition").to_string();
+        let places: Vec<Value> = self.places().into_iter().map(link).collect();
         self.put(profile, json!({
             "__typename": "DeliveryProfile", "id": profile.to_string(), "name": "General",
             "default": true, "version": 1,
@@ -402,7 +403,7 @@ impl Shop {
                 "__typename": "DeliveryProfileLocationGroup",
                 "locationGroup": {
                     "__typename": "DeliveryLocationGroup", "id": group.to_string(),
-                    "locations": [link(Gid::nth("Location", 0)), link(Gid::nth("Location", 1))],
+                    "locations": places,
                 },
                 "locationGroupZones": [{
                     "__typename": "DeliveryLocationGroupZone",

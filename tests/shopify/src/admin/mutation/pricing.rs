@@ -12,17 +12,20 @@ use crate::store::{link, target};
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
         "priceListCreate" | "priceListUpdate" => write_list(shop, call),
-        "priceListDelete" => Ok(delete(shop, call, "PriceList")),
+        "priceListDelete" => Ok(delete(shop, call, &["PriceList"])),
         "priceListFixedPricesAdd" => Ok(add_prices(shop, call)),
         "priceListFixedPricesUpdate" => Ok(update_prices(shop, call)),
         "priceListFixedPricesDelete" => Ok(delete_prices(shop, call)),
         "quantityRulesAdd" => Ok(add_rules(shop, call)),
         "quantityRulesDelete" => Ok(delete_rules(shop, call)),
         "catalogCreate" | "catalogUpdate" => write_catalog(shop, call),
-        "catalogDelete" => Ok(delete(shop, call, "MarketCatalog")),
+        "catalogDelete" => Ok(delete(shop, call, &CATALOGS)),
         _ => return None,
     })
 }
+
+/// The types of catalogs that an app makes.
+const CATALOGS: [&str; 2] = ["MarketCatalog", "CompanyLocationCatalog"];
 
 fn find(shop: &Shop, call: &Call<'_>, argument: &str, type_name: &str) -> Option<Gid> {
     call.args
@@ -239,22 +242,25 @@ fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("input").cloned().unwrap_or_default();
     let fields = ["title", "status", "context", "priceListId", "publicationId"];
     let input = Input::of("CatalogInput", &given, &fields)?;
-    let types = ["MarketCatalog", "CompanyLocationCatalog"];
-    let known = types.iter().find_map(|of| find(shop, call, "id", of));
-    let of_locations = known.is_some_and(|gid| gid.type_name() == "CompanyLocationCatalog");
+    let known = CATALOGS.iter().find_map(|of| find(shop, call, "id", of));
     let context = input.get("context");
-    if !of_locations && context.is_some_and(|context| !context["companyLocationIds"].is_null()) {
-        return Err(not_simulated("making catalogs of company locations"));
+    let of_locations = context.is_some_and(|context| !context["companyLocationIds"].is_null());
+    if of_locations && known.is_some_and(|gid| gid.type_name() == "MarketCatalog") {
+        return Err(not_simulated("giving a market's catalog to companies"));
     }
     if call.name == "catalogUpdate" && known.is_none() {
         return Ok(missing("catalog", "CATALOG_NOT_FOUND"));
     }
-    let gid = known.unwrap_or_else(|| shop.store.fresh("MarketCatalog"));
+    let (of, whom) = match of_locations {
+        true => ("CompanyLocationCatalog", "companyLocations"),
+        false => ("MarketCatalog", "markets"),
+    };
+    let gid = known.unwrap_or_else(|| shop.store.fresh(of));
     let mut state = known.and_then(|gid| shop.store.get(gid)).map_or_else(
         || {
             json!({
-                "__typename": "MarketCatalog", "id": gid.to_string(), "markets": [],
-                "operations": [], "priceList": null, "publication": null,
+                "__typename": of, "id": gid.to_string(), whom: [], "operations": [],
+                "priceList": null, "publication": null,
             })
         },
         |state| (*state).clone(),
@@ -277,12 +283,13 @@ fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     Ok(answer("catalog", link(gid), vec![]))
 }
 
-fn delete(shop: &mut Shop, call: &Call<'_>, type_name: &str) -> Value {
-    let Some(gid) = find(shop, call, "id", type_name) else {
-        return missing(
-            "deletedId",
-            if type_name == "PriceList" { "PRICE_LIST_NOT_FOUND" } else { "CATALOG_NOT_FOUND" },
-        );
+fn delete(shop: &mut Shop, call: &Call<'_>, types: &[&str]) -> Value {
+    let Some(gid) = types.iter().find_map(|of| find(shop, call, "id", of)) else {
+        let code = match types.contains(&"PriceList") {
+            true => "PRICE_LIST_NOT_FOUND",
+            false => "CATALOG_NOT_FOUND",
+        };
+        return missing("deletedId", code);
     };
     shop.remove(gid);
     answer("deletedId", json!(gid.to_string()), vec![])
