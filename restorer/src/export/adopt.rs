@@ -328,6 +328,24 @@ mod tests {
     }
 
     #[test]
+    fn the_default_profile_is_that_one_whatever_it_is_called_and_a_code_is_no_automatic_discount() {
+        let profile = |name: &str, default: bool| json!({"name": name, "default": default});
+        let sale = |of: &str| json!({"title": "Sale", "type": of});
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        for (of, id, state) in [
+            ("delivery_profile", "8", profile("Heavy", false)),
+            ("delivery_profile", "9", profile("General", true)),
+            ("discount", "8", sale("DiscountAutomaticBasic")),
+            ("discount", "9", sale("DiscountCodeBasic")),
+        ] {
+            adopted.there(&kind(of), &resource(id), &state);
+        }
+        let mut found = |of: &str, state: Value| adopted.find(&exported(of, "1", state), &Nothing);
+        assert_eq!(found("delivery_profile", profile("Heavy", true)), Some(resource("9")));
+        assert_eq!(found("discount", sale("DiscountCodeBasic")), Some(resource("9")));
+    }
+
+    #[test]
     fn lists_and_texts_point_to_what_is_here() {
         let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
         let mug = |id: &str| json!({"id": format!("gid://shopify/Product/{id}"), "handle": "mug"});

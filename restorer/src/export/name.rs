@@ -16,7 +16,7 @@ const ELSEWHERE: [(&str, &[&str]); 2] = [
 ];
 
 /// Kinds whose ids are composed of what they belong to.
-const COMPOSED: [&str; 2] = ["inventory_level", "translation"];
+const COMPOSED: [&str; 3] = ["inventory_level", "theme_file", "translation"];
 
 /// Kinds of which nothing names a resource, so that what it is like has to do.
 const LIKENESSES: [&str; 2] = ["file", "draft_order"];
@@ -41,6 +41,13 @@ pub(super) fn name(spec: &Spec, state: &Value) -> Option<Vec<String>> {
     match spec.name {
         // Of this there is one.
         "shop" => Some(Vec::new()),
+        // Every shop has one, whatever it is called.
+        "delivery_profile" if state["default"] == true => Some(Vec::new()),
+        // One by code and an automatic one may have the same title.
+        "discount" => {
+            let of = text(state, "/type").unwrap_or_default();
+            Some(vec![of, text(state, "/title")?.to_lowercase()])
+        }
         // Every shop has an order #1001.
         "order" => None,
         _ if is_composed(spec) => None,
@@ -57,11 +64,10 @@ pub(super) fn name(spec: &Spec, state: &Value) -> Option<Vec<String>> {
 /// composed.
 pub(super) fn composed(spec: &Spec, state: &Value) -> Option<ResourceId> {
     let text = |pointer: &str| state.pointer(pointer)?.as_str();
+    let number = |pointer: &str| ResourceId::parse(text(pointer)?).ok();
     let id = match spec.name {
-        "inventory_level" => {
-            let number = |pointer: &str| ResourceId::parse(text(pointer)?).ok();
-            format!("{}-{}", number("/item/id")?, number("/location/id")?)
-        }
+        "inventory_level" => format!("{}-{}", number("/item/id")?, number("/location/id")?),
+        "theme_file" => format!("{}-{}", number("/theme/id")?, text("/filename")?),
         "translation" => {
             let owner = text("/resource/id")?;
             let (of, number) = (gid_type(owner)?, ResourceId::parse(owner).ok()?);
@@ -82,10 +88,11 @@ pub(super) fn is_likeness(spec: &Spec) -> bool {
     LIKENESSES.contains(&spec.name)
 }
 
-/// Whether a resource of a kind that can be brought in is certainly another one where it is not
-/// recognised.
+/// Whether a resource of a kind is certainly another one where it is not recognised. No gift card is:
+/// each is made anew by hand.
 pub(super) fn is_certain(spec: &Spec) -> bool {
-    !spec.natural_key.is_empty() || is_composed(spec) || spec.name == "company_contact"
+    let is_known = matches!(spec.name, "company_contact" | "gift_card");
+    !spec.natural_key.is_empty() || is_composed(spec) || is_known
 }
 
 /// The gids of what a resource is a part of or belongs to, as far as its state tells them.

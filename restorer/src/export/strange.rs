@@ -18,12 +18,15 @@ const SETS: [&str; 10] = [
     "quantityRules",
     "roleAssignments",
 ];
+/// Lists of what each shop has for itself, sales channels and web addresses, and what names these.
+const CHANNELS: [(&str, &str); 2] = [("publications", "publicationId"), ("webPresences", "id")];
 /// Objects whose lists are such sets.
 const OF_SETS: [&str; 3] = ["/customerGets/items", "/customerBuys/items", "/context"];
 
 /// What Shopify gives to what is there, and would be another in any shop.
-const GIVEN: [(&str, &[&str]); 2] = [
+const GIVEN: [(&str, &[&str]); 3] = [
     ("inventory_item", &["/unitCost/currencyCode"]),
+    ("publication", &["/catalog/id"]),
     (
         "draft_order",
         &[
@@ -109,18 +112,16 @@ fn without(text: &str, is_here: &impl Fn(&str) -> bool) -> Option<(Value, u64)> 
     (!lost.is_empty()).then_some((value, lost.len() as u64))
 }
 
-/// Leaves sales channels that are not known here out of a state. Of those that only this shop has an
-/// export says nothing.
+/// Leaves sales channels and web addresses that are not known here out of a state. Of those that only
+/// this shop has an export says nothing.
 pub(super) fn channels(state: &mut Value, now: &Value, is_here: &impl Fn(&str) -> bool) {
-    let Some(publications) = state.get_mut("publications").and_then(Value::as_array_mut) else {
-        return;
-    };
-    let known = |publication: &Value| {
-        publication.get("publicationId").and_then(Value::as_str).is_some_and(is_here)
-    };
-    publications.retain(known);
-    let ours = now.get("publications").map(elements).into_iter().flatten();
-    publications.extend(ours.filter(|publication| !known(publication)).cloned());
+    for (name, id) in CHANNELS {
+        let Some(channels) = state.get_mut(name).and_then(Value::as_array_mut) else { continue };
+        let known = |channel: &Value| channel.get(id).and_then(Value::as_str).is_some_and(is_here);
+        channels.retain(known);
+        let ours = now.get(name).map(elements).into_iter().flatten();
+        channels.extend(ours.filter(|channel| !known(channel)).cloned());
+    }
 }
 
 /// Puts sets in the order that their ids have here.
@@ -154,6 +155,11 @@ pub(super) fn given(kind: &Kind, state: &mut Value, now: &Value) {
         let alt = members.remove("alt");
         *members = ours.clone();
         members.extend(alt.map(|alt| ("alt".to_owned(), alt)));
+    }
+    if let (Some(image), Some(our)) = (members.get_mut("image"), ours.get("image"))
+        && image.get("blob").is_some_and(|blob| blob.is_string() && *blob == our["blob"])
+    {
+        image["url"] = our["url"].clone();
     }
     let given = GIVEN.iter().find(|(of, _)| *of == kind.as_str());
     for pointer in given.map(|(_, pointers)| *pointers).unwrap_or_default() {
@@ -225,6 +231,12 @@ mod tests {
         sort(&mut state);
         let expected = [on(HERE), on("gid://shopify/Publication/1")];
         assert_eq!(state["publications"], json!(expected));
+        let presence = |id: &str| json!({"webPresences": [{"id": id, "subfolderSuffix": null}]});
+        let mut market = presence(STRANGE);
+        channels(&mut market, &presence("gid://shopify/MarketWebPresence/1"), &is_here);
+        assert_eq!(market, presence("gid://shopify/MarketWebPresence/1"));
+        channels(&mut market, &Value::Null, &is_here);
+        assert_eq!(market["webPresences"], json!([]));
     }
 
     #[test]
@@ -239,5 +251,11 @@ mod tests {
         assert_eq!(draft, json!({"name": "#D1", "note": "a"}));
         given(&kind("draft_order"), &mut draft, &Value::Null);
         assert_eq!(draft["name"], "#D1");
+        let image = |url: &str, blob: &str| json!({"image": {"url": url, "blob": blob}});
+        let mut collection = image("theirs", "b1");
+        given(&kind("collection"), &mut collection, &image("ours", "b2"));
+        assert_eq!(collection, image("theirs", "b1"), "it is another picture");
+        given(&kind("collection"), &mut collection, &image("ours", "b1"));
+        assert_eq!(collection, image("ours", "b1"));
     }
 }
