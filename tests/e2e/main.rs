@@ -22,6 +22,7 @@ mod kills;
 mod large;
 mod ledger;
 mod likeness;
+mod moved;
 mod orders;
 mod partitions;
 mod portrait;

@@ -19,7 +19,7 @@ use crate::shopify::SECRET;
 use crate::simulator::{Simulator, planned};
 
 /// What a shop is like.
-const SMALL: [&str; 8] =
+pub(crate) const SMALL: [&str; 8] =
     ["--products", "12", "--big-every", "0", "--rate", "0", "--plan", "unlimited"];
 
 /// Kinds that no app brings back, and the log.
@@ -130,6 +130,45 @@ fn brought_back() -> impl Iterator<Item = &'static Spec> {
     ALL.iter().copied().filter(|spec| !spec.pulls.is_empty() && !KEPT.contains(&spec.name))
 }
 
+/// How a shop looks in all of that.
+pub(crate) async fn portrait(simulator: &Simulator) -> Portrait {
+    let kinds = brought_back().map(|spec| (spec.name, likeness::types(spec)));
+    Portrait::of(simulator, kinds, |thing| !is_apps(thing)).await
+}
+
+/// Reads everything of a shop again, so that also what no webhook tells of is known.
+pub(crate) async fn read_again(backstock: &Backstock, name: &str, simulator: &Simulator) {
+    simulator.quiet().await;
+    followed_up_of(backstock, name).await;
+    let kinds = ALL.iter().filter(|spec| !spec.pulls.is_empty()).map(|spec| spec.name);
+    let order = json!({"kinds": kinds.collect::<Vec<_>>(), "confirm_deletions": true});
+    let (status, ordered) = backstock.post(&format!("{}/reconcile", shop_path(name)), order).await;
+    assert_eq!(status, 202, "{ordered}");
+    read_whole(backstock, name, ordered["at"].as_str().expect("an instant")).await;
+}
+
+/// What a job did not bring about in a shop, and what of it is not simulated.
+pub(crate) async fn undone(
+    backstock: &Backstock,
+    name: &str,
+    simulator: &Simulator,
+    job: &Value,
+) -> Vec<String> {
+    let mut undone = Vec::new();
+    let path = format!("{}/jobs/{}", shop_path(name), job["id"].as_str().expect("an id"));
+    for state in ["failed", "conflict"] {
+        let (status, job) = backstock.get(&format!("{path}?limit=1000&state={state}")).await;
+        assert_eq!(status, 200, "{job}");
+        let rows = job["rows"]["items"].as_array().expect("rows").iter();
+        undone.extend(rows.map(Value::to_string));
+    }
+    for line in simulator.lines("not_simulated").await {
+        undone.extend(line.as_object().expect("names").keys().cloned());
+    }
+    undone.retain(|one| !one.contains(APPS_OWN));
+    undone
+}
+
 struct Wrecked {
     name: String,
     simulator: Simulator,
@@ -140,22 +179,6 @@ struct Wrecked {
 impl Wrecked {
     fn path(&self) -> String {
         shop_path(&self.name)
-    }
-
-    /// Reads everything again, so that also what no webhook tells of is known.
-    async fn read_again(&self, backstock: &Backstock) {
-        self.simulator.quiet().await;
-        followed_up_of(backstock, &self.name).await;
-        let kinds = ALL.iter().filter(|spec| !spec.pulls.is_empty()).map(|spec| spec.name);
-        let order = json!({"kinds": kinds.collect::<Vec<_>>(), "confirm_deletions": true});
-        let (status, ordered) = backstock.post(&format!("{}/reconcile", self.path()), order).await;
-        assert_eq!(status, 202, "{ordered}");
-        read_whole(backstock, &self.name, ordered["at"].as_str().expect("an instant")).await;
-    }
-
-    async fn portrait(&self) -> Portrait {
-        let kinds = brought_back().map(|spec| (spec.name, likeness::types(spec)));
-        Portrait::of(&self.simulator, kinds, |thing| !is_apps(thing)).await
     }
 
     /// Another app spoils a third of everything and deletes another third; it also makes new things.
@@ -205,23 +228,6 @@ impl Wrecked {
         assert_eq!(status, 201, "{plan}");
         plan
     }
-
-    /// What a job did not bring about, and what of it is not simulated.
-    async fn undone(&self, backstock: &Backstock, job: &Value) -> Vec<String> {
-        let mut undone = Vec::new();
-        let path = format!("{}/jobs/{}", self.path(), job["id"].as_str().expect("an id"));
-        for state in ["failed", "conflict"] {
-            let (status, job) = backstock.get(&format!("{path}?limit=1000&state={state}")).await;
-            assert_eq!(status, 200, "{job}");
-            let rows = job["rows"]["items"].as_array().expect("rows").iter();
-            undone.extend(rows.map(Value::to_string));
-        }
-        for line in self.simulator.lines("not_simulated").await {
-            undone.extend(line.as_object().expect("names").keys().cloned());
-        }
-        undone.retain(|one| !one.contains(APPS_OWN));
-        undone
-    }
 }
 
 /// Shops of some seeds, of which everything is known.
@@ -256,24 +262,25 @@ async fn shops_are_as_they_were(seeds: &[u64], done: &mut Done) {
     let (backstock, mut shops) = known_shops(seeds).await;
     let mut before = Vec::new();
     for shop in &shops {
-        before.push(shop.portrait().await);
+        before.push(portrait(&shop.simulator).await);
     }
     let at = between().await;
     for shop in &mut shops {
         shop.wreck(done).await;
     }
-    futures::future::join_all(shops.iter().map(|shop| shop.read_again(&backstock))).await;
+    let reads = shops.iter().map(|shop| read_again(&backstock, &shop.name, &shop.simulator));
+    futures::future::join_all(reads).await;
     let (mut wrong, mut restored) = (Vec::new(), Vec::new());
     for (shop, before) in shops.iter().zip(&before) {
-        let wrecked = before.unlike(&shop.portrait().await).len();
+        let wrecked = before.unlike(&portrait(&shop.simulator).await).len();
         let plan = shop.plan_back(&backstock, at).await;
         let job = backstock.applied(&shop.path(), &plan).await;
         println!("{}: {wrecked} values wrecked, {}", shop.name, job["counts"]);
-        let after = shop.portrait().await;
+        let after = portrait(&shop.simulator).await;
         let mut unlike = before.unlike(&after);
         let is_undated = |one: &str| UNDATED.iter().any(|kind| one.starts_with(kind));
         unlike.retain(|one| !(is_undated(one) && one.contains(": was None, ")));
-        unlike.extend(shop.undone(&backstock, &job).await);
+        unlike.extend(undone(&backstock, &shop.name, &shop.simulator, &job).await);
         wrong.extend(unlike.into_iter().map(|one| format!("{}: {one}", shop.name)));
         restored.push((plan, after));
     }
@@ -283,7 +290,7 @@ async fn shops_are_as_they_were(seeds: &[u64], done: &mut Done) {
         let again = backstock.applied(&shop.path(), plan).await;
         let counts = (&again["counts"]["created"], &again["counts"]["deleted"]);
         assert_eq!(counts, (&json!(0), &json!(0)), "{}: {}", shop.name, again["counts"]);
-        let unlike = after.unlike(&shop.portrait().await);
+        let unlike = after.unlike(&portrait(&shop.simulator).await);
         assert_eq!(unlike, Vec::<String>::new(), "{}", shop.name);
     }
 }
