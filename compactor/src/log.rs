@@ -119,8 +119,9 @@ fn named(node: &Value) -> Option<(ResourceId, Timestamp)> {
     Some((id, Timestamp::parse(node["createdAt"].as_str()?).ok()?))
 }
 
-/// The resource that an entry of the log is about, where nothing tells of it but the log.
-pub(crate) fn names(entry: &Event) -> Option<(&'static Spec, ResourceId)> {
+/// The resource that an entry of the log is about, where nothing tells of it but the log, and whether it
+/// says that it went.
+pub(crate) fn names(entry: &Event) -> Option<(&'static Spec, ResourceId, bool)> {
     if entry.key.kind.as_str() != event::NAME {
         return None;
     }
@@ -129,7 +130,7 @@ pub(crate) fn names(entry: &Event) -> Option<(&'static Spec, ResourceId)> {
     let of = gid_type(gid)?;
     let spec = kind::ALL.iter().copied().find(|spec| spec.is_of(of))?;
     let id = ResourceId::parse(gid).ok()?;
-    (spec.heard() == Heard::Minute).then_some((spec, id))
+    (spec.heard() == Heard::Minute).then_some((spec, id, said["action"] == "destroy"))
 }
 
 async fn publish(
@@ -171,9 +172,11 @@ mod tests {
         let page = r#"{"action": "destroy", "subjectId": "gid://shopify/Page/7"}"#;
         let named = |kind: &str, payload| {
             let entry = question::tests::event(kind, "event/pulled", payload);
-            names(&entry).map(|(spec, id)| (spec.name, id.to_string()))
+            names(&entry).map(|(spec, id, went)| (spec.name, id.to_string(), went))
         };
-        assert_eq!(named(event::NAME, page), Some(("page", "7".to_owned())));
+        assert_eq!(named(event::NAME, page), Some(("page", "7".to_owned(), true)));
+        let blog = r#"{"action": "update", "subjectId": "gid://shopify/Blog/8"}"#;
+        assert_eq!(named(event::NAME, blog), Some(("blog", "8".to_owned(), false)));
         let product = r#"{"action": "update", "subjectId": "gid://shopify/Product/7"}"#;
         assert_eq!(named(event::NAME, product), None, "a webhook tells of it sooner");
         let comment = r#"{"action": "create", "subjectId": "gid://shopify/Comment/7"}"#;

@@ -21,6 +21,8 @@ pub(crate) struct Want {
     pub(crate) core: bool,
     /// Nothing else would tell that it is gone: where it is not found, it is.
     pub(crate) may_be_gone: bool,
+    /// When it went, where that is what asks.
+    pub(crate) went_at: Option<Timestamp>,
     /// When it was made, where that is what asks, by the shop's clock.
     pub(crate) made_at: Option<Timestamp>,
     /// When the last of what asks happened.
@@ -69,6 +71,7 @@ pub(crate) fn wanted(said: &[Said]) -> Wanted {
         let of_id = wanted.entry(spec.name).or_default().entry(id.clone()).or_default();
         of_id.core |= want.core;
         of_id.may_be_gone |= want.may_be_gone;
+        of_id.went_at = of_id.went_at.max(want.went_at);
         of_id.made_at = of_id.made_at.or(want.made_at);
         of_id.at = of_id.at.max(want.at);
         of_id.trace = of_id.trace.or(want.trace);
@@ -78,8 +81,13 @@ pub(crate) fn wanted(said: &[Said]) -> Wanted {
 
 /// What one event leaves open. Our own corrections leave nothing.
 fn want(event: &Event) -> Option<(&'static Spec, ResourceId, Want)> {
-    if let Some((spec, id)) = log::names(event) {
-        return Some((spec, id, Want { core: true, may_be_gone: true, ..Want::default() }));
+    if let Some((spec, id, went)) = log::names(event) {
+        let went_at = event.triggered_at.filter(|_| went);
+        return Some((
+            spec,
+            id,
+            Want { core: true, may_be_gone: true, went_at, ..Want::default() },
+        ));
     }
     let made_at = event.triggered_at.filter(|_| event.topic.ends_with("/create"));
     let (whole, id) = (Want { core: true, made_at, ..Want::default() }, event.key.id.clone());
@@ -113,8 +121,8 @@ pub(crate) struct Question {
     pub(crate) ids: Vec<ResourceId>,
     /// Of which of them the core is asked too.
     pub(crate) core: BTreeSet<ResourceId>,
-    /// Which of them are gone where they are not found.
-    pub(crate) may_be_gone: Vec<ResourceId>,
+    /// Which of them are gone where they are not found, and since when, if that is what asks.
+    pub(crate) may_be_gone: BTreeMap<ResourceId, Option<Timestamp>>,
     /// When which of them were made, if that is what asks.
     pub(crate) made: BTreeMap<ResourceId, Timestamp>,
     /// When the last of what asks happened.
@@ -133,7 +141,8 @@ pub(crate) fn questions(wanted: &Wanted) -> Vec<Question> {
                 let wants = || ids.iter().filter_map(|id| Some((id, wants.get(id)?)));
                 let core = wants().filter(|(_, want)| want.core).map(|(id, _)| id.clone());
                 let may_be_gone = wants().filter(|(_, want)| want.may_be_gone);
-                let may_be_gone = may_be_gone.map(|(id, _)| id.clone()).collect();
+                let may_be_gone =
+                    may_be_gone.map(|(id, want)| (id.clone(), want.went_at)).collect();
                 let made = wants().filter_map(|(id, want)| Some((id.clone(), want.made_at?)));
                 let (core, made) = (core.collect(), made.collect());
                 let at = wants().filter_map(|(_, want)| want.at).max();
@@ -193,16 +202,31 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_the_log_says_is_gone_is_asked_for_and_went_when_the_log_says() {
+        for (action, is_gone) in [("destroy", true), ("update", false)] {
+            let at = Some(Timestamp::from_micros(7));
+            let entry = event("event", "event/pulled", "");
+            let said = format!(r#"{{"action": "{action}", "subjectId": "gid://shopify/Page/7"}}"#);
+            let entry = Event { payload: said.into(), triggered_at: at, ..entry };
+            let (spec, _, want) = want(&entry).expect("it is asked about");
+            let asked = (spec.name, want.core, want.may_be_gone, want.went_at);
+            assert_eq!(asked, ("page", true, true, at.filter(|_| is_gone)), "{action}");
+        }
+    }
+
+    #[test]
     fn what_several_ask_of_a_resource_is_one_question_after_all_of_them() {
         let page = Kind::parse("page").ok().and_then(|kind| kind.spec()).expect("a kind");
         let asks = [(5, true), (9, false), (2, false)].map(|(at, may_be_gone)| {
             let at = Some(Timestamp::from_micros(at));
-            let want = Want { core: true, may_be_gone, at, ..Want::default() };
+            let went_at = at.filter(|_| may_be_gone);
+            let want = Want { core: true, may_be_gone, went_at, at, ..Want::default() };
             Said { asks: Some((page, ResourceId::unknown(), want)), stock: None, definition: None }
         });
         let asked = questions(&wanted(&asks));
         assert_eq!((asked.len(), asked[0].at), (1, Some(Timestamp::from_micros(9))));
-        assert_eq!(asked[0].may_be_gone, asked[0].ids);
+        let went_at = Some(Timestamp::from_micros(5));
+        assert_eq!(asked[0].may_be_gone, BTreeMap::from([(ResourceId::unknown(), went_at)]));
     }
 
     #[test]

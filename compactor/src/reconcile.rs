@@ -152,7 +152,8 @@ pub(crate) fn gone_since(last_seen: Timestamp, window: Window) -> Since {
     Since { valid_at: window.started, earliest_at: Some(last_seen) }
 }
 
-/// Since when a resource is gone that went with what it is a part of, where that went at `went_at`.
+/// Since when a resource is gone of which it is known that it went at `went_at`: with what it is a part of,
+/// or because Shopify says so.
 pub(crate) fn gone_with(head: &Head, went_at: Timestamp, window: Window) -> Since {
     match head.valid_at <= went_at {
         true => Since { valid_at: went_at, earliest_at: None },

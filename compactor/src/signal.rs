@@ -191,8 +191,8 @@ async fn read_again(
             let there =
                 puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?;
             if pull.facets.contains(&Facet::Core) {
-                let gone: Vec<_> =
-                    some.iter().filter(|id| !there.contains_key(*id)).cloned().collect();
+                let gone = some.iter().filter(|id| !there.contains_key(*id));
+                let gone: Vec<_> = gone.map(|id| (id.clone(), None)).collect();
                 puller.gone(spec, &gone, asked_at).await?;
                 for (id, node) in there {
                     puller.media.seen(puller.key(&Kind::of(spec), &id), node, asked_at);
@@ -278,8 +278,11 @@ impl Question {
             ..Window::asked(read_at)
         };
         let there = puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
-        let mut gone = may_be_gone.clone();
-        gone.retain(|id| pull.facets.contains(&Facet::Core) && !there.contains_key(id));
+        if !pull.facets.contains(&Facet::Core) {
+            return Ok(());
+        }
+        let gone = may_be_gone.iter().filter(|(id, _)| !there.contains_key(*id));
+        let gone: Vec<_> = gone.map(|(id, went_at)| (id.clone(), *went_at)).collect();
         puller.gone(spec, &gone, read_at).await
     }
 }

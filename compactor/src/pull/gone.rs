@@ -61,17 +61,22 @@ impl Puller {
         Ok(())
     }
 
-    /// Publishes the end of resources that were asked for by id and not found.
+    /// Publishes the end of resources that were asked for by id and not found, each with when it went, if
+    /// that is known.
     pub(crate) async fn gone(
         &self,
         spec: &'static Spec,
-        ids: &[ResourceId],
+        went: &[(ResourceId, Option<Timestamp>)],
         asked_at: Timestamp,
     ) -> Result<(), PullError> {
         let (kind, window) = (Kind::of(spec), Window::at(asked_at));
-        let hidden = self.hidden(spec, ids).await?;
-        for id in ids.iter().filter(|id| !hidden.contains(*id)) {
-            let since = |head: &Head| reconcile::gone_since(head.valid_at, window);
+        let ids: Vec<ResourceId> = went.iter().map(|(id, _)| id.clone()).collect();
+        let hidden = self.hidden(spec, &ids).await?;
+        for (id, went_at) in went.iter().filter(|(id, _)| !hidden.contains(id)) {
+            let since = |head: &Head| match went_at {
+                Some(went_at) => reconcile::gone_with(head, *went_at, window),
+                None => reconcile::gone_since(head.valid_at, window),
+            };
             self.end(self.key(&kind, id), Source::Pull, window, since).await?;
         }
         Ok(())
