@@ -75,12 +75,13 @@ pub(crate) enum PullError {
 }
 
 impl PullError {
-    /// Whether the app may not read what was asked for.
-    fn is_denial(&self) -> bool {
+    /// Whether the app may not read what was asked for. Where the shop refuses everything, nothing is said
+    /// of this.
+    pub(crate) fn is_denial(&self) -> bool {
         use AdminError::Refused;
         match self {
             Self::Ask(AskError::Denied(_)) => true,
-            Self::Ask(AskError::Admin(Refused { status, .. })) => *status == 200,
+            Self::Ask(AskError::Admin(Refused { status, .. })) => matches!(status, 200 | 403),
             Self::Operation(_, code) => code.ends_with("ACCESS_DENIED"),
             _ => false,
         }
@@ -334,7 +335,9 @@ impl Puller {
             if !further.is_empty() {
                 match self.by_id(run, pull, &further, &ids, &heads, &mut deposition).await {
                     // The rest of the kind is none the worse for it.
-                    Err(PullError::Ask(AskError::Denied(why))) => run.leaves_out(&further, &why),
+                    Err(error) if error.is_denial() => {
+                        run.leaves_out(&further, &error.to_string());
+                    }
                     read => read?,
                 }
                 run.stages.end();
@@ -421,6 +424,22 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_app_may_not_read_is_told_from_a_shop_that_answers_nothing() {
+        let refused = |status| {
+            let shop = Shop::from_name("acme").expect("a shop");
+            PullError::from(AdminError::Refused { shop, status, detail: String::new() })
+        };
+        for (status, is_denial) in
+            [(200, true), (403, true), (402, false), (404, false), (423, false)]
+        {
+            assert_eq!(refused(status).is_denial(), is_denial, "{status}");
+        }
+        assert!(PullError::Ask(AskError::Denied("orders".into())).is_denial());
+        assert!(PullError::Operation(bulk::State::Failed, ": ACCESS_DENIED".into()).is_denial());
+        assert!(!PullError::Operation(bulk::State::Failed, ": TIMEOUT".into()).is_denial());
+    }
 
     #[test]
     fn how_far_a_pull_is_is_told_by_what_was_compared_of_what_there_is() {
