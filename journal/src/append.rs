@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Source, Timestamp};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Source, Timestamp, union};
 use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading, Told};
@@ -178,7 +178,39 @@ impl<'s> Draft<'s> {
         let left = self.left_of(new)?;
         let new = left.as_ref().unwrap_or(new);
         let signal = self.signal_of(new)?;
-        self.event(signal.as_ref().unwrap_or(new), recorded_at)
+        let new = signal.as_ref().unwrap_or(new);
+        let again = self.told_again(new)?;
+        self.event(again.as_ref().unwrap_or(new), recorded_at)
+    }
+
+    /// What a core that could not tell all of it says, where that is no other than the state before it: that
+    /// state once more. Of the rest somebody is asked anyway. `None` if the event is to be taken as it is.
+    fn told_again(&self, new: &Meaning) -> Result<Option<Meaning>, StoreError> {
+        let Event { ref key, source, facet, op, ref payload, .. } = new.event;
+        if facet != Facet::Core || op == Op::Delete || new.told != Told::InPart {
+            return Ok(None);
+        }
+        let read = key.kind.read(Arrival { source, facet, op }, &key.id, payload);
+        let told = read.ok().and_then(|read| read.state).filter(union::is_partial);
+        let core = keys::of_facet(key, facet);
+        let Some((told, before)) = told.zip(self.before(&core, new.position)?) else {
+            return Ok(None);
+        };
+        if before.mapping != new.mapping {
+            return Ok(None);
+        }
+        let known = self.state_of(&core, key, &before)?;
+        let known = known.filter(|known| !union::is_partial(known));
+        let is_again = known.is_some_and(|known| union::is_told_in_part(&known, &told));
+        Ok(is_again.then(|| Meaning {
+            mapping: new.mapping,
+            hash: before.hash,
+            position: new.position,
+            listing: new.listing.clone(),
+            erased: new.erased,
+            told: Told::Whole,
+            event: new.event.clone(),
+        }))
     }
 
     /// What is to be kept of a core that Shopify has taken somebody out of, where it is known whom: that
@@ -296,6 +328,7 @@ impl<'s> Draft<'s> {
         };
         let timeline = keys::at(&keys::of_shop(&event.key.shop), new.position);
         self.batch.put_cf(self.store.family(Family::Timeline), timeline, moment.to_bytes());
+        let arrival = Arrival { source: event.source, facet: event.facet, op: event.op };
         let neighbour = Neighbour {
             position: new.position,
             payload_at: same.unwrap_or(new.position),
@@ -303,6 +336,7 @@ impl<'s> Draft<'s> {
             hash: new.hash,
             delivery: event.webhook_id.clone().map(|id| (id, event.topic.clone())),
             told: Some(new.told),
+            said: same.is_none().then(|| (arrival, event.payload.clone())),
         };
         self.versions.insert(key, neighbour);
     }

@@ -4,6 +4,8 @@
 use backstock_proto::canonical::Hash;
 use backstock_proto::kind::Arrival;
 use backstock_proto::{Facet, ResourceKey};
+use bytes::Bytes;
+use serde_json::Value;
 
 use super::{Draft, shown};
 use crate::decode::{Meaning, Told};
@@ -22,12 +24,14 @@ pub(super) struct Neighbour {
     pub(super) delivery: Option<(Box<str>, Box<str>)>,
     /// How much it tells, of those in this batch.
     pub(super) told: Option<Told>,
+    /// Its payload, of those in this batch that have one of their own.
+    pub(super) said: Option<(Arrival, Bytes)>,
 }
 
 impl Neighbour {
     pub(super) fn of_head(head: &Head) -> Self {
         let Head { position, payload_at, mapping, hash, .. } = *head;
-        Self { position, payload_at, mapping, hash, delivery: None, told: None }
+        Self { position, payload_at, mapping, hash, delivery: None, told: None, said: None }
     }
 
     fn of_record(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
@@ -43,6 +47,7 @@ impl Neighbour {
             hash: record.hash,
             delivery: record.webhook_id.map(|id| (id.into(), record.topic.into())),
             told: None,
+            said: None,
         })
     }
 }
@@ -59,16 +64,33 @@ impl Draft<'_> {
         if let Some(told) = drafted.and_then(|drafted| drafted.told) {
             return Ok(told == Told::Whole);
         }
+        let state = self.state_of(core, key, version)?;
+        Ok(key.kind.spec().zip(state).is_some_and(|(spec, state)| (spec.is_whole)(&state)))
+    }
+
+    /// What a version of a core tells, unless it is an end, or cannot be read any more.
+    pub(super) fn state_of(
+        &self,
+        core: &[u8],
+        key: &ResourceKey,
+        version: &Neighbour,
+    ) -> Result<Option<Value>, StoreError> {
         let at = keys::at(core, version.payload_at);
-        let Some(value) = self.store.get(Family::Versions, &at)? else { return Ok(false) };
+        let read = |arrival: Arrival, payload: &[u8]| {
+            key.kind.read(arrival, &key.id, payload).ok().and_then(|read| read.state)
+        };
+        let drafted = self.versions.get(&at).and_then(|drafted| drafted.said.as_ref());
+        if let Some((arrival, payload)) = drafted {
+            return Ok(read(*arrival, payload.as_ref()));
+        }
+        let Some(value) = self.store.get(Family::Versions, &at)? else { return Ok(None) };
         let record = Record::read(&value).at(|| shown(core))?;
         if record.is_tombstone() {
-            return Ok(false);
+            return Ok(None);
         }
         let payload = record.body.payload().at(|| shown(core))?;
         let arrival = Arrival { source: record.source, facet: Facet::Core, op: record.op };
-        let state = key.kind.read(arrival, &key.id, payload).ok().and_then(|read| read.state);
-        Ok(key.kind.spec().zip(state).is_some_and(|(spec, state)| (spec.is_whole)(&state)))
+        Ok(read(arrival, payload))
     }
 
     /// Whether the store holds this very delivery at this very moment, under another sequence.

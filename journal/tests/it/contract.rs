@@ -10,7 +10,7 @@ use backstock_proto::Shop;
 use backstock_proto::journal::{
     AsOf, ChangeFilter, Client, Journal, JournalError, Numbers, Page, ResourceFilter, Span,
 };
-use backstock_proto::{Facet, Op, listen};
+use backstock_proto::{Facet, Op, Timestamp, listen};
 use futures::TryStreamExt;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -289,4 +289,55 @@ async fn variants_that_a_webhook_only_names_are_as_they_were() {
     assert!(paths(1).contains(&"/variants/0/price".into()), "{:?}", paths(1));
     assert!(paths(1).iter().all(|path| !path.starts_with("/variants/1")), "{:?}", paths(1));
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_webhook_that_tells_nothing_new_as_far_as_it_can_makes_no_other_state() {
+    let key = product("acme", "1");
+    let gid = |n: u64| format!("gid://shopify/ProductVariant/{n}");
+    let variant = |n: u64, price: &str| {
+        json!({"id": gid(n), "title": format!("V{n}"), "position": n, "price": price,
+               "selectedOptions": []})
+    };
+    let whole = |price: &str, then: Timestamp| {
+        let node = json!({"id": "gid://shopify/Product/1", "title": "Mug", "updatedAt": then,
+            "variants": [variant(1, "10.00"), variant(2, price)]});
+        crate::support::facet(&key, Facet::Core, &node, then)
+    };
+    let in_part = |title: &str, then: Timestamp| {
+        let body = json!({"id": 1, "admin_graphql_api_id": "gid://shopify/Product/1",
+            "title": title, "updated_at": then,
+            "variants": [{"id": 1, "title": "V1", "position": 1, "price": "10.00"}],
+            "variant_gids": [{"admin_graphql_api_id": gid(1)}, {"admin_graphql_api_id": gid(2)}]});
+        crate::support::Delivery::of(&key, Op::Update, &body, then)
+    };
+    let arrival = || {
+        vec![
+            whole("20.00", at(1)),
+            in_part("Mug", at(2)).webhook("2"),
+            // Whoever was asked says the same.
+            whole("20.00", at(2)),
+            in_part("Mug", at(3)).webhook("3"),
+            // What it could not tell was otherwise.
+            whole("30.00", at(3)),
+            in_part("Cup", at(4)).webhook("4"),
+        ]
+    };
+    for together in [1, 6] {
+        let dir = tempfile::tempdir().expect("dir");
+        let store = crate::support::open(dir.path());
+        for batch in crate::support::decoded(1, arrival()).chunks(together) {
+            store.append(batch, at(0)).expect("append");
+        }
+        let reader = crate::support::reader(&store);
+        let versions = reader.versions(&key, Span::default(), &Page::default()).await;
+        let versions = versions.expect("versions").items.into_iter().rev();
+        let seen: Vec<_> = versions.map(|v| (v.valid_at, v.unchanged)).collect();
+        let expected = [(1, false), (2, true), (3, true), (3, false), (4, false)]
+            .map(|(n, same)| (at(n), same));
+        assert_eq!(seen, expected, "{together} at once");
+        let then = reader.resource(&key, AsOf::Latest).await.expect("read").expect("there");
+        assert_eq!(then.state["variants"][1]["price"], "30.00", "{}", then.state);
+        assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
+    }
 }
