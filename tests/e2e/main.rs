@@ -32,6 +32,7 @@ mod pulls;
 mod recover;
 mod restore;
 mod samples;
+mod settings;
 mod shopify;
 mod simulator;
 mod story;

@@ -44,6 +44,8 @@ pub(super) enum Found {
     Correction(Correction),
     /// In the shop.
     Resource(ResourceId),
+    /// Of something that is in the shop a facet was not given.
+    LeftOut(Facet),
     /// In history, not in the shop as far as this pull saw.
     Suspect(Gone),
     Broken(PullError),
@@ -111,6 +113,9 @@ pub(super) fn compare_all(
                     return Ok(());
                 }
             }
+            for facet in left_out(spec, pull.facets, &node) {
+                let _nobody_listens = send.blocking_send(Found::LeftOut(facet));
+            }
             if finds_gone {
                 if let Some(editions) = editions {
                     editions.saw(&id, &node)?;
@@ -127,6 +132,17 @@ pub(super) fn compare_all(
         }
     }
     Ok(())
+}
+
+/// The facets that a node was to bring and did not: something of them goes on beyond what was read, or may
+/// not be seen.
+pub(super) fn left_out(
+    spec: &'static Spec,
+    facets: &[Facet],
+    node: &Value,
+) -> impl Iterator<Item = Facet> {
+    let wanted = spec.facets.iter().filter(move |members| facets.contains(&members.facet));
+    wanted.filter(move |members| !members.is_given(node)).map(|members| members.facet)
 }
 
 /// A facet as it was seen, held against history.

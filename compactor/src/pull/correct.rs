@@ -89,6 +89,9 @@ impl Puller {
                         self.progress(run, 0).await?;
                     }
                 }
+                Settled::Other(Found::LeftOut(facet)) => {
+                    *run.left_out.entry(facet).or_default() += 1;
+                }
                 Settled::Other(Found::Suspect(gone)) => census.suspects.push(gone),
                 Settled::Other(Found::Broken(error)) => return Err(error),
                 Settled::Other(Found::Correction(_)) => {}

@@ -4,7 +4,7 @@
 //! Nothing is concluded from what was not read whole. What a pull does not see is asked for by its
 //! id before it counts as gone, and many at once need a person's word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -135,6 +135,8 @@ struct Run {
     /// When the last pull began after which history knew the kind whole: differences are drift.
     whole_since: Option<Timestamp>,
     drifted: BTreeSet<(ResourceId, &'static str)>,
+    /// How many resources did not give which facet.
+    left_out: BTreeMap<Facet, u64>,
     stages: Stages,
     reported: Instant,
     begun: Instant,
@@ -264,6 +266,7 @@ impl Puller {
             report,
             whole_since: whole_since.map(|at| self.shops_time(at)),
             drifted: BTreeSet::new(),
+            left_out: BTreeMap::new(),
             stages: Stages::default(),
             reported: Instant::now(),
             begun: Instant::now(),
@@ -343,6 +346,7 @@ impl Puller {
                 run.stages.end();
             }
         }
+        run.tells_what_was_left_out();
         self.settle_suspects(run, suspects, living, order, &mut deposition).await?;
         let kept = deposition.keep(&self.blobs, &self.shop, &run.kind).await;
         // History is as complete without it; it only cannot be held against what was seen.
@@ -405,6 +409,16 @@ impl Run {
     fn leaves_out(&mut self, facets: &[Facet], why: &str) {
         let names: Vec<&str> = facets.iter().map(|facet| facet.as_str()).collect();
         self.report.reason = Some(format!("{} could not be read: {why}", names.join(", ")));
+    }
+
+    /// Says of how many resources something was not given: what history has of that stays as it was.
+    fn tells_what_was_left_out(&mut self) {
+        let of_each: Vec<String> =
+            self.left_out.iter().map(|(facet, n)| format!("{} of {n}", facet.as_str())).collect();
+        if !of_each.is_empty() && self.report.reason.is_none() {
+            let of_each = of_each.join(", ");
+            self.report.reason = Some(format!("{of_each} could not be read to the end"));
+        }
     }
 
     /// Counts a difference that a webhook should have told of.

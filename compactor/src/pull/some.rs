@@ -8,7 +8,7 @@ use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
 
-use super::compare::{Correction, heads_of, looked_at};
+use super::compare::{Correction, heads_of, left_out, looked_at};
 use super::correct::{IN_FLIGHT, Settled};
 use super::witness::Deposition;
 use super::{PullError, Puller, Run};
@@ -90,6 +90,9 @@ impl Puller {
                 let mut corrections = Vec::new();
                 for node in nodes? {
                     let Some(id) = (spec.id)(&node) else { continue };
+                    for facet in left_out(spec, facets, &node) {
+                        *run.left_out.entry(facet).or_default() += 1;
+                    }
                     let about = (&run.kind, &id, &*run.erased);
                     for facet in looked_at(spec, about, facets, &node, &heads, window)? {
                         facet.put_down(deposition, &id)?;

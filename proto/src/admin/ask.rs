@@ -190,12 +190,49 @@ impl Asker {
 
     /// Adds a connection's further pages to its first, or those of each element of another.
     async fn follow(&self, node: &mut Value, member: &str, document: &str) -> Result<(), AskError> {
-        let Some((list, member)) = member.split_once("/*/") else {
+        let Some((list, member)) = member.split_once("/*") else {
             return self.follow_one(node, member, document).await;
+        };
+        let Some(member) = member.strip_prefix('/') else {
+            return self.follow_parts(node, (list, member), document).await;
         };
         let elements = node.pointer_mut(&format!("/{list}/nodes")).and_then(Value::as_array_mut);
         for element in elements.into_iter().flatten() {
             self.follow_one(element, member, document).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a connection of each element of a plain list anew, where something of it goes on: `named` is
+    /// `c/b`, the member that the elements are known by, and the connection.
+    async fn follow_parts(
+        &self,
+        node: &mut Value,
+        (list, named): (&str, &str),
+        document: &str,
+    ) -> Result<(), AskError> {
+        let id = node["id"].clone();
+        let (known_by, member) = named.split_once('/').unwrap_or((named, ""));
+        let unread = || AskError::Fault(format!("{id} has no {member} nodes"));
+        let parts = node.get_mut(list).and_then(Value::as_array_mut);
+        for part in parts.into_iter().flatten().filter(|part| is_cut(&part[member])) {
+            let of = part[known_by]["id"].clone();
+            let (mut all, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let variables = json!({"id": id, "of": of, "after": after});
+                let mut data = self.data(document, variables).await?;
+                let there = data.pointer_mut(&format!("/node/{list}"));
+                let mut there = there.and_then(Value::as_array_mut).into_iter().flatten();
+                let part = there.find(|part| part[known_by]["id"] == of);
+                let mut page = part.map(|part| part[member].take()).ok_or_else(unread)?;
+                let Value::Array(nodes) = page["nodes"].take() else { return Err(unread()) };
+                all.extend(nodes);
+                if !has_more(&page) {
+                    break;
+                }
+                after = page["pageInfo"]["endCursor"].take();
+            }
+            part[member] = json!({"nodes": all});
         }
         Ok(())
     }

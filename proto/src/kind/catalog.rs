@@ -9,6 +9,7 @@ use serde_json::Value;
 const MORE: &[(&str, &str)] = &[
     ("markets", include_str!("graphql/catalog_more_markets.graphql")),
     ("companyLocations", include_str!("graphql/catalog_more_company_locations.graphql")),
+    ("apps", include_str!("graphql/catalog_more_apps.graphql")),
 ];
 
 pub(super) static SPEC: Spec = Spec {

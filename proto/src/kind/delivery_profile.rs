@@ -26,14 +26,14 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/delivery_profile_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/deliveryProfiles", more: &[], each: &[] },
+            way: Way::Pages { connection: "/deliveryProfiles", more: MORE, each: &[] },
             explode: None,
         },
         Pull {
             name: "by_id",
             document: include_str!("graphql/delivery_profile_by_id.graphql"),
             facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 1, more: &[], each: &[] },
+            way: Way::ById { list: "/nodes", ids_max: 1, more: MORE, each: &[] },
             explode: None,
         },
     ],
@@ -44,10 +44,16 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Partly(
         "which products a delivery profile is for is not kept: add them to it in Settings → Shipping",
     ),
-    not_covered: "which products it is for, and what is beyond ten zones of a group of locations and \
-                  ten rates of a zone",
+    not_covered: "which products it is for",
     ..PULLED
 };
+
+/// The zones of each group of locations with their rates, zone by zone, where the first page does not have
+/// all of either.
+const MORE: &[(&str, &str)] = &[(
+    "profileLocationGroups/*locationGroup/locationGroupZones",
+    include_str!("graphql/delivery_profile_more_zones.graphql"),
+)];
 
 const CORE: Members =
     Members { facet: Facet::Core, members: &["name", "default", "profileLocationGroups"] };

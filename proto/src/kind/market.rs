@@ -21,14 +21,14 @@ pub(super) static SPEC: Spec = Spec {
             name: "pages",
             document: include_str!("graphql/market_pages.graphql"),
             facets: &[Facet::Core],
-            way: Way::Pages { connection: "/markets", more: &[], each: &[] },
+            way: Way::Pages { connection: "/markets", more: MORE, each: &[] },
             explode: None,
         },
         Pull {
             name: "by_id",
             document: include_str!("graphql/market_by_id.graphql"),
             facets: &[Facet::Core],
-            way: Way::ById { list: "/nodes", ids_max: 2, more: &[], each: &[] },
+            way: Way::ById { list: "/nodes", ids_max: 2, more: MORE, each: &[] },
             explode: None,
         },
     ],
@@ -36,10 +36,22 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["handle"],
     rank: rank::PRICING,
     writable: Writable::Partly("domains, subfolders and parts of countries cannot be written"),
-    not_covered: "what is beyond 250 regions, 50 locations, 50 locations of companies and ten web \
-                  presences",
     ..PULLED
 };
+
+/// Its lists, each to its end.
+const MORE: &[(&str, &str)] = &[
+    ("conditions/regionsCondition/regions", include_str!("graphql/market_more_regions.graphql")),
+    (
+        "conditions/locationsCondition/locations",
+        include_str!("graphql/market_more_locations.graphql"),
+    ),
+    (
+        "conditions/companyLocationsCondition/companyLocations",
+        include_str!("graphql/market_more_company_locations.graphql"),
+    ),
+    ("webPresences", include_str!("graphql/market_more_web_presences.graphql")),
+];
 
 const CORE: Members = Members {
     facet: Facet::Core,

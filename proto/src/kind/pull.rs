@@ -58,7 +58,9 @@ pub enum Way {
         /// For each connection that may be longer than its first page: the member (`a/b` is `b`
         /// within `a`, `a/*/b` is `b` of each element of `a`), and the document that takes `$id: ID!`
         /// and `$after: String` and answers with `node` and further elements. What stands before `b`
-        /// comes first, and each of its elements is asked for by its own id.
+        /// comes first, and each of its elements is asked for by its own id. `a/*c/b` is `b` of each
+        /// element of a plain list, which has no id but that of its `c`: the document takes that as
+        /// `$of: ID!`, and `b` is read anew, so that it may be asked for more of what is within.
         more: &'static [(&'static str, &'static str)],
         /// As for [`Self::Pages`].
         each: &'static [Each],
@@ -119,6 +121,11 @@ impl Members {
         }
         part.extend(given(node, &EVERYWHERE));
         Some(Value::Object(part))
+    }
+
+    /// Whether a plain node has all of this facet.
+    pub fn is_given(&self, node: &Value) -> bool {
+        self.members.iter().all(|name| name.starts_with('?') || node.get(*name).is_some())
     }
 
     /// What a node has of this facet, whatever is missing.
@@ -243,6 +250,7 @@ mod tests {
         let node = json!({"id": "1", "seo": null, "handle": "mug", "title": "Mug"});
         assert_eq!(facet.of(&node), Some(json!({"id": "1", "seo": null, "handle": "mug"})));
         assert_eq!(facet.of(&json!({"id": "1", "seo": null})), None);
+        assert!(facet.is_given(&node) && !facet.is_given(&json!({"id": "1", "seo": null})));
     }
 
     #[test]
@@ -252,5 +260,6 @@ mod tests {
         assert_eq!(facet.of(&picture), Some(picture.clone()));
         let document = json!({"id": "1", "alt": "a"});
         assert_eq!(facet.of(&document), Some(document.clone()));
+        assert!(facet.is_given(&document));
     }
 }

@@ -1,0 +1,78 @@
+//! What a shop's settings are known of, of which hardly any webhook tells.
+
+use serde_json::{Value, json};
+
+use crate::backstock::Backstock;
+use crate::pulls::{SHOP, backfilled, reconciled};
+use crate::simulator::{Simulator, planned};
+
+const PLAIN: [&str; 4] = ["--products", "3", "--rate", "0"];
+
+/// A quiet shop of which everything is known, and what its general delivery profile is.
+async fn delivering() -> (Backstock, Simulator, Value) {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling(&access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let profile = simulator.lines("truth?kind=delivery_profile").await.remove(0);
+    (backstock, simulator, profile)
+}
+
+/// Adds zones to the only group of a profile, each of a country of its own, with so many rates.
+async fn add_zones(simulator: &Simulator, profile: &Value, countries: &[&str], rates: usize) {
+    let rate = |n: usize| {
+        format!(
+            "{{ name: \"Rate {n}\", \
+             rateDefinition: {{ price: {{ amount: \"{n}.00\", currencyCode: USD }} }} }}"
+        )
+    };
+    let rates: Vec<String> = (1..=rates).map(rate).collect();
+    let zone = |code: &&str| {
+        format!(
+            "{{ name: \"Zone {code}\", \
+             countries: [{{ code: {code}, includeAllProvinces: true }}], \
+             methodDefinitionsToCreate: [{}] }}",
+            rates.join(", ")
+        )
+    };
+    let zones: Vec<String> = countries.iter().map(zone).collect();
+    let group = &profile["profileLocationGroups"][0]["locationGroup"]["id"];
+    let update = format!(
+        "mutation {{ deliveryProfileUpdate(id: {}, profile: {{ locationGroupsToUpdate: \
+         [{{ id: {group}, zonesToCreate: [{}] }}] }}) {{ userErrors {{ message }} }} }}",
+        profile["id"],
+        zones.join(", ")
+    );
+    let answer = simulator.ask(&update).await;
+    assert_eq!(answer["deliveryProfileUpdate"]["userErrors"], json!([]), "{answer}");
+}
+
+/// How many rates each zone of the profile is known to have, by the zone's name.
+async fn known(backstock: &Backstock, profile: &Value) -> Vec<(String, usize)> {
+    let number = profile["id"].as_str().and_then(|gid| gid.rsplit('/').next()).expect("a number");
+    let (_, known) = backstock.get(&format!("{SHOP}/resources/delivery_profile/{number}")).await;
+    let zones = known["state"]["profileLocationGroups"][0]["zones"].as_array().cloned();
+    let rates = |zone: &Value| zone["methodDefinitions"].as_array().map_or(0, Vec::len);
+    let name = |zone: &Value| zone["name"].as_str().unwrap_or_default().to_owned();
+    zones.unwrap_or_default().iter().map(|zone| (name(zone), rates(zone))).collect()
+}
+
+#[tokio::test]
+async fn a_delivery_profile_is_known_to_its_last_zone_and_its_last_rate() {
+    let (backstock, simulator, profile) = delivering().await;
+    let countries = ["CA", "DE", "FR", "GB", "IT", "NL"];
+    add_zones(&simulator, &profile, &countries, 1).await;
+    add_zones(&simulator, &profile, &["SE"], 12).await;
+    let pull = reconciled(&backstock, "delivery_profile").await;
+    assert_eq!(pull["state"], "complete", "{pull}");
+    let mut expected = vec![("Domestic".to_owned(), 1)];
+    expected.extend(countries.map(|code| (format!("Zone {code}"), 1)));
+    expected.push(("Zone SE".to_owned(), 12));
+    assert_eq!(known(&backstock, &profile).await, expected);
+    // More rates than one page can have: what is known stays, and it is told that there is more.
+    add_zones(&simulator, &profile, &["NO"], 101).await;
+    let pull = reconciled(&backstock, "delivery_profile").await;
+    assert_eq!(pull["reason"], "core of 1 could not be read to the end", "{pull}");
+    assert_eq!(known(&backstock, &profile).await, expected);
+}
