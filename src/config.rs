@@ -141,6 +141,8 @@ pub(crate) struct Compactor {
     pub(crate) budget_share: f64,
     /// How often Shopify's own log of who did what is asked for what is new, in seconds.
     pub(crate) log_every: f64,
+    /// How often kinds are read of which there is little and nothing tells, such as menus, in seconds.
+    pub(crate) glance_every: f64,
     /// When history is thinned: cron, UTC.
     pub(crate) thin: String,
     /// How often webhook subscriptions are looked after, in seconds; only with `http.public_url`.
@@ -399,6 +401,7 @@ impl Default for Compactor {
             full_pull: "0 3 * * *".into(),
             budget_share: 0.5,
             log_every: 30.0,
+            glance_every: 900.0,
             thin: "30 4 * * *".into(),
             subscriptions_every: 600.0,
             media_bytes_max: 512 << 20,

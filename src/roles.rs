@@ -322,6 +322,7 @@ pub(crate) async fn run_compactor(
             full_pull: config.compactor.full_pull.parse()?,
             budget_share: config.compactor.budget_share,
             log_every: Duration::from_secs_f64(config.compactor.log_every),
+            glance_every: Duration::from_secs_f64(config.compactor.glance_every),
             scratch: config.data_dir.join("scratch"),
             media_bytes_max: config.compactor.media_bytes_max,
             thin: config.compactor.thin.parse()?,

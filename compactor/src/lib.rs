@@ -5,7 +5,8 @@
 //! done for one, `schedule.rs` when it is pulled, `pull.rs` reads a kind whole,
 //! `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `proto/src/publish.rs` puts
 //! corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
-//! that does not tell everything, and `log.rs` follows Shopify's own log of who did what.
+//! that does not tell everything, `log.rs` follows Shopify's own log of who did what, and `glance.rs` looks
+//! at what nothing tells of.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+mod glance;
 pub mod http;
 mod log;
 mod media;
@@ -71,6 +73,8 @@ pub struct Config {
     pub scratch: PathBuf,
     /// How often Shopify's own log of who did what is asked for what is new.
     pub log_every: Duration,
+    /// How often kinds are read of which there is little and nothing tells.
+    pub glance_every: Duration,
     /// When history is thinned, and how long it is kept.
     pub thin: Cron,
     /// See [`Self::thin`].

@@ -22,7 +22,7 @@ use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::schedule::When;
 use crate::turns::Turns;
-use crate::{Config, Metrics, log, media, retain, schedule, signal, subscriptions};
+use crate::{Config, Metrics, glance, log, media, retain, schedule, signal, subscriptions};
 
 /// The `what` of the record of who looks after a shop.
 const KEEPER: &str = "keeper";
@@ -102,6 +102,7 @@ impl Charge {
         let thinning = (config.thin.clone(), config.retention);
         let mut work = vec![
             log::run(puller.clone(), config.log_every, stop.clone()).boxed(),
+            glance::run(puller.clone(), config.glance_every, stop.clone()).boxed(),
             retain::run(puller.clone(), tools.blobs.clone(), thinning, stop.clone()).boxed(),
             media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
             media::look::run(keeper, wishes, stop.clone()).boxed(),

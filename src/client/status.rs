@@ -130,6 +130,7 @@ fn heard(heard: Heard) -> &'static str {
     match heard {
         Heard::Seconds => "in seconds",
         Heard::Minute => "in minutes",
+        Heard::Hour => "within the hour",
         Heard::Nightly => "nightly",
     }
 }

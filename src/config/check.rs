@@ -96,6 +96,10 @@ impl Config {
             let every = self.compactor.log_every;
             fault(format!("compactor.log_every is {every}, expected 0.1 to 86,400 seconds"));
         }
+        if !(0.1..=3_600.0).contains(&self.compactor.glance_every) {
+            let every = self.compactor.glance_every;
+            fault(format!("compactor.glance_every is {every}, expected 0.1 to 3,600 seconds"));
+        }
         if self.nats.partitions == 0 || self.nats.partitions > 1024 {
             fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));
         }

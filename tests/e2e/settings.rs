@@ -1,12 +1,14 @@
 //! What a shop's settings are known of, of which hardly any webhook tells.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, reconciled};
+use crate::pulls::{SHOP, backfilled, eventually, reconciled};
 use crate::simulator::{Simulator, planned};
 
-const PLAIN: [&str; 4] = ["--products", "3", "--rate", "0"];
+const PLAIN: [&str; 6] = ["--products", "3", "--rate", "0", "--plan", "plus"];
 
 /// A quiet shop of which everything is known, and what its general delivery profile is.
 async fn delivering() -> (Backstock, Simulator, Value) {
@@ -75,4 +77,46 @@ async fn a_delivery_profile_is_known_to_its_last_zone_and_its_last_rate() {
     let pull = reconciled(&backstock, "delivery_profile").await;
     assert_eq!(pull["reason"], "core of 1 could not be read to the end", "{pull}");
     assert_eq!(known(&backstock, &profile).await, expected);
+}
+
+#[tokio::test]
+async fn menus_are_known_within_the_hour_though_nothing_tells_of_them() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling_with("[compactor]\nglance_every = 1\n", &access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    let make = |title: &str| {
+        format!(
+            "mutation {{ menuCreate(title: \"{title}\", handle: \"made\", items: \
+             [{{ title: \"Home\", type: FRONTPAGE }}]) {{ menu {{ id }} userErrors {{ message }} }} }}"
+        )
+    };
+    let made = simulator.ask(&make("Made")).await;
+    let gid = made["menuCreate"]["menu"]["id"].as_str().expect("an id").to_owned();
+    let path = format!("{SHOP}/resources/menu/{}", gid.rsplit('/').next().expect("a number"));
+    let status = async |expected: u16| {
+        eventually(|| async {
+            match backstock.get(&path).await {
+                (status, menu) if status == expected => Ok(menu),
+                (status, _) => Err(format!("the menu is {status}, not {expected}")),
+            }
+        })
+        .await
+    };
+    assert_eq!(status(200).await["state"]["title"], "Made");
+    let versions = async || backstock.list(&format!("{path}/versions")).await;
+    let first = versions().await;
+    assert_eq!((first.len(), &first[0]["op"]), (1, &json!("create")), "{first:?}");
+    // However often it is looked at, what stays as it is leaves nothing behind.
+    let pulls = backstock.list(&format!("{SHOP}/pulls")).await.len();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(versions().await.len(), 1);
+    assert_eq!(backstock.list(&format!("{SHOP}/pulls")).await.len(), pulls);
+    simulator.ask(&format!("mutation {{ menuDelete(id: \"{gid}\") {{ deletedMenuId }} }}")).await;
+    status(410).await;
+    let (_, all) = backstock.get(&format!("{SHOP}/status")).await;
+    let kinds = all["kinds"].as_array().cloned().unwrap_or_default();
+    let heard = |name: &str| kinds.iter().find(|kind| kind["kind"] == name).map(|k| &k["heard"]);
+    assert_eq!((heard("menu"), heard("redirect")), (Some(&json!("hour")), Some(&json!("nightly"))));
 }

@@ -97,7 +97,7 @@ impl Puller {
     }
 
     /// Publishes a resource's end, unless it has ended already or was touched since it was asked for.
-    async fn end(
+    pub(super) async fn end(
         &self,
         key: ResourceKey,
         source: Source,
@@ -124,7 +124,7 @@ impl Puller {
     }
 
     /// Those of the suspects that the shop says are not there.
-    async fn confirmed(
+    pub(super) async fn confirmed(
         &self,
         spec: &'static Spec,
         suspects: Vec<Gone>,

@@ -32,6 +32,7 @@ use crate::turns::Turn;
 
 mod compare;
 mod correct;
+mod few;
 mod gone;
 mod nodes;
 mod operation;
@@ -384,7 +385,7 @@ impl Puller {
     }
 
     /// What the shop's clock says when ours says `ours`.
-    fn shops_time(&self, ours: Timestamp) -> Timestamp {
+    pub(crate) fn shops_time(&self, ours: Timestamp) -> Timestamp {
         self.asker.client.shops_time(ours)
     }
 

@@ -6,6 +6,7 @@ use backstock_proto::journal::{
     Gap, Healing, JournalError, KindStatus, MEDIA, MediaReport, PAGE_LIMIT_MAX, PULL, Page,
     PullReport, PullState, ShopStatus, ShopSummary,
 };
+use backstock_proto::kind::{FEW_MAX, Heard};
 use backstock_proto::{Kind, Shop, Timestamp};
 
 use super::{View, current};
@@ -249,6 +250,10 @@ fn kind_status(
     pull: Option<PullReport>,
     last_complete_pull: Option<PullReport>,
 ) -> KindStatus {
+    let heard = match kind.heard() {
+        Heard::Hour if tally.living > FEW_MAX => Heard::Nightly,
+        heard => heard,
+    };
     let not_covered = kind.spec().map(|spec| spec.not_covered).filter(|said| !said.is_empty());
     KindStatus {
         resources: tally.living,
@@ -256,7 +261,7 @@ fn kind_status(
         versions: tally.versions,
         newest_version: (tally.versions > 0).then_some(tally.newest_valid_at),
         understood: kind.spec().is_some(),
-        heard: kind.heard(),
+        heard,
         pull,
         last_complete_pull,
         media: None,

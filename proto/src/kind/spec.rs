@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::document::leave_out;
+use super::pull::Way;
 use super::{Listing, MappingError, event, pull};
 use crate::event::Op;
 use crate::resource::{Facet, ResourceId, gid_type};
@@ -142,10 +143,15 @@ pub enum Heard {
     /// No webhook does, but Shopify's own log, which is read every half minute or so and shows what
     /// happened up to minutes later.
     Minute,
+    /// Nothing does, but all of it is told in a few questions, which are asked several times an hour.
+    Hour,
     /// Nothing does: it is seen when all of the kind is read.
     #[default]
     Nightly,
 }
+
+/// Most resources of a kind that is read several times an hour.
+pub const FEW_MAX: u64 = 100;
 
 impl Spec {
     /// How soon it is heard that one of its resources changed.
@@ -154,8 +160,20 @@ impl Spec {
         match (self.topics.is_empty(), logged) {
             (false, _) => Heard::Seconds,
             (true, true) => Heard::Minute,
+            (true, false) if self.is_told_in_few() => Heard::Hour,
             (true, false) => Heard::Nightly,
         }
+    }
+
+    /// Whether all of it is told in a few questions, as long as there is not much of it.
+    fn is_told_in_few(&self) -> bool {
+        self.pulls.iter().all(|pull| match pull.way {
+            Way::Pages { more, each, .. } => {
+                more.is_empty() && each.is_empty() && pull.explode.is_none()
+            }
+            Way::Single { .. } | Way::ById { .. } => true,
+            Way::Bulk { .. } => false,
+        })
     }
 
     /// Whether gids of a type name its resources.
@@ -218,6 +236,17 @@ mod tests {
 
     fn ids(texts: &[&str]) -> Vec<ResourceId> {
         texts.iter().map(|text| ResourceId::parse(text).expect("an id")).collect()
+    }
+
+    #[test]
+    fn what_nothing_tells_of_and_few_questions_do_is_read_often() {
+        let often = ALL.iter().filter(|spec| spec.heard() == Heard::Hour);
+        let often: Vec<&str> = often.map(|spec| spec.name).collect();
+        let few = ["menu", "metaobject_definition", "publication", "policy", "script_tag"];
+        assert_eq!(often, few);
+        for name in ["redirect", "file", "price_list", "theme_file", "translation"] {
+            assert_eq!(spec(name).heard(), Heard::Nightly, "{name}");
+        }
     }
 
     #[test]

@@ -264,6 +264,8 @@ fn row(spec: &Spec) -> String {
         "that it changed"
     } else if spec.heard() == Heard::Minute && !spec.pulls.is_empty() {
         "nothing; Shopify's log, within minutes"
+    } else if spec.heard() == Heard::Hour {
+        "nothing; read several times an hour"
     } else {
         "nothing"
     };
