@@ -25,7 +25,7 @@ pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationT
         }
         let looked = tokio::select! {
             () = shutdown.cancelled() => return,
-            looked = look(&puller, &mut looks) => looked,
+            looked = look(&puller, every, &mut looks) => looked,
         };
         if let Err(error) = looked {
             warn!(shop = %puller.shop, %error, "cannot see which kinds to look at; trying again");
@@ -33,9 +33,11 @@ pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationT
     }
 }
 
-/// Looks at every kind that was read whole before, and is not just being read.
-async fn look(puller: &Puller, looks: &mut Looks) -> Result<(), JournalError> {
+/// Looks at every kind that was read whole before, and is not just being read. History has to know what the
+/// look before found.
+async fn look(puller: &Puller, every: Duration, looks: &mut Looks) -> Result<(), JournalError> {
     let status = puller.journal.status(&puller.shop).await?;
+    let status = status.filter(|status| status.summary.lag_seconds < every.as_secs_f64());
     for known in status.into_iter().flat_map(|status| status.kinds) {
         let Some(spec) = known.kind.spec().filter(|_| known.heard == Heard::Hour) else { continue };
         let Some(whole) = &known.last_complete_pull else { continue };

@@ -15,7 +15,8 @@ use crate::reconcile::{self, Gone, Window};
 
 impl Puller {
     /// Publishes what history does not have of a kind, or has otherwise, and the end of what is gone. `last`
-    /// is when it was looked at before. Answers when this look began, both by the shop's clock.
+    /// is when it was last seen to be as history has it. Answers since when it is now, both by the shop's
+    /// clock.
     pub(crate) async fn few(
         &self,
         spec: &'static Spec,
@@ -61,7 +62,7 @@ impl Puller {
         if reconcile::is_suspicious(gone.len(), there.len() + gone.len()) {
             let (shop, gone) = (&self.shop, gone.len());
             warn!(%shop, %kind, gone, "so many are gone at once that the next whole look is to say so");
-            return Ok(window.started);
+            return Ok(last);
         }
         for one in gone {
             let since = |_: &Head| reconcile::gone_since(one.last_seen, window);
