@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
-use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Source, Timestamp, union};
+use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Shop, Source, Timestamp, union};
 use rocksdb::WriteBatch;
 
 use crate::decode::{Decoded, Meaning, Message, Poison, Reading, Told};
+use crate::erase::Case;
 use crate::keys::{self, Position, meta};
 use crate::ops::{self, Newest, Note};
 use crate::options::Family;
@@ -127,6 +128,8 @@ pub(crate) struct Draft<'s> {
     record: Vec<u8>,
     /// Resources that turned out to speak of somebody who was erased.
     pub(crate) newly_erased: Vec<ResourceKey>,
+    /// Erasures that were asked for, by shop and name.
+    pub(crate) cases: HashMap<(Shop, String), Case>,
     /// Whether there is something to erase.
     pub(crate) erases: bool,
 }
@@ -143,6 +146,7 @@ impl<'s> Draft<'s> {
             appended: Appended::default(),
             record: Vec::new(),
             newly_erased: Vec::new(),
+            cases: HashMap::new(),
             erases: false,
         }
     }

@@ -67,7 +67,7 @@ impl Case {
 
     /// The same thing is asked for again, or is said of it that it may begin. What was asked before,
     /// as its own record read back, changes nothing.
-    fn asked_again(&mut self, wish: Wish) {
+    pub(super) fn asked_again(&mut self, wish: Wish) {
         let later = wish.requested_at > self.wish.requested_at;
         let confirms = wish.confirmed && !self.wish.confirmed;
         let known = self.wish.orders.len();

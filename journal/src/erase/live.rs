@@ -1,6 +1,8 @@
 //! What comes in about somebody who was erased: a late webhook, a repetition, a pull that began
 //! before. None of it reaches the store as it came, and it is taken off the stream.
 
+use std::sync::Arc;
+
 use backstock_proto::canonical::Hash;
 use backstock_proto::erase::{
     CUSTOMER_REDACT, ERASED_MESSAGES, ERASURE, Erased, Messages, SHOP_REDACT, Wish, sweep,
@@ -32,7 +34,7 @@ impl Draft<'_> {
             }
             return Ok(Some(self.blanked(new, &Erased::default())));
         }
-        let Some(erased) = self.store.erased_of(&key.shop) else { return Ok(None) };
+        let Some(erased) = self.erased_of(&key.shop) else { return Ok(None) };
         if erased.left(&key.kind, &key.id, payload).is_none() {
             return Ok(None);
         }
@@ -41,6 +43,15 @@ impl Draft<'_> {
             self.newly_erased.push(key.clone());
         }
         Ok(Some(self.blanked(new, &erased)))
+    }
+
+    /// What was erased in a shop, with what this batch adds to it.
+    fn erased_of(&self, shop: &Shop) -> Option<Arc<Erased>> {
+        let mut erased = self.store.erased_of(shop)?;
+        for key in self.newly_erased.iter().filter(|key| key.shop == *shop) {
+            Arc::make_mut(&mut erased).add(key.kind.clone(), key.id.clone());
+        }
+        Some(erased)
     }
 
     fn blanked(&mut self, new: &Meaning, erased: &Erased) -> Meaning {
@@ -88,7 +99,7 @@ impl Draft<'_> {
             }
             _ => {}
         }
-        let Some(erased) = self.store.erased_of(&note.shop) else { return Ok(None) };
+        let Some(erased) = self.erased_of(&note.shop) else { return Ok(None) };
         let mut payload: Value = serde_json::from_slice(&note.payload).unwrap_or_default();
         if !sweep(&mut payload, &erased, &Default::default()) {
             return Ok(None);
@@ -101,7 +112,7 @@ impl Draft<'_> {
     pub(crate) fn left_of_poison(&mut self, message: &Message) -> Option<Message> {
         let key = parse_event_subject(&message.subject)?;
         let asks = matches!(key.kind.as_str(), CUSTOMER_REDACT);
-        let erased = self.store.erased_of(&key.shop).is_some_and(|e| e.has(&key.kind, &key.id));
+        let erased = self.erased_of(&key.shop).is_some_and(|e| e.has(&key.kind, &key.id));
         if !(asks || erased) {
             return None;
         }
@@ -110,7 +121,14 @@ impl Draft<'_> {
     }
 
     fn wish(&mut self, shop: &Shop, wish: Wish) -> Result<(), StoreError> {
-        let case = self.store.case_of(shop, wish)?;
+        let of = (shop.clone(), wish.whom.name());
+        let case = match self.cases.remove(&of) {
+            Some(mut case) => {
+                case.asked_again(wish);
+                case
+            }
+            None => self.store.case_of(shop, wish)?,
+        };
         if case.stage == Stage::Waiting {
             tracing::error!(
                 %shop,
@@ -119,6 +137,7 @@ impl Draft<'_> {
             );
         }
         self.store.put_case(&mut self.batch, &case);
+        self.cases.insert(of, case);
         self.erases = true;
         Ok(())
     }

@@ -40,7 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::store::{Store, StoreError};
-use case::{Case, Stage};
+pub(crate) use case::Case;
+use case::Stage;
 use messages::Unreachable;
 
 /// How often it looks whether something is left to do, beside being told.

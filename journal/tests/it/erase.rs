@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Delivery, at, key, reader, titled};
+use crate::support::{Delivery, at, decoded, key, note, open, reader, titled};
 use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::{Options, Store};
 use backstock_proto::Op;
@@ -197,6 +197,54 @@ async fn a_shop_goes_whole_once_somebody_says_so_and_another_stays() {
     assert_eq!(world.resource(&product, AsOf::Latest).await.state["title"], "Anew");
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
     world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_twice_at_once_is_asked_for_as_a_whole() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path());
+    let wish = Wish {
+        whom: Whom::Shop,
+        orders: Vec::new(),
+        via: Via::Api,
+        by: "ops".into(),
+        requested_at: at(90),
+        confirmed: true,
+    };
+    let wish = serde_json::to_value(&wish).expect("json");
+    let body = json!({"shop_id": 1, "shop_domain": "acme.myshopify.com"});
+    let redact = Delivery::of(&key("acme", "shop_redact", "unknown"), Op::Update, &body, at(100));
+    let batch = [note("acme", "erasure", "shop", &wish, 1).decode(), redact.message(2).decode()];
+    store.append(&batch, at(101)).expect("append");
+    let erasures = reader(&store).erasures(None).await.expect("erasures");
+    let states: Vec<ErasureState> = erasures.iter().map(|erasure| erasure.state).collect();
+    assert_eq!(states, [ErasureState::Open], "somebody has said yes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_at_once_with_an_order_of_somebody_erased_holds_nothing_of_them() {
+    let world = World::new().await;
+    tell(&world).await;
+    world.publish(redact(&[])).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    let (_nats, dir) = world.stop().await;
+    let store = open(&dir.path().join("store"));
+    let late = "9007199254740996003";
+    let (order, shipment) = (key("acme", "order", late), key("acme", "fulfillment", "78"));
+    let body = order_body(late, WHO, CANARIES[2], true, at(201));
+    // It names the order only, of which nothing was known until now.
+    let sent = json!({"id": 78, "order_id": late.parse::<u64>().expect("a number"),
+        "destination": {"name": CANARIES[0], "address1": CANARIES[4]}});
+    let both = [
+        Delivery::of(&order, Op::Create, &body, at(201)),
+        Delivery::of(&shipment, Op::Create, &sent, at(202)),
+    ];
+    let next = store.applied_seq() + 1;
+    store.append(&decoded(next, both), at(203)).expect("append");
+    let raw = reader(&store).raw(&shipment, next + 1).await.expect("read");
+    let Some(Raw::Bytes(raw)) = raw else { panic!("{raw:?}") };
+    let raw = String::from_utf8_lossy(&raw);
+    assert!(raw.contains(late) && !raw.contains(CANARIES[4]), "{raw}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
