@@ -288,18 +288,38 @@ impl Store {
             return lost;
         }
         let taken_off = self.taken_off.read().unwrap_or_else(PoisonError::into_inner);
-        let mut next = expected;
-        // Ranges never overlap but where they are the same messages, so an earlier one ends earlier.
-        let from = taken_off.range(..=expected).next_back().map_or(expected, |(from, _)| *from);
-        for (from, to) in taken_off.range(from..found) {
+        // What went is often said more than once, and within longer stretches.
+        let before = taken_off.range(..=expected).map(|(_, to)| to.saturating_add(1)).max();
+        let mut next = before.unwrap_or(expected).max(expected);
+        for (from, to) in taken_off.range(expected + 1..found) {
             if *from > next {
                 lost.push((next, from - 1));
             }
-            next = next.max(to + 1);
+            next = next.max(to.saturating_add(1));
         }
         if next < found {
             lost.push((next, found - 1));
         }
         lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn what_was_said_to_go_twice_is_no_loss() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Timestamp::from_micros(0);
+        let store = Store::open(dir.path(), Options::for_testing(), now).expect("open");
+        store.explain([(10, 20), (15, 15), (30, 31)]);
+        for expected in 10..=20 {
+            let lost = store.lost(expected, 21);
+            assert!(lost.is_empty(), "{lost:?} is missing from {expected} on");
+        }
+        assert_eq!(store.lost(8, 33), [(8, 9), (21, 29), (32, 32)]);
+        assert_eq!(store.lost(19, 24), [(21, 23)]);
     }
 }
