@@ -36,7 +36,8 @@ enum Bucket {
 
 impl Zones {
     pub(super) fn of(retention: Retention, now: Timestamp) -> Self {
-        let back = |days: u32| now.as_micros() - i64::from(days) * DAY;
+        // However long that is: some say for ever with the largest number there is.
+        let back = |days: u32| now.as_micros().saturating_sub(i64::from(days).saturating_mul(DAY));
         Self {
             all_from: back(retention.keep_all_days),
             daily_from: back(retention.keep_daily),
@@ -133,5 +134,19 @@ impl Open {
             self.version = Some(link).filter(Link::is_sent_core);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_ever_is_a_time_like_any_other() {
+        let now = Timestamp::from_micros(1_790_812_800_000_000);
+        let all_day = Retention { keep_all_days: 1, keep_daily: u32::MAX, keep_weekly: u32::MAX };
+        assert_eq!(Zones::of(all_day, now).bucket(Timestamp::MIN), Bucket::Day(0));
+        let weekly = Retention { keep_daily: 1, ..all_day };
+        assert_eq!(Zones::of(weekly, now).bucket(Timestamp::MIN), Bucket::Week(0));
     }
 }

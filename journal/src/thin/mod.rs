@@ -9,7 +9,7 @@ mod keep;
 mod records;
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 use backstock_proto::journal::{JournalError, Page, Retention, Thinned};
 use backstock_proto::{Facet, Kind, ResourceKey, Shop, Timestamp};
@@ -75,8 +75,14 @@ impl Store {
         dry_run: bool,
         stop: impl Fn() -> bool,
     ) -> Result<Thinned, JournalError> {
-        let busy = |_| JournalError::Unavailable("history is being thinned already".into());
-        let _one_at_a_time = self.thinning.try_lock().map_err(busy)?;
+        let _one_at_a_time = match self.thinning.try_lock() {
+            Ok(one) => one,
+            // A walk may end anywhere.
+            Err(TryLockError::Poisoned(one)) => one.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(JournalError::Unavailable("history is being thinned already".into()));
+            }
+        };
         let zones = Zones::of(retention, now);
         let mut done = Thinned::default();
         let mut from = keys::of_shop(shop);
@@ -85,6 +91,7 @@ impl Store {
             return Ok(done);
         }
         done.records = self.thin_records(shop, now, dry_run, &stop)?;
+        let _until_the_end = Tracking(self);
         while !stop() {
             self.track(!dry_run);
             let most = Most {
@@ -122,7 +129,6 @@ impl Store {
                 (None, None) => break,
             }
         }
-        self.track(false);
         Ok(done)
     }
 
@@ -165,6 +171,15 @@ impl Store {
         self.write(batch)?;
         drop(writing);
         Ok(stuck.map_or(Committed::All, Committed::Before))
+    }
+}
+
+/// Whoever appends notes what to, and no longer once this is dropped.
+struct Tracking<'s>(&'s Store);
+
+impl Drop for Tracking<'_> {
+    fn drop(&mut self) {
+        self.0.track(false);
     }
 }
 
@@ -281,5 +296,27 @@ impl View<'_> {
             entries.next();
         }
         Ok(ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn whoever_appends_notes_nothing_for_a_walk_that_broke_off() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Timestamp::from_micros(1_790_812_800_000_000);
+        let store = Store::open(dir.path(), Options::for_testing(), now).expect("open");
+        let shop = Shop::from_name("acme").expect("a shop");
+        let mut batch = WriteBatch::default();
+        let damaged = [keys::of_shop(&shop), b"no version".to_vec()].concat();
+        batch.put_cf(store.family(Family::Versions), damaged, "");
+        store.write(batch).expect("written");
+        let retention = Retention { keep_all_days: 1, keep_daily: 1, keep_weekly: 1 };
+        let thinned = store.thin(&shop, (retention, now), false, || false);
+        assert!(matches!(thinned, Err(JournalError::Damaged(_))), "{thinned:?}");
+        assert!(store.writing.lock().expect("sound").touched.is_none());
     }
 }
