@@ -131,7 +131,7 @@ impl Files {
 /// The checkpoints that there are.
 #[derive(Default)]
 struct Listed {
-    /// Oldest first.
+    /// The one that is least far first: how far one is does not depend on a clock.
     manifests: Vec<Manifest>,
     /// Those that cannot be read, and why.
     unreadable: Vec<(ObjectMeta, CheckpointError)>,
@@ -223,7 +223,7 @@ impl Checkpoints {
         })
     }
 
-    /// All that can be read, oldest first. An error if one is newer than this binary: which files it
+    /// All that can be read, the newest last. An error if one is newer than this binary: which files it
     /// names is not known, so none may go.
     pub async fn list(&self) -> Result<Vec<Manifest>, CheckpointError> {
         Ok(self.listed().await?.manifests)
@@ -254,7 +254,7 @@ impl Checkpoints {
                 Err(error) => return Err(error),
             }
         }
-        listed.manifests.sort_by_key(|manifest| manifest.at);
+        listed.manifests.sort_by_key(|manifest| (manifest.applied_seq, manifest.at));
         Ok(listed)
     }
 
@@ -328,8 +328,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes checkpoints that are too old or from before somebody was erased, but never the newest,
-    /// and the files that no other holds.
+    /// Removes checkpoints that are too old, of a clock that was wrong, or from before somebody was
+    /// erased, but never the newest, and the files that no other holds.
     async fn forget(
         &self,
         now: Timestamp,
@@ -340,7 +340,9 @@ impl Checkpoints {
         let holds_erased = |at| erased_at.is_some_and(|erased_at| at < erased_at);
         let goes = |at| {
             let too_old = now.micros_since(at) > CHECKPOINTS_KEPT_DAYS * DAY;
-            newest.is_some_and(|newest| at != newest) && (too_old || holds_erased(at))
+            let lies_ahead = at.micros_since(now) > DAY;
+            let goes = too_old || lies_ahead || holds_erased(at);
+            newest.is_some_and(|newest| at != newest) && goes
         };
         let (old, kept): (Vec<_>, Vec<_>) =
             manifests.into_iter().partition(|manifest| goes(manifest.at));
@@ -390,7 +392,8 @@ pub async fn run(
         let (last, erased) = known.await.ok().and_then(Result::ok).unwrap_or_default();
         let last = last.unwrap_or(store.created_at());
         let waits = erased.is_some_and(|at| now.seconds_since(at) > ERASURE_WAITS.as_secs_f64());
-        let due = waits || now.seconds_since(last) >= every.as_secs_f64();
+        // What lies ahead is of a clock that was wrong.
+        let due = waits || last > now || now.seconds_since(last) >= every.as_secs_f64();
         if !due || store.applied_seq() == 0 {
             continue;
         }

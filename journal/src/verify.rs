@@ -57,7 +57,9 @@ pub async fn nightly(
         let of = store.clone();
         let last = tokio::task::spawn_blocking(move || of.verified_at()).await;
         let last = last.ok().and_then(Result::ok).flatten().unwrap_or(store.created_at());
-        if cron.last(now) <= last.max(tried) {
+        // What lies ahead is of a clock that was wrong.
+        let last = [last, tried].into_iter().filter(|at| *at <= now).max();
+        if last.is_some_and(|last| cron.last(now) <= last) {
             continue;
         }
         tried = now;

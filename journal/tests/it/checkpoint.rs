@@ -2,16 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::{at, product, titled};
 use backstock_journal::Store;
-use backstock_journal::checkpoint::{CheckpointError, Checkpoints, clear_beside};
+use backstock_journal::checkpoint::{self, CheckpointError, Checkpoints, clear_beside};
 use backstock_proto::Timestamp;
 use backstock_proto::journal::{AsOf, Journal};
 use backstock_proto::time::{Clock, SystemClock};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use tokio_util::sync::CancellationToken;
 
 /// A store of one product, and an object store.
 struct World {
@@ -113,6 +115,32 @@ async fn where_the_newest_is_damaged_the_one_before_is_brought_back() {
         world.storage.put(&file.location, "something else".into()).await.expect("damaged");
     }
     assert_eq!(world.recovered("older").await.expect("whole"), "1");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_wrong_for_a_while_ends_no_checkpoints() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(400)).await;
+    world.tell();
+    let shutdown = CancellationToken::new();
+    let (checkpoints, store) = (world.checkpoints(), world.store.clone());
+    let (every, told) = (Duration::from_secs(3_600), shutdown.clone());
+    let running =
+        tokio::spawn(checkpoint::run(checkpoints, store, Arc::new(SystemClock), every, told));
+    let mut kept = Vec::new();
+    for _ in 0..1_000 {
+        let manifests = world.checkpoints().list().await.expect("manifests");
+        kept = manifests.iter().map(|manifest| manifest.applied_seq).collect();
+        if kept == [2] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(kept, [2], "the one of a time to come is neither the newest nor kept");
+    shutdown.cancel();
+    running.await.expect("no panic");
+    assert_eq!(world.recovered("newest").await.expect("whole"), "2");
 }
 
 #[tokio::test]
