@@ -98,14 +98,14 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
     // RFC 3339 with nanoseconds fits: microseconds tell two creations apart.
     let created = (info.created.unix_timestamp_nanos() / 1_000) as i64;
     let (applied, last) = (store.applied_seq(), info.state.last_sequence);
-    match store.stream_identity()? {
-        None => store.set_stream_identity(name, created)?,
-        Some((own, _)) if own != *name => {
+    let identity = store.stream_identity()?;
+    match &identity {
+        Some((own, _)) if own != name => {
             return Err(StoreError::OtherStream(format!(
                 "the store was filled from the stream {own}, not from {name}; point it to its own"
             )));
         }
-        Some((_, own)) if own != created => {
+        Some((_, own)) if *own != created => {
             return Err(StoreError::OtherStream(format!(
                 "the stream {name} is not the one that the store was filled from: it was deleted \
                  and made anew. Its sequences start over, so going on would mix two histories. \
@@ -113,7 +113,7 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
                  `backstock recover --stream-lost`"
             )));
         }
-        Some(_) => {}
+        Some(_) | None => {}
     }
     if last < applied {
         return Err(StoreError::OtherStream(format!(
@@ -123,7 +123,10 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
             applied - last
         )));
     }
-    Ok(())
+    match identity {
+        None => store.set_stream_identity(name, created),
+        Some(_) => Ok(()),
+    }
 }
 
 /// How far a new stream begins behind what a store has applied that lost its own: further than the

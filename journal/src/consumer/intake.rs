@@ -148,7 +148,8 @@ impl Intake {
                     let interrupted = |reason: String| Ended::Interrupted(reason);
                     let info = self.consumer.get_info().await;
                     let info = info.map_err(|error| interrupted(error.to_string()))?;
-                    if info.num_pending > 0 || info.delivered.stream_sequence > self.taken {
+                    // A stream that was made anew, or purged, may begin far ahead and hold nothing.
+                    if info.num_pending > 0 || info.delivered.consumer_sequence > self.deliveries {
                         return Err(interrupted("the server has messages and sends none".into()));
                     }
                     asked_at = Instant::now();

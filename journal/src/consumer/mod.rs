@@ -164,8 +164,9 @@ async fn start(
     let _gone = stream.delete_consumer(&config.consumer).await;
     let consumer = stream.create_consumer(consumer_config(&config.consumer, applied)).await;
     let consumer = consumer.map_err(|error| unreachable(error.to_string()))?;
-    let last = stream.cached_info().state.last_sequence;
-    if last <= applied {
+    let state = &stream.cached_info().state;
+    let last = state.last_sequence;
+    if last <= applied || state.messages == 0 {
         writer.store.lag().caught_up();
     }
     writer.ready.ready();

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::nats::Nats;
-use crate::support::{Delivery, at, deleted, open, product, reader, titled};
+use crate::support::{Delivery, at, decoded, deleted, open, product, reader, titled};
 use async_nats::jetstream::Context;
 use backstock_journal::stream::{StreamError, ensure_stream};
 use backstock_journal::{Config, Failure, Store, StoreError};
 use backstock_proto::event::header;
 use backstock_proto::journal::{AsOf, Journal, Page, Span};
 use backstock_proto::listen::Readiness;
-use backstock_proto::stream::{event_subject, stream_config, stream_name};
-use backstock_proto::time::SystemClock;
+use backstock_proto::stream::{CONSUMER, event_subject, stream_config, stream_name};
+use backstock_proto::time::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 /// A journal running on a store.
@@ -253,6 +253,52 @@ async fn another_stream_is_refused() {
     let other = ensure_stream(&jetstream, &store, config).await;
     let refused = matches!(other, Err(StreamError::Store(StoreError::OtherStream(_))));
     assert!(refused, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_is_read_to_its_end_while_nothing_is_on_it() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let key = product("acme", "7");
+    store.append(&decoded(1, [titled(&key, "Old", at(1))]), at(2)).expect("append");
+    let jetstream = fresh(&nats, &store).await;
+    let running = run(&store, &jetstream);
+    for _ in 0..500 {
+        if store.is_level(SystemClock.now()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(store.is_level(SystemClock.now()), "it waits for what is not there");
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("stream");
+    let begun = stream.consumer_info(CONSUMER).await.expect("a consumer").created;
+    // Longer than there may be silence while there is something to read.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let goes_on = stream.consumer_info(CONSUMER).await.expect("a consumer").created;
+    assert_eq!(begun, goes_on, "it begins anew though there is nothing to read");
+    let seq = publish(&jetstream, titled(&key, "New", at(3))).await;
+    applied(&store, seq).await;
+    let status = reader(&store).status(&key.shop).await.expect("status").expect("there");
+    let gaps: Vec<_> = status.gaps.iter().map(|gap| (gap.from_seq, gap.to_seq)).collect();
+    assert_eq!(gaps, [(2, seq - 1)]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_remembered_of_a_stream_that_is_refused() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let told =
+        [titled(&product("acme", "7"), "A", at(1)), titled(&product("acme", "8"), "B", at(1))];
+    store.append(&decoded(1, told), at(2)).expect("append");
+    let jetstream = nats.jetstream().await;
+    let config = stream_config((0, 1), 1, 1 << 30);
+    jetstream.create_stream(config.clone()).await.expect("create");
+    let shorter = ensure_stream(&jetstream, &store, config.clone()).await;
+    let refused = matches!(shorter, Err(StreamError::Store(StoreError::OtherStream(_))));
+    assert!(refused, "{shorter:?}");
+    jetstream.delete_stream(stream_name(0)).await.expect("delete");
+    ensure_stream(&jetstream, &store, config).await.expect("a new one is made");
 }
 
 #[tokio::test]
