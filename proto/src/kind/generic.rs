@@ -12,7 +12,8 @@ use crate::Timestamp;
 use crate::event::Op;
 use crate::resource::{Facet, ResourceId};
 
-/// Version of the identity mapping that generic kinds have.
+/// Version of the identity mapping that generic kinds have. A kind that gets a file of its own, and had
+/// topics before, begins with a later one: what it was told of as a generic kind was hashed with this.
 pub const MAPPING: u8 = 1;
 
 /// Members that name a resource where neither a gid nor an `id` stands at the top of its body.
