@@ -387,7 +387,10 @@ impl Grouped {
                 continue;
             };
             let (first, last) = (self.traces[*first].at, self.traces[*last].at);
-            if last < asked.from || first > asked.to {
+            // Where a change stands in history is up to a second before it happened.
+            let stands_in = |n: &usize| (asked.from..=asked.to).contains(&self.traces[*n].valid_at);
+            let is_apart = last < asked.from || first > asked.to;
+            if is_apart && !group.members.iter().any(stands_in) {
                 continue;
             }
             // What is dated to the second may have happened anywhere within it.

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use backstock_proto::journal::Page;
 use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
+use serde_json::json;
 
+use super::read::{Book, Sources, Wanted};
 use super::*;
+use crate::fake::{self, Fake};
+use crate::job::written::Written;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros((1_700_000_000 + second) * 1_000_000)
@@ -316,4 +321,28 @@ fn things_are_counted_as_people_say_it() {
             .map(|(kind, n)| tell::things(kind, *n))
             .collect();
     assert_eq!(said, ["1 product", "2 companies", "4,112 inventory items", "0 articles"]);
+}
+
+#[tokio::test]
+async fn a_set_that_goes_on_for_long_is_found_whole_by_its_id() {
+    let mut journal = Fake::default();
+    let product =
+        |n: u32, title: &str| json!({"id": format!("gid://shopify/Product/{n}"), "title": title});
+    for n in 1..=10 {
+        journal.make("product", &n.to_string(), "2026-11-20T09:00:00Z", &product(n, "Mug"));
+    }
+    for n in 1..=10 {
+        let minute = format!("2026-11-22T09:{:02}", 5 * n);
+        journal.remember("product", &n.to_string(), &format!("{minute}:01Z"), &product(n, "Mog"));
+        journal.triggered(&format!("{minute}:01.7Z"));
+        let gid = format!("gid://shopify/Product/{n}");
+        journal.log("Bulk Editor", "update", &gid, &format!("{minute}:01Z"));
+    }
+    let (shop, written, book) = (fake::shop("acme"), Written::default(), Book::default());
+    let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
+    let listed = book.list(from, &Wanted::default(), &Page::default()).await.expect("listed");
+    let newest = &listed.items[0];
+    assert_eq!((newest.actor.name.as_str(), newest.counts.changes), ("Bulk Editor", 10));
+    let (found, changes) = book.find(from, newest.id).await.expect("answered").expect("found");
+    assert_eq!((found.id, found.counts.changes, changes.len()), (newest.id, 10, 10));
 }

@@ -184,6 +184,22 @@ impl Fake {
         told.version.source = Source::Reconcile;
     }
 
+    /// What was told last was triggered then: documents date themselves in whole seconds.
+    pub fn triggered(&mut self, at: &str) {
+        let told = self.entries.last_mut().expect("something was told");
+        told.version.triggered_at = Some(instant(at));
+    }
+
+    /// A person was taken out of a resource of shop `acme`: nothing but its id is left.
+    pub fn erase(&mut self, kind: &str, id: &str) {
+        for Entry { key, version, state, .. } in &mut self.entries {
+            if key.shop == shop("acme") && key.kind.as_str() == kind && key.id.as_str() == id {
+                version.erased = true;
+                *state = state.take().map(|_| json!({"id": key.kind.gid(&key.id)}));
+            }
+        }
+    }
+
     /// Everything was looked at last night.
     pub fn look(&mut self) {
         self.pulls = store::pulls();
