@@ -48,6 +48,8 @@ struct There {
     /// Its resource, by what names it.
     of: Short,
     facet: Facet,
+    /// Whether a person was taken out of it: what was read of it before is forgotten.
+    erased: bool,
     /// Its place in the window, where those that are left out stand too.
     place: u32,
 }
@@ -109,7 +111,7 @@ impl<T: Send + Sync> Shelf<T> {
     fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Arc<T>> {
         let mut kept = self.kept();
         let mut known = HashMap::new();
-        for There { seq, .. } in there.iter().copied() {
+        for There { seq, .. } in there.iter().filter(|change| !change.erased).copied() {
             if let Some(found) = kept.changes.get(&(shop.clone(), seq)) {
                 known.insert(seq, found.clone());
             }
@@ -159,8 +161,8 @@ impl<T: Send + Sync> Shelf<T> {
                     continue;
                 }
                 let of = names.add(&name(&change.kind, &change.id));
-                let Version { seq, valid_at, facet, .. } = change.version;
-                there.push(There { seq, valid_at, of, facet, place });
+                let Version { seq, valid_at, facet, erased, .. } = change.version;
+                there.push(There { seq, valid_at, of, facet, erased, place });
             }
             page.cursor = list.next;
             if page.cursor.is_none() {
@@ -240,6 +242,23 @@ mod tests {
             let found: Vec<u64> = found.iter().map(|seq| **seq).collect();
             assert_eq!(found, there);
             assert_eq!(shelf.kept().bytes, ten);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_erased_is_not_remembered() {
+        let mut journal = Fake::default();
+        let ada = json!({"id": "gid://shopify/Customer/301", "firstName": "Ada"});
+        journal.make("customer", "301", "2026-11-20T09:30:00Z", &ada);
+        journal.forget("customer", "301", "2026-11-20T09:31:00Z");
+        let (shop, written) = (fake::shop("acme"), Written::default());
+        let shelf: Shelf<String> = Shelf::new(1 << 20, None, String::len);
+        for titles in [["Ada", "Ada"], ["", ""]] {
+            let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
+            let read = shelf.read(from, Span::default(), &|_| false, |change| change.title).await;
+            let (found, _) = read.expect("answered");
+            assert_eq!(found.iter().map(|title| title.as_str()).collect::<Vec<_>>(), titles);
+            journal.erase("customer", "301");
         }
     }
 
