@@ -245,14 +245,22 @@ impl Watch {
 
     /// Since when a job of ours writes to the shop, or has until just now.
     async fn at_work(&self, now: Timestamp) -> Result<Option<Timestamp>, JournalError> {
-        let page = Page { limit: 5, cursor: None };
-        let listed = self.desk.jobs.list(&self.shop, &page).await;
-        let (jobs, _) = listed.map_err(|e| JournalError::Unavailable(e.to_string()))?;
-        let works = |job: &Job| match job.finished_at {
+        let works = |job: &&Job| match job.finished_at {
             None => job.state == JobState::Running,
             Some(ended) => now.micros_since(ended) < SETTLED_MICROS,
         };
-        Ok(jobs.iter().filter(|job| works(job)).map(|job| before(job.started_at, SECOND)).min())
+        let mut page = Page { limit: 5, cursor: None };
+        loop {
+            let listed = self.desk.jobs.list(&self.shop, &page).await;
+            let (jobs, next) = listed.map_err(|e| JournalError::Unavailable(e.to_string()))?;
+            let since = jobs.iter().filter(works).map(|job| before(job.started_at, SECOND)).min();
+            // Behind those that wait stands the one that they wait for.
+            let some_wait = jobs.iter().any(|job| job.finished_at.is_none());
+            match next {
+                Some(next) if since.is_none() && some_wait => page.cursor = Some(next),
+                _ => return Ok(since),
+            }
+        }
     }
 
     /// Whether there is nothing new to be said of a set. Remembers how it is.

@@ -474,13 +474,17 @@ async fn harm_is_seen_while_a_job_works() {
     let mut fake = shop_of(30);
     reprice(&mut fake, 1..=20, "6.40");
     let world = World::new(fake);
-    let job = json!({
-        "id": "job-1", "plan": "plan-0", "state": "running", "by": "me",
-        "started_at": "2026-11-22T11:00:00Z", "finished_at": null, "counts": {},
-        "eta_seconds": null, "cost": 0.0,
-    });
     let shop = fake::shop("acme");
-    world.line.put(&shop, crate::job::JOB, "job-1", &job).await.expect("on record");
+    // However many wait behind it.
+    for n in 1..=12 {
+        let (id, state) = (format!("job-{n}"), if n == 1 { "running" } else { "queued" });
+        let job = json!({
+            "id": id, "plan": "plan-0", "state": state, "by": "me",
+            "started_at": "2026-11-22T11:00:00Z", "finished_at": null, "counts": {},
+            "eta_seconds": null, "cost": 0.0,
+        });
+        world.line.put(&shop, crate::job::JOB, &id, &job).await.expect("on record");
+    }
     let (mut watch, _) = world.watch(&Policy::default()).await;
     world.clock.set("2026-11-22T11:58:40Z");
     look(&mut watch).await;
