@@ -46,7 +46,8 @@ pub(crate) async fn watch(
     secrets: ShopSecrets,
     shutdown: CancellationToken,
 ) {
-    let mut seen = stamps(&shops);
+    // The first look reads them again: they may have changed while everything else started.
+    let mut seen: Vec<Option<(SystemTime, u64)>> = Vec::new();
     while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         let now = stamps(&shops);
         if now == seen {

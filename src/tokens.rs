@@ -16,7 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Puts the tokens of a changed `file` into effect until `shutdown`. What is wrong with it leaves them
 /// as they were, and nothing else of it counts before a restart.
 pub(crate) async fn watch(file: &Path, tokens: Tokens, shutdown: CancellationToken) {
-    let mut seen = stamp(file);
+    // The first look reads it again: it may have changed while everything else started.
+    let mut seen = None;
     while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         let now = stamp(file);
         if now == seen {
@@ -41,4 +42,28 @@ fn read(file: &Path) -> anyhow::Result<Vec<backstock_restorer::Token>> {
 fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
     let meta = std::fs::metadata(file).ok()?;
     Some((meta.modified().ok()?, meta.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backstock_restorer::Token;
+
+    #[tokio::test]
+    async fn a_token_that_was_taken_out_while_everything_started_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("backstock.toml");
+        std::fs::write(&file, "").expect("written");
+        let token = Token::parse("ops", &"ab".repeat(32), &["read".into()], &["*".into()]);
+        let token = token.expect("a token");
+        let (tokens, stop) = (Tokens::new(vec![token.clone()]), CancellationToken::new());
+        let refused = async {
+            while tokens.still_valid(&token) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            stop.cancel();
+        };
+        let both = async { tokio::join!(watch(&file, tokens.clone(), stop.clone()), refused) };
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("refused by then");
+    }
 }
