@@ -6,7 +6,7 @@ use backstock_proto::merge::{self, FieldPath};
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, Crud, Find};
-use super::{Around, WriteError, Written};
+use super::{Around, WriteError, Written, publication};
 
 const MENU: Crud = Crud {
     kind: "menu",
@@ -41,7 +41,58 @@ pub(super) async fn write(
     now: Option<&Value>,
     want: Option<&Value>,
 ) -> Result<Written, WriteError> {
-    MENU.write(around, now, want).await
+    let Some(want) = want else { return MENU.write(around, now, None).await };
+    let mut want = want.clone();
+    lead_on(around, &mut want).await?;
+    MENU.write(around, now, Some(&want)).await
+}
+
+/// Has items whose resource is not there any more lead to where that was: Shopify takes nothing of a menu
+/// that names one, `NOT_FOUND`.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MenuUpdateUserErrorCode>
+async fn lead_on(around: &dyn Around, want: &mut Value) -> Result<(), WriteError> {
+    let mut named = BTreeSet::new();
+    resources(&want["items"], &mut named);
+    let named: Vec<String> = named.into_iter().collect();
+    let there = match publication::there(around, &named).await {
+        // What may not be asked for is not known to be gone.
+        Err(WriteError::Refused(_)) => return Ok(()),
+        there => there?,
+    };
+    let gone: BTreeSet<String> = named.into_iter().filter(|gid| !there.contains(gid)).collect();
+    let mut titles = Vec::new();
+    if let Some(items) = want.get_mut("items") {
+        unlink(items, &gone, &mut titles);
+    }
+    if !titles.is_empty() {
+        around.note(format!(
+            "what {} of the menu led to is not there any more: it leads to the address where that was. \
+             Bring that back and restore the menu again, or choose something else in Content → Menus",
+            titles.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// The resources that a tree's items lead to.
+fn resources(items: &Value, found: &mut BTreeSet<String>) {
+    for item in items.as_array().into_iter().flatten() {
+        found.extend(item["resourceId"].as_str().map(str::to_owned));
+        resources(&item["items"], found);
+    }
+}
+
+/// Takes from a tree's items what is gone; how they are called.
+fn unlink(items: &mut Value, gone: &BTreeSet<String>, titles: &mut Vec<String>) {
+    for item in items.as_array_mut().into_iter().flatten() {
+        if item["resourceId"].as_str().is_some_and(|gid| gone.contains(gid)) {
+            titles.push(format!("“{}”", item["title"].as_str().unwrap_or_default()));
+            item["resourceId"] = Value::Null;
+        }
+        if let Some(below) = item.get_mut("items") {
+            unlink(below, gone, titles);
+        }
+    }
 }
 
 /// Why a field stays as it is.

@@ -3,6 +3,7 @@
 mod collections;
 mod companies;
 mod goods;
+mod menus;
 mod pages;
 mod prices;
 mod refused;

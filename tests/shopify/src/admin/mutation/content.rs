@@ -316,17 +316,20 @@ fn menu(shop: &mut Shop, call: &Call<'_>) -> Value {
         && wanted.as_ref().is_some_and(|w| known.as_ref().is_some_and(|(_, s)| s["handle"] != **w))
     {
         let error = UserError::new(&["handle"], "Cannot change the handle of a default menu");
-        return answer("menu", Value::Null, vec![error.code("CANNOT_UPDATE_DEFAULT_MENU_HANDLE")]);
+        return answer("menu", Value::Null, vec![error]);
     }
     let own = known.as_ref().map(|(gid, _)| *gid);
     let taken = wanted.as_ref().is_some_and(|wanted| {
         shop.store.live("Menu").any(|(gid, other)| Some(gid) != own && other["handle"] == **wanted)
     });
     if taken {
-        let error = UserError::new(&["handle"], "Handle has already been taken").code("TAKEN");
+        let error = UserError::new(&["handle"], "Handle has already been taken");
         return answer("menu", Value::Null, vec![error]);
     }
     let items = call.args.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(error) = menu_refusal(shop, &items, 1) {
+        return answer("menu", Value::Null, vec![error]);
+    }
     let items = menu_items(shop, &items);
     let gid = own.unwrap_or_else(|| shop.store.fresh("Menu"));
     let before = known.map(|(_, state)| (*state).clone());
@@ -340,6 +343,28 @@ fn menu(shop: &mut Shop, call: &Call<'_>) -> Value {
         }),
     );
     answer("menu", link(gid), vec![])
+}
+
+/// Items stand one in another, three levels of them.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/menuCreate>
+const MENU_LEVELS: usize = 3;
+
+/// What is wrong with items on a level, and with those below.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MenuUpdateUserErrorCode>
+fn menu_refusal(shop: &Shop, items: &[Value], level: usize) -> Option<UserError> {
+    if level > MENU_LEVELS && !items.is_empty() {
+        let message = "The menu cannot be nested more than 3 level deep.";
+        return Some(UserError::new(&["items"], message).code("NESTING_TOO_DEEP"));
+    }
+    items.iter().find_map(|item| {
+        let is_there = |id: &str| id.parse().is_ok_and(|gid: Gid| shop.store.get(gid).is_some());
+        if item["resourceId"].as_str().is_some_and(|id| !is_there(id)) {
+            let message = "The record with the ID used as the input value couldn't be found.";
+            return Some(UserError::new(&["items"], message).code("NOT_FOUND"));
+        }
+        let below = item["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        menu_refusal(shop, below, level + 1)
+    })
 }
 
 fn menu_items(shop: &mut Shop, items: &[Value]) -> Vec<Value> {
