@@ -14,12 +14,25 @@ const REORDER: &str = include_str!("../graphql/product_reorder_media.graphql");
 const STATUS: &str = include_str!("../graphql/media_status.graphql");
 const DELETE: &str = include_str!("../graphql/file_delete.graphql");
 
+/// A product has no more media than this.
+const MEDIA_MAX: usize = 250;
+
 /// What puts the missing ones on the product: files that are still there (`files`) again, others as
-/// new ones. Nothing is uploaded for what nothing is left of.
+/// new ones. Too many at once are made room for first. Nothing is uploaded for what nothing is left of.
 pub(super) fn shape(now: &Value, want: &Value, files: &BTreeSet<String>) -> Vec<Step> {
     let mut steps = Vec::new();
+    let wanting: Vec<&Value> = missing(now, want).collect();
+    let there = list(now, "media");
+    if !wanting.is_empty() && there.len() + wanting.len() > MEDIA_MAX {
+        let is_extra = |medium: &&Value| by_id(list(want, "media"), text(medium, "id")).is_none();
+        let extra: Vec<Value> =
+            there.iter().filter(is_extra).map(|medium| taken_off(medium, now)).collect();
+        for files in extra.chunks(25) {
+            steps.push(Step::setting(FILES, json!({"files": files})));
+        }
+    }
     let (again, anew): (Vec<&Value>, Vec<&Value>) =
-        missing(now, want).partition(|medium| files.contains(text(medium, "id")));
+        wanting.into_iter().partition(|medium| files.contains(text(medium, "id")));
     let again: Vec<Value> = again
         .iter()
         .map(|medium| json!({"id": medium["id"], "referencesToAdd": [now["id"]]}))
@@ -45,8 +58,7 @@ pub(super) fn rest(now: &Value, want: &Value) -> Vec<Step> {
     for medium in there {
         match by_id(wanted, text(medium, "id")) {
             Some(want) => files.extend(changed(medium, want)),
-            // The file itself stays: others may use it.
-            None => files.push(json!({"id": medium["id"], "referencesToRemove": [now["id"]]})),
+            None => files.push(taken_off(medium, now)),
         }
     }
     let mut steps: Vec<Step> =
@@ -62,6 +74,11 @@ pub(super) fn rest(now: &Value, want: &Value) -> Vec<Step> {
         steps.push(Step::making(REORDER, json!({"id": now["id"], "moves": moves})));
     }
     steps
+}
+
+/// The file update that takes a medium off a product. The file itself stays: others may use it.
+fn taken_off(medium: &Value, product: &Value) -> Value {
+    json!({"id": medium["id"], "referencesToRemove": [product["id"]]})
 }
 
 /// The wanted ones that are not on the product.
@@ -194,6 +211,25 @@ mod tests {
         );
         assert_eq!(shape(&want, &want, &BTreeSet::new()), []);
         assert_eq!(shape(&now, &json!({"id": "p"}), &BTreeSet::new()), []);
+    }
+
+    #[test]
+    fn room_is_made_for_pictures_where_there_is_none() {
+        let pictures = |of: &str, count: u64| -> Vec<Value> {
+            (0..count).map(|n| medium(&format!("{of}{n}"), "")).collect()
+        };
+        let (now, want) = (product(&pictures("new", 200)), product(&pictures("old", 40)));
+        let sent = shape(&now, &want, &BTreeSet::new());
+        assert_eq!(sent.len(), 1, "there is room for these");
+        let want = product(&pictures("old", 200));
+        let sent = shape(&now, &want, &BTreeSet::new());
+        let (off, on) = sent.split_at(8);
+        assert!(off.iter().all(|step| step.document == FILES), "{off:?}");
+        assert_eq!(
+            off[0].variables["files"][0],
+            json!({"id": "new0", "referencesToRemove": ["p"]})
+        );
+        assert_eq!(list(&on[0].variables, "media").len(), 200);
     }
 
     #[test]

@@ -16,6 +16,9 @@ const DETACH: &str = include_str!("../graphql/product_variants_detach_media.grap
 const VARIANTS_MAX: usize = 2048;
 /// A list in an input has no more elements than this.
 pub(super) const INPUT_MAX: usize = 250;
+/// So many variants at a time are parted from their pictures.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MediaUserErrorCode>
+const DETACH_MAX: usize = 100;
 
 /// What brings the missing ones back, and gives those that are there the values that they should
 /// have. Too many at once are made room for first.
@@ -65,7 +68,7 @@ pub(super) fn rest(now: &Value, want: &Value) -> Vec<Step> {
         })
         .map(|(now, _)| json!({"variantId": now["id"], "mediaIds": now["mediaIds"]}))
         .collect();
-    for variants in detached.chunks(INPUT_MAX) {
+    for variants in detached.chunks(DETACH_MAX) {
         let variables = json!({"productId": now["id"], "variantMedia": variants});
         steps.push(Step::making(DETACH, variables));
     }
@@ -302,6 +305,20 @@ mod tests {
         );
         want["variants"][0]["mediaIds"] = json!(["m2"]);
         assert_eq!(rest(&now, &want), [], "the product has no such picture");
+    }
+
+    #[test]
+    fn pictures_are_taken_off_a_hundred_variants_at_a_time() {
+        let pictured = |n: u64| {
+            let mut variant = variant(n, &n.to_string());
+            variant["mediaIds"] = json!(["m1"]);
+            variant
+        };
+        let now = product((1..=130).map(pictured).collect());
+        let want = product((1..=130).map(|n| variant(n, &n.to_string())).collect());
+        let sent = rest(&now, &want);
+        let sizes = sent.iter().map(|step| list(&step.variables, "variantMedia").len());
+        assert_eq!(sizes.collect::<Vec<_>>(), [100, 30]);
     }
 
     #[test]

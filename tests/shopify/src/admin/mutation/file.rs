@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Call, Input, JOB_TIME, UserError, answer};
+use super::{Call, Input, JOB_TIME, UserError, answer, product_media};
 use crate::admin::session::{Outcome, not_simulated};
 use crate::catalog::image;
 use crate::gid::Gid;
@@ -167,6 +167,13 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         if !is_ready(shop, &state) {
             let error = UserError::new(&["files", &at, "id"], "Non-ready files cannot be updated.");
             return Ok(answer("files", Value::Null, vec![error.code("NON_READY_STATE")]));
+        }
+        for product in input.list("referencesToAdd").into_iter().flatten() {
+            let product = product.as_str().and_then(|id| id.parse::<Gid>().ok());
+            let error = product.and_then(|product| product_media::too_many(shop, product, 1));
+            if let Some(error) = error {
+                return Ok(answer("files", Value::Null, vec![error]));
+            }
         }
         if let Some(url) = input.text("originalSource") {
             match source(shop, url) {

@@ -203,6 +203,10 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let error = UserError::new(&["id"], "Product does not exist");
         return Ok(failed("product", vec![error]));
     };
+    let more = call.args.get("media").and_then(Value::as_array).map_or(0, Vec::len);
+    if let Some(error) = product_media::too_many(shop, gid, more) {
+        return Ok(failed("product", vec![error]));
+    }
     match apply(shop, gid, &input)? {
         Err(error) => Ok(failed("product", vec![error])),
         Ok(()) => {

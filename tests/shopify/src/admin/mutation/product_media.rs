@@ -18,6 +18,19 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     })
 }
 
+/// A product has no more media than this.
+/// <https://matrixify.app/documentation/shopify-limits/>
+const MEDIA_MAX: usize = 250;
+
+/// Why a product cannot have so many more media, if it cannot.
+pub(super) fn too_many(shop: &Shop, product: Gid, more: usize) -> Option<UserError> {
+    let there = shop.store.get(product).map_or(0, |state| targets(&state, "media").count());
+    (more > 0 && there + more > MEDIA_MAX).then(|| {
+        UserError::new(&["media"], "Exceeded the limit of media per product")
+            .code("PRODUCT_MEDIA_LIMIT_EXCEEDED")
+    })
+}
+
 /// Puts what a mutation's `media` names at the end of a product's own.
 pub(super) fn append(shop: &mut Shop, product: Gid, call: &Call<'_>) -> Outcome<()> {
     let given = call.args.get("media").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -76,12 +89,21 @@ pub(super) fn refusal(
     (!ready).then_some(("Non-ready media cannot be attached to variants", "NON_READY_MEDIA"))
 }
 
+/// Most pairs of a variant and its picture in one mutation.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MediaUserErrorCode>
+const PAIRS_MAX: usize = 100;
+
 fn of_variants(shop: &mut Shop, call: &Call<'_>, attach: bool) -> Value {
     let Some(gid) = product(shop, call) else { return answer(None, &[], vec![no_product()]) };
     let given =
         call.args.get("variantMedia").and_then(Value::as_array).cloned().unwrap_or_default();
+    if given.len() > PAIRS_MAX {
+        let message = "Exceeded the maximum number of 100 variant-media pairs per mutation call.";
+        let error = UserError::new(&["variantMedia"], message);
+        return answer(Some(gid), &[], vec![error.code("MAXIMUM_VARIANT_MEDIA_PAIRS_EXCEEDED")]);
+    }
     let own = shop.variants(gid);
-    let mut changes = Vec::new();
+    let mut changes: Vec<(Gid, Vec<Gid>)> = Vec::new();
     for entry in &given {
         let variant = entry["variantId"].as_str().and_then(|id| id.parse::<Gid>().ok());
         let Some(variant) = variant.filter(|variant| own.contains(variant)) else {
@@ -100,6 +122,14 @@ fn of_variants(shop: &mut Shop, call: &Call<'_>, attach: bool) -> Value {
             .map(|state| targets(&state, "media").collect())
             .unwrap_or_default();
         let wrong = match attach {
+            _ if media.len() > 1 => Some((
+                "Only one mediaId is allowed per variant-media input pair",
+                "TOO_MANY_MEDIA_PER_INPUT_PAIR",
+            )),
+            _ if changes.iter().any(|(known, _)| *known == variant) => Some((
+                "Variant specified in more than one pair",
+                "PRODUCT_VARIANT_SPECIFIED_MULTIPLE_TIMES",
+            )),
             true if !had.is_empty() => Some((
                 "The variant already has attached media",
                 "PRODUCT_VARIANT_ALREADY_HAS_MEDIA",
