@@ -110,9 +110,28 @@ async fn set(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, Wri
             "quantity": quantity, "changeFromQuantity": is,
         }],
     });
-    let key = around.key(&format!("set {is:?} to {quantity}"));
-    send(around, step::Step::setting(SET, json!({"input": input, "key": key}))).await?;
-    Ok(true)
+    let what = format!("set {is:?} to {quantity}");
+    let mut spent = 0;
+    loop {
+        let key = match spent {
+            0 => around.key(&what),
+            spent => around.key(&format!("{what}, refused {spent} times")),
+        };
+        let variables = json!({"input": input, "key": key});
+        match send(around, step::Step::setting(SET, variables)).await {
+            Err(WriteError::Refused(why)) if spent < KEYS_MAX && is_spent(&why) => spent += 1,
+            sent => return sent.map(|_| true),
+        }
+    }
+}
+
+/// So many tries of a row may be refused, one after the other, and the next one still be heard out.
+const KEYS_MAX: usize = 8;
+
+/// Whether it is refused for its key alone, which an earlier try used that was refused.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/InventorySetQuantitiesUserErrorCode>
+fn is_spent(why: &[String]) -> bool {
+    why.iter().any(|why| why.contains("(IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED)"))
 }
 
 /// How much can be sold. It is told twice: alone, as each webhook does, and among the quantities, which

@@ -215,3 +215,19 @@ async fn a_file_whose_bytes_are_nowhere_is_told_of() {
     assert!(matches!(lost, WriteError::Missing(_)), "{lost}");
     assert_eq!(shop.ids("MediaImage").len(), before, "nothing broken is left behind");
 }
+
+#[tokio::test]
+async fn an_amount_that_was_refused_can_be_tried_again() {
+    let shop = Simulated::start(5, 4, false).await;
+    let (item, location) = (shop.ids("InventoryItem")[0].clone(), shop.ids("Location")[1].clone());
+    let id = ResourceId::parse(&format!("{item}-{location}")).unwrap();
+    let was = shop.read("inventory_level", &id).await.unwrap();
+    let mut far = was.clone();
+    far["available"] = json!(2_000_000_000);
+    for attempt in 0..3 {
+        let refused = shop.write("inventory_level", Some(&was), Some(&far)).await.unwrap_err();
+        let why = refused.to_string();
+        assert!(why.contains("INVALID_QUANTITY_TOO_HIGH"), "try {attempt}: {why}");
+    }
+    shop.assert_simulated();
+}

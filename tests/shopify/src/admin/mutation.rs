@@ -149,6 +149,13 @@ pub(super) fn run(
     let mut shop = session.shop.borrow_mut();
     if let Some(key) = key {
         match shop.idempotency.answer(&key, args.given(), session.now) {
+            Ok(Some(answer)) if name == "inventorySetQuantities" && is_refusal(&answer) => {
+                let message = "A previous request with this idempotency key failed. Retry with a \
+                               new idempotency key.";
+                let error = UserError::new(&[], message);
+                let error = error.code("IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED");
+                return Ok(failed("inventoryAdjustmentGroup", vec![error]));
+            }
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => {}
             Err(code) => {
@@ -161,6 +168,10 @@ pub(super) fn run(
         return Ok(answer);
     }
     act(&mut shop, session, &call)
+}
+
+fn is_refusal(answer: &Value) -> bool {
+    answer["userErrors"].as_array().is_some_and(|errors| !errors.is_empty())
 }
 
 /// What Shopify says when a shop has had its variants for the day.

@@ -128,6 +128,11 @@ fn stock_is_set_once_per_key_and_only_over_what_was_seen() {
         stale["inventorySetQuantities"]["userErrors"][0]["code"],
         "CHANGE_FROM_QUANTITY_STALE"
     );
+    let again = client.ask(keyed, json!({ "k": "1", "i": input(json!(seen + 1), 7) }));
+    assert_eq!(
+        again["inventorySetQuantities"]["userErrors"][0]["code"],
+        "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
+    );
     let set = client.ask(keyed, json!({ "k": "2", "i": input(json!(seen), seen + 5) }));
     assert_eq!(set["inventorySetQuantities"]["inventoryAdjustmentGroup"]["changes"][0]["delta"], 5);
     let again = client.ask(keyed, json!({ "k": "2", "i": input(json!(seen), seen + 5) }));
