@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
-use super::step::{Step, ask, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, publication};
 
 const BY_TITLE: &str = include_str!("graphql/catalogs_by_title.graphql");
@@ -24,10 +24,7 @@ pub(super) async fn write(
     }
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
-        }
+        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => {
             let want = present(around, want).await?;
             let input = changed(now, &want);

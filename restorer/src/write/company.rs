@@ -7,7 +7,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, created, filter, unless_refused};
-use super::step::{Step, ask, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, company_location, look, metafield, publication};
 
 const FIND: &str = include_str!("graphql/company_find.graphql");
@@ -27,10 +27,7 @@ pub(super) async fn write(
 ) -> Result<Written, WriteError> {
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
-        }
+        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => match bring(around, now, want).await? {
             true => Ok(Written::Updated { ids: BTreeMap::new() }),
             false => Ok(Written::Unchanged),

@@ -4,7 +4,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::unless_refused;
-use super::step::{Step, ask, is_unknown, list, send, text, written};
+use super::step::{Step, ask, delete, is_unknown, list, send, text, written};
 use super::{Around, WriteError, Written};
 
 const BY_NAME: &str = include_str!("graphql/locations_by_name.graphql");
@@ -31,8 +31,7 @@ pub(super) async fn write(
             if now["isActive"] == true {
                 activate(around, text(now, "id"), false).await?;
             }
-            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
+            delete(around, DELETE, text(now, "id")).await
         }
         (Some(now), Some(want)) => match bring(around, now, want).await? {
             true => Ok(Written::Updated { ids: [].into() }),

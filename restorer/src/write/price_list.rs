@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::crud::unless_refused;
-use super::step::{Step, ask, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, publication};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
+use super::{Around, WriteError, Written, look, publication};
 
 const BY_NAME: &str = include_str!("graphql/price_lists_by_name.graphql");
 const CREATE: &str = include_str!("graphql/price_list_create.graphql");
@@ -29,21 +29,14 @@ pub(super) async fn write(
 ) -> Result<Written, WriteError> {
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
-        }
+        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => {
             let mut want = want.clone();
             drop_missing(around, now, &mut want).await?;
-            let steps = steps(now, &want);
-            if steps.is_empty() {
-                return Ok(Written::Unchanged);
+            match bring(around, now, &want).await? {
+                true => Ok(Written::Updated { ids: BTreeMap::new() }),
+                false => Ok(Written::Unchanged),
             }
-            for step in steps {
-                send(around, step).await?;
-            }
-            Ok(Written::Updated { ids: BTreeMap::new() })
         }
         (None, Some(want)) => {
             let mut want = want.clone();
@@ -60,6 +53,38 @@ pub(super) async fn write(
             Ok(Written::Created { gid, ids })
         }
     }
+}
+
+/// Sends what makes `now` become `want`; whether there was anything. Shopify deletes no price and no rule
+/// twice (`VARIANT_NOT_FOUND`, `VARIANT_QUANTITY_RULE_DOES_NOT_EXIST`), which an earlier try may have
+/// deleted or which went with its variant: what is left to do is then looked for once more.
+async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, WriteError> {
+    let first = steps(now, want);
+    let any = !first.is_empty();
+    let Err(error) = all(around, first.clone()).await else { return Ok(any) };
+    if !is_gone(&error) {
+        return Err(error);
+    }
+    let there = look::by_gid(around, "price_list", text(now, "id")).await?;
+    let left = steps(&there, want);
+    if left == first {
+        return Err(error);
+    }
+    all(around, left).await.map(|()| any)
+}
+
+async fn all(around: &dyn Around, steps: Vec<Step>) -> Result<(), WriteError> {
+    for step in steps {
+        send(around, step).await?;
+    }
+    Ok(())
+}
+
+/// Whether a refusal is for something that is not there to be deleted.
+fn is_gone(error: &WriteError) -> bool {
+    let codes = ["(VARIANT_NOT_FOUND)", "(VARIANT_QUANTITY_RULE_DOES_NOT_EXIST)"];
+    let is = |why: &String| codes.iter().any(|code| why.contains(code));
+    matches!(error, WriteError::Refused(why) if why.iter().any(is))
 }
 
 /// Leaves out a catalog and variants that are not there any more, and says so.

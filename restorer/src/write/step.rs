@@ -7,7 +7,7 @@ use backstock_proto::admin::{AdminError, Repeat};
 use serde_json::{Value, json};
 
 pub(super) use super::send::{ask, is_unknown};
-use super::{Around, WriteError, send};
+use super::{Around, WriteError, Written, publication, send};
 
 /// For how long the shop's own work is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -53,6 +53,25 @@ pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Value, Write
         until(around, JOB, json!({"id": id}), |data| data["job"]["done"] != false).await?;
     }
     Ok(payload)
+}
+
+/// Deletes something by its gid. What the shop refuses to delete may be gone: an earlier try, whose answer
+/// was lost, may have deleted it.
+pub(super) async fn delete(
+    around: &dyn Around,
+    document: &'static str,
+    gid: &str,
+) -> Result<Written, WriteError> {
+    match send(around, Step::setting(document, json!({"id": gid}))).await {
+        Ok(_) => Ok(Written::Deleted),
+        Err(error @ WriteError::Refused(_)) => {
+            match publication::there(around, &[gid.to_owned()]).await?.is_empty() {
+                true => Ok(Written::Deleted),
+                false => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks a question until the answer is the one that is waited for.

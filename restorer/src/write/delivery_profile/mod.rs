@@ -10,7 +10,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{created, unless_refused};
-use super::step::{Step, ask, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, publication};
 
 mod input;
@@ -31,10 +31,7 @@ pub(super) async fn write(
 ) -> Result<Written, WriteError> {
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            send(around, Step::setting(REMOVE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
-        }
+        (Some(now), None) => delete(around, REMOVE, text(now, "id")).await,
         (Some(now), Some(want)) => {
             let want = present(around, now, want).await?;
             match bring(around, now, &want).await? {

@@ -8,7 +8,7 @@ use backstock_proto::merge::{FieldPath, Step as At, get};
 use serde_json::{Value, json};
 
 use super::crud::{created, unless_refused};
-use super::step::{Step, ask, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, metafield, publication};
 
 mod input;
@@ -26,10 +26,7 @@ pub(super) async fn write(
 ) -> Result<Written, WriteError> {
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await?;
-            Ok(Written::Deleted)
-        }
+        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => {
             let want = present(around, now, want).await?;
             match bring(around, now, &want).await? {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::crud::{created, filter, is_taken, unless_refused};
-use super::step::{Step, ask, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, send, text};
 use super::{Around, WriteError, Written, look, publication};
 
 mod input;
@@ -42,10 +42,7 @@ pub(super) async fn write(
 ) -> Result<Written, WriteError> {
     let written = match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => {
-            let gone = send(around, Step::setting(DELETE, json!({"id": now["id"]}))).await;
-            gone.map(|_| Written::Deleted)
-        }
+        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => match bring(around, now, want).await {
             Ok((true, ids)) => Ok(Written::Updated { ids }),
             Ok((false, _)) => Ok(Written::Unchanged),

@@ -72,6 +72,24 @@ async fn prices_are_restored_alone_and_a_deleted_list_comes_back() {
 }
 
 #[tokio::test]
+async fn prices_that_are_gone_already_hold_nothing_up() {
+    let shop = Simulated::start(2, 6, false).await;
+    let id = shop.ids("PriceList").remove(0);
+    let was = shop.read("price_list", &id).await.unwrap();
+    let mut fewer = was.clone();
+    fewer["prices"].as_array_mut().unwrap().truncate(5);
+    fewer["quantityRules"] = json!([]);
+    fewer["name"] = json!("Few");
+    // The name is changed, and the answer to what deletes prices is lost.
+    shop.fates(&[None, Some(Fault::Lost)]);
+    assert_eq!(shop.write("price_list", Some(&was), Some(&fewer)).await.unwrap(), updated());
+    assert_eq!(shop.read("price_list", &id).await.unwrap(), fewer);
+    shop.fates(&[Some(Fault::Lost)]);
+    assert_eq!(shop.write("price_list", Some(&fewer), None).await.unwrap(), Written::Deleted);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
 async fn a_catalog_that_comes_back_open_to_all_products_says_so() {
     let shop = Simulated::start(2, 6, false).await;
     let id = shop.ids("MarketCatalog").remove(0);

@@ -178,8 +178,61 @@ fn delete_prices(shop: &mut Shop, call: &Call<'_>) -> Value {
         return missing(result, "PRICE_LIST_NOT_FOUND");
     };
     let gone = given(call, "variantIds");
+    if let Some(at) = unlisted(shop, list, ("prices", "variant"), &gone) {
+        let message = "A fixed price for the specified product variant does not exist.";
+        let error = UserError::new(&["variantIds", &at.to_string()], message);
+        return answer(result, json!([]), vec![error.code("VARIANT_NOT_FOUND")]);
+    }
     drop_prices(shop, list, &gone);
     answer(result, json!(gone), vec![])
+}
+
+/// The first of some variants that has no entry of its own in a list: nothing is deleted then.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/PriceListPriceUserErrorCode>
+fn unlisted(
+    shop: &Shop,
+    list: Gid,
+    (entries, variant): (&str, &str),
+    ids: &[Value],
+) -> Option<usize> {
+    let state = shop.store.get(list).unwrap_or_default();
+    let listed: Vec<Gid> = state[entries]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| target(&entry[variant]))
+        .filter(|variant| shop.store.get(*variant).is_some())
+        .collect();
+    let is_listed = |id: &Value| {
+        id.as_str().and_then(|id| id.parse::<Gid>().ok()).is_some_and(|gid| listed.contains(&gid))
+    };
+    ids.iter().position(|id| !is_listed(id))
+}
+
+/// What is wrong with a rule: its field, and what Shopify says.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/QuantityRuleUserErrorCode>
+fn rule_refusal(rule: &Value) -> Option<(&'static str, &'static str, &'static str)> {
+    let amount = |name: &str| rule[name].as_i64().unwrap_or_default();
+    let (minimum, increment) = (amount("minimum"), amount("increment"));
+    if let Some(field) = ["minimum", "increment"].into_iter().find(|&name| amount(name) < 1) {
+        let message = "Value must be greater than or equal to 1.";
+        return Some((field, message, "GREATER_THAN_OR_EQUAL_TO"));
+    }
+    if increment > minimum {
+        let message = "Increment must be lower than or equal to the minimum.";
+        return Some(("increment", message, "INCREMENT_IS_GREATER_THAN_MINIMUM"));
+    }
+    if minimum % increment != 0 {
+        let message = "The minimum must be a multiple of the increment.";
+        return Some(("minimum", message, "MINIMUM_NOT_MULTIPLE_OF_INCREMENT"));
+    }
+    let maximum = rule["maximum"].as_i64()?;
+    if minimum > maximum {
+        let message = "Minimum must be lower than or equal to the maximum.";
+        return Some(("minimum", message, "MINIMUM_IS_GREATER_THAN_MAXIMUM"));
+    }
+    let message = "The maximum must be a multiple of the increment.";
+    (maximum % increment != 0).then_some(("maximum", message, "MAXIMUM_NOT_MULTIPLE_OF_INCREMENT"))
 }
 
 /// Rules of quantity. One for a variant that has one takes its place.
@@ -200,9 +253,12 @@ fn add_rules(shop: &mut Shop, call: &Call<'_>) -> Value {
             let message = "Product variant does not exist.";
             return refusal("variantId", message, "PRODUCT_VARIANT_DOES_NOT_EXIST");
         };
-        if rule["increment"].as_u64() > rule["minimum"].as_u64() {
-            let message = "Increment must be lower than or equal to the minimum.";
-            return refusal("increment", message, "INCREMENT_IS_GREATER_THAN_MINIMUM");
+        if written.iter().any(|known| known["productVariant"] == link(variant)) {
+            let message = "Quantity rule inputs must be unique by variant id.";
+            return refusal("variantId", message, "DUPLICATE_INPUT_FOR_VARIANT");
+        }
+        if let Some((field, message, code)) = rule_refusal(rule) {
+            return refusal(field, message, code);
         }
         written.push(json!({
             "__typename": "QuantityRule", "productVariant": link(variant), "isDefault": false,
@@ -227,6 +283,13 @@ fn delete_rules(shop: &mut Shop, call: &Call<'_>) -> Value {
         return missing(result, "PRICE_LIST_DOES_NOT_EXIST");
     };
     let ids = given(call, "variantIds");
+    if let Some(at) = unlisted(shop, list, ("quantityRules", "productVariant"), &ids) {
+        let message =
+            "Quantity rule for variant associated with the price list provided does not exist.";
+        let error = UserError::new(&["variantIds", &at.to_string()], message);
+        let error = error.code("VARIANT_QUANTITY_RULE_DOES_NOT_EXIST");
+        return answer(result, json!([]), vec![error]);
+    }
     let gone: Vec<Gid> = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect();
     shop.update(list, |state| {
         if let Some(rules) = state["quantityRules"].as_array_mut() {
