@@ -13,6 +13,9 @@ const DELETE: &str = include_str!("graphql/metafields_delete.graphql");
 
 /// Most metafields in one mutation, which sets all of them or none.
 const SET_MAX: usize = 25;
+/// Most bytes of them in one mutation: Shopify takes 10 MB with all that is around them.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/metafieldsSet>
+const SET_BYTES_MAX: usize = 9_000_000;
 
 /// What makes one list of metafields the other.
 #[derive(Debug, Default, PartialEq)]
@@ -27,10 +30,27 @@ impl Changes {
     /// The mutations: first what goes, since a metafield changes its type only by going.
     pub(super) fn steps(&self) -> Vec<Step> {
         let delete = self.delete.chunks(SET_MAX).map(|part| (DELETE, part));
-        let set = self.set.chunks(SET_MAX).map(|part| (SET, part));
+        let set = parts(&self.set).into_iter().map(|part| (SET, part));
         let step = |(document, part)| Step::setting(document, json!({"metafields": part}));
         delete.chain(set).map(step).collect()
     }
+}
+
+/// Metafields in parts, so many at a time as one mutation takes.
+fn parts(metafields: &[Value]) -> Vec<&[Value]> {
+    let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (at, metafield) in metafields.iter().enumerate() {
+        let size = metafield.to_string().len();
+        if at > from && (at - from == SET_MAX || bytes + size > SET_BYTES_MAX) {
+            parts.push(&metafields[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    if from < metafields.len() {
+        parts.push(&metafields[from..]);
+    }
+    parts
 }
 
 /// What makes `now` become `want`, both canonical. The type of a metafield cannot be changed while
@@ -249,6 +269,11 @@ mod tests {
         let steps = changes("o", &json!([]), &want).steps();
         let sizes = steps.iter().map(|step| step.variables["metafields"].as_array().map(Vec::len));
         assert_eq!(sizes.collect::<Vec<_>>(), [Some(25), Some(25), Some(10)]);
+        let long = "x".repeat(4_000_000);
+        let want: Value = (0..5).map(|n| metafield(&format!("k{n}"), "json", &long)).collect();
+        let steps = changes("o", &json!([]), &want).steps();
+        let sizes = steps.iter().map(|step| step.variables["metafields"].as_array().map(Vec::len));
+        assert_eq!(sizes.collect::<Vec<_>>(), [Some(2), Some(2), Some(1)]);
     }
 
     #[test]

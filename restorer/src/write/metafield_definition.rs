@@ -1,10 +1,13 @@
-//! What metafields of a name are. Deleting a definition leaves its values.
+//! What metafields of a name are. Deleting a definition leaves its values, or is left undone.
 
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, Crud, Find};
-use super::{Around, WriteError, Written};
+use super::{Around, WriteError, Written, send};
+
+const VALUES: &str = include_str!("graphql/metafield_definition_values.graphql");
+const DELETE: &str = include_str!("graphql/metafield_definition_delete.graphql");
 
 const DEFINITION: Crud = Crud {
     kind: "metafield_definition",
@@ -12,7 +15,7 @@ const DEFINITION: Crud = Crud {
     called: "metafield definition",
     create: include_str!("graphql/metafield_definition_create.graphql"),
     update: include_str!("graphql/metafield_definition_update.graphql"),
-    delete: include_str!("graphql/metafield_definition_delete.graphql"),
+    delete: DELETE,
     result: "definition",
     find: Find {
         document: include_str!("graphql/metafield_definition_find.graphql"),
@@ -34,6 +37,28 @@ const DEFINITION: Crud = Crud {
     children: crud::childless,
 };
 
+/// One that Shopify keeps a template of is not made but turned on: its name is reserved
+/// (`RESERVED_NAMESPACE_KEY`).
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/standardMetafieldDefinitionEnable>
+const STANDARD: Crud = Crud {
+    create: include_str!("graphql/metafield_definition_enable.graphql"),
+    made: |want| {
+        let access = crud::present(&want["access"], &ACCESS);
+        let mut variables = Map::new();
+        apart(&Value::Null, want, &mut variables);
+        variables.insert("owner".into(), want["ownerType"].clone());
+        variables.insert("template".into(), want["standardTemplate"]["id"].clone());
+        variables.insert("pin".into(), (!want["pinnedPosition"].is_null()).into());
+        variables.insert("access".into(), access.into());
+        variables.into()
+    },
+    ..DEFINITION
+};
+
+fn is_standard(definition: &Value) -> bool {
+    definition["standardTemplate"]["id"].is_string()
+}
+
 const NAMES: [&str; 3] = ["ownerType", "namespace", "key"];
 const FIELDS: [&str; 3] = ["name", "description", "validations"];
 const CAPABILITIES: [&str; 3] = ["adminFilterable", "smartCollectionCondition", "uniqueValues"];
@@ -46,7 +71,39 @@ pub(super) async fn write(
     now: Option<&Value>,
     want: Option<&Value>,
 ) -> Result<Written, WriteError> {
-    DEFINITION.write(around, now, want).await
+    match (now, want) {
+        (Some(now), None) if goes_with_values(now) => delete_empty(around, now).await,
+        _ if want.is_some_and(is_standard) => STANDARD.write(around, now, want).await,
+        _ => DEFINITION.write(around, now, want).await,
+    }
+}
+
+/// Whether Shopify deletes a definition of this type only together with all values: those that refer to
+/// something, and ids.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MetafieldDefinitionDeleteUserErrorCode>
+fn goes_with_values(definition: &Value) -> bool {
+    let name = definition["type"]["name"].as_str().unwrap_or_default();
+    name == "id" || name.ends_with("_reference")
+}
+
+/// Deletes a definition that would take its values with it, if there are none: what people entered does not
+/// go by the way.
+async fn delete_empty(around: &dyn Around, now: &Value) -> Result<Written, WriteError> {
+    let id = crud::id_of(now)?;
+    let data = send::ask(around, VALUES, json!({"id": id})).await?;
+    let found = &data["metafieldDefinition"];
+    if found.is_null() {
+        return Ok(Written::Deleted);
+    }
+    if found["metafieldsCount"] != 0 {
+        return Err(WriteError::Unwritable(format!(
+            "Shopify deletes a metafield definition of this type only together with its values, of which \
+             there are {}: if they are to go, delete it in Settings → Metafields and metaobjects",
+            found["metafieldsCount"]
+        )));
+    }
+    send::set(around, DELETE, json!({"id": id, "all": true})).await?;
+    Ok(Written::Deleted)
 }
 
 /// Why a field stays as it is.

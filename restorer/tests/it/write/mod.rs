@@ -2,6 +2,7 @@
 
 mod collections;
 mod companies;
+mod definitions;
 mod goods;
 mod menus;
 mod pages;

@@ -54,6 +54,13 @@ pub(super) fn computed(
             let entries: Vec<Value> = entries.map(|(gid, _)| link(gid)).collect();
             Ok(Some(if name == "metaobjects" { json!(entries) } else { json!(entries.len()) }))
         }
+        "MetafieldDefinition" if name == "metafieldsCount" => {
+            let shop = session.shop.borrow();
+            let values = shop.store.live("Metafield").filter(|(_, value)| {
+                ["namespace", "key", "ownerType"].iter().all(|f| value[*f] == of.document[*f])
+            });
+            Ok(Some(json!(values.count())))
+        }
         "Blog" if name == "articles" => Ok(Some(children(session, "Article", "blog", of))),
         "PriceList" => Ok(price_list(session, of, name, args)),
         "Market" if name == "catalogs" => {

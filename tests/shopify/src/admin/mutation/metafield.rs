@@ -10,12 +10,16 @@ use crate::shop::Shop;
 use crate::store::{link, own, targets};
 
 const SET_MAX: usize = 25;
+/// "with a maximum total request payload size of 10MB"
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/metafieldsSet>
+const SET_BYTES_MAX: usize = 10_000_000;
 
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
         "metafieldsSet" => set(shop, call),
         "metafieldsDelete" => Ok(delete(shop, call)),
         "metafieldDefinitionCreate" => define(shop, call),
+        "standardMetafieldDefinitionEnable" => Ok(enable(shop, call)),
         "metafieldDefinitionUpdate" => redefine(shop, call),
         "metafieldDefinitionDelete" => Ok(undefine(shop, call)),
         _ => return None,
@@ -200,6 +204,10 @@ fn set(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let message = format!("Exceeded the maximum metafields input limit of {SET_MAX}.");
         errors.push(UserError::new(&["metafields"], message).code("LESS_THAN_OR_EQUAL_TO"));
     }
+    if given.iter().map(|metafield| metafield.to_string().len()).sum::<usize>() > SET_BYTES_MAX {
+        let error = UserError::new(&["metafields"], "Exceeded the maximum payload of 10MB.");
+        errors.push(error.code("LESS_THAN_OR_EQUAL_TO"));
+    }
     for (at, metafield) in given.iter().enumerate() {
         let at = at.to_string();
         let owner = metafield["ownerId"].as_str().and_then(|id| id.parse::<Gid>().ok());
@@ -275,15 +283,80 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let error = UserError::new(&["definition", "key"], "Key is in use for this owner type");
         return Ok(super::failed("createdDefinition", vec![error.code("TAKEN")]));
     }
+    let is_reserved = |known: &Template| known.namespace == namespace && known.key == text("key");
+    if TEMPLATES.iter().any(is_reserved) {
+        let message = "This namespace and key combination is reserved for standard definitions.";
+        let error = UserError::new(&["definition", "key"], message);
+        return Ok(super::failed("createdDefinition", vec![error.code("RESERVED_NAMESPACE_KEY")]));
+    }
+    let gid = put_definition(shop, &namespace, &given, Value::Null);
+    Ok(super::done("createdDefinition", link(gid)))
+}
+
+/// A definition that Shopify keeps in store for every shop.
+struct Template {
+    number: u64,
+    namespace: &'static str,
+    key: &'static str,
+    name: &'static str,
+    kind: &'static str,
+}
+
+/// Some of them.
+/// <https://shopify.dev/docs/apps/build/custom-data/metafields/list-of-standard-definitions>
+const TEMPLATES: [Template; 2] = [
+    Template {
+        number: 1,
+        namespace: "descriptors",
+        key: "subtitle",
+        name: "Product subtitle",
+        kind: "single_line_text_field",
+    },
+    Template {
+        number: 2,
+        namespace: "descriptors",
+        key: "care_guide",
+        name: "Care guide",
+        kind: "multi_line_text_field",
+    },
+];
+
+const TEMPLATE: &str = "gid://shopify/StandardMetafieldDefinitionTemplate/";
+
+/// Turns a standard definition on.
+fn enable(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "createdDefinition";
+    let asked = |name: &str| call.args.get(name).cloned().unwrap_or_default();
+    let (owner, template) = (asked("ownerType"), asked("id"));
+    let number = template.as_str().and_then(|id| id.strip_prefix(TEMPLATE));
+    let number = number.and_then(|number| number.parse::<u64>().ok());
+    let Some(of) = TEMPLATES.iter().find(|known| Some(known.number) == number) else {
+        let error = UserError::new(&["id"], "The standard metafield definition was not found.");
+        return super::failed(result, vec![error.code("TEMPLATE_NOT_FOUND")]);
+    };
+    if definition(shop, owner.as_str().unwrap_or_default(), of.namespace, of.key).is_some() {
+        let error = UserError::new(&["ownerType"], "The definition is already enabled");
+        return super::failed(result, vec![error.code("TAKEN")]);
+    }
+    let given = json!({
+        "name": of.name, "key": of.key, "type": of.kind, "ownerType": owner, "pin": asked("pin"),
+        "access": asked("access"), "capabilities": asked("capabilities"),
+    });
+    let template = json!({ "__typename": "StandardMetafieldDefinitionTemplate", "id": template });
+    super::done(result, link(put_definition(shop, of.namespace, &given, template)))
+}
+
+/// A new definition, and what tells of it.
+fn put_definition(shop: &mut Shop, namespace: &str, given: &Value, template: Value) -> Gid {
     let gid = shop.store.fresh("MetafieldDefinition");
-    let validations = validations(input.list("validations").unwrap_or_default());
-    let pinned = input.get("pin") == Some(&json!(true));
-    let kind = text("type");
+    let given_validations = given["validations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pinned = given["pin"] == true;
+    let kind = given["type"].as_str().unwrap_or_default();
     shop.put(gid, json!({
-        "__typename": "MetafieldDefinition", "id": gid.to_string(), "name": text("name"),
-        "namespace": namespace, "key": text("key"), "ownerType": text("ownerType"),
-        "description": given["description"], "validations": validations,
-        "type": definition_type(&kind),
+        "__typename": "MetafieldDefinition", "id": gid.to_string(), "name": given["name"],
+        "namespace": namespace, "key": given["key"], "ownerType": given["ownerType"],
+        "description": given["description"], "validations": validations(given_validations),
+        "type": definition_type(kind),
         "access": {
             "__typename": "MetafieldAccess", "admin": "PUBLIC_READ_WRITE",
             "storefront": given["access"].get("storefront").cloned().unwrap_or(json!("NONE")),
@@ -296,12 +369,12 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
             "smartCollectionCondition": { "enabled": false, "eligible": true },
             "uniqueValues": { "enabled": false, "eligible": true },
         },
-        "pinnedPosition": pinned.then_some(1), "constraints": null, "standardTemplate": null,
+        "pinnedPosition": pinned.then_some(1), "constraints": null, "standardTemplate": template,
         "validationStatus": "ALL_VALID", "useAsCollectionCondition": false,
     }));
     shop.update(gid, |state| give_capabilities(state, &given["capabilities"]));
     shop.announce("metafield_definitions/create", gid);
-    Ok(super::done("createdDefinition", link(gid)))
+    gid
 }
 
 fn validations(given: &[Value]) -> Vec<Value> {
@@ -371,7 +444,24 @@ fn undefine(shop: &mut Shop, call: &Call<'_>) -> Value {
         let error = UserError::new(&["id"], "Definition not found.").code("NOT_FOUND");
         return super::failed("deletedDefinitionId", vec![error]);
     };
-    if call.args.flag("deleteAllAssociatedMetafields") == Some(true) {
+    let all = call.args.flag("deleteAllAssociatedMetafields") == Some(true);
+    let kind = definition["type"]["name"].as_str().unwrap_or_default();
+    // <https://shopify.dev/docs/api/admin-graphql/latest/enums/MetafieldDefinitionDeleteUserErrorCode>
+    let refusal = match kind {
+        "id" => Some(("an id", "ID_TYPE_DELETION_ERROR")),
+        kind if kind.ends_with("_reference") => {
+            Some(("a reference", "REFERENCE_TYPE_DELETION_ERROR"))
+        }
+        _ => None,
+    };
+    if let Some((of, code)) = refusal.filter(|_| !all) {
+        let message = format!(
+            "Deleting {of} type metafield definition requires deletion of its associated metafields."
+        );
+        let error = UserError::new(&["id"], message).code(code);
+        return super::failed("deletedDefinitionId", vec![error]);
+    }
+    if all {
         let values: Vec<(Gid, Option<Gid>)> = shop
             .store
             .live("Metafield")

@@ -1,0 +1,77 @@
+//! Definitions of metafields that Shopify treats apart.
+
+use crate::simulated::Simulated;
+use backstock_proto::ResourceId;
+use backstock_proto::admin::Call;
+use backstock_restorer::write::{WriteError, Written};
+use serde_json::{Value, json};
+
+async fn sent(shop: &Simulated, document: &str, variables: Value) {
+    let answer = shop.client.ask(Call::write(document, variables)).await.expect("an answer");
+    assert_eq!(answer.errors, []);
+    assert_eq!(answer.user_errors(), [""; 0]);
+}
+
+/// The definition of a key, and its id.
+async fn definition(shop: &Simulated, key: &str) -> (ResourceId, Value) {
+    for id in shop.ids("MetafieldDefinition") {
+        let state = shop.read("metafield_definition", &id).await.expect("it is there");
+        if state["key"] == key {
+            return (id, state);
+        }
+    }
+    panic!("no definition of {key}");
+}
+
+#[tokio::test]
+async fn what_refers_to_something_goes_only_while_there_are_no_values() {
+    let shop = Simulated::start(11, 6, false).await;
+    let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
+                  definition: $d) { createdDefinition { id } userErrors { field message } } }";
+    let guide = json!({
+        "name": "Guide", "namespace": "custom", "key": "guide", "ownerType": "PRODUCT",
+        "type": "page_reference",
+    });
+    sent(&shop, create, json!({"d": guide})).await;
+    let (_, was) = definition(&shop, "guide").await;
+    let gone = shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
+    assert_eq!(gone, Written::Deleted);
+
+    sent(&shop, create, json!({"d": guide})).await;
+    let set = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) \
+               { metafields { id } userErrors { field message } } }";
+    let (product, page) = (shop.ids("Product").remove(0), shop.ids("Page").remove(0));
+    let value = json!({
+        "ownerId": format!("gid://shopify/Product/{product}"), "namespace": "custom",
+        "key": "guide", "type": "page_reference", "value": format!("gid://shopify/Page/{page}"),
+    });
+    sent(&shop, set, json!({"m": [value]})).await;
+    let (id, was) = definition(&shop, "guide").await;
+    let kept = shop.write("metafield_definition", Some(&was), None).await.expect_err("it stays");
+    assert!(matches!(kept, WriteError::Unwritable(_)), "{kept}");
+    assert!(kept.to_string().contains("there are 1"), "{kept}");
+    assert_eq!(shop.read("metafield_definition", &id).await, Some(was));
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_standard_one_is_turned_on_again() {
+    let shop = Simulated::start(12, 6, false).await;
+    let enable = "mutation($id: ID!) { standardMetafieldDefinitionEnable(ownerType: PRODUCT, \
+                  id: $id, pin: true, access: {storefront: PUBLIC_READ}) \
+                  { createdDefinition { id } userErrors { field message } } }";
+    let template = "gid://shopify/StandardMetafieldDefinitionTemplate/1";
+    sent(&shop, enable, json!({"id": template})).await;
+    let (_, was) = definition(&shop, "subtitle").await;
+    assert_eq!(was["standardTemplate"]["id"], template);
+    let gone = shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
+    assert_eq!(gone, Written::Deleted);
+
+    let made = shop.write("metafield_definition", None, Some(&was)).await.expect("it comes back");
+    let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+    let id = ResourceId::parse(&gid).expect("an id");
+    let mut is = shop.read("metafield_definition", &id).await.expect("it is there");
+    is["id"] = was["id"].clone();
+    assert_eq!(is, was);
+    shop.assert_simulated();
+}
