@@ -36,7 +36,11 @@ pub(crate) fn rewrite_field(field: &mut Field, now: &impl Fn(&str) -> Option<Str
 }
 
 /// Links that close a circle: what they lead to is made after what has them.
-const LATER: [&str; 1] = ["mainContact"];
+const LATER: [&str; 2] = ["mainContact", "catalog"];
+
+/// What the shop takes only of something that has such a link: a price list has rules of quantity by its
+/// catalog.
+const WITH_LINK: [(&str, &str); 1] = [("catalog", "quantityRules")];
 
 /// Whether a member is such a link, to something that `is` names.
 fn is_later(name: &str, member: &Value, is: &impl Fn(&str) -> bool) -> bool {
@@ -79,6 +83,11 @@ pub(crate) fn leave_out(value: &mut Value, is: &impl Fn(&str) -> bool) {
             items.retain(|item| !refers(item, is));
         }
         Value::Object(members) => {
+            for (link, with) in WITH_LINK {
+                if members.get(link).is_some_and(|member| is_later(link, member, is)) {
+                    members.remove(with);
+                }
+            }
             for (name, member) in members.iter_mut().filter(|(name, _)| *name != "id") {
                 leave_out(member, is);
                 if is_later(name, member, is) || refers(member, is) {
@@ -241,6 +250,28 @@ mod tests {
             "variants": [{"id": "v", "metafields": [{"key": "b", "value": "x"}]}],
         });
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn rules_of_quantity_wait_for_the_catalog_of_their_list() {
+        let is = |gid: &str| gid == "gid://shopify/CompanyLocationCatalog/1";
+        let list = |catalog: Value| {
+            json!({
+                "id": "gid://shopify/PriceList/1", "catalog": catalog, "prices": [{"id": "v"}],
+                "quantityRules": [{"id": "v", "minimum": 6}],
+            })
+        };
+        let mut early = list(json!({"id": "gid://shopify/CompanyLocationCatalog/1"}));
+        assert!(refers(&early, &is));
+        leave_out(&mut early, &is);
+        let expected = json!({
+            "id": "gid://shopify/PriceList/1", "catalog": null, "prices": [{"id": "v"}],
+        });
+        assert_eq!(early, expected);
+        let other = list(json!({"id": "gid://shopify/CompanyLocationCatalog/2"}));
+        let mut there = other.clone();
+        leave_out(&mut there, &is);
+        assert_eq!((&there, refers(&other, &is)), (&other, false));
     }
 
     #[test]

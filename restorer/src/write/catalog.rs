@@ -12,6 +12,7 @@ const BY_TITLE: &str = include_str!("graphql/catalogs_by_title.graphql");
 const CREATE: &str = include_str!("graphql/catalog_create.graphql");
 const UPDATE: &str = include_str!("graphql/catalog_update.graphql");
 const DELETE: &str = include_str!("graphql/catalog_delete.graphql");
+const UPDATE_LIST: &str = include_str!("graphql/price_list_update.graphql");
 
 /// Brings a catalog from one state to another.
 pub(super) async fn write(
@@ -24,7 +25,14 @@ pub(super) async fn write(
     }
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
-        (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
+        (Some(now), None) => {
+            if let Some(list) = now["priceList"]["id"].as_str() {
+                // Otherwise Shopify deletes it with the catalog.
+                let variables = json!({"id": list, "input": {"catalogId": null}});
+                send(around, Step::setting(UPDATE_LIST, variables)).await?;
+            }
+            delete(around, DELETE, text(now, "id")).await
+        }
         (Some(now), Some(want)) => {
             let want = present(around, want).await?;
             let input = changed(now, &want);

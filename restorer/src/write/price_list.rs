@@ -55,6 +55,10 @@ pub(super) async fn write(
     }
 }
 
+/// What Shopify says of rules of quantity in a list that has no catalog, or one of a market.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/QuantityRuleUserErrorCode>
+const NO_RULES: &str = "(CATALOG_CONTEXT_DOES_NOT_SUPPORT_QUANTITY_RULES)";
+
 /// Sends what makes `now` become `want`; whether there was anything. Shopify deletes no price and no rule
 /// twice (`VARIANT_NOT_FOUND`, `VARIANT_QUANTITY_RULE_DOES_NOT_EXIST`), which an earlier try may have
 /// deleted or which went with its variant: what is left to do is then looked for once more.
@@ -75,9 +79,23 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
 
 async fn all(around: &dyn Around, steps: Vec<Step>) -> Result<(), WriteError> {
     for step in steps {
-        send(around, step).await?;
+        send(around, step).await.map_err(waiting)?;
     }
     Ok(())
+}
+
+/// Its catalog may come later, or become one of locations of companies again.
+fn waiting(error: WriteError) -> WriteError {
+    match &error {
+        WriteError::Refused(why) if why.iter().any(|why| why.contains(NO_RULES)) => {
+            WriteError::Missing(
+                "Shopify takes rules of quantity only in the price list of a catalog of company \
+                 locations: restore its catalog first, then it"
+                    .into(),
+            )
+        }
+        _ => error,
+    }
 }
 
 /// Whether a refusal is for something that is not there to be deleted.

@@ -82,6 +82,7 @@ const DRIFTING: &[(&str, &[&str])] = &[
     ("company", &["mainContact"]),
     ("discount", &["customerGets", "customerBuys"]),
     ("inventory_level", &["available", "quantities"]),
+    ("price_list", &["catalog"]),
     ("selling_plan_group", &["products", "productVariants"]),
     ("theme", &["processing"]),
 ];

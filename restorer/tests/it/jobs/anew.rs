@@ -239,6 +239,35 @@ async fn what_came_back_without_a_part_that_is_refused_goes_again_with_its_job()
     assert_eq!(world.shop.ids("PriceList"), before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_quantity_come_back_once_the_catalog_of_their_list_is_there() {
+    let mut world = World::new(89).await;
+    let list = world.shop.ids("PriceList").remove(0);
+    let catalog = world.shop.ids("CompanyLocationCatalog").remove(0);
+    let of_list = world.shop.read("price_list", &list).await.expect("a list");
+    let of_catalog = world.shop.read("catalog", &catalog).await.expect("a catalog");
+    assert_ne!(of_list["quantityRules"], json!([]));
+    world.went("price_list", &list, &of_list);
+    world.went("catalog", &catalog, &of_catalog);
+    world.rows[1]["gid"] = of_catalog["id"].clone();
+    world.shop.write("catalog", Some(&of_catalog), None).await.expect("deleted");
+    world.shop.write("price_list", Some(&of_list), None).await.expect("deleted");
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(2)), "{job}");
+    let (made, of) = (&result(&job, &list)["new_gid"], &result(&job, &catalog)["new_gid"]);
+    let is = world.shop.read("price_list", &id_of(made)).await.expect("a list");
+    assert_eq!((&is["catalog"]["id"], &is["prices"]), (of, &of_list["prices"]), "{job}");
+    assert_eq!(is["quantityRules"], of_list["quantityRules"], "{job}");
+    let is = world.shop.read("catalog", &id_of(of)).await.expect("a catalog");
+    assert_eq!((&is["id"], &is["priceList"]["id"]), (of, made));
+    assert_eq!(is["companyLocations"], of_catalog["companyLocations"]);
+    let undone = process.undone(&job).await;
+    assert_eq!((state(&undone), &undone["counts"]["deleted"]), ("done", &json!(2)), "{undone}");
+    world.shop.assert_simulated();
+}
+
 /// What something is in, by its gid: as elements of lists, wherever these stand.
 fn holds(state: &Value, gid: &Value) -> usize {
     match state {

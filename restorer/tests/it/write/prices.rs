@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::simulated::Simulated;
 use backstock_proto::ResourceId;
-use backstock_restorer::write::Written;
+use backstock_restorer::write::{WriteError, Written};
 use serde_json::{Value, json};
 use shopify::fault::Fault;
 
@@ -86,6 +86,32 @@ async fn prices_that_are_gone_already_hold_nothing_up() {
     assert_eq!(shop.read("price_list", &id).await.unwrap(), fewer);
     shop.fates(&[Some(Fault::Lost)]);
     assert_eq!(shop.write("price_list", Some(&fewer), None).await.unwrap(), Written::Deleted);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_list_outlives_its_catalog_and_has_its_rules_again_with_it() {
+    let shop = Simulated::start(2, 6, false).await;
+    let list = shop.ids("PriceList").remove(0);
+    let catalog = shop.ids("CompanyLocationCatalog").remove(0);
+    let was = shop.read("price_list", &list).await.unwrap();
+    let of_catalog = shop.read("catalog", &catalog).await.unwrap();
+    assert_eq!(was["catalog"]["id"], of_catalog["id"]);
+    assert_eq!(shop.write("catalog", Some(&of_catalog), None).await.unwrap(), Written::Deleted);
+    let alone = shop.read("price_list", &list).await.expect("it is still there");
+    let mut bare = alone.clone();
+    bare["quantityRules"] = json!([]);
+    assert_eq!(shop.write("price_list", Some(&alone), Some(&bare)).await.unwrap(), updated());
+    let early = shop.write("price_list", Some(&bare), Some(&alone)).await.unwrap_err();
+    assert!(matches!(early, WriteError::Missing(_)), "{early}");
+    made(shop.write("catalog", None, Some(&of_catalog)).await.unwrap());
+    let now = shop.read("price_list", &list).await.unwrap();
+    let mut want = now.clone();
+    want["quantityRules"] = was["quantityRules"].clone();
+    assert_eq!(shop.write("price_list", Some(&now), Some(&want)).await.unwrap(), updated());
+    let is = shop.read("price_list", &list).await.unwrap();
+    assert_eq!((&is["quantityRules"], &is["prices"]), (&was["quantityRules"], &was["prices"]));
+    assert_ne!(is["quantityRules"], json!([]));
     shop.assert_simulated();
 }
 

@@ -311,7 +311,7 @@ impl Shop {
             .collect();
         self.put(list, json!({
             "__typename": "PriceList", "id": list.to_string(), "name": "Wholesale",
-            "currency": "USD", "catalog": link(of_market), "prices": prices,
+            "currency": "USD", "catalog": link(of_company), "prices": prices,
             "parent": {
                 "__typename": "PriceListParent",
                 "adjustment": {
@@ -330,7 +330,7 @@ impl Shop {
         self.put(of_market, json!({
             "__typename": "MarketCatalog", "id": of_market.to_string(), "title": "United States",
             "status": "ACTIVE", "markets": [link(Gid::nth("Market", 0))], "operations": [],
-            "priceList": link(list), "publication": null,
+            "priceList": null, "publication": null,
         }));
         self.put(
             of_company,
@@ -338,7 +338,7 @@ impl Shop {
                 "__typename": "CompanyLocationCatalog", "id": of_company.to_string(),
                 "title": "Northwind only", "status": "ACTIVE", "operations": [],
                 "companyLocations": [link(Gid::nth("CompanyLocation", 0))],
-                "priceList": null, "publication": link(Gid::nth("Publication", 0)),
+                "priceList": link(list), "publication": link(Gid::nth("Publication", 0)),
             }),
         );
     }

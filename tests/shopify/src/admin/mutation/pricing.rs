@@ -1,4 +1,4 @@
-//! Price lists, and the catalogs that give them to markets.
+//! Price lists, and the catalogs that give them to markets and to locations of companies.
 
 use serde_json::{Value, json};
 
@@ -12,20 +12,21 @@ use crate::store::{link, target};
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
         "priceListCreate" | "priceListUpdate" => write_list(shop, call),
-        "priceListDelete" => Ok(delete(shop, call, &["PriceList"])),
+        "priceListDelete" => Ok(delete(shop, call, &["PriceList"], "PRICE_LIST_NOT_FOUND")),
         "priceListFixedPricesAdd" => Ok(add_prices(shop, call)),
         "priceListFixedPricesUpdate" => Ok(update_prices(shop, call)),
         "priceListFixedPricesDelete" => Ok(delete_prices(shop, call)),
         "quantityRulesAdd" => Ok(add_rules(shop, call)),
         "quantityRulesDelete" => Ok(delete_rules(shop, call)),
         "catalogCreate" | "catalogUpdate" => write_catalog(shop, call),
-        "catalogDelete" => Ok(delete(shop, call, &CATALOGS)),
+        "catalogDelete" => Ok(delete(shop, call, &CATALOGS, "CATALOG_NOT_FOUND")),
         _ => return None,
     })
 }
 
-/// The types of catalogs that an app makes.
-const CATALOGS: [&str; 2] = ["MarketCatalog", "CompanyLocationCatalog"];
+/// Sorts of catalogs, by what they are for.
+const CATALOGS: [&str; 2] = ["MarketCatalog", OF_LOCATIONS];
+const OF_LOCATIONS: &str = "CompanyLocationCatalog";
 
 fn find(shop: &Shop, call: &Call<'_>, argument: &str, type_name: &str) -> Option<Gid> {
     call.args
@@ -53,6 +54,11 @@ fn write_list(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let error = UserError::new(&["input", "name"], "Name has already been taken");
         return Ok(answer("priceList", Value::Null, vec![error.code("TAKEN")]));
     }
+    let catalog = match input.text("catalogId").map(|id| catalog_for(shop, known, id)) {
+        Some(Err(error)) => return Ok(answer("priceList", Value::Null, vec![error])),
+        Some(Ok(catalog)) => Some(catalog),
+        None => None,
+    };
     let gid = known.unwrap_or_else(|| shop.store.fresh("PriceList"));
     let mut state = known.and_then(|gid| shop.store.get(gid)).map_or_else(
         || {
@@ -63,6 +69,10 @@ fn write_list(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         },
         |state| (*state).clone(),
     );
+    if input.text("currency").is_some_and(|currency| state["currency"] != *currency) {
+        // Fixed prices go with the currency that they are in.
+        state["prices"] = json!([]);
+    }
     input.copy(&mut state, &[("name", "name"), ("currency", "currency")]);
     if let Some(parent) = input.get("parent") {
         let mode = parent["settings"]["compareAtMode"].as_str().unwrap_or("ADJUSTED");
@@ -75,12 +85,56 @@ fn write_list(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
             "settings": { "__typename": "PriceListAdjustmentSettings", "compareAtMode": mode },
         });
     }
-    if let Some(catalog) = input.text("catalogId").and_then(|id| id.parse::<Gid>().ok()) {
-        state["catalog"] = link(catalog);
-        shop.update(catalog, |state| state["priceList"] = link(gid));
+    if input.given("catalogId").is_some() {
+        if let Some(before) = target(&state["catalog"]) {
+            shop.update(before, |catalog| {
+                if target(&catalog["priceList"]) == Some(gid) {
+                    catalog["priceList"] = Value::Null;
+                }
+            });
+        }
+        state["catalog"] = catalog.map_or(Value::Null, link);
+    }
+    if let Some(catalog) = catalog {
+        shop.update(catalog, |catalog| catalog["priceList"] = link(gid));
     }
     shop.put(gid, state);
     Ok(answer("priceList", link(gid), vec![]))
+}
+
+/// The catalog that a list is to be of.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/PriceListUserErrorCode>
+fn catalog_for(shop: &Shop, list: Option<Gid>, id: &str) -> Result<Gid, UserError> {
+    let refusal = |message: &str, code: &str| {
+        Err(UserError::new(&["input", "catalogId"], message).code(code))
+    };
+    let is_one = |gid: &Gid| CATALOGS.iter().any(|of| *of == gid.type_name());
+    let found = id.parse::<Gid>().ok().filter(is_one);
+    let Some((gid, catalog)) = found.and_then(|gid| Some((gid, shop.store.get(gid)?))) else {
+        return refusal("Catalog does not exist.", "CATALOG_DOES_NOT_EXIST");
+    };
+    let other = target(&catalog["priceList"]).filter(|other| Some(*other) != list);
+    if other.is_some_and(|other| shop.store.get(other).is_some()) {
+        return refusal("Catalog has a price list already assigned.", "CATALOG_TAKEN");
+    }
+    let list = list.and_then(|list| shop.store.get(list)).unwrap_or_default();
+    if gid.type_name() != OF_LOCATIONS && has_rules(shop, &list) {
+        return refusal(NO_RULES, NO_RULES_CODE);
+    }
+    Ok(gid)
+}
+
+/// Of "compatible markets" none is modelled.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/QuantityRuleUserErrorCode>
+const NO_RULES: &str = "Quantity rules can be associated only with company location catalogs or \
+                        catalogs associated with compatible markets.";
+const NO_RULES_CODE: &str = "CATALOG_CONTEXT_DOES_NOT_SUPPORT_QUANTITY_RULES";
+
+/// Whether a list has a rule of a variant that is there.
+fn has_rules(shop: &Shop, list: &Value) -> bool {
+    let rules = list["quantityRules"].as_array().into_iter().flatten();
+    let mut variants = rules.filter_map(|rule| target(&rule["productVariant"]));
+    variants.any(|variant| shop.store.get(variant).is_some())
 }
 
 /// Fixed prices; of several for one variant the last one holds. Each is in the list's own currency, as
@@ -241,6 +295,12 @@ fn add_rules(shop: &mut Shop, call: &Call<'_>) -> Value {
     let Some(list) = find(shop, call, "priceListId", "PriceList") else {
         return missing(result, "PRICE_LIST_DOES_NOT_EXIST");
     };
+    let catalog = shop.store.get(list).and_then(|state| target(&state["catalog"]));
+    let catalog = catalog.filter(|catalog| shop.store.get(*catalog).is_some());
+    if catalog.is_none_or(|catalog| catalog.type_name() != OF_LOCATIONS) {
+        let error = UserError::new(&["priceListId"], NO_RULES).code(NO_RULES_CODE);
+        return answer(result, Value::Null, vec![error]);
+    }
     let mut written: Vec<Value> = Vec::new();
     for (at, rule) in given(call, result).iter().enumerate() {
         let at = at.to_string();
@@ -305,55 +365,101 @@ fn write_catalog(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("input").cloned().unwrap_or_default();
     let fields = ["title", "status", "context", "priceListId", "publicationId"];
     let input = Input::of("CatalogInput", &given, &fields)?;
+    let refuse = |error: UserError| Ok(answer("catalog", Value::Null, vec![error]));
     let known = CATALOGS.iter().find_map(|of| find(shop, call, "id", of));
-    let context = input.get("context");
-    let of_locations = context.is_some_and(|context| !context["companyLocationIds"].is_null());
-    if of_locations && known.is_some_and(|gid| gid.type_name() == "MarketCatalog") {
-        return Err(not_simulated("giving a market's catalog to companies"));
-    }
     if call.name == "catalogUpdate" && known.is_none() {
         return Ok(missing("catalog", "CATALOG_NOT_FOUND"));
     }
-    let (of, whom) = match of_locations {
-        true => ("CompanyLocationCatalog", "companyLocations"),
-        false => ("MarketCatalog", "markets"),
+    let context = |name: &str| input.get("context").and_then(|context| context[name].as_array());
+    let (markets, locations) = (context("marketIds"), context("companyLocationIds"));
+    if known.is_none() && markets.is_some() == locations.is_some() {
+        let message = "Must provide exactly one context type.";
+        let error = UserError::new(&["input", "context"], message);
+        return refuse(error.code("MUST_PROVIDE_EXACTLY_ONE_CONTEXT_TYPE"));
+    }
+    let [of_markets, of_locations] = CATALOGS;
+    let sort = match (known, locations) {
+        (Some(gid), _) => gid.type_name(),
+        (None, Some(_)) => of_locations,
+        (None, None) => of_markets,
     };
-    let gid = known.unwrap_or_else(|| shop.store.fresh(of));
+    if (sort == of_markets && locations.is_some()) || (sort == of_locations && markets.is_some()) {
+        return Err(not_simulated("giving a catalog another sort of context"));
+    }
+    let list = match input.text("priceListId").map(|id| list_for(shop, (known, sort), id)) {
+        Some(Err(error)) => return refuse(error),
+        Some(Ok(list)) => Some(list),
+        None => None,
+    };
+    let publication = input.text("publicationId").map(|id| id.parse::<Gid>().ok());
+    let publication = publication.map(|gid| gid.filter(|gid| shop.store.get(*gid).is_some()));
+    if publication == Some(None) {
+        let error = UserError::new(&["input", "publicationId"], "Publication not found.");
+        return refuse(error.code("PUBLICATION_NOT_FOUND"));
+    }
+    let gid = known.unwrap_or_else(|| shop.store.fresh(sort));
     let mut state = known.and_then(|gid| shop.store.get(gid)).map_or_else(
         || {
+            let of = if sort == of_locations { "companyLocations" } else { "markets" };
             json!({
-                "__typename": of, "id": gid.to_string(), whom: [], "operations": [],
+                "__typename": sort, "id": gid.to_string(), of: [], "operations": [],
                 "priceList": null, "publication": null,
             })
         },
         |state| (*state).clone(),
     );
     input.copy(&mut state, &[("title", "title"), ("status", "status")]);
-    for (given, to) in [("marketIds", "markets"), ("companyLocationIds", "companyLocations")] {
-        if let Some(ids) = context.and_then(|context| context[given].as_array()) {
+    for (ids, to) in [(markets, "markets"), (locations, "companyLocations")] {
+        if let Some(ids) = ids {
             state[to] = ids.iter().filter_map(|id| id.as_str()?.parse().ok()).map(link).collect();
         }
     }
-    for (field, to) in [("priceListId", "priceList"), ("publicationId", "publication")] {
-        if let Some(gid) = input.text(field).and_then(|id| id.parse().ok()) {
-            state[to] = link(gid);
+    if input.given("priceListId").is_some() {
+        if let Some(before) = target(&state["priceList"]) {
+            shop.update(before, |list| list["catalog"] = Value::Null);
         }
+        state["priceList"] = list.map_or(Value::Null, link);
     }
-    if let Some(list) = target(&state["priceList"]) {
-        shop.update(list, |state| state["catalog"] = link(gid));
+    if let Some(list) = list {
+        shop.update(list, |list| list["catalog"] = link(gid));
+    }
+    if input.given("publicationId").is_some() {
+        state["publication"] = publication.flatten().map_or(Value::Null, link);
     }
     shop.put(gid, state);
     Ok(answer("catalog", link(gid), vec![]))
 }
 
-fn delete(shop: &mut Shop, call: &Call<'_>, types: &[&str]) -> Value {
+/// The price list that a catalog of a sort is to have.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/CatalogUserErrorCode>
+fn list_for(shop: &Shop, (catalog, sort): (Option<Gid>, &str), id: &str) -> Result<Gid, UserError> {
+    let refusal = |message: &str, code: &str| {
+        Err(UserError::new(&["input", "priceListId"], message).code(code))
+    };
+    let found = id.parse::<Gid>().ok();
+    let Some((gid, list)) = found.and_then(|gid| Some((gid, shop.store.get(gid)?))) else {
+        return refusal("Price list not found.", "PRICE_LIST_NOT_FOUND");
+    };
+    let other = target(&list["catalog"]).filter(|other| Some(*other) != catalog);
+    if other.is_some_and(|other| shop.store.get(other).is_some()) {
+        return refusal("Price list has already been taken", "TAKEN");
+    }
+    if sort != OF_LOCATIONS && has_rules(shop, &list) {
+        return refusal(NO_RULES, NO_RULES_CODE);
+    }
+    Ok(gid)
+}
+
+/// Deletes a list, or a catalog; with that goes its list, although Shopify's reference has it that it
+/// stays unless it is said that it goes.
+fn delete(shop: &mut Shop, call: &Call<'_>, types: &[&str], code: &str) -> Value {
     let Some(gid) = types.iter().find_map(|of| find(shop, call, "id", of)) else {
-        let code = match types.contains(&"PriceList") {
-            true => "PRICE_LIST_NOT_FOUND",
-            false => "CATALOG_NOT_FOUND",
-        };
         return missing("deletedId", code);
     };
+    let list = shop.store.get(gid).and_then(|state| target(&state["priceList"]));
+    if let Some(list) = list {
+        shop.remove(list);
+    }
     shop.remove(gid);
     answer("deletedId", json!(gid.to_string()), vec![])
 }

@@ -266,6 +266,48 @@ fn of_several_prices_for_a_variant_the_last_one_holds() {
     );
 }
 
+#[test]
+fn rules_of_quantity_stand_in_lists_of_company_locations_alone() {
+    let mut client = Client::new(6);
+    let found = client.ask(
+        "{ companyLocations(first: 1) { nodes { id } } productVariants(first: 1) { nodes { id } } \
+         markets(first: 1) { nodes { id } } }",
+        none(),
+    );
+    let first = |of: &str| found[of]["nodes"][0]["id"].clone();
+    let create = "mutation($i: PriceListCreateInput!) { priceListCreate(input: $i) { \
+                  priceList { id } userErrors { code } } }";
+    let parent = json!({ "adjustment": { "type": "PERCENTAGE_DECREASE", "value": 10.0 } });
+    let input = json!({ "name": "B2B", "currency": "USD", "parent": parent });
+    let list =
+        client.ask(create, json!({ "i": input }))["priceListCreate"]["priceList"]["id"].clone();
+    let add = "mutation($l: ID!, $r: [QuantityRuleInput!]!) { \
+               quantityRulesAdd(priceListId: $l, quantityRules: $r) { userErrors { code } } }";
+    let rule = json!({ "variantId": first("productVariants"), "minimum": 4, "increment": 2 });
+    let rules = json!({ "l": list, "r": [rule] });
+    let refused = json!([{ "code": "CATALOG_CONTEXT_DOES_NOT_SUPPORT_QUANTITY_RULES" }]);
+    assert_eq!(client.ask(add, rules.clone())["quantityRulesAdd"]["userErrors"], refused);
+    let catalog = "mutation($i: CatalogCreateInput!) { catalogCreate(input: $i) { catalog { id } \
+                   userErrors { code } } }";
+    let mut of = |context: Value| {
+        let input = json!({
+            "title": "B2B", "status": "ACTIVE", "context": context, "priceListId": list,
+        });
+        client.ask(catalog, json!({ "i": input }))["catalogCreate"].clone()
+    };
+    assert_eq!(of(json!({}))["userErrors"][0]["code"], "MUST_PROVIDE_EXACTLY_ONE_CONTEXT_TYPE");
+    let made = of(json!({ "companyLocationIds": [first("companyLocations")] }));
+    assert_eq!(made["userErrors"], json!([]));
+    let taken = of(json!({ "marketIds": [first("markets")] }));
+    assert_eq!(taken["userErrors"][0]["code"], "TAKEN");
+    assert_eq!(client.ask(add, rules)["quantityRulesAdd"]["userErrors"], json!([]));
+    let delete = "mutation($id: ID!) { catalogDelete(id: $id) { userErrors { code } } }";
+    let gone = client.ask(delete, json!({ "id": made["catalog"]["id"] }));
+    assert_eq!(gone["catalogDelete"]["userErrors"], json!([]));
+    let read = "query($id: ID!) { priceList(id: $id) { id } }";
+    assert_eq!(client.ask(read, json!({ "id": list }))["priceList"], Value::Null);
+}
+
 /// Sends mutations one after another; each must do what it is asked to. `$0`, `$1`, … in the text
 /// stand for the ids that the mutations before it answered with.
 fn all_done(mutations: &[&str]) {
