@@ -4,7 +4,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, Crud, Find};
-use super::{Around, WriteError, Written};
+use super::{Around, WriteError, Written, look};
 
 const DEFINITION: Crud = Crud {
     kind: "metaobject_definition",
@@ -25,6 +25,21 @@ const DEFINITION: Crud = Crud {
     children: crud::childless,
 };
 
+/// What the types of definitions begin with that Shopify keeps templates of: these are not made but turned
+/// on (`NOT_AUTHORIZED`).
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/standardMetaobjectDefinitionEnable>
+const RESERVED: &str = "shopify--";
+
+const STANDARD: Crud = Crud {
+    create: include_str!("graphql/metaobject_definition_enable.graphql"),
+    made: |want| json!({"type": want["type"]}),
+    ..DEFINITION
+};
+
+fn is_standard(definition: &Value) -> bool {
+    definition["type"].as_str().is_some_and(|of| of.starts_with(RESERVED))
+}
+
 const FIELDS: [&str; 3] = ["name", "description", "displayNameKey"];
 const FIELD_FIELDS: [&str; 4] = ["name", "description", "required", "validations"];
 
@@ -34,7 +49,21 @@ pub(super) async fn write(
     now: Option<&Value>,
     want: Option<&Value>,
 ) -> Result<Written, WriteError> {
-    DEFINITION.write(around, now, want).await
+    match (now, want) {
+        (None, Some(want)) if is_standard(want) => turn_on(around, want).await,
+        _ => DEFINITION.write(around, now, want).await,
+    }
+}
+
+/// Turns a standard definition on, and then gives it what it had beside its template.
+async fn turn_on(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
+    let written = STANDARD.write(around, None, Some(want)).await?;
+    if let Written::Created { gid, .. } = &written {
+        let there = look::by_gid(around, "metaobject_definition", gid).await?;
+        let changed = DEFINITION.write(around, Some(&there), Some(want)).await;
+        crud::unless_refused(around, "what it had beside Shopify's template", changed)?;
+    }
+    Ok(written)
 }
 
 /// Why a field stays as it is.

@@ -1,4 +1,4 @@
-//! Definitions of metafields that Shopify treats apart.
+//! Definitions of metafields and metaobjects that Shopify treats apart.
 
 use crate::simulated::Simulated;
 use backstock_proto::ResourceId;
@@ -73,5 +73,31 @@ async fn a_standard_one_is_turned_on_again() {
     let mut is = shop.read("metafield_definition", &id).await.expect("it is there");
     is["id"] = was["id"].clone();
     assert_eq!(is, was);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_standard_definition_of_metaobjects_is_turned_on_again() {
+    let shop = Simulated::start(13, 6, false).await;
+    let enable = "mutation($type: String!) { standardMetaobjectDefinitionEnable(type: $type) \
+                  { metaobjectDefinition { id } userErrors { field message } } }";
+    sent(&shop, enable, json!({"type": "shopify--qa-pair"})).await;
+    let id = shop.ids("MetaobjectDefinition").pop().expect("it is on");
+    let plain = shop.read("metaobject_definition", &id).await.expect("it is there");
+    let mut was = plain.clone();
+    was["access"]["storefront"] = json!("PUBLIC_READ");
+    shop.write("metaobject_definition", Some(&plain), Some(&was)).await.expect("it is changed");
+    let was = shop.read("metaobject_definition", &id).await.expect("it is there");
+    let gone = shop.write("metaobject_definition", Some(&was), None).await.expect("it goes");
+    assert_eq!(gone, Written::Deleted);
+
+    let made = shop.write("metaobject_definition", None, Some(&was)).await.expect("it comes back");
+    let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+    let id = ResourceId::parse(&gid).expect("an id");
+    let is = shop.read("metaobject_definition", &id).await.expect("it is there");
+    for member in ["type", "name", "description", "access", "capabilities", "fieldDefinitions"] {
+        assert_eq!(is[member], was[member], "{member}");
+    }
+    assert_eq!(shop.notes.lock().expect("no panic").join(""), "");
     shop.assert_simulated();
 }

@@ -12,6 +12,7 @@ use crate::store::link;
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
         "metaobjectDefinitionCreate" => define(shop, call),
+        "standardMetaobjectDefinitionEnable" => Ok(enable(shop, call)),
         "metaobjectDefinitionUpdate" => redefine(shop, call),
         "metaobjectDefinitionDelete" => Ok(undefine(shop, call)),
         "metaobjectCreate" => create(shop, call),
@@ -71,6 +72,11 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     ];
     let input = Input::of("MetaobjectDefinitionCreateInput", &given, &fields)?;
     let kind = input.text("type").unwrap_or_default();
+    if kind.starts_with(RESERVED) {
+        let message = "Not authorized. This type is reserved for use by another application.";
+        let error = UserError::new(&["definition"], message).code("NOT_AUTHORIZED");
+        return Ok(answer(result, Value::Null, vec![error]));
+    }
     if by_type(shop, kind).is_some() {
         let error = UserError::new(&["definition", "type"], "Type has already been taken");
         return Ok(answer(result, Value::Null, vec![error.code("TAKEN")]));
@@ -80,6 +86,37 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     }
     let gid = put_definition(shop, &given);
     Ok(answer(result, link(gid), vec![]))
+}
+
+/// What the types of definitions begin with that Shopify keeps for itself.
+const RESERVED: &str = "shopify--";
+/// The only one of those that is modelled.
+const QUESTIONS: &str = "shopify--qa-pair";
+
+/// Turns a standard definition on; one that is on already is answered with.
+fn enable(shop: &mut Shop, call: &Call<'_>) -> Value {
+    let result = "metaobjectDefinition";
+    if call.args.text("type") != Some(QUESTIONS) {
+        let error = UserError::new(&["type"], "Record not found").code("RECORD_NOT_FOUND");
+        return answer(result, Value::Null, vec![error]);
+    }
+    if let Some((gid, _)) = by_type(shop, QUESTIONS) {
+        return answer(result, link(gid), vec![]);
+    }
+    let gid = put_definition(
+        shop,
+        &json!({
+            "type": QUESTIONS, "name": "Question and Answer Pairs", "displayNameKey": "question",
+            "description": "Question and answer pairs that describe a merchant's shop.",
+            "fieldDefinitions": [
+                { "key": "question", "name": "Question", "type": "single_line_text_field", "required": true },
+                { "key": "answer", "name": "Answer", "type": "multi_line_text_field", "required": true },
+                { "key": "sources", "name": "Sources", "type": "list.link" },
+            ],
+            "capabilities": { "translatable": { "enabled": true } },
+        }),
+    );
+    answer(result, link(gid), vec![])
 }
 
 /// Writes a new definition.
