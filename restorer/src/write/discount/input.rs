@@ -193,13 +193,28 @@ fn value(want: &Value) -> Value {
     crud::present(want, &["amount", "quantity"]).into()
 }
 
+/// Of what it is. What was of the other sort goes with it: Shopify takes no collections beside products
+/// (`CONFLICT`).
 fn items(now: &Value, want: &Value) -> Value {
     if want["allItems"] == true {
         return json!({"all": true});
     }
-    if want["collections"].is_array() {
-        return json!({"collections": list(&now["collections"], &want["collections"])});
+    let (collections, products) =
+        (list(&now["collections"], &want["collections"]), products(now, want));
+    let mut items = Map::new();
+    for (name, changes, is_wanted) in [
+        ("collections", collections, want["collections"].is_array()),
+        ("products", products, !want["collections"].is_array()),
+    ] {
+        if is_wanted || changes != json!({}) {
+            items.insert(name.into(), changes);
+        }
     }
+    items.into()
+}
+
+/// What makes the products and variants of one the other's.
+fn products(now: &Value, want: &Value) -> Value {
     let mut products = Map::new();
     for (member, add, remove) in [
         ("products", "productsToAdd", "productsToRemove"),
@@ -212,7 +227,7 @@ fn items(now: &Value, want: &Value) -> Value {
             }
         }
     }
-    json!({"products": products})
+    products.into()
 }
 
 #[cfg(test)]
@@ -246,6 +261,29 @@ mod tests {
             },
         });
         assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn products_go_when_collections_come_and_the_other_way_round() {
+        let of_products = basic(0.1, &["p1"]);
+        let mut of_collections = of_products.clone();
+        of_collections["customerGets"]["items"] = json!({"collections": [{"id": "c1"}]});
+        let sent = |now: &Value, want: &Value| {
+            Value::Object(changed(now, want))["customerGets"]["items"].clone()
+        };
+        assert_eq!(
+            sent(&of_products, &of_collections),
+            json!({"collections": {"add": ["c1"]}, "products": {"productsToRemove": ["p1"]}})
+        );
+        assert_eq!(
+            sent(&of_collections, &of_products),
+            json!({"collections": {"remove": ["c1"]}, "products": {"productsToAdd": ["p1"]}})
+        );
+        let mut of_all = of_products.clone();
+        of_all["customerGets"]["items"] = json!({"allItems": true});
+        assert_eq!(sent(&of_collections, &of_all), json!({"all": true}));
+        let added = json!({"collections": {"add": ["c1"]}});
+        assert_eq!(sent(&of_all, &of_collections), added);
     }
 
     #[test]

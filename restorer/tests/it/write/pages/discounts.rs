@@ -8,6 +8,8 @@ async fn what_a_discount_takes_off_and_of_what_is_put_right() {
     let shop = furnished(10).await;
     let product =
         |n: usize| json!({"id": format!("gid://shopify/Product/{}", shop.ids("Product")[n])});
+    let collection =
+        json!({"id": format!("gid://shopify/Collection/{}", shop.ids("Collection")[0])});
     let mut edited_ones = 0;
     for (id, was) in states(&shop, "discount").await {
         let mut edits: Vec<Value> = Vec::new();
@@ -21,6 +23,8 @@ async fn what_a_discount_takes_off_and_of_what_is_put_right() {
         if was["customerGets"]["items"]["products"].is_array() {
             let mut edited = was.clone();
             edited["customerGets"]["items"]["products"] = json!([product(0), product(9)]);
+            edits.push(edited.clone());
+            edited["customerGets"]["items"] = json!({"collections": [collection]});
             edits.push(edited);
         }
         if was["customerBuys"].is_object() {

@@ -134,6 +134,14 @@ fn write(shop: &mut Shop, call: &Call<'_>, sort: &Sort) -> Outcome<Value> {
         let error = UserError::new(&["id"], "Discount is of another type").code("INVALID");
         return Ok(answer(sort.result, Value::Null, vec![error]));
     }
+    let mut sides = ["customerGets", "customerBuys"].into_iter();
+    if let Some(side) =
+        sides.find(|side| terms::is_mixed(&held[*side]["items"], &given[*side]["items"]))
+    {
+        let message = "Cannot entitle collections in combination with product variants or products";
+        let error = UserError::new(&[sort.argument, side, "items", "collections", "add"], message);
+        return Ok(answer(sort.result, Value::Null, vec![error.code("CONFLICT")]));
+    }
     let plain = [
         "title",
         "startsAt",

@@ -171,27 +171,38 @@ fn value(given: &Value) -> Outcome<Value> {
     Err(not_simulated("the value of a discount"))
 }
 
+/// What becomes of collections, products and variants.
+fn entitled(held: &Value, given: &Value) -> [Value; 3] {
+    let (collections, products) = (&given["collections"], &given["products"]);
+    [
+        list(&held["collections"], &collections["add"], &collections["remove"]),
+        list(&held["products"], &products["productsToAdd"], &products["productsToRemove"]),
+        list(
+            &held["productVariants"],
+            &products["productVariantsToAdd"],
+            &products["productVariantsToRemove"],
+        ),
+    ]
+}
+
+/// Whether a discount would be of collections and of products at once.
+pub(super) fn is_mixed(held: &Value, given: &Value) -> bool {
+    let [collections, products, variants] = entitled(held, given).map(|list| list != json!([]));
+    given["all"] != true && collections && (products || variants)
+}
+
 fn items(held: &Value, given: &Value) -> Outcome<Value> {
     if given["all"] == true {
         return Ok(json!({ "__typename": "AllDiscountItems", "allItems": true }));
     }
-    if given["collections"].is_object() {
-        let change = &given["collections"];
-        let of = list(&held["collections"], &change["add"], &change["remove"]);
-        return Ok(json!({ "__typename": "DiscountCollections", "collections": of }));
+    if !given["collections"].is_object() && !given["products"].is_object() {
+        return Err(not_simulated("the items of a discount"));
     }
-    if given["products"].is_object() {
-        let change = &given["products"];
-        let products =
-            list(&held["products"], &change["productsToAdd"], &change["productsToRemove"]);
-        let variants = list(
-            &held["productVariants"],
-            &change["productVariantsToAdd"],
-            &change["productVariantsToRemove"],
-        );
-        return Ok(json!({
-            "__typename": "DiscountProducts", "products": products, "productVariants": variants,
-        }));
+    let [collections, products, variants] = entitled(held, given);
+    if collections != json!([]) || !given["products"].is_object() {
+        return Ok(json!({ "__typename": "DiscountCollections", "collections": collections }));
     }
-    Err(not_simulated("the items of a discount"))
+    Ok(json!({
+        "__typename": "DiscountProducts", "products": products, "productVariants": variants,
+    }))
 }
