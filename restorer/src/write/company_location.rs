@@ -99,8 +99,8 @@ pub(super) fn made(want: &Value) -> Map<String, Value> {
         &want["taxSettings"],
         &["taxExempt", "taxExemptions", "taxRegistrationId"],
     ));
-    if want["buyerExperienceConfiguration"].is_object() {
-        let terms = terms(&Value::Null, &want["buyerExperienceConfiguration"]);
+    let terms = terms(&Value::Null, &want["buyerExperienceConfiguration"]);
+    if !terms.is_empty() {
         input.insert("buyerExperienceConfiguration".into(), terms.into());
     }
     input
@@ -228,8 +228,27 @@ fn role(assignment: &Value) -> (&str, &str) {
     (text(&assignment["companyContact"], "id"), text(&assignment["role"], "id"))
 }
 
-/// Gives people their roles, and takes those away that are not wanted; a person has one at a location.
+/// Brings people to their roles. Shopify gives no role twice and takes none twice (`LIMIT_REACHED`,
+/// `RESOURCE_NOT_FOUND`): what an earlier try did, whose answer was lost, is seen by looking.
 async fn roles(
+    around: &dyn Around,
+    gid: &str,
+    now: &Value,
+    want: &Value,
+) -> Result<bool, WriteError> {
+    let error = match set_roles(around, gid, now, want).await {
+        Err(error @ WriteError::Refused(_)) => error,
+        set => return set,
+    };
+    let there = look::by_gid(around, "company_location", gid).await?;
+    if there["roleAssignments"] == now["roleAssignments"] {
+        return Err(error);
+    }
+    set_roles(around, gid, &there, want).await.map(|_| true)
+}
+
+/// Gives people their roles, and takes those away that are not wanted; a person has one at a location.
+async fn set_roles(
     around: &dyn Around,
     gid: &str,
     now: &Value,

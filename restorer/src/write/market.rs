@@ -5,7 +5,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, Crud, Find};
-use super::{Around, WriteError, Written};
+use super::{Around, WriteError, Written, publication};
 
 const MARKET: Crud = Crud {
     kind: "market",
@@ -43,6 +43,13 @@ const CONDITIONS: [(&str, &str, &str, &str, &str); 3] = [
     ),
 ];
 
+/// Lists of what else a market refers to.
+const REFERENCES: [&str; 3] = [
+    "/webPresences",
+    "/conditions/locationsCondition/locations",
+    "/conditions/companyLocationsCondition/companyLocations",
+];
+
 /// Makes one market what it should be.
 pub(super) async fn write(
     around: &dyn Around,
@@ -68,7 +75,38 @@ pub(super) async fn write(
             ));
         }
     }
-    MARKET.write(around, now, want).await
+    let Some(want) = want else { return MARKET.write(around, now, None).await };
+    let want = present(around, now.unwrap_or(&Value::Null), want).await?;
+    MARKET.write(around, now, Some(&want)).await
+}
+
+/// A wanted state without what it refers to and is not there any more: Shopify takes nothing of a market
+/// that names such (`CUSTOMIZATIONS_NOT_FOUND`), and web addresses of its own go with a market.
+async fn present(around: &dyn Around, now: &Value, want: &Value) -> Result<Value, WriteError> {
+    let named = |market: &Value| -> Vec<String> {
+        let lists = REFERENCES.iter().filter_map(|path| market.pointer(path)?.as_array());
+        lists.flatten().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect()
+    };
+    let known = named(now);
+    let mut missing: Vec<String> =
+        named(want).into_iter().filter(|id| !known.contains(id)).collect();
+    let there = publication::there(around, &missing).await?;
+    missing.retain(|id| !there.contains(id));
+    let mut want = want.clone();
+    if missing.is_empty() {
+        return Ok(want);
+    }
+    for path in REFERENCES {
+        if let Some(entries) = want.pointer_mut(path).and_then(Value::as_array_mut) {
+            entries.retain(|entry| !missing.iter().any(|id| entry["id"] == **id));
+        }
+    }
+    around.note(format!(
+        "{} of the web addresses and locations that the market was for are not there any more: restore \
+         the locations first, then it, and choose its web address in Settings → Markets",
+        missing.len()
+    ));
+    Ok(want)
 }
 
 /// Why a field stays as it is.

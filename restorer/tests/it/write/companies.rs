@@ -117,6 +117,27 @@ async fn a_location_and_a_contact_of_a_company_are_changed_where_they_differ() {
     }
 }
 
+#[tokio::test]
+async fn roles_that_are_given_or_taken_already_hold_nothing_up() {
+    let shop = Simulated::start(3, 8, false).await;
+    let id = shop.ids("CompanyLocation")[0].clone();
+    let was = shop.read("company_location", &id).await.unwrap();
+    let mut bare = was.clone();
+    bare["roleAssignments"] = json!([]);
+    shop.fates(&[Some(Fault::Lost)]);
+    let taken = shop.write("company_location", Some(&was), Some(&bare)).await.unwrap();
+    assert_eq!(taken, updated());
+    let now = shop.read("company_location", &id).await.unwrap();
+    assert_eq!(now["roleAssignments"], json!([]));
+    // Who is to have them is looked for, and the answer to what gives them is lost.
+    shop.fates(&[None, Some(Fault::Lost)]);
+    shop.write("company_location", Some(&now), Some(&was)).await.unwrap();
+    let is = shop.read("company_location", &id).await.unwrap();
+    let role = |state: &Value| state["roleAssignments"][0]["role"].clone();
+    assert_eq!((role(&is)["id"].is_string(), role(&is)), (true, role(&was)));
+    shop.assert_simulated();
+}
+
 /// A company with all that belongs to it, as history has it.
 struct House {
     company: Value,

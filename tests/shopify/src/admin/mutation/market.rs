@@ -30,9 +30,19 @@ fn missing(result: &str) -> Value {
 fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let Some(gid) = find(shop, call) else { return Ok(missing("market")) };
     let given = call.args.get("input").cloned().unwrap_or_default();
-    let fields =
-        ["name", "handle", "status", "currencySettings", "removeCurrencySettings", "conditions"];
+    let fields = [
+        "name",
+        "handle",
+        "status",
+        "currencySettings",
+        "removeCurrencySettings",
+        "conditions",
+        "webPresencesToAdd",
+    ];
     let input = Input::of("MarketUpdateInput", &given, &fields)?;
+    if let Some(error) = unknown_presence(&input, "webPresencesToAdd") {
+        return Ok(answer("market", Value::Null, vec![error]));
+    }
     let changes = input.get("conditions").cloned().unwrap_or_default();
     for part in ["conditionsToAdd", "conditionsToDelete"] {
         of_regions(&changes[part])?;
@@ -73,6 +83,14 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     });
     shop.announce("markets/update", gid);
     Ok(answer("market", link(gid), vec![]))
+}
+
+/// No web address of a market is modelled: one that is named is not there.
+fn unknown_presence(input: &Input<'_>, field: &str) -> Option<UserError> {
+    let id = input.list(field)?.first()?.as_str()?;
+    let number = id.rsplit('/').next().unwrap_or_default();
+    let message = format!("The following customization IDs were not found: {number}");
+    Some(UserError::new(&["input", field], message).code("CUSTOMIZATIONS_NOT_FOUND"))
 }
 
 /// Only regions are modelled, and of them countries.
@@ -118,8 +136,11 @@ pub(crate) fn conditions(given: &Value) -> Value {
 
 fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("input").cloned().unwrap_or_default();
-    let fields = ["name", "handle", "status", "currencySettings", "conditions"];
+    let fields = ["name", "handle", "status", "currencySettings", "conditions", "webPresences"];
     let input = Input::of("MarketCreateInput", &given, &fields)?;
+    if let Some(error) = unknown_presence(&input, "webPresences") {
+        return Ok(answer("market", Value::Null, vec![error]));
+    }
     of_regions(&given["conditions"])?;
     let name = input.text("name").unwrap_or_default();
     let handle = handle(input.text("handle").unwrap_or(name));
