@@ -36,7 +36,8 @@ pub(super) fn same(now: &Value, want: &Value) -> bool {
     bare(now) == bare(want)
 }
 
-/// A whole list, with the ids of those that are among `there`.
+/// A whole list, with the ids of those that are among `there`. Nothing is made of one that says nothing:
+/// "Customer address cannot be blank."
 pub(super) fn inputs(want: &Value, there: &Value) -> Value {
     let with_id = |wanted: &Value| {
         let mut input = input(wanted);
@@ -45,7 +46,7 @@ pub(super) fn inputs(want: &Value, there: &Value) -> Value {
         }
         Value::Object(input)
     };
-    addresses(want).map(with_id).collect()
+    addresses(want).map(with_id).filter(|input| *input != json!({})).collect()
 }
 
 /// Changes those of the same id that differ; whether there were any.
@@ -119,4 +120,17 @@ fn input(address: &Value) -> Map<String, Value> {
         input.insert("countryCode".into(), country.into());
     }
     input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_says_nothing_is_not_made() {
+        let blank = |id: &str| json!({"id": id, "city": null, "zip": "", "countryCodeV2": null});
+        let want = json!([blank("a"), {"id": "b", "city": "Ottawa"}]);
+        assert_eq!(inputs(&want, &Value::Null), json!([{"city": "Ottawa"}]));
+        assert_eq!(inputs(&want, &json!([blank("a")])), json!([{"id": "a"}, {"city": "Ottawa"}]));
+    }
 }
