@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
-use super::step::{Step, ask, delete, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, patiently, send, text};
 use super::{Around, WriteError, Written, publication};
 
 const BY_TITLE: &str = include_str!("graphql/catalogs_by_title.graphql");
@@ -29,7 +29,7 @@ pub(super) async fn write(
             if let Some(list) = now["priceList"]["id"].as_str() {
                 // Otherwise Shopify deletes it with the catalog.
                 let variables = json!({"id": list, "input": {"catalogId": null}});
-                send(around, Step::setting(UPDATE_LIST, variables)).await?;
+                patiently(around, Step::setting(UPDATE_LIST, variables)).await?;
             }
             delete(around, DELETE, text(now, "id")).await
         }
@@ -40,7 +40,7 @@ pub(super) async fn write(
                 return Ok(Written::Unchanged);
             }
             let variables = json!({"id": now["id"], "input": input});
-            send(around, Step::setting(UPDATE, variables)).await?;
+            patiently(around, Step::setting(UPDATE, variables)).await?;
             Ok(Written::Updated { ids: BTreeMap::new() })
         }
         (None, Some(want)) => {

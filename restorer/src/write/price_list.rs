@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::crud::unless_refused;
-use super::step::{Step, ask, delete, is_unknown, list, send, text};
+use super::step::{Step, ask, delete, is_unknown, list, patiently, send, text};
 use super::{Around, WriteError, Written, look, publication};
 
 const BY_NAME: &str = include_str!("graphql/price_lists_by_name.graphql");
@@ -46,7 +46,7 @@ pub(super) async fn write(
             made["id"] = json!(gid);
             let steps = steps(&json!({"id": gid}), &made).into_iter();
             for step in steps.filter(|step| step.document != UPDATE) {
-                let sent = send(around, step).await;
+                let sent = patiently(around, step).await;
                 unless_refused(around, "some of its prices and rules", sent)?;
             }
             let ids = [(text(&want, "id").to_owned(), gid.clone())].into();
@@ -79,7 +79,7 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
 
 async fn all(around: &dyn Around, steps: Vec<Step>) -> Result<(), WriteError> {
     for step in steps {
-        send(around, step).await.map_err(waiting)?;
+        patiently(around, step).await.map_err(waiting)?;
     }
     Ok(())
 }

@@ -55,6 +55,32 @@ pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Value, Write
     Ok(payload)
 }
 
+/// What Shopify says of a theme whose files are changed too often, and of a price list or a catalog that it
+/// is at work on: "Please try again later."
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/OnlineStoreThemeFilesUserErrorsCode>
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/PriceListUserErrorCode>
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/CatalogUserErrorCode>
+const BUSY: [&str; 3] = ["(THROTTLED)", "(PRICE_LIST_LOCKED)", "(CATALOG_CONTEXT_LOCKED)"];
+
+/// As [`send`], and again for as long as what it is about is busy: nothing is done of it then.
+pub(super) async fn patiently(around: &dyn Around, step: Step) -> Result<Value, WriteError> {
+    let begun = Instant::now();
+    let mut wait = WAIT_FIRST;
+    loop {
+        match send(around, step.clone()).await {
+            Err(WriteError::Refused(why)) if is_busy(&why) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+            sent => return sent,
+        }
+    }
+}
+
+fn is_busy(why: &[String]) -> bool {
+    why.iter().any(|why| BUSY.iter().any(|code| why.contains(code)))
+}
+
 /// Deletes something by its gid. What the shop refuses to delete may be gone: an earlier try, whose answer
 /// was lost, may have deleted it.
 pub(super) async fn delete(

@@ -82,7 +82,7 @@ async fn upsert(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
     let files = json!([{"filename": filename, "body": body}]);
     let variables = json!({"theme": theme_of(want)?, "files": files});
     let step = step::Step::setting(UPSERT, variables);
-    match step::send(around, step).await {
+    match step::patiently(around, step).await {
         Ok(_) => Ok(()),
         Err(error) if is_denied(&error) => match theme::beside(around, theme_of(want)?).await? {
             Some(name) => Err(WriteError::Unwritable(format!(
