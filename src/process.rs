@@ -51,7 +51,10 @@ fn open_files_as_allowed() {
 /// Binds a role's address before anything heavy begins, so that a taken port stops the start.
 pub(crate) async fn bind(role: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("listen on {address} for {role}; is another Backstock running there?")
+        format!(
+            "listen on {address}, which is http.{role} of the configuration; is another Backstock \
+             running there?"
+        )
     })?;
     info!("{role} listens on http://{address}");
     Ok(listener)

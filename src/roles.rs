@@ -223,7 +223,16 @@ pub(crate) async fn run_ingest(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     if config.shop.is_empty() {
-        warn!("no shop is configured: every webhook will be answered 401");
+        match &config.file {
+            Some(file) => warn!(
+                file = %file.display(),
+                "no shop is configured: every webhook will be answered 401"
+            ),
+            None => warn!(
+                "no shop is configured: there is no backstock.toml in the working directory, and --config \
+                 names none. Every webhook will be answered 401"
+            ),
+        }
     }
     tokio::spawn(secrets::watch(config.shop.clone(), shops.clone(), shutdown.clone()));
     let mut settings = backstock_ingest::Config {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod accept;
 pub mod admission;
+mod complaint;
 pub mod metrics;
 pub mod publish;
 mod receive;
@@ -37,6 +38,7 @@ pub use receive::Limits;
 pub use secrets::ShopSecrets;
 
 use admission::Admission;
+use complaint::Complaints;
 use metrics::Metrics;
 use publish::Publisher;
 use receive::Receiver;
@@ -143,6 +145,7 @@ impl Ingest {
             admission: Admission::new(config.budget, metrics.in_flight_bytes.clone()),
             publisher,
             metrics: metrics.clone(),
+            complaints: Complaints::default(),
             clock,
         };
         let router = receive::router(receiver).merge(listen::probes(readiness, registry));

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::accept::{Refusal, accept};
 use crate::admission::{Admission, Full, Slot};
+use crate::complaint::Complaints;
 use crate::metrics::{Metrics, Outcome};
 use crate::publish::{NotStored, Publisher, Stored};
 use crate::secrets::ShopSecrets;
@@ -53,6 +54,7 @@ pub(crate) struct Receiver {
     pub(crate) admission: Admission,
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) complaints: Complaints,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -110,6 +112,9 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     match result {
         Ok(_) => StatusCode::OK.into_response(),
         Err(refused) => {
+            if let Refused::Delivery(refusal) = &refused {
+                receiver.complaints.about(refusal);
+            }
             let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
             tracing::debug!(trace_id, reason = %refused, "refused a delivery");
             refused.into_response()

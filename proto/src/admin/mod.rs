@@ -111,7 +111,8 @@ pub struct GraphqlError {
 pub enum AdminError {
     /// The token is not valid, and no new one can be had.
     #[error(
-        "{0} does not accept the access token ({1}): give Backstock a new one, or install the app again"
+        "{0} does not let the app in ({1}): is it installed there, and is its access_token, or its \
+         client_id and client_secret, the one that is configured?"
     )]
     Unauthorized(Shop, String),
     /// The token lacks a scope, or the shop refuses.

@@ -96,7 +96,11 @@ async fn grant(
         return Err(unavailable(status.to_string()));
     }
     if !status.is_success() {
-        return Err(AdminError::Unauthorized(shop(), format!("the grant is answered {status}")));
+        let why = meaning(&response.text().await.unwrap_or_default());
+        return Err(AdminError::Unauthorized(
+            shop(),
+            format!("the grant is answered {status}{why}"),
+        ));
     }
     let read: Result<Grant, _> = response.json().await;
     let grant = read.map_err(|e| AdminError::Garbled {
@@ -106,4 +110,29 @@ async fn grant(
     let lasts = Duration::from_secs(grant.expires_in.unwrap_or(86_399).min(86_400));
     let until = asked + lasts.saturating_sub(AHEAD).max(lasts / 2);
     Ok(Granted { token: grant.access_token, until })
+}
+
+/// What Shopify says of a grant that it refuses, on a page for people.
+fn meaning(answer: &str) -> &'static str {
+    if answer.contains("shop_not_permitted") {
+        ": the app and the shop are not of the same organization"
+    } else if answer.contains("app_not_installed") {
+        ": the app is not installed"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meaning;
+
+    #[test]
+    fn a_grant_that_is_refused_says_why() {
+        let page = "<h2>Oauth error shop_not_permitted: Client credentials cannot be performed on this \
+                    shop.</h2>";
+        assert!(meaning(page).contains("organization"));
+        assert!(meaning("Oauth error app_not_installed: …").contains("not installed"));
+        assert_eq!(meaning(""), "");
+    }
 }
