@@ -85,7 +85,10 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
     let summary = &status.summary;
     if status.kinds.is_empty() && summary.newest_received_at.is_none() {
         let nothing = page::odd("No webhook has arrived yet.");
-        return format!("{}: {nothing}\n", page::strong(&summary.shop));
+        let shop = page::strong(&summary.shop);
+        return format!(
+            "{shop}: {nothing} Those that are refused are in the log, with the reason.\n"
+        );
     }
     format!(
         "{}: {}, {} kept\n\n{}\n{}{}{}{}{}",

@@ -80,7 +80,7 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
       product: 25 of 60 are no longer in the shop. So many at once are not taken for deleted before somebody says so: `backstock reconcile --kind product --confirm-deletions`
     ");
     insta::assert_snapshot!(said(&server, &["status", "--shop", "new.myshopify.com"]), @"
-    new.myshopify.com: No webhook has arrived yet.
+    new.myshopify.com: No webhook has arrived yet. Those that are refused are in the log, with the reason.
     ");
 }
 
