@@ -7,7 +7,7 @@ PROFILE := --release --locked
 TOOLS := target/tools
 export PATH := $(CURDIR)/$(TOOLS):$(PATH)
 
-.PHONY: help demo test lint bench torture build tools pictures clean-demo
+.PHONY: help demo test lint bench torture build tools pictures
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
