@@ -100,9 +100,15 @@ async fn since(
         None => {
             let kind = Kind::parse(event::NAME).ok();
             let filter = ChangeFilter { kind, bare: true, ..ChangeFilter::default() };
-            let page = Page { limit: 1, cursor: None };
-            let newest = puller.journal.changes(&puller.shop, &filter, &page).await?;
-            newest.items.first().map(|change| change.version.valid_at)
+            let mut page = Page { limit: 1, cursor: None };
+            loop {
+                let list = puller.journal.changes(&puller.shop, &filter, &page).await?;
+                let newest = list.items.first().map(|change| change.version.valid_at);
+                page.cursor = list.next;
+                if newest.is_some() || page.cursor.is_none() {
+                    break newest;
+                }
+            }
         }
     };
     let before = |at: Timestamp, by: i64| Timestamp::from_micros(at.as_micros() - by);

@@ -1,5 +1,7 @@
 //! What the journal shows of itself. Every series is there from the start.
 
+use std::sync::atomic::Ordering;
+
 use backstock_proto::stream::Partition;
 use backstock_proto::{Op, Shop, Source, Timestamp, kind};
 use prometheus::{
@@ -175,6 +177,7 @@ impl Metrics {
         let verified = store.verified_at()?.unwrap_or(store.created_at());
         self.verify_age.set(now.seconds_since(verified));
         self.verify_faults.set(store.faults() as i64);
+        self.quarantined.sub(store.no_longer_aside.swap(0, Ordering::Relaxed) as i64);
         self.applied_seq.set(store.applied_seq() as i64);
         let since = store.erasing_since()?;
         self.erasure_open.set(since.map_or(0.0, |since| now.seconds_since(since)));
@@ -183,6 +186,7 @@ impl Metrics {
 
     /// Sets the counts that a restart must not lose.
     pub(crate) fn restore(&self, store: &Store) -> Result<(), StoreError> {
+        store.no_longer_aside.store(0, Ordering::Relaxed);
         self.quarantined.set(store.quarantined_total()? as i64);
         Ok(())
     }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use backstock_proto::erase::Erased;
 use backstock_proto::journal::JournalError;
-use backstock_proto::{Shop, Timestamp};
+use backstock_proto::{Kind, Shop, Timestamp};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions};
 
 use crate::keys::meta;
 use crate::lag::Lag;
 use crate::options::{self, Family, Options};
+use crate::read::Healed;
 use crate::record::{self, Reader, RecordError};
 
 /// The layout that this binary writes, and the newest that it opens.
@@ -140,6 +141,10 @@ pub struct Store {
     pub(crate) taken_off: RwLock<BTreeMap<u64, u64>>,
     /// Told when there is something to erase.
     pub(crate) erasing: tokio::sync::Notify,
+    /// What each kind's pulls of a shop healed, as far as that was asked for.
+    pub(crate) healed: Mutex<HashMap<(Shop, Kind), Healed>>,
+    /// Messages kept aside that went with a shop since that was last told.
+    pub(crate) no_longer_aside: AtomicU64,
 }
 
 /// What whoever writes knows.
@@ -188,6 +193,8 @@ impl Store {
             erased: RwLock::default(),
             taken_off: RwLock::default(),
             erasing: tokio::sync::Notify::new(),
+            healed: Mutex::default(),
+            no_longer_aside: AtomicU64::new(0),
         };
         match store.load(now) {
             Ok(()) => {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::erase::{ERASED_MESSAGES, ERASURE, Erased, ErasureCounts, Whom, sweep};
@@ -268,6 +269,8 @@ impl Store {
         drop(kept);
         drop(view);
         self.write(batch)?;
+        self.no_longer_aside.fetch_add(quarantined, Ordering::Relaxed);
+        self.healed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != shop);
         let counts = ErasureCounts {
             resources: all.resources.len() as u64,
             versions,

@@ -7,7 +7,9 @@ use backstock_proto::{Facet, ResourceKey, Shop, diff, union};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Entries, Entry, Link, Part, View, after_cursor, current, cursor_of, page_limit};
+use super::{
+    Entries, Entry, LOOKED_MAX, Link, Part, View, after_cursor, current, cursor_of, page_limit,
+};
 use crate::append::{is_first_look, shown};
 use crate::keys::{self, Position};
 use crate::options::Family;
@@ -93,7 +95,8 @@ impl View<'_> {
         Ok(None)
     }
 
-    /// Single changes of a shop, newest first, without versions that changed nothing.
+    /// Single changes of a shop, newest first, without versions that changed nothing. A page may hold less
+    /// than was asked for, or nothing, and not be the last.
     pub(crate) fn changes(
         &self,
         shop: &Shop,
@@ -109,15 +112,16 @@ impl View<'_> {
         });
         let mut items = Vec::new();
         let mut last = None;
-        let mut bytes = 0;
+        let (mut bytes, mut looked) = (0, 0);
         while let Some((stored, value)) = current(&moments, &prefix)? {
             let (_, position) = keys::split(stored).at(|| shown(stored))?;
             if position.valid_at < filter.span.from {
                 break;
             }
-            if items.len() == limit || bytes > PAGE_BYTES {
+            if items.len() == limit || bytes > PAGE_BYTES || looked == LOOKED_MAX {
                 return Ok(List { items, next: last.map(cursor_of) });
             }
+            (looked, last) = (looked + 1, Some(position));
             if filter.without_first_looks && Moment::is_first_look(value) {
                 moments.next();
                 continue;
@@ -129,7 +133,6 @@ impl View<'_> {
                 let values = change.changes.iter().flat_map(|field| [&field.old, &field.new]);
                 bytes += values.map(diff::weight).sum::<usize>();
                 items.push(change);
-                last = Some(position);
             }
             moments.next();
         }

@@ -7,16 +7,12 @@ use backstock_proto::journal::{
 use backstock_proto::kind::{Arrival, Listing};
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
 
-use super::{View, current, page_limit};
+use super::{LOOKED_MAX, View, current, page_limit};
 use crate::append::shown;
 use crate::keys::{self, Position};
 use crate::options::Family;
 use crate::record::{Head, Record};
 use crate::store::At;
-
-/// Resources that a page looks at, at most: whoever looks for what few or none have gets an answer
-/// soon, and goes on from there.
-const LOOKED_MAX: usize = 100_000;
 
 impl View<'_> {
     /// Lists and searches, ordered by kind and id. A page may hold less than was asked for, or

@@ -9,6 +9,8 @@ mod records;
 mod status;
 mod touched;
 
+pub(crate) use status::Healed;
+
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
 use backstock_proto::kind::{Arrival, Document};
@@ -21,6 +23,10 @@ use crate::keys::{self, Position};
 use crate::options::Family;
 use crate::record::{Body, Record};
 use crate::store::{At, Snapshot, Store, StoreError, until};
+
+/// Entries that a page looks at, at most: whoever looks for what few or none have gets an answer soon, and
+/// goes on from there.
+const LOOKED_MAX: usize = 100_000;
 
 /// How many versions are looked back for what one does not tell.
 pub(crate) const LOOK_BACK_MAX: usize = 32;

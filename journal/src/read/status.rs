@@ -1,6 +1,7 @@
 //! How much there is, from the tallies: no scan.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use backstock_proto::journal::{
     Gap, Healing, JournalError, KindStatus, MEDIA, MediaReport, PAGE_LIMIT_MAX, PULL, Page,
@@ -17,6 +18,18 @@ use crate::quarantine;
 use crate::record::RecordError;
 use crate::store::{At, Store, StoreError};
 use crate::tally::{KindTally, ShopTally};
+
+/// Reports of a kind's pulls that are read together: mostly the newest are enough.
+const REPORTS_TOGETHER: usize = 16;
+
+/// What the complete pulls of a kind healed, as far as their reports were read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Healed {
+    /// The newest report that was read.
+    seq: u64,
+    /// The ends of gaps, and when they were healed, newest first.
+    gaps: Vec<((u64, u64), Timestamp)>,
+}
 
 impl View<'_> {
     /// The shops that have any history, by name.
@@ -132,29 +145,46 @@ impl View<'_> {
     ) -> Result<(), JournalError> {
         let Some(oldest) = gaps.iter().map(|gap| gap.from_seq).min() else { return Ok(()) };
         for kind in whole.keys() {
-            self.each_report(shop, Some(kind), |seq, report| {
-                let at = report.finished_at.unwrap_or(report.started_at);
-                let heals = |gap: &&mut Gap| {
-                    report.state == PullState::Complete
-                        && report
-                            .healed_gaps
-                            .iter()
-                            .any(|(from, to)| *from <= gap.from_seq && gap.to_seq <= *to)
-                };
-                for gap in gaps.iter_mut().filter(heals) {
-                    // Newest first: the last one seen is the pull that healed it.
-                    gap.healed_by.retain(|healing| healing.kind != *kind);
-                    gap.healed_by.push(Healing { kind: kind.clone(), at });
-                }
-                // What was said before knows of no gap.
-                seq > oldest
-            })?;
+            let healed = self.healed(shop, kind, oldest)?;
+            for gap in gaps.iter_mut() {
+                let has = |(from, to): (u64, u64)| from <= gap.from_seq && gap.to_seq <= to;
+                // Newest first: the last one is the pull that healed it.
+                let healing = healed.iter().rev().find(|(ends, _)| has(*ends));
+                let healing = healing.map(|(_, at)| Healing { kind: kind.clone(), at: *at });
+                gap.healed_by.extend(healing);
+            }
         }
         for gap in gaps {
             let is_read = |kind: &Kind| gap.healed_by.iter().any(|by| by.kind == *kind);
             gap.healed = !whole.is_empty() && whole.keys().all(is_read);
         }
         Ok(())
+    }
+
+    /// The gaps that a kind's complete pulls healed, and when, newest first. A report is read once: there
+    /// are more every day.
+    fn healed(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        oldest: u64,
+    ) -> Result<Vec<((u64, u64), Timestamp)>, JournalError> {
+        let of = (shop.clone(), kind.clone());
+        let all = || self.store.healed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Healed { seq: known, gaps: before } = all().get(&of).cloned().unwrap_or_default();
+        let (mut newest, mut gaps) = (known, Vec::new());
+        self.each_report(shop, Some(kind), |seq, report| {
+            if seq > known && report.state == PullState::Complete {
+                let at = report.finished_at.unwrap_or(report.started_at);
+                gaps.extend(report.healed_gaps.iter().map(|ends| (*ends, at)));
+            }
+            newest = newest.max(seq);
+            // What was said before knows of no gap.
+            seq > oldest.max(known)
+        })?;
+        gaps.extend(before);
+        all().insert(of, Healed { seq: newest, gaps: gaps.clone() });
+        Ok(gaps)
     }
 
     /// Calls `each` with the reports of a kind's pulls, or with the newest of each kind, newest
@@ -165,7 +195,8 @@ impl View<'_> {
         kind: Option<&Kind>,
         mut each: impl FnMut(u64, PullReport) -> bool,
     ) -> Result<(), JournalError> {
-        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        let limit = if kind.is_some() { REPORTS_TOGETHER } else { PAGE_LIMIT_MAX };
+        let mut page = Page { limit, cursor: None };
         loop {
             let list = self.records(shop, PULL, kind.map(Kind::as_str), &page)?;
             for record in list.items {

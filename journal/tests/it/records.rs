@@ -142,6 +142,8 @@ async fn a_status_tells_of_the_pulls_and_of_what_they_healed() {
     let healing = Healing { kind: Kind::parse("product").expect("kind"), at: at(11) };
     let gap = Gap { healed: true, healed_by: vec![healing.clone()], ..Gap::new(2, 4, at(2)) };
     assert_eq!(status.gaps, std::slice::from_ref(&gap));
+    let again = reader.status(&shop).await.expect("status").expect("there");
+    assert_eq!(again.gaps, status.gaps);
 
     // Of a kind that was never read whole nothing is known that could have become wrong.
     let other = pull("page", "failed", 40, json!({"reason": "no access"}))(8).decode();

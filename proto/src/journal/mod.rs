@@ -346,7 +346,8 @@ pub trait Journal: Send + Sync {
     /// A version's bytes as received. `None` if there is no such version.
     async fn raw(&self, key: &ResourceKey, seq: u64) -> Result<Option<Raw>, JournalError>;
 
-    /// Single changes, newest first; versions that changed nothing are left out.
+    /// Single changes, newest first; versions that changed nothing are left out. A page may hold less
+    /// than was asked for, or nothing, and not be the last.
     async fn changes(
         &self,
         shop: &Shop,

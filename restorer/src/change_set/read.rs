@@ -238,9 +238,15 @@ impl Book {
         span: Span,
     ) -> Result<Option<Timestamp>, JournalError> {
         let filter = ChangeFilter { bare: true, ..happened(span) };
-        let page = Page { limit: 1, cursor: None };
-        let newest = from.journal.changes(from.shop, &filter, &page).await?;
-        Ok(newest.items.first().map(|change| change.version.valid_at))
+        let mut page = Page { limit: 1, cursor: None };
+        loop {
+            let list = from.journal.changes(from.shop, &filter, &page).await?;
+            let newest = list.items.first().map(|change| change.version.valid_at);
+            page.cursor = list.next;
+            if newest.is_some() || page.cursor.is_none() {
+                return Ok(newest);
+            }
+        }
     }
 
     /// The set that holds the change by which an id is known, with its changes, in order of time.

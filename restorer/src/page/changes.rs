@@ -59,7 +59,9 @@ pub(crate) async fn changes(room: Room, Asked(filter): Asked<Filter>) -> Result<
         (shell::heading("Single changes", html! {}))
         section.card {
             (form(&room, &filter, &kinds))
-            @if told.is_empty() {
+            @if told.is_empty() && list.next.is_some() {
+                (shell::empty("No changes so far", html! { "There is much to look through. “Next” goes on where this ended." }))
+            } @else if told.is_empty() {
                 (shell::empty("No changes here", html! { "None was found between these moments. Widen the time, or choose another kind." }))
             } @else { (self::list(&room, &told)) }
             (shell::paging(
