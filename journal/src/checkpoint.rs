@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Write order: every file MUST be stored and read back with the right digest before the manifest is
-//! written, so a checkpoint that is listed is whole. Several copies of a journal have one place for
+//! written, so a checkpoint that is listed is whole. What earlier ones stored is read back again once a week,
+//! each file at a time that its digest gives it, and stored anew where it is not what it was. Several copies of a journal have one place for
 //! their checkpoints: a file that no manifest names yet MUST stay for as long as somebody may be about
 //! to name it. Read order: what a manifest names is checked against its digest before the directory
 //! gets its name, so a recovery that broke off leaves nothing that looks like a store.
@@ -48,6 +49,8 @@ const UNNAMED_KEPT: u64 = DAY;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long an erasure waits for the next one: one checkpoint serves all that come within.
 const ERASURE_WAITS: Duration = Duration::from_secs(3600);
+/// Within so long every file is read back again.
+const TURN: u64 = 7 * DAY;
 const DAY: u64 = 24 * 3600 * 1_000_000;
 
 /// Why there is no checkpoint, or none that can be brought back.
@@ -177,13 +180,14 @@ impl Checkpoints {
         });
         let erased_at = erased_at.await??;
 
-        let known = self.known_files().await?;
+        let (known, ago) = self.known_files(now).await?;
         let mut files = Vec::new();
         let (mut stored_files, mut stored_bytes) = (0, 0);
         for (name, path) in listed(&dir)? {
             let (blake3, bytes) = digest_of(&path).await?;
             let file = File { name, bytes, blake3 };
-            if !known.contains(&file) {
+            let is_due = has_turn(&file, now, ago);
+            if !known.contains(&file) || (is_due && !self.is_sound(&file).await?) {
                 self.store(&path, &file).await?;
                 stored_files += 1;
                 stored_bytes += bytes;
@@ -277,14 +281,16 @@ impl Checkpoints {
         self.files_place().join(blake3)
     }
 
-    /// The files that a checkpoint names and that are there.
-    async fn known_files(&self) -> Result<Files, CheckpointError> {
+    /// The files that a checkpoint names and that are there, and how long ago the last one was made.
+    async fn known_files(&self, now: Timestamp) -> Result<(Files, u64), CheckpointError> {
         let manifests = self.list().await?;
+        let last = manifests.iter().map(|manifest| manifest.at).filter(|at| *at <= now).max();
+        let ago = last.map_or(u64::MAX, |last| now.micros_since(last));
         let named: HashSet<String> =
             manifests.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
         let mut stored = self.stored_files().await?;
         stored.0.retain(|blake3, _| named.contains(blake3));
-        Ok(stored)
+        Ok((stored, ago))
     }
 
     /// The files that are there.
@@ -298,16 +304,15 @@ impl Checkpoints {
 
     /// Stores a file, reads it back, and compares.
     async fn store(&self, path: &Path, file: &File) -> Result<(), CheckpointError> {
-        let File { name, blake3, .. } = file;
-        let place = self.file_place(blake3);
-        let mut file = tokio::fs::File::open(path).await.map_err(|source| disk(path, source))?;
+        let place = self.file_place(&file.blake3);
+        let mut from = tokio::fs::File::open(path).await.map_err(|source| disk(path, source))?;
         let mut upload = WriteMultipart::new_with_chunk_size(
             self.storage.put_multipart(&place).await?,
             PIECE_BYTES,
         );
         let mut piece = vec![0; PIECE_BYTES];
         loop {
-            let read = file.read(&mut piece).await.map_err(|source| disk(path, source))?;
+            let read = from.read(&mut piece).await.map_err(|source| disk(path, source))?;
             if read == 0 {
                 break;
             }
@@ -315,8 +320,26 @@ impl Checkpoints {
             upload.write(&piece[..read]);
         }
         upload.finish().await?;
+        self.read_back(file).await
+    }
+
+    /// Whether a file that is there still is what was stored.
+    async fn is_sound(&self, file: &File) -> Result<bool, CheckpointError> {
+        match self.read_back(file).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_of_one() => {
+                let partition = self.partition;
+                tracing::error!(partition, %error, "a stored file of checkpoints is stored anew");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_back(&self, file: &File) -> Result<(), CheckpointError> {
+        let File { name, blake3, .. } = file;
         let mut hasher = blake3::Hasher::new();
-        let mut pieces = self.storage.get(&place).await?.into_stream();
+        let mut pieces = self.storage.get(&self.file_place(blake3)).await?.into_stream();
         while let Some(piece) = pieces.try_next().await? {
             hasher.update(&piece);
         }
@@ -414,6 +437,14 @@ pub async fn run(
 /// When something was stored, as far as the object store knows.
 fn stored_at(meta: &ObjectMeta) -> Timestamp {
     Timestamp::from_micros(meta.last_modified.timestamp_micros())
+}
+
+/// Whether a file's turn to be read back came within the last so many microseconds.
+fn has_turn(file: &File, now: Timestamp, ago: u64) -> bool {
+    let number = file.blake3.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let turn = number.unwrap_or_default() % TURN;
+    let now = now.micros_since(Timestamp::from_micros(0));
+    (now + TURN - turn) % TURN < ago
 }
 
 fn listed(dir: &Path) -> Result<Vec<(String, PathBuf)>, CheckpointError> {

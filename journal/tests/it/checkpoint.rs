@@ -89,6 +89,21 @@ async fn a_file_that_the_object_store_lost_is_stored_once_more() {
 }
 
 #[tokio::test]
+async fn a_file_that_rotted_in_the_object_store_is_stored_once_more_within_a_week() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    for file in world.files().await {
+        let rotten = vec![0_u8; file.size as usize];
+        world.storage.put(&file.location, rotten.into()).await.expect("rotten");
+    }
+    assert!(world.recovered("rotten").await.is_err(), "nothing to bring back");
+    world.tell();
+    world.make(later(8)).await;
+    assert_eq!(world.recovered("again").await.expect("whole"), "2");
+}
+
+#[tokio::test]
 async fn what_another_copy_is_about_to_name_stays() {
     let mut world = World::new();
     world.tell();
