@@ -112,6 +112,13 @@ struct Line {
     number: usize,
 }
 
+/// The same, of which only that is read.
+#[derive(Deserialize)]
+struct Numbered {
+    #[serde(rename = "__lineNumber")]
+    number: usize,
+}
+
 impl State {
     /// Whether nothing more will happen to it.
     pub fn is_over(self) -> bool {
@@ -195,6 +202,11 @@ pub async fn mutations(client: &Client, since: Timestamp) -> Result<Vec<Listed>,
         found.extend(nodes.into_iter().map(|listed| (listed.id.clone(), listed)));
     }
     Ok(found.into_values().collect())
+}
+
+/// Which line of the variables a line of a bulk mutation's result answers, from 0: see [`answered`].
+pub fn answers(line: &str) -> Option<usize> {
+    serde_json::from_str(line).ok().map(|Numbered { number }| number)
 }
 
 /// What a line of a bulk mutation's result says: which line of the variables it answers, from 0, and
@@ -298,7 +310,7 @@ mod tests {
         let done = r#"{"data":{"productSet":{"product":{"id":"gid:\/\/shopify\/Product\/1"},"userErrors":[]}},"__lineNumber":3}"#;
         let (number, answer) = heard(done).expect("a line");
         let data = answer.expect("an answer").data;
-        assert_eq!(number, 3);
+        assert_eq!((number, answers(done)), (3, Some(3)));
         assert_eq!(data["productSet"]["product"]["id"], "gid://shopify/Product/1");
         let denied = r#"{"data":null,"errors":[{"message":"no","extensions":{"code":"ACCESS_DENIED"}}],"__lineNumber":0}"#;
         assert!(matches!(heard(denied), Some((0, Err(AdminError::Refused { .. })))));
@@ -307,6 +319,7 @@ mod tests {
         for line in [broken, r#"{"__lineNumber":1}"#] {
             assert!(matches!(heard(line), Some((1, Err(AdminError::Unknown { .. })))), "{line}");
         }
-        assert!(heard(r#"{"id":"gid://shopify/ProductVariant/1","__parentId":"x"}"#).is_none());
+        let other = r#"{"id":"gid://shopify/ProductVariant/1","__parentId":"x"}"#;
+        assert!(heard(other).is_none() && answers(other).is_none());
     }
 }

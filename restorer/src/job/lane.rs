@@ -96,13 +96,23 @@ pub(super) enum Heard {
     Back,
 }
 
+/// What one that waits is told. Text is read once there is a place for who waits: as a tree it takes some
+/// ten times as much.
+enum Told {
+    Heard(Heard),
+    /// The line of a result that answers it.
+    Line(String),
+    /// Nothing: here are its variables.
+    NotTaken(Vec<u8>),
+}
+
 struct Waiting {
     document: &'static str,
     /// Its variables, as JSON.
     line: Vec<u8>,
     repeat: Repeat,
     since: Instant,
-    done: oneshot::Sender<Heard>,
+    done: oneshot::Sender<Told>,
 }
 
 /// Why an operation has no result.
@@ -188,20 +198,32 @@ impl Lane {
         let Ok(line) = serde_json::to_vec(&variables) else { return not_taken(variables) };
         let takes = u32::try_from(line.len().div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX);
         let Ok(_room) = self.room.try_acquire_many(takes) else { return not_taken(variables) };
-        let (done, heard) = oneshot::channel();
+        let (done, told) = oneshot::channel();
         let (repeat, since) = (call.repeat, Instant::now());
         if self.queue.send(Waiting { document, line, repeat, since, done }).is_err() {
             return not_taken(variables);
         }
         drop(variables);
         place.leave();
-        // Whoever worked here is gone, and may have left an operation behind.
-        let heard = heard.await.unwrap_or_else(|gone| {
-            let (shop, detail) = (self.shop.clone(), gone.to_string());
-            Heard::Answer(Err(AdminError::Unknown { shop, detail }))
-        });
+        let told = told.await;
         place.take().await;
-        heard
+        let unknown = |detail: String| {
+            let shop = self.shop.clone();
+            Heard::Answer(Err(AdminError::Unknown { shop, detail }))
+        };
+        match told {
+            Ok(Told::Heard(heard)) => heard,
+            Ok(Told::Line(line)) => match operations::answered(&self.shop, &line) {
+                Some((_, answer)) => Heard::Answer(answer),
+                None => unknown("its line in a bulk result cannot be read".into()),
+            },
+            // What was written as JSON can be read.
+            Ok(Told::NotTaken(line)) => {
+                not_taken(serde_json::from_slice(&line).unwrap_or_default())
+            }
+            // Whoever worked here is gone, and may have left an operation behind.
+            Err(gone) => unknown(gone.to_string()),
+        }
     }
 }
 
@@ -279,14 +301,17 @@ fn back(now: Timestamp) -> Timestamp {
 
 impl Waiting {
     fn hears(self, heard: Heard) {
-        // Whoever waited may be gone.
-        drop(self.done.send(heard));
+        self.is_told(Told::Heard(heard));
     }
 
-    fn not_taken(self) {
-        // What was written as JSON can be read.
-        let variables = serde_json::from_slice(&self.line).unwrap_or_default();
-        self.hears(Heard::NotTaken(variables));
+    fn is_told(self, told: Told) {
+        // Whoever waited may be gone.
+        drop(self.done.send(told));
+    }
+
+    fn not_taken(mut self) {
+        let line = std::mem::take(&mut self.line);
+        self.is_told(Told::NotTaken(line));
     }
 
     /// What makes something stays undone; what belongs to something that was made is done all the same.
@@ -476,10 +501,10 @@ impl Work {
         let mut lines = lines.map_err(|error| error.to_string())?;
         while let Some(line) = lines.next().await {
             let line = line.map_err(|error| error.to_string())?;
-            let Some((n, answer)) = operations::answered(self.shop(), &line) else { continue };
+            let Some(n) = operations::answers(&line) else { continue };
             if let Some(one) = waiting.get_mut(n).and_then(Option::take) {
                 *answered += 1;
-                one.hears(Heard::Answer(answer));
+                one.is_told(Told::Line(line));
             }
         }
         Ok(())

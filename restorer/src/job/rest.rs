@@ -41,8 +41,8 @@ impl Runner {
                 return self.over(&row, RowState::Failed, Some(why.into()), None, false).await;
             };
             let (want, without) = self.completed(&now, &whole);
-            let task = Task { spec, now: Some(now), want: Some(want) };
-            let outcome = write::write(&around, &task).await;
+            let mut task = Task { spec, now: Some(now), want: Some(want) };
+            let outcome = write::write(&around, &mut task).await;
             if let Some(error) = around.broken() {
                 return Err(error.into());
             }

@@ -111,8 +111,10 @@ impl Runner {
                 Todo::Write { now, want, rest } => (now, want, rest),
             };
             let Some(spec) = row.kind.spec() else { break };
-            let task = Task { spec, now, want };
-            let outcome = write::write(around, &task).await;
+            // Held once: before another try it is looked at anew.
+            looked.now = None;
+            let mut task = Task { spec, now, want };
+            let outcome = write::write(around, &mut task).await;
             if let Some(error) = around.broken() {
                 return Err(error.into());
             }

@@ -190,8 +190,9 @@ pub trait Around: Send + Sync {
     fn note(&self, text: String);
 }
 
-/// Makes one resource what it should be, by the writer of its kind.
-pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteError> {
+/// Makes one resource what it should be, by the writer of its kind. What is wanted may be put aside
+/// meanwhile, and is there again afterwards.
+pub async fn write(around: &dyn Around, task: &mut Task) -> Result<Written, WriteError> {
     let (now, want) = (task.now.as_ref(), task.want.as_ref());
     if let Writable::Archive(why) = task.spec.writable {
         return Err(WriteError::Unwritable(why.into()));
@@ -222,7 +223,7 @@ pub async fn write(around: &dyn Around, task: &Task) -> Result<Written, WriteErr
         "page" => page::write(around, now, want).await,
         "policy" => policy::write(around, now, want).await,
         "price_list" => price_list::write(around, now, want).await,
-        "product" => product::write(around, now, want).await,
+        "product" => product::write(around, now, task.want.as_mut()).await,
         "redirect" => redirect::write(around, now, want).await,
         "script_tag" => script_tag::write(around, now, want).await,
         "segment" => segment::write(around, now, want).await,

@@ -25,9 +25,30 @@ pub(super) struct Made {
     pub(super) told: Value,
 }
 
+/// What is wanted, as text, while nobody looks at it: as a tree it takes some ten times as much, and hundreds
+/// wait for the shop.
+struct Aside(Option<Box<[u8]>>);
+
+impl Aside {
+    fn put(want: &mut Value) -> Self {
+        let text = serde_json::to_vec(want).ok().map(Vec::into_boxed_slice);
+        if text.is_some() {
+            *want = Value::Null;
+        }
+        Self(text)
+    }
+
+    fn back(self, want: &mut Value) {
+        if let Some(text) = self.0 {
+            // What was written as JSON can be read.
+            *want = serde_json::from_slice(&text).unwrap_or_default();
+        }
+    }
+}
+
 /// Makes the product, or finds that an earlier try has made it.
-pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, WriteError> {
-    let handle = text(want, "handle");
+pub(super) async fn create(around: &dyn Around, want: &mut Value) -> Result<Made, WriteError> {
+    let handle = &text(want, "handle").to_owned();
     let found = |gid| Made { gid, told: Value::Null };
     if let Some(gid) = ours(around, handle).await? {
         return Ok(found(gid));
@@ -43,7 +64,9 @@ pub(super) async fn create(around: &dyn Around, want: &Value) -> Result<Made, Wr
         if !with_metafields && !metafield::leave_out(&mut variables["input"]) {
             return Err(WriteError::Refused(refused));
         }
+        let aside = Aside::put(want);
         let made = made(around, handle, variables).await;
+        aside.back(want);
         if made.is_ok() && (stocked || !with_stock) {
             around.stocked(stocked);
         }

@@ -35,7 +35,7 @@ const ROUNDS: usize = 8;
 pub(super) async fn write(
     around: &dyn Around,
     now: Option<&Value>,
-    want: Option<&Value>,
+    want: Option<&mut Value>,
 ) -> Result<Written, WriteError> {
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),

@@ -153,8 +153,8 @@ impl Simulated {
         now: Option<&Value>,
         want: Option<&Value>,
     ) -> Result<Written, WriteError> {
-        let task = Task { spec: spec(kind), now: now.cloned(), want: want.cloned() };
-        write(self, &task).await
+        let mut task = Task { spec: spec(kind), now: now.cloned(), want: want.cloned() };
+        write(self, &mut task).await
     }
 
     /// The numbers of customers who have orders.
