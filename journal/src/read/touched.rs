@@ -1,6 +1,6 @@
 //! Which resources something happened to within a span, read off the timeline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::journal::{Began, JournalError, Span, Touched};
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -23,7 +23,7 @@ impl View<'_> {
         only: Option<&Kind>,
         mut each: impl FnMut(Result<Touched, JournalError>) -> bool,
     ) -> Result<(), JournalError> {
-        let mut found: BTreeSet<(Kind, ResourceId)> = BTreeSet::new();
+        let mut found: BTreeMap<Kind, BTreeSet<ResourceId>> = BTreeMap::new();
         let prefix = keys::of_shop(shop);
         let mut moments = self.scan_of(Family::Timeline, &prefix);
         moments.seek(keys::at(&prefix, Position::last_at(span.to)));
@@ -35,12 +35,15 @@ impl View<'_> {
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             let asked = only.map_or(!moment.kind.is_log(), |kind| *kind == moment.kind);
             if moment.facet.is_state() && asked {
-                found.insert((moment.kind, moment.id));
+                found.entry(moment.kind).or_default().insert(moment.id);
             }
             moments.next();
         }
         let mut entries = self.entries(Family::Versions, &prefix);
-        for (kind, id) in found {
+        let of_kind = |(kind, ids): (Kind, BTreeSet<ResourceId>)| {
+            ids.into_iter().map(move |id| (kind.clone(), id))
+        };
+        for (kind, id) in found.into_iter().flat_map(of_kind) {
             let key = ResourceKey { shop: shop.clone(), kind, id };
             if !each(self.around(&mut entries, key, span)) {
                 break;

@@ -20,7 +20,7 @@ use super::select::Selection;
 use super::undo::Run;
 use super::{Action, PlanError};
 use crate::change_set::Undone;
-use crate::gids::Gids;
+use crate::gids::{Gids, name};
 
 /// Most resources that are asked for one by one; above that, the timeline is read.
 const NAMED_MAX: usize = 2_000;
@@ -36,7 +36,8 @@ pub(crate) enum Scope {
     Ours(Vec<Arc<Did>>),
 }
 
-/// A resource that a plan may be about.
+/// A resource that a plan may be about. There may be hundreds of thousands at once: what few of them have
+/// is in a box.
 #[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) spec: &'static Spec,
@@ -47,13 +48,13 @@ pub(crate) struct Candidate {
     /// Whether it was there after it.
     pub(crate) after: bool,
     /// How it began within what is taken back.
-    pub(crate) began: Option<Began>,
+    pub(crate) began: Option<Box<Began>>,
     /// Of a list of versions: its own, in order.
-    pub(crate) seqs: Vec<u64>,
+    pub(crate) seqs: Box<[u64]>,
     /// What a job did to it.
     pub(crate) did: Option<Arc<Did>>,
     /// Something new that has its natural key.
-    pub(crate) taken_by: Option<ResourceId>,
+    pub(crate) taken_by: Option<Box<ResourceId>>,
     /// Whether it has the natural key of something that is made anew, and has to go first.
     pub(crate) frees: bool,
 }
@@ -123,10 +124,12 @@ impl Gather<'_> {
                 continue;
             }
             if let Some(candidate) = Candidate::new(touched.kind, touched.id) {
-                let (before, after, began) = (touched.before, touched.after, touched.began);
+                let (before, after, began) =
+                    (touched.before, touched.after, touched.began.map(Box::new));
                 found.push(Candidate { before, after, began, ..candidate });
             }
         }
+        found.shrink_to_fit();
         Ok(found)
     }
 
@@ -151,7 +154,7 @@ impl Gather<'_> {
             };
             let began = match before {
                 Some(_) => None,
-                None => self.versions(&key, span).await?.last().map(began),
+                None => self.versions(&key, span).await?.last().map(began).map(Box::new),
             };
             let there = |found: &Option<Resource>| found.as_ref().is_some_and(|r| !r.deleted);
             let (before, after) = (there(&before), there(&after));
@@ -188,15 +191,14 @@ impl Gather<'_> {
     /// Takes what was made anew for the thing itself: it is told under its old id as gone and under
     /// its new one as new, and is neither.
     fn follow(&self, found: &mut Vec<Candidate>) {
-        let continued: BTreeSet<(Kind, ResourceId)> = found
-            .iter()
-            .filter(|candidate| candidate.before && !candidate.after)
-            .map(|gone| (gone.kind.clone(), self.anew.id_now(gone.spec, &gone.id)))
-            .collect();
-        found.retain(|candidate| {
-            let new = !candidate.before && candidate.after;
-            !(new && continued.contains(&(candidate.kind.clone(), candidate.id.clone())))
-        });
+        let is_new = |candidate: &Candidate| !candidate.before && candidate.after;
+        if !found.iter().any(is_new) {
+            return;
+        }
+        let gone = found.iter().filter(|candidate| candidate.before && !candidate.after);
+        let mut continued = Gids::default();
+        continued.extend(gone.map(|gone| name(&gone.kind, &self.anew.id_now(gone.spec, &gone.id))));
+        found.retain(|one| !(is_new(one) && continued.contains(&name(&one.kind, &one.id))));
     }
 
     /// The states of a candidate.
@@ -224,7 +226,7 @@ impl Gather<'_> {
             spec: candidate.spec,
             kind: candidate.kind.clone(),
             made_since: false,
-            taken_by: candidate.taken_by,
+            taken_by: candidate.taken_by.map(|other| *other),
             comes_along: false,
             runs: Vec::new(),
             of: None,
@@ -361,7 +363,7 @@ impl Candidate {
     /// `None` for a kind that is only kept as received.
     pub(crate) fn new(kind: Kind, id: ResourceId) -> Option<Self> {
         let spec = kind.spec()?;
-        let seqs = Vec::new();
+        let seqs = Box::default();
         let (before, after, frees) = (true, true, false);
         let (began, did, taken_by) = (None, None, None);
         Some(Self { spec, kind, id, before, after, began, seqs, did, taken_by, frees })
@@ -377,7 +379,7 @@ impl Candidate {
         let candidate = Self::new(of.kind.clone(), of.id.clone())?;
         let mut seqs = of.seqs.clone();
         seqs.sort_unstable();
-        Some(Self { seqs, before: !of.made, after: !of.gone, ..candidate })
+        Some(Self { seqs: seqs.into(), before: !of.made, after: !of.gone, ..candidate })
     }
 }
 

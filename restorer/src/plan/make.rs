@@ -21,7 +21,7 @@ use super::tally::Tally;
 use super::translated::TRANSLATION;
 use super::unread::DEFINITION;
 use super::{Action, Modes, PLAN, Plan, PlanError, Request, Row, order};
-use crate::gids::Gids;
+use crate::gids::{Gids, name};
 use crate::job::gid;
 use crate::{record, write};
 
@@ -194,17 +194,19 @@ impl Making<'_> {
         order::order(&mut candidates);
         let (goods, mut levels) = order::until_stock(candidates);
         let others = levels.split_off(levels.partition_point(|c| write::is_stock(c.spec)));
+        levels.shrink_to_fit();
         self.decide(&gather, scope, goods).await?;
         if !self.items.is_empty() {
             let came = self.counted(&gather, scope, &levels).await?;
-            levels.retain(|level| !came.contains(anew.id_now(level.spec, &level.id).as_str()));
+            let now = |level: &Candidate| name(&level.kind, &anew.id_now(level.spec, &level.id));
+            levels.retain(|level| !came.contains(&now(level)));
         }
         self.decide(&gather, scope, levels).await?;
         self.decide(&gather, scope, others).await
     }
 
     /// Has what is counted of variants that come back come with them, whatever was selected. Answers which
-    /// levels came, by the ids that they have now.
+    /// levels came, by the names that they have now.
     async fn counted(
         &mut self,
         gather: &Gather<'_>,
@@ -227,7 +229,8 @@ impl Making<'_> {
         let mut came = Gids::default();
         while let Some(subjects) = found.try_next().await? {
             for subject in subjects {
-                came.insert(gather.anew.id_now(subject.spec, &subject.id).as_str());
+                let now = gather.anew.id_now(subject.spec, &subject.id);
+                came.insert(&name(&subject.kind, &now));
                 self.take(&subject, verdict(&subject, self.policy), false).await?;
             }
         }

@@ -57,6 +57,7 @@ pub(crate) fn until_stock(mut candidates: Vec<Candidate>) -> (Vec<Candidate>, Ve
     let stock = ALL.iter().copied().find(|spec| write::is_stock(spec)).map(place);
     let at = candidates.partition_point(|c| c.frees || Some(place(c.spec)) < stock);
     let rest = candidates.split_off(at);
+    candidates.shrink_to_fit();
     (candidates, rest)
 }
 
@@ -100,7 +101,7 @@ pub(crate) async fn find_taken(
         if let Some(gone) = keys.get(&(kind, natural)) {
             candidates[n].frees = policy.modes.create && !stays;
             if stays {
-                candidates[*gone].taken_by = Some(id);
+                candidates[*gone].taken_by = Some(Box::new(id));
             }
         }
     }

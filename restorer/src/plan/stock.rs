@@ -15,7 +15,7 @@ use super::gather::{Candidate, Gather, Scope, just_before};
 use super::row::{Policy, Subject, is_element};
 use super::undo::Run;
 use super::{Action, PlanError, Row, order};
-use crate::gids::Gids;
+use crate::gids::{Beginnings, Gids, Short, name};
 
 const ITEM: &str = "inventory_item";
 pub(super) const LEVEL: &str = "inventory_level";
@@ -95,8 +95,9 @@ pub(super) struct Stock<'a> {
     scope: &'a Scope,
     /// Where stock may be, or may have been.
     locations: Vec<ResourceId>,
-    /// Levels that something is taken back of anyway, by the ids that they have now.
-    listed: HashMap<ResourceId, &'a Candidate>,
+    /// Levels that something is taken back of anyway, by the names that they have now.
+    listed: HashMap<Short, &'a Candidate>,
+    beginnings: Beginnings,
     /// Whether of these the amount is taken back, too, and of which.
     policy: &'a Policy,
 }
@@ -118,9 +119,13 @@ impl<'a> Stock<'a> {
         }
         let mut locations: Vec<ResourceId> = places.into_iter().collect();
         locations.sort_by(order::by_number);
-        let now = |level: &'a Candidate| (gather.anew.id_now(level.spec, &level.id), level);
+        let mut beginnings = Beginnings::default();
+        let now = |level: &'a Candidate| {
+            let id = gather.anew.id_now(level.spec, &level.id);
+            (beginnings.add(&name(&level.kind, &id)), level)
+        };
         let listed = listed.iter().map(now).collect();
-        Ok(Self { gather, scope, locations, listed, policy })
+        Ok(Self { gather, scope, locations, listed, beginnings, policy })
     }
 
     /// An item that is gone: as it was before what is taken back, or else as it was last.
@@ -178,7 +183,8 @@ impl<'a> Stock<'a> {
     ) -> Result<Option<Subject>, PlanError> {
         let mut subject = self.gone(spec, found);
         let now = self.gather.anew.id_now(spec, &subject.id);
-        match self.listed.get(&now) {
+        let now = self.beginnings.find(&name(&subject.kind, &now));
+        match now.and_then(|now| self.listed.get(&now)) {
             Some(listed) if matches!(self.scope, Scope::Versions(_)) => {
                 let runs = self.gather.subject((*listed).clone(), self.scope).await?.runs;
                 match runs.first() {
