@@ -94,25 +94,21 @@ impl Puller {
         drop(send);
         let ended = |e: tokio::task::JoinError| PullError::Unreadable(e.to_string());
         let (trees, scratch, expected) = growing.await.map_err(ended)??;
-        let (spec, pull) = (run.spec, pull);
+        let spec = run.spec;
         let grown = tokio::task::spawn_blocking(move || {
-            let grown = trees.finish(&scratch, expected)?;
-            match pull.explode {
-                Some(_) => Nodes::exploded(spec, pull, &grown, &scratch),
-                None => Ok(Nodes::Grown(grown)),
-            }
+            Nodes::of_bulk(spec, pull, trees.finish(&scratch, expected)?, &scratch)
         });
         Ok((grown.await.map_err(ended)??, window))
     }
 }
 
 impl Nodes {
-    pub(super) fn exploded(
-        spec: &Spec,
-        pull: &Pull,
-        grown: &Grown,
-        scratch: &Path,
-    ) -> Result<Self, PullError> {
+    /// The resources of a bulk result. Its lines lie by the ids that stand in them; where a resource is
+    /// looked for by another one, as a document is by a picture's, it is put there.
+    fn of_bulk(spec: &Spec, pull: &Pull, grown: Grown, scratch: &Path) -> Result<Self, PullError> {
+        if pull.explode.is_none() && spec.also_gid_types.is_empty() {
+            return Ok(Self::Grown(grown));
+        }
         let mut spill = Spill::new(scratch)?;
         for bucket in 0..BUCKETS {
             for node in grown.nodes(&grown.lines(bucket)?)? {
@@ -155,4 +151,38 @@ fn put_aside(spill: &mut Spill, spec: &Spec, nodes: &[Value]) -> Result<(), Pull
         spill.put(&key, node.to_string().as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::kind::ALL;
+    use serde_json::json;
+
+    use super::*;
+    use crate::spill::bucket_of;
+
+    #[test]
+    fn a_file_of_any_type_lies_where_files_are_looked_for() {
+        let spec = ALL.iter().find(|spec| spec.name == "file").expect("a kind");
+        let pull = spec.pulls.iter().find(|pull| pull.name == "bulk").expect("a way");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let mut trees = Trees::new(scratch.path(), &[], None).expect("a place");
+        let types = ["MediaImage", "GenericFile", "Video", "ExternalVideo", "Model3d"];
+        for (n, of) in types.iter().enumerate() {
+            let line = json!({"__typename": of, "id": format!("gid://shopify/{of}/{n}")});
+            trees.line(&line.to_string()).expect("a line");
+        }
+        let grown = trees.finish(scratch.path(), Some(5)).expect("all lines");
+        let nodes = Nodes::of_bulk(spec, pull, grown, scratch.path()).expect("nodes");
+        let mut found = 0;
+        for bucket in 0..BUCKETS {
+            let lines = nodes.lines(bucket).expect("lines");
+            for node in nodes.of_lines(pull, &lines).expect("nodes") {
+                let id = (spec.id)(&node.expect("a node")).expect("an id");
+                assert_eq!(bucket_of(&(spec.ask_for)(&id)), bucket, "{id}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, types.len());
+    }
 }
