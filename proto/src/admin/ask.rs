@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{AdminError, Answer, Call, Client};
 use crate::kind::Spec;
-use crate::kind::pull::{Each, Pull, Values, Way, is_cut, plain};
+use crate::kind::pull::{Each, Pull, Values, Way, is_cut, plain, unread};
 use crate::{ResourceId, Timestamp};
 
 /// Why a kind could not be read as a whole.
@@ -256,6 +256,7 @@ impl Asker {
                 return Err(unread());
             };
             all.extend(further);
+            all.extend(unread(&next["userErrors"]));
             page["pageInfo"] = next["pageInfo"].take();
         }
         Ok(())
@@ -317,5 +318,19 @@ mod tests {
         let whole = finished(vec![node(false)], pull);
         assert_eq!(whole, [json!({"id": "1", "variantDetails": [{"id": "v", "metafields": []}]})]);
         assert_eq!(finished(vec![node(true)], pull), [json!({"id": "1"})]);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_there_and_says_nothing() {
+        let spec = crate::kind::ALL.iter().find(|spec| spec.name == "theme_file").expect("a kind");
+        let pull = spec.pulls.iter().find(|pull| pull.name == "by_id").expect("a way");
+        let error = |code: &str, name: &str| json!({"code": code, "filename": name});
+        let errors = [error("TIMEOUT", "assets/late.js"), error("NOT_FOUND", "assets/gone.js")];
+        let files = json!({"nodes": [], "pageInfo": {"hasNextPage": false}, "userErrors": errors});
+        let theme = json!({"id": "gid://shopify/OnlineStoreTheme/7", "files": files});
+        let found = finished(vec![theme], pull);
+        let ids: Vec<String> = found.iter().filter_map(spec.id).map(|id| id.to_string()).collect();
+        assert_eq!(ids, ["7-assets/late.js"]);
+        assert!(spec.facets.iter().all(|facet| !facet.is_given(&found[0])));
     }
 }

@@ -5,7 +5,7 @@
 //! id all give the same plain node for the same state, and a facet's payload is that node's members
 //! which belong to the facet.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::resource::{Facet, ResourceId};
 
@@ -179,10 +179,19 @@ pub(crate) fn is_cut(value: &Value) -> bool {
     }
 }
 
+/// What a connection says that it could not read, such as files of a theme: it is there, and nothing more
+/// is known of it.
+pub(crate) fn unread(errors: &Value) -> impl Iterator<Item = Value> {
+    let errors = errors.as_array().into_iter().flatten();
+    let there = errors.filter(|error| error["code"] != "NOT_FOUND" && error["code"] != "SUCCESS");
+    there.map(|error| json!({"filename": error["filename"]}))
+}
+
 /// Whether an object is a connection: it then has no other members than these.
 fn is_connection(members: &Map<String, Value>) -> bool {
-    let only =
-        |name: &String| matches!(name.as_str(), "nodes" | "edges" | "pageInfo" | "__typename");
+    let only = |name: &String| {
+        matches!(name.as_str(), "nodes" | "edges" | "pageInfo" | "userErrors" | "__typename")
+    };
     let has = |name: &str| members.get(name).is_some_and(Value::is_array);
     members.keys().all(only) && (has("nodes") || has("edges"))
 }
@@ -192,7 +201,8 @@ fn connection(members: &mut Map<String, Value>) -> Option<Vec<Value>> {
     if !is_connection(members) {
         return None;
     }
-    if let Some(Value::Array(nodes)) = members.remove("nodes") {
+    if let Some(Value::Array(mut nodes)) = members.remove("nodes") {
+        nodes.extend(members.get("userErrors").into_iter().flat_map(unread));
         return Some(nodes);
     }
     let Some(Value::Array(edges)) = members.remove("edges") else { return None };
@@ -215,7 +225,6 @@ pub(super) fn by_gid(node: &Value) -> Option<ResourceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn connections_of_either_form_become_arrays() {

@@ -153,5 +153,7 @@ fn build(
         },
         "edges": edges,
         "nodes": nodes,
+        // Only that of a theme's files has any.
+        "userErrors": [],
     })
 }
