@@ -1,8 +1,9 @@
 //! Follows Shopify's own log of who did what, so that history can say who made a change.
 //!
 //! The log is late: an entry shows up to minutes after its date. So each look begins some time before
-//! the newest entry that is known. What was published before is recognised by the stream, and after
-//! that by the journal: the same entry at the same instant is no version.
+//! the newest entry that is known; of a shop where nothing happens, a day before the look before it. What
+//! was published before is recognised by the stream, and after that by the journal: the same entry at the
+//! same instant is no version.
 //!
 //! What no webhook tells of, pages, blogs and articles, is asked for when an entry names it: the entry is an
 //! event like any other, and `signal.rs` follows it up.
@@ -33,14 +34,17 @@ const REST: Duration = Duration::from_secs(60);
 
 /// Follows one shop's log until `shutdown`.
 pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationToken) {
-    let mut known = HashMap::new();
+    let (mut known, mut last) = (HashMap::new(), None);
     loop {
         let looked = tokio::select! {
             () = shutdown.cancelled() => return,
-            looked = look(&puller, &mut known) => looked,
+            looked = look(&puller, &mut known, last) => looked,
         };
         let wait = match looked {
-            Ok(()) => every,
+            Ok(at) => {
+                last = Some(at);
+                every
+            }
             Err(error) => {
                 warn!(shop = %puller.shop, %error, "reading Shopify's log failed; trying again");
                 REST.max(every)
@@ -53,14 +57,17 @@ pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationT
     }
 }
 
-/// Publishes what is new since the last look. `known` is what was published of late. The oldest comes
-/// first, so that what an interruption leaves out is newer than all that is known.
+/// Publishes what is new since the last look, which began at `last`, and says when this one did, by the
+/// shop's clock. `known` is what was published of late. The oldest comes first, so that what an
+/// interruption leaves out is newer than all that is known.
 async fn look(
     puller: &Puller,
     known: &mut HashMap<ResourceId, Timestamp>,
-) -> Result<(), PullError> {
-    let since = since(puller, known).await?;
-    let (mut from, now, mut new) = (since, puller.clock.now(), 0);
+    last: Option<Timestamp>,
+) -> Result<Timestamp, PullError> {
+    let now = puller.now();
+    let since = since(newest(puller, known).await?, last, now);
+    let (mut from, mut new) = (since, 0);
     loop {
         let to = Timestamp::from_micros(from.as_micros() + PART_MICROS);
         let is_last = to >= now;
@@ -87,33 +94,35 @@ async fn look(
     if new > 0 {
         debug!(shop = %puller.shop, entries = new, "read Shopify's log");
     }
-    Ok(())
+    Ok(now)
 }
 
-/// From when on to look.
-async fn since(
+/// When the newest entry that is known was made.
+async fn newest(
     puller: &Puller,
     known: &HashMap<ResourceId, Timestamp>,
-) -> Result<Timestamp, JournalError> {
-    let newest = match known.values().max() {
-        Some(newest) => Some(*newest),
-        None => {
-            let kind = Kind::parse(event::NAME).ok();
-            let filter = ChangeFilter { kind, bare: true, ..ChangeFilter::default() };
-            let mut page = Page { limit: 1, cursor: None };
-            loop {
-                let list = puller.journal.changes(&puller.shop, &filter, &page).await?;
-                let newest = list.items.first().map(|change| change.version.valid_at);
-                page.cursor = list.next;
-                if newest.is_some() || page.cursor.is_none() {
-                    break newest;
-                }
-            }
+) -> Result<Option<Timestamp>, JournalError> {
+    if let Some(newest) = known.values().max() {
+        return Ok(Some(*newest));
+    }
+    let kind = Kind::parse(event::NAME).ok();
+    let filter = ChangeFilter { kind, bare: true, ..ChangeFilter::default() };
+    let mut page = Page { limit: 1, cursor: None };
+    loop {
+        let list = puller.journal.changes(&puller.shop, &filter, &page).await?;
+        let newest = list.items.first().map(|change| change.version.valid_at);
+        page.cursor = list.next;
+        if newest.is_some() || page.cursor.is_none() {
+            return Ok(newest);
         }
-    };
+    }
+}
+
+/// From when on to look: what the look before saw to be empty is not read again and again.
+fn since(newest: Option<Timestamp>, last: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let before = |at: Timestamp, by: i64| Timestamp::from_micros(at.as_micros() - by);
-    let first = before(puller.clock.now(), FIRST_MICROS);
-    Ok(newest.map_or(first, |newest| before(newest, OVERLAP_MICROS)))
+    let since = newest.map_or(before(now, FIRST_MICROS), |newest| before(newest, OVERLAP_MICROS));
+    last.map_or(since, |last| since.max(before(last, PART_MICROS)))
 }
 
 /// Which entry a node is, and its date. Comments are not about what somebody did.
@@ -189,6 +198,17 @@ mod tests {
         assert_eq!(named(event::NAME, comment), None);
         assert_eq!(named(event::NAME, r#"{"subjectId": null}"#), None);
         assert_eq!(named("page", page), None);
+    }
+
+    #[test]
+    fn a_shop_where_nothing_happens_is_not_read_from_its_last_entry_on_again_and_again() {
+        let day = |day: i64| Timestamp::from_micros(day * PART_MICROS);
+        let (quiet, now) = (Some(day(100)), day(300));
+        let minutes = |from, to: Timestamp| to.micros_since(from) / 60_000_000;
+        assert_eq!(minutes(since(quiet, None, now), day(100)), 10, "nobody has looked yet");
+        assert_eq!(since(quiet, Some(now), now), day(299));
+        assert_eq!(minutes(since(Some(now), Some(now), now), now), 10);
+        assert_eq!(since(None, None, now), day(293));
     }
 
     #[test]
