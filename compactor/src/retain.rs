@@ -17,6 +17,8 @@ use crate::pull::Puller;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(900);
+/// By how much the clocks of compactors, and the shop's, may differ, in microseconds.
+const AHEAD_MAX: u64 = 3_600 * 1_000_000;
 
 /// Thins one shop's history when it is time, until `shutdown`.
 pub(crate) async fn run(
@@ -56,9 +58,10 @@ async fn when_due(
     cron: &Cron,
     retention: Retention,
 ) -> Result<Option<Retained>, RetainError> {
-    let now = puller.clock.now();
+    // What goes does not come back, and our clock may be far ahead.
+    let now = puller.now();
     match last(puller).await? {
-        Some(last) if last < cron.last(now) => {}
+        Some(last) if is_due(last, now, cron) => {}
         Some(_) => return Ok(None),
         // From now on the schedule counts.
         None => {
@@ -70,6 +73,11 @@ async fn when_due(
     let retained = retain((journal, blobs), &puller.shop, (retention, now), false).await?;
     put_on_record(puller, &retained).await?;
     Ok(Some(retained))
+}
+
+/// Whether it is time again. What lies ahead is of a clock that was wrong.
+fn is_due(last: Timestamp, now: Timestamp, cron: &Cron) -> bool {
+    last < cron.last(now) || last.micros_since(now) > AHEAD_MAX
 }
 
 async fn put_on_record(puller: &Puller, retained: &Retained) -> Result<(), RetainError> {
@@ -85,4 +93,24 @@ async fn last(puller: &Puller) -> Result<Option<Timestamp>, JournalError> {
     let newest = records.items.into_iter().next();
     let retained = newest.and_then(|r| serde_json::from_value::<Retained>(r.payload).ok());
     Ok(retained.map(|retained| retained.at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_wrong_for_a_while_does_not_stop_it() {
+        let cron: Cron = "30 4 * * *".parse().expect("a schedule");
+        let at = |text: &str| Timestamp::parse(text).expect("an instant");
+        let now = at("2026-11-24T05:00:00Z");
+        for (last, expected) in [
+            ("2026-11-24T04:00:00Z", true),
+            ("2026-11-24T04:30:00Z", false),
+            ("2026-11-24T05:00:02Z", false),
+            ("2027-11-24T04:30:00Z", true),
+        ] {
+            assert_eq!(is_due(at(last), now, &cron), expected, "{last}");
+        }
+    }
 }
