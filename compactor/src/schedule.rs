@@ -31,6 +31,13 @@ use crate::turns::{Turn, Turns};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long it waits after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// How far history may be behind, in seconds, while it says what is due: what was read last would be taken
+/// for cut off, and read again. It is less than a kind rests that was just read.
+const BEHIND_MAX: f64 = 15.0;
+/// How soon it looks again when history is.
+const CATCHES_UP: Duration = Duration::from_secs(2);
+/// By how much the clocks of compactors may differ, in microseconds.
+const AHEAD_MAX: u64 = 3_600 * 1_000_000;
 /// How long a pull that failed is left alone at first, in microseconds, and how often that is doubled:
 /// up to eight hours.
 const FAILED_REST: u64 = 15 * 60 * 1_000_000;
@@ -75,7 +82,6 @@ pub(crate) async fn run(
         }
         queue.begin(&puller);
         queue.line_up(&when.turns);
-        let idle = queue.running.is_empty() && queue.waiting.is_empty();
         let looking = async {
             tokio::time::sleep_until(look_at).await;
             due(&puller, &when).await
@@ -86,20 +92,14 @@ pub(crate) async fn run(
             _ = tell.tick() => age.set(puller.clock.now().seconds_since(whole_since)),
             Some(turn) = queue.line.next() => queue.turn = turn,
             Some(order) = ordered.recv(), if !leave.is_cancelled() => queue.order(&order),
-            Some((spec, worked)) = queue.running.next(), if !idle => {
-                queue.kinds.remove(spec.name);
-                queue.worked &= worked;
-                if queue.running.is_empty() && queue.waiting.is_empty() {
-                    let all_worked = std::mem::replace(&mut queue.worked, true);
-                    look_at = Instant::now() + if all_worked { LOOK_EVERY } else { RETRY_AFTER };
-                }
-            }
-            due = looking, if idle && !leave.is_cancelled() => match due {
+            Some((spec, worked)) = queue.running.next() => queue.ended(spec, worked),
+            // Also while something runs: one kind may take days.
+            due = looking, if !leave.is_cancelled() => match due {
                 Ok(due) => {
-                    queue.waiting.extend(due.kinds);
+                    queue.take_up(due.kinds);
                     whole_since = due.whole_since.unwrap_or(whole_since);
                     age.set(puller.clock.now().seconds_since(whole_since));
-                    look_at = Instant::now() + LOOK_EVERY;
+                    look_at = Instant::now() + if due.is_behind { CATCHES_UP } else { LOOK_EVERY };
                 }
                 Err(error) => {
                     warn!(shop = %puller.shop, %error, "cannot see which pulls are due");
@@ -119,8 +119,8 @@ struct Queue<'a> {
     running: FuturesUnordered<BoxFuture<'a, (&'static Spec, bool)>>,
     /// The kinds that run, and whether somebody waits for each.
     kinds: BTreeMap<&'static str, bool>,
-    /// None of it failed so far.
-    worked: bool,
+    /// The kinds that were just read, and until when they rest: what came of it may not be readable yet.
+    rest: BTreeMap<&'static str, Instant>,
     /// The turn of what is due next, or the place in the line for it.
     turn: Option<Turn>,
     line: FuturesUnordered<BoxFuture<'static, Option<Turn>>>,
@@ -129,8 +129,8 @@ struct Queue<'a> {
 impl Default for Queue<'_> {
     fn default() -> Self {
         let (waiting, running) = (VecDeque::new(), FuturesUnordered::new());
-        let (kinds, turn, line) = (BTreeMap::new(), None, FuturesUnordered::new());
-        Self { waiting, running, kinds, worked: true, turn, line }
+        let (kinds, rest) = (BTreeMap::new(), BTreeMap::new());
+        Self { waiting, running, kinds, rest, turn: None, line: FuturesUnordered::new() }
     }
 }
 
@@ -146,6 +146,26 @@ impl<'a> Queue<'a> {
             let how = pull::Order { confirm_deletions, ordered: true, ..due };
             self.waiting.push_front((spec, how));
         }
+    }
+
+    /// What is due waits, unless it does already, runs or rests.
+    fn take_up(&mut self, due: Vec<Wanted>) {
+        let now = Instant::now();
+        self.rest.retain(|_, until| *until > now);
+        for (spec, how) in due {
+            let waits = self.waiting.iter().any(|(waiting, _)| waiting.name == spec.name);
+            let is_busy = self.kinds.contains_key(spec.name) || self.rest.contains_key(spec.name);
+            if !waits && !is_busy {
+                self.waiting.push_back((spec, how));
+            }
+        }
+    }
+
+    /// A kind no longer runs.
+    fn ended(&mut self, spec: &'static Spec, worked: bool) {
+        self.kinds.remove(spec.name);
+        let rest = if worked { LOOK_EVERY } else { RETRY_AFTER };
+        self.rest.insert(spec.name, Instant::now() + rest);
     }
 
     /// Begins as many as may run at once.
@@ -210,6 +230,8 @@ struct Due {
     kinds: Vec<Wanted>,
     /// Since when not every kind was read whole.
     whole_since: Option<Timestamp>,
+    /// History is behind, and cannot say what is due.
+    is_behind: bool,
 }
 
 /// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
@@ -221,15 +243,21 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
     let later: BTreeMap<String, Ordered> = self::newest(puller, LATER).await?;
     let status = puller.journal.status(&puller.shop).await?;
+    let is_behind = status.as_ref().is_some_and(|known| known.summary.lag_seconds > BEHIND_MAX);
     let (known, gaps) = status.map(|status| (status.kinds, status.gaps)).unwrap_or_default();
     let whole_since = known.iter().filter_map(self::whole_since).min();
+    if is_behind {
+        return Ok(Due { kinds: Vec::new(), whole_since, is_behind });
+    }
     let ends = |gap: &Gap| (gap.from_seq, gap.to_seq);
     let open_gaps: Vec<(u64, u64)> = gaps.iter().filter(|gap| !gap.healed).map(ends).collect();
     let mut kinds = Vec::new();
     for spec in pulled() {
         let report = newest.get(spec.name);
-        let given = orders.get(spec.name);
-        let later = later.get(spec.name).filter(|order| order.at <= now);
+        // One of a clock that was far ahead would be open for as long, whatever is read.
+        let is_given = |order: &&Ordered| order.at <= now;
+        let given = orders.get(spec.name).filter(is_given);
+        let later = later.get(spec.name).filter(is_given);
         let is_open = |order: &&Ordered| report.is_none_or(|report| report.started_at < order.at);
         let ordered = given.into_iter().chain(later).any(|order| is_open(&order));
         if !ordered && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
@@ -249,7 +277,7 @@ async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
         let healed_gaps = unread.map(ends).collect();
         kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, ordered }));
     }
-    Ok(Due { kinds, whole_since })
+    Ok(Due { kinds, whole_since, is_behind })
 }
 
 /// Since when a kind was not read whole: since the last pull of all of it began, or, where there was none,
@@ -275,15 +303,15 @@ async fn newest<T: DeserializeOwned>(
 
 fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u64)]) -> bool {
     use PullState::{Complete, Failed, Running};
+    // What lies ahead is of a clock that was wrong.
+    let is_old = report.started_at < since || report.started_at.micros_since(now) > AHEAD_MAX;
     match report.state {
         // This process runs none at the moment: another one did, and was ended.
         Running => true,
-        Complete => {
-            report.started_at < since || gaps.iter().any(|gap| !report.healed_gaps.contains(gap))
-        }
+        Complete => is_old || gaps.iter().any(|gap| !report.healed_gaps.contains(gap)),
         Failed => {
             let ended = report.finished_at.unwrap_or(report.started_at);
-            report.started_at < since || now.micros_since(ended) > failed_rest(report)
+            is_old || now.micros_since(ended) > failed_rest(report)
         }
     }
 }
@@ -384,6 +412,42 @@ mod tests {
             failed_rest(&report) / 60_000_000
         };
         assert_eq!([0, 1, 2, 3, 6, 7, 1_000].map(rest), [15, 15, 30, 60, 480, 480, 480]);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_while_does_not_stop_pulls() {
+        let at = |text: &str| Timestamp::parse(text).expect("an instant");
+        let (since, now) = (at("2026-11-24T03:00:00Z"), at("2026-11-24T09:00:00Z"));
+        for state in ["complete", "failed"] {
+            let is_due = |started: &str| {
+                let report = json!({"kind": "page", "state": state, "tries": 1,
+                    "started_at": started, "finished_at": started});
+                let report: PullReport = serde_json::from_value(report).expect("a report");
+                is_due(&report, since, now, &[])
+            };
+            assert!(is_due("2026-11-24T02:59:00Z"), "{state}");
+            assert!(!is_due("2026-11-24T08:59:00Z") && !is_due("2026-11-24T09:00:05Z"), "{state}");
+            assert!(is_due("2027-11-24T03:00:00Z"), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_is_due_does_not_wait_for_a_kind_that_takes_days() {
+        let mut queue = Queue::default();
+        let due = |names: &[&str]| -> Vec<Wanted> {
+            names.iter().map(|name| (spec(name), pull::Order::default())).collect()
+        };
+        queue.take_up(due(&["order", "page"]));
+        assert_eq!(begun(&mut queue), ["order", "page"]);
+        queue.ended(spec("page"), true);
+        // The next night: orders are still being read, and what came of the pages is not readable yet.
+        queue.take_up(due(&["order", "page", "menu"]));
+        queue.take_up(due(&["order", "page", "menu"]));
+        assert_eq!(begun(&mut queue), ["menu"]);
+        queue.rest.insert("page", Instant::now());
+        queue.take_up(due(&["order", "page"]));
+        assert_eq!(begun(&mut queue), ["page"]);
+        assert!(queue.waiting.is_empty());
     }
 
     #[test]
