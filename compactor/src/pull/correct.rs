@@ -5,6 +5,7 @@ use backstock_proto::kind::Arrival;
 use backstock_proto::publish::PublishError;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, union};
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::compare::{Correction, Found, Heads};
@@ -15,6 +16,10 @@ use crate::reconcile::{self, Finding, Seen, Since, Window};
 pub(crate) const IN_FLIGHT: usize = 256;
 /// After how many resources it is looked whether to say how far it is.
 const LOOK_EVERY: u64 = 1_000;
+/// How long what a webhook left open may take to be answered, in microseconds: it is asked a few times.
+const ANSWERED_WITHIN: u64 = 600 * 1_000_000;
+/// Most variants that a product's webhook carries.
+const VARIANTS_TOLD: usize = 100;
 
 /// What a pull has to say.
 pub(super) struct Pulled {
@@ -123,7 +128,7 @@ impl Puller {
                 return Ok(Settled::KnownMeanwhile);
             }
             if let Some(head) = head {
-                completes = self.is_told_in_part(&key, &head, &correction).await?;
+                completes = self.is_told_in_part(&key, &head, &correction, window).await?;
             }
         }
         let (id, facet, missed) = (correction.id.clone(), correction.facet, correction.missed);
@@ -149,21 +154,28 @@ impl Puller {
         key: &ResourceKey,
         head: &Head,
         found: &Correction,
+        window: Window,
     ) -> Result<bool, PullError> {
         if head.deleted || !head.source.is_delivered() {
             return Ok(false);
         }
-        let told = match self.journal.raw(key, head.seq).await? {
-            Some(Raw::SameAs { seq }) => self.journal.raw(key, seq).await?,
-            told => told,
+        let (told, again) = match self.journal.raw(key, head.seq).await? {
+            Some(Raw::SameAs { seq }) => (self.journal.raw(key, seq).await?, true),
+            told => (told, false),
         };
         let Some(Raw::Bytes(told)) = told else { return Ok(false) };
-        let state = |source, payload| {
+        let state = |source, payload: &[u8]| {
             let arrival = Arrival { source, facet: head.facet, op: Op::Update };
             key.kind.read(arrival, &key.id, payload).ok()?.state
         };
-        let (told, found) = (state(head.source, &told), state(Source::Reconcile, &found.payload));
-        Ok(told.zip(found).is_some_and(|(told, found)| union::is_told_in_part(&found, &told)))
+        let Some(found) = state(Source::Reconcile, &found.payload) else { return Ok(false) };
+        if state(head.source, &told).is_some_and(|told| union::is_told_in_part(&found, &told)) {
+            return Ok(true);
+        }
+        // One that told nothing new stands for the state before it, which a pull had brought.
+        let is_open = again && window.started.micros_since(head.triggered_at) < ANSWERED_WITHIN;
+        let known = state(Source::Reconcile, &told).filter(|_| is_open);
+        Ok(known.is_some_and(|known| union::is_told_in_part(&found, &as_told(known))))
     }
 
     pub(super) async fn publish(&self, pulled: Pulled) -> Result<(), PublishError> {
@@ -201,5 +213,35 @@ impl Puller {
         let heads = self.journal.heads(&key.shop, &key.kind, Some(&key.id)).await?;
         let by_facet = heads.map_ok(|head| ((head.id.clone(), head.facet), head));
         Ok(by_facet.try_collect().await?)
+    }
+}
+
+/// As much of a product as its webhook tells: of variants beyond the first hundred, which there are.
+fn as_told(mut product: Value) -> Value {
+    let variants = product.get_mut("variants").and_then(Value::as_array_mut);
+    for variant in variants.into_iter().flatten().skip(VARIANTS_TOLD) {
+        *variant = json!({"id": variant["id"].clone()});
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_webhook_could_not_tell_is_still_to_be_answered() {
+        let product = |variants: usize, dearer: usize| {
+            let variant = |n: usize| json!({"id": n.to_string(), "price": u8::from(n == dearer)});
+            let variants: Vec<Value> = (0..variants).map(variant).collect();
+            json!({"title": "Mug", "variants": variants})
+        };
+        let is_open = |found: &Value, variants: usize| {
+            union::is_told_in_part(found, &as_told(product(variants, usize::MAX)))
+        };
+        assert!(is_open(&product(150, 100), 150) && is_open(&product(150, 149), 150));
+        assert!(!is_open(&product(150, 99), 150), "the webhook would have told");
+        assert!(!is_open(&product(151, 120), 150), "the webhook names all");
+        assert!(!is_open(&product(100, 99), 100));
     }
 }
