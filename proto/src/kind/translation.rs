@@ -8,7 +8,7 @@ use super::pulled::PULLED;
 use super::{Listing, Spec, rank};
 use crate::resource::{Facet, ResourceId, gid_type};
 
-/// What is translated, without themes and the texts of notifications.
+/// What is translated, without the texts beside pictures, themes and what is sent, paid or packed.
 const RESOURCES: Each = Each {
     variable: "resourceType",
     values: Values::These(&[
@@ -86,8 +86,9 @@ pub(super) static SPEC: Spec = Spec {
     },
     references: &["/resource/id"],
     rank: rank::TRANSLATIONS,
-    not_covered: "translations of themes and notifications, those for one market only, and what of \
-                  a type is beyond its first 25,000 resources",
+    not_covered: "translations of the texts beside pictures, of themes, notifications, payment \
+                  methods and packing slips, those for one market only, and what of a type is beyond \
+                  its first 25,000 resources",
     ..PULLED
 };
 
