@@ -93,7 +93,11 @@ pub(crate) fn named(spec: &Spec, mut truth: Value) -> Value {
         "draft_order" => truth["note"] = truth["note2"].take(),
         "collection" if truth["ruleSet"].is_null() => {
             let products = truth["products"].as_array().into_iter().flatten();
-            truth["productIds"] = products.map(|product| product["id"].clone()).collect();
+            let mut ids: Vec<Value> = products.map(|product| product["id"].clone()).collect();
+            if truth["sortOrder"] != "MANUAL" {
+                ids.sort_by_key(Value::to_string);
+            }
+            truth["productIds"] = ids.into();
         }
         "discount" => {
             // Whichever way it is taken, it is asked for as a node of either sort.

@@ -22,7 +22,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Collection"),
-    mapping: 2,
+    mapping: 3,
     named: field::identity,
     core: Some(core),
     node,
@@ -76,7 +76,8 @@ const CORE: Members = Members {
 
 const DETAIL: Members = Members { facet: Facet::Detail, members: &["seo", "ruleSet"] };
 
-const MEMBERSHIP: Members = Members { facet: Facet::Membership, members: &["products"] };
+const MEMBERSHIP: Members =
+    Members { facet: Facet::Membership, members: &["products", "sortOrder"] };
 
 /// Left out: `published_at` and `published_scope`, which the Admin GraphQL API tells per
 /// publication only.
@@ -113,7 +114,12 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
             .copy("ruleSet", "ruleSet");
         }
         Facet::Membership => {
-            m.map("products", "productIds", |products| list(products, |p| p["id"].clone()));
+            let by_hand = node.get("sortOrder").is_none_or(|order| order == "MANUAL");
+            m.map("products", "productIds", |products| {
+                let ids = list(products, |p| p["id"].clone());
+                // Any other order changes by itself, with every sale.
+                if by_hand { ids } else { field::sorted(ids, Value::to_string) }
+            });
         }
         other => return metafield::node(other, node),
     }
@@ -131,5 +137,24 @@ fn listing(state: &Value) -> Listing {
         title: shown(state, "title").unwrap_or_default(),
         handle: shown(state, "handle"),
         also: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn which_product_sells_best_is_no_edit_of_a_collection() {
+        let members = |order: &str, ids: [&str; 2]| {
+            let products = ids.map(|id| json!({"id": id}));
+            let pulled = json!({"id": "c", "sortOrder": order, "products": products});
+            let part = MEMBERSHIP.of(&pulled).expect("all of it");
+            node(Facet::Membership, &part).expect("a state")
+        };
+        assert_eq!(members("BEST_SELLING", ["a", "b"]), members("BEST_SELLING", ["b", "a"]));
+        assert_ne!(members("MANUAL", ["a", "b"]), members("MANUAL", ["b", "a"]));
     }
 }
