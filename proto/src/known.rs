@@ -9,6 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::diff::{identity, label};
 
+/// The member that names the bytes of a picture or a file, beside what says which ones those are.
+pub const BYTES: &str = "blob";
+/// What says which ones those are.
+const SAY_WHICH: [&str; 2] = ["url", "checksumMd5"];
+
 /// Gives each of two states what only the other one tells, so that between them differs what
 /// changed and nothing else. Elements that only one of two lists has did change: a list is told as
 /// a whole. So did an object that shares no member with what stands in its place.
@@ -24,17 +29,27 @@ fn members(before: &mut Map<String, Value>, after: &mut Map<String, Value>) {
     if !before.keys().any(|name| after.contains_key(name)) {
         return;
     }
+    let same_bytes = SAY_WHICH.iter().all(|name| before.get(*name) == after.get(*name));
+    let may_be = |name: &str| same_bytes || name != BYTES;
     for (name, value) in before.iter_mut() {
         match after.get_mut(name) {
             Some(other) => align(value, other),
-            None => drop(after.insert(name.clone(), value.clone())),
+            None if may_be(name) => drop(after.insert(name.clone(), value.clone())),
+            None => {}
         }
     }
     for (name, value) in after {
-        if !before.contains_key(name) {
+        if !before.contains_key(name) && may_be(name) {
             before.insert(name.clone(), value.clone());
         }
     }
+}
+
+/// Whether two objects say that they are of the same bytes.
+pub fn is_of_same_bytes(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    let says = |name: &&str| one.get(*name).is_some_and(|value| !value.is_null());
+    let same = |name: &str| one.get(name) == other.get(name);
+    SAY_WHICH.iter().any(says) && SAY_WHICH.iter().all(|name| same(name))
 }
 
 fn elements(before: &mut [Value], after: &mut [Value]) {
@@ -80,6 +95,15 @@ mod tests {
                 json!({"variants": [{"id": "b", "price": "2"}, {"id": "c", "price": "3"}]}),
             ],
         );
+    }
+
+    #[test]
+    fn the_bytes_of_one_picture_are_not_those_of_another() {
+        let one = json!({"image": {"url": "https://c/a.png", "blob": "aa"}});
+        let other = json!({"image": {"url": "https://c/b.png"}});
+        check(one.clone(), other.clone(), [one.clone(), other]);
+        let same = json!({"image": {"url": "https://c/a.png"}});
+        check(same, one.clone(), [one.clone(), one]);
     }
 
     #[test]

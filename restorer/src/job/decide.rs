@@ -5,6 +5,7 @@ use backstock_proto::merge::{self, Field, FieldPath, Step};
 use serde_json::Value;
 
 use super::gid;
+use crate::write;
 
 /// Longest value that a reason tells.
 const SHOWN_MAX: usize = 60;
@@ -31,6 +32,8 @@ pub(super) fn change(
     counts: &impl Fn(&FieldPath) -> bool,
 ) -> Change {
     let mut want = live.clone();
+    let (bytes, fields): (Vec<&Field>, Vec<&Field>) =
+        fields.iter().partition(|field| write::names_bytes(&field.path));
     for field in fields {
         let joined = joined(told, field, came);
         let is_one_of = |values: [&Value; 2]| values.iter().any(|v| is(told, &field.path, v));
@@ -52,7 +55,14 @@ pub(super) fn change(
             return Change::Conflict(why);
         }
     }
-    if want == *live { Change::Nothing } else { Change::Make(want) }
+    if want == *live {
+        return Change::Nothing;
+    }
+    // Of what we keep the shop does not tell.
+    for field in bytes {
+        merge::set(&mut want, &field.path, field.new.clone());
+    }
+    Change::Make(want)
 }
 
 /// Whether a field is as wanted but for what nobody chose: what came back within something has dates and
@@ -89,7 +99,7 @@ fn joined(told: &Value, field: &Field, came: &impl Fn(&str) -> bool) -> Option<V
 /// Whether a state tells enough to decide about some fields: each is there as wanted or as expected,
 /// or where it would be is.
 pub(super) fn tells(live: &Value, fields: &[Field]) -> bool {
-    fields.iter().all(|field| {
+    fields.iter().filter(|field| !write::names_bytes(&field.path)).all(|field| {
         let has_place = match parent(&field.path) {
             Some(parent) => merge::get(live, &parent).is_some(),
             None => true,
@@ -169,6 +179,21 @@ mod tests {
         assert_eq!(change(&good, &fields), Change::Nothing);
         let other = json!({"id": "p", "title": "Better"});
         assert!(matches!(change(&other, &fields), Change::Conflict(why) if why.contains("Better")));
+    }
+
+    #[test]
+    fn bytes_of_a_picture_come_along_with_it_and_are_no_difference_by_themselves() {
+        let fields = [
+            field("/image/blob", json!("bb"), json!("aa")),
+            field("/image/url", json!("https://c/ad.png"), json!("https://c/bags.png")),
+        ];
+        let live =
+            |file: &str| json!({"id": "c", "image": {"url": format!("https://c/{file}.png")}});
+        let mut want = live("bags");
+        want["image"]["blob"] = json!("aa");
+        assert!(tells(&live("ad"), &fields));
+        assert_eq!(change(&live("ad"), &fields), Change::Make(want));
+        assert_eq!(change(&live("bags"), &fields), Change::Nothing);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::job::Job;
 use crate::plan::{Action, Counts, Plan, Request, Row};
 use crate::refuse;
 use crate::token::Scope;
+use crate::write;
 
 /// Rows on one page.
 const PAGE: usize = 50;
@@ -243,7 +244,11 @@ impl Names {
     /// What an update writes. What is created is told by its notes.
     fn lines(&self, room: &Room, row: &Row) -> Vec<Line> {
         match row.action {
-            Action::Update => human::tell(&row.fields, self.known(room, row)),
+            Action::Update => {
+                let seen = |field: &&Field| !write::names_bytes(&field.path);
+                let fields: Vec<Field> = row.fields.iter().filter(seen).cloned().collect();
+                human::tell(&fields, self.known(room, row))
+            }
             _ => Vec::new(),
         }
     }

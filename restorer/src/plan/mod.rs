@@ -82,7 +82,7 @@ pub struct Select {
     pub kinds: Vec<Kind>,
     /// Numbers or gids.
     pub ids: Vec<String>,
-    /// Whose title, handle or SKU holds this text.
+    /// Whose title, handle or SKU holds this text, now or before what is taken back.
     pub q: Option<String>,
     /// Only these fields: JSON Pointers, whole parts of the resource included; `*` stands for every
     /// element of a list.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use backstock_proto::kind::{Personal, Spec, Writable};
 use backstock_proto::merge::{self, Field, FieldPath, Kept, OnConflict};
-use backstock_proto::{Kind, ResourceId, Timestamp};
+use backstock_proto::{Kind, ResourceId, Timestamp, known};
 use serde_json::Value;
 
 use super::select::Selection;
@@ -113,6 +113,10 @@ pub fn verdict(subject: &Subject, policy: &Policy) -> Verdict {
             return Verdict::Left(Left::OwnDoing);
         }
     }
+    // Whether there was anything to lose, nobody knows.
+    if made_within && now.is_null() && !subject.made_since && !subject.comes_along {
+        return Verdict::Left(Left::Unknown);
+    }
     let counts = |path: &FieldPath| !write::incidental(subject.spec, path, now);
     let undone = undo(now, &alike(subject), policy.on_conflict, counts);
     let decided = Decided { subject, policy, kept: undone.kept };
@@ -217,10 +221,13 @@ impl Decided<'_> {
 
     fn update(mut self, want: Value) -> Verdict {
         let Subject { spec, now, .. } = self.subject;
-        let want = self.policy.selection.narrowed(now, want);
+        let mut want = self.policy.selection.narrowed(now, want);
+        self.subject.runs.iter().for_each(|run| with_bytes(&mut want, &run.before));
         let told = |path: &FieldPath| !write::incidental(spec, path, now);
         let mut fields = merge::fields(now, &want);
-        fields.retain(|field| told(&field.path));
+        let differing: Vec<FieldPath> =
+            fields.iter().map(|field| &field.path).filter(|path| told(path)).cloned().collect();
+        fields.retain(|field| told(&field.path) || write::comes_along(spec, field, &differing));
         self.kept.retain(|k| told(&k.path) && self.policy.selection.has_field(&k.path));
         if fields.is_empty() && self.kept.is_empty() {
             return Verdict::Same;
@@ -355,11 +362,28 @@ impl Row {
 }
 
 impl Subject {
-    /// Whether it is in a selection by what a list shows of it: now, or else as it was last.
+    /// Whether it is in a selection by what a list shows of it, as it is now or as it was before what is
+    /// taken back, which may have been to give it another title.
     pub(super) fn is_in(&self, selection: &Selection) -> bool {
-        let last = self.runs.iter().flat_map(|run| [&run.after, &run.before]);
-        let known = std::iter::once(&self.now).chain(last).find(|state| !state.is_null());
-        selection.has_text(&self.id, &self.kind.listing(known.unwrap_or(&Value::Null)))
+        let past = self.runs.iter().flat_map(|run| [&run.after, &run.before]);
+        std::iter::once(&self.now)
+            .chain(past)
+            .any(|state| selection.has_text(&self.id, &self.kind.listing(state)))
+    }
+}
+
+/// Gives what is to be a picture or a file of then the bytes that it had then.
+fn with_bytes(want: &mut Value, then: &Value) {
+    let (Value::Object(members), Value::Object(then)) = (want, then) else { return };
+    if known::is_of_same_bytes(members, then)
+        && let Some(blob) = then.get(known::BYTES)
+    {
+        members.insert(known::BYTES.into(), blob.clone());
+    }
+    for (name, member) in members.iter_mut() {
+        if let Some(then) = then.get(name) {
+            with_bytes(member, then);
+        }
     }
 }
 

@@ -35,10 +35,16 @@ pub fn undo(
     for run in runs {
         let Run { mut before, mut after } = run.clone();
         known::align(&mut before, &mut after);
-        if before.is_null() && is_as_made(&after, &undone.state, &counts) {
+        if before.is_null() && is_as_told(&after, &undone.state, &counts) {
             undone.state = before;
             continue;
         }
+        // Whoever brought it back since has done what taking its end back would do.
+        if after.is_null() && is_as_told(&before, &undone.state, &counts) {
+            continue;
+        }
+        learn(&mut after, &undone.state, &counts);
+        known::align(&mut before, &mut after);
         let (state, kept) = merge::revert(&undone.state, &before, &after, on_conflict);
         undone.state = state;
         for kept in kept {
@@ -49,13 +55,30 @@ pub fn undo(
     undone
 }
 
-/// Whether something is as it was made. What was learned of it only afterwards, and what follows from
-/// what it is, nobody changed.
-fn is_as_made(made: &Value, now: &Value, counts: impl Fn(&FieldPath) -> bool) -> bool {
-    let (mut made, mut now) = (made.clone(), now.clone());
-    known::align(&mut made, &mut now);
-    let both = made.is_object() && now.is_object();
-    both && merge::fields(&made, &now).iter().all(|field| !counts(&field.path))
+/// Whether something is as it was told to be. What was learned of it only afterwards, and what follows
+/// from what it is, nobody changed.
+fn is_as_told(told: &Value, now: &Value, counts: impl Fn(&FieldPath) -> bool) -> bool {
+    let mut told = told.clone();
+    let now = learn(&mut told, now, &counts);
+    let both = told.is_object() && now.is_object();
+    both && merge::fields(&told, &now).iter().all(|field| !counts(&field.path))
+}
+
+/// Adds to a state what was learned of it only later, and what follows from what it is: of a picture
+/// that was put in where its bytes are kept, of a variant its metafields. Answers the state of now with
+/// what only the other one tells.
+fn learn(told: &mut Value, now: &Value, counts: &impl Fn(&FieldPath) -> bool) -> Value {
+    let mut now = now.clone();
+    if *told == now || !(told.is_object() && now.is_object()) {
+        return now;
+    }
+    known::align(told, &mut now);
+    for field in merge::fields(told, &now) {
+        if !counts(&field.path) {
+            merge::set(told, &field.path, field.new);
+        }
+    }
+    now
 }
 
 /// A field that two runs changed is listed once: from what it was before the older to what the newer

@@ -1,6 +1,7 @@
 //! How far a field can be written, and what writing takes: what plans say before anything is done.
 
 use backstock_proto::kind::Spec;
+use backstock_proto::known;
 use backstock_proto::merge::{Field, FieldPath, Step};
 use serde_json::Value;
 
@@ -153,6 +154,21 @@ pub fn incidental(spec: &Spec, path: &FieldPath, state: &Value) -> bool {
     own_id
         || INCIDENTAL.contains(&name.as_str())
         || follows.flat_map(|(_, pairs)| *pairs).any(|pair| *pair == (path.member(), name))
+}
+
+/// Whether a field names bytes that we keep. The shop does not know them by that.
+pub(crate) fn names_bytes(path: &FieldPath) -> bool {
+    matches!(path.steps().last(), Some(Step::Member(name)) if name == known::BYTES)
+}
+
+/// Whether a field is no difference by itself, and needed where others that differ are written: a picture
+/// of before comes of its bytes of before.
+pub(crate) fn comes_along(spec: &Spec, field: &Field, differing: &[FieldPath]) -> bool {
+    let Some((around, _)) = field.path.as_str().rsplit_once('/') else { return false };
+    let beside = |path: &FieldPath| {
+        path.as_str().strip_prefix(around).is_some_and(|rest| rest.starts_with('/'))
+    };
+    names_bytes(&field.path) && differing.iter().any(beside) && unwritable_to(spec, field).is_none()
 }
 
 /// Whether the elements of a list only name what is elsewhere: it is a set, in the order of its ids, which

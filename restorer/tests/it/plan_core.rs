@@ -7,8 +7,9 @@ use backstock_proto::Kind;
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::{self, OnConflict};
 use backstock_restorer::plan::row::{Left, Policy, Subject, Verdict, verdict};
+use backstock_restorer::plan::select::Selection;
 use backstock_restorer::plan::undo::{Run, undo};
-use backstock_restorer::plan::{Action, Modes, Row};
+use backstock_restorer::plan::{Action, Modes, Row, Select};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -299,4 +300,106 @@ fn an_edit_between_two_of_the_apps_survives_a_deletion() {
     let fields: Vec<(&str, &Value)> =
         anew.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
     assert_eq!(fields, [("/title", &json!("base"))]);
+}
+
+/// A product into which a variant and a picture were put: before, just after, and once more was learned
+/// of both.
+fn put_in() -> [Value; 3] {
+    let with = |variant: Option<Value>, medium: Option<Value>| {
+        let mut state = base();
+        state["variants"].as_array_mut().expect("variants").extend(variant);
+        state["media"] = medium.into_iter().collect();
+        state
+    };
+    let (variant, medium) = ("gid://shopify/ProductVariant/9", "gid://shopify/MediaImage/5");
+    [
+        with(None, None),
+        with(
+            Some(json!({"id": variant, "price": "5"})),
+            Some(json!({"id": medium, "alt": "Mug", "url": "https://c/tmp/mug.png"})),
+        ),
+        with(
+            Some(json!({"id": variant, "price": "5", "metafields": [], "mediaIds": []})),
+            Some(json!({"id": medium, "alt": "Mug", "url": "https://c/mug.png", "blob": "aa"})),
+        ),
+    ]
+}
+
+#[test]
+fn what_was_put_into_something_goes_although_more_was_learned_of_it_since() {
+    let [before, after, now] = put_in();
+    let runs = vec![Run { before: before.clone(), after: after.clone() }];
+    let gone = row(verdict(&subject(now.clone(), runs.clone()), &Policy::default()));
+    assert_eq!((gone.action, gone.kept.as_slice()), (Action::Update, &[][..]));
+    let gone: Vec<(&str, bool)> =
+        gone.fields.iter().map(|field| (field.path.member(), field.new.is_null())).collect();
+    assert_eq!(gone, [("media", true), ("variants", true)]);
+    // What somebody made of it since stays.
+    let mut edited = now;
+    edited["media"][0]["alt"] = json!("A mug on a table");
+    let kept = row(verdict(&subject(edited, runs), &Policy::default()));
+    let stays: Vec<&str> = kept.kept.iter().map(|kept| kept.path.member()).collect();
+    assert_eq!(stays, ["media"]);
+    assert!(kept.fields.iter().all(|field| field.path.member() == "variants"));
+}
+
+#[test]
+fn what_is_back_already_is_as_wanted() {
+    let mut was = base();
+    was["createdAt"] = json!("2026-11-19T12:00:00Z");
+    let mut is = base();
+    is["createdAt"] = json!("2026-11-21T12:00:00Z");
+    let runs = vec![Run { before: was, after: Value::Null }];
+    assert_eq!(verdict(&subject(is, runs), &Policy::default()), Verdict::Same);
+}
+
+#[test]
+fn of_what_is_gone_and_was_never_seen_nobody_says_that_it_is_as_wanted() {
+    let runs = vec![Run { before: Value::Null, after: Value::Null }];
+    let mut gone = subject(Value::Null, runs);
+    assert_eq!(verdict(&gone, &Policy::default()), Verdict::Same, "it came and went");
+    gone.made_since = false;
+    assert_eq!(verdict(&gone, &Policy::default()), Verdict::Left(Left::Unknown));
+}
+
+#[test]
+fn what_was_given_another_title_is_found_by_either() {
+    let with = |title: &str| {
+        let mut state = base();
+        state["title"] = json!(title);
+        state
+    };
+    let runs = vec![Run { before: with("Enamel Mug"), after: with("SALE!!!") }];
+    let subject = subject(with("SALE!!!"), runs);
+    let of = |q: &str| {
+        let select = Select { q: Some(q.into()), ..Select::default() };
+        let selection = Selection::parse(&select).expect("understood");
+        verdict(&subject, &Policy { selection, ..Policy::default() })
+    };
+    assert_eq!(row(of("mug")).action, Action::Update);
+    assert_eq!(row(of("sale")).action, Action::Update);
+    assert_eq!(of("tote"), Verdict::Unselected);
+}
+
+#[test]
+fn a_picture_comes_back_with_the_bytes_that_it_had() {
+    let kind = Kind::parse("collection").expect("a kind");
+    let with = |file: &str, blob: Option<&str>| {
+        let mut image = json!({"altText": "Bags", "url": format!("https://c/{file}.png")});
+        if let Some(blob) = blob {
+            image["blob"] = json!(blob);
+        }
+        json!({"id": "gid://shopify/Collection/7", "title": "Bags", "ruleSet": null, "image": image})
+    };
+    // The bytes of the other one were kept a moment after it was put there.
+    let runs = vec![Run { before: with("bags", Some("aa")), after: with("ad", None) }];
+    let subject = subject(with("ad", Some("bb")), runs);
+    let subject = Subject { spec: kind.spec().expect("understood"), kind, ..subject };
+    let fields = row(verdict(&subject, &Policy::default())).fields;
+    let fields: Vec<(&str, &Value)> =
+        fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
+    assert_eq!(
+        fields,
+        [("/image/blob", &json!("aa")), ("/image/url", &json!("https://c/bags.png"))]
+    );
 }
