@@ -176,9 +176,11 @@ impl Gather<'_> {
         }
     }
 
-    /// What has been made anew since, under the id that it had before the span.
+    /// What has been made anew since, under the id that it had before the span, whichever of its ids it is
+    /// named by.
     async fn earlier(&self, anew: &Candidate, span: Span) -> Result<Option<Candidate>, PlanError> {
-        for id in self.anew.ids_before(anew.spec, &anew.id) {
+        let now = self.anew.id_now(anew.spec, &anew.id);
+        for id in self.anew.ids_before(anew.spec, &now) {
             let key = self.key(&anew.kind, &id);
             let then = self.journal.resource(&key, AsOf::At(just_before(span.from))).await?;
             if then.is_some_and(|then| !then.deleted) {
@@ -221,6 +223,7 @@ impl Gather<'_> {
             }
         }
         let seen = latest.as_ref().map(|latest| latest.version.seq);
+        let created_at = latest.as_ref().and_then(|latest| created_at(&latest.state));
         let now = living(latest);
         let mut subject = Subject {
             spec: candidate.spec,
@@ -244,8 +247,6 @@ impl Gather<'_> {
             }
         }
         let Scope::Span(Span { from, .. }) = *scope else { return Ok(subject) };
-        let created_at = subject.now.get("createdAt").and_then(Value::as_str);
-        let created_at = created_at.and_then(|at| Timestamp::parse(at).ok());
         let told = candidate.began.is_some_and(|began| began.is_since(from));
         subject.made_since |= told || created_at.is_some_and(|at| at >= from);
         Ok(subject)
@@ -259,10 +260,21 @@ impl Gather<'_> {
         span: Span,
     ) -> Result<(), PlanError> {
         let of = just_before(span.from);
-        let before = self.state(key, AsOf::At(of)).await?;
+        let then = self.journal.resource(key, AsOf::At(of)).await?;
+        // What was gone by then is certainly new, whatever it had been before.
+        subject.made_since |= then.as_ref().is_some_and(|then| then.deleted);
+        let mut before = living(then);
+        self.anew.rewrite(&mut before);
         let after = match span.to {
             Timestamp::MAX => subject.now.clone(),
-            to => self.state(key, AsOf::At(to)).await?,
+            to => match self.state(key, AsOf::At(to)).await? {
+                // It may have been made anew by then.
+                Value::Null => {
+                    let anew = self.key(&subject.kind, &subject.id);
+                    self.state(&anew, AsOf::At(to)).await?
+                }
+                after => after,
+            },
         };
         subject.of = (!before.is_null()).then(|| (of, before.clone()));
         subject.runs = vec![Run { before, after }];
@@ -279,7 +291,8 @@ impl Gather<'_> {
         let versions = self.versions(key, Span::default()).await?;
         for stretch in stretches(&versions, seqs) {
             let before = self.journal.resource(key, AsOf::Before(stretch.first)).await?;
-            subject.made_since |= before.is_none() && stretch.made;
+            // The oldest stretch, which comes last, says how it began.
+            subject.made_since = before.as_ref().map_or(stretch.made, |before| before.deleted);
             // As late as it was there: what it belonged to then it belongs to.
             let last = just_before(stretch.first.valid_at);
             let of = before.as_ref().filter(|b| !b.deleted);
@@ -422,6 +435,11 @@ fn named(selection: &Selection) -> Option<Vec<(Kind, ResourceId)>> {
         }
     }
     (!names.is_empty() && names.len() <= NAMED_MAX).then_some(names)
+}
+
+/// When a state says that Shopify made it.
+fn created_at(state: &Value) -> Option<Timestamp> {
+    Timestamp::parse(state.get("createdAt")?.as_str()?).ok()
 }
 
 pub(super) fn living(found: Option<Resource>) -> Value {

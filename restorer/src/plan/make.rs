@@ -319,7 +319,7 @@ impl Making<'_> {
     /// it translated again. It is looked for in the whole shop, whatever was selected.
     async fn follow(&mut self, tools: &Tools<'_>) -> Result<(), PlanError> {
         let Policy { modes, selection, .. } = self.policy;
-        if self.tally.counts.create == 0 || !modes.update || selection.has_fields() {
+        if self.tally.anew.is_empty() || !modes.update || selection.has_fields() {
             return Ok(());
         }
         let Tools { journal, anew, shop, .. } = *tools;

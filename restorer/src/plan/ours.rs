@@ -73,7 +73,7 @@ impl Gather<'_> {
         subject.made_since = true;
         let key = self.key(&subject.kind, &did.id);
         let known = self.journal.resource(&key, AsOf::Latest).await?;
-        let settled = Timestamp::from_micros(did.to.as_micros() + SETTLES_MICROS);
+        let settled = settled(did);
         let after = match known {
             None => {
                 let key = self.key(&subject.kind, &did.row.id);
@@ -98,8 +98,10 @@ impl Gather<'_> {
     /// Something that it deleted comes back as it was.
     async fn deleted(&self, subject: &mut Subject, did: &Did) -> Result<(), PlanError> {
         let of = just_before(did.from);
-        let before = self.state(&self.key(&subject.kind, &did.row.id), AsOf::At(of)).await?;
-        if subject.id == did.row.id {
+        let key = self.key(&subject.kind, &did.row.id);
+        let before = self.state(&key, AsOf::At(of)).await?;
+        // A file of a theme may have been made again since, under the same name.
+        if subject.id == did.row.id && !self.is_edited_after(&key, settled(did)).await? {
             subject.now = Value::Null;
         }
         subject.of = (!before.is_null()).then(|| (of, before.clone()));
@@ -114,4 +116,9 @@ impl Gather<'_> {
         let later = self.journal.versions(key, span, &page).await?.items;
         Ok(later.iter().any(|v| v.source.is_delivered() && v.facet.is_state() && !v.unchanged))
     }
+}
+
+/// Until when Shopify may date what a row did.
+fn settled(did: &Did) -> Timestamp {
+    Timestamp::from_micros(did.to.as_micros() + SETTLES_MICROS)
 }

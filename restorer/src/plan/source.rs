@@ -18,6 +18,7 @@ use super::row::Policy;
 use super::stock::LEVEL;
 use super::translated::TRANSLATION;
 use super::{Action, Plan, PlanError, Request, Row};
+use crate::change_set::Who;
 use crate::gids::Gids;
 use crate::job::written::Written;
 use crate::job::{JOB, Job, rows};
@@ -121,8 +122,10 @@ impl Desk {
                     continue;
                 }
                 // Of what was made anew once more since, the job knew an earlier id.
-                let when = |id| written.when(&job.id, &row.kind, id);
-                if let Some((from, to)) = when(&id).or_else(|| when(&row.id)) {
+                let when = |id: &ResourceId| written.when(&job.id, &row.kind, id);
+                let before = written.ids_before(spec, &id);
+                let known = std::iter::once(&id).chain(&before).find_map(when);
+                if let Some((from, to)) = known.or_else(|| when(&row.id)) {
                     done.push(Arc::new(Did { row, id, from, to }));
                 }
             }
@@ -156,6 +159,13 @@ impl Desk {
             }
             Source::App(app, from) if from > to => {
                 Err(PlanError::Ask(format!("app {app:?}: from {from} is after to {to}")))
+            }
+            // By that name go all who order and sign up.
+            Source::App(app, _) if app.eq_ignore_ascii_case(&Who::customers().name) => {
+                Err(PlanError::Ask(format!(
+                    "app {app:?}: that is what the customers of {shop} did themselves, which is not undone; \
+                     name the app, or plan an instant with select.kinds and select.ids"
+                )))
             }
             Source::App(app, from) => {
                 let span = Span { from, to: to.min(now) };

@@ -7,7 +7,7 @@ use backstock_proto::merge::{Field, FieldPath};
 use backstock_proto::{Facet, Kind};
 use serde_json::Value;
 
-use super::row::{Left, Subject, Verdict};
+use super::row::{Left, Subject, Verdict, is_element};
 use super::{Action, Counts, Row, stock, translated};
 use crate::gids::Gids;
 use crate::write;
@@ -163,7 +163,7 @@ impl Tally {
         self.refer(found);
         let is_part = |field: &&Field| {
             let list = field.path.as_str().rsplit_once('/').map_or("", |(list, _)| list);
-            field.old.is_null() && !write::links(spec, list)
+            is_element(field) && !write::links(spec, list)
         };
         for field in row.fields.iter().filter(is_part) {
             self.anew.extend(field.new.get("id").and_then(Value::as_str));

@@ -421,6 +421,108 @@ async fn what_was_made_anew_has_the_past_of_what_it_was() {
     }
 }
 
+/// A cup that was made anew, from one id to the next, and how it was called under each, from when to when.
+async fn a_cup_made_anew(lives: &'static [(&str, &str, &str, Option<&str>)]) -> Server {
+    let gid = |id: &str| format!("gid://shopify/Product/{id}");
+    let server = start_knowing(|history| {
+        for (id, title, from, to) in lives {
+            let cup = json!({"id": gid(id), "title": title, "handle": "cup"});
+            history.make("product", id, from, &cup);
+            if let Some(to) = to {
+                history.forget("product", id, to);
+            }
+        }
+    })
+    .await;
+    let wrote = |lives: &[(&str, &str, &str, Option<&str>)]| {
+        let (was, id, at) = (lives[0].0, lives[1].0, lives[1].2);
+        json!({"job": format!("job-{id}"), "kind": "product", "id": id, "was": was,
+            "ids": {gid(was): gid(id)}, "from": at, "to": at})
+    };
+    let batch = json!({"rows": lives.windows(2).map(wrote).collect::<Vec<_>>()});
+    server.journal.put(&shop("acme"), "written", "job-1.1.1.0", &batch).await.expect("on record");
+    server
+}
+
+#[tokio::test]
+async fn whatever_was_made_anew_twice_is_named_by_it_is_what_it_was_in_between() {
+    let server = a_cup_made_anew(&[
+        ("800", "cup", "2026-11-19T08:00:00Z", Some("2026-11-20T08:00:00Z")),
+        ("801", "Cup", "2026-11-20T09:00:00Z", Some("2026-11-21T08:00:00Z")),
+        ("802", "CUP!", "2026-11-21T09:00:00Z", None),
+    ])
+    .await;
+    for id in ["800", "801", "802"] {
+        let mut request = noon();
+        request["select"] = json!({"kinds": ["product"], "ids": [id]});
+        request["modes"] = json!({"delete_new": true});
+        let plan = server.plan(&request).await;
+        assert_eq!(actions(&plan), ["update product 802"], "{id}");
+        let title = json!({"path": "/title", "old": "CUP!", "new": "Cup"});
+        assert_eq!(plan["rows"][0]["fields"], json!([title]), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_anew_within_a_window_was_there_at_its_end() {
+    let server = a_cup_made_anew(&[
+        ("800", "Cup", "2026-11-19T08:00:00Z", Some("2026-11-20T12:00:00Z")),
+        ("801", "CUP!", "2026-11-20T13:00:00Z", None),
+    ])
+    .await;
+    let window = json!({
+        "from": "2026-11-20T10:00:00Z", "to": "2026-11-21T12:00:00Z", "select": {"q": "cup"},
+    });
+    let plan = server.plan(&window).await;
+    assert_eq!(actions(&plan), ["update product 801"], "{plan}");
+}
+
+#[tokio::test]
+async fn what_was_gone_then_and_came_again_under_its_name_is_new() {
+    let id = "9-assets/sale.css";
+    let server = start_knowing(|history| {
+        let file = json!({"id": "gid://shopify/OnlineStoreThemeFile/9-assets/sale.css",
+            "filename": "assets/sale.css", "theme": {"id": "gid://shopify/OnlineStoreTheme/9"}});
+        history.remember("theme_file", id, "2026-11-18T08:00:00Z", &file);
+        history.forget("theme_file", id, "2026-11-19T08:00:00Z");
+        history.remember("theme_file", id, "2026-11-21T08:00:00Z", &file);
+        history.found();
+    })
+    .await;
+    let mut request = noon();
+    request["modes"] = json!({"delete_new": true});
+    for select in [json!({"kinds": ["theme_file"]}), json!({"kinds": ["theme_file"], "ids": [id]})]
+    {
+        request["select"] = select;
+        let plan = server.plan(&request).await;
+        assert_eq!(actions(&plan), [format!("delete theme_file {id}")], "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_points_to_a_part_that_comes_back_follows_it() {
+    let gid = |of: &str, id: &str| format!("gid://shopify/{of}/{id}");
+    let server = start_knowing(|history| {
+        let cup = |variants: &[&str]| {
+            let variant = |id: &&str| json!({"id": gid("ProductVariant", id), "title": id});
+            json!({"id": gid("Product", "900"), "title": "Cup", "handle": "cup",
+                "variants": variants.iter().map(variant).collect::<Vec<_>>()})
+        };
+        let at = "2026-11-18T08:00:00Z";
+        history.remember("product", "900", at, &cup(&["95", "96"]));
+        history.remember("product", "900", "2026-11-22T08:00:00Z", &cup(&["95"]));
+        let list = json!({"id": gid("PriceList", "92"), "name": "Wholesale", "currency": "EUR",
+            "prices": [{"id": gid("ProductVariant", "96"),
+                "price": {"amount": "9.00", "currencyCode": "EUR"}}]});
+        history.remember("price_list", "92", at, &list);
+    })
+    .await;
+    let mut request = noon();
+    request["select"] = json!({"ids": [gid("Product", "900")]});
+    let plan = server.plan(&request).await;
+    assert_eq!(actions(&plan), ["update product 900", "update price_list 92"], "{plan}");
+}
+
 #[tokio::test]
 async fn a_window_is_undone_and_what_came_after_it_stays() {
     let server = start().await;
@@ -479,6 +581,7 @@ async fn what_cannot_be_planned_says_what_to_do() {
         (json!({"at": "yesterday"}), 400, "RFC 3339"),
         (json!({"from": "2026-11-20T12:00:00Z", "to": "2026-11-20T11:00:00Z"}), 400, "after"),
         (json!({"app": "Bulk Editor"}), 400, "from"),
+        (json!({"app": "Customers", "from": "2026-11-20T12:00:00Z"}), 400, "did themselves"),
         (
             json!({"at": "2026-11-20T12:00:00Z", "select": {"kinds": ["checkout"]}}),
             400,
