@@ -144,6 +144,13 @@ impl Leads {
         self.ends.insert(*self.to.entry(from).or_insert(to));
     }
 
+    /// One leads nowhere any more.
+    pub(crate) fn remove(&mut self, from: &str) {
+        if let Some(from) = self.beginnings.find(from) {
+            self.to.remove(&from);
+        }
+    }
+
     /// Where one leads to.
     pub(crate) fn get(&self, gid: &str) -> Option<String> {
         let to = self.to.get(&self.beginnings.find(gid)?)?;

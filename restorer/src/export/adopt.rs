@@ -31,8 +31,8 @@ pub(crate) struct Adopted {
     gids: Leads,
     /// Gids of the export of what the plan makes anew, and of its parts.
     coming: Gids,
-    /// What stands for something in the export.
-    claimed: HashSet<(Kind, ResourceId)>,
+    /// What stands for something in the export, and for what.
+    claimed: HashMap<(Kind, ResourceId), ResourceId>,
     /// Ids in the export → ids here.
     found: HashMap<(Kind, ResourceId), ResourceId>,
 }
@@ -84,7 +84,12 @@ impl Adopted {
             let found = self.by_name(spec, exported);
             found.or_else(|| self.by_id(spec, exported, anew))
         }?;
-        self.claimed.insert((kind.clone(), found.clone()));
+        let former = self.claimed.insert((kind.clone(), found.clone()), id.clone());
+        if let Some(former) = former.filter(|former| former != id) {
+            // It is there itself, and only goes by the name of what is not.
+            self.gids.remove(&kind.gid(&former).unwrap_or_default());
+            self.found.remove(&(kind.clone(), former));
+        }
         self.found.insert((kind.clone(), id.clone()), found.clone());
         if let (Some(gid), Some(here)) = (gid, self.gid_here(kind, &found))
             && *gid != here
@@ -189,7 +194,7 @@ impl Adopted {
 
     /// Whether something of the shop's stands for something in the export.
     pub(crate) fn is_claimed(&self, kind: &Kind, id: &ResourceId) -> bool {
-        self.claimed.contains(&(kind.clone(), id.clone()))
+        self.claimed.contains_key(&(kind.clone(), id.clone()))
     }
 
     /// Why a resource that was not found cannot come into this shop, if it cannot.
@@ -325,6 +330,20 @@ mod tests {
         let other = exported("article", "9", json!({"handle": "other"}));
         assert_eq!(adopted.find(&other, &Nothing), None, "an id of another shop says nothing");
         assert!(adopted.is_claimed(&kind("blog"), &resource("9")));
+    }
+
+    #[test]
+    fn what_took_the_name_of_something_gone_is_still_itself() {
+        let mut adopted = Adopted::new(&shop("acme"), &shop("acme"));
+        let called = |handle: &str| json!({"handle": handle});
+        adopted.there(&kind("product"), &resource("2"), &called("mug"));
+        let mug = exported("product", "1", called("mug"));
+        let cup = exported("product", "2", called("cup"));
+        assert_eq!(adopted.find(&mug, &Nothing), Some(resource("2")), "nothing else has its name");
+        assert_eq!(adopted.find(&cup, &Nothing), Some(resource("2")));
+        assert_eq!([adopted.found(&mug), adopted.found(&cup)], [None, Some(resource("2"))]);
+        let see = json!({"see": "gid://shopify/Product/1"});
+        assert_eq!(adopted.translated(&kind("page"), &see, &Value::Null), (see.clone(), 0));
     }
 
     #[test]
