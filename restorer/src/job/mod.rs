@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 mod again;
 mod around;
+mod book;
 mod counted;
 mod decide;
 pub(crate) mod desk;

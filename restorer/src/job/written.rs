@@ -12,23 +12,17 @@ use backstock_proto::{Kind, Op, ResourceId, Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::book::{BEHIND_MICROS, Book, SETTLES_MICROS, STEPS_MAX};
 use super::gid;
 use crate::change_set::Trace;
-use crate::gids::{Beginnings, Gids, Short, name};
+use crate::gids::{Gids, Short};
 use crate::record::RecordError;
-use crate::write;
 
 /// What a record of written resources stands under.
 pub const WRITTEN: &str = "written";
 
-/// How long after the last mutation Shopify may date what it did.
-const SETTLES_MICROS: u64 = 10_000_000;
-/// How far Shopify's clock may be behind ours.
-const BEHIND_MICROS: u64 = 5_000_000;
 /// Records that are read together: each may be large.
 const TOGETHER: usize = 8;
-/// How many steps from an old id to the one of now; more would be a circle.
-const STEPS_MAX: usize = 64;
 
 /// One resource that a job wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,63 +61,9 @@ pub(super) struct Batch {
 /// What jobs wrote in one shop, as far as it has been read.
 #[derive(Debug, Default)]
 pub struct Written {
-    read: RwLock<Read>,
+    read: RwLock<Book>,
     /// One reads on at a time.
     reading: tokio::sync::Mutex<()>,
-}
-
-/// Held as long as the process runs, for everything that jobs ever wrote: so in few bytes.
-#[derive(Debug, Default)]
-struct Read {
-    /// The newest record that was read.
-    seq: u64,
-    /// What gids, jobs and names of resources begin with.
-    beginnings: Beginnings,
-    /// Old gid → new gid.
-    now: HashMap<Short, Short>,
-    /// By the new gid.
-    made: HashMap<Short, Made>,
-    /// By a resource's name, the place of its newest window.
-    newest: HashMap<Short, u32>,
-    windows: Vec<Window>,
-}
-
-/// Where something with a new gid comes from.
-#[derive(Clone, Copy, Debug)]
-struct Made {
-    /// The gid that it had.
-    was: Short,
-    /// The job that made it.
-    by: Short,
-}
-
-/// When a job wrote a resource.
-#[derive(Debug)]
-struct Window {
-    job: Short,
-    /// The place of the resource's window before; `u32::MAX` if this is the first.
-    before: u32,
-    from: Timestamp,
-    to: Timestamp,
-    made: Box<[u32]>,
-    /// Whether the job deleted it.
-    deleted: bool,
-}
-
-impl Window {
-    /// Whether this can be what the job did with all of it.
-    fn is_whole(&self, op: Op) -> bool {
-        let may_be = match op {
-            Op::Delete => self.deleted,
-            Op::Create => !self.deleted,
-            Op::Update => true,
-        };
-        may_be && self.made.is_empty()
-    }
-
-    fn has(&self, at: Timestamp) -> bool {
-        self.from.micros_since(at) <= BEHIND_MICROS && at.micros_since(self.to) <= SETTLES_MICROS
-    }
 }
 
 /// What jobs wrote, by shop. Clones share it.
@@ -320,61 +260,8 @@ impl Written {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::RwLockReadGuard<'_, Read> {
+    fn lock(&self) -> std::sync::RwLockReadGuard<'_, Book> {
         self.read.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Read {
-    fn add(&mut self, wrote: &Wrote) {
-        let job = self.beginnings.add(&wrote.job);
-        // A level is found by its item and its place.
-        let is_stock = wrote.kind.spec().is_some_and(write::is_stock);
-        for (old, new) in wrote.ids.iter().filter(|(old, new)| !is_stock && old != new) {
-            let (was, new) = (self.beginnings.add(old), self.beginnings.add(new));
-            self.now.insert(was, new);
-            self.made.insert(new, Made { was, by: job });
-        }
-        let is_same = |window: &Window| window.job == job && window.from == wrote.from;
-        if self.windows(&wrote.kind, &wrote.id).any(is_same) {
-            return;
-        }
-        let place = u32::try_from(self.windows.len()).unwrap_or(u32::MAX);
-        let name = self.beginnings.add(&name(&wrote.kind, &wrote.id));
-        let before = self.newest.insert(name, place).unwrap_or(u32::MAX);
-        let (from, to, made) = (wrote.from, wrote.to, wrote.made.as_slice().into());
-        let deleted = wrote.made.is_empty() && wrote.hash.is_none();
-        self.windows.push(Window { job, before, from, to, made, deleted });
-    }
-
-    /// When jobs wrote a resource, the last time first.
-    fn windows(&self, kind: &Kind, id: &ResourceId) -> impl Iterator<Item = &Window> {
-        let name = self.beginnings.find(&name(kind, id));
-        let newest = name.and_then(|name| self.newest.get(&name)).copied();
-        let windows = &self.windows;
-        let at = move |place: u32| windows.get(place as usize);
-        std::iter::successors(newest.and_then(at), move |window| at(window.before))
-    }
-
-    fn made_of(&self, gid: &str) -> Option<Made> {
-        self.made.get(&self.beginnings.find(gid)?).copied()
-    }
-
-    /// Goes from a gid as far as it leads; `None` if it leads nowhere.
-    fn follow(&self, gid: &str, step: impl Fn(Short) -> Option<Short>) -> Option<String> {
-        let last = self.lead(self.beginnings.find(gid)?, step)?;
-        Some(self.beginnings.text(last))
-    }
-
-    fn lead(&self, from: Short, step: impl Fn(Short) -> Option<Short>) -> Option<Short> {
-        let mut at = step(from)?;
-        for _ in 0..STEPS_MAX {
-            match step(at) {
-                Some(next) if next != from => at = next,
-                _ => break,
-            }
-        }
-        Some(at)
     }
 }
 
@@ -507,5 +394,8 @@ mod tests {
         assert_eq!(job("2026-11-20T10:00:05Z").as_deref(), Some("job-2"));
         assert_eq!(job("2026-11-20T09:59:50Z"), None);
         assert_eq!(job("2026-11-20T10:05:00Z"), None);
+        // It was tried again: whoever does that counts from when it first began.
+        written.add(&[wrote("1", "2", "2026-11-20T10:00:00Z", "2026-11-20T10:05:01Z")]);
+        assert_eq!(job("2026-11-20T10:05:00Z").as_deref(), Some("job-2"));
     }
 }
