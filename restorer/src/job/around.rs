@@ -22,11 +22,13 @@ pub(super) struct AroundRow<'a> {
     pub(super) runner: &'a Runner,
     /// The row.
     pub(super) n: u64,
-    /// Whether it is on record that it was begun.
+    /// Whether it is on record that it was begun, and did not come to an end since.
     begun: tokio::sync::Mutex<bool>,
+    /// Whether it was begun before, in whichever attempt.
+    begun_before: bool,
     /// The row's place, if its mutations may go in bulk.
     place: Option<Place>,
-    /// Whether that is on record by this one.
+    /// Whether that is on record by this one, for the first time.
     began_here: AtomicBool,
     /// Whether what makes something was sent, and not refused, as far as anybody knows.
     may_be_made: AtomicBool,
@@ -42,6 +44,7 @@ impl<'a> AroundRow<'a> {
             runner,
             n,
             begun: tokio::sync::Mutex::new(begun),
+            begun_before: runner.begun.at(n).is_some(),
             place,
             began_here: AtomicBool::new(false),
             may_be_made: AtomicBool::new(false),
@@ -61,7 +64,7 @@ impl<'a> AroundRow<'a> {
         let began_here = self.began_here.load(Ordering::Relaxed);
         if began_here && !self.may_be_made.load(Ordering::Relaxed) {
             self.runner.ledger().put(Step::Back(self.n), None).await?;
-            self.runner.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.n);
+            self.runner.begun.ends(self.n);
         }
         Ok(())
     }
@@ -91,7 +94,7 @@ impl<'a> AroundRow<'a> {
 
     /// Whether a mutation may have been sent.
     pub(super) async fn begun(&self) -> bool {
-        *self.begun.lock().await
+        self.begun_before || *self.begun.lock().await
     }
 
     /// What a person should know, as one text.
@@ -142,8 +145,8 @@ impl Around for AroundRow<'_> {
         match self.runner.ledger().put(Step::Begun(self.n), None).await {
             Ok(()) => {
                 *begun = true;
-                self.began_here.store(true, Ordering::Relaxed);
-                self.runner.begins(self.n);
+                self.began_here.store(!self.begun_before, Ordering::Relaxed);
+                self.runner.begun.begins(self.n, self.runner.tools.clock.now());
                 Ok(())
             }
             Err(error) => {

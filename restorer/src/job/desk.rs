@@ -370,7 +370,7 @@ impl Jobs {
         job.attempt += 1;
         job.state = JobState::Queued;
         job.finished_at = None;
-        job.reason = None;
+        (job.resume_at, job.reason) = (None, None);
         job.counts.pending += std::mem::take(&mut job.counts.failed);
         self.put_after(shop, &job, seq).await?;
         self.note(shop, &job);

@@ -76,6 +76,8 @@ pub(super) struct Standing {
     /// Rows that are not over and whose first mutation may have been sent, and when that was put on
     /// record.
     pub(super) begun: BTreeMap<u64, Timestamp>,
+    /// Those of them that were begun in this attempt, or did not come to an end in the one before.
+    pub(super) unfinished: BTreeSet<u64>,
     /// Rows that are over, with what became of them.
     pub(super) over: Outcomes,
     /// Rows of which a part follows.
@@ -188,7 +190,12 @@ impl Standing {
                 Step::Back(n) => drop(self.back.insert(n)),
                 Step::Begun(n) if self.over.state(n).is_some() || self.back.contains(&n) => {}
                 // The first time is what counts.
-                Step::Begun(n) => drop(self.begun.insert(n, at)),
+                Step::Begun(n) => {
+                    self.begun.insert(n, at);
+                    if !self.failed.contains(&n) {
+                        self.unfinished.insert(n);
+                    }
+                }
                 Step::Over(RowResult { n, .. }) | Step::Rest(RowResult { n, .. })
                     if self.over.state(n).is_some() => {}
                 // What was made anew before the rest of it failed stays so.
@@ -391,7 +398,9 @@ mod tests {
             Step::Taken,
             Step::Begun(0),
             Step::Begun(4),
+            Step::Begun(5),
             over(0, failed),
+            over(5, failed),
             Step::Rest(result(1, created)),
             Step::Rest(result(2, created)),
             over(1, failed),
@@ -407,7 +416,8 @@ mod tests {
         assert_eq!(states, [(1, created), (2, RowState::Updated), (3, created)]);
         assert_eq!(standing.rest, BTreeSet::from([1]));
         let at = Timestamp::from_micros(0);
-        assert_eq!(standing.begun, BTreeMap::from([(0, at), (4, at)]));
+        assert_eq!(standing.begun, BTreeMap::from([(0, at), (4, at), (5, at)]));
+        assert_eq!(standing.unfinished, BTreeSet::from([0, 4]), "5 came to an end, and waits");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 mod again;
 mod around;
+mod begun;
 mod book;
 mod counted;
 mod decide;
@@ -17,6 +18,7 @@ mod ending;
 pub(crate) mod gid;
 mod lane;
 mod ledger;
+mod looked;
 mod missing;
 mod outcome;
 mod parts;

@@ -16,9 +16,10 @@ use serde_json::Value;
 use super::around::AroundRow;
 use super::decide::{Change, change, differing, tells};
 use super::ledger::Step;
+use super::looked::Looked;
 use super::missing::NOTHING_CAME;
 use super::place::Place;
-use super::runner::{Looked, RunError, Runner, WAIT_FIRST, gid_of, is_write, makes_product};
+use super::runner::{RunError, Runner, WAIT_FIRST, gid_of, is_write, makes_product};
 use super::written::Wrote;
 use super::{RowResult, RowState, gid};
 use crate::change_set::made;
@@ -63,12 +64,12 @@ enum Todo {
 impl Runner {
     /// One row, until it is over.
     pub(super) async fn row(&self, row: Row, looked: Looked, place: Place) -> Result<(), RunError> {
-        let begun = self.begun_at(row.n);
+        let begun = self.begun.at(row.n);
         let (place, _held) = match makes_product(&row) {
             true => (Some(place), None),
             false => (None, Some(place)),
         };
-        let around = AroundRow::new(self, row.n, begun.is_some(), place);
+        let around = AroundRow::new(self, row.n, self.begun.is_unfinished(row.n), place);
         let from = begun.unwrap_or_else(|| self.tools.clock.now());
         let written = self.write(&row, looked, &around, from).await;
         if let Err(RunError::Stuck(why)) = &written
@@ -143,7 +144,8 @@ impl Runner {
                     self.sleep(&mut wait).await?;
                     looked = self.look_again(row, looked.extent).await?;
                 }
-                Err(WriteError::Later(why)) => {
+                // Nothing more is begun of a job that is ended.
+                Err(WriteError::Later(why)) if !self.ending => {
                     self.puts_off(why);
                     return Ok(());
                 }
@@ -163,8 +165,8 @@ impl Runner {
     ) -> Result<(), RunError> {
         // What it refers to may come with a later row, and what has its name may go with one.
         let is_taken = error.is_taken();
-        if is_taken && makes_product(row) {
-            // Who took its name meanwhile is somebody else, also when it has another turn.
+        if is_taken && row.action == Action::Create {
+            // Who has its name, or takes it meanwhile, is somebody else, also when it has another turn.
             around.takes_back().await?;
         }
         if (is_taken || matches!(error, WriteError::Missing(_))) && self.may_wait(row) {
@@ -478,7 +480,7 @@ impl Runner {
                 false => parts.remove(&row.n),
             };
         }
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&row.n);
+        self.begun.ends(row.n);
         self.tools.metrics.row(state);
         self.run.over(result);
         Ok(())

@@ -4,13 +4,13 @@
 //! What refers to something that the same plan makes anew, and that is not there yet, is left out at
 //! first, or waits, and is written once everything is there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backstock_proto::admin::ask::{AskError, Asker};
-use backstock_proto::admin::{AdminError, Client};
+use backstock_proto::admin::Client;
+use backstock_proto::admin::ask::Asker;
 use backstock_proto::blob::{BlobError, BlobHash};
 use backstock_proto::journal::JournalError;
 use backstock_proto::kind::Spec;
@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::begun::Begun;
 use super::counted::{self, Counted};
 use super::lane::Lane;
 use super::ledger::{Ledger, LedgerError, Standing};
@@ -34,7 +35,7 @@ use crate::gids::Gids;
 use crate::job::desk::Tools;
 use crate::plan::{Action, Plan, Row, is_referred_to};
 use crate::record::RecordError;
-use crate::write::look::{self, Extent};
+use crate::write::look;
 use backstock_proto::lease::LeaseError;
 
 /// Rows that are written at once, at least and at most; the client's budget paces their calls. A row
@@ -95,8 +96,8 @@ pub(super) struct Runner {
     pub(super) asker: Asker,
     pub(super) ledger: Ledger,
     pub(super) standing: Standing,
-    /// Rows whose first mutation may have been sent, and since when.
-    pub(super) begun: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Rows whose first mutation may have been sent.
+    pub(super) begun: Begun,
     /// Rows that were over when the job was taken up.
     pub(super) over: HashSet<u64>,
     pub(super) written: Arc<Written>,
@@ -125,16 +126,6 @@ pub(super) struct Runner {
     pub(super) stuck: Mutex<Option<String>>,
     /// Whether rows were left open because the run was to end. Those under way are finished.
     pub(super) left: AtomicBool,
-}
-
-/// What is known about a row before it is written.
-pub(super) struct Looked {
-    pub(super) now: Option<Value>,
-    pub(super) extent: Extent,
-    /// Why nothing is known.
-    pub(super) fault: Option<String>,
-    /// When it was asked for.
-    pub(super) at: Instant,
 }
 
 impl Runner {
@@ -217,7 +208,8 @@ impl Runner {
         self.plan.records = firsts;
         let over = std::mem::take(&mut self.standing.over);
         self.over = over.states().map(|(n, _)| n).collect();
-        self.begun = Mutex::new(std::mem::take(&mut self.standing.begun));
+        let since = std::mem::take(&mut self.standing.begun);
+        self.begun = Begun::new(since, std::mem::take(&mut self.standing.unfinished));
         self.missing = Mutex::new(missing);
         self.counted = counted.sorted();
         self.rest = Mutex::new(std::mem::take(&mut self.standing.rest));
@@ -302,95 +294,6 @@ impl Runner {
         (rows as usize).clamp(WRITES_MIN, WRITES_MAX)
     }
 
-    /// What the shop has of some rows of the same kind.
-    async fn look_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
-        self.left_open(self.looked_at(rows).await)
-    }
-
-    async fn looked_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
-        self.gate()?;
-        let spec = rows.first().filter(|row| is_write(row.action)).and_then(|row| row.kind.spec());
-        let at = Instant::now();
-        let looked = |now, fault| Looked { now, extent: Extent::Core, fault, at };
-        let Some(spec) = spec else {
-            return Ok(rows.into_iter().map(|row| (row, looked(None, None))).collect());
-        };
-        let ids: Vec<ResourceId> = rows.iter().map(|row| self.id_now(spec, row)).collect();
-        let mut all = Vec::with_capacity(rows.len());
-        match self.read(spec, &ids, Extent::Core).await? {
-            Ok(mut found) => {
-                let found = rows.into_iter().zip(ids).map(|(row, id)| {
-                    let now = found.remove(&id);
-                    (row, looked(now, None))
-                });
-                all.extend(found);
-            }
-            Err(fault) if rows.len() == 1 => {
-                all.extend(rows.into_iter().map(|row| (row, looked(None, Some(fault.clone())))));
-            }
-            // One of them keeps all from being read.
-            Err(_) => {
-                for row in rows {
-                    let looked = self.look_again(&row, Extent::Core).await?;
-                    all.push((row, looked));
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// What the shop has of one row.
-    pub(super) async fn look_again(&self, row: &Row, extent: Extent) -> Result<Looked, RunError> {
-        let at = Instant::now();
-        let Some(spec) = row.kind.spec().filter(|_| is_write(row.action)) else {
-            return Ok(Looked { now: None, extent, fault: None, at });
-        };
-        let id = self.id_now(spec, row);
-        Ok(match self.read(spec, std::slice::from_ref(&id), extent).await? {
-            Ok(mut found) => Looked { now: found.remove(&id), extent, fault: None, at },
-            Err(fault) => Looked { now: None, extent, fault: Some(fault), at },
-        })
-    }
-
-    /// Some resources as the shop has them, or why it does not say of these.
-    pub(super) async fn read(
-        &self,
-        spec: &'static Spec,
-        ids: &[ResourceId],
-        extent: Extent,
-    ) -> Result<Result<HashMap<ResourceId, Value>, String>, RunError> {
-        let mut wait = WAIT_FIRST;
-        loop {
-            match look::read(&self.asker, spec, ids, extent).await {
-                Ok(found) => return Ok(Ok(found)),
-                Err(AskError::Admin(AdminError::Unavailable { last, .. })) => {
-                    let (shop, job) = (&self.shop, &self.job);
-                    tracing::warn!(%shop, %job, error = %last, "the shop does not answer");
-                    self.gate()?;
-                    self.sleep(&mut wait).await?;
-                }
-                Err(AskError::Admin(error)) if error.is_of_shop() => {
-                    return Err(RunError::Stuck(error.to_string()));
-                }
-                Err(error @ AskError::FellForward(_)) => {
-                    return Err(RunError::Stuck(error.to_string()));
-                }
-                Err(error) => return Ok(Err(error.to_string())),
-            }
-        }
-    }
-
-    /// Since when a row's first mutation may have been sent, if it may.
-    pub(super) fn begun_at(&self, n: u64) -> Option<Timestamp> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).get(&n).copied()
-    }
-
-    /// It is on record that a row's first mutation is about to be sent.
-    pub(super) fn begins(&self, n: u64) {
-        let now = self.tools.clock.now();
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).entry(n).or_insert(now);
-    }
-
     /// The gid that something had first, by which it is known among what is made anew.
     pub(super) fn first(&self, gid: &str) -> String {
         self.written.first(gid).unwrap_or_else(|| gid.to_owned())
@@ -435,8 +338,9 @@ impl Runner {
             return Ok(());
         }
         Err(match *self.run.want.borrow() {
-            Want::Cancel => RunError::Cancelled,
-            Want::Run | Want::Pause => RunError::Stopped,
+            // What was begun is finished first (`ending.rs`).
+            Want::Cancel if self.begun.unfinished().is_empty() => RunError::Cancelled,
+            Want::Cancel | Want::Run | Want::Pause => RunError::Stopped,
         })
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::begun::Begun;
 use super::counted::Counted;
 use super::desk::{JobError, Jobs};
 use super::lane::Lane;
@@ -142,6 +143,7 @@ async fn run(
     if want != Want::Run && !ending {
         if want == Want::Cancel {
             (job.state, job.finished_at) = (JobState::Cancelled, Some(jobs.now()));
+            (job.resume_at, job.reason) = (None, None);
         } else {
             job.state = JobState::Paused;
         }
@@ -182,10 +184,9 @@ async fn run(
 }
 
 /// Whether whoever had a job left rows in the middle, as by a kill: what was begun may have been made, and
-/// is in no book. What merely waits was left in order.
+/// is in no book.
 async fn was_left(jobs: &Jobs, shop: &Shop, job: &Job) -> Result<bool, LedgerError> {
-    let waits = job.state == JobState::Queued;
-    Ok(!waits && !ledger::standing(&jobs.place(shop, job)).await?.begun.is_empty())
+    Ok(!ledger::standing(&jobs.place(shop, job)).await?.unfinished.is_empty())
 }
 
 async fn applied(
@@ -214,7 +215,7 @@ async fn applied(
         asker: Asker { client, share: 1.0, urgent: false },
         ledger,
         standing,
-        begun: Mutex::default(),
+        begun: Begun::default(),
         over: HashSet::new(),
         written,
         stop,

@@ -1,6 +1,7 @@
 //! Jobs that were left at the worst moment, that run into a wall, or that somebody holds: what whoever
 //! takes them up finds is put there as whoever had them would have left it.
 
+use backstock_proto::ResourceId;
 use backstock_proto::publish::Records as _;
 use serde_json::{Value, json};
 use shopify::fault::Fault;
@@ -50,6 +51,64 @@ async fn what_was_written_before_a_kill_is_on_record_as_written_and_so_can_be_un
     assert_eq!(result(&job, gone)["state"], "deleted", "{job}");
     let (_, booked) = world.booked().await;
     assert_eq!(booked, [changed, gone].map(ToString::to_string).into());
+}
+
+/// The same job, which somebody has ended since.
+async fn ended_since(world: &World, plan: &str, (status, attempt): (&str, u32)) {
+    let job = json!({
+        "id": LEFT, "plan": plan, "state": status, "by": "test", "started_at": now(),
+        "finished_at": null, "counts": {"pending": world.rows.len()}, "eta_seconds": null,
+        "cost": 0.0, "began_at": now(), "attempt": attempt,
+    });
+    let records = &world.history;
+    records.put(&acme(), "job", LEFT, &job).await.expect("a job");
+    let order = json!({"want": "cancel", "by": "test", "at": now()});
+    records.put(&acme(), "job_order", LEFT, &order).await.expect("an order");
+}
+
+/// A plan that puts a redirect right, of which somebody has done so.
+async fn put_right(world: &mut World) -> ResourceId {
+    let id = world.shop.ids("UrlRedirect").remove(0);
+    let now = world.shop.read("redirect", &id).await.expect("a redirect");
+    let field = json!([{"path": "/target", "old": "/spoilt", "new": now["target"]}]);
+    world.changes("redirect", &id, field);
+    world.planned("plan-a").await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_off_in_the_middle_and_ended_then_is_on_record_as_written() {
+    let mut world = World::new(72).await;
+    let id = put_right(&mut world).await;
+    left(&world, "plan-a", json!([{"begun": 0}])).await;
+    ended_since(&world, "plan-a", ("queued", 0)).await;
+    let process = world.restorer();
+    let job = process.until(LEFT, |job| job["finished_at"].is_string()).await;
+    assert_eq!(state(&job), "cancelled", "{job}");
+    assert_eq!(result(&job, &id)["state"], "updated", "{job}");
+    let (_, booked) = world.booked().await;
+    assert_eq!(booked, [id.to_string()].into(), "an undo finds it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_before_is_not_tried_again_once_that_is_ended() {
+    let mut world = World::new(73).await;
+    let id = put_right(&mut world).await;
+    let now = world.shop.read("redirect", &id).await.expect("a redirect");
+    let mut spoilt = now.clone();
+    spoilt["target"] = json!("/spoilt");
+    world.shop.write("redirect", Some(&now), Some(&spoilt)).await.expect("spoilt");
+    world.shop.writes();
+    let failed = json!({
+        "n": 0, "kind": "redirect", "id": id, "title": "a redirect", "state": "failed",
+    });
+    left(&world, "plan-a", json!([{"begun": 0}, {"over": failed}])).await;
+    ended_since(&world, "plan-a", ("running", 1)).await;
+    let process = world.restorer();
+    let job = process.until(LEFT, |job| job["finished_at"].is_string()).await;
+    assert_eq!(state(&job), "cancelled", "{job}");
+    assert_eq!(world.shop.writes().len(), 0, "{job}");
+    assert_eq!(world.shop.read("redirect", &id).await, Some(spoilt));
 }
 
 #[tokio::test(flavor = "multi_thread")]

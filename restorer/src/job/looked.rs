@@ -1,0 +1,104 @@
+//! What the shop has, looked at just before it is written.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use backstock_proto::ResourceId;
+use backstock_proto::admin::AdminError;
+use backstock_proto::admin::ask::AskError;
+use backstock_proto::kind::Spec;
+use serde_json::Value;
+
+use super::runner::{RunError, Runner, WAIT_FIRST, is_write};
+use crate::plan::Row;
+use crate::write::look::{self, Extent};
+
+/// What is known about a row before it is written.
+pub(super) struct Looked {
+    pub(super) now: Option<Value>,
+    pub(super) extent: Extent,
+    /// Why nothing is known.
+    pub(super) fault: Option<String>,
+    /// When it was asked for.
+    pub(super) at: Instant,
+}
+
+impl Runner {
+    /// What the shop has of some rows of the same kind.
+    pub(super) async fn look_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
+        self.left_open(self.looked_at(rows).await)
+    }
+
+    async fn looked_at(&self, rows: Vec<Row>) -> Result<Vec<(Row, Looked)>, RunError> {
+        self.gate()?;
+        let spec = rows.first().filter(|row| is_write(row.action)).and_then(|row| row.kind.spec());
+        let at = Instant::now();
+        let looked = |now, fault| Looked { now, extent: Extent::Core, fault, at };
+        let Some(spec) = spec else {
+            return Ok(rows.into_iter().map(|row| (row, looked(None, None))).collect());
+        };
+        let ids: Vec<ResourceId> = rows.iter().map(|row| self.id_now(spec, row)).collect();
+        let mut all = Vec::with_capacity(rows.len());
+        match self.read(spec, &ids, Extent::Core).await? {
+            Ok(mut found) => {
+                let found = rows.into_iter().zip(ids).map(|(row, id)| {
+                    let now = found.remove(&id);
+                    (row, looked(now, None))
+                });
+                all.extend(found);
+            }
+            Err(fault) if rows.len() == 1 => {
+                all.extend(rows.into_iter().map(|row| (row, looked(None, Some(fault.clone())))));
+            }
+            // One of them keeps all from being read.
+            Err(_) => {
+                for row in rows {
+                    let looked = self.look_again(&row, Extent::Core).await?;
+                    all.push((row, looked));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What the shop has of one row.
+    pub(super) async fn look_again(&self, row: &Row, extent: Extent) -> Result<Looked, RunError> {
+        let at = Instant::now();
+        let Some(spec) = row.kind.spec().filter(|_| is_write(row.action)) else {
+            return Ok(Looked { now: None, extent, fault: None, at });
+        };
+        let id = self.id_now(spec, row);
+        Ok(match self.read(spec, std::slice::from_ref(&id), extent).await? {
+            Ok(mut found) => Looked { now: found.remove(&id), extent, fault: None, at },
+            Err(fault) => Looked { now: None, extent, fault: Some(fault), at },
+        })
+    }
+
+    /// Some resources as the shop has them, or why it does not say of these.
+    pub(super) async fn read(
+        &self,
+        spec: &'static Spec,
+        ids: &[ResourceId],
+        extent: Extent,
+    ) -> Result<Result<HashMap<ResourceId, Value>, String>, RunError> {
+        let mut wait = WAIT_FIRST;
+        loop {
+            match look::read(&self.asker, spec, ids, extent).await {
+                Ok(found) => return Ok(Ok(found)),
+                Err(AskError::Admin(AdminError::Unavailable { last, .. })) => {
+                    let (shop, job) = (&self.shop, &self.job);
+                    tracing::warn!(%shop, %job, error = %last, "the shop does not answer");
+                    self.gate()?;
+                    self.sleep(&mut wait).await?;
+                }
+                Err(AskError::Admin(error)) if error.is_of_shop() => {
+                    return Err(RunError::Stuck(error.to_string()));
+                }
+                Err(error @ AskError::FellForward(_)) => {
+                    return Err(RunError::Stuck(error.to_string()));
+                }
+                Err(error) => return Ok(Err(error.to_string())),
+            }
+        }
+    }
+}
