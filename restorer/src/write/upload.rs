@@ -1,7 +1,7 @@
 //! Bytes on their way to the shop: a staged upload for each, whose address then stands where a
 //! document wants a source, or which a bulk mutation takes its variables from.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backstock_proto::admin::{AdminError, Call, Client, Repeat};
 use bytes::Bytes;
@@ -107,7 +107,6 @@ pub(super) async fn fill(around: &dyn Around, variables: &mut Value) -> Result<(
     if wanted.is_empty() {
         return Ok(());
     }
-    wanted.dedup();
     let mut kept: Vec<(Value, u64)> = Vec::new();
     let mut addresses: Vec<(Value, Value)> = Vec::new();
     for place in wanted {
@@ -193,9 +192,11 @@ pub(crate) async fn variables(client: &Client, lines: Bytes) -> Result<String, A
     Ok(text(key, "value").to_owned())
 }
 
+/// Each once, however often it stands there: the variants of a product share its pictures.
 fn find(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(members) => match members.get(BYTES) {
+            Some(place) if found.contains(place) => {}
             Some(place) => found.push(place.clone()),
             None => members.values().for_each(|value| find(value, found)),
         },
@@ -269,6 +270,7 @@ async fn put(
     form.extend_from_slice(&bytes);
     drop(bytes);
     form.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let begun = Instant::now();
     let sent = client
         .http()
         .post(text(target, "url"))
@@ -280,10 +282,20 @@ async fn put(
     match sent {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {
-            Err(lost(client, format!("{filename} was not accepted: {}", response.status())))
+            let (status, shop) = (response.status(), client.access().shop.clone());
+            let last = format!("{filename} was not accepted: {status}");
+            match status.as_u16() {
+                408 | 429 | 500.. => {
+                    Err(AdminError::Unavailable { shop, waited: begun.elapsed(), last })
+                }
+                _ => Err(lost(client, last)),
+            }
         }
+        // Bytes that nothing was made of yet can go once more.
         Err(error) => {
-            Err(lost(client, format!("{filename} was not uploaded: {}", error.without_url())))
+            let shop = client.access().shop.clone();
+            let last = format!("{filename} was not uploaded: {}", error.without_url());
+            Err(AdminError::Unavailable { shop, waited: begun.elapsed(), last })
         }
     }
 }
@@ -325,6 +337,10 @@ mod tests {
         let mut found = Vec::new();
         find(&variables, &mut found);
         assert_eq!(found, std::slice::from_ref(&place));
+        let (a, b) = (json!({BYTES: {"hash": "a"}}), json!({BYTES: {"hash": "b"}}));
+        let mut shared = Vec::new();
+        find(&json!([a, b, a, b]), &mut shared);
+        assert_eq!(shared, [a[BYTES].clone(), b[BYTES].clone()], "each is uploaded once");
         replace(&mut variables, &[(place, "https://up".into())]);
         assert_eq!(variables, json!({"files": [{"originalSource": "https://up"}, {"id": 1}]}));
     }
