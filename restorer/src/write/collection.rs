@@ -120,14 +120,18 @@ async fn made(
 }
 
 /// The collection with the handle, if this job has made it. Somebody else's is in the way. Shopify
-/// does not say when a collection was made, so ours is one that was touched since and has the title.
+/// does not say when a collection was made, so ours is one that was touched since and has the title, where
+/// an earlier try may have made any: products that come back touch those of others, too.
 async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let handle = text(want, "handle");
     let data = ask(around, BY_HANDLE, json!({"handle": handle})).await?;
     let found = &data["collectionByIdentifier"];
     let Some(gid) = found["id"].as_str() else { return Ok(None) };
     let touched = json!({"createdAt": found["updatedAt"]});
-    if found["title"] == want["title"] && look::is_since(around, &touched) {
+    if found["title"] == want["title"]
+        && look::is_since(around, &touched)
+        && around.may_be_ours(gid).await
+    {
         return Ok(Some(gid.to_owned()));
     }
     Err(WriteError::Taken(format!(

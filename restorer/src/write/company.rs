@@ -110,11 +110,16 @@ async fn found(around: &dyn Around, want: &Value) -> Result<Option<String>, Writ
         None => filter("name", text(want, "name")),
     };
     let data = ask(around, FIND, json!({"query": query})).await?;
-    let found = list(&data["companies"], "nodes").iter().find(|company| {
+    let found = list(&data["companies"], "nodes").iter().filter(|company| {
         let same = |name: &str| company[name] == want[name];
         same("name") && same("externalId") && look::is_since(around, company)
     });
-    Ok(found.map(|company| text(company, "id").to_owned()))
+    for gid in found.map(|company| text(company, "id")) {
+        if around.may_be_ours(gid).await {
+            return Ok(Some(gid.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 fn explained(error: WriteError, want: &Value) -> WriteError {

@@ -150,8 +150,9 @@ impl Crud {
         Err(refused.unwrap_or_else(|| self.taken(want)))
     }
 
-    /// What carries the natural key is the resource itself if it was made since the job began, or is
-    /// as wanted; then the rest is done to it. Otherwise it is somebody else's, and is left alone.
+    /// What carries the natural key is the resource itself if an earlier try of this row may have made
+    /// it, or if it is as wanted; then the rest is done to it. Otherwise it is somebody else's, who may
+    /// have made it since the job began, and is left alone.
     async fn made_already(
         &self,
         around: &dyn Around,
@@ -163,7 +164,9 @@ impl Crud {
         let Some(there) = look::state(around.admin(), self.spec()?, &id).await? else {
             return Ok(None);
         };
-        if !look::is_since(around, &there) && (self.changed)(&there, want).is_some() {
+        let is_ours = look::is_since(around, &there)
+            && (comes_along(want) || around.may_be_ours(&id_of(&there)?).await);
+        if !is_ours && (self.changed)(&there, want).is_some() {
             return Err(self.taken(want));
         }
         let (_, ids) = self.update(around, &there, want).await?;
@@ -228,6 +231,11 @@ impl Crud {
             name(want),
         ))
     }
+}
+
+/// Whether Shopify itself makes it with what refers to it: a definition of its own, or an entry of one.
+fn comes_along(want: &Value) -> bool {
+    want["type"].as_str().is_some_and(|of| of.starts_with("shopify--"))
 }
 
 /// Whether a refusal says that something else goes by the same name.

@@ -98,8 +98,9 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError
     Ok(created(gid, want, ids))
 }
 
-/// Who has the same e-mail address or phone number is the customer, if they were made since the job
-/// began or are as wanted; then the rest is done. Otherwise it is somebody else.
+/// Who has the same e-mail address or phone number is the customer, if an earlier try may have made them
+/// or they are as wanted; then the rest is done. Otherwise it is somebody else, or they came back by
+/// themselves.
 async fn made_already(around: &dyn Around, want: &Value) -> Result<Option<Written>, WriteError> {
     let keys = [("email", "emailAddress"), ("phone", "phoneNumber")];
     let mut identifiers = Vec::new();
@@ -113,7 +114,8 @@ async fn made_already(around: &dyn Around, want: &Value) -> Result<Option<Writte
         let data = send::ask(around, FIND, variables).await?;
         let Some(gid) = data["found"]["id"].as_str() else { continue };
         let Some(there) = state(around, gid).await? else { continue };
-        if !is_same(&there, want) && !look::is_since(around, &there) {
+        let is_ours = look::is_since(around, &there) && around.may_be_ours(gid).await;
+        if !is_same(&there, want) && !is_ours {
             return Err(WriteError::Taken(TAKEN.into()));
         }
         return gone_on(around, gid, &there, want).await.map(Some);

@@ -142,8 +142,8 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     Ok(gid)
 }
 
-/// A file of that name and text that was made since the job began. A file has its address only once
-/// the shop has worked through it.
+/// A file of that name and text that was made since the job began, where an earlier try may have made
+/// it: many are alike. A file has its address only once the shop has worked through it.
 async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let query = format!("created_at:>='{}'", look::earliest(around));
     let is_like =
@@ -153,8 +153,14 @@ async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, Write
     })
     .await?;
     let ours = list(&data["files"], "nodes").iter().filter(is_like);
-    let mut named = ours.filter(|file| upload::is_named_after(address(file), address(want)));
-    Ok(named.next().map(|file| text(file, "id").to_owned()))
+    let named = ours.filter(|file| upload::is_named_after(address(file), address(want)));
+    let named: Vec<&str> = named.map(|file| text(file, "id")).collect();
+    for gid in named {
+        if around.may_be_ours(gid).await {
+            return Ok(Some(gid.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 fn is_at_work(file: &Value) -> bool {

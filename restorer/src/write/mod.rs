@@ -174,12 +174,11 @@ pub trait Around: Send + Sync {
     }
     /// A mutation is about to be sent: puts on record, durably, that the resource is being written.
     async fn before(&self, what: &str) -> Result<(), WriteError>;
-    /// When the job began: what carries the natural key and was made since is taken for our own work
-    /// of a try whose answer was lost, anything older for somebody else's.
+    /// When the job began: what carries the natural key and was made since may be our own work, of a try
+    /// whose answer was lost ([`Self::may_be_ours`]); anything older is somebody else's.
     fn began_at(&self) -> Timestamp;
     /// Whether something that was made since the job began may be the work of an earlier try of this
-    /// row: one was begun, and nothing else is on record as having come back as it. For what has no
-    /// natural key.
+    /// row: one was begun, and nothing else is on record as having come back as it.
     async fn may_be_ours(&self, gid: &str) -> bool {
         let _ = gid;
         true

@@ -178,19 +178,20 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     }
 }
 
-/// A group of the same names that was made since the job began. An older one is somebody else's.
+/// A group of the same names that an earlier try may have made. Any other one is somebody else's.
 async fn named(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let data = ask(around, FIND, json!({"query": filter("name", text(want, "name"))})).await?;
     let mut same = list(&data["sellingPlanGroups"], "nodes").iter().filter(|group| {
         group["name"] == want["name"] && group["merchantCode"] == want["merchantCode"]
     });
-    match same.next() {
-        None => Ok(None),
-        Some(group) if look::is_since(around, group) => Ok(Some(text(group, "id").to_owned())),
-        Some(_) => Err(WriteError::Taken(format!(
-            "another group of selling plans is called {:?} now: rename or delete that one in its \
-             app, then try again",
-            text(want, "name")
-        ))),
+    let Some(group) = same.next() else { return Ok(None) };
+    let gid = text(group, "id");
+    if look::is_since(around, group) && around.may_be_ours(gid).await {
+        return Ok(Some(gid.to_owned()));
     }
+    Err(WriteError::Taken(format!(
+        "another group of selling plans is called {:?} now: rename or delete that one in its \
+         app, then try again",
+        text(want, "name")
+    )))
 }

@@ -6,7 +6,7 @@ mod customers;
 mod discounts;
 mod furnished;
 
-use crate::simulated::spec;
+use crate::simulated::{Simulated, spec};
 use backstock_proto::{ResourceId, Timestamp};
 use backstock_restorer::write::Written;
 use serde_json::{Value, json};
@@ -366,6 +366,43 @@ async fn what_somebody_else_made_in_its_place_is_left_alone() {
         assert_eq!(shop.writes().len(), 0);
         assert_eq!(shop.read(kind, &id).await, Some(there));
     }
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_since_the_job_began_is_left_alone() {
+    let mut shop = furnished(14).await;
+    shop.begin(Timestamp::from_micros(0));
+    for (kind, member) in [
+        ("page", "title"),
+        ("blog", "title"),
+        ("article", "title"),
+        ("customer", "lastName"),
+        ("collection", "descriptionHtml"),
+    ] {
+        let (id, there) = states(&shop, kind).await.remove(0);
+        let mut gone = there.clone();
+        gone["id"] = json!(format!("gid://shopify/{}/1", spec(kind).gid_type));
+        gone[member] = json!("Another");
+        let error = shop.write(kind, None, Some(&gone)).await.expect_err("it is taken");
+        assert!(error.to_string().contains("another"), "{error}");
+        assert_eq!(shop.writes().len(), 0, "{kind}");
+        assert_eq!(shop.read(kind, &id).await, Some(there), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_like_another_comes_back_beside_it() {
+    let mut shop = Simulated::start(15, 6, false).await;
+    shop.begin(Timestamp::from_micros(0));
+    let id = shop.ids("MediaImage").remove(0);
+    let mut twin = shop.read("file", &id).await.expect("a file");
+    let url = twin["image"]["url"].as_str().expect("an address");
+    let bytes = reqwest::get(url).await.expect("an answer").bytes().await.expect("bytes");
+    let hash = blake3::hash(&bytes).to_hex().to_string();
+    shop.blobs.insert(hash.clone(), bytes);
+    (twin["blob"], twin["id"]) = (json!(hash), json!("gid://shopify/MediaImage/1"));
+    let written = shop.write("file", None, Some(&twin)).await.expect("it comes back");
+    assert_ne!(id_of(&written), id);
 }
 
 #[tokio::test]
