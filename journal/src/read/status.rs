@@ -22,13 +22,16 @@ use crate::tally::{KindTally, ShopTally};
 /// Reports of a kind's pulls that are read together: mostly the newest are enough.
 const REPORTS_TOGETHER: usize = 16;
 
+/// The ends of a gap, and when it was healed.
+type HealedGap = ((u64, u64), Timestamp);
+
 /// What the complete pulls of a kind healed, as far as their reports were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Healed {
     /// The newest report that was read.
     seq: u64,
-    /// The ends of gaps, and when they were healed, newest first.
-    gaps: Vec<((u64, u64), Timestamp)>,
+    /// Newest first.
+    gaps: Vec<HealedGap>,
 }
 
 impl View<'_> {
@@ -168,7 +171,7 @@ impl View<'_> {
         shop: &Shop,
         kind: &Kind,
         oldest: u64,
-    ) -> Result<Vec<((u64, u64), Timestamp)>, JournalError> {
+    ) -> Result<Vec<HealedGap>, JournalError> {
         let of = (shop.clone(), kind.clone());
         let all = || self.store.healed.lock().unwrap_or_else(PoisonError::into_inner);
         let Healed { seq: known, gaps: before } = all().get(&of).cloned().unwrap_or_default();

@@ -213,7 +213,7 @@ impl Asker {
     ) -> Result<(), AskError> {
         let id = node["id"].clone();
         let (known_by, member) = named.split_once('/').unwrap_or((named, ""));
-        let unread = || AskError::Fault(format!("{id} has no {member} nodes"));
+        let missing = || AskError::Fault(format!("{id} has no {member} nodes"));
         let parts = node.get_mut(list).and_then(Value::as_array_mut);
         for part in parts.into_iter().flatten().filter(|part| is_cut(&part[member])) {
             let of = part[known_by]["id"].clone();
@@ -224,8 +224,8 @@ impl Asker {
                 let there = data.pointer_mut(&format!("/node/{list}"));
                 let mut there = there.and_then(Value::as_array_mut).into_iter().flatten();
                 let part = there.find(|part| part[known_by]["id"] == of);
-                let mut page = part.map(|part| part[member].take()).ok_or_else(unread)?;
-                let Value::Array(nodes) = page["nodes"].take() else { return Err(unread()) };
+                let mut page = part.map(|part| part[member].take()).ok_or_else(missing)?;
+                let Value::Array(nodes) = page["nodes"].take() else { return Err(missing()) };
                 all.extend(nodes);
                 if !has_more(&page) {
                     break;
@@ -245,15 +245,15 @@ impl Asker {
     ) -> Result<(), AskError> {
         let id = node["id"].clone();
         let place = format!("/{member}");
-        let unread = || AskError::Fault(format!("{id} has no {member} nodes"));
+        let missing = || AskError::Fault(format!("{id} has no {member} nodes"));
         while let Some(page) = node.pointer_mut(&place).filter(|page| has_more(page)) {
             let after = page["pageInfo"]["endCursor"].clone();
             let mut data = self.data(document, json!({"id": id, "after": after})).await?;
-            let next = data["node"].pointer_mut(&place).ok_or_else(unread)?;
+            let next = data["node"].pointer_mut(&place).ok_or_else(missing)?;
             let (Some(all), Value::Array(further)) =
                 (page["nodes"].as_array_mut(), next["nodes"].take())
             else {
-                return Err(unread());
+                return Err(missing());
             };
             all.extend(further);
             all.extend(unread(&next["userErrors"]));

@@ -301,17 +301,17 @@ fn back(now: Timestamp) -> Timestamp {
 
 impl Waiting {
     fn hears(self, heard: Heard) {
-        self.is_told(Told::Heard(heard));
+        self.tell(Told::Heard(heard));
     }
 
-    fn is_told(self, told: Told) {
+    fn tell(self, told: Told) {
         // Whoever waited may be gone.
         drop(self.done.send(told));
     }
 
     fn not_taken(mut self) {
         let line = std::mem::take(&mut self.line);
-        self.is_told(Told::NotTaken(line));
+        self.tell(Told::NotTaken(line));
     }
 
     /// What makes something stays undone; what belongs to something that was made is done all the same.
@@ -504,7 +504,7 @@ impl Work {
             let Some(n) = operations::answers(&line) else { continue };
             if let Some(one) = waiting.get_mut(n).and_then(Option::take) {
                 *answered += 1;
-                one.is_told(Told::Line(line));
+                one.tell(Told::Line(line));
             }
         }
         Ok(())
