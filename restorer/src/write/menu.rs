@@ -47,11 +47,14 @@ pub(super) async fn write(
     MENU.write(around, now, Some(&want)).await
 }
 
-/// Has items whose resource is not there any more lead to where that was: Shopify takes nothing of a menu
-/// that names one, `NOT_FOUND`.
+/// Has items whose resource was made anew lead to that, and those whose resource is not there any more to
+/// where that was: Shopify takes nothing of a menu that names one, `NOT_FOUND`.
 /// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MenuUpdateUserErrorCode>
 async fn lead_on(around: &dyn Around, want: &mut Value) -> Result<(), WriteError> {
     let mut named = BTreeSet::new();
+    if let Some(items) = want.get_mut("items") {
+        follow(around, items);
+    }
     resources(&want["items"], &mut named);
     let named: Vec<String> = named.into_iter().collect();
     let there = match publication::there(around, &named).await {
@@ -72,6 +75,18 @@ async fn lead_on(around: &dyn Around, want: &mut Value) -> Result<(), WriteError
         ));
     }
     Ok(())
+}
+
+/// Has a tree's items lead to what their resources are now.
+fn follow(around: &dyn Around, items: &mut Value) {
+    for item in items.as_array_mut().into_iter().flatten() {
+        if let Some(gid) = item["resourceId"].as_str() {
+            item["resourceId"] = around.gid_now(gid).into();
+        }
+        if let Some(below) = item.get_mut("items") {
+            follow(around, below);
+        }
+    }
 }
 
 /// The resources that a tree's items lead to.
