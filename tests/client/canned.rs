@@ -1,4 +1,4 @@
-//! A restorer that always answers the same, in the API's shapes, and remembers what it was asked.
+//! A restorer that always answers the same, and remembers what it was asked.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -8,13 +8,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use backstock_proto::diff;
-use backstock_proto::journal::{
-    Change, Gap, Healing, KindStatus, List, PullReport, Resource, ShopStatus, ShopSummary, Summary,
-    VerifyReport, Version,
-};
+use backstock_proto::journal::{List, Resource, ShopSummary};
 use backstock_proto::problem::Problem;
-use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Source, Timestamp};
+use backstock_proto::{Op, ResourceId, Shop};
 use serde_json::{Value, json};
+
+mod answers;
+
+pub(crate) use answers::LONG;
+
+use answers::{
+    before, change_sets, changes, job, kind, mug, nothing_to_do, plan, report, resources, statuses,
+    version, versions,
+};
 
 /// May do everything and sees one shop.
 pub(crate) const TOKEN: &str = "bst_good";
@@ -23,14 +29,8 @@ pub(crate) const READER: &str = "bst_reader";
 /// Sees several shops.
 pub(crate) const AGENCY: &str = "bst_agency";
 
-/// A text that is too long to be shown whole.
-pub(crate) const LONG: &str = "<p>Enamelled by hand in small runs, so that no two are quite the \
-                               same. Holds 0.35 l of soft coffee and keeps it warm.</p>";
-
 /// How many looks at a job go wrong before one is answered, as in a restart.
 pub(crate) const AWAY: usize = 2;
-
-const PAGE: usize = 3;
 
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -42,10 +42,6 @@ struct Seen {
     asked: Mutex<Vec<String>>,
     last_said: Mutex<Value>,
     last_body: Mutex<String>,
-}
-
-fn instant(text: &str) -> Timestamp {
-    Timestamp::parse(text).expect("an instant")
 }
 
 impl Server {
@@ -217,316 +213,5 @@ fn product(id: &str, rest: &[&str]) -> Result<Response, Problem> {
             Ok(Json(json!({"changes": changes, "patch": patch})).into_response())
         }
         _ => Err(Problem::new(StatusCode::NOT_FOUND, "there is no such route")),
-    }
-}
-
-fn kind() -> Kind {
-    Kind::parse("product").expect("a kind")
-}
-
-fn mug() -> Value {
-    let weight: Value = serde_json::from_str("10.10000000000000000001").expect("a number");
-    json!({
-        "id": "gid://shopify/Product/8072139866342",
-        "title": "Enamel Mug",
-        "handle": "enamel-mug",
-        "descriptionHtml": LONG,
-        "status": "ACTIVE",
-        "vendor": null,
-        "tags": ["kitchen", "new"],
-        "weight": weight,
-        "options": [{"id": "gid://shopify/ProductOption/5", "name": "Size", "values": ["S", "M"]}],
-        "variants": [
-            {"id": "gid://shopify/ProductVariant/1", "title": "S", "sku": "MUG-S", "price": "8.00"},
-            {"id": "gid://shopify/ProductVariant/2", "title": "M", "sku": "MUG-M", "price": "9.50"},
-        ],
-        "media": [{"id": "gid://shopify/MediaImage/9", "alt": "A mug", "mediaContentType": "IMAGE",
-            "url": "https://cdn.shopify.com/s/files/1/1234/products/enamel-mug-blue.png"}],
-    })
-}
-
-fn before() -> Value {
-    let mut old = mug();
-    old["title"] = json!("Mug");
-    old["descriptionHtml"] = json!(LONG.replace("soft coffee", "hot tea"));
-    old["tags"] = json!(["kitchen", "sale"]);
-    old["media"] = json!([]);
-    old["variants"] = json!([
-        {"id": "gid://shopify/ProductVariant/2", "title": "M", "sku": "MUG-M", "price": "9.00"},
-        {"id": "gid://shopify/ProductVariant/3", "title": "L", "sku": "MUG-L", "price": "10.00"},
-    ]);
-    old
-}
-
-fn version(seq: u64, op: Op, valid_at: &str) -> Version {
-    let valid_at = instant(valid_at);
-    let later = |micros: i64| Timestamp::from_micros(valid_at.as_micros() + micros);
-    let action = if op == Op::Create { "create" } else { op.as_str() };
-    Version {
-        seq,
-        op,
-        source: Source::Webhook,
-        facet: Facet::Core,
-        valid_at,
-        recorded_at: later(1_200_000),
-        received_at: later(1_150_000),
-        triggered_at: None,
-        earliest_at: None,
-        topic: format!("products/{action}"),
-        api_version: Some("2026-10".into()),
-        webhook_id: Some("b54557e4-bdd9-4b37-8a5f-bf7d70bcd043".into()),
-        event_id: None,
-        hash: "8f4e33f3".repeat(8),
-        unchanged: false,
-        erased: false,
-    }
-}
-
-fn versions() -> Vec<Version> {
-    let mut slow = version(4_714, Op::Update, "2026-11-22T11:00:00Z");
-    slow.source = Source::Reconcile;
-    slow.recorded_at = instant("2026-11-22T15:00:00Z");
-    let mut same = version(4_713, Op::Update, "2026-11-21T09:30:00.25Z");
-    same.unchanged = true;
-    vec![
-        version(4_715, Op::Delete, "2026-11-23T08:00:00Z"),
-        slow,
-        same,
-        version(4_711, Op::Create, "2026-07-01T10:00:00Z"),
-    ]
-}
-
-/// An app that broke prices, and somebody of the staff.
-fn change_sets() -> Value {
-    let set = |id: &str, from: &str, to: &str, actor: Value, headline: &str, risk: &str| {
-        json!({
-            "id": id, "from": from, "to": to,
-            "counts": {"changes": 412, "resources": 412, "created": 0, "updated": 412, "deleted": 0},
-            "kinds": {"product": 412}, "actor": actor, "headline": headline, "risk": risk,
-        })
-    };
-    let app = json!({
-        "kind": "app", "name": "Bulk Editor", "confidence": 0.93,
-        "evidence": [
-            "371 of 412 changes: Shopify's log names Bulk Editor",
-            "41 of 412 changes: not in Shopify's log, but like those by Bulk Editor around them",
-        ],
-    });
-    let nobody = json!({"kind": "unknown", "name": "unknown", "confidence": 0.0, "evidence": ["nothing says who did it"]});
-    let mut broke = set(
-        "cs-6437f0a2b1c40-1a2f",
-        "2026-11-20T13:02:11.5Z",
-        "2026-11-20T13:09:40Z",
-        app,
-        "412 prices lowered by 90 %, by Bulk Editor",
-        "high",
-    );
-    broke["money"] = json!({
-        "lowered": 412, "raised": 0, "zero": 0, "median_ratio": 0.1, "before": "26368.00",
-        "after": "2636.80",
-    });
-    let seen = set(
-        "cs-6437f0a2b1c3f-1a01",
-        "2026-11-20T12:00:00Z",
-        "2026-11-20T12:00:00Z",
-        nobody,
-        "1 product added",
-        "low",
-    );
-    json!({"items": [broke, seen], "next": null})
-}
-
-fn changes() -> List<Change> {
-    let change = |id: &str, title: &str, version, changes| Change {
-        kind: kind(),
-        id: ResourceId::parse(id).expect("an id"),
-        gid: None,
-        title: title.into(),
-        version,
-        changes,
-    };
-    let whole = diff::fields(&Value::Null, &mug());
-    let updated = version(4_712, Op::Update, "2026-11-20T13:00:00Z");
-    let items = vec![
-        change("13", "Old Mug", version(4_713, Op::Delete, "2026-11-21T09:30:00Z"), Vec::new()),
-        change("8072139866342", "Enamel Mug", updated, diff::fields(&before(), &mug())),
-        change("15", "", version(4_600, Op::Create, "2026-11-20T12:00:00.5Z"), whole),
-    ];
-    List { items, next: None }
-}
-
-/// Two mugs, or seven of them in pages that are shorter than asked for.
-fn resources(query: &str) -> List<Summary> {
-    let summary = |n: u64, deleted| Summary {
-        kind: kind(),
-        id: ResourceId::parse(&n.to_string()).expect("an id"),
-        gid: Some(format!("gid://shopify/Product/{n}")),
-        deleted,
-        valid_at: instant("2026-11-20T13:00:00Z"),
-        seq: n,
-        listing: kind().listing(&json!({"title": format!("Mug {n}"), "handle": "mug"})),
-    };
-    let asked = |name: &str| {
-        let pair = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-        pair.map(str::to_owned)
-    };
-    match asked("q").as_deref() {
-        Some("mug") if asked("deleted").is_some() => {
-            List { items: vec![summary(13, true)], next: None }
-        }
-        Some("mug") => List { items: vec![summary(12, false), summary(13, true)], next: None },
-        Some("page") => {
-            let number = |name: &str| asked(name).and_then(|n| n.parse::<usize>().ok());
-            let (from, limit) = (number("cursor").unwrap_or(0), number("limit").unwrap_or(PAGE));
-            let to = (from + limit.min(PAGE)).min(7);
-            let items = (from..to).map(|n| summary(n as u64 + 1, false)).collect();
-            List { items, next: (to < 7).then(|| to.to_string()) }
-        }
-        _ => List { items: Vec::new(), next: None },
-    }
-}
-
-/// The shops that the server tells of, as its statuses.
-fn statuses() -> Vec<ShopStatus> {
-    let kind = |name: &str, resources, deleted, versions, newest: &str| KindStatus {
-        kind: Kind::parse(name).expect("a kind"),
-        resources,
-        deleted,
-        versions,
-        newest_version: Some(instant(newest)),
-        understood: name != "theme",
-        heard: Kind::parse(name).expect("a kind").heard(),
-        pull: None,
-        last_complete_pull: None,
-        media: None,
-        not_covered: None,
-    };
-    let summary = |name: &str, newest: Option<Timestamp>, lag_seconds| ShopSummary {
-        shop: Shop::from_name(name).expect("a shop"),
-        resources: 1_234,
-        versions: 48_211,
-        newest_received_at: newest,
-        lag_seconds,
-    };
-    let minutes = 5 * 60 + 30;
-    let recent = jiff::Timestamp::now().as_microsecond() - minutes * 1_000_000;
-    let pull = |name: &str, state: &str, reason: Option<&str>| -> PullReport {
-        let at = Timestamp::from_micros(recent);
-        let pull = json!({"kind": name, "state": state, "started_at": at, "reason": reason});
-        serde_json::from_value(pull).expect("a report")
-    };
-    let held = "25 of 60 are no longer in the shop. So many at once are not taken for deleted before \
-                somebody says so: `backstock reconcile --kind product --confirm-deletions`";
-    let read = |kind: KindStatus| {
-        let complete = Some(pull(kind.kind.as_str(), "complete", None));
-        KindStatus { pull: complete.clone(), last_complete_pull: complete, ..kind }
-    };
-    let page = read(kind("page", 7, 0, 9, "2026-11-23T13:05:12Z"));
-    let product = read(kind("product", 60, 0, 61, "2026-11-23T13:05:12Z"));
-    let healed = Healing { kind: page.kind.clone(), at: Timestamp::from_micros(recent) };
-    vec![
-        ShopStatus {
-            summary: summary("acme", Some(Timestamp::from_micros(recent)), 0.2),
-            kinds: vec![
-                kind("product", 1_200, 31, 48_000, "2026-11-23T13:05:12.25Z"),
-                kind("theme", 34, 0, 211, "2026-07-01T10:00:00Z"),
-            ],
-            gaps: Vec::new(),
-            quarantined: 0,
-        },
-        ShopStatus {
-            summary: summary("behind", Some(Timestamp::from_micros(recent)), 754.0),
-            kinds: vec![
-                page,
-                KindStatus { pull: Some(pull("product", "failed", Some(held))), ..product },
-                kind("redirect", 1, 0, 1, "2026-11-23T13:05:12Z"),
-            ],
-            gaps: vec![Gap {
-                healed_by: vec![healed],
-                ..Gap::new(7, 9, instant("2026-11-22T08:00:00Z"))
-            }],
-            quarantined: 2,
-        },
-        ShopStatus {
-            summary: ShopSummary { resources: 0, versions: 0, ..summary("new", None, 0.0) },
-            kinds: Vec::new(),
-            gaps: Vec::new(),
-            quarantined: 0,
-        },
-    ]
-}
-
-/// A job that is over.
-fn job() -> Value {
-    json!({
-        "id": "job-0193-5f2a", "plan": "plan-0193-5f2a", "state": "done", "by": "ops",
-        "started_at": "2026-11-23T14:30:00Z", "finished_at": "2026-11-23T14:30:02Z",
-        "counts": {"updated": 1}, "eta_seconds": null, "cost": 10.0
-    })
-}
-
-/// A plan with a row of each sort.
-fn plan() -> Value {
-    let row = |n: u64, kind: &str, id: &str, title: &str, action: &str, more: Value| {
-        let mut row = json!({
-            "n": n, "kind": kind, "id": id, "gid": null, "title": title, "action": action,
-            "cost": 10.0
-        });
-        let (Value::Object(row), Value::Object(more)) = (&mut row, more) else { return row };
-        row.extend(more);
-        Value::Object(row.clone())
-    };
-    let price = "/variants/{gid:~1~1shopify~1ProductVariant~12}/price";
-    let fields = json!([
-        {"path": "/descriptionHtml", "old": LONG, "new": LONG.replace("coffee", "tea")},
-        {"path": price, "old": "0.95", "new": "9.50"},
-        {"path": "/variants/{gid:~1~1shopify~1ProductVariant~13}", "old": null,
-         "new": {"id": "gid://shopify/ProductVariant/3", "title": "L", "sku": "MUG-L", "price": "10.00"}}
-    ]);
-    let kept = json!([{"path": "/tags", "before": ["a"], "after": ["b"], "now": ["b", "new"]}]);
-    let why = "the handles of the default menus are fixed";
-    json!({
-        "id": "plan-0193-5f2a", "digest": "8f4e", "request": {"at": "2026-11-20T13:00:00Z"},
-        "made_at": "2026-11-23T14:30:00Z", "by": "ops",
-        "counts": {"create": 1, "update": 1, "delete": 1, "keep": 1, "cannot": 1, "same": 1200},
-        "consequences": [
-            "1 product is made anew, with new ids.",
-            "Takes about 1 second and 50 points of the API's budget."
-        ],
-        "cost": 50.0, "eta_seconds": 0.5,
-        "rows": [
-            row(0, "product", "13", "Old Mug", "create", json!({
-                "of": "2026-11-20T13:00:00Z", "notes": ["it comes back with a new id"]})),
-            row(1, "product", "8072139866342", "Enamel Mug", "update", json!({
-                "fields": fields, "kept": kept,
-                "notes": ["what comes back within it gets a new id"]})),
-            row(2, "menu", "4", "Main menu", "cannot", json!({
-                "unwritable": [{"path": "/handle", "why": why}]})),
-            row(3, "page", "5", "About us", "keep", json!({"kept": [
-                {"path": "/title", "before": "About", "after": "ABOUT!!", "now": "About us"}]})),
-            row(4, "page", "6", "Spam", "delete", json!({})),
-        ],
-        "next": null
-    })
-}
-
-fn nothing_to_do() -> Value {
-    json!({
-        "id": "plan-none", "digest": "8f4e", "request": {"from": "2026-11-20T13:00:00Z"},
-        "made_at": "2026-11-23T14:30:00Z", "by": "ops", "counts": {"same": 3},
-        "consequences": ["Nothing to do: everything that was selected is as wanted."],
-        "cost": 0.0, "eta_seconds": 0.0, "rows": [], "next": null
-    })
-}
-
-/// What reading everything back finds.
-fn report(damaged: bool) -> VerifyReport {
-    let fault = |n| format!("acme/product/{n}: version 4711 does not have its digest");
-    VerifyReport {
-        versions: 48_211,
-        bytes: 73_400_320,
-        faults: if damaged { vec![fault(1), fault(2)] } else { Vec::new() },
-        faults_total: if damaged { 5 } else { 0 },
-        seconds: 1.25,
     }
 }
