@@ -36,6 +36,7 @@ mod settings;
 mod shopify;
 mod simulator;
 mod story;
+mod subscriptions;
 mod telemetry;
 mod themes;
 mod told;
