@@ -15,6 +15,7 @@ mod daily_limit;
 mod dashboards;
 mod deeds;
 mod disk;
+mod drift;
 mod erase;
 mod gauge;
 mod guard;
