@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, eventually, reconciled, settled};
-use crate::simulator::{Simulator, planned};
+use crate::pulls::{SHOP, eventually, known_shop, reconciled, settled};
+use crate::simulator::Simulator;
 
 async fn products(simulator: &Simulator) -> Vec<Value> {
     let lines = simulator.lines("truth?kind=product").await;
@@ -19,14 +18,10 @@ fn handles(products: &[Value]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_beyond_the_daily_limit_of_variants_waits_and_goes_on() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let few =
         ["--products", "10", "--rate", "0", "--plan", "plus", "--seed", "9", "--big-every", "0"];
     let limit = ["--variants-free", "0", "--variants-a-day", "1000000"];
-    let simulator = Simulator::start(&backstock, port, &[&few[..], &limit[..]].concat()).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&[&few[..], &limit[..]].concat()).await;
     let before = products(&simulator).await;
     // The shop's dates have whole seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::backstock::Backstock;
 use crate::kills::{self, seed};
 use crate::pulls::{
-    SHOP, ask_nats, backfilled, between, eventually, followed_up, money, pull_of, pulled,
-    reconciled, settled,
+    SHOP, ask_nats, backfilled, between, eventually, followed_up, known_shop, money, pull_of,
+    pulled, reconciled, settled,
 };
 use crate::simulator::{Simulator, planned};
 
@@ -66,19 +66,13 @@ async fn assert_known_as_it_is(backstock: &Backstock, simulator: &Simulator) {
 }
 
 /// A shop of so many products, of which everything is known.
-async fn known_shop(products: &str) -> (Backstock, Simulator) {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let more = ["--products", products, "--rate", "0", "--plan", "plus"];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
-    (backstock, simulator)
+async fn shop_of(products: &str) -> (Backstock, Simulator) {
+    known_shop(&["--products", products, "--rate", "0", "--plan", "plus"]).await
 }
 
 #[tokio::test]
 async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
-    let (backstock, simulator) = known_shop("60").await;
+    let (backstock, simulator) = shop_of("60").await;
     let first = pull_of(&backstock, "product").await.expect("a pull");
     assert_eq!((&first["state"], &first["objects"]), (&json!("complete"), &json!(60)), "{first}");
     assert_known_as_it_is(&backstock, &simulator).await;
@@ -147,8 +141,6 @@ async fn drift_of_products(backstock: &Backstock) -> f64 {
 
 #[tokio::test]
 async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = [
         "--products",
         "40",
@@ -165,9 +157,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
         "--seed",
         "5",
     ];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     let mut mattered = BTreeMap::new();
     for _ in 0..20 {
         simulator.post("traffic?rate=40", json!({})).await;
@@ -200,7 +190,7 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
 
 #[tokio::test]
 async fn a_result_that_failed_or_was_cut_takes_nothing_for_gone() {
-    let (backstock, simulator) = known_shop("30").await;
+    let (backstock, simulator) = shop_of("30").await;
     for fault in ["TIMEOUT", "INTERNAL_SERVER_ERROR", "ACCESS_DENIED", "CANCELED"] {
         simulator.post("bulk", json!({"fail_next": fault})).await;
         let pull = reconciled(&backstock, "product").await;
@@ -253,12 +243,8 @@ async fn a_scope_that_is_missing_costs_what_it_is_for_and_nothing_else() {
 
 #[tokio::test]
 async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = ["--products", "30", "--rate", "0", "--plan", "plus", "--drop", "1"];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     let gone: Vec<String> = truth(&simulator).await.into_keys().take(2).collect();
     for id in &gone {
         let delete =
@@ -281,12 +267,8 @@ async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
 
 #[tokio::test]
 async fn many_deletions_at_once_wait_for_a_word() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = ["--products", "60", "--rate", "0", "--plan", "plus", "--drop", "1"];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     for id in truth(&simulator).await.into_keys().take(25) {
         let delete =
             format!("mutation {{ productDelete(input: {{id: \"{id}\"}}) {{ deletedProductId }} }}");
@@ -304,8 +286,6 @@ async fn many_deletions_at_once_wait_for_a_word() {
 
 #[tokio::test]
 async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = [
         "--products",
         "10",
@@ -318,9 +298,7 @@ async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
         "--plan",
         "plus",
     ];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     // 140 variants, of which a webhook carries 100.
     let products = truth(&simulator).await;
     let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
@@ -352,12 +330,8 @@ async fn pause(backstock: &Backstock, consumer: &str) {
 
 #[tokio::test]
 async fn what_a_webhook_could_not_carry_is_no_drift() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = ["--products", "10", "--big-every", "5", "--rate", "0", "--plan", "plus"];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     let products = truth(&simulator).await;
     let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
     let (big, _) = products.iter().find(|(_, told)| variants(told) > 100).expect("a big product");
@@ -391,7 +365,7 @@ async fn material(backstock: &Backstock, number: &str, at: Option<Timestamp>) ->
 
 #[tokio::test]
 async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
-    let (backstock, simulator) = known_shop("5").await;
+    let (backstock, simulator) = shop_of("5").await;
     let product = truth(&simulator).await.into_keys().next().expect("a product");
     let number = product.rsplit('/').next().expect("a number");
     let named = format!("ownerId: \"{product}\", namespace: \"custom\", key: \"material\"");
@@ -433,7 +407,7 @@ async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
 
 #[tokio::test]
 async fn a_question_by_id_reads_each_list_to_its_end() {
-    let (backstock, simulator) = known_shop("5").await;
+    let (backstock, simulator) = shop_of("5").await;
     let (product, told) = truth(&simulator).await.into_iter().next().expect("a product");
     let variant = told[5][0][0].as_str().expect("a variant");
     let metafields: Vec<String> = (0..24)

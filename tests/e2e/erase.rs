@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
 use crate::proof::proved;
-use crate::pulls::{SHOP, backfilled, eventually, reconciled, settled};
+use crate::pulls::{SHOP, eventually, known_shop, reconciled, settled};
 use crate::shopify::{Delivery, instant};
-use crate::simulator::{Simulator, planned};
+use crate::simulator::Simulator;
 
 /// What must be nowhere.
 const CANARIES: [&str; 7] = [
@@ -54,12 +54,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let (port, access) = planned();
-        let mut backstock = Backstock::pulling(&access);
         let few = ["--products", "6", "--customers", "6", "--orders", "3", "--rate", "0"];
-        let simulator = Simulator::start(&backstock, port, &few).await;
-        backstock.start("serve").await;
-        backfilled(&backstock).await;
+        let (backstock, simulator) = known_shop(&few).await;
         let product = simulator
             .ask(&format!(
                 "mutation {{ productCreate(product: {{title: \"{GOODS}\"}}) \

@@ -5,19 +5,14 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, eventually, pull_of, pulled, reconciled};
-use crate::simulator::{Simulator, planned};
+use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, pull_of, pulled, reconciled};
 
 const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_pulled_by_a_process_that_has_run_for_a_while() {
-    let (port, access) = planned();
     let every_minute = "[compactor]\nfull_pull = \"* * * * *\"\n";
-    let mut backstock = Backstock::pulling_with(every_minute, &access);
-    let _simulator = Simulator::start(&backstock, port, &FEW).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, _simulator) = known_shop_with(every_minute, &FEW).await;
     let first = pull_of(&backstock, "redirect").await.expect("a pull");
     // Twice, since the first may have been due while everything was read for the first time.
     let after = |pull: &Value| {
@@ -51,11 +46,7 @@ async fn cut_off(backstock: &mut Backstock) -> Value {
 
 #[tokio::test]
 async fn a_bulk_operation_is_taken_up_after_a_kill() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &FEW).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (mut backstock, simulator) = known_shop(&FEW).await;
     let before = simulator.bulk_operations().await;
     let cut = cut_off(&mut backstock).await;
     let begun = cut["started_at"].as_str().expect("an instant");
@@ -69,12 +60,8 @@ async fn a_bulk_operation_is_taken_up_after_a_kill() {
 
 #[tokio::test]
 async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for_gone() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = [&FEW[..], &["--drop", "1"]].concat();
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (mut backstock, simulator) = known_shop(&more).await;
     let products = backstock.list(&format!("{SHOP}/resources?kind=product")).await;
     for product in &products[..2] {
         let gid = product["gid"].as_str().expect("a gid");
@@ -105,11 +92,7 @@ async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for
 
 #[tokio::test]
 async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &FEW).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&FEW).await;
     let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
     let id = |at: usize| pages[at]["id"].as_str().expect("an id").to_owned();
     let (changed, gone) = (id(0), id(1));
@@ -140,12 +123,8 @@ async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
 
 #[tokio::test]
 async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = [&FEW[..], &["--orders", "40", "--no-old-orders"]].concat();
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     let known = async || {
         let orders = backstock.list(&format!("{SHOP}/resources?kind=order&deleted=false")).await;
         orders

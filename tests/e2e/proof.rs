@@ -7,8 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, eventually, reconciled};
-use crate::simulator::{Simulator, planned};
+use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, reconciled};
 use crate::upkeep::kept;
 
 /// Waits for the end of a proof.
@@ -40,12 +39,8 @@ fn wrong(proof: &Value) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_shop_that_was_read_whole_is_proved_restorable() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = ["--products", "60", "--rate", "0", "--plan", "plus"];
-    let simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&more).await;
     kept(&backstock, "product").await;
     let proof = proved(&backstock).await;
     assert_eq!((&proof["state"], &proof["mismatches"]), (&json!("proved"), &json!(0)), "{proof:#}");
@@ -145,12 +140,8 @@ fn named(products: &[Value], blob: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn what_is_lost_changed_or_damaged_is_found_and_named() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
     let more = ["--products", "30", "--rate", "0", "--plan", "plus"];
-    let _simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (mut backstock, _simulator) = known_shop(&more).await;
     kept(&backstock, "product").await;
     assert_eq!(proved(&backstock).await["state"], "proved");
     let products = resources(&backstock, "product").await;
@@ -225,13 +216,9 @@ async fn what_is_lost_changed_or_damaged_is_found_and_named() {
 
 #[tokio::test]
 async fn a_proof_is_made_when_it_is_due_and_again_after_a_kill() {
-    let (port, access) = planned();
     let every_minute = "[proof]\nat = \"* * * * *\"\nspread_minutes = 0\n";
-    let mut backstock = Backstock::pulling_with(every_minute, &access);
     let more = ["--products", "30", "--rate", "0", "--plan", "plus"];
-    let _simulator = Simulator::start(&backstock, port, &more).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (mut backstock, _simulator) = known_shop_with(every_minute, &more).await;
     let (status, ordered) = backstock.post(&format!("{SHOP}/proofs"), json!({})).await;
     assert_eq!(status, 202, "{ordered}");
     let _ended = backstock.signal("serve", Signal::SIGKILL);

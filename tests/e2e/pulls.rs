@@ -6,6 +6,7 @@ use backstock_proto::Timestamp;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::simulator::{Simulator, planned};
 
 pub(crate) const SHOP: &str = "/v1/shops/acme.myshopify.com";
 
@@ -59,6 +60,21 @@ async fn pulled_of(backstock: &Backstock, shop: &str, kind: &str, since: &str) -
             .ok_or_else(|| format!("no pull of {shop}'s {kind} since {since} is over: {pull:?}"))
     })
     .await
+}
+
+/// A shop that is simulated with some options, and of which everything is known.
+pub(crate) async fn known_shop(options: &[&str]) -> (Backstock, Simulator) {
+    known_shop_with("", options).await
+}
+
+/// The same, with `more` TOML before the shops.
+pub(crate) async fn known_shop_with(more: &str, options: &[&str]) -> (Backstock, Simulator) {
+    let (port, access) = planned();
+    let mut backstock = Backstock::pulling_with(more, &access);
+    let simulator = Simulator::start(&backstock, port, options).await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    (backstock, simulator)
 }
 
 /// Waits until everything was read for the first time.

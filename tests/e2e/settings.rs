@@ -5,18 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, eventually, reconciled};
-use crate::simulator::{Simulator, planned};
+use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, reconciled};
+use crate::simulator::Simulator;
 
 const PLAIN: [&str; 6] = ["--products", "3", "--rate", "0", "--plan", "plus"];
 
 /// A quiet shop of which everything is known, and what its general delivery profile is.
 async fn delivering() -> (Backstock, Simulator, Value) {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&PLAIN).await;
     let profile = simulator.lines("truth?kind=delivery_profile").await.remove(0);
     (backstock, simulator, profile)
 }
@@ -81,11 +77,7 @@ async fn a_delivery_profile_is_known_to_its_last_zone_and_its_last_rate() {
 
 #[tokio::test]
 async fn menus_are_known_within_the_hour_though_nothing_tells_of_them() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling_with("[compactor]\nglance_every = 1\n", &access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop_with("[compactor]\nglance_every = 1\n", &PLAIN).await;
     let make = |title: &str| {
         format!(
             "mutation {{ menuCreate(title: \"{title}\", handle: \"made\", items: \

@@ -17,7 +17,7 @@ use crate::backstock::Backstock;
 use crate::deeds::Deeds;
 use crate::kills::{count, seed};
 use crate::likeness;
-use crate::pulls::{SHOP, backfilled, eventually, followed_up, pull_of, pulled};
+use crate::pulls::{SHOP, backfilled, eventually, followed_up, known_shop, pull_of, pulled};
 use crate::simulator::{Simulator, planned};
 use crate::told::{self, Answers, instant};
 use crate::upkeep::kept;
@@ -68,15 +68,11 @@ struct Scale {
 impl Days {
     /// A shop of which everything is known, and how its webhooks fare from then on.
     async fn begin(scale: &Scale, seed: u64, more: &[&str]) -> Self {
-        let (port, access) = planned();
-        let mut backstock = Backstock::pulling(&access);
         let (products, seed) = (scale.products.to_string(), seed.to_string());
         let mut args = vec!["--products", &products, "--rate", "0", "--plan", "unlimited"];
         args.extend(["--big-every", "12", "--big-variants", "110", "--seed", &seed]);
         args.extend(more.iter().copied());
-        let simulator = Simulator::start(&backstock, port, &args).await;
-        backstock.start("serve").await;
-        backfilled(&backstock).await;
+        let (backstock, simulator) = known_shop(&args).await;
         let days = Self {
             backstock,
             simulator,

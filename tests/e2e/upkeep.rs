@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
-use crate::pulls::{SHOP, backfilled, eventually, reconciled, settled};
+use crate::pulls::{
+    SHOP, backfilled, eventually, known_shop, known_shop_with, reconciled, settled,
+};
 use crate::simulator::{Simulator, planned};
 
 pub(crate) const PLAIN: [&str; 6] = ["--products", "12", "--rate", "0", "--plan", "plus"];
@@ -62,11 +64,7 @@ pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 
 #[tokio::test]
 async fn pictures_that_are_gone_from_the_shop_are_served_byte_for_byte() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&PLAIN).await;
     let (of_products, of_files) =
         (kept(&backstock, "product").await, kept(&backstock, "file").await);
     println!("{of_products} media of products, {of_files} of files");
@@ -103,11 +101,7 @@ async fn pictures_that_are_gone_from_the_shop_are_served_byte_for_byte() {
 
 #[tokio::test]
 async fn the_bytes_of_a_new_picture_are_kept_seconds_later() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&PLAIN).await;
     kept(&backstock, "product").await;
     let (product, _) = media(&backstock).await.swap_remove(0);
     let made = simulator
@@ -173,11 +167,7 @@ async fn with_bytes(backstock: &Backstock, path: &str, bytes: &Bytes) -> Value {
 
 /// A shop whose files are kept, and one of them: its id, and what is known of it.
 async fn with_a_file() -> (Backstock, Simulator, String, Value) {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling(&access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop(&PLAIN).await;
     kept(&backstock, "file").await;
     let files = backstock.list(&format!("{SHOP}/resources?kind=file")).await;
     let file = text(&files[0], "id").to_owned();
@@ -294,11 +284,7 @@ pub(crate) async fn titled(backstock: &Backstock, product: &str, title: &str) {
 
 #[tokio::test]
 async fn a_page_that_was_changed_or_deleted_is_known_once_shopifys_log_names_it() {
-    let (port, access) = planned();
-    let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &access);
-    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
-    backstock.start("serve").await;
-    backfilled(&backstock).await;
+    let (backstock, simulator) = known_shop_with("[compactor]\nlog_every = 1\n", &PLAIN).await;
     let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
     let (changed, gone) = (text(&pages[0], "id"), text(&pages[1], "id"));
     // Entries show up to a minute and a half late, each at a time of its own: the first of many will do.
