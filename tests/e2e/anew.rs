@@ -50,8 +50,7 @@ impl World {
 
     /// Everything of a kind as it is.
     async fn all(&self, kind: &str) -> Vec<Value> {
-        let lines = self.simulator.lines(&format!("truth?kind={kind}")).await;
-        lines.into_iter().map(|line| line.get("state").cloned().unwrap_or(line)).collect()
+        self.simulator.truth(kind).await
     }
 
     async fn one(&self, kind: &str, id: &str) -> Value {

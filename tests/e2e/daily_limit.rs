@@ -5,12 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::pulls::{SHOP, eventually, known_shop, reconciled, settled};
-use crate::simulator::Simulator;
-
-async fn products(simulator: &Simulator) -> Vec<Value> {
-    let lines = simulator.lines("truth?kind=product").await;
-    lines.iter().map(|line| line.get("state").unwrap_or(line).clone()).collect()
-}
 
 fn handles(products: &[Value]) -> BTreeSet<String> {
     products.iter().map(|product| product["handle"].to_string()).collect()
@@ -22,7 +16,7 @@ async fn a_restore_beyond_the_daily_limit_of_variants_waits_and_goes_on() {
         ["--products", "10", "--rate", "0", "--plan", "plus", "--seed", "9", "--big-every", "0"];
     let limit = ["--variants-free", "0", "--variants-a-day", "1000000"];
     let (backstock, simulator) = known_shop(&[&few[..], &limit[..]].concat()).await;
-    let before = products(&simulator).await;
+    let before = simulator.truth("product").await;
     // The shop's dates have whole seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let at = jiff::Timestamp::now().to_string();
@@ -69,6 +63,6 @@ async fn a_restore_beyond_the_daily_limit_of_variants_waits_and_goes_on() {
     })
     .await;
     assert_eq!((&done["reason"], &done["counts"]["pending"]), (&Value::Null, &json!(0)), "{done}");
-    let after = products(&simulator).await;
+    let after = simulator.truth("product").await;
     assert_eq!((after.len(), handles(&after)), (before.len(), handles(&before)));
 }

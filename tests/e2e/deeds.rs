@@ -141,7 +141,7 @@ impl Deeds {
             let id = id(&payload).unwrap_or_else(|| panic!("{make}: no id in {payload}"));
             self.made.push((at, id));
         }
-        let products = simulator.lines("truth?kind=product").await;
+        let products = simulator.truth("product").await;
         let product = products.first().expect("a product")["id"].as_str().expect("an id");
         for change in CHANGED {
             tried(simulator, &change.replace("$PRODUCT", product).replace("$N", &n)).await;

@@ -39,9 +39,8 @@ fn told(product: &Value) -> Value {
 
 /// Every product as the simulator knows it.
 async fn truth(simulator: &Simulator) -> BTreeMap<String, Value> {
-    let lines = simulator.lines("truth?kind=product").await;
-    let products = lines.iter().map(|line| line.get("state").unwrap_or(line));
-    products.map(|p| (p["id"].as_str().expect("an id").to_owned(), told(p))).collect()
+    let products = simulator.truth("product").await;
+    products.iter().map(|p| (p["id"].as_str().expect("an id").to_owned(), told(p))).collect()
 }
 
 /// Every living product as history has it.

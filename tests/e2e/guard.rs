@@ -55,22 +55,20 @@ async fn hook() -> (String, mpsc::UnboundedReceiver<Value>) {
 
 /// What buyers see of every product, without what moves by itself.
 async fn prices(simulator: &Simulator) -> BTreeMap<String, Value> {
-    let lines = simulator.lines("truth?kind=product").await;
-    let state = |line: &Value| line.get("state").unwrap_or(line).clone();
+    let products = simulator.truth("product").await;
     let told = |product: Value| {
         let variants = product["variants"].as_array().cloned().unwrap_or_default();
         let prices: Vec<Value> =
             variants.iter().map(|v| json!([v["id"], v["price"], v["compareAtPrice"]])).collect();
         (product["id"].as_str().expect("an id").to_owned(), json!([product["title"], prices]))
     };
-    lines.iter().map(state).map(told).collect()
+    products.into_iter().map(told).collect()
 }
 
 async fn collections(simulator: &Simulator) -> Vec<String> {
-    let lines = simulator.lines("truth?kind=collection").await;
-    let title =
-        |line: &Value| line.get("state").unwrap_or(line)["title"].as_str().map(str::to_owned);
-    let mut titles: Vec<String> = lines.iter().filter_map(title).collect();
+    let collections = simulator.truth("collection").await;
+    let title = |collection: &Value| collection["title"].as_str().map(str::to_owned);
+    let mut titles: Vec<String> = collections.iter().filter_map(title).collect();
     titles.sort();
     titles
 }
@@ -155,8 +153,7 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
 async fn goods(simulator: &Simulator) -> BTreeMap<String, Value> {
     let mut goods = BTreeMap::new();
     for kind in ["product", "collection"] {
-        for line in simulator.lines(&format!("truth?kind={kind}")).await {
-            let state = line.get("state").unwrap_or(&line);
+        for state in simulator.truth(kind).await {
             let variants = state["variants"].as_array().into_iter().flatten();
             let variants: Vec<Value> = variants
                 .map(|v| json!([v["price"], v["compareAtPrice"], v["inventoryItem"]["sku"]]))

@@ -110,7 +110,7 @@ fn planned_by_hand(backstock: &Backstock, file: &Path) -> Value {
 
 /// How many of a kind do not come, as the plan says it.
 async fn kept_only(simulator: &Simulator, of: &str, called: &str) -> String {
-    match simulator.lines(&format!("truth?kind={of}")).await.len() {
+    match simulator.truth(of).await.len() {
         1 => format!("1 {called} cannot be written"),
         n => format!("{n} {called}s cannot be written"),
     }

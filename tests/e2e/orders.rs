@@ -132,9 +132,9 @@ async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
             .map(|order| order["id"].to_string())
             .collect::<std::collections::BTreeSet<_>>()
     };
-    let (young, all) = (known().await, simulator.lines("truth?kind=order").await);
-    let id = |line: &Value| {
-        let gid = line.get("state").unwrap_or(line)["id"].as_str().expect("an id").to_owned();
+    let (young, all) = (known().await, simulator.truth("order").await);
+    let id = |order: &Value| {
+        let gid = order["id"].as_str().expect("an id");
         gid.rsplit('/').next().expect("a number").to_owned()
     };
     let old = all.iter().map(id).find(|id| !young.contains(&json!(id).to_string()));

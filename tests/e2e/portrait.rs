@@ -62,7 +62,7 @@ impl Portrait {
         let mut things = Vec::new();
         for (kind, types) in kinds {
             for of in types {
-                let all = simulator.lines(&format!("truth?kind={of}")).await;
+                let all = simulator.truth(of).await;
                 things.extend(all.into_iter().filter(&looked_at).map(|thing| (kind, thing)));
             }
         }

@@ -139,10 +139,9 @@ impl Wreck {
 async fn truth(simulator: &Simulator) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     for kind in KINDS {
-        for line in simulator.lines(&format!("truth?kind={kind}")).await {
-            let state = line.get("state").unwrap_or(&line);
+        for state in simulator.truth(kind).await {
             let name = state["handle"].as_str().or(state["path"].as_str()).expect("a name");
-            all.insert(format!("{kind} {name}"), told(kind, state));
+            all.insert(format!("{kind} {name}"), told(kind, &state));
         }
     }
     all
@@ -185,9 +184,8 @@ async fn wreck(simulator: &Simulator, before: &BTreeMap<String, Value>) {
              { userErrors { message } } }",
         ),
     ] {
-        let lines = simulator.lines(&format!("truth?kind={kind}")).await;
-        for (n, line) in lines.iter().enumerate().filter(|(n, _)| n % 3 < 2) {
-            let state = line.get("state").unwrap_or(line);
+        let states = simulator.truth(kind).await;
+        for (n, state) in states.iter().enumerate().filter(|(n, _)| n % 3 < 2) {
             let id = state["id"].as_str().expect("an id");
             let document = if n % 3 == 0 { delete } else { spoil };
             simulator.ask(&document.replace("ID", id)).await;

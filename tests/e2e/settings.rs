@@ -13,7 +13,7 @@ const PLAIN: [&str; 6] = ["--products", "3", "--rate", "0", "--plan", "plus"];
 /// A quiet shop of which everything is known, and what its general delivery profile is.
 async fn delivering() -> (Backstock, Simulator, Value) {
     let (backstock, simulator) = known_shop(&PLAIN).await;
-    let profile = simulator.lines("truth?kind=delivery_profile").await.remove(0);
+    let profile = simulator.truth("delivery_profile").await.remove(0);
     (backstock, simulator, profile)
 }
 

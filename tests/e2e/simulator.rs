@@ -102,6 +102,11 @@ impl Simulator {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// Everything of a kind as it really is.
+    pub(crate) async fn truth(&self, kind: &str) -> Vec<Value> {
+        self.lines(&format!("truth?kind={kind}")).await
+    }
+
     /// How many bulk operations were ever begun. One that was refused, because as many ran as may, was
     /// not.
     pub(crate) async fn bulk_operations(&self) -> usize {

@@ -41,17 +41,14 @@ fn told(value: &Value) -> Value {
 }
 
 async fn truth(simulator: &Simulator, kind: &str) -> Vec<Value> {
-    let lines = simulator.lines(&format!("truth?kind={kind}")).await;
-    let mut states: Vec<Value> =
-        lines.iter().map(|line| told(line.get("state").unwrap_or(line))).collect();
+    let mut states: Vec<Value> = simulator.truth(kind).await.iter().map(told).collect();
     states.sort_by_key(Value::to_string);
     states
 }
 
 async fn ids(simulator: &Simulator, kind: &str) -> Vec<String> {
-    let lines = simulator.lines(&format!("truth?kind={kind}")).await;
-    let id = |line: &Value| line.get("state").unwrap_or(line)["id"].as_str().map(str::to_owned);
-    lines.iter().filter_map(id).collect()
+    let id = |state: &Value| state["id"].as_str().map(str::to_owned);
+    simulator.truth(kind).await.iter().filter_map(id).collect()
 }
 
 /// Another app deletes all of it that can be deleted.
@@ -114,14 +111,12 @@ async fn what_wholesale_needs_comes_back_with_its_references() {
     }
     // Everything refers to what is there now.
     let companies = ids(&simulator, "company").await;
-    for line in simulator.lines("truth?kind=company_location").await {
-        let state = line.get("state").unwrap_or(&line);
+    for state in simulator.truth("company_location").await {
         let company = state["company"]["id"].as_str().expect("a company");
         assert!(companies.iter().any(|id| id == company), "{state}");
     }
     let contacts = ids(&simulator, "company_contact").await;
-    for line in simulator.lines("truth?kind=company").await {
-        let state = line.get("state").unwrap_or(&line);
+    for state in simulator.truth("company").await {
         let contact = state["mainContact"]["id"].as_str().expect("a main contact");
         assert!(contacts.iter().any(|id| id == contact), "{state}");
     }

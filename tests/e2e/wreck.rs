@@ -202,14 +202,14 @@ impl Wrecked {
     async fn some(&mut self, of: &str) -> Vec<(String, String)> {
         let id = |value: &Value| value["id"].as_str().unwrap_or_default().to_owned();
         let owned: Vec<(String, String)> = if of == "ProductVariant" {
-            let products = self.simulator.lines("truth?kind=Product").await;
+            let products = self.simulator.truth("Product").await;
             let variants = |product: &Value| -> Vec<(String, String)> {
                 let variants = product["variants"].as_array().cloned().unwrap_or_default();
                 variants.iter().skip(1).map(|variant| (id(product), id(variant))).collect()
             };
             products.iter().flat_map(variants).collect()
         } else {
-            let all = self.simulator.lines(&format!("truth?kind={of}")).await;
+            let all = self.simulator.truth(of).await;
             all.iter().filter(|one| !is_apps(one)).map(|one| (String::new(), id(one))).collect()
         };
         owned.into_iter().filter(|_| self.dice.random_bool(1.0 / 3.0)).collect()
