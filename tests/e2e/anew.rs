@@ -2,12 +2,12 @@
 //! again, and what took its place is gone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use backstock_proto::Timestamp;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, followed_up, money, pulled, settled};
+use crate::pulls::{SHOP, backfilled, between, followed_up, money, pulled, settled};
 use crate::simulator::{Simulator, planned};
 
 struct World {
@@ -26,14 +26,10 @@ impl World {
     }
 
     /// Learns everything. Answers a moment after which nothing has happened yet.
-    async fn known(&mut self) -> String {
+    async fn known(&mut self) -> Timestamp {
         self.backstock.start("serve").await;
         backfilled(&self.backstock).await;
-        // The shop's dates have whole seconds.
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        let at = jiff::Timestamp::now().to_string();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        at
+        between().await
     }
 
     /// Another app does something, and nobody complains.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::pulls::{SHOP, eventually, known_shop, reconciled, settled};
+use crate::pulls::{SHOP, between, eventually, known_shop, reconciled, settled};
 
 fn handles(products: &[Value]) -> BTreeSet<String> {
     products.iter().map(|product| product["handle"].to_string()).collect()
@@ -17,10 +17,7 @@ async fn a_restore_beyond_the_daily_limit_of_variants_waits_and_goes_on() {
     let limit = ["--variants-free", "0", "--variants-a-day", "1000000"];
     let (backstock, simulator) = known_shop(&[&few[..], &limit[..]].concat()).await;
     let before = simulator.truth("product").await;
-    // The shop's dates have whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    let at = jiff::Timestamp::now().to_string();
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let at = between().await;
     for product in &before {
         let delete = "mutation { productDelete(input: {id: ID}) { userErrors { message } } }";
         simulator.ask(&delete.replace("ID", &product["id"].to_string())).await;

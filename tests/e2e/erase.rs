@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
 use crate::proof::proved;
-use crate::pulls::{SHOP, eventually, known_shop, reconciled, settled};
+use crate::pulls::{SHOP, between, eventually, known_shop, reconciled, settled};
 use crate::shopify::{Delivery, instant};
 use crate::simulator::Simulator;
 
@@ -97,9 +97,7 @@ impl World {
 
     /// Another note, and a plan that would bring the one of before back.
     async fn plan(&self) -> Value {
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        let at = jiff::Timestamp::now().to_string();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let at = between().await;
         for note in [CANARIES[5], CANARIES[6]] {
             self.simulator
                 .ask(&format!(

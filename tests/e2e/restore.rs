@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
 use crate::kills::{count, seed};
-use crate::pulls::{SHOP, backfilled, reconciled, settled};
+use crate::pulls::{SHOP, backfilled, between, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
 /// The kinds that are wrecked: one that webhooks tell of, and two that only pulls do.
@@ -43,10 +43,7 @@ impl Wreck {
     pub(crate) async fn of(backstock: Backstock, simulator: Simulator) -> Self {
         backfilled(&backstock).await;
         let before = truth(&simulator).await;
-        // The shop's dates have whole seconds.
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        let at = jiff::Timestamp::now().to_string();
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let at = between().await;
         wreck(&simulator, &before).await;
         simulator.quiet().await;
         for kind in KINDS {

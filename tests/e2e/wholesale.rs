@@ -1,12 +1,11 @@
 //! Companies with their people and locations, draft orders, selling plans and delivery profiles that
 //! were deleted are as they were, whatever refers to them.
 
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, reconciled, settled};
+use crate::pulls::{SHOP, backfilled, between, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
 const KINDS: [&str; 6] = [
@@ -88,10 +87,7 @@ async fn what_wholesale_needs_comes_back_with_its_references() {
     for kind in KINDS {
         before.push(truth(&simulator, kind).await);
     }
-    // The shop's dates have whole seconds.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let at = jiff::Timestamp::now().to_string();
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let at = between().await;
     delete_all(&simulator).await;
     simulator.quiet().await;
     for kind in KINDS {
