@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
 use crate::cluster::Cluster;
-use crate::pulls::eventually;
+use crate::pulls::{eventually, ordered, pulled_kinds};
 use crate::shopify::SECRET;
 use crate::simulator::{Simulator, planned};
 
@@ -84,7 +84,7 @@ impl Fleet {
 
     /// Waits until every shop was read whole once, and says how many pulls that took.
     async fn backfilled(&self) -> usize {
-        let kinds = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty()).count();
+        let kinds = pulled_kinds().count();
         for shop in SHOPS {
             eventually(|| async {
                 let pulls = self.pulls(shop, None).await;
@@ -99,11 +99,9 @@ impl Fleet {
 
     /// Orders products of acme, and waits until the first bulk operation of that is on record.
     async fn begun(&self) -> Value {
-        let restorer = &self.cluster.restorers[0];
         let order = json!({"kinds": ["product"]});
-        let (status, ordered) = restorer.post("/v1/shops/acme/reconcile", order).await;
-        assert_eq!(status, 202, "{ordered}");
-        let since = Timestamp::parse(ordered["at"].as_str().expect("an instant")).expect("one");
+        let at = ordered(&self.cluster.restorers[0], order).await;
+        let since = Timestamp::parse(&at).expect("an instant");
         eventually(|| async {
             let pulls = self.pulls("acme", Some("product")).await;
             let running = pulls.into_iter().find(|pull| {

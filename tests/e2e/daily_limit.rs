@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::pulls::{SHOP, between, eventually, known_shop, reconciled, settled};
+use crate::pulls::{SHOP, between, eventually, known_shop, ordered, reconciled, settled};
 
 fn handles(products: &[Value]) -> BTreeSet<String> {
     products.iter().map(|product| product["handle"].to_string()).collect()
@@ -23,8 +23,7 @@ async fn a_restore_beyond_the_daily_limit_of_variants_waits_and_goes_on() {
         simulator.ask(&delete.replace("ID", &product["id"].to_string())).await;
     }
     simulator.quiet().await;
-    let order = json!({"kinds": ["product"], "confirm_deletions": true});
-    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    ordered(&backstock, json!({"kinds": ["product"], "confirm_deletions": true})).await;
     reconciled(&backstock, "product").await;
     settled(&backstock).await;
     let asked = json!({"at": at, "select": {"kinds": ["product"]}});

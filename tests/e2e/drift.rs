@@ -10,10 +10,10 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::kills::{self, seed};
+use crate::kills::{count, seed};
 use crate::pulls::{
-    SHOP, ask_nats, backfilled, between, eventually, followed_up, known_shop, money, pull_of,
-    pulled, reconciled, settled,
+    SHOP, ask_nats, backfilled, between, differences, eventually, followed_up, known_shop, money,
+    pull_of, pulled, pulled_kinds, reconciled, settled,
 };
 use crate::simulator::{Simulator, planned};
 
@@ -77,7 +77,7 @@ async fn a_first_start_learns_everything_and_a_second_look_finds_nothing_new() {
     assert_known_as_it_is(&backstock, &simulator).await;
     let drift = json!({"missed": 0, "changed": 0, "extra": 0});
     assert_eq!(first["drift"], drift, "a first look is no drift: {first}");
-    for spec in backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty()) {
+    for spec in pulled_kinds() {
         let versions = versions(&backstock, spec.name).await;
         let second = reconciled(&backstock, spec.name).await;
         assert_eq!((&second["state"], &second["drift"]), (&json!("complete"), &drift), "{second}");
@@ -121,11 +121,6 @@ async fn asked_since(backstock: &Backstock, id: &str, at: Timestamp) -> bool {
         let by_id = version["facet"] == "core" && version["source"] == "pull";
         by_id && read_at.is_ok_and(|read_at| read_at >= at)
     })
-}
-
-/// How many differences a pull found.
-fn count(pull: &Value) -> u64 {
-    ["missed", "changed", "extra"].iter().filter_map(|d| pull["drift"][d].as_u64()).sum()
 }
 
 /// The differences that were counted so far; what was lost about other kinds is counted beside them.
@@ -181,10 +176,14 @@ async fn what_webhooks_did_not_tell_is_found_counted_and_put_right() {
         }
     }
     mattered.retain(|id, _| !healed.contains(id));
-    assert_eq!(count(&pull), mattered.len() as u64, "{pull}: {mattered:?}, healed: {healed:?}");
+    assert_eq!(
+        differences(&pull),
+        mattered.len() as u64,
+        "{pull}: {mattered:?}, healed: {healed:?}"
+    );
     let again = reconciled(&backstock, "product").await;
-    assert_eq!(count(&again), 0, "{again}");
-    assert_eq!(drift_of_products(&backstock).await, count(&pull) as f64);
+    assert_eq!(differences(&again), 0, "{again}");
+    assert_eq!(drift_of_products(&backstock).await, differences(&pull) as f64);
 }
 
 #[tokio::test]
@@ -348,7 +347,7 @@ async fn what_a_webhook_could_not_carry_is_no_drift() {
     })
     .await;
     let pull = reconciled(&backstock, "product").await;
-    assert_eq!((&pull["state"], count(&pull)), (&json!("complete"), 0), "{pull}");
+    assert_eq!((&pull["state"], differences(&pull)), (&json!("complete"), 0), "{pull}");
     assert_known_as_it_is(&backstock, &simulator).await;
 }
 
@@ -400,7 +399,7 @@ async fn what_is_found_of_a_metafield_does_not_change_what_it_was() {
     let earliest = metafields[0]["earliest_at"].as_str().map(Timestamp::parse);
     assert!(earliest.is_some_and(|at| at.is_ok_and(|at| at >= seen_at)), "{}", metafields[0]);
     let again = reconciled(&backstock, "product").await;
-    assert_eq!((&again["state"], count(&again)), (&json!("complete"), 0), "{again}");
+    assert_eq!((&again["state"], differences(&again)), (&json!("complete"), 0), "{again}");
     assert_eq!(backstock.list(&path).await.len(), versions.len());
 }
 
@@ -449,7 +448,7 @@ async fn a_question_by_id_reads_each_list_to_its_end() {
 /// Kills the process at random moments of the first look at a shop.
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_kills_during_a_backfill() {
-    let (kills, seed) = (kills::count("BACKSTOCK_KILLS", 4).min(50), seed());
+    let (kills, seed) = (count("BACKSTOCK_KILLS", 4).min(50), seed());
     println!("{kills} kills during a backfill, seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let (port, access) = planned();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::backstock::{Backstock, TOKEN, settings};
 use crate::gauge::Gauge;
 use crate::kills::count;
-use crate::pulls::{SHOP, between, pull_of};
+use crate::pulls::{SHOP, between, ordered, pull_of};
 use crate::recover::address;
 use crate::simulator::{Simulator, planned};
 
@@ -106,9 +106,8 @@ impl Large {
 
     async fn reconciled(&self, kind: &str) -> Value {
         let order = json!({"kinds": [kind], "confirm_deletions": true});
-        let (status, ordered) = self.backstock.post(&format!("{SHOP}/reconcile"), order).await;
-        assert_eq!(status, 202, "{ordered}");
-        self.pulled(kind, ordered["at"].as_str().expect("an instant")).await
+        let at = ordered(&self.backstock, order).await;
+        self.pulled(kind, &at).await
     }
 
     /// Waits until the journal has read everything that is on the stream by now.

@@ -5,7 +5,9 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, pull_of, pulled, reconciled};
+use crate::pulls::{
+    SHOP, eventually, known_shop, known_shop_with, ordered, pull_of, pulled, reconciled,
+};
 
 const FEW: [&str; 6] = ["--products", "20", "--rate", "0", "--plan", "plus"];
 
@@ -27,10 +29,8 @@ async fn what_is_due_is_pulled_by_a_process_that_has_run_for_a_while() {
 /// Orders products, and kills the process as soon as their first bulk operation is on record. Answers
 /// what the pull said of itself by then.
 async fn cut_off(backstock: &mut Backstock) -> Value {
-    let order = json!({"kinds": ["product"]});
-    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
-    assert_eq!(status, 202, "{ordered}");
-    let since = Timestamp::parse(ordered["at"].as_str().expect("an instant")).expect("an instant");
+    let at = ordered(backstock, json!({"kinds": ["product"]})).await;
+    let since = Timestamp::parse(&at).expect("an instant");
     let backstock_ref = &*backstock;
     let running = eventually(|| async {
         let pull = pull_of(backstock_ref, "product").await.unwrap_or_default();
@@ -104,9 +104,7 @@ async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
     let delete =
         format!("mutation {{ pageDelete(id: \"gid://shopify/Page/{gone}\") {{ deletedPageId }} }}");
     simulator.ask(&delete).await;
-    let order = json!({"kinds": ["page"], "ids": [changed, gone]});
-    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
-    assert_eq!(status, 202, "{ordered}");
+    ordered(&backstock, json!({"kinds": ["page"], "ids": [changed, gone]})).await;
     eventually(|| async {
         let (_, page) = backstock.get(&format!("{SHOP}/resources/page/{changed}")).await;
         let (status, _) = backstock.get(&format!("{SHOP}/resources/page/{gone}")).await;
@@ -152,8 +150,7 @@ async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
     })
     .await;
     // Asked for by its id, it is not shown; and so it is in a whole look.
-    let order = json!({"kinds": ["order"], "ids": [old]});
-    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    ordered(&backstock, json!({"kinds": ["order"], "ids": [old]})).await;
     let pages = backstock.list(&format!("{SHOP}/resources?kind=page")).await;
     let page = pages[0]["id"].as_str().expect("an id").to_owned();
     let update = format!(
@@ -161,8 +158,7 @@ async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
          {{ userErrors {{ message }} }} }}"
     );
     simulator.ask(&update).await;
-    let order = json!({"kinds": ["page"], "ids": [page]});
-    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    ordered(&backstock, json!({"kinds": ["page"], "ids": [page]})).await;
     eventually(|| async {
         let (_, page) = backstock.get(&format!("{SHOP}/resources/page/{page}")).await;
         let title = &page["state"]["title"];

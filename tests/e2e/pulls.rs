@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use backstock_proto::Timestamp;
+use backstock_proto::kind::{ALL, Spec};
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
@@ -13,6 +14,11 @@ pub(crate) const SHOP: &str = "/v1/shops/acme.myshopify.com";
 /// The API's path of any shop.
 pub(crate) fn shop_path(shop: &str) -> String {
     format!("/v1/shops/{shop}.myshopify.com")
+}
+
+/// The kinds that are pulled.
+pub(crate) fn pulled_kinds() -> impl Iterator<Item = &'static Spec> {
+    ALL.iter().copied().filter(|spec| !spec.pulls.is_empty())
 }
 
 /// The pull of a kind that began last.
@@ -84,22 +90,36 @@ pub(crate) async fn backfilled(backstock: &Backstock) {
 
 /// Waits until everything of any shop was read at `since` or later, and is known.
 pub(crate) async fn read_whole(backstock: &Backstock, shop: &str, since: &str) {
-    let kinds = backstock_proto::kind::ALL.iter().filter(|spec| !spec.pulls.is_empty());
-    for kind in kinds {
-        let pull = pulled_of(backstock, shop, kind.name, since).await;
+    for spec in pulled_kinds() {
+        let pull = pulled_of(backstock, shop, spec.name, since).await;
         assert_eq!(pull["state"], "complete", "{shop}: {pull}");
     }
     settled_of(backstock, shop).await;
 }
 
+/// Orders pulls, and answers when that was.
+pub(crate) async fn ordered(backstock: &Backstock, order: Value) -> String {
+    ordered_of(backstock, "acme", order).await
+}
+
+/// The same of any shop.
+pub(crate) async fn ordered_of(backstock: &Backstock, shop: &str, order: Value) -> String {
+    let (status, ordered) = backstock.post(&format!("{}/reconcile", shop_path(shop)), order).await;
+    assert_eq!(status, 202, "{ordered}");
+    ordered["at"].as_str().expect("an instant").to_owned()
+}
+
 /// Orders a pull of a kind and waits for its end.
 pub(crate) async fn reconciled(backstock: &Backstock, kind: &str) -> Value {
-    let order = json!({"kinds": [kind]});
-    let (status, ordered) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
-    assert_eq!(status, 202, "{ordered}");
-    let pull = pulled(backstock, kind, ordered["at"].as_str().expect("an instant")).await;
+    let at = ordered(backstock, json!({"kinds": [kind]})).await;
+    let pull = pulled(backstock, kind, &at).await;
     settled(backstock).await;
     pull
+}
+
+/// How many differences a pull found.
+pub(crate) fn differences(pull: &Value) -> u64 {
+    ["missed", "changed", "extra"].iter().filter_map(|d| pull["drift"][d].as_u64()).sum()
 }
 
 /// Waits until the journal has read everything that is on the stream by now: what a pull says of
@@ -110,10 +130,8 @@ pub(crate) async fn settled(backstock: &Backstock) {
 
 /// The same of any shop.
 async fn settled_of(backstock: &Backstock, shop: &str) {
-    let order = json!({"kinds": ["location"]});
-    let (status, ordered) = backstock.post(&format!("{}/reconcile", shop_path(shop)), order).await;
-    assert_eq!(status, 202, "{ordered}");
-    pulled_of(backstock, shop, "location", ordered["at"].as_str().expect("an instant")).await;
+    let at = ordered_of(backstock, shop, json!({"kinds": ["location"]})).await;
+    pulled_of(backstock, shop, "location", &at).await;
 }
 
 /// `12.0` and `12.00` are the same amount.

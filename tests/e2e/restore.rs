@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
 use crate::kills::{count, seed};
-use crate::pulls::{SHOP, backfilled, between, reconciled, settled};
+use crate::pulls::{SHOP, backfilled, between, ordered, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
 /// The kinds that are wrecked: one that webhooks tell of, and two that only pulls do.
@@ -47,9 +47,7 @@ impl Wreck {
         wreck(&simulator, &before).await;
         simulator.quiet().await;
         for kind in KINDS {
-            let order = json!({"kinds": [kind], "confirm_deletions": true});
-            let (status, said) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
-            assert_eq!(status, 202, "{said}");
+            ordered(&backstock, json!({"kinds": [kind], "confirm_deletions": true})).await;
             reconciled(&backstock, kind).await;
         }
         settled(&backstock).await;

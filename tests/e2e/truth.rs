@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use backstock_proto::kind::{ALL, Spec, route};
+use backstock_proto::kind::{Spec, route};
 use backstock_proto::{Facet, Timestamp};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -17,7 +17,10 @@ use crate::backstock::Backstock;
 use crate::deeds::Deeds;
 use crate::kills::{count, seed};
 use crate::likeness;
-use crate::pulls::{SHOP, backfilled, eventually, followed_up, known_shop, pull_of, pulled};
+use crate::pulls::{
+    SHOP, backfilled, differences, eventually, followed_up, known_shop, ordered, pull_of, pulled,
+    pulled_kinds,
+};
 use crate::simulator::{Simulator, planned};
 use crate::told::{self, Answers, instant};
 use crate::upkeep::kept;
@@ -27,11 +30,6 @@ mod books;
 /// Kinds whose webhooks carry the state; of the others they only say that there is another.
 fn carried(spec: &Spec) -> bool {
     spec.core.is_some()
-}
-
-/// Kinds that pulls look for drift in, or find changed by themselves.
-fn pulled_kinds() -> impl Iterator<Item = &'static Spec> {
-    ALL.iter().copied().filter(|spec| !spec.pulls.is_empty())
 }
 
 /// Not a thing of the shop but its log, whose entries show late.
@@ -147,13 +145,10 @@ impl Days {
 
     /// Pulls some kinds whole, and answers their reports.
     async fn pull(&self, kinds: &[&str]) -> BTreeMap<String, Value> {
-        let order = json!({"kinds": kinds});
-        let (status, ordered) = self.backstock.post(&format!("{SHOP}/reconcile"), order).await;
-        assert_eq!(status, 202, "{ordered}");
-        let at = ordered["at"].as_str().expect("an instant");
+        let at = ordered(&self.backstock, json!({"kinds": kinds})).await;
         let mut reports = BTreeMap::new();
         for kind in kinds {
-            let report = pulled(&self.backstock, kind, at).await;
+            let report = pulled(&self.backstock, kind, &at).await;
             assert_eq!(report["state"], "complete", "{report}");
             reports.insert((*kind).to_owned(), report);
         }
@@ -166,11 +161,8 @@ impl Days {
         let before = self.drift_total().await;
         let reports = self.pull(&kinds).await;
         self.readable().await;
-        let count = |report: &Value| -> u64 {
-            ["missed", "changed", "extra"].iter().filter_map(|d| report["drift"][d].as_u64()).sum()
-        };
         let drift: BTreeMap<String, u64> =
-            reports.iter().map(|(kind, report)| (kind.clone(), count(report))).collect();
+            reports.iter().map(|(kind, report)| (kind.clone(), differences(report))).collect();
         let counted = self.drift_total().await - before;
         assert_eq!(counted as u64, drift.values().sum::<u64>(), "what the metric says");
         drift.into_iter().filter(|(_, count)| *count > 0).collect()

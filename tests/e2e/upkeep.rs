@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::backstock::{Backstock, TOKEN};
 use crate::kills::{count, seed};
 use crate::pulls::{
-    SHOP, backfilled, eventually, known_shop, known_shop_with, reconciled, settled,
+    SHOP, backfilled, eventually, known_shop, known_shop_with, ordered, reconciled, settled,
 };
 use crate::simulator::{Simulator, planned};
 
@@ -189,8 +189,7 @@ async fn other_bytes_at_the_same_address_are_kept_beside_the_old() {
     let path = format!("{SHOP}/resources/file/{file}");
     let bytes = Bytes::from_static(b"\xff\xd8\xff other bytes");
     replace(&backstock, &simulator, &file, &bytes).await;
-    let order = json!({"kinds": ["file"], "ids": [file]});
-    assert_eq!(backstock.post(&format!("{SHOP}/reconcile"), order).await.0, 202);
+    ordered(&backstock, json!({"kinds": ["file"], "ids": [file]})).await;
     let now = with_bytes(&backstock, &path, &bytes).await;
     let new = text(&now["state"], "blob");
     assert!(blob(&backstock, "acme.myshopify.com", new).await == Ok(bytes));

@@ -1,11 +1,10 @@
 //! Companies with their people and locations, draft orders, selling plans and delivery profiles that
 //! were deleted are as they were, whatever refers to them.
 
-
 use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
-use crate::pulls::{SHOP, backfilled, between, reconciled, settled};
+use crate::pulls::{SHOP, backfilled, between, ordered, reconciled, settled};
 use crate::simulator::{Simulator, planned};
 
 const KINDS: [&str; 6] = [
@@ -91,9 +90,7 @@ async fn what_wholesale_needs_comes_back_with_its_references() {
     delete_all(&simulator).await;
     simulator.quiet().await;
     for kind in KINDS {
-        let order = json!({"kinds": [kind], "confirm_deletions": true});
-        let (status, said) = backstock.post(&format!("{SHOP}/reconcile"), order).await;
-        assert_eq!(status, 202, "{said}");
+        ordered(&backstock, json!({"kinds": [kind], "confirm_deletions": true})).await;
         reconciled(&backstock, kind).await;
     }
     settled(&backstock).await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use backstock_proto::Timestamp;
-use backstock_proto::kind::{ALL, Spec};
+use backstock_proto::kind::Spec;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::deeds::{self, Deeds};
 use crate::kills::count;
 use crate::likeness;
 use crate::portrait::Portrait;
-use crate::pulls::{between, followed_up_of, read_whole, shop_path};
+use crate::pulls::{between, followed_up_of, ordered_of, pulled_kinds, read_whole, shop_path};
 use crate::shopify::SECRET;
 use crate::simulator::{Simulator, planned};
 
@@ -127,7 +127,7 @@ fn is_apps(thing: &Value) -> bool {
 
 /// Kinds of which everything is as it was, afterwards.
 fn brought_back() -> impl Iterator<Item = &'static Spec> {
-    ALL.iter().copied().filter(|spec| !spec.pulls.is_empty() && !KEPT.contains(&spec.name))
+    pulled_kinds().filter(|spec| !KEPT.contains(&spec.name))
 }
 
 /// How a shop looks in all of that.
@@ -140,11 +140,10 @@ pub(crate) async fn portrait(simulator: &Simulator) -> Portrait {
 pub(crate) async fn read_again(backstock: &Backstock, name: &str, simulator: &Simulator) {
     simulator.quiet().await;
     followed_up_of(backstock, name).await;
-    let kinds = ALL.iter().filter(|spec| !spec.pulls.is_empty()).map(|spec| spec.name);
+    let kinds = pulled_kinds().map(|spec| spec.name);
     let order = json!({"kinds": kinds.collect::<Vec<_>>(), "confirm_deletions": true});
-    let (status, ordered) = backstock.post(&format!("{}/reconcile", shop_path(name)), order).await;
-    assert_eq!(status, 202, "{ordered}");
-    read_whole(backstock, name, ordered["at"].as_str().expect("an instant")).await;
+    let at = ordered_of(backstock, name, order).await;
+    read_whole(backstock, name, &at).await;
 }
 
 /// What a job did not bring about in a shop, and what of it is not simulated.

@@ -6,10 +6,10 @@ use backstock_proto::Timestamp;
 use backstock_proto::kind::Spec;
 use serde_json::Value;
 
-use super::{Days, LOG, about, carried, pulled_kinds};
+use super::{Days, LOG, about, carried};
 use crate::backstock::TOKEN;
 use crate::likeness::{self, Likeness};
-use crate::pulls::SHOP;
+use crate::pulls::{SHOP, pulled_kinds};
 use crate::told::{bare, instant};
 
 impl Days {
