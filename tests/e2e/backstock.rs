@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use backstock_proto::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
@@ -249,6 +250,24 @@ impl Backstock {
         }
     }
 
+    /// What history has of a kind at an instant, or now: a resource a line. `shop` is the path of its shop.
+    pub(crate) async fn snapshot(
+        &self,
+        shop: &str,
+        kind: &str,
+        at: Option<Timestamp>,
+    ) -> Vec<Value> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
+        let url = format!("{}{shop}/snapshot?kind={kind}{at}", self.api);
+        let asked = self.client.get(url).bearer_auth(TOKEN).send().await;
+        let text = asked.expect("an answer").text().await.expect("text");
+        let mut lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+        let end = lines.pop().expect("an end");
+        assert_eq!(end["end"], true, "{kind}: {end}");
+        lines
+    }
+
     /// The value of a metric of the restorer's process, summed over its labels.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         self.metric_of("serve", name).await
@@ -302,6 +321,11 @@ fn write_config(dir: &Path, ports: &[u16], more: &str, access: &str) {
         ports[0], ports[1], ports[2], ports[3],
     );
     std::fs::write(dir.join("backstock.toml"), text).expect("a configuration");
+}
+
+/// A text that must be there.
+pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
 }
 
 /// What of this process's environment the binary would take for its configuration.

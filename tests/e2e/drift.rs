@@ -45,13 +45,8 @@ async fn truth(simulator: &Simulator) -> BTreeMap<String, Value> {
 
 /// Every living product as history has it.
 async fn known(backstock: &Backstock) -> BTreeMap<String, Value> {
-    let url = format!("{}{SHOP}/snapshot?kind=product", backstock.api);
-    let asked = backstock.client.get(url).bearer_auth(crate::backstock::TOKEN);
-    let text = asked.send().await.expect("an answer").text().await.expect("text");
-    let lines: Vec<Value> =
-        text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
-    assert_eq!(lines.last().expect("an end")["end"], true);
-    let products = lines.iter().filter_map(|line| line.get("state"));
+    let lines = backstock.snapshot(SHOP, "product", None).await;
+    let products = lines.iter().map(|line| &line["state"]);
     products.map(|p| (p["id"].as_str().expect("an id").to_owned(), told(p))).collect()
 }
 

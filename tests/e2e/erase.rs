@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::backstock::{Backstock, TOKEN};
+use crate::backstock::{Backstock, TOKEN, text};
 use crate::kills::{count, seed};
 use crate::proof::proved;
 use crate::pulls::{SHOP, between, eventually, known_shop, reconciled, settled};
@@ -344,8 +344,4 @@ async fn a_person_with_a_token_sees_what_is_held_and_has_it_erased() {
     let path = format!("{SHOP}/erasures");
     let (status, refused) = world.backstock.post(&path, json!({"shop": true})).await;
     assert_eq!(status, 409, "a whole shop takes its domain: {refused}");
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
 }

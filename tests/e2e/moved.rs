@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::backstock::{Backstock, TOKEN};
 use crate::deeds::Deeds;
-use crate::pulls::{eventually, followed_up_of, read_whole, shop_path};
+use crate::pulls::{followed_up_of, read_whole, shop_path};
 use crate::shopify::SECRET;
 use crate::simulator::{Simulator, planned};
+use crate::upkeep::kept_of;
 use crate::wreck::{SMALL, portrait, read_again, undone};
 
 const OLD: &str = "old-home";
@@ -42,26 +43,11 @@ async fn shops() -> (Backstock, Simulator, Simulator) {
         simulator.quiet().await;
         followed_up_of(&backstock, name).await;
     }
-    media_are_kept(&backstock).await;
+    // An export holds no other bytes than those that are kept.
+    for kind in ["product", "file"] {
+        kept_of(&backstock, OLD, kind).await;
+    }
     (backstock, old, new)
-}
-
-/// Waits until the bytes of all media of the first shop are kept: an export holds no others.
-async fn media_are_kept(backstock: &Backstock) {
-    eventually(|| async {
-        let (_, status) = backstock.get(&format!("{}/status", shop_path(OLD))).await;
-        let kinds = status["kinds"].as_array().cloned().unwrap_or_default();
-        let is_kept = |of: &str| {
-            let media = kinds.iter().find(|kind| kind["kind"] == of).map(|kind| &kind["media"]);
-            let count = |name: &str| media.and_then(|media| media[name].as_u64());
-            count("media") > Some(0) && count("media") == count("kept")
-        };
-        match is_kept("product") && is_kept("file") {
-            true => Ok(()),
-            false => Err(format!("media are not kept: {status}")),
-        }
-    })
-    .await;
 }
 
 /// The export of the first shop, by the API.

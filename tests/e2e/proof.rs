@@ -82,15 +82,6 @@ async fn a_shop_that_was_read_whole_is_proved_restorable() {
     assert_eq!(backstock.metric("backstock_restorer_proof_mismatches").await, 0.0);
 }
 
-/// A resource of a snapshot.
-async fn resources(backstock: &Backstock, kind: &str) -> Vec<Value> {
-    let url = format!("{}{SHOP}/snapshot?kind={kind}", backstock.api);
-    let asked = backstock.client.get(url).bearer_auth(crate::backstock::TOKEN);
-    let text = asked.send().await.expect("an answer").text().await.expect("text");
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line"));
-    lines.filter(|line| line.get("state").is_some()).collect()
-}
-
 /// Changes versions of a facet behind the store's back: `None` takes them away.
 fn tamper(dir: &Path, kind: &str, id: &str, facet: u8, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
     let store = dir.join("data/journal/0");
@@ -143,7 +134,7 @@ async fn what_is_lost_changed_or_damaged_is_found_and_named() {
     let (mut backstock, _simulator) = known_shop(&more).await;
     kept(&backstock, "product").await;
     assert_eq!(proved(&backstock).await["state"], "proved");
-    let products = resources(&backstock, "product").await;
+    let products = backstock.snapshot(SHOP, "product", None).await;
     let with_media = |product: &&Value| {
         let mut found = BTreeSet::new();
         blobs(&product["state"], &mut found);

@@ -3,10 +3,10 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::backstock::Backstock;
+use crate::backstock::{Backstock, text};
 use crate::pulls::{SHOP, backfilled, eventually};
 use crate::simulator::{Simulator, planned};
-use crate::upkeep::{PLAIN, text, titled};
+use crate::upkeep::{PLAIN, titled};
 
 /// What the status says of the subscriptions.
 async fn subscribed(backstock: &Backstock) -> Value {

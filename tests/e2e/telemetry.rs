@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::backstock::{Backstock, TOKEN};
+use crate::backstock::{Backstock, TOKEN, text};
 use crate::disk::Nats;
 use crate::ports::port;
 use crate::pulls::eventually;
@@ -79,10 +79,6 @@ async fn take(State(collector): State<Collector>, Json(said): Json<Value>) -> Js
         }
     }
     Json(serde_json::json!({}))
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
 }
 
 /// Delivers a webhook as part of a trace, `secret` having signed it.

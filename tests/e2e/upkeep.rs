@@ -8,26 +8,28 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::backstock::{Backstock, TOKEN};
+use crate::backstock::{Backstock, TOKEN, text};
 use crate::kills::{count, seed};
 use crate::pulls::{
     SHOP, backfilled, eventually, known_shop, known_shop_with, ordered, reconciled, settled,
+    shop_path,
 };
 use crate::simulator::{Simulator, planned};
 
 pub(crate) const PLAIN: [&str; 6] = ["--products", "12", "--rate", "0", "--plan", "plus"];
 
-/// What the status says of a kind.
-async fn kind(backstock: &Backstock, kind: &str) -> Value {
-    let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
-    let kinds = status["kinds"].as_array().cloned().unwrap_or_default();
-    kinds.into_iter().find(|k| k["kind"] == kind).unwrap_or_default()
-}
-
 /// Waits until the bytes of all media of a kind are kept, and answers how many there are.
 pub(crate) async fn kept(backstock: &Backstock, of: &str) -> u64 {
+    kept_of(backstock, "acme", of).await
+}
+
+/// The same of any shop.
+pub(crate) async fn kept_of(backstock: &Backstock, shop: &str, of: &str) -> u64 {
     eventually(|| async {
-        let media = kind(backstock, of).await["media"].clone();
+        let (_, status) = backstock.get(&format!("{}/status", shop_path(shop))).await;
+        let mut kinds = status["kinds"].as_array().into_iter().flatten();
+        let media = kinds.find(|kind| kind["kind"] == of).map(|kind| kind["media"].clone());
+        let media = media.unwrap_or_default();
         match (media["media"].as_u64(), media["kept"].as_u64()) {
             (Some(all), Some(kept)) if all == kept && all > 0 => Ok(all),
             _ => Err(format!("media of {of}: {media}")),
@@ -56,10 +58,6 @@ async fn blob(backstock: &Backstock, shop: &str, hash: &str) -> Result<Bytes, u1
         200 => Ok(answer.bytes().await.expect("bytes")),
         status => Err(status),
     }
-}
-
-pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
 }
 
 #[tokio::test]

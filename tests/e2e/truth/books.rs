@@ -7,7 +7,7 @@ use backstock_proto::kind::Spec;
 use serde_json::Value;
 
 use super::{Days, LOG, about, carried};
-use crate::backstock::TOKEN;
+use crate::backstock::text;
 use crate::likeness::{self, Likeness};
 use crate::pulls::{SHOP, pulled_kinds};
 use crate::told::{bare, instant};
@@ -15,17 +15,8 @@ use crate::told::{bare, instant};
 impl Days {
     /// Everything of some kinds as history has it at an instant, or now.
     async fn known(&self, kind: &str, at: Option<Timestamp>) -> BTreeMap<String, Value> {
-        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
-        let url = format!("{}{SHOP}/snapshot?kind={kind}{at}", self.backstock.api);
-        let asked = self.backstock.client.get(url).bearer_auth(TOKEN).send().await;
-        let text = asked.expect("an answer").text().await.expect("text");
-        let lines: Vec<Value> =
-            text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
-        assert_eq!(lines.last().expect("an end")["end"], true, "{kind}: {:?}", lines.last());
-        let states = lines.into_iter().filter(|line| line["state"].is_object());
-        states
-            .map(|line| (line["id"].as_str().expect("an id").to_owned(), line["state"].clone()))
-            .collect()
+        let lines = self.backstock.snapshot(SHOP, kind, at).await;
+        lines.iter().map(|line| (text(line, "id").to_owned(), line["state"].clone())).collect()
     }
 
     /// Everything of a kind as it really was at an instant, or is now.
