@@ -196,7 +196,7 @@ async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
         Verb::Import(args) => export::import(args, now).await,
         Verb::Apply(args) => apply::answer(args).await,
         Verb::Job(args) => job::job(args).await,
-        Verb::Jobs(args) => job::jobs(args).await,
+        Verb::Jobs(args) => job::jobs(args, now).await,
         Verb::Approve(args) => job::again(args, "approve").await,
         Verb::Cancel(args) => job::control(args, "cancel").await,
         Verb::Pause(args) => job::control(args, "pause").await,

@@ -383,7 +383,7 @@ fn is_control(hex: Option<&[u8]>) -> bool {
 }
 
 /// Reads an answer as it is, for programs.
-fn exact<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub(super) fn exact<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|e| {
         Failure::new(format!("the answer cannot be understood: {e}")).then(
             "do this command and the server have the same version? both say it with --version",

@@ -5,10 +5,11 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use backstock_proto::Shop;
 use backstock_restorer::job::Job;
 use backstock_restorer::plan::{Counts, Plan};
+use jiff::Zoned;
 use serde_json::json;
 
 use super::api::{self, Api, Target};
-use super::{Answer, Failure, job, page};
+use super::{Answer, Failure, job, moment, page};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -63,7 +64,9 @@ pub(super) async fn applied(
     how: How,
 ) -> Result<Answer, Failure> {
     let changes = changes(&plan.counts).saturating_sub(how.deselect.len() as u64);
-    if !target.server.json {
+    // Whoever sits before a terminal says yes first.
+    let asks = changes > 0 && !how.yes && std::io::stdin().is_terminal();
+    if asks || !target.server.json {
         let _nobody_reads = anstream::stderr().lock().write_all(shown(plan).as_bytes());
     }
     if changes == 0 {
@@ -72,8 +75,7 @@ pub(super) async fn applied(
             false => Answer::done("Nothing to do.\n".into()),
         });
     }
-    // Whoever sits before a terminal says yes first.
-    if !how.yes && std::io::stdin().is_terminal() {
+    if asks {
         asked(changes)?;
     }
     // The digest says that it is this very plan.
@@ -96,7 +98,8 @@ fn changes(counts: &Counts) -> u64 {
 /// What a person should know before saying yes.
 fn shown(plan: &Plan) -> String {
     let counts = &plan.counts;
-    let mut text = format!("{} of {}\n", page::strong(&plan.id), plan.made_at);
+    let made_at = moment::shown(plan.made_at, &Zoned::now());
+    let mut text = format!("{} of {made_at}\n", page::strong(&plan.id));
     let told = [
         (counts.create, "created anew"),
         (counts.update, "updated"),

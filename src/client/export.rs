@@ -122,6 +122,10 @@ fn held(import: &Import, now: &Zoned) -> String {
             media => format!("{} media", page::grouped(media)),
         }
     );
+    if manifest.media_missing > 0 {
+        let missing = page::grouped(manifest.media_missing);
+        text += &format!("  {}\n", page::odd(format!("without {missing} that were never kept")));
+    }
     for (kind, n) in &manifest.kinds {
         text += &format!("  {kind}  {}\n", page::grouped(*n));
     }

@@ -54,8 +54,11 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     }
     if list.items.is_empty() {
         let gone = if args.deleted { " that was deleted" } else { "" };
-        let text = format!("{shop} has nothing{gone} with {:?} in it.\n", args.text);
-        return Ok(Answer::done(text));
+        let with = match args.text.as_str() {
+            "" => String::new(),
+            text => format!(" with {text:?} in it"),
+        };
+        return Ok(Answer::done(format!("{shop} has nothing{gone}{with}.\n")));
     }
     Ok(Answer::done(shown(&list, args.limit.limit, now)?))
 }

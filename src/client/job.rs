@@ -3,15 +3,17 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use backstock_proto::Shop;
-use backstock_proto::journal::List;
+use backstock_proto::journal::{List, PAGE_LIMIT_MAX};
+use backstock_proto::{Shop, Timestamp};
 use backstock_restorer::job::{Job, JobState, RowCounts, RowResult, RowState};
 use comfy_table::{Cell, CellAlignment};
+use jiff::Zoned;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::api::{self, Api, Limit, Target};
-use super::{Answer, Exit, Failure, page};
+use super::{Answer, Exit, Failure, moment, page};
 
 /// How often it is asked how far a job is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -131,7 +133,7 @@ pub(super) async fn job(args: JobArgs) -> Result<Answer, Failure> {
 }
 
 /// All jobs.
-pub(super) async fn jobs(args: JobsArgs) -> Result<Answer, Failure> {
+pub(super) async fn jobs(args: JobsArgs, now: &Zoned) -> Result<Answer, Failure> {
     let api = Api::new(&args.target.server)?;
     let shop = api.shop(&args.target).await?;
     let path = format!("/v1/shops/{shop}/jobs");
@@ -150,7 +152,7 @@ pub(super) async fn jobs(args: JobsArgs) -> Result<Answer, Failure> {
             number(total),
             number(total - job.counts.pending),
             Cell::new(&job.by),
-            page::faint_cell(job.started_at),
+            page::faint_cell(moment::shown(job.started_at, now)),
         ]);
     }
     let mut text = match list.items.is_empty() {
@@ -219,7 +221,7 @@ pub(super) async fn watched(
     id: &str,
 ) -> Result<Answer, Failure> {
     let screen = std::io::stderr().is_terminal() && !target.server.json;
-    let mut missed = 0;
+    let (mut missed, mut drawn) = (0, false);
     loop {
         let (job, body) = match seen(api, shop, id).await {
             Ok(seen) => seen,
@@ -228,16 +230,22 @@ pub(super) async fn watched(
                 tokio::time::sleep(MISSED_REST).await;
                 continue;
             }
-            Err(failure) if failure.passing => {
-                return Err(failure.then(format!("the job goes on: backstock job {id} --watch")));
+            Err(failure) => {
+                if drawn {
+                    eprintln!();
+                }
+                return Err(match failure.passing {
+                    true => failure.then(format!("the job goes on: backstock job {id} --watch")),
+                    false => failure,
+                });
             }
-            Err(failure) => return Err(failure),
         };
         missed = 0;
         if screen {
             let line = format!("\r\x1b[2K{}", bar(&job));
             let mut stderr = std::io::stderr();
             let _nobody_reads = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
+            drawn = true;
         }
         if job.state.is_over() || job.awaits_approval() {
             if screen {
@@ -255,6 +263,34 @@ async fn seen(api: &Api, shop: &Shop, id: &str) -> Result<(Job, Vec<u8>), Failur
     Ok((api::read(&body)?, body))
 }
 
+/// A job with all of its rows, as they were answered.
+async fn whole(api: &Api, shop: &Shop, (id, body): (&str, Vec<u8>)) -> Result<Vec<u8>, Failure> {
+    let mut job: Value = api::exact(&body)?;
+    let next = |job: &Value| job.pointer("/rows/next")?.as_str().map(str::to_owned);
+    let Some(mut cursor) = next(&job) else { return Ok(body) };
+    let path = format!("/v1/shops/{shop}/jobs/{}", segment(id));
+    let mut rows = job.pointer_mut("/rows/items").map(Value::take).unwrap_or_default();
+    loop {
+        let query = [("cursor", Some(cursor)), ("limit", Some(PAGE_LIMIT_MAX.to_string()))];
+        let mut more: Value = api::exact(&api.get(&path, &query).await?)?;
+        let items = more.pointer_mut("/rows/items").and_then(Value::as_array_mut);
+        if let (Some(rows), Some(items)) = (rows.as_array_mut(), items) {
+            rows.append(items);
+        }
+        match next(&more) {
+            Some(further) => cursor = further,
+            None => break,
+        }
+    }
+    job["rows"] = json!({"items": rows, "next": null});
+    serde_json::to_vec(&job).map_err(|e| Failure::new(format!("the job cannot be written: {e}")))
+}
+
+/// When a job goes on by itself, where the shop takes no more for now.
+fn put_off(job: &Job) -> Option<Timestamp> {
+    job.resume_at.filter(|_| job.state == JobState::Queued)
+}
+
 /// How a job is, with the rows that somebody should look at.
 async fn ended(
     api: &Api,
@@ -263,11 +299,17 @@ async fn ended(
     (job, body): (Job, Vec<u8>),
 ) -> Result<Answer, Failure> {
     let mut answer = match target.server.json {
-        true => Answer::json(&body),
+        true => Answer::json(&whole(api, shop, (&job.id, body)).await?),
         false => {
             let mut text = format!("{} is {}\n", page::strong(&job.id), painted(&job));
             if let Some(reason) = &job.reason {
                 text.push_str(&format!("  {}\n", page::bad(reason)));
+            }
+            if let Some(at) = put_off(&job) {
+                text.push_str(&format!(
+                    "  goes on by itself {}\n",
+                    moment::shown(at, &Zoned::now())
+                ));
             }
             if job.awaits_approval() {
                 text.push_str(&format!(
@@ -354,13 +396,18 @@ fn painted(job: &Job) -> String {
 fn bar(job: &Job) -> String {
     let total = job.counts.total();
     let over = total - job.counts.pending;
+    if let Some(at) = put_off(job) {
+        let until = moment::shown(at, &Zoned::now());
+        let (over, total) = (page::grouped(over), page::grouped(total));
+        return format!("put off until {until}: {over} of {total}");
+    }
     let full = match total {
         0 => BAR,
         total => usize::try_from(over * BAR as u64 / total).unwrap_or(BAR),
     };
     let left = match job.eta_seconds {
         Some(seconds) if !job.state.is_over() && seconds >= 1.0 => {
-            format!(", {:.0} s left", seconds.ceil())
+            format!(", {} left", moment::length(seconds.ceil()))
         }
         _ => String::new(),
     };

@@ -232,13 +232,16 @@ fn heading(plan: &Plan, now: &Zoned) -> String {
 /// A row: what is done to what, and its fields.
 fn shown(row: &Row, length: Length, now: &Zoned) -> String {
     let called = resource::called(&row.title, &row.kind, row.id.as_str());
+    // By this number `backstock apply --deselect` leaves it out.
+    let number = page::faint(format!("  row {}", row.n));
     let mut text = match row.action {
         Action::Create => {
             let of = row.of.map(|of| format!(" as of {}", moment::shown(of, now)));
-            format!("{} {called}{}\n", page::good("+"), page::faint(of.unwrap_or_default()))
+            let of = page::faint(of.unwrap_or_default());
+            format!("{} {called}{of}{number}\n", page::good("+"))
         }
-        Action::Update => format!("{} {called}\n", page::odd("~")),
-        Action::Delete => format!("{} {called}\n", page::bad("-")),
+        Action::Update => format!("{} {called}{number}\n", page::odd("~")),
+        Action::Delete => format!("{} {called}{number}\n", page::bad("-")),
         Action::Keep => format!("{} {called}\n", page::faint("=")),
         Action::Cannot => format!("{} {called}\n", page::bad("!")),
     };

@@ -116,6 +116,7 @@ fn shown(plan: &Plan, job: Option<&Job>) -> String {
     text += &match job {
         Some(job) if job.awaits_approval() => job::begun(job),
         Some(job) => format!("{} works at it: backstock job {} --watch\n", job.id, job.id),
+        None if counts.create + counts.update + counts.delete == 0 => "Nothing to do.\n".into(),
         None => format!(
             "{}\n",
             page::faint(format!(

@@ -323,15 +323,15 @@ fn a_plan_is_shown_row_by_row_with_what_to_do_next() {
     let text = said(&server, &["plan", "--at", "2026-11-20 14:00"]);
     for line in [
         "Plan plan-0193-5f2a: back to 2026-11-20 14:00:00\n",
-        "+ Old Mug (product 13) as of 2026-11-20 14:00:00\n",
-        "~ Enamel Mug (product 8072139866342)\n",
+        "+ Old Mug (product 13) as of 2026-11-20 14:00:00  row 0\n",
+        "~ Enamel Mug (product 8072139866342)  row 1\n",
         "    variants › ProductVariant 2 › price  0.95 → 9.50\n",
         "    variants › L (MUG-L)  — → title L, sku MUG-L, price 10.00\n",
         "    = tags  b, new, changed later\n",
         "! Main menu (menu 4)\n",
         "    ! handle  the handles of the default menus are fixed\n",
         "= About us (page 5)\n",
-        "- Spam (page 6)\n",
+        "- Spam (page 6)  row 4\n",
         "1 to create, 1 to update, 1 to delete, 1 kept, 1 that cannot be written, 1,200 as wanted",
         "* 1 product is made anew, with new ids.\n",
         "  backstock apply plan-0193-5f2a\n",
@@ -356,6 +356,17 @@ fn whoever_watches_a_job_outlasts_a_restart() {
     ");
     let looks = server.asked().iter().filter(|asked| asked.contains("/jobs/")).count();
     assert_eq!(looks, canned::AWAY + 1);
+}
+
+#[test]
+fn a_jobs_json_has_all_of_its_rows() {
+    let server = Server::start();
+    let (code, text) = run(asking(&server, &["job", "job-long", "--json"]));
+    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
+    let rows = job["rows"]["items"].as_array().expect("rows");
+    let rows: Vec<u64> = rows.iter().filter_map(|row| row["n"].as_u64()).collect();
+    assert_eq!((code, rows), (1, vec![0, 1, 2]));
+    assert!(job["rows"]["next"].is_null());
 }
 
 #[test]

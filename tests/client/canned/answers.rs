@@ -263,6 +263,23 @@ pub(super) fn job() -> Value {
     })
 }
 
+/// A job whose rows fill two pages.
+pub(super) fn long_job(query: &str) -> Value {
+    let row = |n: u64| {
+        json!({"n": n, "kind": "product", "id": n.to_string(), "title": "Mug", "state": "failed",
+               "reason": "the handle is taken"})
+    };
+    let (items, next) = match query.contains("cursor=1") {
+        true => (json!([row(1), row(2)]), Value::Null),
+        false => (json!([row(0)]), json!("1")),
+    };
+    let mut job = job();
+    job["state"] = "failed".into();
+    job["counts"] = json!({"failed": 3});
+    job["rows"] = json!({"items": items, "next": next});
+    job
+}
+
 /// A plan with a row of each sort.
 pub(super) fn plan() -> Value {
     let row = |n: u64, kind: &str, id: &str, title: &str, action: &str, more: Value| {
