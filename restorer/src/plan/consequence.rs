@@ -17,10 +17,11 @@ impl Tally {
         let writes = create + update + delete;
         let (changed, gone) = (by_kind(&self.updated), by_kind(&self.deleted));
         if writes == 0 {
-            said.push(if keep + cannot == 0 {
+            said.push(if keep + cannot == 0 && self.left.is_empty() {
                 "Nothing to do: everything that was selected is as wanted.".into()
             } else {
-                "Nothing to do: what differs was changed later, or cannot be written.".into()
+                "Nothing to do: what differs was changed later, cannot be written, or was left out."
+                    .into()
             });
         }
         if delete > 0 {
