@@ -64,9 +64,9 @@ pub(super) fn picture(room: &Room, sets: &[ChangeSet], (from, to): Stretch) -> M
     let all: u64 = sets.iter().map(|set| set.counts.changes).sum();
     let width = WIDTH / BARS as f64;
     let said = format!(
-        "{} changes in {} change-sets from {} to {}",
-        shell::number(all),
-        sets.len(),
+        "{} in {} from {} to {}",
+        shell::many(all, "change"),
+        shell::many(sets.len() as u64, "change-set"),
         room.clock.short(Timestamp::from_micros(from)),
         room.clock.short(to)
     );
@@ -80,7 +80,7 @@ pub(super) fn picture(room: &Room, sets: &[ChangeSet], (from, to): Stretch) -> M
                     @let height = 6.0 + (FLOOR - 14.0) * (bar.changes as f64 / most as f64).sqrt();
                     rect.(class(bar.risk)) x=(format!("{:.1}", n as f64 * width + 1.5)) y=(format!("{:.1}", FLOOR - height))
                         width=(format!("{:.1}", width - 3.0)) height=(format!("{height:.1}")) rx="2" {
-                        title { (shell::number(bar.changes)) " changes" }
+                        title { (shell::many(bar.changes, "change")) }
                     }
                 }
                 rect.brush x="0" y="0" width="0" height=(FLOOR) {}

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::changes::kind_choice;
 use super::restore::PLANNING;
-use super::room::{Part, Room, encoded, query};
+use super::room::{Part, Room, encoded, kept_only, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::{activity, changes, diff, restore};
 use crate::ask::Asked;
@@ -160,7 +160,7 @@ fn undo(room: &Room, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
     // Of somebody it is what they did since the oldest of it that is shown, where nothing else is said.
     let oldest = sets.iter().map(|set| set.from).min().filter(|_| app.is_some());
     let oldest = oldest.map(|at| Timestamp::from_micros(at.as_micros() - DATED_MICROS));
-    let is_writable = kind.as_ref().is_none_or(|kind| kind.spec().is_some());
+    let is_writable = kind.as_ref().is_none_or(|kind| kept_only(kind).is_none());
     let may = room.may(Scope::Restore) && is_writable && !sets.is_empty();
     let Some(from) = from.or(oldest).filter(|_| may) else { return html! {} };
     let until = to.map_or("now".into(), |to| room.clock.short(to));
@@ -299,7 +299,7 @@ pub(crate) async fn change_set(
         }))
         (facts(&room, &set))
         section.card aria-labelledby="did" {
-            div.cardhead { h2 #did { "What it did" } span.quiet.small { (shell::number(set.counts.changes)) " changes to " (shell::number(set.counts.resources)) " things" } }
+            div.cardhead { h2 #did { "What it did" } span.quiet.small { (shell::many(set.counts.changes, "change")) " to " (shell::many(set.counts.resources, "thing")) } }
             ul.rows.plan { @for one in &told { (self::did(&room, one)) } }
             (shell::paging(part.cursor.is_some().then(|| here.clone()), changes.next.map(|next| here.clone() + &query(&[("cursor", Some(next))]))))
         }
@@ -345,7 +345,7 @@ fn did(room: &Room, told: &changes::Told) -> Markup {
                 div.main {
                     a href={ (room.resource(&change.kind, &change.id)) "?to=" (at) } { strong { (title) } } " "
                     span.quiet { (human::singular(change.kind.as_str())) }
-                    span.what { (human::headline(change.version.op, &told.lines)) }
+                    span.what { (room.headline(change.version.op, &told.lines)) }
                 }
                 (room.clock.time(at))
             }

@@ -194,7 +194,7 @@ fn row(room: &Room, told: &Told) -> Markup {
                 span.main {
                     strong { (title) } " "
                     span.quiet { (human::singular(change.kind.as_str())) }
-                    span.what { (human::headline(change.version.op, &told.lines)) }
+                    span.what { (room.headline(change.version.op, &told.lines)) }
                 }
                 span.side { (hour(&room.clock, at)) (source(change.version.source)) }
             }

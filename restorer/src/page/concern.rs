@@ -124,7 +124,8 @@ fn heard(status: &ShopStatus) -> Vec<Concern> {
     }
     if status.quarantined > 0 {
         let events = shell::many(status.quarantined, "message");
-        let text = format!("{events} could not be understood and is kept aside, as received.");
+        let are = if status.quarantined == 1 { "is" } else { "are" };
+        let text = format!("{events} could not be understood and {are} kept aside, as received.");
         concerns.push(Concern::new(Tone::Notice, text));
     }
     if status.summary.versions == 0 {
@@ -164,7 +165,8 @@ fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
     let stale = status.kinds.iter().filter_map(last_look).filter(stale).count();
     if stale > 0 {
         let kinds = shell::many(stale as u64, "kind");
-        let text = format!("{kinds} were not looked at as a whole since yesterday.");
+        let were = if stale == 1 { "was" } else { "were" };
+        let text = format!("{kinds} {were} not looked at as a whole since yesterday.");
         concerns.push(Concern::new(Tone::Warning, text));
     }
     concerns

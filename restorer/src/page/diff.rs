@@ -91,6 +91,9 @@ fn delta(old: &Cell, new: &Cell) -> Markup {
         return html! {};
     }
     let percent = (new - old) / old * 100.0;
+    if percent.abs() < 0.5 {
+        return html! {};
+    }
     let (class, sign) = if percent < 0.0 { ("down", "−") } else { ("up", "+") };
     html! { " " span.delta.(class) { (sign) (format!("{:.0}", percent.abs())) "%" } }
 }

@@ -81,7 +81,7 @@ async fn problem(response: Response, method: &Method, asked: &str) -> Response {
     let body = axum::body::to_bytes(body, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     let problem = serde_json::from_slice::<Problem>(&body).ok();
     let detail = problem.map(|problem| problem.detail).unwrap_or_default();
-    let (title, advice) = said(parts.status);
+    let (title, advice) = said(parts.status, reads);
     let page = shell::alone(
         title,
         html! {
@@ -90,9 +90,9 @@ async fn problem(response: Response, method: &Method, asked: &str) -> Response {
             @if let Some(advice) = advice { p.quiet { (advice) } }
             p.actions {
                 @if parts.status == StatusCode::UNAUTHORIZED {
-                    a.button.primary href="/signin" { "Sign in" }
+                    a.button.primary href=(super::signin::address(home(asked))) { "Sign in" }
                 } @else {
-                    a.button.primary href="/" { "Go to the overview" }
+                    a.button.primary href=(home(asked)) { "Go to the overview" }
                 }
             }
         },
@@ -102,7 +102,17 @@ async fn problem(response: Response, method: &Method, asked: &str) -> Response {
     (parts, page.into_string()).into_response()
 }
 
-fn said(status: StatusCode) -> (&'static str, Option<&'static str>) {
+/// The overview of the shop whose page was asked for, or else of all.
+fn home(asked: &str) -> &str {
+    let path = asked.split('?').next().unwrap_or_default();
+    match path.match_indices('/').nth(2) {
+        Some((end, _)) if path.starts_with("/shops/") => &path[..end],
+        _ => "/",
+    }
+}
+
+/// `reads`: nothing was to be done.
+fn said(status: StatusCode, reads: bool) -> (&'static str, Option<&'static str>) {
     match status.as_u16() {
         401 => ("Please sign in", Some("Your session has ended. Nothing was done.")),
         403 => ("You may not do this", Some("Nothing was done.")),
@@ -113,7 +123,13 @@ fn said(status: StatusCode) -> (&'static str, Option<&'static str>) {
         409 => ("Not as it was", Some("Look again at how things are now, and try once more.")),
         429 => ("Slow down a little", None),
         503 => ("Just a moment", Some("Nothing is lost. Reload the page in a few seconds.")),
-        500..=599 => ("Something went wrong here", Some("Nothing was changed in your shop.")),
+        500..=599 if reads => {
+            ("Something went wrong here", Some("Nothing was changed in your shop."))
+        }
+        500..=599 => (
+            "Something went wrong here",
+            Some("It may have begun all the same: look at how things are before you try again."),
+        ),
         _ => ("That did not work", None),
     }
 }
@@ -127,4 +143,22 @@ fn sentence(detail: &str) -> String {
         text.push('.');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_leads_back_into_the_shop() {
+        for (asked, there) in [
+            ("/shops/acme/jobs/job-1?state=failed", "/shops/acme"),
+            ("/shops/acme/restore", "/shops/acme"),
+            ("/shops/acme", "/"),
+            ("/elsewhere/a/b", "/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(home(asked), there, "{asked}");
+        }
+    }
 }

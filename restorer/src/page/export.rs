@@ -80,6 +80,7 @@ fn brought_in(room: &Room, import: &Import) -> Markup {
                 span.what {
                     (shell::number(manifest.resources)) " things, "
                     (shell::number(manifest.media)) " pictures and files, " (size(import.bytes))
+                    @if manifest.media_missing > 0 { ", without " (shell::number(manifest.media_missing)) " that were never kept" }
                     " · by " (import.by) ", " (room.clock.time(import.imported_at))
                 }
             }

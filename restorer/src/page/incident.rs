@@ -11,7 +11,7 @@ use super::shell::{self, Tone};
 use super::{change_sets, job, restore};
 use crate::change_set::ChangeSet;
 use crate::guard::{Incident, IncidentState, Trip};
-use crate::job::Job;
+use crate::job::{Job, JobState};
 use crate::token::Scope;
 
 /// Jobs among which those are looked for that went a way back.
@@ -46,10 +46,14 @@ pub(super) async fn latest(
 }
 
 impl Seen {
-    /// Whether a person is still to say what becomes of it.
+    /// Whether a person is still to say what becomes of it. A job that ended before all was put back is
+    /// no end of it.
     pub(super) fn is_open(&self) -> bool {
-        let over = [IncidentState::Applied, IncidentState::Joined, IncidentState::Dismissed];
-        self.job_id().is_none() && !over.contains(&self.incident.state)
+        match (self.incident.state, &self.job) {
+            (IncidentState::Joined | IncidentState::Dismissed, _) => false,
+            (_, Some(job)) => matches!(job.state, JobState::Cancelled | JobState::Failed),
+            (state, None) => state != IncidentState::Applied && self.incident.job.is_none(),
+        }
     }
 
     /// What harm it is, in a few words.
@@ -114,7 +118,8 @@ fn outcome(room: &Room, seen: &Seen) -> Markup {
             },
             (IncidentState::Joined, _) => "It turned out to be a part of another one.",
             (_, Some(job)) => {
-                strong { (job.by) } " has it put back since " (room.clock.time(job.started_at)) "."
+                strong { (job.by) } (put_back(job.state)) (room.clock.time(job.started_at)) "."
+                @if seen.is_open() { " Not all of it is put back." }
             },
             (IncidentState::Applied, None) => {
                 "It was put back"
@@ -126,6 +131,13 @@ fn outcome(room: &Room, seen: &Seen) -> Markup {
             (IncidentState::Planned, None) => "The way back is ready. Nothing is written before a person says yes.",
             (IncidentState::Stuck, None) => "The way back could not be made or begun; below is what is in its way.",
         }
+    }
+}
+
+fn put_back(state: JobState) -> &'static str {
+    match state {
+        JobState::Queued | JobState::Running | JobState::Paused => " has it put back since ",
+        JobState::Cancelled | JobState::Done | JobState::Failed => " had it put back ",
     }
 }
 
@@ -197,8 +209,9 @@ fn ways(room: &Room, seen: &Seen) -> Markup {
         @else if seen.is_open() {
             @if let Some(plan) = &incident.plan { a.button.primary href={ (room.path()) "/plans/" (plan) } { "Review the way back" } }
             @else if may { (restore::of_set(room, &set)) }
-            @if may { (meant(room, &incident.id)) }
         }
+        // What the guard had put back itself is undone by undoing its job.
+        @if seen.is_open() && incident.job.is_none() && may { (meant(room, &incident.id)) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use backstock_proto::Timestamp;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -69,7 +70,11 @@ pub(crate) async fn job(
                 a href={ (here) "/report" } download={ (job.id) ".ndjson" } { "Download all of it" }
             }
             @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
-            @if rows.is_empty() { (shell::empty("No rows yet", html! { "Each row shows here as soon as it is done." })) }
+            @if rows.is_empty() && is_over(job.state) {
+                (shell::empty("No rows", html! { "There is nothing to show here." }))
+            } @else if rows.is_empty() {
+                (shell::empty("No rows yet", html! { "What is done shows here once it is over, and when the page is reloaded." }))
+            }
             ul.rows { @for row in &rows { (self::row(&room, row)) } }
             (shell::paging(asked.cursor.is_some().then(|| page(None)), next.map(|next| page(Some(next)))))
         }
@@ -85,10 +90,12 @@ fn title(room: &Room, job: &Job) -> &'static str {
     match job.state {
         JobState::Queued if may_approve(room, job) => "Waiting for your word",
         JobState::Queued if job.awaits_approval() => "Waiting for another person",
+        JobState::Queued if job.resume_at.is_some() => "Put off for a while",
         JobState::Queued => "Waiting for its turn",
         JobState::Running => "Putting it back",
         JobState::Paused => "Standing still",
         JobState::Cancelled => "Cancelled",
+        JobState::Done if job.counts.conflict > 0 => "Done, but for what moved meanwhile",
         JobState::Done => "It is put back",
         JobState::Failed => "Some of it failed",
     }
@@ -143,6 +150,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
             p.hidden role="status" aria-live="polite" data-live="said" { (title(room, job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
+            @if let Some(at) = put_off(job) { p { "It goes on by itself " (room.clock.time(at)) "." } }
             @if job.awaits_approval() {
                 @if may_approve(room, job) {
                     p { (job.by) " asks for your approval. Look at the plan first: nothing is written before you say yes." }
@@ -154,12 +162,15 @@ fn progress(room: &Room, job: &Job) -> Markup {
                 }
             }
             p.quiet.small {
-                "Begun " (room.clock.time(job.started_at)) " by " (job.by)
+                "Asked for " (room.clock.time(job.started_at)) " by " (job.by)
                 @if let Some(Approval { by: Some(by), at: Some(at) }) = &job.approval {
                     " · approved " (room.clock.time(*at)) " by " (by)
                 }
-                @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.started_at))) }
-                @if let Some(left) = job.eta_seconds.filter(|left| job.state == JobState::Running && *left >= 1.0) { " · about " (when::lasting(left)) " left" }
+                @if let Some(at) = job.began_at { " · begun " (room.clock.time(at)) }
+                @if let Some(at) = job.finished_at { " · took " (when::lasting(at.seconds_since(job.began_at.unwrap_or(job.started_at)))) }
+                span data-live="left" {
+                    @if let Some(left) = job.eta_seconds.filter(|left| job.state == JobState::Running && *left >= 1.0) { " · about " (when::lasting(left)) " left" }
+                }
             }
             @if room.may(Scope::Restore) {
                 div.actions {
@@ -169,12 +180,27 @@ fn progress(room: &Room, job: &Job) -> Markup {
                     @if !over { (control(room, job, "cancel", "Cancel", "")) }
                     @if job.state == JobState::Running { (control(room, job, "pause", "Pause", "")) }
                     @if job.state == JobState::Paused { (control(room, job, "resume", "Go on", "primary")) }
-                    @if over && job.counts.failed + job.counts.pending > 0 { (control(room, job, "retry", "Retry what failed", "primary")) }
+                    @if put_off(job).is_some() { (control(room, job, "resume", "Go on now", "")) }
+                    @if over && job.counts.failed + job.counts.pending > 0 { (control(room, job, "retry", retry(&job.counts), "primary")) }
                     @if over && job.counts.updated + job.counts.created + job.counts.deleted > 0 { (undo(room, job)) }
                 }
             }
             @if !over { noscript { p.quiet { "Reload this page to see how far it is." } } }
         }
+    }
+}
+
+/// When it goes on by itself, where it was put off.
+fn put_off(job: &Job) -> Option<Timestamp> {
+    job.resume_at.filter(|_| job.state == JobState::Queued)
+}
+
+/// What is taken up again.
+fn retry(counts: &RowCounts) -> &'static str {
+    match (counts.failed, counts.pending) {
+        (0, _) => "Do the rest",
+        (_, 0) => "Retry what failed",
+        _ => "Retry what failed, and do the rest",
     }
 }
 

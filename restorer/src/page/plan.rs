@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::journal::AsOf;
+use backstock_proto::journal::{AsOf, List};
 use backstock_proto::merge::{Field, Kept};
 use backstock_proto::problem::Problem;
 use backstock_proto::{ResourceKey, Timestamp};
@@ -13,10 +13,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::diff;
 use super::form::Form;
 use super::room::{Room, query};
 use super::shell::{self, Shown, Tab, Tone};
+use super::{diff, job};
 use crate::ask::Asked;
 use crate::human::{self, Known, Line};
 use crate::job::Job;
@@ -27,6 +27,8 @@ use crate::write;
 
 /// Rows on one page.
 const PAGE: usize = 50;
+/// The latest jobs, among which the one is looked for that applied it.
+const JOBS: usize = 100;
 
 /// A plan with a page of its rows, as the API answers.
 #[derive(Deserialize)]
@@ -80,22 +82,28 @@ pub(crate) async fn plan(
         here.clone() + &query(&[("action", asked.action.clone()), ("cursor", cursor)])
     };
     let writes = writes(&found.plan.counts);
+    let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
+    let job = jobs.items.iter().find(|job| job.plan == found.plan.id);
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }
         (shell::heading(&wanted(&room, &found.plan.request), html! {
             button.button type="button" data-copy=(here) hidden { "Copy link for approval" }
         }))
+        @if let Some(job) = job { (applied(&room, job)) }
         (counts(&here, &found.plan, asked.action.as_deref()))
         (consequences(&room, &found.plan))
         section.card aria-labelledby="rows" {
-            div.cardhead { h2 #rows { "What would change" } span.quiet.small { "Untick what is to stay as it is." } }
+            div.cardhead {
+                h2 #rows { "What would change" }
+                @if writes > 0 && room.may(Scope::Restore) { span.quiet.small { "Untick what is to stay as it is." } }
+            }
             noscript {
                 p.banner.notice {
                     "Without this page's script, only what is unticked on the page from which you apply is left out."
                 }
             }
             @if found.rows.is_empty() {
-                (shell::empty("Nothing to do", html! { "Everything that was asked for is already as wanted." }))
+                (shell::empty("Nothing to do", html! { "There is nothing here to write; above is why." }))
             }
             form #apply method="post" action={ (here) "/apply" } data-plan=(found.plan.id) data-writes=(writes) {
                 (shell::sealed(&room))
@@ -170,6 +178,18 @@ pub(super) fn counted(counts: &Counts) -> String {
     if parts.is_empty() { "Nothing to do".into() } else { shell::capital(&parts.join(" · ")) }
 }
 
+/// What became of it, where somebody had it applied already.
+fn applied(room: &Room, job: &Job) -> Markup {
+    let (tone, state) = job::said(job.state);
+    html! {
+        p.banner.notice {
+            (job.by) " had it applied " (room.clock.time(job.started_at)) ": "
+            a href={ (room.path()) "/jobs/" (job.id) } { "what became of it" } " "
+            (shell::badge(tone, state))
+        }
+    }
+}
+
 fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
     let counts = plan.counts;
     let all = [
@@ -182,7 +202,7 @@ fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
     html! {
         nav.counts aria-label="Rows by what they do" {
             a href=(here) aria-current=[shown.is_none().then_some("true")] {
-                span.n { (shell::number(writes(&counts))) } span { "To be written" }
+                span.n { (shell::number(counts.rows())) } span { "In all" }
             }
             @for (action, name, n) in all {
                 @if n > 0 {
@@ -196,19 +216,24 @@ fn counts(here: &str, plan: &Plan, shown: Option<&str>) -> Markup {
 }
 
 fn consequences(room: &Room, plan: &Plan) -> Markup {
+    let writes = writes(&plan.counts);
     html! {
         section.card aria-labelledby="consequences" {
-            div.cardhead { h2 #consequences { "Before you say yes" } }
+            div.cardhead {
+                h2 #consequences { @if writes > 0 { "Before you say yes" } @else { "Why nothing is written" } }
+            }
             ul.concerns {
                 @for consequence in &plan.consequences { li.notice { (consequence) } }
-                @if plan.counts.kept_fields > 0 {
-                    li.notice { (shell::number(plan.counts.kept_fields)) " fields were edited later by others and stay as they are." }
-                }
-                @if room.desk.config.second_person.contains(&room.shop) {
+                @if writes > 0 && room.desk.config.second_person.contains(&room.shop) {
                     li.notice { "It begins once another person than the one who applies it has approved it." }
                 }
-                li.good { "The shop is read once more before each write; what moved meanwhile is not touched." }
-                li.good { "All of it can be undone afterwards." }
+                @if writes > 0 {
+                    li.good { "The shop is read once more before each write; what moved meanwhile is not touched." }
+                    li.good {
+                        "It can be undone afterwards, unless something above says otherwise."
+                        @if plan.counts.delete > 0 { " What is deleted then comes back with a new id." }
+                    }
+                }
             }
         }
     }
@@ -273,7 +298,7 @@ fn row(room: &Room, row: &Row, names: &Names) -> Markup {
                 (shell::badge(tone, said))
             }
             @if !lines.is_empty() { (diff::table(room, &lines, "now", "afterwards")) }
-            @for kept in &row.kept { (self::kept(kept, names.known(room, row))) }
+            @for kept in &row.kept { (self::kept(room, kept, names.known(room, row))) }
             @for field in &row.unwritable {
                 p.small.quiet { "Stays as it is: " (spelt(field.path.member())) ". " (field.why) }
             }
@@ -286,14 +311,14 @@ fn spelt(member: &str) -> String {
     human::called(member)
 }
 
-fn kept(kept: &Kept, known: Known<'_>) -> Markup {
+fn kept(room: &Room, kept: &Kept, known: Known<'_>) -> Markup {
     let field = Field { path: kept.path.clone(), old: kept.now.clone(), new: kept.before.clone() };
     let lines = human::tell(&[field], known);
     html! {
         @for line in &lines {
             p.small.quiet {
-                "Newer edit, left alone: " (line.what) " stays " (line.old.short(80))
-                " (it was " (line.new.short(80)) ")"
+                "Newer edit, left alone: " (line.what) " stays " (room.in_words(&line.old).short(80))
+                " (it was " (room.in_words(&line.new).short(80)) ")"
             }
         }
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use backstock_proto::journal::{AsOf, Page, Resource, Span, Version};
 use backstock_proto::problem::Problem;
-use backstock_proto::{Op, ResourceKey, Timestamp};
+use backstock_proto::{Kind, Op, ResourceKey, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::restore::PLANNING;
-use super::room::{Room, query};
+use super::room::{Room, kept_only, query};
 use super::shell::{self, Shown, Tab, Tone};
 use super::{changes, diff, restore};
 use crate::ask::{Asked, Named};
@@ -95,6 +95,11 @@ async fn state(room: &Room, key: &ResourceKey, at: AsOf) -> Result<(bool, Value)
         Some(found) if !found.deleted => (true, found.state),
         _ => (false, Value::Null),
     })
+}
+
+/// Whether something of a kind can be written back, by whoever looks.
+fn may_put_back(room: &Room, kind: &Kind) -> bool {
+    room.may(Scope::Restore) && kept_only(kind).is_none()
 }
 
 fn before(at: Timestamp) -> Timestamp {
@@ -240,9 +245,12 @@ fn gone(room: &Room, now: &Resource) -> Markup {
                 @if let Some(earliest) = found_later {
                     " Nobody told us; it was found missing, and was still there " (room.clock.time(earliest)) "."
                 }
-                " Its last state is kept, and can be made anew."
+                @match kept_only(&now.kind) {
+                    Some(why) => { " Its last state is kept, but cannot be written back: " (why) "." },
+                    None => { " Its last state is kept, and can be made anew." },
+                }
             }
-            @if room.may(Scope::Restore) {
+            @if may_put_back(room, &now.kind) {
                 form method="post" action={ (room.path()) "/restore" } {
                     (restore::of_one(room, (&now.kind, &now.id), before(now.version.valid_at)))
                     button.button.primary type="submit" data-busy=(PLANNING) { "Bring it back…" }
@@ -266,7 +274,7 @@ fn compared_card(room: &Room, key: &ResourceKey, life: &Life, compared: &Compare
                     (shell::empty("No difference", html! { "It was the same at both moments." }))
                 }
                 (true, true) => {
-                    @if let Some(at) = compared.from.filter(|_| room.may(Scope::Restore)) {
+                    @if let Some(at) = compared.from.filter(|_| may_put_back(room, &key.kind)) {
                         form method="post" action={ (room.path()) "/restore" } {
                             (restore::of_one(room, (&key.kind, &key.id), at))
                             (diff::choice(room, &compared.lines, &name(compared.from), &name(compared.to)))
@@ -296,13 +304,15 @@ fn actions(room: &Room, key: &ResourceKey, compared: &Compared) -> Markup {
     };
     html! {
         div.actions.low {
-            @if let Some(at) = compared.from.filter(|_| room.may(Scope::Restore) && compared.was_there) {
+            @if let Some(at) = compared.from.filter(|_| compared.was_there && may_put_back(room, &key.kind)) {
                 form method="post" action={ (room.path()) "/restore" } {
                     (restore::of_one(room, (&key.kind, &key.id), at))
                     button.button type="submit" data-busy=(PLANNING) { "Put all of it back as it was " (room.clock.short(at)) }
                 }
             }
-            @if !room.may(Scope::Restore) {
+            @if let Some(why) = kept_only(&key.kind) {
+                span.quiet.small { "This is kept, but cannot be written back: " (why) "." }
+            } @else if !room.may(Scope::Restore) {
                 span.quiet.small { "Your token may look, but not restore." }
             }
             span.raw {
@@ -325,7 +335,7 @@ fn choose(room: &Room, life: &Life, compared: &Compared) -> Markup {
                 }
                 @for moment in &life.moments {
                     option value=(moment.at) selected[chosen == Some(moment.at)] {
-                        (room.clock.short(moment.at)) " – " (human::headline(moment.op, &moment.lines))
+                        (room.clock.short(moment.at)) " – " (room.headline(moment.op, &moment.lines))
                     }
                 }
             }
@@ -368,7 +378,7 @@ fn life_card(room: &Room, key: &ResourceKey, life: &Life, asked: &Moments) -> Ma
                     li {
                         (changes::dot(moment.op))
                         div {
-                            a href={ (here) "?to=" (moment.at) } { (human::headline(moment.op, &moment.lines)) }
+                            a href={ (here) "?to=" (moment.at) } { (room.headline(moment.op, &moment.lines)) }
                             p.quiet.small {
                                 (room.clock.time(moment.at)) " "
                                 @for version in moment.versions.iter().take(1) { (changes::source(version.source)) }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::form::Form;
-use super::room::Room;
+use super::room::{Room, kept_only};
 use super::shell::{self, Shown, Tab};
 use super::{export, job};
 use crate::ask::Asked;
@@ -45,7 +45,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
     let kinds = status["kinds"].as_array().into_iter().flatten();
     let kinds: Vec<Kind> = kinds
         .filter_map(|kind| Kind::parse(kind["kind"].as_str()?).ok())
-        .filter(|kind| kind.spec().is_some())
+        .filter(|kind| kept_only(kind).is_none())
         .collect();
     let content = html! {
         (shell::heading("Restore", html! {}))

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use backstock_proto::journal::{AsOf, Page, ResourceFilter};
+use backstock_proto::kind::Writable;
 use backstock_proto::problem::Problem;
 use backstock_proto::resource::gid_type;
-use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
+use backstock_proto::{Kind, Op, ResourceId, ResourceKey, Shop};
 use http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use super::when::Clock;
 use crate::ask::InShop;
 use crate::gate::Visit;
-use crate::human::Known;
+use crate::human::{self, Cell, Known, Line};
 use crate::token::Scope;
 use crate::{Desk, peer, refuse};
 
@@ -125,6 +126,25 @@ impl Room {
         Known { titles: Some(titles), currency: self.currency.as_deref(), ..Known::default() }
     }
 
+    /// What happened, in a sentence whose times are the shop's.
+    pub(crate) fn headline(&self, op: Op, lines: &[Line]) -> String {
+        match lines {
+            [only] => {
+                let (old, new) = (self.in_words(&only.old), self.in_words(&only.new));
+                human::headline(op, &[Line { old, new, ..only.clone() }])
+            }
+            lines => human::headline(op, lines),
+        }
+    }
+
+    /// A value, an instant as it is in the shop's time zone.
+    pub(crate) fn in_words(&self, cell: &Cell) -> Cell {
+        match cell {
+            Cell::When(at) => Cell::Text(self.clock.short(*at)),
+            cell => cell.clone(),
+        }
+    }
+
     /// What resources are called, as far as history has them.
     pub(crate) async fn titles(
         &self,
@@ -149,6 +169,15 @@ impl Room {
         let spec = backstock_proto::kind::ALL.iter().find(|spec| spec.gid_type == found)?;
         let id = ResourceId::parse(gid).ok()?;
         Some(ResourceKey { shop: self.shop.clone(), kind: Kind::of(spec), id })
+    }
+}
+
+/// Why nothing of a kind is ever written back; `None` of what is.
+pub(crate) fn kept_only(kind: &Kind) -> Option<&'static str> {
+    match kind.spec().map(|spec| spec.writable) {
+        Some(Writable::Whole | Writable::Partly(_)) => None,
+        Some(Writable::Archive(why)) => Some(why),
+        None => Some("it is of a sort that is kept as received"),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{Config, Restorer, Scope, Token, Tokens};
 
 mod import;
 mod privacy;
+mod states;
 mod whole;
 
 struct World {
@@ -345,7 +346,7 @@ async fn a_way_back_that_a_person_went_is_no_longer_open() {
     });
     world.journal.put(&acme(), crate::job::JOB, "job-1", &job).await.expect("on record");
     let page = world.get("/shops/acme/guard", &cookie).await;
-    page.assert_says(&["<strong>Ada</strong> has it put back", "/shops/acme/jobs/job-1"]);
+    page.assert_says(&["<strong>Ada</strong> had it put back", "/shops/acme/jobs/job-1"]);
     assert!(!page.text().contains("badge warning\">way back ready<"));
 }
 

@@ -17,7 +17,7 @@ pub(super) fn card(room: &Room) -> Markup {
     tokens.sort_by(|a, b| a.name.cmp(&b.name));
     html! {
         section.card aria-labelledby="tokens" {
-            div.cardhead { h2 #tokens { "Who may do what" } span.quiet.small { (shell::number(tokens.len() as u64)) " tokens open this shop" } }
+            div.cardhead { h2 #tokens { "Who may do what" } span.quiet.small { (shell::many(tokens.len() as u64, "token")) @if tokens.len() == 1 { " opens" } @else { " open" } " this shop" } }
             ul.rows { @for token in &tokens { (row(room, token)) } }
             p.quiet.small {
                 "A token is a " code { "[[token]]" } " in " code { "backstock.toml" }
@@ -33,10 +33,9 @@ fn row(room: &Room, token: &Token) -> Markup {
         li { div.row {
             span.main {
                 strong { (token.name) } @if is_ours { " " span.quiet { "you" } }
-                span.what { (may(&token.scopes)) }
+                span.what { (may(&token.scopes)) " · " (where_to(room, token)) }
             }
             span.side {
-                span { (where_to(room, token)) }
                 span.badges {
                     @for scope in &token.scopes { (shell::badge(tone(*scope), scope.as_str())) " " }
                 }

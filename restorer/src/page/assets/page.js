@@ -91,8 +91,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(new URL(button.dataset.copy, location.href).href);
-    button.textContent = "Copied";
+    const address = new URL(button.dataset.copy, location.href).href;
+    const copied = navigator.clipboard.writeText(address).then(() => true, () => false);
+    button.textContent = (await copied) ? "Copied" : "Not copied: the browser does not allow it";
   });
 }
 
@@ -102,10 +103,16 @@ if (job) {
   const events = new EventSource(job.dataset.events);
   const words = { updated: "changed", created: "created anew", deleted: "deleted", skipped: "skipped", conflict: "moved meanwhile", failed: "failed", pending: "to do" };
   const bar = job.querySelector("progress");
+  const left = job.querySelector("[data-live='left']");
+  const lasting = (seconds) => {
+    const [of, unit] = seconds < 120 ? [1, "second"] : seconds < 7_200 ? [60, "minute"] : seconds < 172_800 ? [3_600, "hour"] : [86_400, "day"];
+    const count = Math.floor(seconds / of);
+    return `${count} ${unit}${count === 1 ? "" : "s"}`;
+  };
   const tenths = () => Math.floor(bar.position * 10);
   let told = tenths();
   events.addEventListener("progress", (event) => {
-    const { counts, state, approval } = JSON.parse(event.data);
+    const { counts, state, approval, eta_seconds: eta } = JSON.parse(event.data);
     // What can be done about it is another thing now.
     if (state !== job.dataset.state || (approval?.by ?? "") !== job.dataset.approved) {
       events.close();
@@ -117,6 +124,7 @@ if (job) {
     bar.value = all - counts.pending;
     const said = Object.entries(words).filter(([name]) => counts[name] > 0).map(([name, word]) => `${counts[name].toLocaleString("en")} ${word}`);
     job.querySelector("[data-live='summary']").textContent = said.join(" · ");
+    left.textContent = state === "running" && eta >= 1 ? ` · about ${lasting(eta)} left` : "";
     // Read out now and then only.
     if (tenths() !== told) {
       told = tenths();
@@ -126,6 +134,16 @@ if (job) {
   events.addEventListener("end", () => {
     events.close();
     location.reload();
+  });
+  // Refused for good, as when the session is over or nobody answered for a while: the page says which,
+  // once there is one.
+  const again = () => setTimeout(async () => {
+    const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+    if (!answer || answer.status >= 429) again();
+    else location.reload();
+  }, 5_000);
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) again();
   });
 }
 
@@ -149,7 +167,12 @@ for (const picture of document.querySelectorAll("[data-brush]")) {
     brush.setAttribute("x", a * width);
     brush.setAttribute("width", (b - a) * width);
   });
+  picture.addEventListener("pointercancel", () => {
+    start = null;
+    brush.setAttribute("width", 0);
+  });
   picture.addEventListener("pointerup", (event) => {
+    if (start === null) return;
     const [a, b] = [start, at(event)].sort((x, y) => x - y);
     start = null;
     if (b - a < 0.01) return;

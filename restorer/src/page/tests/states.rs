@@ -1,0 +1,82 @@
+//! What cannot be done is said and not offered, and so is what something waits for.
+
+use super::*;
+
+/// Puts a job of a plan on record.
+async fn job(world: &World, plan: &str, state: &str, more: Value) {
+    let mut job = json!({
+        "id": "job-1", "plan": plan, "state": state, "by": "Ada", "started_at": fake::NOW,
+        "finished_at": null, "counts": {"updated": 3, "pending": 2}, "eta_seconds": null, "cost": 0.0
+    });
+    let more = more.as_object().expect("members").clone();
+    job.as_object_mut().expect("members").extend(more);
+    world.journal.put(&acme(), crate::job::JOB, "job-1", &job).await.expect("on record");
+}
+
+#[tokio::test]
+async fn what_is_kept_only_is_not_offered_to_be_put_back() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    let from = "?from=2026-11-20T11:00:00Z";
+    let order = world.get(&format!("/shops/acme/resources/order/401{from}"), &bo).await;
+    order.assert_says(&["This is kept, but cannot be written back: orders cannot be recreated"]);
+    assert!(!order.text().contains("Put all of it back"));
+    let mug = world.get(&format!("/shops/acme/resources/product/{MUG}{from}"), &bo).await;
+    mug.assert_says(&["Put all of it back as it was"]);
+    let restore = world.get("/shops/acme/restore", &bo).await;
+    restore.assert_says(&["<option value=\"product\">"]);
+    assert!(!restore.text().contains("<option value=\"order\">"));
+}
+
+#[tokio::test]
+async fn a_job_that_was_put_off_says_until_when() {
+    let world = world(Config::default());
+    let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
+    let why = "the shop takes no more new variants today";
+    let more = json!({"reason": why, "resume_at": "2026-11-30T18:00:00Z"});
+    job(&world, "plan-1", "queued", more).await;
+    let page = world.get("/shops/acme/jobs/job-1", &bo).await;
+    page.assert_says(&["Put off for a while", why, "It goes on by itself", "30 Nov 18:00"]);
+    page.assert_says(&["Go on now"]);
+    assert!(!world.get("/shops/acme/jobs/job-1", &cy).await.text().contains("Go on now"));
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_is_not_called_failed() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    job(&world, "plan-1", "cancelled", json!({"finished_at": fake::NOW})).await;
+    let page = world.get("/shops/acme/jobs/job-1", &bo).await;
+    page.assert_says(&["Do the rest"]);
+    assert!(!page.text().contains("Retry what failed"));
+}
+
+#[tokio::test]
+async fn a_plan_that_was_applied_says_so() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    let asked = format!("at=2026-11-20T12:00:00Z&kind=product&id={MUG}&update=yes");
+    let made = world.send("/shops/acme/restore", &bo, &asked).await;
+    assert_eq!(made.status, 303, "{}", made.text());
+    let plan = made.said("location").to_owned();
+    assert!(!world.get(&plan, &bo).await.text().contains("had it applied"));
+    let id = plan.rsplit('/').next().expect("an id");
+    job(&world, id, "done", json!({"finished_at": fake::NOW})).await;
+    world.get(&plan, &bo).await.assert_says(&["Ada had it applied", "/shops/acme/jobs/job-1"]);
+}
+
+#[tokio::test]
+async fn harm_stays_open_where_the_way_back_was_cancelled() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    incidents(&world, &bo).await;
+    for open in ["open", "told"] {
+        let path = format!("/shops/acme/guard/incident-{open}/dismiss");
+        assert_eq!(world.send(&path, &bo, "").await.status, 303);
+    }
+    job(&world, "plan-1", "cancelled", json!({"finished_at": fake::NOW})).await;
+    let guard = world.get("/shops/acme/guard", &bo).await;
+    guard.assert_says(&["Not all of it is put back.", "/shops/acme/jobs/job-1", "This was meant"]);
+    let overview = world.get("/shops/acme", &bo).await;
+    overview.assert_says(&["Something did harm in your store"]);
+}
