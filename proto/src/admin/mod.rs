@@ -204,8 +204,17 @@ impl Answer {
     /// within them, so that they look as if they had not been asked for, and never as if they were
     /// empty. Answers how many.
     pub fn drop_redacted(&mut self) -> usize {
-        let denied = self.errors.iter().filter(|error| error.is_denial());
-        let paths: Vec<Vec<Value>> = denied.map(|error| error.path.clone()).collect();
+        self.drop_null_by(GraphqlError::is_denial)
+    }
+
+    /// The same of all that is null since it could not be told, for whichever reason.
+    pub fn drop_untold(&mut self) -> usize {
+        self.drop_null_by(|_| true)
+    }
+
+    fn drop_null_by(&mut self, is: impl Fn(&GraphqlError) -> bool) -> usize {
+        let errors = self.errors.iter().filter(|error| is(error));
+        let paths: Vec<Vec<Value>> = errors.map(|error| error.path.clone()).collect();
         paths.iter().filter(|path| remove(&mut self.data, path)).count()
     }
 
