@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use backstock_proto::admin::{AdminError, Repeat};
+use backstock_proto::admin::{AdminError, Repeat, user_error};
 use serde_json::{Value, json};
 
 pub(super) use super::send::{ask, is_unknown};
@@ -16,6 +16,7 @@ const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
 const JOB: &str = include_str!("graphql/job.graphql");
+const OPERATION: &str = include_str!("graphql/product_set_operation.graphql");
 
 /// One mutation.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +53,37 @@ pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Value, Write
     {
         until(around, JOB, json!({"id": id}), |data| data["job"]["done"] != false).await?;
     }
+    match payload["productSetOperation"]["id"].as_str().map(str::to_owned) {
+        Some(id) => operated(around, payload, &id, repeat).await,
+        None => Ok(payload),
+    }
+}
+
+/// The payload with the product, once the operation is over by which many variants are set. One that was
+/// made is there, whatever the shop did not take of it.
+async fn operated(
+    around: &dyn Around,
+    mut payload: Value,
+    id: &str,
+    repeat: Repeat,
+) -> Result<Value, WriteError> {
+    let data = until(around, OPERATION, json!({"id": id}), |data| {
+        text(&data["productOperation"], "status") == "COMPLETE"
+    })
+    .await?;
+    let (gid, refused) = outcome(&data["productOperation"], repeat)?;
+    refused.into_iter().for_each(|why| around.note(why));
+    payload["product"] = json!({"id": gid});
     Ok(payload)
+}
+
+/// The product of an operation that is over, and what the shop did not take of what is made.
+fn outcome(operation: &Value, repeat: Repeat) -> Result<(String, Vec<String>), WriteError> {
+    let refused: Vec<String> = list(operation, "userErrors").iter().map(user_error).collect();
+    match operation["product"]["id"].as_str() {
+        Some(gid) if refused.is_empty() || repeat == Repeat::Never => Ok((gid.to_owned(), refused)),
+        _ => Err(WriteError::Refused(refused)),
+    }
 }
 
 /// What Shopify says of a theme whose files are changed too often, and of a price list or a catalog that it
@@ -139,5 +170,26 @@ pub(super) fn written(value: &Value) -> Value {
     match value {
         Value::Null => "".into(),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_that_was_made_is_there_whatever_was_refused_of_it() {
+        let errors = json!([{"field": ["input", "variants"], "message": "is too long"}]);
+        let why = || vec!["input.variants: is too long".to_owned()];
+        let over = json!({"product": {"id": "p"}, "userErrors": errors});
+        let made = outcome(&over, Repeat::Never).expect("it is there");
+        assert_eq!(made, ("p".to_owned(), why()));
+        let refused = |over: &Value, repeat| match outcome(over, repeat) {
+            Err(WriteError::Refused(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&over, Repeat::Safe), why(), "it was there before");
+        let none = json!({"product": null, "userErrors": errors});
+        assert_eq!(refused(&none, Repeat::Never), why());
     }
 }

@@ -3,17 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backstock_proto::admin::user_error;
 use serde_json::{Map, Value, json};
 
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
 use super::{fields, media, stock, variants};
-use crate::write::step::{Step, ask, is_unknown, list, send, text, until};
+use crate::write::step::{Step, ask, is_unknown, list, send, text};
 use crate::write::{Around, WriteError, crud, look, metafield, upload};
 
 const BY_HANDLE: &str = include_str!("../graphql/product_by_handle.graphql");
-const OPERATION: &str = include_str!("../graphql/product_set_operation.graphql");
 
 /// So often a product whose making nobody heard of is looked for again, a second apart.
 const LOOKS: u32 = 10;
@@ -99,8 +97,11 @@ async fn made(around: &dyn Around, handle: &str, mut variables: Value) -> Result
     upload::fill(around, &mut variables).await?;
     match send(around, Step::making(SET, variables)).await {
         Ok(mut payload) => {
-            let gid = finished(around, &payload).await?;
-            Ok(Made { gid, told: payload["product"].take() })
+            let told = payload["product"].take();
+            match told["id"].as_str().map(str::to_owned) {
+                Some(gid) => Ok(Made { gid, told }),
+                None => Err(WriteError::Refused(vec!["the shop answered no product".into()])),
+            }
         }
         Err(error) if is_unknown(&error) => {
             for _ in 0..LOOKS {
@@ -183,22 +184,4 @@ fn with_values_of(mut options: Vec<Value>, variants: &[Value]) -> Vec<Value> {
         }
     }
     options
-}
-
-/// The product's gid, once the shop is done.
-async fn finished(around: &dyn Around, payload: &Value) -> Result<String, WriteError> {
-    if let Some(gid) = payload["product"]["id"].as_str() {
-        return Ok(gid.to_owned());
-    }
-    let operation = payload["productSetOperation"]["id"].clone();
-    let data = until(around, OPERATION, json!({"id": operation}), |data| {
-        text(&data["productOperation"], "status") == "COMPLETE"
-    })
-    .await?;
-    let outcome = &data["productOperation"];
-    let refused: Vec<String> = list(outcome, "userErrors").iter().map(user_error).collect();
-    match outcome["product"]["id"].as_str() {
-        Some(gid) if refused.is_empty() => Ok(gid.to_owned()),
-        _ => Err(WriteError::Refused(refused)),
-    }
 }
