@@ -2,13 +2,14 @@
 //!
 //! What is wanted is first matched with what is there ([`matching`]). Steps that change what there is
 //! (options, new variants, new media) are sent first, and then the product is looked at again: what
-//! they made is known by what it is, not by their answers, so a lost answer does no harm. The rest
-//! are fields, one mutation for each sort.
+//! they made is known by what it is, not by their answers, so a lost answer does no harm. What others
+//! did meanwhile stays ([`meanwhile`]). The rest are fields, one mutation for each sort.
 
 mod create;
 mod fields;
 mod made;
 mod matching;
+mod meanwhile;
 mod media;
 mod options;
 mod stock;
@@ -41,7 +42,7 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
-            let mut work = Work::new(around, want);
+            let mut work = Work { first: Some(now), ..Work::new(around, want) };
             work.bring(now.clone()).await?;
             if !work.refused.is_empty() {
                 return Err(WriteError::Refused(work.refused));
@@ -163,6 +164,8 @@ struct Work<'a> {
     around: &'a dyn Around,
     /// Its own only where something of it cannot be had.
     want: Cow<'a, Value>,
+    /// How it was at first, as long as what is another since is not our doing.
+    first: Option<&'a Value>,
     /// Media that were made on the way.
     fresh: BTreeSet<String>,
     ids: BTreeMap<String, String>,
@@ -177,6 +180,7 @@ impl<'a> Work<'a> {
         Self {
             around,
             want: Cow::Borrowed(want),
+            first: None,
             fresh: BTreeSet::new(),
             ids: BTreeMap::new(),
             changed: false,
@@ -191,13 +195,16 @@ impl<'a> Work<'a> {
             publication::leave_out(self.want.to_mut(), &missing);
         }
         let mut may_shape = true;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let matched = matching::matched(&now, &self.want, &self.fresh);
             if std::mem::take(&mut self.believes) {
                 made::believe(&mut now, &self.want, &matched.ids);
             }
             self.ids.extend(matched.ids);
             let mut want = matched.want;
+            if let Some(first) = self.first.filter(|_| round > 0) {
+                meanwhile::take_up(&mut want, first, &now);
+            }
             let media::Sources { files, lost } = media::sources(self.around, &now, &want).await?;
             if !lost.is_empty() {
                 self.around.note(format!(
@@ -214,6 +221,10 @@ impl<'a> Work<'a> {
             let (gid, before) = (text(&now, "id").to_owned(), ids(&now));
             drop((now, want));
             let is_shaping = may_shape && !shape.is_empty();
+            if is_shaping && shape.iter().any(|step| step.document == options::SET) {
+                // What that does beside is put right, whoever did it.
+                self.first = None;
+            }
             let heard = self.send(if is_shaping { shape } else { rest }).await?;
             if !is_shaping && heard {
                 return Ok(());
