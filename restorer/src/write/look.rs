@@ -43,10 +43,10 @@ pub(super) async fn with(
     further: Option<Facet>,
 ) -> Result<Option<Value>, WriteError> {
     let asker = Asker { client: client.clone(), share: 1.0, urgent: false };
-    let (mut found, mut cores) = (HashMap::new(), HashSet::new());
-    add((&mut found, &mut cores), spec, told, &node).map_err(asked)?;
+    let mut found = Found::default();
+    found.add(spec, told, &node).map_err(asked)?;
     drop(node);
-    let Some(id) = cores.iter().next().cloned() else { return Ok(None) };
+    let Some(id) = found.cores.iter().next().cloned() else { return Ok(None) };
     let pulls = by_id(spec, Extent::Whole);
     for pull in pulls.filter(|pull| further.is_some_and(|facet| pull.facets == [facet])) {
         let nodes = match asker.by_id(spec, pull, std::slice::from_ref(&id)).await {
@@ -54,10 +54,10 @@ pub(super) async fn with(
             read => read.map_err(asked)?,
         };
         for node in nodes {
-            add((&mut found, &mut cores), spec, pull.facets, &node).map_err(asked)?;
+            found.add(spec, pull.facets, &node).map_err(asked)?;
         }
     }
-    Ok(found.remove(&id))
+    Ok(found.states.remove(&id))
 }
 
 /// How many resources of a kind are asked for together.
@@ -77,8 +77,7 @@ pub(crate) async fn read(
     ids: &[ResourceId],
     extent: Extent,
 ) -> Result<HashMap<ResourceId, Value>, AskError> {
-    let mut found: HashMap<ResourceId, Value> = HashMap::new();
-    let mut cores: HashSet<ResourceId> = HashSet::new();
+    let mut found = Found::default();
     let mut any = false;
     let mut asked = ids.to_vec();
     for pull in by_id(spec, extent) {
@@ -91,11 +90,11 @@ pub(crate) async fn read(
                 read => read?,
             };
             for node in nodes {
-                add((&mut found, &mut cores), spec, pull.facets, &node)?;
+                found.add(spec, pull.facets, &node)?;
             }
         }
         if pull.facets.contains(&Facet::Core) {
-            asked.retain(|id| cores.contains(id));
+            asked.retain(|id| found.cores.contains(id));
         }
     }
     if !any {
@@ -104,14 +103,12 @@ pub(crate) async fn read(
             let take = |nodes: Vec<Value>| {
                 let asked_for = |node: &&Value| (spec.id)(node).is_some_and(|id| ids.contains(&id));
                 let mut nodes = nodes.iter().filter(asked_for);
-                nodes.try_for_each(|node| add((&mut found, &mut cores), spec, pull.facets, node))
+                nodes.try_for_each(|node| found.add(spec, pull.facets, node))
             };
             asker.all(pull, take).await?;
         }
     }
-    // Parts without a core are parts of nothing.
-    found.retain(|id, _| cores.contains(id));
-    Ok(found)
+    found.of(spec, ids)
 }
 
 fn by_id(spec: &'static Spec, extent: Extent) -> impl Iterator<Item = &'static Pull> {
@@ -121,27 +118,57 @@ fn by_id(spec: &'static Spec, extent: Extent) -> impl Iterator<Item = &'static P
     })
 }
 
-/// Adds what a node tells to what is known of its resource.
-fn add(
-    (found, cores): (&mut HashMap<ResourceId, Value>, &mut HashSet<ResourceId>),
-    spec: &'static Spec,
-    facets: &[Facet],
-    node: &Value,
-) -> Result<(), AskError> {
-    let Some(id) = (spec.id)(node) else { return Ok(()) };
-    for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
-        let Some(part) = members.of(node) else { continue };
-        if members.facet == Facet::Core {
-            cores.insert(id.clone());
+/// What nodes tell.
+#[derive(Default)]
+struct Found {
+    states: HashMap<ResourceId, Value>,
+    /// Those of which the core is told.
+    cores: HashSet<ResourceId>,
+    /// Those that were to tell it.
+    named: HashSet<ResourceId>,
+}
+
+impl Found {
+    /// Adds what a node tells to what is known of its resource.
+    fn add(&mut self, spec: &'static Spec, facets: &[Facet], node: &Value) -> Result<(), AskError> {
+        let Some(id) = (spec.id)(node) else { return Ok(()) };
+        for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
+            let is_core = members.facet == Facet::Core;
+            if is_core {
+                self.named.insert(id.clone());
+            }
+            let Some(part) = members.of(node) else { continue };
+            if is_core {
+                self.cores.insert(id.clone());
+            }
+            let state = (spec.node)(members.facet, &part)
+                .map_err(|e| AskError::Fault(format!("{} {id} cannot be read: {e}", spec.name)))?;
+            match self.states.get_mut(&id) {
+                Some(there) => union::add(there, state),
+                None => drop(self.states.insert(id.clone(), state)),
+            }
         }
-        let state = (spec.node)(members.facet, &part)
-            .map_err(|e| AskError::Fault(format!("{} {id} cannot be read: {e}", spec.name)))?;
-        match found.get_mut(&id) {
-            Some(there) => union::add(there, state),
-            None => drop(found.insert(id.clone(), state)),
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// The states, where all that was asked for is told as far as it is there.
+    fn of(
+        mut self,
+        spec: &Spec,
+        asked: &[ResourceId],
+    ) -> Result<HashMap<ResourceId, Value>, AskError> {
+        let Self { cores, named, .. } = &self;
+        if let Some(id) = asked.iter().find(|id| named.contains(*id) && !cores.contains(*id)) {
+            return Err(AskError::Fault(format!(
+                "{} {id} is there, and the shop does not say what it is like, or not to this app: try \
+                 again later",
+                spec.name
+            )));
+        }
+        // Parts without a core are parts of nothing.
+        self.states.retain(|id, _| self.cores.contains(id));
+        Ok(self.states)
+    }
 }
 
 /// As [`state`], by a kind's name and a gid that is there.
@@ -174,5 +201,35 @@ fn asked(error: AskError) -> WriteError {
     match error {
         AskError::Admin(error) => WriteError::Admin(error),
         other => WriteError::Refused(vec![other.to_string()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_not_taken_for_gone() {
+        let spec = Kind::parse("theme_file").expect("a kind").spec().expect("understood");
+        let id = |name: &str| ResourceId::parse(&format!("7-assets/{name}")).expect("an id");
+        let read = |asked: &str| {
+            let mut found = Found::default();
+            let owner = json!({"id": "gid://shopify/OnlineStoreTheme/7"});
+            let late = json!({"filename": "assets/late.js", "owner": owner});
+            let whole = json!({
+                "filename": "assets/app.js", "owner": owner, "checksumMd5": "00", "size": "1",
+                "contentType": "text/javascript", "body": {"content": "x"},
+            });
+            for node in [&late, &whole] {
+                found.add(spec, &[Facet::Core], node).expect("read");
+            }
+            found.of(spec, &[id(asked)])
+        };
+        let fault = read("late.js").expect_err("it is there").to_string();
+        assert!(fault.contains("theme_file 7-assets/late.js is there"), "{fault}");
+        let gone = read("gone.js").expect("nothing is wrong with that");
+        assert_eq!(gone.keys().collect::<Vec<_>>(), [&id("app.js")]);
     }
 }
