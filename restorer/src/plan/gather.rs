@@ -20,7 +20,7 @@ use super::select::Selection;
 use super::undo::Run;
 use super::{Action, PlanError};
 use crate::change_set::Undone;
-use crate::gids::{Gids, name};
+use crate::gids::Gids;
 
 /// Most resources that are asked for one by one; above that, the timeline is read.
 const NAMED_MAX: usize = 2_000;
@@ -51,6 +51,8 @@ pub(crate) struct Candidate {
     pub(crate) began: Option<Box<Began>>,
     /// Of a list of versions: its own, in order.
     pub(crate) seqs: Box<[u64]>,
+    /// Those that it has under ids of before, the last one first.
+    pub(crate) earlier: Box<[Earlier]>,
     /// What a job did to it.
     pub(crate) did: Option<Arc<Did>>,
     /// Something new that has its natural key.
@@ -58,6 +60,9 @@ pub(crate) struct Candidate {
     /// Whether it has the natural key of something that is made anew, and has to go first.
     pub(crate) frees: bool,
 }
+
+/// Versions of a resource under an id that it had.
+pub(crate) type Earlier = (ResourceId, Box<[u64]>);
 
 /// What was made anew, by its old ids and the ones of now.
 pub(crate) trait Anew: Send + Sync {
@@ -96,15 +101,19 @@ impl Gather<'_> {
                 None => self.touched(*span, selection).await?,
             },
             Scope::Versions(of) => {
-                let of = of.iter().filter(|of| selection.has(&of.kind, &of.id));
+                let of = of.iter().filter(|of| self.is_selected(selection, &of.kind, &of.id));
                 of.filter_map(Candidate::of_versions).collect()
             }
             Scope::Ours(done) => {
-                let done = done.iter().filter(|did| selection.has(&did.row.kind, &did.id));
+                let done =
+                    done.iter().filter(|did| self.is_selected(selection, &did.row.kind, &did.id));
                 done.filter_map(Candidate::of_did).collect()
             }
         };
         self.follow(&mut found);
+        if matches!(scope, Scope::Versions(_)) {
+            self.join(&mut found);
+        }
         Ok(found)
     }
 
@@ -120,7 +129,7 @@ impl Gather<'_> {
         let mut touched = self.journal.touched(self.shop, span, only.as_ref()).await?;
         let mut found = Vec::new();
         while let Some(touched) = touched.next().await.transpose()? {
-            if !selection.has(&touched.kind, &touched.id) {
+            if !self.is_selected(selection, &touched.kind, &touched.id) {
                 continue;
             }
             if let Some(candidate) = Candidate::new(touched.kind, touched.id) {
@@ -190,19 +199,6 @@ impl Gather<'_> {
         Ok(None)
     }
 
-    /// Takes what was made anew for the thing itself: it is told under its old id as gone and under
-    /// its new one as new, and is neither.
-    fn follow(&self, found: &mut Vec<Candidate>) {
-        let is_new = |candidate: &Candidate| !candidate.before && candidate.after;
-        if !found.iter().any(is_new) {
-            return;
-        }
-        let gone = found.iter().filter(|candidate| candidate.before && !candidate.after);
-        let mut continued = Gids::default();
-        continued.extend(gone.map(|gone| name(&gone.kind, &self.anew.id_now(gone.spec, &gone.id))));
-        found.retain(|one| !(is_new(one) && continued.contains(&name(&one.kind, &one.id))));
-    }
-
     /// The states of a candidate.
     pub(crate) async fn subject(
         &self,
@@ -239,7 +235,16 @@ impl Gather<'_> {
         };
         match scope {
             Scope::Span(span) => self.span(&mut subject, &key, *span).await?,
-            Scope::Versions(_) => self.stretches(&mut subject, &key, &candidate.seqs).await?,
+            Scope::Versions(_) => {
+                self.stretches(&mut subject, &key, &candidate.seqs).await?;
+                for (id, seqs) in &candidate.earlier {
+                    // It is made anew from what it was under its own id.
+                    let of = subject.of.take();
+                    let key = self.key(&candidate.kind, id);
+                    self.stretches(&mut subject, &key, seqs).await?;
+                    subject.of = of;
+                }
+            }
             Scope::Ours(_) => {
                 if let Some(did) = &candidate.did {
                     self.did(&mut subject, did).await?;
@@ -376,10 +381,10 @@ impl Candidate {
     /// `None` for a kind that is only kept as received.
     pub(crate) fn new(kind: Kind, id: ResourceId) -> Option<Self> {
         let spec = kind.spec()?;
-        let seqs = Box::default();
+        let (seqs, earlier) = (Box::default(), Box::default());
         let (before, after, frees) = (true, true, false);
         let (began, did, taken_by) = (None, None, None);
-        Some(Self { spec, kind, id, before, after, began, seqs, did, taken_by, frees })
+        Some(Self { spec, kind, id, before, after, began, seqs, earlier, did, taken_by, frees })
     }
 
     fn of_did(did: &Arc<Did>) -> Option<Self> {

@@ -17,6 +17,7 @@ mod consequence;
 mod follow;
 mod foreign;
 pub(crate) mod gather;
+mod identity;
 pub(crate) mod make;
 mod order;
 mod ours;
