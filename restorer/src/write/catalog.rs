@@ -144,16 +144,22 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     }
 }
 
-/// A catalog with the title that has the wanted price list, or none: titles may be given twice.
+/// A catalog with the title that has the wanted price list, or none, where an earlier try may have made it:
+/// titles may be given twice.
 async fn titled(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let data = ask(around, BY_TITLE, json!({})).await?;
-    let found = list(&data["catalogs"], "nodes").iter().find(|catalog| {
+    let alike = list(&data["catalogs"], "nodes").iter().filter(|catalog| {
         catalog["title"] == want["title"]
             && catalog["type"] == want["type"]
             && catalog["priceList"]["id"] == want["priceList"]["id"]
             && catalog["publication"]["id"] == want["publication"]["id"]
     });
-    Ok(found.map(|catalog| text(catalog, "id").to_owned()))
+    for gid in alike.map(|catalog| text(catalog, "id")) {
+        if around.may_be_ours(gid).await {
+            return Ok(Some(gid.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -248,19 +248,19 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     }
 }
 
+/// The list of the name that an earlier try may have made. Any other one is somebody else's.
 async fn named(around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
     let data = ask(around, BY_NAME, json!({})).await?;
     let found = list(&data["priceLists"], "nodes").iter().find(|l| l["name"] == want["name"]);
-    match found {
-        None => Ok(None),
-        Some(found) if found["currency"] == want["currency"] => {
-            Ok(Some(text(found, "id").to_owned()))
-        }
-        Some(_) => Err(WriteError::Taken(format!(
-            "another price list is called {:?} now: give that one another name, then try again",
-            text(want, "name")
-        ))),
+    let Some(found) = found else { return Ok(None) };
+    let gid = text(found, "id");
+    if found["currency"] == want["currency"] && around.may_be_ours(gid).await {
+        return Ok(Some(gid.to_owned()));
     }
+    Err(WriteError::Taken(format!(
+        "another price list is called {:?} now: give that one another name, then try again",
+        text(want, "name")
+    )))
 }
 
 #[cfg(test)]

@@ -130,3 +130,21 @@ async fn a_catalog_that_comes_back_open_to_all_products_says_so() {
     assert!(notes.contains(title) && notes.contains("shows all products"), "{notes}");
     shop.assert_simulated();
 }
+
+#[tokio::test]
+async fn a_newer_list_or_catalog_of_the_same_name_is_left_alone() {
+    let shop = Simulated::start(2, 6, false).await;
+    let id = shop.ids("PriceList").remove(0);
+    let newer = shop.read("price_list", &id).await.unwrap();
+    let mut gone = newer.clone();
+    (gone["id"], gone["catalog"]) = (json!("gid://shopify/PriceList/1"), Value::Null);
+    gone["prices"] = json!([]);
+    let refused = shop.write("price_list", None, Some(&gone)).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Taken(_)), "{refused}");
+    assert_eq!(shop.read("price_list", &id).await.unwrap(), newer);
+    let id = shop.ids("MarketCatalog").remove(0);
+    let newer = shop.read("catalog", &id).await.unwrap();
+    let made = shop.write("catalog", None, Some(&newer)).await;
+    let is_newer = |gid: &String| newer["id"] == gid.as_str();
+    assert!(!matches!(&made, Ok(Written::Created { gid, .. }) if is_newer(gid)), "{made:?}");
+}
