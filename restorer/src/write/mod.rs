@@ -4,7 +4,7 @@
 //! both canonical, and sends the fewest mutations that make the one the other; a field that is the
 //! same in both is never sent. Nothing is created before it was looked for: most of Shopify's
 //! mutations are not idempotent, so what carries the resource's natural key (its handle, its path,
-//! its code) is taken for the resource itself.
+//! its code) is taken for the resource itself, where an earlier try may have made it.
 
 use std::collections::BTreeMap;
 
