@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Writes every file anew that may hold something of these cases. `false` if somebody reads from
-    /// before: then nothing is gained yet, and it has to be done again.
+    /// before, or if writing failed: then nothing is gained yet, and it has to be done again.
     pub(super) fn write_anew(&self, cases: &[Case]) -> Result<bool, StoreError> {
         // Something to flush there always is, so that a new log begins and the present one ends.
         self.touch()?;
@@ -39,8 +39,14 @@ impl Store {
         for case in cases {
             ranges.extend(self.ranges_of(case)?);
         }
+        let failed = self.failures();
         for (family, from, to) in together(ranges) {
             self.db().compact_range_cf_opt(self.family(family), Some(from), Some(to), &options);
+        }
+        // It does not say how it went. Where the disk was full, the old files are still in use.
+        if self.failures() > failed {
+            tracing::error!("files that hold somebody who was erased could not be written anew");
+            return Ok(false);
         }
         // A log holds what was written to any family; none from before is left now, and none of the
         // files that were written anew, once nobody reads from them.
@@ -65,6 +71,12 @@ impl Store {
     fn oldest_snapshot(&self) -> Option<u64> {
         let oldest = self.db().property_int_value("rocksdb.oldest-snapshot-sequence");
         oldest.ok().flatten().filter(|sequence| *sequence > 0)
+    }
+
+    /// How often something that RocksDB does by itself failed since the store was opened.
+    fn failures(&self) -> u64 {
+        let failures = self.db().property_int_value(rocksdb::properties::BACKGROUND_ERRORS);
+        failures.ok().flatten().unwrap_or_default()
     }
 
     /// The sorted files and logs in the store's directory.
@@ -100,4 +112,50 @@ fn together(ranges: Vec<Range>) -> Vec<Range> {
         few.extend(stretches.into_iter().map(|(from, to)| (family, from, to)));
     }
     few
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::erase::{Via, Whom, Wish};
+    use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
+    use rocksdb::WriteBatch;
+
+    use super::*;
+    use crate::keys;
+    use crate::options::Options;
+
+    #[test]
+    fn what_could_not_be_written_anew_is_not_taken_for_gone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let now = Timestamp::from_micros(1_790_812_800_000_000);
+        let options = Options { compressed: false, ..Options::for_testing() };
+        let store = Store::open(dir.path(), options, now).expect("open");
+        let shop = Shop::from_name("acme").expect("a shop");
+        let kind = Kind::parse("customer").expect("a kind");
+        let id = ResourceId::parse("7").expect("an id");
+        let key = ResourceKey { shop: shop.clone(), kind, id: id.clone() };
+        let wish = Wish {
+            whom: Whom::Customer(id),
+            orders: Vec::new(),
+            via: Via::Api,
+            by: String::new(),
+            requested_at: now,
+            confirmed: false,
+        };
+        store.add_erased(vec![key.clone()], &wish.whom.name()).expect("written");
+        let mut batch = WriteBatch::default();
+        let said = keys::of_facet(&key, Facet::Core);
+        batch.put_cf(store.family(Family::Versions), said, "somebody".repeat(1_000));
+        store.write(batch).expect("written");
+        store.flush().expect("flushed");
+        let files = store.db().live_files().expect("a list").into_iter();
+        for file in files.filter(|file| file.column_family_name == Family::Versions.name()) {
+            let path = dir.path().join(file.name.trim_start_matches('/'));
+            let mut bytes = std::fs::read(&path).expect("read");
+            bytes[4_000] ^= 1;
+            std::fs::write(&path, bytes).expect("damaged");
+        }
+        let case = Case::new(shop, wish);
+        assert!(!store.write_anew(&[case]).expect("an answer"), "its file is as it was");
+    }
 }
