@@ -7,6 +7,7 @@ use backstock_proto::canonical::Hash;
 use backstock_proto::erase::{
     CUSTOMER_REDACT, ERASED_MESSAGES, ERASURE, Erased, Messages, SHOP_REDACT, Wish, sweep,
 };
+use backstock_proto::journal::Numbers;
 use backstock_proto::kind::Arrival;
 use backstock_proto::stream::parse_event_subject;
 use backstock_proto::{Event, Op, Shop};
@@ -17,6 +18,8 @@ use crate::append::Draft;
 use crate::decode::{Meaning, Message, Told};
 use crate::ops::Note;
 use crate::store::StoreError;
+
+const CUSTOMER: &str = "customer";
 
 impl Draft<'_> {
     /// What is left of an event; `None` if it speaks of nobody who was erased. Opens the erasure that
@@ -108,12 +111,17 @@ impl Draft<'_> {
         Ok(Some(Note { payload: payload.to_string().into_bytes().into(), ..note.clone() }))
     }
 
-    /// What is left of a message that makes no sense and is about somebody who was erased.
+    /// What is left of a message that makes no sense and is about somebody who was erased, or names them.
     pub(crate) fn left_of_poison(&mut self, message: &Message) -> Option<Message> {
         let key = parse_event_subject(&message.subject)?;
         let asks = matches!(key.kind.as_str(), CUSTOMER_REDACT);
-        let erased = self.erased_of(&key.shop).is_some_and(|e| e.has(&key.kind, &key.id));
-        if !(asks || erased) {
+        let speaks = self.erased_of(&key.shop).is_some_and(|erased| {
+            let customers = erased.resources().filter(|(kind, _)| kind.as_str() == CUSTOMER);
+            let customers = customers.filter_map(|(_, id)| id.as_str().parse::<u64>().ok());
+            let customers = Numbers::from(customers.collect::<Vec<_>>());
+            erased.has(&key.kind, &key.id) || customers.any_in(&message.payload)
+        });
+        if !(asks || speaks) {
             return None;
         }
         self.unsay(&key.shop, message.seq);

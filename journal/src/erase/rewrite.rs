@@ -114,18 +114,18 @@ impl Store {
             versions += 1;
             match record.body {
                 Body::SameAs(other) => markers.push((stored.to_vec(), keys::at(prefix, other))),
-                Body::Own(_) if record.erased => {
-                    hashes.insert(stored.to_vec(), (record.mapping, record.hash));
-                }
                 Body::Own(_) => {
                     let payload = record.body.payload().at(|| shown(stored))?;
                     let left = left_of(key, facet, &record, payload, (erased, telling));
-                    (record.mapping, record.hash) = (key.kind.mapping(), left.hash);
+                    // Somebody else may have been taken out of it before.
+                    if !record.erased || left.payload != payload {
+                        (record.mapping, record.hash) = (key.kind.mapping(), left.hash);
+                        (record.erased, record.body) = (true, Body::Own(&left.payload));
+                        written.clear();
+                        record.write(&mut written);
+                        batch.put_cf(self.family(Family::Versions), stored, &written);
+                    }
                     hashes.insert(stored.to_vec(), (record.mapping, record.hash));
-                    (record.erased, record.body) = (true, Body::Own(&left.payload));
-                    written.clear();
-                    record.write(&mut written);
-                    batch.put_cf(self.family(Family::Versions), stored, &written);
                 }
             }
             if batch.size_in_bytes() > BATCH_BYTES {

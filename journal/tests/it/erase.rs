@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::support::{Delivery, at, decoded, key, note, open, reader, titled};
 use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::{Options, Store};
-use backstock_proto::Op;
 use backstock_proto::erase::{ErasureState, Via, Whom, Wish};
 use backstock_proto::journal::{AsOf, Journal, Page, Raw, Span};
 use backstock_proto::time::{Clock as _, SystemClock};
+use backstock_proto::{Facet, Op, ResourceId};
 use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
@@ -298,5 +298,58 @@ async fn what_was_erased_once_is_erased_again_in_an_older_store_whatever_the_str
     let world = World::on(nats, dir).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(world.state(&customer()).await, Some(ErasureState::Done));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_goes_out_of_what_somebody_else_was_taken_out_of_before() {
+    let world = World::new().await;
+    tell(&world).await;
+    let gid = |id: &str| json!({"id": format!("gid://shopify/Customer/{id}")});
+    let discount = json!({"id": "gid://shopify/DiscountNode/5", "discount": {
+        "title": format!("{} {} and Other Person", CANARIES[0], CANARIES[1]),
+        "context": {"customers": [gid(WHO), gid(OTHER)]}}});
+    let key = key("acme", "discount", "5");
+    world.publish(crate::support::facet(&key, Facet::Core, &discount, at(45))).await;
+    let other = Whom::Customer(ResourceId::parse(OTHER).expect("an id"));
+    let wish = Wish {
+        whom: other.clone(),
+        orders: Vec::new(),
+        via: Via::Api,
+        by: "ops".into(),
+        requested_at: at(100),
+        confirmed: true,
+    };
+    let wish = serde_json::to_value(&wish).expect("json");
+    world.record("erasure", &other.name(), &wish).await;
+    world.until(&other, ErasureState::Erased).await;
+    let one_left = world.resource(&key, AsOf::Latest).await.state;
+    assert_eq!(one_left["context"]["customers"], json!([gid(WHO)]), "{one_left}");
+    assert_ne!(world.found("store"), []);
+
+    world.publish(redact(&[])).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    assert_eq!(world.found("store"), []);
+    let none_left = world.resource(&key, AsOf::Latest).await.state;
+    assert_eq!(none_left["context"]["customers"], json!([]), "{none_left}");
+    let report = world.reader().verify().await.expect("verify");
+    assert_eq!(report.faults, Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_and_names_somebody_erased_is_not_kept_aside_as_it_came() {
+    let world = World::new().await;
+    tell(&world).await;
+    world.publish(redact(&[])).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    let late = key("acme", "order", "9007199254740996003");
+    let mut poison = Delivery::of(&late, Op::Create, &json!({}), at(210));
+    let broken = format!("{{\"customer\": {{\"id\": {WHO}, \"email\": \"{}", CANARIES[2]);
+    poison.payload = broken.into_bytes();
+    let seq = world.publish(poison).await;
+    let kept = world.store.quarantined(seq).expect("read").expect("kept aside");
+    assert!(kept.message.payload.is_empty(), "{:?}", kept.message.payload);
+    assert_eq!(world.found("store"), []);
     world.stop().await;
 }
