@@ -204,16 +204,14 @@ impl Checkpoints {
         let cases = tokio::task::spawn_blocking(move || of.cases()).await??;
         erase::keep(&*self.storage, self.partition, cases).await?;
         self.storage.put(&self.manifest_place(now), PutPayload::from(written)).await?;
-        // What an old manifest named may have gone with it meanwhile.
-        let stored = self.stored_files().await?;
-        for file in manifest.files.iter().filter(|file| !stored.contains(file)) {
-            self.store(&dir.join(&file.name), file).await?;
-        }
+        self.complete(&manifest, &dir).await?;
         if self.usual {
             let (at, of) = (now, store.clone());
             tokio::task::spawn_blocking(move || of.set_checkpointed_at(at)).await??;
         }
         self.forget(now, erased_at).await?;
+        // Another copy of the journal may have been at it since before this one's was to be seen.
+        self.complete(&manifest, &dir).await?;
         store.erasing.notify_one();
         Ok(CheckpointReport {
             partition: self.partition,
@@ -233,11 +231,20 @@ impl Checkpoints {
         Ok(self.listed().await?.manifests)
     }
 
-    /// From when the oldest one is, also if it cannot be read.
+    /// From when the oldest one is, also if it cannot be read, and if only files are left of it.
     pub(crate) async fn oldest(&self) -> Result<Option<Timestamp>, CheckpointError> {
         let Listed { manifests, unreadable } = self.listed().await?;
         let unreadable = unreadable.iter().map(|(meta, _)| stored_at(meta));
-        Ok(manifests.iter().map(|manifest| manifest.at).chain(unreadable).min())
+        let oldest = manifests.iter().map(|manifest| manifest.at).chain(unreadable).min();
+        let named = named_by(manifests);
+        let mut listed = self.storage.list(Some(&self.files_place()));
+        let mut oldest_left = None;
+        while let Some(meta) = listed.try_next().await? {
+            if meta.location.filename().is_some_and(|name| !named.contains(name)) {
+                oldest_left = [oldest_left, Some(stored_at(&meta))].into_iter().flatten().min();
+            }
+        }
+        Ok([oldest, oldest_left].into_iter().flatten().min())
     }
 
     /// All of them. One that is damaged is in nobody's way.
@@ -286,8 +293,7 @@ impl Checkpoints {
         let manifests = self.list().await?;
         let last = manifests.iter().map(|manifest| manifest.at).filter(|at| *at <= now).max();
         let ago = last.map_or(u64::MAX, |last| now.micros_since(last));
-        let named: HashSet<String> =
-            manifests.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
+        let named = named_by(manifests);
         let mut stored = self.stored_files().await?;
         stored.0.retain(|blake3, _| named.contains(blake3));
         Ok((stored, ago))
@@ -300,6 +306,15 @@ impl Checkpoints {
             Ok(meta.location.filename().map(|blake3| (blake3.to_owned(), meta.size)))
         });
         Ok(Files(files.try_collect().await?))
+    }
+
+    /// Stores what a manifest names and is not there: it may have gone with an old one meanwhile.
+    async fn complete(&self, manifest: &Manifest, dir: &Path) -> Result<(), CheckpointError> {
+        let stored = self.stored_files().await?;
+        for file in manifest.files.iter().filter(|file| !stored.contains(file)) {
+            self.store(&dir.join(&file.name), file).await?;
+        }
+        Ok(())
     }
 
     /// Stores a file, reads it back, and compares.
@@ -370,19 +385,18 @@ impl Checkpoints {
         let (old, kept): (Vec<_>, Vec<_>) =
             manifests.into_iter().partition(|manifest| goes(manifest.at));
         for manifest in &old {
-            self.storage.delete(&self.manifest_place(manifest.at)).await?;
+            self.remove(&self.manifest_place(manifest.at)).await?;
         }
         let (old, unknown): (Vec<_>, Vec<_>) =
             unreadable.into_iter().partition(|(meta, _)| goes(stored_at(meta)));
         for (meta, _) in &old {
-            self.storage.delete(&meta.location).await?;
+            self.remove(&meta.location).await?;
         }
         // Which files it names that cannot be read is not known: none go before it does.
         if !unknown.is_empty() {
             return Ok(());
         }
-        let kept: HashSet<String> =
-            kept.into_iter().flat_map(|m| m.files).map(|file| file.blake3).collect();
+        let kept = named_by(kept);
         let mut listed = self.storage.list(Some(&self.files_place()));
         while let Some(meta) = listed.next().await.transpose()? {
             let stored_at = stored_at(&meta);
@@ -390,10 +404,18 @@ impl Checkpoints {
             let too_old = now.micros_since(stored_at) > UNNAMED_KEPT;
             // Who is about to name one of these looks afterwards whether it is there, and stores it anew.
             if unnamed && (too_old || holds_erased(stored_at)) {
-                self.storage.delete(&meta.location).await?;
+                self.remove(&meta.location).await?;
             }
         }
         Ok(())
+    }
+
+    /// Removes something, unless another copy of the journal did so meanwhile.
+    async fn remove(&self, place: &Place) -> Result<(), CheckpointError> {
+        match self.storage.delete(place).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -432,6 +454,11 @@ pub async fn run(
             Some(Err(error)) => tracing::error!(partition, %error, "failed to make a checkpoint"),
         }
     }
+}
+
+/// The digests of the files that some checkpoints hold.
+fn named_by(manifests: Vec<Manifest>) -> HashSet<String> {
+    manifests.into_iter().flat_map(|manifest| manifest.files).map(|file| file.blake3).collect()
 }
 
 /// When something was stored, as far as the object store knows.

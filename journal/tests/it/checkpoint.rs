@@ -10,9 +10,15 @@ use backstock_journal::checkpoint::{self, CheckpointError, Checkpoints, clear_be
 use backstock_proto::Timestamp;
 use backstock_proto::journal::{AsOf, Journal};
 use backstock_proto::time::{Clock, SystemClock};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::path::Path as Place;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result as Stored,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A store of one product, and an object store.
@@ -215,4 +221,83 @@ async fn what_a_killed_process_left_beside_a_store_goes_and_what_is_anothers_sta
     world.make(later(0)).await;
     assert_eq!(world.recovered("again").await.expect("whole"), "1");
     assert_eq!(clear_beside(&world.dir.path().join("store")).expect("cleared"), 0);
+}
+
+/// An object store from which another copy of the journal removes at the same time: what is to go is gone
+/// already, and with it every file that was there before.
+#[derive(Debug)]
+struct Raced(Arc<InMemory>);
+
+impl std::fmt::Display for Raced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Raced {
+    async fn put_opts(&self, at: &Place, said: PutPayload, how: PutOptions) -> Stored<PutResult> {
+        self.0.put_opts(at, said, how).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Place,
+        how: PutMultipartOptions,
+    ) -> Stored<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(at, how).await
+    }
+
+    async fn get_opts(&self, at: &Place, how: GetOptions) -> Stored<GetResult> {
+        self.0.get_opts(at, how).await
+    }
+
+    fn delete_stream(
+        &self,
+        places: BoxStream<'static, Stored<Place>>,
+    ) -> BoxStream<'static, Stored<Place>> {
+        let storage = self.0.clone();
+        let gone = move |place: Stored<Place>| {
+            let storage = storage.clone();
+            async move {
+                let place = place?;
+                storage.delete(&place).await?;
+                let files = storage.list(Some(&Place::from("checkpoints/0/files")));
+                let files: Vec<ObjectMeta> = files.try_collect().await?;
+                for file in files {
+                    storage.delete(&file.location).await?;
+                }
+                Err::<Place, _>(Error::NotFound {
+                    path: place.to_string(),
+                    source: "it is gone".into(),
+                })
+            }
+        };
+        places.then(gone).boxed()
+    }
+
+    fn list(&self, within: Option<&Place>) -> BoxStream<'static, Stored<ObjectMeta>> {
+        self.0.list(within)
+    }
+
+    async fn list_with_delimiter(&self, within: Option<&Place>) -> Stored<ListResult> {
+        self.0.list_with_delimiter(within).await
+    }
+
+    async fn copy_opts(&self, from: &Place, to: &Place, how: CopyOptions) -> Stored<()> {
+        self.0.copy_opts(from, to, how).await
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_whole_although_another_copy_removes_what_is_old_at_the_same_time() {
+    let mut world = World::new();
+    world.tell();
+    world.make(later(0)).await;
+    world.tell();
+    let raced = Checkpoints::new(Arc::new(Raced(world.storage.clone())), 0);
+    raced.make(&world.store, later(40)).await.expect("a checkpoint");
+    let left = world.checkpoints().list().await.expect("manifests");
+    assert_eq!(left.len(), 1, "the old one is gone");
+    assert_eq!(world.recovered("whole").await.expect("whole"), "2");
 }

@@ -353,3 +353,21 @@ async fn what_makes_no_sense_and_names_somebody_erased_is_not_kept_aside_as_it_c
     assert_eq!(world.found("store"), []);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_done_while_files_of_a_checkpoint_of_before_are_left() {
+    let world = World::new().await;
+    tell(&world).await;
+    // Whoever removed the checkpoint was killed before its files.
+    let files = world.dir.path().join("objects/checkpoints/0/files");
+    std::fs::create_dir_all(&files).expect("a directory");
+    std::fs::write(files.join("left"), CANARIES[2]).expect("written");
+    world.publish(redact(&[])).await;
+    world.until(&customer(), ErasureState::Erased).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.state(&customer()).await, Some(ErasureState::Erased));
+    world.checkpoint().await;
+    world.until(&customer(), ErasureState::Done).await;
+    assert_eq!(world.found("objects"), []);
+    world.stop().await;
+}
