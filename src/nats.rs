@@ -242,7 +242,10 @@ struct Varz {
 
 impl Varz {
     async fn of(url: &str) -> anyhow::Result<Self> {
-        reqwest::Client::new()
+        // Directly, as the connection itself.
+        reqwest::Client::builder()
+            .no_proxy()
+            .build()?
             .get(format!("{}/varz", url.trim_end_matches('/')))
             .timeout(std::time::Duration::from_secs(3))
             .send()

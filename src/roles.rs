@@ -174,9 +174,10 @@ impl Around {
     }
 }
 
-/// How the roles ask each other.
+/// How the roles ask each other: directly, since a proxy is for what is outside.
 fn between_roles() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).pool_idle_timeout(IDLE_MAX).build()
+    let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+    http.pool_idle_timeout(IDLE_MAX).no_proxy().build()
 }
 
 /// Where another role of the same installation listens.

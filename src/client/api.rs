@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tokio::fs::File;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
+use url::Host;
 
 use super::{Exit, Failure};
 
@@ -102,6 +103,16 @@ fn base(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Whether an address is one of this machine, of which no proxy knows.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
 fn limit(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a number from 1 on".into()),
@@ -116,8 +127,10 @@ pub(super) fn instant(at: Option<Timestamp>) -> Option<String> {
 
 impl Api {
     pub(super) fn new(server: &Server) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        let http = http.map_err(|e| Failure::new(format!("cannot speak HTTP: {}", causes(&e))))?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        let http = if is_here(&server.url) { http.no_proxy() } else { http };
+        let http =
+            http.build().map_err(|e| Failure::new(format!("cannot speak HTTP: {}", causes(&e))))?;
         let token = server.token.clone().filter(|t| !t.expose_secret().trim().is_empty());
         Ok(Self { http, base: server.url.clone(), token })
     }

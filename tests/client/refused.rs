@@ -45,6 +45,15 @@ fn a_refused_token_says_how_to_make_one() {
 }
 
 #[test]
+fn a_server_on_this_machine_is_asked_without_a_proxy() {
+    let server = Server::start();
+    let mut status = asking(&server, &["status"]);
+    status.env("HTTP_PROXY", "http://127.0.0.1:1").env_remove("NO_PROXY").env_remove("no_proxy");
+    let (code, text) = run(status);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_named() {
     let (code, text) = run(command(&["status", "--url", "127.0.0.1:1"]));
     assert_eq!(code, 1);

@@ -122,6 +122,11 @@ impl Backstock {
 
     /// Starts `backstock ROLE`.
     pub(crate) fn spawn(&mut self, role: &str) {
+        self.spawn_with(role, &[]);
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn spawn_with(&mut self, role: &str, more: &[(&str, &str)]) {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -133,6 +138,7 @@ impl Backstock {
             command.env_remove(name);
         }
         let child = command
+            .envs(more.iter().copied())
             .arg(role)
             .arg("--config")
             .arg(self.dir.join("backstock.toml"))

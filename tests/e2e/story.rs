@@ -90,6 +90,13 @@ async fn a_webhook_becomes_history_that_can_be_read_as_of_any_instant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_this_machine_is_asked_without_a_proxy() {
+    let mut backstock = Backstock::new();
+    backstock.spawn_with("serve", &[("HTTP_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "")]);
+    backstock.wait_ready("serve").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_shop_never_sees_anothers_data() {
     let mut backstock = Backstock::new();
     backstock.start("serve").await;
