@@ -93,7 +93,7 @@ fn outcome(operation: &Value, repeat: Repeat) -> Result<(String, Vec<String>), W
 /// <https://shopify.dev/docs/api/admin-graphql/latest/enums/CatalogUserErrorCode>
 const BUSY: [&str; 3] = ["(THROTTLED)", "(PRICE_LIST_LOCKED)", "(CATALOG_CONTEXT_LOCKED)"];
 
-/// As [`send`], and again for as long as what it is about is busy: nothing is done of it then.
+/// As [`send()`], and again for as long as what it is about is busy: nothing is done of it then.
 pub(super) async fn patiently(around: &dyn Around, step: Step) -> Result<Value, WriteError> {
     let begun = Instant::now();
     let mut wait = WAIT_FIRST;
