@@ -274,6 +274,7 @@ pub(super) fn long_job(query: &str) -> Value {
         false => (json!([row(0)]), json!("1")),
     };
     let mut job = job();
+    job["id"] = "job-long".into();
     job["state"] = "failed".into();
     job["counts"] = json!({"failed": 3});
     job["rows"] = json!({"items": items, "next": next});
