@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use backstock_proto::journal::{ChangeFilter, JournalError, Page};
+use backstock_proto::journal::{ChangeFilter, JournalError};
 use backstock_proto::kind::pull::plain;
 use backstock_proto::kind::{self, Heard, Spec, event};
 use backstock_proto::resource::gid_type;
@@ -107,15 +107,8 @@ async fn newest(
     }
     let kind = Kind::parse(event::NAME).ok();
     let filter = ChangeFilter { kind, bare: true, ..ChangeFilter::default() };
-    let mut page = Page { limit: 1, cursor: None };
-    loop {
-        let list = puller.journal.changes(&puller.shop, &filter, &page).await?;
-        let newest = list.items.first().map(|change| change.version.valid_at);
-        page.cursor = list.next;
-        if newest.is_some() || page.cursor.is_none() {
-            return Ok(newest);
-        }
-    }
+    let newest = puller.journal.newest_change(&puller.shop, &filter).await?;
+    Ok(newest.map(|change| change.version.valid_at))
 }
 
 /// From when on to look: what the look before saw to be empty is not read again and again.

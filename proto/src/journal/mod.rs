@@ -355,6 +355,22 @@ pub trait Journal: Send + Sync {
         page: &Page,
     ) -> Result<List<Change>, JournalError>;
 
+    /// The newest of these changes, if there is any.
+    async fn newest_change(
+        &self,
+        shop: &Shop,
+        filter: &ChangeFilter,
+    ) -> Result<Option<Change>, JournalError> {
+        let mut page = Page { limit: 1, cursor: None };
+        loop {
+            let List { items, next } = self.changes(shop, filter, &page).await?;
+            match (items.into_iter().next(), next) {
+                (None, Some(next)) => page.cursor = Some(next),
+                (newest, _) => return Ok(newest),
+            }
+        }
+    }
+
     /// Every living resource as of an instant, ordered by kind and id; without a kind, no
     /// [logs](Kind::is_log).
     async fn snapshot(

@@ -238,15 +238,8 @@ impl Book {
         span: Span,
     ) -> Result<Option<Timestamp>, JournalError> {
         let filter = ChangeFilter { bare: true, ..happened(span) };
-        let mut page = Page { limit: 1, cursor: None };
-        loop {
-            let list = from.journal.changes(from.shop, &filter, &page).await?;
-            let newest = list.items.first().map(|change| change.version.valid_at);
-            page.cursor = list.next;
-            if newest.is_some() || page.cursor.is_none() {
-                return Ok(newest);
-            }
-        }
+        let newest = from.journal.newest_change(from.shop, &filter).await?;
+        Ok(newest.map(|change| change.version.valid_at))
     }
 
     /// The set that holds the change by which an id is known, with its changes, in order of time.
