@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use backstock_proto::Shop;
 use backstock_proto::journal::{List, PAGE_LIMIT_MAX};
-use backstock_proto::{Shop, Timestamp};
 use backstock_restorer::job::{Job, JobState, RowCounts, RowResult, RowState};
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
@@ -286,11 +286,6 @@ async fn whole(api: &Api, shop: &Shop, (id, body): (&str, Vec<u8>)) -> Result<Ve
     serde_json::to_vec(&job).map_err(|e| Failure::new(format!("the job cannot be written: {e}")))
 }
 
-/// When a job goes on by itself, where the shop takes no more for now.
-fn put_off(job: &Job) -> Option<Timestamp> {
-    job.resume_at.filter(|_| job.state == JobState::Queued)
-}
-
 /// How a job is, with the rows that somebody should look at.
 async fn ended(
     api: &Api,
@@ -305,7 +300,7 @@ async fn ended(
             if let Some(reason) = &job.reason {
                 text.push_str(&format!("  {}\n", page::bad(reason)));
             }
-            if let Some(at) = put_off(&job) {
+            if let Some(at) = job.put_off() {
                 text.push_str(&format!(
                     "  goes on by itself {}\n",
                     moment::shown(at, &Zoned::now())
@@ -396,7 +391,7 @@ fn painted(job: &Job) -> String {
 fn bar(job: &Job) -> String {
     let total = job.counts.total();
     let over = total - job.counts.pending;
-    if let Some(at) = put_off(job) {
+    if let Some(at) = job.put_off() {
         let until = moment::shown(at, &Zoned::now());
         let (over, total) = (page::grouped(over), page::grouped(total));
         return format!("put off until {until}: {over} of {total}");

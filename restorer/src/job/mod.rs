@@ -187,6 +187,11 @@ impl Job {
         }
     }
 
+    /// When it goes on by itself, where the shop takes no more for now.
+    pub fn put_off(&self) -> Option<Timestamp> {
+        self.resume_at.filter(|_| self.state == JobState::Queued)
+    }
+
     /// Whether it waits for another person's word.
     pub fn awaits_approval(&self) -> bool {
         let unsaid = self.approval.as_ref().is_some_and(|approval| approval.by.is_none());

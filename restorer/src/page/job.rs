@@ -2,7 +2,6 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::Timestamp;
 use backstock_proto::problem::Problem;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -150,7 +149,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
             p.hidden role="status" aria-live="polite" data-live="said" { (title(room, job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
-            @if let Some(at) = put_off(job) { p { "It goes on by itself " (room.clock.time(at)) "." } }
+            @if let Some(at) = job.put_off() { p { "It goes on by itself " (room.clock.time(at)) "." } }
             @if job.awaits_approval() {
                 @if may_approve(room, job) {
                     p { (job.by) " asks for your approval. Look at the plan first: nothing is written before you say yes." }
@@ -180,7 +179,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
                     @if !over { (control(room, job, "cancel", "Cancel", "")) }
                     @if job.state == JobState::Running { (control(room, job, "pause", "Pause", "")) }
                     @if job.state == JobState::Paused { (control(room, job, "resume", "Go on", "primary")) }
-                    @if put_off(job).is_some() { (control(room, job, "resume", "Go on now", "")) }
+                    @if job.put_off().is_some() { (control(room, job, "resume", "Go on now", "")) }
                     @if over && job.counts.failed + job.counts.pending > 0 { (control(room, job, "retry", retry(&job.counts), "primary")) }
                     @if over && job.counts.updated + job.counts.created + job.counts.deleted > 0 { (undo(room, job)) }
                 }
@@ -188,11 +187,6 @@ fn progress(room: &Room, job: &Job) -> Markup {
             @if !over { noscript { p.quiet { "Reload this page to see how far it is." } } }
         }
     }
-}
-
-/// When it goes on by itself, where it was put off.
-fn put_off(job: &Job) -> Option<Timestamp> {
-    job.resume_at.filter(|_| job.state == JobState::Queued)
 }
 
 /// What is taken up again.
