@@ -17,7 +17,7 @@ use crate::schedule::When;
 /// How far history may be behind, in seconds, while it says what is due: what was read last would be taken
 /// for cut off, and read again. It is less than a kind rests that was just read.
 const BEHIND_MAX: f64 = 15.0;
-/// By how much the clocks of compactors may differ, in microseconds.
+/// By how much the clocks of compactors, and the shop's, may differ, in microseconds.
 const AHEAD_MAX: u64 = 3_600 * 1_000_000;
 /// How long a pull that failed is left alone at first, in microseconds, and how often that is doubled:
 /// up to eight hours.
@@ -40,10 +40,6 @@ pub(crate) struct Due {
 /// a restart came before, or because a kill ended it.
 pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let now = puller.clock.now();
-    let since = when.cron.last_of(&puller.shop, when.spread, now);
-    let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
-    let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
-    let later: BTreeMap<String, Ordered> = self::newest(puller, LATER).await?;
     let status = puller.journal.status(&puller.shop).await?;
     let is_behind = status.as_ref().is_some_and(|known| known.summary.lag_seconds > BEHIND_MAX);
     let (known, gaps) = status.map(|status| (status.kinds, status.gaps)).unwrap_or_default();
@@ -51,6 +47,10 @@ pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalErro
     if is_behind {
         return Ok(Due { kinds: Vec::new(), whole_since, is_behind });
     }
+    let since = when.cron.last_of(&puller.shop, when.spread, now);
+    let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
+    let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
+    let later: BTreeMap<String, Ordered> = self::newest(puller, LATER).await?;
     let ends = |gap: &Gap| (gap.from_seq, gap.to_seq);
     let open_gaps: Vec<(u64, u64)> = gaps.iter().filter(|gap| !gap.healed).map(ends).collect();
     let mut kinds = Vec::new();
@@ -114,8 +114,7 @@ async fn newest<T: DeserializeOwned>(
 
 fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u64)]) -> bool {
     use PullState::{Complete, Failed, Running};
-    // What lies ahead is of a clock that was wrong.
-    let is_old = report.started_at < since || report.started_at.micros_since(now) > AHEAD_MAX;
+    let is_old = report.started_at < since || lies_ahead(report.started_at, now);
     match report.state {
         // This process runs none at the moment: another one did, and was ended.
         Running => true,
@@ -125,6 +124,11 @@ fn is_due(report: &PullReport, since: Timestamp, now: Timestamp, gaps: &[(u64, u
             is_old || now.micros_since(ended) > failed_rest(report)
         }
     }
+}
+
+/// Whether an instant on record is of a clock that was wrong.
+pub(crate) fn lies_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at.micros_since(now) > AHEAD_MAX
 }
 
 /// How long a failed pull is left alone, in microseconds: it waits for somebody, or costs much. The longer

@@ -11,14 +11,13 @@ use backstock_proto::retain::{ALL, RETENTION, RetainError, Retained, retain};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::due::lies_ahead;
 use crate::pull::Puller;
 
 /// How often it looks whether it is time.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(900);
-/// By how much the clocks of compactors, and the shop's, may differ, in microseconds.
-const AHEAD_MAX: u64 = 3_600 * 1_000_000;
 
 /// Thins one shop's history when it is time, until `shutdown`.
 pub(crate) async fn run(
@@ -75,9 +74,9 @@ async fn when_due(
     Ok(Some(retained))
 }
 
-/// Whether it is time again. What lies ahead is of a clock that was wrong.
+/// Whether it is time again.
 fn is_due(last: Timestamp, now: Timestamp, cron: &Cron) -> bool {
-    last < cron.last(now) || last.micros_since(now) > AHEAD_MAX
+    last < cron.last(now) || lies_ahead(last, now)
 }
 
 async fn put_on_record(puller: &Puller, retained: &Retained) -> Result<(), RetainError> {
