@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Write order: every file MUST be stored and read back with the right digest before the manifest is
-//! written, so a checkpoint that is listed is whole. What earlier ones stored is read back again once a week,
-//! each file at a time that its digest gives it, and stored anew where it is not what it was. Several copies of a journal have one place for
-//! their checkpoints: a file that no manifest names yet MUST stay for as long as somebody may be about
-//! to name it. Read order: what a manifest names is checked against its digest before the directory
-//! gets its name, so a recovery that broke off leaves nothing that looks like a store.
+//! written, so a checkpoint that is listed is whole. What earlier ones stored is read back again once a
+//! week, each file at a time that its digest gives it, and stored anew where it is not what it was.
+//! Several copies of a journal have one place for their checkpoints: a file that no manifest names yet
+//! MUST stay for as long as somebody may be about to name it. Read order: what a manifest names is checked
+//! against its digest before the directory gets its name, so a recovery that broke off leaves nothing that
+//! looks like a store.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
