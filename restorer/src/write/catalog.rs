@@ -6,7 +6,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::step::{Step, ask, delete, is_unknown, list, patiently, send, text};
-use super::{Around, WriteError, Written, publication};
+use super::{Around, WriteError, Written, look, publication};
 
 const BY_TITLE: &str = include_str!("graphql/catalogs_by_title.graphql");
 const CREATE: &str = include_str!("graphql/catalog_create.graphql");
@@ -26,12 +26,20 @@ pub(super) async fn write(
     match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => {
-            if let Some(list) = now["priceList"]["id"].as_str() {
-                // Otherwise Shopify deletes it with the catalog.
-                let variables = json!({"id": list, "input": {"catalogId": null}});
-                patiently(around, Step::setting(UPDATE_LIST, variables)).await?;
+            let Some(list) = now["priceList"]["id"].as_str() else {
+                return delete(around, DELETE, text(now, "id")).await;
+            };
+            let of = |catalog: &Value| {
+                let variables = json!({"id": list, "input": {"catalogId": catalog}});
+                Step::setting(UPDATE_LIST, variables)
+            };
+            // Otherwise Shopify deletes it with the catalog.
+            patiently(around, of(&Value::Null)).await?;
+            let gone = delete(around, DELETE, text(now, "id")).await;
+            if matches!(gone, Err(WriteError::Refused(_))) {
+                patiently(around, of(&now["id"])).await?;
             }
-            delete(around, DELETE, text(now, "id")).await
+            gone
         }
         (Some(now), Some(want)) => {
             let want = present(around, want).await?;
@@ -154,12 +162,8 @@ async fn titled(around: &dyn Around, want: &Value) -> Result<Option<String>, Wri
             && catalog["priceList"]["id"] == want["priceList"]["id"]
             && catalog["publication"]["id"] == want["publication"]["id"]
     });
-    for gid in alike.map(|catalog| text(catalog, "id")) {
-        if around.may_be_ours(gid).await {
-            return Ok(Some(gid.to_owned()));
-        }
-    }
-    Ok(None)
+    let alike = alike.map(|catalog| text(catalog, "id")).collect();
+    Ok(look::first_ours(around, alike).await)
 }
 
 #[cfg(test)]

@@ -114,12 +114,8 @@ async fn found(around: &dyn Around, want: &Value) -> Result<Option<String>, Writ
         let same = |name: &str| company[name] == want[name];
         same("name") && same("externalId") && look::is_since(around, company)
     });
-    for gid in found.map(|company| text(company, "id")) {
-        if around.may_be_ours(gid).await {
-            return Ok(Some(gid.to_owned()));
-        }
-    }
-    Ok(None)
+    let found = found.map(|company| text(company, "id")).collect();
+    Ok(look::first_ours(around, found).await)
 }
 
 fn explained(error: WriteError, want: &Value) -> WriteError {

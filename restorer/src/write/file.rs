@@ -154,13 +154,8 @@ async fn ours(around: &dyn Around, want: &Value) -> Result<Option<String>, Write
     .await?;
     let ours = list(&data["files"], "nodes").iter().filter(is_like);
     let named = ours.filter(|file| upload::is_named_after(address(file), address(want)));
-    let named: Vec<&str> = named.map(|file| text(file, "id")).collect();
-    for gid in named {
-        if around.may_be_ours(gid).await {
-            return Ok(Some(gid.to_owned()));
-        }
-    }
-    Ok(None)
+    let named = named.map(|file| text(file, "id")).collect();
+    Ok(look::first_ours(around, named).await)
 }
 
 fn is_at_work(file: &Value) -> bool {

@@ -197,6 +197,16 @@ pub(super) fn is_since(around: &dyn Around, state: &Value) -> bool {
     made.is_some_and(|made| made >= earliest(around))
 }
 
+/// The first of some that an earlier try of this row may have made.
+pub(super) async fn first_ours(around: &dyn Around, gids: Vec<&str>) -> Option<String> {
+    for gid in gids {
+        if around.may_be_ours(gid).await {
+            return Some(gid.to_owned());
+        }
+    }
+    None
+}
+
 fn asked(error: AskError) -> WriteError {
     match error {
         AskError::Admin(error) => WriteError::Admin(error),
