@@ -60,7 +60,8 @@ fn parts(now: &Value, want: &Value, input: &mut Map<String, Value>) {
         input.extend(context(&now["context"], &want["context"]).map(|c| ("context".into(), c)));
     }
     if differs("minimumRequirement") {
-        input.insert("minimumRequirement".into(), minimum(&want["minimumRequirement"]));
+        let (was, wanted) = (&now["minimumRequirement"], &want["minimumRequirement"]);
+        input.insert("minimumRequirement".into(), minimum(was, wanted));
     }
     if differs("maximumShippingPrice") {
         let price = want["maximumShippingPrice"]["amount"].clone();
@@ -122,14 +123,19 @@ fn missing(from: &Value, of: &Value) -> Vec<Value> {
     ids(of).into_iter().filter(|id| !there.contains(id)).collect()
 }
 
-fn minimum(want: &Value) -> Value {
-    if !want["greaterThanOrEqualToQuantity"].is_null() {
-        return json!({"quantity": want});
+/// The quantity or the subtotal that is needed. The one that was is taken back by name: there cannot be
+/// both (`MINIMUM_SUBTOTAL_AND_QUANTITY_RANGE_BOTH_PRESENT`).
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/DiscountErrorCode>
+fn minimum(now: &Value, want: &Value) -> Value {
+    let (quantity, subtotal) = ("greaterThanOrEqualToQuantity", "greaterThanOrEqualToSubtotal");
+    let mut input = Map::new();
+    if !now[quantity].is_null() || !want[quantity].is_null() {
+        input.insert("quantity".into(), json!({quantity: want[quantity]}));
     }
-    match want["greaterThanOrEqualToSubtotal"]["amount"].as_str() {
-        Some(amount) => json!({"subtotal": {"greaterThanOrEqualToSubtotal": amount}}),
-        None => Value::Null,
+    if !now[subtotal].is_null() || !want[subtotal].is_null() {
+        input.insert("subtotal".into(), json!({subtotal: want[subtotal]["amount"]}));
     }
+    input.into()
 }
 
 fn destination(now: &Value, want: &Value) -> Value {
@@ -284,6 +290,29 @@ mod tests {
         assert_eq!(sent(&of_collections, &of_all), json!({"all": true}));
         let added = json!({"collections": {"add": ["c1"]}});
         assert_eq!(sent(&of_all, &of_collections), added);
+    }
+
+    #[test]
+    fn a_minimum_of_another_sort_takes_the_place_of_the_one_that_was() {
+        let of = |minimum: Value| {
+            let mut discount = basic(0.1, &["p1"]);
+            discount["minimumRequirement"] = minimum;
+            discount
+        };
+        let quantity = of(json!({"greaterThanOrEqualToQuantity": "2"}));
+        let subtotal = of(json!({"greaterThanOrEqualToSubtotal": {"amount": "9.00"}}));
+        let sent = |now: &Value, want: &Value| Value::Object(changed(now, want));
+        let two = json!({"greaterThanOrEqualToQuantity": "2"});
+        let nothing = json!({"greaterThanOrEqualToSubtotal": null});
+        assert_eq!(
+            sent(&subtotal, &quantity),
+            json!({"minimumRequirement": {"quantity": two, "subtotal": nothing}})
+        );
+        assert_eq!(
+            sent(&subtotal, &of(Value::Null)),
+            json!({"minimumRequirement": {"subtotal": nothing}})
+        );
+        assert_eq!(made(&quantity)["minimumRequirement"], json!({"quantity": two}));
     }
 
     #[test]

@@ -61,8 +61,15 @@ pub(super) async fn write(
     {
         return Err(WriteError::Unwritable("a discount is of one sort for ever".into()));
     }
-    if let (None, Some(want)) = (now, want) {
-        restorable(want)?;
+    match (now, want) {
+        (None, Some(want)) => restorable(want)?,
+        // What else differs is put right all the same.
+        (Some(now), Some(want)) if now["context"] != want["context"] => {
+            if let Err(error) = restorable(want) {
+                around.note(error.to_string());
+            }
+        }
+        _ => {}
     }
     let written =
         crud(sort).write(around, now, want).await.map_err(|error| explained(error, any))?;
@@ -123,14 +130,22 @@ fn crud(sort: &Sort) -> Crud {
     }
 }
 
-/// Whether all that a discount is limited by is known: one that was for some markets only must not
-/// come back for everybody.
+/// Whether all that a discount is limited by is known: one that was for some markets, or for people of whom
+/// none is there any more, must not come back for everybody.
 fn restorable(want: &Value) -> Result<(), WriteError> {
     let limited = ["all", "customers", "segments"].iter().any(|by| !want["context"][*by].is_null());
     if want["context"].is_object() && !limited {
         return Err(WriteError::Unwritable(
-            "the discount was for certain markets only, and which ones is not kept: make it again \
+            "the discount was for certain markets only, and which ones is not kept: set it up again \
              in the Shopify admin"
+                .into(),
+        ));
+    }
+    let is_empty = |by: &str| want["context"][by].as_array().is_some_and(Vec::is_empty);
+    if is_empty("customers") || is_empty("segments") {
+        return Err(WriteError::Missing(
+            "none of those that the discount was for is there any more: set it up again in the \
+             Shopify admin, for others"
                 .into(),
         ));
     }
@@ -152,7 +167,8 @@ async fn codes(
     let wanted = list(want);
     let (gid, there) = match (&written, now) {
         (Written::Created { gid, .. }, _) => {
-            (gid.clone(), wanted.iter().take(1).cloned().collect())
+            let made_with = want["codes"][0]["code"].as_str().map(str::to_owned);
+            (gid.clone(), made_with.into_iter().collect())
         }
         (_, Some(now)) => (id_of(now)?, list(now)),
         _ => return Ok(written),
@@ -188,6 +204,13 @@ async fn codes(
 }
 
 fn explained(error: WriteError, want: &Value) -> WriteError {
+    let code = want["codes"][0]["code"].as_str();
+    if let (WriteError::Taken(_), Some(code)) = (&error, code) {
+        return WriteError::Taken(format!(
+            "another discount has the code “{code}” now: give that one another code, or delete it, \
+             then try again"
+        ));
+    }
     let WriteError::Refused(why) = &error else { return error };
     if want["type"].as_str().is_some_and(|sort| sort.ends_with("App")) {
         let app = want["appDiscountType"]["title"].as_str().unwrap_or("its app");

@@ -67,3 +67,47 @@ async fn a_discount_for_certain_markets_does_not_come_back_for_everybody() {
     assert!(error.to_string().contains("markets"), "{error}");
     assert_eq!(shop.writes().len(), 0);
 }
+
+#[tokio::test]
+async fn a_discount_for_people_who_are_gone_does_not_come_back_for_others() {
+    let shop = furnished(12).await;
+    let (_, was) = states(&shop, "discount").await.remove(0);
+    shop.write("discount", Some(&was), None).await.expect("it goes");
+    shop.writes();
+    for buyers in ["customers", "segments"] {
+        let mut wanted = was.clone();
+        wanted["context"] = json!({ buyers: [] });
+        let error = shop.write("discount", None, Some(&wanted)).await.expect_err("it is refused");
+        assert!(error.to_string().contains("none of those"), "{error}");
+    }
+    assert_eq!(shop.writes().len(), 0);
+}
+
+#[tokio::test]
+async fn that_a_discount_is_not_limited_to_its_markets_again_is_told() {
+    let shop = furnished(13).await;
+    let (id, was) = states(&shop, "discount").await.remove(0);
+    let mut wanted = was.clone();
+    wanted["context"] = json!({});
+    wanted["title"] = json!("Renamed");
+    shop.write("discount", Some(&was), Some(&wanted)).await.expect("the rest is done");
+    assert_eq!(shop.read("discount", &id).await.expect("it is there")["title"], "Renamed");
+    let notes = shop.notes.lock().expect("no panic").join("");
+    assert!(notes.contains("certain markets"), "{notes}");
+}
+
+#[tokio::test]
+async fn a_code_that_another_discount_has_is_named() {
+    let shop = furnished(14).await;
+    let (_, there) = states(&shop, "discount")
+        .await
+        .into_iter()
+        .find(|(_, discount)| discount["codes"][0]["code"].is_string())
+        .expect("one by code");
+    let mut wanted = there.clone();
+    wanted["id"] = json!("gid://shopify/DiscountCodeNode/1");
+    wanted["title"] = json!("Another");
+    let error = shop.write("discount", None, Some(&wanted)).await.expect_err("it is taken");
+    let code = there["codes"][0]["code"].as_str().expect("a code");
+    assert!(error.to_string().contains(code), "{error}");
+}

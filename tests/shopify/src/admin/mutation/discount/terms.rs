@@ -99,13 +99,14 @@ fn context(held: &Value, given: &Value) -> Outcome<Value> {
 }
 
 fn requirement(given: &Value) -> Value {
-    if let Some(quantity) = given["quantity"].get("greaterThanOrEqualToQuantity") {
+    let said = |of: &str, member: &str| given[of].get(member).filter(|bound| !bound.is_null());
+    if let Some(quantity) = said("quantity", "greaterThanOrEqualToQuantity") {
         let quantity = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
         return json!({
             "__typename": "DiscountMinimumQuantity", "greaterThanOrEqualToQuantity": quantity,
         });
     }
-    match given["subtotal"].get("greaterThanOrEqualToSubtotal") {
+    match said("subtotal", "greaterThanOrEqualToSubtotal") {
         Some(amount) => json!({
             "__typename": "DiscountMinimumSubtotal", "greaterThanOrEqualToSubtotal": money(amount),
         }),
