@@ -65,8 +65,39 @@ const CAPABILITIES: [&str; 3] = ["adminFilterable", "smartCollectionCondition", 
 /// Access in the admin is chosen for the namespaces of apps alone.
 const ACCESS: [&str; 2] = ["storefront", "customerAccount"];
 
-/// Makes one definition what it should be.
+/// What Shopify says of a definition that is not to be pinned: 20 of a sort are at most, and those for some
+/// categories alone are not at all.
+/// <https://shopify.dev/docs/apps/build/metafields/metafield-limits>
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/MetafieldDefinitionCreateUserErrorCode>
+const UNPINNABLE: [&str; 2] = ["(PINNED_LIMIT_REACHED)", "(UNSUPPORTED_PINNING)"];
+
+fn is_unpinnable(error: &WriteError) -> bool {
+    let is_of = |why: &String| UNPINNABLE.iter().any(|code| why.contains(code));
+    matches!(error, WriteError::Refused(why) if why.iter().any(is_of))
+}
+
+/// Makes one definition what it should be, if need be without pinning it.
 pub(super) async fn write(
+    around: &dyn Around,
+    now: Option<&Value>,
+    want: Option<&Value>,
+) -> Result<Written, WriteError> {
+    let written = whole(around, now, want).await;
+    let refused = want.filter(|_| written.as_ref().is_err_and(is_unpinnable));
+    let Some(mut want) = refused.cloned() else { return written };
+    if let Some(members) = want.as_object_mut() {
+        members.remove("pinnedPosition");
+    }
+    let written = whole(around, now, Some(&want)).await?;
+    around.note(
+        "Shopify does not pin it: it pins 20 definitions of a sort, and none that is for some categories \
+         alone. To make room unpin another in Settings → Metafields and metaobjects, then pin it there"
+            .into(),
+    );
+    Ok(written)
+}
+
+async fn whole(
     around: &dyn Around,
     now: Option<&Value>,
     want: Option<&Value>,

@@ -101,3 +101,34 @@ async fn a_standard_definition_of_metaobjects_is_turned_on_again() {
     assert_eq!(shop.notes.lock().expect("no panic").join(""), "");
     shop.assert_simulated();
 }
+
+#[tokio::test]
+async fn one_that_cannot_be_pinned_comes_back_unpinned() {
+    let shop = Simulated::start(14, 6, false).await;
+    let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
+                  definition: $d) { createdDefinition { id } userErrors { field message } } }";
+    let pinned = |key: &str| {
+        json!({"name": key, "namespace": "custom", "key": key, "ownerType": "BLOG",
+               "type": "boolean", "pin": true})
+    };
+    sent(&shop, create, json!({"d": pinned("mine")})).await;
+    let (_, was) = definition(&shop, "mine").await;
+    shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
+    for n in 0..20 {
+        sent(&shop, create, json!({"d": pinned(&format!("other_{n}"))})).await;
+    }
+
+    let made = shop.write("metafield_definition", None, Some(&was)).await.expect("it comes back");
+    assert!(matches!(made, Written::Created { .. }), "{made:?}");
+    let (id, is) = definition(&shop, "mine").await;
+    assert_eq!((&is["name"], &is["pinnedPosition"]), (&json!("mine"), &Value::Null));
+    let mut wanted = is.clone();
+    wanted["pinnedPosition"] = json!(1);
+    wanted["name"] = json!("Renamed");
+    shop.write("metafield_definition", Some(&is), Some(&wanted)).await.expect("the rest is done");
+    let is = shop.read("metafield_definition", &id).await.expect("it is there");
+    assert_eq!((&is["name"], &is["pinnedPosition"]), (&json!("Renamed"), &Value::Null));
+    let notes = shop.notes.lock().expect("no panic").clone();
+    assert!(notes.len() == 2 && notes.iter().all(|note| note.contains("unpin")), "{notes:?}");
+    shop.assert_simulated();
+}

@@ -289,8 +289,26 @@ fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let error = UserError::new(&["definition", "key"], message);
         return Ok(super::failed("createdDefinition", vec![error.code("RESERVED_NAMESPACE_KEY")]));
     }
+    if given["pin"] == true
+        && let Some(error) = full_of_pins(shop, &given["ownerType"])
+    {
+        return Ok(super::failed("createdDefinition", vec![error]));
+    }
     let gid = put_definition(shop, &namespace, &given, Value::Null);
     Ok(super::done("createdDefinition", link(gid)))
+}
+
+/// Most pinned definitions for one sort of owner.
+/// <https://shopify.dev/docs/apps/build/metafields/metafield-limits>
+const PINNED_MAX: usize = 20;
+
+fn full_of_pins(shop: &Shop, owner: &Value) -> Option<UserError> {
+    let all = shop.store.live("MetafieldDefinition");
+    let pinned = all.filter(|(_, of)| of["ownerType"] == *owner && !of["pinnedPosition"].is_null());
+    (pinned.count() >= PINNED_MAX).then(|| {
+        let message = format!("Limit of {PINNED_MAX} pinned definitions.");
+        UserError::new(&["definition"], message).code("PINNED_LIMIT_REACHED")
+    })
 }
 
 /// A definition that Shopify keeps in store for every shop.
@@ -414,10 +432,16 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let found = shop.store.live("MetafieldDefinition").find(|(_, definition)| {
         ["ownerType", "namespace", "key"].iter().all(|field| definition[*field] == *text(field))
     });
-    let Some((gid, _)) = found else {
+    let Some((gid, held)) = found else {
         let error = UserError::new(&["definition"], "Definition not found.").code("NOT_FOUND");
         return Ok(super::failed("updatedDefinition", vec![error]));
     };
+    if given["pin"] == true
+        && held["pinnedPosition"].is_null()
+        && let Some(error) = full_of_pins(shop, &given["ownerType"])
+    {
+        return Ok(super::failed("updatedDefinition", vec![error]));
+    }
     shop.update(gid, |state| {
         input.copy(state, &[("name", "name"), ("description", "description")]);
         if let Some(given) = input.list("validations") {
