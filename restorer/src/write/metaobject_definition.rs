@@ -154,7 +154,7 @@ fn apart(now: &Value, want: &Value, definition: &mut Map<String, Value>) {
     let mut capabilities = Map::new();
     for name in ["publishable", "translatable", "renderable", "onlineStore"] {
         let was = now[name]["enabled"] == true;
-        if !want[name].is_object() || (want[name] == now[name]) {
+        if !want[name].is_object() || capability(&want[name]) == capability(&now[name]) {
             continue;
         }
         if was || want[name]["enabled"] == true {
@@ -166,12 +166,13 @@ fn apart(now: &Value, want: &Value, definition: &mut Map<String, Value>) {
     }
 }
 
-fn capability(want: &Value) -> Value {
+fn capability(of: &Value) -> Value {
     let mut input = Map::new();
-    input.insert("enabled".into(), want["enabled"].clone());
-    if let Value::Object(data) = &want["data"] {
+    input.insert("enabled".into(), of["enabled"].clone());
+    if let Value::Object(data) = &of["data"] {
         let mut data = data.clone();
-        // A redirect for every renamed handle is not what anybody asked for.
+        // Whether there is room for the redirects, which follows from how many there are.
+        // <https://shopify.dev/docs/api/admin-graphql/latest/objects/MetaobjectCapabilityDefinitionDataOnlineStore>
         data.remove("canCreateRedirects");
         input.insert("data".into(), data.into());
     }
@@ -201,5 +202,20 @@ mod tests {
         }});
         assert_eq!(sent, expected);
         assert_eq!(changed(&want, &want), None);
+    }
+
+    #[test]
+    fn room_for_redirects_is_no_difference() {
+        let of = |url: &str, room: bool| {
+            let data = json!({"urlHandle": url, "canCreateRedirects": room});
+            json!({"capabilities": {"onlineStore": {"enabled": true, "data": data}}})
+        };
+        assert_eq!(changed(&of("shelves", true), &of("shelves", false)), None);
+        let data = json!({"urlHandle": "racks"});
+        let capabilities = json!({"onlineStore": {"enabled": true, "data": data}});
+        assert_eq!(
+            changed(&of("shelves", true), &of("racks", false)),
+            Some(json!({"definition": {"capabilities": capabilities}}))
+        );
     }
 }

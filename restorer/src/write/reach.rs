@@ -71,18 +71,21 @@ const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
     ("company_location", &[("currency", "currency")]),
     ("blog", &[("tags", "tags")]),
     ("metaobject", &[("displayName", "displayName")]),
+    ("metaobject_definition", &[("capabilities", "canCreateRedirects")]),
     ("file", &[("url", "url"), ("image", "url"), ("preview", "url")]),
     // The checksum alone tells that the bytes of a large file are others.
     ("theme_file", &[("size", "size"), ("body", "url")]),
 ];
 
-/// Members that become others without an edit: they settle once Shopify is done, move with sales, or
-/// lose what is deleted elsewhere, and nothing tells of it.
+/// Members that become others without an edit: they settle once Shopify is done, move with sales or with
+/// others of the kind, or lose what is deleted elsewhere, and nothing tells of it.
 const DRIFTING: &[(&str, &[&str])] = &[
     ("collection", &["productIds"]),
     ("company", &["mainContact"]),
     ("discount", &["customerGets", "customerBuys"]),
     ("inventory_level", &["available", "quantities"]),
+    // One place up or down with each other one that is pinned or is no longer.
+    ("metafield_definition", &["pinnedPosition"]),
     ("price_list", &["catalog"]),
     ("selling_plan_group", &["products", "productVariants"]),
     ("theme", &["processing"]),
@@ -278,6 +281,8 @@ mod tests {
         }
         assert!(!incidental(spec("menu"), &path("/items/{1}/url"), &state));
         assert!(!incidental(spec("collection"), &path("/image/url"), &state));
+        let room = path("/capabilities/onlineStore/data/canCreateRedirects");
+        assert!(incidental(spec("metaobject_definition"), &room, &state));
         let of_discount = |text: &str| incidental(spec("discount"), &path(text), &state);
         assert!(of_discount("/customerGets/items/products/{}"), "a set has no order");
         assert!(!of_discount("/customerGets/items/products/{1}"));
