@@ -38,6 +38,14 @@ pub(super) async fn write(
     now: Option<&Value>,
     want: Option<&Value>,
 ) -> Result<Written, WriteError> {
+    // Not refused either: there is no code for a handle that is taken.
+    // <https://shopify.dev/docs/api/admin-graphql/latest/enums/BlogUpdateUserErrorCode>
+    if let (Some(now), Some(want)) = (now, want)
+        && want["handle"].is_string()
+        && want["handle"] != now["handle"]
+    {
+        BLOG.unless_taken(around, want).await?;
+    }
     BLOG.write(around, now, want).await
 }
 

@@ -193,6 +193,19 @@ impl Crud {
         Ok(created(gid, want, ids))
     }
 
+    /// Refuses what is wanted if something in the shop goes by its name, for what the shop would call
+    /// otherwise then, without a word.
+    pub(super) async fn unless_taken(
+        &self,
+        around: &dyn Around,
+        want: &Value,
+    ) -> Result<(), WriteError> {
+        match self.find(around, want).await? {
+            Some(_) => Err(self.taken(want)),
+            None => Ok(()),
+        }
+    }
+
     async fn find(&self, around: &dyn Around, want: &Value) -> Result<Option<String>, WriteError> {
         let Some(variables) = (self.find.variables)(want) else { return Ok(None) };
         let data = send::ask(around, self.find.document, variables).await?;

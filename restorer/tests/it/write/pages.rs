@@ -8,7 +8,7 @@ mod furnished;
 
 use crate::simulated::{Simulated, spec};
 use backstock_proto::{ResourceId, Timestamp};
-use backstock_restorer::write::Written;
+use backstock_restorer::write::{WriteError, Written};
 use serde_json::{Value, json};
 use shopify::change::Deed;
 use shopify::fault::Fault;
@@ -388,6 +388,23 @@ async fn what_somebody_else_made_since_the_job_began_is_left_alone() {
         assert_eq!(shop.writes().len(), 0, "{kind}");
         assert_eq!(shop.read(kind, &id).await, Some(there), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_blog_is_not_called_almost_as_another() {
+    let shop = furnished(16).await;
+    let (id, was) = states(&shop, "blog").await.remove(0);
+    let mut moved = was.clone();
+    moved["handle"] = json!("moved");
+    shop.write("blog", Some(&was), Some(&moved)).await.expect("it is renamed");
+    let mut other = was.clone();
+    other["id"] = json!("gid://shopify/Blog/1");
+    shop.write("blog", None, Some(&other)).await.expect("another takes its name");
+    shop.writes();
+    let error = shop.write("blog", Some(&moved), Some(&was)).await.expect_err("it is taken");
+    assert!(matches!(error, WriteError::Taken(_)), "{error}");
+    assert_eq!(shop.writes().len(), 0);
+    assert_eq!(shop.read("blog", &id).await.expect("it is there")["handle"], "moved");
 }
 
 #[tokio::test]
