@@ -58,6 +58,11 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
 /// Makes the customer a contact of the company, or finds that it is one already: nobody is twice.
 async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError> {
     let (company, customer) = (text(&want["company"], "id"), text(&want["customer"], "id"));
+    if customer.is_empty() {
+        return Err(WriteError::Unwritable(
+            "who the contact was is not kept any more: the customer was erased".into(),
+        ));
+    }
     let both = [company.to_owned(), customer.to_owned()];
     let there = publication::there(around, &both).await?;
     if let Some(missing) = both.iter().find(|gid| !there.contains(gid)) {

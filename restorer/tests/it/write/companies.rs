@@ -230,6 +230,10 @@ async fn what_shopify_keeps_of_a_company_is_told() {
     orphan["customer"]["id"] = json!("gid://shopify/Customer/1");
     let missing = shop.write("company_contact", None, Some(&orphan)).await.unwrap_err();
     assert!(matches!(missing, WriteError::Missing(_)), "{missing}");
+    // One whose customer was erased waits for nobody.
+    orphan["customer"] = Value::Null;
+    let erased = shop.write("company_contact", None, Some(&orphan)).await.unwrap_err();
+    assert!(matches!(erased, WriteError::Unwritable(_)), "{erased}");
     let mut orphan = first.clone();
     orphan["company"]["id"] = json!("gid://shopify/Company/1");
     let missing = shop.write(kind, None, Some(&orphan)).await.unwrap_err();
