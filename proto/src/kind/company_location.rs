@@ -62,7 +62,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Partly(
         "its store credit, its orders and the staff that looks after it stay with the one that is gone",
     ),
-    not_covered: "store credit and the staff that looks after it",
+    not_covered: "deposits, store credit and the staff that looks after it",
     ..PULLED
 };
 
