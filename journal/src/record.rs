@@ -221,6 +221,17 @@ impl Head {
         out
     }
 
+    /// What of a head's bytes holds the words that a list shows and is searched by.
+    pub(crate) fn words(bytes: &[u8]) -> Result<&[u8], RecordError> {
+        let mut from = Reader::of(bytes)?;
+        from.take(2 * POSITION_BYTES + 1)?;
+        let flags = from.flags(HEAD_DELETED | HEAD_SHOWN | HEAD_SOURCE)?;
+        from.take(size_of::<Hash>())?;
+        from.take(if flags & HEAD_SHOWN != 0 { POSITION_BYTES } else { 0 })?;
+        from.take(usize::from(flags & HEAD_SOURCE != 0))?;
+        Ok(from.rest)
+    }
+
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut from = Reader::of(bytes)?;
         let (position, payload_at) = (from.position()?, from.position()?);

@@ -32,20 +32,30 @@ impl View<'_> {
             None => prefix.clone(),
         });
         let mut items: Vec<Summary> = Vec::new();
-        let (mut looked, mut last) = (0, None);
+        let (mut looked, mut last, mut lowered) = (0, Vec::<u8>::new(), String::new());
         while let Some((stored, value)) = current(&heads, &prefix)? {
             if !is_core(stored) {
                 heads.next();
                 continue;
             }
             if items.len() == limit || looked == LOOKED_MAX {
-                return Ok(List { items, next: last });
+                let (ResourceKey { kind, id, .. }, _) =
+                    keys::parse_facet(&last).at(|| shown(&last))?;
+                return Ok(List { items, next: Some(format!("{kind}/{id}")) });
             }
             looked += 1;
-            let (key, _) = keys::parse_facet(stored).at(|| shown(stored))?;
-            if items.len() + 1 == limit || looked == LOOKED_MAX {
-                last = Some(format!("{}/{}", key.kind, key.id));
+            last.clear();
+            last.extend_from_slice(stored);
+            // What it was called earlier does not stand in its head.
+            if let (Some(q), None) = (wanted.as_deref(), filter.at) {
+                let words = Head::words(value).at(|| shown(stored))?;
+                let name = stored.get(prefix.len()..).unwrap_or_default();
+                if ![words, name].into_iter().any(|bytes| may_hold(bytes, q, &mut lowered)) {
+                    heads.next();
+                    continue;
+                }
             }
+            let (key, _) = keys::parse_facet(stored).at(|| shown(stored))?;
             if filter.kind.is_none() && key.kind.is_log() {
                 heads.next();
                 continue;
@@ -235,6 +245,18 @@ fn after(shop: &Shop, cursor: &str, prefix: &[u8]) -> Result<Vec<u8>, JournalErr
     Ok(after.max(prefix.to_vec()))
 }
 
+/// Whether one of the texts that stand in some bytes may hold this one, in any case: most do not, and
+/// nothing has to be made of them. Only what is ASCII is looked into.
+fn may_hold(bytes: &[u8], q: &str, lowered: &mut String) -> bool {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii()) else {
+        return true;
+    };
+    lowered.clear();
+    lowered.push_str(text);
+    lowered.make_ascii_lowercase();
+    lowered.contains(q)
+}
+
 fn mentions(summary: &Summary, q: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(q);
     let Listing { title, handle, also } = &summary.listing;
@@ -242,4 +264,19 @@ fn mentions(summary: &Summary, q: &str) -> bool {
         || handle.as_deref().is_some_and(has)
         || has(summary.id.as_str())
         || also.iter().any(|word| has(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_passed_over_that_holds_what_is_looked_for() {
+        let holds = |text: &str, q: &str| may_hold(text.as_bytes(), q, &mut String::new());
+        assert!(holds("\0\0\0\u{9}Linen Tea\u{1}SKU-1", "linen t"));
+        assert!(!holds("\0\0\0\u{9}Linen Tea\u{1}SKU-1", "mug"));
+        // A Kelvin sign is a k in small letters.
+        assert!(holds("\u{212a}ettle", "kettle"));
+        assert!(may_hold(&[0, 0, 0, 200, b'x'], "linen", &mut String::new()));
+    }
 }
