@@ -28,7 +28,7 @@ const CHANGES: usize = 25;
 const LINES: usize = 12;
 /// A change may be dated a little before the moment that is known of it, in microseconds. What somebody
 /// did before that is further away.
-const DATED_MICROS: i64 = 60_000_000;
+pub(super) const DATED_MICROS: i64 = 60_000_000;
 
 /// Which change-sets, as the form says; empty fields count for nothing.
 #[derive(Clone, Default, Deserialize)]
@@ -188,7 +188,7 @@ fn undo(room: &Room, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
 }
 
 /// Change-sets under their days.
-pub(super) fn rows(room: &Room, sets: &[ChangeSet]) -> Markup {
+pub(super) fn rows<'s>(room: &Room, sets: impl IntoIterator<Item = &'s ChangeSet>) -> Markup {
     let mut days: Vec<(String, Vec<&ChangeSet>)> = Vec::new();
     for set in sets {
         let day = room.clock.day(set.to);

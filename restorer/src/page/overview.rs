@@ -15,6 +15,7 @@ use super::shell::{self, Shown, Tab, Tone};
 use super::{activity, change_sets, concern, incident, when};
 use crate::answer::shop::{self, Status};
 use crate::ask::{Asked, InShop, Nothing};
+use crate::change_set::ChangeSet;
 use crate::human;
 use crate::proof::{Proof, ProofState};
 
@@ -41,12 +42,18 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
     let yesterday = Timestamp::from_micros(room.clock.now().as_micros() - DAY_MICROS);
     let lately = Wanted { from: Some(yesterday), ..Wanted::default() };
     let today = change_sets::latest(&room, &lately, SETS_DRAWN, None).await?;
-    let earlier = if today.items.len() < LATEST {
-        change_sets::latest(&room, &Wanted::default(), LATEST, None).await?.items
+    let mut latest: Vec<&ChangeSet> = today.items.iter().take(LATEST).collect();
+    let earlier = if latest.len() < LATEST {
+        let until = Timestamp::from_micros(yesterday.as_micros() + change_sets::DATED_MICROS);
+        let before = Wanted { to: Some(until), ..Wanted::default() };
+        change_sets::latest(&room, &before, LATEST, None).await?.items
     } else {
         Vec::new()
     };
-    let latest = if earlier.is_empty() { &today.items } else { &earlier };
+    // What was under way then is in both.
+    let is_other = |set: &&ChangeSet| today.items.iter().all(|listed| listed.id != set.id);
+    latest.extend(earlier.iter().filter(is_other));
+    latest.truncate(LATEST);
     let harm = incident::latest(&room, INCIDENTS, None).await?.items;
     let content = html! {
         h1.hidden { "Overview" }
@@ -63,7 +70,7 @@ pub(crate) async fn overview(room: Room) -> Result<Shown, Problem> {
                 @if today.next.is_some() {
                     p.quiet.small { "The newest " (shell::number(today.items.len() as u64)) " change-sets; there were more." }
                 }
-                (change_sets::rows(&room, &latest[..latest.len().min(LATEST)]))
+                (change_sets::rows(&room, latest.iter().copied()))
             }
         }
         (coverage(&room, &status.history))
