@@ -8,6 +8,7 @@ use backstock_proto::journal::{
     Change, ChangeFilter, JournalError, List, PAGE_LIMIT_MAX, Page, Span, Version,
 };
 use backstock_proto::{Facet, Kind, Shop, Timestamp};
+use futures::{StreamExt as _, TryStreamExt as _};
 use lru::LruCache;
 
 use super::evidence::Idle;
@@ -16,6 +17,8 @@ use crate::gids::{Beginnings, Short, name};
 
 /// Changes that are read whole together.
 pub(super) const TOGETHER: usize = 100;
+/// So many times that at once.
+const AT_ONCE: usize = 2;
 /// Changes read anew together with those between them, rather than asked for one by one.
 const BETWEEN_MAX: usize = 50;
 /// About what remembering takes besides: the key, the neighbours and the place in the table.
@@ -80,31 +83,49 @@ impl<T: Send + Sync> Shelf<T> {
         from: Sources<'_>,
         span: Span,
         leave: Leave<'_>,
-        condense: impl Fn(Change) -> T,
+        condense: impl Fn(Change) -> T + Sync,
     ) -> Result<(Vec<Arc<T>>, Vec<Idle>), JournalError> {
         let (there, idle) = self.bare(from, span, leave).await?;
         let mut known = self.remembered(from.shop, &there);
-        for run in unseen(&there, &known) {
-            let of_run = Span { from: there[run.end - 1].valid_at, to: there[run.start].valid_at };
-            // Whole changes are large: each is condensed as it comes.
-            let mut page = Page { limit: TOGETHER, cursor: None };
-            loop {
-                let list = self.page(from, of_run, &page, false).await?;
-                let anew = list.items.into_iter().filter(|change| !leave(change));
-                let anew: Vec<(u64, Arc<T>)> =
-                    anew.map(|change| (change.version.seq, Arc::new(condense(change)))).collect();
-                self.remember(from.shop, &anew);
-                known.extend(anew);
-                page.cursor = list.next;
-                if page.cursor.is_none() {
-                    break;
-                }
-            }
+        let parts = unseen(&there, &known).into_iter().flat_map(|run| parts(&there, run));
+        let spans: Vec<Span> = parts
+            .map(|part| Span { from: there[part.end - 1].valid_at, to: there[part.start].valid_at })
+            .collect();
+        let condense = &condense;
+        let read = spans.into_iter().map(|span| self.anew(from, span, leave, condense));
+        let mut read = futures::stream::iter(read).buffered(AT_ONCE);
+        while let Some(anew) = read.try_next().await? {
+            known.extend(anew);
         }
         // Each was remembered or has been read whole. Only what the journal then left out is not
         // known: compared field by field it changed nothing, or it is gone since.
         let found = there.iter().filter_map(|change| known.get(&change.seq).cloned());
         Ok((found.collect(), idle))
+    }
+
+    /// What is condensed of the changes in a window, read whole.
+    async fn anew(
+        &self,
+        from: Sources<'_>,
+        span: Span,
+        leave: Leave<'_>,
+        condense: &(impl Fn(Change) -> T + Sync),
+    ) -> Result<Vec<(u64, Arc<T>)>, JournalError> {
+        // Whole changes are large: each is condensed as it comes.
+        let mut page = Page { limit: TOGETHER, cursor: None };
+        let mut all = Vec::new();
+        loop {
+            let list = self.page(from, span, &page, false).await?;
+            let anew = list.items.into_iter().filter(|change| !leave(change));
+            let anew: Vec<(u64, Arc<T>)> =
+                anew.map(|change| (change.version.seq, Arc::new(condense(change)))).collect();
+            self.remember(from.shop, &anew);
+            all.extend(anew);
+            page.cursor = list.next;
+            if page.cursor.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// What is remembered of these changes, by sequence.
@@ -207,6 +228,20 @@ fn unseen<T>(there: &[There], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>>
         }
     }
     runs
+}
+
+/// Parts of a stretch that are read by themselves: what is of one instant is in one.
+fn parts(there: &[There], run: Range<usize>) -> Vec<Range<usize>> {
+    let (mut parts, mut begin) = (Vec::new(), run.start);
+    while begin < run.end {
+        let mut end = (begin + TOGETHER).min(run.end);
+        while end < run.end && there[end].valid_at == there[end - 1].valid_at {
+            end += 1;
+        }
+        parts.push(begin..end);
+        begin = end;
+    }
+    parts
 }
 
 #[cfg(test)]
