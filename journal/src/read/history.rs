@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    Entries, Entry, LOOKED_MAX, Link, Part, View, after_cursor, current, cursor_of, page_limit,
+    Entries, Entry, LOOKED_MAX, Link, Part, Read, View, after_cursor, current, cursor_of,
+    page_limit,
 };
 use crate::append::{is_first_look, shown};
 use crate::keys::{self, Position};
@@ -106,6 +107,8 @@ impl View<'_> {
         let limit = page_limit(page.limit)?;
         let prefix = keys::of_shop(shop);
         let mut moments = self.entries(Family::Timeline, &prefix);
+        // One for all: to begin one costs as much as to find what is looked for.
+        let mut entries = self.entries(Family::Versions, &prefix);
         moments.seek(match &page.cursor {
             Some(cursor) => after_cursor(&prefix, cursor)?,
             None => keys::at(&prefix, Position::last_at(filter.span.to)),
@@ -128,7 +131,7 @@ impl View<'_> {
             }
             let moment = Moment::from_bytes(value).at(|| shown(stored))?;
             if asked_for(&moment, filter)
-                && let Some(change) = self.change(shop, moment, position, filter)?
+                && let Some(change) = self.change(&mut entries, shop, (moment, position), filter)?
             {
                 let values = change.changes.iter().flat_map(|field| [&field.old, &field.new]);
                 bytes += values.map(diff::weight).sum::<usize>();
@@ -142,16 +145,16 @@ impl View<'_> {
     /// What one version changed of its resource; `None` if nothing, unless that is asked for as well.
     fn change(
         &self,
+        entries: &mut Entries<'_>,
         shop: &Shop,
-        moment: Moment,
-        position: Position,
+        (moment, position): (Moment, Position),
         filter: &ChangeFilter,
     ) -> Result<Option<Change>, JournalError> {
         let Moment { kind, id, facet, first_look, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
         let prefix = keys::of_facet(&key, facet);
-        let mut entries = self.entries(Family::Versions, &keys::of_resource(&key));
-        let found = self.part(&mut entries, &prefix, position)?;
+        let read = if filter.bare { Read::Bare } else { Read::Whole };
+        let found = self.part_read(entries, &prefix, position, read)?;
         let found = found.filter(|part| part.entry.link.position == position);
         let Some(Part { entry: Entry { mut version, link, payload }, before }) = found else {
             return Err(JournalError::Damaged(format!(
@@ -171,7 +174,7 @@ impl View<'_> {
         let (title, changes, gid) = if filter.bare || version.unchanged {
             (String::new(), Vec::new(), key.kind.gid(&key.id))
         } else if facet == Facet::Core && link.is_end() {
-            let last = self.last_living(&mut entries, &prefix)?;
+            let last = self.last_living(entries, &prefix)?;
             let last = last.map(|link| self.document(&prefix, &key, &link, None)).transpose()?;
             let (title, state) =
                 last.map(|last| (last.listing.title, last.state)).unwrap_or_default();
@@ -184,8 +187,7 @@ impl View<'_> {
             let old = before.map(|before| state(&before, None)).transpose()?.flatten();
             let new = state(&link, payload.as_deref())?;
             let first = facet == Facet::Core && old.is_none();
-            let Some([old, new]) = self.sides(&mut entries, &key, facet, position, [old, new])?
-            else {
+            let Some([old, new]) = self.sides(entries, &key, facet, position, [old, new])? else {
                 return Ok(None);
             };
             let title = key.kind.listing(&new).title;

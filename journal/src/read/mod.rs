@@ -49,11 +49,20 @@ pub(crate) struct Link {
     payload_at: Position,
 }
 
-/// A version as it stands in the store, with its payload if it has one of its own.
+/// A version as it stands in the store, with its payload if it has one of its own and that is wanted.
 struct Entry {
     version: Version,
     link: Link,
     payload: Option<Vec<u8>>,
+}
+
+/// What of a version is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// All of it.
+    Whole,
+    /// What is said of it: its payload, which is most of it, is neither checked nor copied.
+    Bare,
 }
 
 /// A facet's newest version by some moment, and the one before it.
@@ -191,8 +200,18 @@ impl<'s> View<'s> {
         facet: &[u8],
         until: Position,
     ) -> Result<Option<Part>, StoreError> {
+        self.part_read(entries, facet, until, Read::Whole)
+    }
+
+    fn part_read(
+        &self,
+        entries: &mut Entries<'_>,
+        facet: &[u8],
+        until: Position,
+        read: Read,
+    ) -> Result<Option<Part>, StoreError> {
         entries.seek(keys::at(facet, until));
-        let Some(entry) = entry(entries, facet)? else { return Ok(None) };
+        let Some(entry) = entry(entries, facet, read)? else { return Ok(None) };
         entries.next();
         Ok(Some(Part { entry, before: self.link(entries, facet)? }))
     }
@@ -378,14 +397,14 @@ pub(crate) fn current<'i>(
     Ok(entries.item().filter(|(key, _)| key.starts_with(prefix)))
 }
 
-/// The version that an iterator stands at, whole.
-fn entry(entries: &Entries<'_>, facet: &[u8]) -> Result<Option<Entry>, StoreError> {
+/// The version that an iterator stands at.
+fn entry(entries: &Entries<'_>, facet: &[u8], read: Read) -> Result<Option<Entry>, StoreError> {
     let Some((key, value)) = current(entries, facet)? else { return Ok(None) };
     let (_, position) = keys::split(key).at(|| shown(key))?;
     let record = Record::read(value).at(|| shown(key))?;
-    let payload = match record.body {
-        Body::Own(_) => Some(record.body.payload().at(|| shown(key))?.to_vec()),
-        Body::SameAs(_) => None,
+    let payload = match (read, record.body) {
+        (Read::Whole, Body::Own(_)) => Some(record.body.payload().at(|| shown(key))?.to_vec()),
+        (Read::Whole, Body::SameAs(_)) | (Read::Bare, _) => None,
     };
     let facet = facet_of(facet)?;
     let link = Link::of(facet, position, &record);
