@@ -70,6 +70,9 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
             json(journal.resources(&shop, &filter, &page).await?)
         }
         Question::Resource { key, at } => json(journal.resource(&key, at).await?),
+        Question::Several { shop, kind, ids, at } => {
+            json(journal.several(&shop, &kind, &ids, at).await?)
+        }
         Question::Versions { key, span, page } => json(journal.versions(&key, span, &page).await?),
         Question::Raw { key, seq } => raw(journal.raw(&key, seq).await?),
         Question::Changes { shop, filter, page } => {

@@ -157,6 +157,17 @@ impl Journal for Reader {
         self.ask(move |view| view.resource(&key, at)).await
     }
 
+    async fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError> {
+        let (shop, kind, ids) = (shop.clone(), kind.clone(), ids.to_vec());
+        self.ask(move |view| view.several(&shop, &kind, &ids, at)).await
+    }
+
     async fn versions(
         &self,
         key: &ResourceKey,

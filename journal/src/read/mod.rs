@@ -14,7 +14,7 @@ pub(crate) use status::Healed;
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{AsOf, JournalError, Resource, Version};
 use backstock_proto::kind::{Arrival, Document};
-use backstock_proto::{Facet, Op, ResourceKey, Timestamp, union};
+use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop, Timestamp, union};
 use rocksdb::{DB, DBPinnableSlice, DBRawIteratorWithThreadMode};
 use serde_json::Value;
 
@@ -161,6 +161,23 @@ impl<'s> View<'s> {
     ) -> Option<Result<Resource, JournalError>> {
         let found = self.resource_from(entries, key, at).transpose();
         found.filter(|found| !matches!(found, Ok(found) if found.deleted))
+    }
+
+    /// Some of a kind's resources, in the order in which they are named.
+    pub(crate) fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError> {
+        let mut entries = self.entries(Family::Versions, &keys::of_kind(shop, kind));
+        let key = |id: &ResourceId| ResourceKey {
+            shop: shop.clone(),
+            kind: kind.clone(),
+            id: id.clone(),
+        };
+        ids.iter().map(|id| self.resource_from(&mut entries, &key(id), at)).collect()
     }
 
     /// The newest version by a position of each facet but the core, in the order in which they make

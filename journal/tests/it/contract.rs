@@ -53,6 +53,13 @@ async fn suite(journal: &dyn Journal, model: &Model, shop: &Shop) {
     let nobody = Shop::from_name("nobody").expect("shop");
     assert_eq!(journal.status(&nobody).await.expect("status"), None);
     assert!(journal.resource(&product("nobody", "1"), AsOf::Latest).await.expect("read").is_none());
+    let named = ["2", "9", "1"].map(|id| product("acme", id));
+    let (kind, ids) = (named[0].kind.clone(), named.each_ref().map(|key| key.id.clone()));
+    let several = journal.several(shop, &kind, &ids, AsOf::Latest).await.expect("read");
+    assert_eq!(several.len(), named.len());
+    for (key, found) in named.iter().zip(several) {
+        assert_eq!(found, journal.resource(key, AsOf::Latest).await.expect("read"));
+    }
     assert_eq!(journal.shops().await.expect("shops").len(), 1);
 
     let list = |q: &str, deleted| ResourceFilter {

@@ -53,6 +53,7 @@ pub enum Question {
     Status { shop: Shop },
     Resources { shop: Shop, filter: ResourceFilter, page: Page },
     Resource { key: ResourceKey, at: AsOf },
+    Several { shop: Shop, kind: Kind, ids: Vec<ResourceId>, at: AsOf },
     Versions { key: ResourceKey, span: Span, page: Page },
     Raw { key: ResourceKey, seq: u64 },
     Changes { shop: Shop, filter: ChangeFilter, page: Page },
@@ -199,6 +200,17 @@ impl Journal for Client {
         at: AsOf,
     ) -> Result<Option<Resource>, JournalError> {
         self.ask(Question::Resource { key: key.clone(), at }).await
+    }
+
+    async fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError> {
+        let (shop, kind, ids) = (shop.clone(), kind.clone(), ids.to_vec());
+        self.ask(Question::Several { shop, kind, ids, at }).await
     }
 
     async fn versions(

@@ -335,6 +335,16 @@ pub trait Journal: Send + Sync {
     async fn resource(&self, key: &ResourceKey, at: AsOf)
     -> Result<Option<Resource>, JournalError>;
 
+    /// Some of a kind's resources, in the order in which they are named: as [`Self::resource`] tells
+    /// each.
+    async fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError>;
+
     /// A resource's versions, newest first. Empty if it never existed.
     async fn versions(
         &self,

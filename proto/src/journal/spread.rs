@@ -81,6 +81,16 @@ impl Journal for Spread {
         first!(self.copies(&key.shop), journal => journal.resource(key, at))
     }
 
+    async fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError> {
+        first!(self.copies(shop), journal => journal.several(shop, kind, ids, at))
+    }
+
     async fn versions(
         &self,
         key: &ResourceKey,

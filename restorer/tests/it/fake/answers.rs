@@ -177,6 +177,22 @@ impl Journal for Fake {
         Ok(self.find(key, at))
     }
 
+    async fn several(
+        &self,
+        shop: &Shop,
+        kind: &Kind,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, JournalError> {
+        self.answers()?;
+        let key = |id: &ResourceId| ResourceKey {
+            shop: shop.clone(),
+            kind: kind.clone(),
+            id: id.clone(),
+        };
+        Ok(ids.iter().map(|id| self.find(&key(id), at)).collect())
+    }
+
     async fn versions(
         &self,
         key: &ResourceKey,
