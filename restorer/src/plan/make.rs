@@ -27,6 +27,9 @@ use crate::{record, write};
 
 /// Resources whose states are read ahead.
 const READ_AHEAD: usize = 16;
+/// What is counted is small and much: so many are read together, and so many times that ahead.
+const TOGETHER: usize = 32;
+const PARTS_AHEAD: usize = 4;
 /// Kinds that are looked through at once for what points to something.
 const KINDS_AHEAD: usize = 4;
 
@@ -185,6 +188,15 @@ async fn decided(
     Ok(verdict)
 }
 
+/// Some ids after others.
+fn in_parts(ids: Vec<ResourceId>) -> impl Iterator<Item = Vec<ResourceId>> {
+    let mut ids = ids.into_iter();
+    std::iter::from_fn(move || {
+        let part: Vec<ResourceId> = ids.by_ref().take(TOGETHER).collect();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 impl Making<'_> {
     async fn history(&mut self, tools: &Tools<'_>, scope: &Scope) -> Result<(), PlanError> {
         let Tools { journal, anew, shop, .. } = *tools;
@@ -217,15 +229,15 @@ impl Making<'_> {
         let items = stock::sorted(&std::mem::take(&mut self.items));
         let lost: Vec<ResourceId> =
             items.iter().filter(|item| !self.listed.contains(item.as_str())).cloned().collect();
-        let found = lost.into_iter().map(|item| stock.item(item));
-        let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
-        while let Some(subject) = found.try_next().await? {
-            if let Some(subject) = subject {
+        let found = in_parts(lost).map(|items| stock.items(items));
+        let mut found = futures::stream::iter(found).buffered(PARTS_AHEAD);
+        while let Some(subjects) = found.try_next().await? {
+            for subject in subjects {
                 self.take(&subject, verdict(&subject, self.policy), false).await?;
             }
         }
-        let found = items.into_iter().map(|item| stock.levels(item));
-        let mut found = futures::stream::iter(found).buffered(READ_AHEAD);
+        let found = in_parts(items).map(|items| stock.levels(items));
+        let mut found = futures::stream::iter(found).buffered(PARTS_AHEAD);
         let mut came = Gids::default();
         while let Some(subjects) = found.try_next().await? {
             for subject in subjects {

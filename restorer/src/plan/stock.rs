@@ -11,7 +11,7 @@ use backstock_proto::{Kind, ResourceId, Timestamp, merge};
 use futures::TryStreamExt as _;
 use serde_json::Value;
 
-use super::gather::{Candidate, Gather, Scope, just_before};
+use super::gather::{Candidate, Gather, Scope, just_before, living};
 use super::row::{Policy, Subject, is_element};
 use super::undo::Run;
 use super::{Action, PlanError, Row, order};
@@ -128,50 +128,82 @@ impl<'a> Stock<'a> {
         Ok(Self { gather, scope, locations, listed, beginnings, policy })
     }
 
-    /// An item that is gone: as it was before what is taken back, or else as it was last.
-    pub(super) async fn item(&self, item: ResourceId) -> Result<Option<Subject>, PlanError> {
-        let Some(spec) = spec(ITEM) else { return Ok(None) };
-        for id in self.ids(spec, item) {
-            let Some(found) = self.last(spec, &id).await? else { continue };
-            let mut subject = self.gone(spec, found);
-            if let Scope::Span(span) = self.scope {
-                let of = just_before(span.from);
-                let key = self.gather.key(&subject.kind, &id);
-                let before = self.gather.state(&key, AsOf::At(of)).await?;
+    /// Items that are gone: each as it was before what is taken back, or else as it was last.
+    pub(super) async fn items(&self, items: Vec<ResourceId>) -> Result<Vec<Subject>, PlanError> {
+        let Some(spec) = spec(ITEM) else { return Ok(Vec::new()) };
+        let mut subjects = Vec::with_capacity(items.len());
+        for (item, found) in items.iter().zip(self.several(spec, &items, AsOf::Latest).await?) {
+            let found = match told(found) {
+                Some(found) => Some(found),
+                None => self.earlier(spec, item).await?,
+            };
+            subjects.extend(found.map(|found| self.gone(spec, found)));
+        }
+        if let Scope::Span(span) = self.scope {
+            let of = just_before(span.from);
+            let ids: Vec<ResourceId> = subjects.iter().map(|subject| subject.id.clone()).collect();
+            let then = self.several(spec, &ids, AsOf::At(of)).await?;
+            for (subject, then) in subjects.iter_mut().zip(then) {
+                let mut before = living(then);
+                self.gather.anew.rewrite(&mut before);
                 if before.is_object() {
                     subject.of = Some((of, before.clone()));
                     subject.runs = vec![Run { before, after: Value::Null }];
                 }
             }
-            return Ok(Some(subject));
         }
-        Ok(None)
+        Ok(subjects)
     }
 
-    /// How much of an item there was where, when it went.
-    pub(super) async fn levels(&self, item: ResourceId) -> Result<Vec<Subject>, PlanError> {
+    /// How much of some items there was where, when they went.
+    pub(super) async fn levels(&self, items: Vec<ResourceId>) -> Result<Vec<Subject>, PlanError> {
         let (Some(of_item), Some(of_level)) = (spec(ITEM), spec(LEVEL)) else {
             return Ok(Vec::new());
         };
-        let mut items = Vec::new();
-        for id in self.ids(of_item, item) {
-            let went = self.last(of_item, &id).await?.map(|item| went(&item));
-            items.push((id, went));
-        }
-        let mut levels = Vec::new();
-        for location in &self.locations {
-            for (item, went) in &items {
-                let Ok(id) = ResourceId::parse(&format!("{item}-{location}")) else { continue };
-                let Some(found) = self.last(of_level, &id).await? else { continue };
-                // What ended before was no longer stocked there.
-                let ended_before = |went: Timestamp| found.deleted && found.version.valid_at < went;
-                if !went.is_some_and(ended_before) {
-                    levels.extend(self.level(of_level, found).await?);
+        let mut places = Vec::new();
+        let mut ids = Vec::new();
+        for item in &items {
+            for location in &self.locations {
+                if let Some(id) = level_at(item, location) {
+                    places.push((item, location));
+                    ids.push(id);
                 }
-                break;
+            }
+        }
+        let found = self.several(of_level, &ids, AsOf::Latest).await?;
+        let mut levels = Vec::new();
+        for ((item, location), found) in places.into_iter().zip(found) {
+            let known = match told(found) {
+                Some(found) => Some((item.clone(), found)),
+                None => self.earlier_level(of_item, of_level, (item, location)).await?,
+            };
+            let Some((item, found)) = known else { continue };
+            let went = match found.deleted {
+                true => self.last(of_item, &item).await?.map(|item| went(&item)),
+                false => None,
+            };
+            // What ended before was no longer stocked there.
+            if went.is_none_or(|went| found.version.valid_at >= went) {
+                levels.extend(self.level(of_level, found).await?);
             }
         }
         Ok(levels)
+    }
+
+    /// How much there was of an item at a location under an id that it had before, and that id.
+    async fn earlier_level(
+        &self,
+        of_item: &'static Spec,
+        of_level: &'static Spec,
+        (item, location): (&ResourceId, &ResourceId),
+    ) -> Result<Option<(ResourceId, Resource)>, PlanError> {
+        for earlier in self.gather.anew.ids_before(of_item, item) {
+            let Some(id) = level_at(&earlier, location) else { continue };
+            if let Some(found) = self.last(of_level, &id).await? {
+                return Ok(Some((earlier, found)));
+            }
+        }
+        Ok(None)
     }
 
     /// A level that is gone, with the amount that was known last; without what is taken back of that.
@@ -226,15 +258,42 @@ impl<'a> Stock<'a> {
         id: &ResourceId,
     ) -> Result<Option<Resource>, PlanError> {
         let key = self.gather.key(&Kind::of(spec), id);
-        let found = self.gather.journal.resource(&key, AsOf::Latest).await?;
-        Ok(found.filter(|found| found.state.is_object()))
+        Ok(told(self.gather.journal.resource(&key, AsOf::Latest).await?))
     }
 
-    /// The ids that something that was made anew, and is gone again, has had, the last one first.
-    fn ids(&self, spec: &'static Spec, id: ResourceId) -> Vec<ResourceId> {
-        let before = self.gather.anew.ids_before(spec, &id);
-        std::iter::once(id).chain(before).collect()
+    /// The same under the last of the ids that it had before under which there is any.
+    async fn earlier(
+        &self,
+        spec: &'static Spec,
+        id: &ResourceId,
+    ) -> Result<Option<Resource>, PlanError> {
+        for id in self.gather.anew.ids_before(spec, id) {
+            if let Some(found) = self.last(spec, &id).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
+
+    async fn several(
+        &self,
+        spec: &'static Spec,
+        ids: &[ResourceId],
+        at: AsOf,
+    ) -> Result<Vec<Option<Resource>>, PlanError> {
+        let Gather { journal, shop, .. } = *self.gather;
+        Ok(journal.several(shop, &Kind::of(spec), ids, at).await?)
+    }
+}
+
+/// What is known of something, if what it was is.
+fn told(found: Option<Resource>) -> Option<Resource> {
+    found.filter(|found| found.state.is_object())
+}
+
+/// What names the level of an item at a location.
+fn level_at(item: &ResourceId, location: &ResourceId) -> Option<ResourceId> {
+    ResourceId::parse(&format!("{item}-{location}")).ok()
 }
 
 /// Since when an item may have been gone: not yet, as far as is known of one that is.
