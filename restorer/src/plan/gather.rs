@@ -207,7 +207,15 @@ impl Gather<'_> {
     ) -> Result<Subject, PlanError> {
         let mut id = candidate.id.clone();
         let key = self.key(&candidate.kind, &id);
-        let mut latest = self.journal.resource(&key, AsOf::Latest).await?;
+        // What is known of it before it went is read as of then.
+        let end = match scope {
+            Scope::Span(_) if candidate.before && !candidate.after => self.end(&key).await?,
+            _ => None,
+        };
+        let mut latest = match end {
+            Some(_) => None,
+            None => self.journal.resource(&key, AsOf::Latest).await?,
+        };
         if latest.as_ref().is_none_or(|latest| latest.deleted) {
             let anew = self.anew.id_now(candidate.spec, &id);
             if anew != id {
@@ -218,7 +226,7 @@ impl Gather<'_> {
                 }
             }
         }
-        let seen = latest.as_ref().map(|latest| latest.version.seq);
+        let seen = latest.as_ref().map(|latest| latest.version.seq).or(end);
         let created_at = latest.as_ref().and_then(|latest| created_at(&latest.state));
         let now = living(latest);
         let mut subject = Subject {
@@ -255,6 +263,17 @@ impl Gather<'_> {
         let told = candidate.began.is_some_and(|began| began.is_since(from));
         subject.made_since |= told || created_at.is_some_and(|at| at >= from);
         Ok(subject)
+    }
+
+    /// The version by which something is gone; `None` of what is there, and of what never was.
+    async fn end(&self, key: &ResourceKey) -> Result<Option<u64>, PlanError> {
+        let mut heads = self.journal.heads(self.shop, &key.kind, Some(&key.id)).await?;
+        while let Some(head) = heads.next().await.transpose()? {
+            if head.facet == Facet::Core {
+                return Ok(head.deleted.then_some(head.seq));
+            }
+        }
+        Ok(None)
     }
 
     /// All of a resource's history within a span, as one run.
