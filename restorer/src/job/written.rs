@@ -270,7 +270,9 @@ async fn some(
     (journal, shop, known): (&dyn Journal, &Shop, u64),
     cursor: Option<String>,
 ) -> Result<List<Record>, JournalError> {
-    let page = Page { limit: TOGETHER, cursor };
+    // Mostly there is nothing new, and one tells.
+    let limit = if cursor.is_none() { 1 } else { TOGETHER };
+    let page = Page { limit, cursor };
     let mut list = journal.records(shop, WRITTEN, None, &page).await?;
     let new = list.items.partition_point(|record| record.seq > known);
     if new < list.items.len() {

@@ -145,8 +145,8 @@ pub(crate) async fn told(room: &Room, changes: Vec<Change>) -> Vec<Told> {
         let (mut before, mut after) = (None, None);
         if change.version.op == Op::Update && has_elements {
             let at = change.version.valid_at;
-            after = state(at).await;
-            before = state(Timestamp::from_micros(at.as_micros() - 1)).await;
+            let just_before = Timestamp::from_micros(at.as_micros() - 1);
+            (before, after) = tokio::join!(state(just_before), state(at));
         }
         let titles = BTreeMap::new();
         let known =
