@@ -246,6 +246,8 @@ fn parts(there: &[There], run: Range<usize>) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
 
     use super::*;
@@ -278,6 +280,27 @@ mod tests {
             assert_eq!(found, there);
             assert_eq!(shelf.kept().bytes, ten);
         }
+    }
+
+    #[tokio::test]
+    async fn changes_of_one_instant_are_read_once_however_many_they_are() {
+        let mut journal = Fake::default();
+        let many = 2 * TOGETHER + 50;
+        for n in 1..=many {
+            let at = "2026-11-20T09:00:00Z";
+            journal.remember("product", &n.to_string(), at, &json!({"title": "Mug"}));
+        }
+        let (shop, written) = (fake::shop("acme"), Written::default());
+        let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
+        let shelf: Shelf<u64> = Shelf::new(1 << 20, None, |_| 8);
+        let times = AtomicUsize::new(0);
+        let condense = |change: Change| {
+            times.fetch_add(1, Ordering::Relaxed);
+            change.version.seq
+        };
+        let read = shelf.read(from, Span::default(), &|_| false, condense).await;
+        let (found, _) = read.expect("answered");
+        assert_eq!((found.len(), times.into_inner()), (many, many));
     }
 
     #[tokio::test]
