@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use backstock_proto::erase::{ERASED_MESSAGES, ERASURE};
 use backstock_proto::journal::Gap;
 use backstock_proto::kind::Arrival;
 use backstock_proto::{Event, Facet, Kind, Op, ResourceKey, Shop, Source, Timestamp, union};
@@ -130,6 +131,8 @@ pub(crate) struct Draft<'s> {
     pub(crate) newly_erased: Vec<ResourceKey>,
     /// Erasures that were asked for, by shop and name.
     pub(crate) cases: HashMap<(Shop, String), Case>,
+    /// Up to which sequence each shop was erased before this batch.
+    pub(crate) gone: HashMap<Shop, u64>,
     /// Whether there is something to erase.
     pub(crate) erases: bool,
 }
@@ -147,6 +150,7 @@ impl<'s> Draft<'s> {
             record: Vec::new(),
             newly_erased: Vec::new(),
             cases: HashMap::new(),
+            gone: HashMap::new(),
             erases: false,
         }
     }
@@ -158,18 +162,28 @@ impl<'s> Draft<'s> {
     }
 
     fn note(&mut self, note: &Note, seq: u64, recorded_at: Timestamp) -> Result<(), StoreError> {
+        let is_receipt = matches!(note.what.as_str(), ERASURE | ERASED_MESSAGES);
+        if !is_receipt && self.went_with_its_shop(&note.shop, seq)? {
+            return Ok(());
+        }
         let left = self.left_of_note(note, seq)?;
         let note = left.as_ref().unwrap_or(note);
         ops::put(self.store, &mut self.batch, &mut self.notes, note, (seq, recorded_at))
     }
 
     fn poison(&mut self, message: &Message, poison: &Poison) -> Result<(), StoreError> {
+        let shop = quarantine::shop_of(&message.subject);
+        if let Some(shop) = &shop
+            && self.went_with_its_shop(shop, message.seq)?
+        {
+            return Ok(());
+        }
         let key = meta::numbered(meta::QUARANTINE, message.seq);
         let reason = poison.to_string();
         let left = self.left_of_poison(message);
         let kept = quarantine::to_bytes(left.as_ref().unwrap_or(message), &reason);
         self.batch.put_cf(self.store.family(Family::Meta), key, kept);
-        if let Some(shop) = quarantine::shop_of(&message.subject) {
+        if let Some(shop) = shop {
             self.tallies.shop(self.store, &shop)?.quarantined += 1;
         }
         self.appended.digest_mismatches += u64::from(poison.is_digest_mismatch());
@@ -179,6 +193,9 @@ impl<'s> Draft<'s> {
 
     /// Takes an event in, without those who were erased.
     fn learn(&mut self, new: &Meaning, recorded_at: Timestamp) -> Result<(), StoreError> {
+        if self.went_with_its_shop(&new.event.key.shop, new.position.seq)? {
+            return Ok(());
+        }
         let left = self.left_of(new)?;
         let new = left.as_ref().unwrap_or(new);
         let signal = self.signal_of(new)?;

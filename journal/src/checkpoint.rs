@@ -37,7 +37,7 @@ mod beside;
 mod manifest;
 mod recover;
 
-use beside::beside;
+pub(crate) use beside::beside;
 pub use beside::clear_beside;
 use manifest::FORMAT;
 pub use manifest::{File, Manifest};
@@ -170,7 +170,7 @@ impl Checkpoints {
     ) -> Result<CheckpointReport, CheckpointError> {
         let began = std::time::Instant::now();
         let applied_seq = store.applied_seq();
-        let aside = beside(store.path())?;
+        let aside = beside(store.path()).map_err(|source| disk(store.path(), source))?;
         let dir = aside.path().join("checkpoint");
         let (of, to) = (store.clone(), dir.clone());
         let erased_at = tokio::task::spawn_blocking(move || {

@@ -130,6 +130,13 @@ impl Message {
 
     fn meaning(&self) -> Result<Meaning, Poison> {
         let event = Event::from_message(&self.subject, &self.headers, self.payload.clone())?;
+        Ok(Meaning::of(event, self.seq)?)
+    }
+}
+
+impl Meaning {
+    /// What an event means that stands on the stream under `seq`.
+    pub(crate) fn of(event: Event, seq: u64) -> Result<Self, MappingError> {
         let kind = &event.key.kind;
         let Event { source, facet, op, .. } = event;
         let document = kind.read(Arrival { source, facet, op }, &event.key.id, &event.payload)?;
@@ -142,8 +149,8 @@ impl Message {
         let said = event.valid_at.or(document.updated_at).or(event.triggered_at);
         let valid_at = said.unwrap_or(event.received_at);
         let triggered_at = event.triggered_at.unwrap_or(valid_at);
-        let position = Position { valid_at, triggered_at, seq: self.seq };
+        let position = Position { valid_at, triggered_at, seq };
         let listing = document.listing;
-        Ok(Meaning { mapping, hash, position, listing, erased: false, told, event })
+        Ok(Self { mapping, hash, position, listing, erased: false, told, event })
     }
 }

@@ -186,14 +186,18 @@ pub(crate) fn said_to_bytes(recorded_at: Timestamp, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// When the stream took a record, and its bytes, with their digest checked.
+pub(crate) fn said_as_it_came(bytes: &[u8]) -> Result<(Timestamp, &[u8]), RecordError> {
+    let mut from = Reader::of(bytes)?;
+    Ok((from.instant()?, record::checked(from.rest)?))
+}
+
 /// A record as it was said, with its digest checked.
 pub(crate) fn said_from_bytes(
     bytes: &[u8],
     (what, id, seq): (&str, &str, u64),
 ) -> Result<Record, RecordError> {
-    let mut from = Reader::of(bytes)?;
-    let recorded_at = from.instant()?;
-    let payload = record::checked(from.rest)?;
+    let (recorded_at, payload) = said_as_it_came(bytes)?;
     let payload =
         serde_json::from_slice(payload).map_err(|_| RecordError::Malformed("not JSON"))?;
     Ok(Record { what: what.into(), id: id.into(), seq, recorded_at, payload })

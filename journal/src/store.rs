@@ -54,6 +54,14 @@ pub enum StoreError {
     /// The stream is not the one that the store was filled from.
     #[error("{0}")]
     OtherStream(String),
+    /// There is nowhere to work beside it.
+    #[error("there is no directory to work in beside {path}: {source}")]
+    Beside {
+        /// The store.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
     /// The disk is full. Nothing was written; the same append may be tried again later.
     #[error("the disk under the journal is full: {0}")]
     DiskFull(rocksdb::Error),
@@ -101,6 +109,7 @@ impl From<StoreError> for JournalError {
             | StoreError::Open { .. }
             | StoreError::NewerFormat { .. }
             | StoreError::OtherStream(_)
+            | StoreError::Beside { .. }
             | StoreError::DiskFull(_)
             | StoreError::Write(_) => false,
         };

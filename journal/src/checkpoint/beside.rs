@@ -4,13 +4,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{CheckpointError, disk};
-
 /// A directory to work in beside a store. Its name says whose it is.
-pub(super) fn beside(store: &Path) -> Result<TempDir, CheckpointError> {
+pub(crate) fn beside(store: &Path) -> std::io::Result<TempDir> {
     let parent = store.parent().unwrap_or(store);
-    let made = tempfile::Builder::new().prefix(&prefix(store)).tempdir_in(parent);
-    made.map_err(|source| disk(parent, source))
+    tempfile::Builder::new().prefix(&prefix(store)).tempdir_in(parent)
 }
 
 /// Removes what a killed process left beside a store: hard links of its files, in which nothing is

@@ -62,7 +62,7 @@ impl Checkpoints {
     ) -> Result<(), CheckpointError> {
         let parent = path.parent().unwrap_or(path);
         std::fs::create_dir_all(parent).map_err(|source| disk(parent, source))?;
-        let aside = beside(path)?;
+        let aside = beside(path).map_err(|source| disk(path, source))?;
         let dir = aside.path().join("store");
         std::fs::create_dir(&dir).map_err(|source| disk(&dir, source))?;
         for file in &manifest.files {

@@ -24,7 +24,8 @@ use crate::store::{At, Store, StoreError};
 pub(crate) struct Case {
     pub(crate) shop: Shop,
     pub(crate) wish: Wish,
-    /// Of a shop: the last sequence that went.
+    /// Of a shop: the sequence of the message that asked. What came up to it goes, what came since stays. 0
+    /// where an older version of Backstock did not note it.
     pub(crate) upto: u64,
     pub(crate) stage: Stage,
     /// Whether the wish is on record, where the message that brought it may go.
@@ -51,11 +52,12 @@ pub(crate) enum Stage {
 }
 
 impl Case {
-    pub(crate) fn new(shop: Shop, wish: Wish) -> Self {
-        let waits = wish.whom == Whom::Shop && !wish.confirmed;
+    pub(crate) fn new(shop: Shop, wish: Wish, upto: u64) -> Self {
+        let of_shop = wish.whom == Whom::Shop;
+        let waits = of_shop && !wish.confirmed;
         Self {
             shop,
-            upto: 0,
+            upto: if of_shop { upto } else { 0 },
             stage: if waits { Stage::Waiting } else { Stage::Asked },
             wish,
             recorded: false,
@@ -67,7 +69,7 @@ impl Case {
 
     /// The same thing is asked for again, or is said of it that it may begin. What was asked before,
     /// as its own record read back, changes nothing.
-    pub(super) fn asked_again(&mut self, wish: Wish) {
+    pub(super) fn asked_again(&mut self, wish: Wish, upto: u64) {
         let later = wish.requested_at > self.wish.requested_at;
         let confirms = wish.confirmed && !self.wish.confirmed;
         let known = self.wish.orders.len();
@@ -79,6 +81,9 @@ impl Case {
             return;
         }
         self.recorded = false;
+        if self.wish.whom == Whom::Shop {
+            self.upto = self.upto.max(upto);
+        }
         if self.stage >= Stage::Erased {
             if later {
                 self.wish.requested_at = wish.requested_at;
@@ -146,14 +151,14 @@ impl Store {
         value.map(|value| Case::from_bytes(&value)).transpose().at(|| format!("erasure of {shop}"))
     }
 
-    /// The case that a wish opens, or that it goes on with.
-    pub(crate) fn case_of(&self, shop: &Shop, wish: Wish) -> Result<Case, StoreError> {
+    /// The case that a wish opens, or that it goes on with. A message of sequence `upto` asked.
+    pub(crate) fn case_of(&self, shop: &Shop, wish: Wish, upto: u64) -> Result<Case, StoreError> {
         Ok(match self.case(shop, &wish.whom)? {
             Some(mut case) => {
-                case.asked_again(wish);
+                case.asked_again(wish, upto);
                 case
             }
-            None => Case::new(shop.clone(), wish),
+            None => Case::new(shop.clone(), wish, upto),
         })
     }
 

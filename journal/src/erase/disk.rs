@@ -19,10 +19,20 @@ const STRETCHES_MAX: usize = 64;
 const HELD_MAX: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// What became of writing files anew. But for the first, nothing is gained yet, and it has to be done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anew {
+    /// Nothing of it is left.
+    Written,
+    /// Somebody still reads from before.
+    Read,
+    /// The old files are still in use.
+    Failed,
+}
+
 impl Store {
-    /// Writes every file anew that may hold something of these cases. `false` if somebody reads from
-    /// before, or if writing failed: then nothing is gained yet, and it has to be done again.
-    pub(super) fn write_anew(&self, cases: &[Case]) -> Result<bool, StoreError> {
+    /// Writes every file anew that may hold something of these cases.
+    pub(super) fn write_anew(&self, cases: &[Case]) -> Result<Anew, StoreError> {
         // Something to flush there always is, so that a new log begins and the present one ends.
         self.touch()?;
         let written = self.db().latest_sequence_number();
@@ -30,7 +40,7 @@ impl Store {
         self.flush()?;
         // What a snapshot still sees stays when files are written anew.
         if self.oldest_snapshot().is_some_and(|oldest| oldest < written) {
-            return Ok(false);
+            return Ok(Anew::Read);
         }
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
@@ -46,7 +56,7 @@ impl Store {
         // It does not say how it went. Where the disk was full, the old files are still in use.
         if self.failures() > failed {
             tracing::error!("files that hold somebody who was erased could not be written anew");
-            return Ok(false);
+            return Ok(Anew::Failed);
         }
         // A log holds what was written to any family; none from before is left now, and none of the
         // files that were written anew, once nobody reads from them.
@@ -58,10 +68,10 @@ impl Store {
                 .into_iter()
                 .any(|file| before.contains(&file) && !live.contains(&file));
             if !held {
-                return Ok(true);
+                return Ok(Anew::Written);
             }
             if begun.elapsed() > HELD_MAX {
-                return Ok(false);
+                return Ok(Anew::Read);
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -155,7 +165,7 @@ mod tests {
             bytes[4_000] ^= 1;
             std::fs::write(&path, bytes).expect("damaged");
         }
-        let case = Case::new(shop, wish);
-        assert!(!store.write_anew(&[case]).expect("an answer"), "its file is as it was");
+        let case = Case::new(shop, wish, 1);
+        assert_eq!(store.write_anew(&[case]).expect("an answer"), Anew::Failed);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::erase::{
-    CUSTOMER_REDACT, ERASED_MESSAGES, ERASURE, Erased, Messages, SHOP_REDACT, Wish, sweep,
+    CUSTOMER_REDACT, ERASED_MESSAGES, ERASURE, Erased, Messages, SHOP_REDACT, Whom, Wish, sweep,
 };
 use backstock_proto::journal::Numbers;
 use backstock_proto::kind::Arrival;
@@ -13,6 +13,7 @@ use backstock_proto::stream::parse_event_subject;
 use backstock_proto::{Event, Op, Shop};
 use serde_json::Value;
 
+use super::OnRecord;
 use super::case::Stage;
 use crate::append::Draft;
 use crate::decode::{Meaning, Message, Told};
@@ -28,7 +29,7 @@ impl Draft<'_> {
         let Event { key, payload, received_at, .. } = &new.event;
         if matches!(key.kind.as_str(), CUSTOMER_REDACT | SHOP_REDACT) {
             match Wish::of_webhook(&key.shop, &key.kind, payload, *received_at) {
-                Some(wish) => self.wish(&key.shop, wish)?,
+                Some(wish) => self.wish(&key.shop, wish, new.position.seq)?,
                 None => tracing::error!(
                     shop = %key.shop,
                     "a webhook asks for an erasure and does not say whose, or speaks of another \
@@ -85,8 +86,10 @@ impl Draft<'_> {
     ) -> Result<Option<Note>, StoreError> {
         match note.what.as_str() {
             ERASURE => {
-                match serde_json::from_slice::<Wish>(&note.payload) {
-                    Ok(wish) => self.wish(&note.shop, wish)?,
+                match serde_json::from_slice::<OnRecord>(&note.payload) {
+                    Ok(OnRecord { wish, upto }) => {
+                        self.wish(&note.shop, wish, upto.unwrap_or(seq))?;
+                    }
                     Err(error) => tracing::error!(
                         shop = %note.shop, %error,
                         "the record of an erasure cannot be read"
@@ -128,14 +131,34 @@ impl Draft<'_> {
         Some(Message { payload: Default::default(), ..message.clone() })
     }
 
-    fn wish(&mut self, shop: &Shop, wish: Wish) -> Result<(), StoreError> {
+    /// Whether a message is of a shop that was erased with all that came up to a later one: a journal that
+    /// was brought back from before reads it once more. It is taken off the stream.
+    pub(crate) fn went_with_its_shop(&mut self, shop: &Shop, seq: u64) -> Result<bool, StoreError> {
+        let upto = match self.gone.get(shop) {
+            Some(upto) => *upto,
+            None => {
+                let case = self.store.case(shop, &Whom::Shop)?;
+                let case = case.filter(|case| case.stage != Stage::Waiting);
+                let upto = case.map_or(0, |case| case.upto);
+                self.gone.insert(shop.clone(), upto);
+                upto
+            }
+        };
+        let went = seq <= upto;
+        if went {
+            self.unsay(shop, seq);
+        }
+        Ok(went)
+    }
+
+    fn wish(&mut self, shop: &Shop, wish: Wish, upto: u64) -> Result<(), StoreError> {
         let of = (shop.clone(), wish.whom.name());
         let case = match self.cases.remove(&of) {
             Some(mut case) => {
-                case.asked_again(wish);
+                case.asked_again(wish, upto);
                 case
             }
-            None => self.store.case_of(shop, wish)?,
+            None => self.store.case_of(shop, wish, upto)?,
         };
         if case.stage == Stage::Waiting {
             tracing::error!(

@@ -19,30 +19,33 @@ mod disk;
 mod find;
 mod live;
 pub(crate) mod messages;
+mod on_record;
 mod rewrite;
+mod since;
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
-use backstock_proto::erase::{ERASED_MESSAGES, ERASURE, Whom, Wish};
-use backstock_proto::storage::{self, Keys, StorageError, is_damaged};
+use backstock_proto::erase::{ERASED_MESSAGES, ERASURE, Whom};
+use backstock_proto::storage::{self, Keys, StorageError};
 use backstock_proto::stream::{Partition, ops_subject, stream_name};
 use backstock_proto::time::Clock;
 use backstock_proto::{Shop, Timestamp};
 use futures::TryStreamExt;
 use object_store::path::Path as Place;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
-use serde::{Deserialize, Serialize};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::store::{Store, StoreError};
 pub(crate) use case::Case;
 use case::Stage;
+use disk::Anew;
 use messages::Unreachable;
+use on_record::kept_of;
+pub(crate) use on_record::{Kept, OnRecord, keep, kept};
 
 /// How often it looks whether something is left to do, beside being told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -86,13 +89,8 @@ enum EraseError {
     Panic(#[from] tokio::task::JoinError),
     #[error("somebody still reads what was there before")]
     Read,
-}
-
-/// A wish as it is kept beside the checkpoints.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    pub(crate) shop: Shop,
-    pub(crate) wish: Wish,
+    #[error("files that hold it could not be written anew; the log of RocksDB says why")]
+    Unwritten,
 }
 
 impl Eraser {
@@ -106,7 +104,7 @@ impl Eraser {
                 worked = self.work(&mut recalled) => worked,
             };
             let rest = match worked {
-                Ok(()) => LOOK_EVERY,
+                Ok(rest) => rest,
                 Err(EraseError::Read) => REST,
                 Err(error) => {
                     tracing::warn!(partition = self.partition, %error, "erasing has to wait");
@@ -121,28 +119,73 @@ impl Eraser {
         }
     }
 
-    /// Does all that can be done now.
-    async fn work(&self, recalled: &mut bool) -> Result<(), EraseError> {
+    /// Does all that can be done now, and says after which rest to go on. An erasure that fails is tried
+    /// again then, and keeps no other from its end.
+    async fn work(&self, recalled: &mut bool) -> Result<Duration, EraseError> {
         if !*recalled {
             // This store may be an older one, of which the stream has forgotten what was erased since.
             let kept = kept(&*self.storage, self.partition).await?;
             self.blocking(move |store| store.recall(kept)).await?;
             *recalled = true;
         }
+        let mut rest = LOOK_EVERY;
         for case in self.cases().await? {
-            if !case.recorded {
-                self.put_on_record(&case).await?;
-            }
-            if case.stage == Stage::Asked {
-                let case = case.clone();
-                self.blocking(move |store| store.take_out(&case)).await?;
+            if let Err(error) = self.take_out(&case).await {
+                rest = rest.min(self.later(&case, &error));
             }
         }
-        let rewritten: Vec<Case> =
-            self.cases().await?.into_iter().filter(|case| case.stage == Stage::Rewritten).collect();
-        self.take_off_the_stream(&rewritten).await?;
-        self.take_off_the_disk(&rewritten).await?;
-        self.take_off_the_checkpoints().await
+        let cases = self.cases().await?.into_iter();
+        let mut rewritten = Vec::new();
+        for case in cases.filter(|case| case.stage == Stage::Rewritten) {
+            match self.take_off_the_stream(&case).await {
+                Ok(()) => rewritten.push(case),
+                Err(error) => rest = rest.min(self.later(&case, &error)),
+            }
+        }
+        self.take_the_unsaid_off(&rewritten).await?;
+        // All together is once over the disk; where that fails, one of them may be why.
+        let one_by_one = match self.write_anew(&rewritten).await {
+            Ok(()) => false,
+            Err(EraseError::Read) => return Err(EraseError::Read),
+            Err(_) => true,
+        };
+        for case in &rewritten {
+            let done = async {
+                if one_by_one {
+                    self.write_anew(std::slice::from_ref(case)).await?;
+                }
+                self.note_erased(case).await
+            };
+            if let Err(error) = done.await {
+                rest = rest.min(self.later(case, &error));
+            }
+        }
+        self.take_off_the_checkpoints().await?;
+        Ok(rest)
+    }
+
+    /// After which rest an erasure that failed is tried again. What is wrong with history stays so for long.
+    fn later(&self, case: &Case, error: &EraseError) -> Duration {
+        if matches!(error, EraseError::Read) {
+            return REST;
+        }
+        let (partition, whom) = (self.partition, case.wish.whom.name());
+        tracing::warn!(partition, shop = %case.shop, whom, %error, "an erasure has to wait");
+        match error {
+            EraseError::Store(_) | EraseError::Panic(_) | EraseError::Unwritten => LOOK_EVERY,
+            _ => REST,
+        }
+    }
+
+    async fn take_out(&self, case: &Case) -> Result<(), EraseError> {
+        if !case.recorded {
+            self.put_on_record(case).await?;
+        }
+        if case.stage == Stage::Asked {
+            let case = case.clone();
+            self.blocking(move |store| store.take_out(&case)).await?;
+        }
+        Ok(())
     }
 
     async fn cases(&self) -> Result<Vec<Case>, EraseError> {
@@ -152,13 +195,15 @@ impl Eraser {
     /// On the stream, for other copies; in the object store, for whoever comes back from a checkpoint
     /// when the stream has forgotten.
     async fn put_on_record(&self, case: &Case) -> Result<(), EraseError> {
-        let said = serde_json::to_vec(&case.wish).map_err(|e| unwritable(&e))?;
+        let said = serde_json::to_vec(&OnRecord::of(case)).map_err(|e| unwritable(&e))?;
         let name = case.wish.whom.name();
         self.publish(ops_subject(self.partition, &case.shop, ERASURE, &name), said).await?;
         let (place, kept) = kept_of(self.partition, case)?;
         self.storage.put(&place, PutPayload::from(kept)).await?;
         let of = case.clone();
-        let recorded = move |now: &mut Case| now.recorded = now.wish == of.wish;
+        let recorded = move |now: &mut Case| {
+            now.recorded = (&now.wish, now.upto) == (&of.wish, of.upto);
+        };
         let case = case.clone();
         self.blocking(move |store| store.change_case(&case, recorded)).await
     }
@@ -175,20 +220,19 @@ impl Eraser {
         stream.map_err(|error| Unreachable::of(&error))
     }
 
-    async fn take_off_the_stream(&self, rewritten: &[Case]) -> Result<(), EraseError> {
-        for case in rewritten {
-            let stream = self.stream().await?;
-            let seqs = match &case.wish.whom {
-                Whom::Customer(_) => {
-                    let erased = self.store.erased_of(&case.shop).unwrap_or_default();
-                    messages::of_resources(&stream, self.partition, &case.shop, &erased).await?
-                }
-                Whom::Shop => {
-                    messages::of_shop(&stream, self.partition, &case.shop, case.upto).await?
-                }
-            };
-            self.take_off(&stream, &case.shop, Some(case), &seqs).await?;
-        }
+    async fn take_off_the_stream(&self, case: &Case) -> Result<(), EraseError> {
+        let stream = self.stream().await?;
+        let seqs = match &case.wish.whom {
+            Whom::Customer(_) => {
+                let erased = self.store.erased_of(&case.shop).unwrap_or_default();
+                messages::of_resources(&stream, self.partition, &case.shop, &erased).await?
+            }
+            Whom::Shop => messages::of_shop(&stream, self.partition, &case.shop, case.upto).await?,
+        };
+        self.take_off(&stream, &case.shop, Some(case), &seqs).await
+    }
+
+    async fn take_the_unsaid_off(&self, rewritten: &[Case]) -> Result<(), EraseError> {
         loop {
             let unsaid = self.blocking(|store| store.unsaid(MESSAGES)).await?;
             if unsaid.is_empty() {
@@ -224,32 +268,36 @@ impl Eraser {
         Ok(())
     }
 
-    async fn take_off_the_disk(&self, rewritten: &[Case]) -> Result<(), EraseError> {
+    async fn write_anew(&self, rewritten: &[Case]) -> Result<(), EraseError> {
         if rewritten.is_empty() {
             return Ok(());
         }
         let cases = rewritten.to_vec();
-        if !self.blocking(move |store| store.write_anew(&cases)).await? {
-            return Err(EraseError::Read);
+        match self.blocking(move |store| store.write_anew(&cases)).await? {
+            Anew::Written => Ok(()),
+            Anew::Read => Err(EraseError::Read),
+            Anew::Failed => Err(EraseError::Unwritten),
         }
-        for case in rewritten {
-            let blobs = match case.wish.whom {
-                Whom::Shop => self.remove_blobs(&case.shop).await?,
-                Whom::Customer(_) => self.remove_exports(&case.shop).await?,
-            };
-            let (of, now) = (case.clone(), self.clock.now());
-            self.blocking(move |store| {
-                store.change_case(&of, |case| {
-                    // Asked for more meanwhile: once more, then.
-                    if case.stage == Stage::Rewritten {
-                        (case.stage, case.erased_at) = (Stage::Erased, Some(now));
-                        case.counts.blobs += blobs;
-                    }
-                })
+    }
+
+    /// Removes the files of what is off the disk, and notes that it is erased.
+    async fn note_erased(&self, case: &Case) -> Result<(), EraseError> {
+        let blobs = match case.wish.whom {
+            Whom::Shop => self.remove_blobs(&case.shop).await?,
+            Whom::Customer(_) => self.remove_exports(&case.shop).await?,
+        };
+        let (of, now) = (case.clone(), self.clock.now());
+        self.blocking(move |store| {
+            store.change_case(&of, |case| {
+                // Asked for more meanwhile: once more, then.
+                if case.stage == Stage::Rewritten {
+                    (case.stage, case.erased_at) = (Stage::Erased, Some(now));
+                    case.counts.blobs += blobs;
+                }
             })
-            .await?;
-            tracing::info!(shop = %case.shop, whom = case.wish.whom.name(), "erased");
-        }
+        })
+        .await?;
+        tracing::info!(shop = %case.shop, whom = case.wish.whom.name(), "erased");
         Ok(())
     }
 
@@ -344,7 +392,7 @@ impl Store {
     pub(crate) fn erase_again(&self, kept: Vec<Kept>) -> Result<u64, StoreError> {
         let mut batch = rocksdb::WriteBatch::default();
         for Kept { shop, wish } in kept {
-            let case = self.case_of(&shop, wish)?;
+            let case = self.case_on_record(&shop, wish)?;
             self.put_case(&mut batch, &case);
         }
         self.write(batch)?;
@@ -364,13 +412,22 @@ impl Store {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = rocksdb::WriteBatch::default();
         for Kept { shop, wish } in kept {
-            let known = self.case(&shop, &wish.whom)?;
-            let case = self.case_of(&shop, wish)?;
+            let known = self.case(&shop, &wish.wish.whom)?;
+            let case = self.case_on_record(&shop, wish)?;
             if known.is_none_or(|known| known != case) {
                 self.put_case(&mut batch, &case);
             }
         }
         if batch.is_empty() { Ok(()) } else { self.write(batch) }
+    }
+
+    /// The case of a wish that is kept beside checkpoints. One of a stream that is lost for good, or that does
+    /// not say, reaches what is here.
+    fn case_on_record(&self, shop: &Shop, on_record: OnRecord) -> Result<Case, StoreError> {
+        let OnRecord { wish, upto } = on_record;
+        let since = self.stream_identity()?.map(|(_, created)| created);
+        let upto = upto.filter(|_| since.is_some_and(|at| at <= wish.requested_at.as_micros()));
+        self.case_of(shop, wish, upto.unwrap_or_else(|| self.applied_seq()))
     }
 
     /// Since when an erasure waits for a checkpoint, if one does. One that was made since may leave it to
@@ -383,88 +440,6 @@ impl Store {
     }
 }
 
-fn kept_place(partition: Partition, shop: &Shop, name: &str) -> Place {
-    // A name may hold what a path may not.
-    let name = blake3::hash(name.as_bytes()).to_hex();
-    Place::from(format!("erasures/{partition}/{}/{}.json", shop.name(), &name[..32]))
-}
-
-/// What is kept of a case, and where.
-fn kept_of(partition: Partition, case: &Case) -> Result<(Place, Vec<u8>), object_store::Error> {
-    let kept = Kept { shop: case.shop.clone(), wish: case.wish.clone() };
-    let failed =
-        |e: serde_json::Error| object_store::Error::Generic { store: "erasures", source: e.into() };
-    let place = kept_place(partition, &case.shop, &case.wish.whom.name());
-    Ok((place, serde_json::to_vec(&kept).map_err(failed)?))
-}
-
-/// Puts what was erased beside the checkpoints in `storage`, as far as it is not there. Its length tells
-/// whether it is the same: orders and somebody's word are what comes to it.
-pub(crate) async fn keep(
-    storage: &dyn ObjectStore,
-    partition: Partition,
-    cases: Vec<Case>,
-) -> Result<(), object_store::Error> {
-    let place = Place::from(format!("erasures/{partition}"));
-    let listed: Vec<ObjectMeta> = storage.list(Some(&place)).try_collect().await?;
-    let there: HashMap<Place, u64> =
-        listed.into_iter().map(|meta| (meta.location, meta.size)).collect();
-    for case in cases {
-        let (place, kept) = kept_of(partition, &case)?;
-        if there.get(&place) != Some(&(kept.len() as u64)) {
-            storage.put(&place, PutPayload::from(kept)).await?;
-        }
-    }
-    Ok(())
-}
-
-/// What was erased in a partition, as it is kept beside its checkpoints.
-pub(crate) async fn kept(
-    storage: &dyn ObjectStore,
-    partition: Partition,
-) -> Result<Vec<Kept>, object_store::Error> {
-    let place = Place::from(format!("erasures/{partition}"));
-    let listed: Vec<_> = storage.list(Some(&place)).try_collect().await?;
-    let mut all = Vec::new();
-    let unreadable = |place: &Place, error: &dyn std::fmt::Display| {
-        tracing::error!(
-            %place, %error,
-            "what was erased cannot be read, and is not erased again"
-        );
-    };
-    for meta in listed {
-        let read = async { storage.get(&meta.location).await?.bytes().await };
-        match read.await {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(kept) => all.push(kept),
-                Err(error) => unreadable(&meta.location, &error),
-            },
-            Err(error) if is_damaged(&error) => unreadable(&meta.location, &error),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(all)
-}
-
 fn unwritable(error: &serde_json::Error) -> Unreachable {
     Unreachable::of(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use object_store::memory::InMemory;
-
-    /// It is read by whoever comes back from a checkpoint, with whichever version of Backstock.
-    #[tokio::test]
-    async fn what_is_kept_beside_checkpoints_stands_as_it_always_did() {
-        let golden = r#"{"shop":"acme.myshopify.com","wish":{"whom":{"customer":"7"},"orders":["8"],"via":"webhook","by":"ops","requested_at":"2026-10-01T00:00:00Z","confirmed":true}}"#;
-        let place = "erasures/0/acme/c0b04ee956b3fe09b860a35bc6d326d2.json";
-        let storage = InMemory::new();
-        storage.put(&place.into(), golden.into()).await.expect("put");
-        let all = kept(&storage, 0).await.expect("readable");
-        let [one] = all.as_slice() else { panic!("{all:?}") };
-        golden::means(serde_json::to_string(one).expect("JSON"), golden);
-        golden::means(kept_place(0, &one.shop, &one.wish.whom.name()).to_string(), place);
-    }
 }

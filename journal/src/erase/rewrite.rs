@@ -16,6 +16,7 @@ use rocksdb::WriteBatch;
 use serde_json::Value;
 
 use super::case::{Case, Stage};
+use super::since::Since;
 use crate::append::shown;
 use crate::keys::{self, meta, ops as ops_keys};
 use crate::ops;
@@ -38,12 +39,12 @@ impl Store {
     pub(super) fn take_out(&self, case: &Case) -> Result<(), StoreError> {
         let _nobody_thins = self.thinning.lock().unwrap_or_else(PoisonError::into_inner);
         let (counts, upto) = match &case.wish.whom {
-            Whom::Customer(customer) => (self.take_customer_out(case, customer)?, 0),
-            Whom::Shop => self.take_shop_out(&case.shop)?,
+            Whom::Customer(customer) => (self.take_customer_out(case, customer)?, case.upto),
+            Whom::Shop => self.take_shop_out(case)?,
         };
         self.change_case(case, |now| {
             // Asked for more meanwhile: once more, then.
-            if now.stage == Stage::Asked && now.wish == case.wish {
+            if now.stage == Stage::Asked && (&now.wish, now.upto) == (&case.wish, case.upto) {
                 (now.counts, now.upto, now.stage) = (counts, upto, Stage::Rewritten);
             }
         })
@@ -241,12 +242,16 @@ impl Store {
         Ok(messages)
     }
 
-    /// Removes everything of a shop but what says that it was erased. Answers up to which sequence.
-    fn take_shop_out(&self, shop: &Shop) -> Result<(ErasureCounts, u64), StoreError> {
+    /// Removes everything of a shop but what says that it was erased, and what came since that was asked
+    /// for: the app may be installed again. Answers up to which sequence.
+    fn take_shop_out(&self, case: &Case) -> Result<(ErasureCounts, u64), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shop = &case.shop;
+        let upto = if case.upto > 0 { case.upto } else { self.applied_seq() };
         let view = View::of(self);
+        let mut since = Since::of(&view, shop, upto)?;
         let all = view.concerned(shop, None, &[])?;
-        let mut versions = 0;
+        let mut versions: u64 = 0;
         view.each_meta(&meta::kinds_of(shop), |_, value| {
             versions += crate::tally::KindTally::from_bytes(value)?.versions;
             Ok(())
@@ -260,7 +265,13 @@ impl Store {
         kept.seek(meta::QUARANTINE);
         while let Some((key, value)) = current(&kept, meta::QUARANTINE)? {
             let message = quarantine::from_bytes(0, value).at(|| shown(key))?.message;
-            if quarantine::shop_of(&message.subject).as_ref() == Some(shop) {
+            let (_, seq) = ops_keys::split(key).at(|| shown(key))?;
+            // Numbered upwards, unlike records.
+            let came_since = !seq > upto;
+            let of_shop = quarantine::shop_of(&message.subject).as_ref() == Some(shop);
+            if of_shop && came_since {
+                since.aside += 1;
+            } else if of_shop {
                 batch.delete_cf(self.family(Family::Meta), key);
                 quarantined += 1;
             }
@@ -268,17 +279,18 @@ impl Store {
         }
         drop(kept);
         drop(view);
+        since.put(self, &mut batch)?;
         self.write(batch)?;
         self.no_longer_aside.fetch_add(quarantined, Ordering::Relaxed);
         self.healed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != shop);
         let counts = ErasureCounts {
             resources: all.resources.len() as u64,
-            versions,
+            versions: versions.saturating_sub(since.versions()),
             records: all.records,
             quarantined,
             ..ErasureCounts::default()
         };
-        Ok((counts, self.applied_seq()))
+        Ok((counts, upto))
     }
 
     /// The stretches of keys that a case's person or shop stood in.

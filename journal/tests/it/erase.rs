@@ -1,5 +1,6 @@
 //! A person, or a shop, is taken out: no file holds a byte of them, and everything else is as before.
 
+mod shop;
 mod told;
 mod world;
 

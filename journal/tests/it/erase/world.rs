@@ -110,7 +110,7 @@ impl World {
         self.applied(sent.expect("publish").await.expect("ack").sequence).await
     }
 
-    async fn applied(&self, seq: u64) -> u64 {
+    pub(super) async fn applied(&self, seq: u64) -> u64 {
         for _ in 0..1_000 {
             if self.store.applied_seq() >= seq {
                 return seq;
