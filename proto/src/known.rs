@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::diff::{identity, label};
+use crate::merge::{self, FieldPath};
 
 /// The member that names the bytes of a picture or a file, beside what says which ones those are.
 pub const BYTES: &str = "blob";
@@ -50,6 +51,21 @@ pub fn is_of_same_bytes(one: &Map<String, Value>, other: &Map<String, Value>) ->
     let says = |name: &&str| one.get(*name).is_some_and(|value| !value.is_null());
     let same = |name: &str| one.get(name) == other.get(name);
     SAY_WHICH.iter().any(says) && SAY_WHICH.iter().all(|name| same(name))
+}
+
+/// The bytes that a field names in a state, where another one has the same address there.
+pub fn bytes_at<'s>(path: &FieldPath, state: &'s Value, same_as: &Value) -> Option<&'s Value> {
+    let (around, name) = path.as_str().rsplit_once('/')?;
+    let around = FieldPath::parse(around).filter(|_| name == BYTES)?;
+    let here = merge::get(state, &around)?.as_object()?;
+    let there = merge::get(same_as, &around)?.as_object()?;
+    here.get(BYTES).filter(|bytes| bytes.is_string() && is_of_same_bytes(here, there))
+}
+
+/// Whether a field names other bytes at the same address: they were replaced where they are.
+pub fn is_replaced(path: &FieldPath, [one, other]: [&Value; 2]) -> bool {
+    let bytes = bytes_at(path, one, other).zip(bytes_at(path, other, one));
+    bytes.is_some_and(|(one, other)| one != other)
 }
 
 fn elements(before: &mut [Value], after: &mut [Value]) {
@@ -104,6 +120,28 @@ mod tests {
         check(one.clone(), other.clone(), [one.clone(), other]);
         let same = json!({"image": {"url": "https://c/a.png"}});
         check(same, one.clone(), [one.clone(), one]);
+    }
+
+    #[test]
+    fn bytes_are_replaced_where_the_address_stays_and_both_are_known() {
+        let of = |file: &str, blob: Option<&str>| {
+            let mut image = json!({"id": "m", "url": format!("https://c/{file}.png")});
+            if let Some(blob) = blob {
+                image["blob"] = json!(blob);
+            }
+            json!({"image": image, "media": [image]})
+        };
+        let was = of("a", Some("aa"));
+        for path in ["/image/blob", "/media/{m}/blob"] {
+            let path = FieldPath::parse(path).expect("a path");
+            let replaced = |is: &Value| is_replaced(&path, [&was, is]);
+            assert!(replaced(&of("a", Some("bb"))));
+            assert!(!replaced(&was));
+            assert!(!replaced(&of("a", None)), "they were learned later");
+            assert!(!replaced(&of("b", Some("bb"))), "it is another picture");
+        }
+        let url = FieldPath::parse("/image/url").expect("a path");
+        assert!(!is_replaced(&url, [&was, &of("a", Some("bb"))]));
     }
 
     #[test]

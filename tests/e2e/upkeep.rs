@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::backstock::{Backstock, TOKEN, text};
 use crate::kills::{count, seed};
 use crate::pulls::{
-    SHOP, backfilled, eventually, known_shop, known_shop_with, ordered, reconciled, settled,
-    shop_path,
+    SHOP, backfilled, between, eventually, known_shop, known_shop_with, ordered, reconciled,
+    settled, shop_path,
 };
 use crate::simulator::{Simulator, planned};
 
@@ -230,6 +230,31 @@ async fn a_picture_that_was_replaced_in_place_is_kept_after_a_whole_look() {
     assert_eq!(count().await, fetched);
     let versions = backstock.list(&format!("{path}/versions")).await;
     assert_eq!(versions.len(), of_file, "{versions:?}");
+}
+
+#[tokio::test]
+async fn bytes_that_were_replaced_in_place_come_back_where_they_were() {
+    let (backstock, simulator, file, before) = with_a_file().await;
+    let path = format!("{SHOP}/resources/file/{file}");
+    let url = text(&before["state"]["image"], "url");
+    let original = simulator.bytes(url).await.expect("it is there");
+    let at = between().await;
+    let other = Bytes::from_static(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x58\0\0\x03\x20 an ad");
+    replace(&backstock, &simulator, &file, &other).await;
+    ordered(&backstock, json!({"kinds": ["file"], "ids": [file]})).await;
+    with_bytes(&backstock, &path, &other).await;
+    // Editions are whole seconds.
+    between().await;
+    let asked = json!({"at": at, "select": {"kinds": ["file"]}});
+    let (status, plan) = backstock.post(&format!("{SHOP}/plans"), asked.clone()).await;
+    assert_eq!((status, &plan["counts"]["update"]), (201, &json!(1)), "{plan}");
+    let job = backstock.applied(SHOP, &plan).await;
+    assert_eq!((&job["state"], &job["counts"]["updated"]), (&json!("done"), &json!(1)), "{job}");
+    assert!(simulator.bytes(url).await == Some(original.clone()), "other bytes");
+    // History hears of it, so that a plan finds nothing to do.
+    with_bytes(&backstock, &path, &original).await;
+    let (status, plan) = backstock.post(&format!("{SHOP}/plans"), asked).await;
+    assert_eq!((status, &plan["counts"]["update"]), (201, &json!(0)), "{plan}");
 }
 
 /// Kills the process while pictures are being copied.

@@ -32,13 +32,20 @@ pub(super) fn change(
     counts: &impl Fn(&FieldPath) -> bool,
 ) -> Change {
     let mut want = live.clone();
+    let is_known = |path: &FieldPath| merge::get(live, path).is_some_and(Value::is_string);
     let (bytes, fields): (Vec<&Field>, Vec<&Field>) =
-        fields.iter().partition(|field| write::names_bytes(&field.path));
+        fields.iter().partition(|field| write::names_bytes(&field.path) && !is_known(&field.path));
+    if let (Some(field), true) = (bytes.first(), fields.is_empty()) {
+        return Change::Conflict(format!(
+            "which bytes {} names now is not known. Make a new plan",
+            field.path
+        ));
+    }
     for field in fields {
         let joined = joined(told, field, came);
         let is_one_of = |values: [&Value; 2]| values.iter().any(|v| is(told, &field.path, v));
         if joined.is_none() && !is_one_of([&field.new, &field.old]) {
-            if is_alike(live, field, counts) {
+            if !write::names_bytes(&field.path) && is_alike(live, field, counts) {
                 continue;
             }
             let found = value(told, &field.path);
@@ -58,7 +65,7 @@ pub(super) fn change(
     if want == *live {
         return Change::Nothing;
     }
-    // Of what we keep the shop does not tell.
+    // Of what we keep the shop does not tell, and nobody knows it of these.
     for field in bytes {
         merge::set(&mut want, &field.path, field.new.clone());
     }
@@ -194,6 +201,25 @@ mod tests {
         assert!(tells(&live("ad"), &fields));
         assert_eq!(change(&live("ad"), &fields), Change::Make(want));
         assert_eq!(change(&live("bags"), &fields), Change::Nothing);
+    }
+
+    #[test]
+    fn bytes_that_are_known_are_a_field_like_any_other() {
+        let fields = [
+            field("/blob", json!("bb"), json!("aa")),
+            field("/image/blob", json!("bb"), json!("aa")),
+        ];
+        let live = |blob: Option<&str>| match blob {
+            Some(blob) => json!({"id": "f", "image": {"url": "https://c/a.png", "blob": blob}}),
+            None => json!({"id": "f", "image": {"url": "https://c/a.png"}}),
+        };
+        let mut want = live(Some("aa"));
+        want["blob"] = json!("aa");
+        assert_eq!(change(&live(Some("bb")), &fields), Change::Make(want));
+        assert_eq!(change(&live(Some("aa")), &fields), Change::Nothing);
+        let conflict = |live: Value| matches!(change(&live, &fields), Change::Conflict(_));
+        assert!(conflict(live(Some("cc"))), "somebody replaced it once more");
+        assert!(conflict(live(None)), "nobody knows");
     }
 
     #[test]

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use backstock_proto::ResourceId;
 use backstock_proto::admin::AdminError;
 use backstock_proto::admin::ask::AskError;
+use backstock_proto::journal::AsOf;
 use backstock_proto::kind::Spec;
+use backstock_proto::merge::{self, Field, FieldPath};
+use backstock_proto::{ResourceId, ResourceKey, known};
 use serde_json::Value;
 
 use super::runner::{RunError, Runner, WAIT_FIRST, is_write};
 use crate::plan::Row;
+use crate::write;
 use crate::write::look::{self, Extent};
 
 /// What is known about a row before it is written.
@@ -72,6 +75,32 @@ impl Runner {
             Ok(mut found) => Looked { now: found.remove(&id), extent, fault: None, at },
             Err(fault) => Looked { now: None, extent, fault: Some(fault), at },
         })
+    }
+
+    /// What the shop has, with the bytes that history knows at the addresses whose bytes are to be
+    /// replaced: the shop does not tell of those. `None` where there are none.
+    pub(super) async fn with_bytes(
+        &self,
+        row: &Row,
+        fields: &[Field],
+        now: &Value,
+    ) -> Result<Option<Value>, RunError> {
+        let Some(spec) = row.kind.spec() else { return Ok(None) };
+        let paths = fields.iter().map(|field| &field.path);
+        let paths: Vec<&FieldPath> = paths.filter(|path| write::replaces(spec, path)).collect();
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let key = ResourceKey { id: self.id_now(spec, row), ..self.key(row) };
+        let known = self.tools.journal.resource(&key, AsOf::Latest).await?;
+        let Some(known) = known.filter(|known| !known.deleted) else { return Ok(None) };
+        let mut with = now.clone();
+        for path in paths {
+            if let Some(bytes) = known::bytes_at(path, &known.state, now) {
+                merge::set(&mut with, path, bytes.clone());
+            }
+        }
+        Ok(Some(with))
     }
 
     /// Some resources as the shop has them, or why it does not say of these.

@@ -221,7 +221,7 @@ impl Runner {
         }
         match (row.action, &looked.now) {
             (Action::Update, Some(_)) if self.is_early(row) => Ok(Todo::Wait),
-            (Action::Update, Some(now)) => Ok(self.update(row, now, looked.extent)),
+            (Action::Update, Some(now)) => self.update(row, now, looked.extent).await,
             (Action::Update, None) => {
                 let why = "it is no longer in the shop. Make a new plan to bring it back";
                 Ok(Todo::Over(RowState::Conflict, Some(why.into())))
@@ -249,27 +249,29 @@ impl Runner {
         Ok(erased.has(&row.kind, &row.id))
     }
 
-    fn update(&self, row: &Row, now: &Value, extent: Extent) -> Todo {
+    async fn update(&self, row: &Row, now: &Value, extent: Extent) -> Result<Todo, RunError> {
         let mut fields = self.fields_now(row);
         fields.retain(|field| !self.is_absent(field));
         if fields.is_empty() {
-            return Todo::Over(RowState::Skipped, Some(NOTHING_CAME.into()));
+            return Ok(Todo::Over(RowState::Skipped, Some(NOTHING_CAME.into())));
         }
+        let known = self.with_bytes(row, &fields, now).await?;
+        let now = known.as_ref().unwrap_or(now);
         // What still points to the id of before is as the plan expects it.
         let mut told = now.clone();
         self.written.rewrite(&mut told);
         if extent == Extent::Core && !tells(&told, &fields) {
-            return Todo::LookWhole;
+            return Ok(Todo::LookWhole);
         }
         let came = |gid: &str| self.anew.contains(&self.first(gid));
         let counts = |path: &FieldPath| counts(row, path, now);
-        match change(now, &told, &fields, &came, &counts) {
+        Ok(match change(now, &told, &fields, &came, &counts) {
             Change::Nothing => Todo::Over(RowState::Skipped, Some(AS_WANTED.into())),
             Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
             Change::Make(want) => {
                 Todo::Write { now: Some(now.clone()), want: Some(want), rest: false }
             }
-        }
+        })
     }
 
     /// A row's fields, with the gids that things have now.

@@ -28,6 +28,7 @@ use super::{Job, JobState, RowState, rows};
 use crate::gids::Gids;
 use crate::plan::{PLAN, Plan};
 use crate::record;
+use crate::write;
 use backstock_proto::lease::Held;
 
 /// How often it looks for jobs that nobody told it of, those of a process that was killed: at first, and
@@ -297,7 +298,9 @@ async fn look(jobs: &Jobs, run: &Run) {
     while let Ok(Some(rows)) = rows::piece(tools.journal.as_ref(), shop, &plan, n).await {
         n += 1;
         for row in rows {
-            let silently = row.kind.spec().filter(|spec| spec.topics.is_empty());
+            // Nor does one tell of bytes that were replaced.
+            let bytes = row.fields.iter().any(|field| write::names_bytes(&field.path));
+            let silently = row.kind.spec().filter(|spec| spec.topics.is_empty() || bytes);
             if let Some(spec) = silently.filter(|_| is_written(row.n)) {
                 silent.entry(row.kind).or_default().push(written.id_now(spec, &row.id));
             }

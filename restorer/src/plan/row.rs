@@ -222,13 +222,25 @@ impl Decided<'_> {
     fn update(mut self, want: Value) -> Verdict {
         let Subject { spec, now, .. } = self.subject;
         let mut want = self.policy.selection.narrowed(now, want);
-        self.subject.runs.iter().for_each(|run| with_bytes(&mut want, &run.before));
+        self.subject.runs.iter().for_each(|run| with_bytes(&mut want, &run.before, now));
         let told = |path: &FieldPath| !write::incidental(spec, path, now);
         let mut fields = merge::fields(now, &want);
-        let differing: Vec<FieldPath> =
-            fields.iter().map(|field| &field.path).filter(|path| told(path)).cloned().collect();
-        fields.retain(|field| told(&field.path) || write::comes_along(spec, field, &differing));
-        self.kept.retain(|k| told(&k.path) && self.policy.selection.has_field(&k.path));
+        let paths = |of: &dyn Fn(&Field) -> bool| -> Vec<FieldPath> {
+            fields.iter().filter(|field| of(field)).map(|field| field.path.clone()).collect()
+        };
+        let differing = paths(&|field| told(&field.path));
+        let replaced = paths(&|field| self.brings_bytes_back(field));
+        fields.retain(|field| {
+            let beside = if write::replaces(spec, &field.path) { &replaced } else { &differing };
+            told(&field.path)
+                || replaced.contains(&field.path)
+                || write::comes_along(spec, field, beside)
+        });
+        if !replaced.is_empty() {
+            fields.retain(|field| !write::follows_from_bytes(spec, &field.path));
+        }
+        let counts = |k: &Kept| told(&k.path) || is_of_bytes(spec, k);
+        self.kept.retain(|k| counts(k) && self.policy.selection.has_field(&k.path));
         if fields.is_empty() && self.kept.is_empty() {
             return Verdict::Same;
         }
@@ -250,9 +262,22 @@ impl Decided<'_> {
                 n => format!("{n} things that come back within it get new ids"),
             });
         }
+        if fields.iter().any(|field| replaced.contains(&field.path)) {
+            row.notes.push("the bytes that it had come back in the place of those it has".into());
+        }
         (row.fields, row.unwritable, row.kept) = (fields, unwritable, self.kept);
         row.cost = write::cost(action, &row.fields);
         Verdict::Row(Box::new(row))
+    }
+
+    /// Whether a field brings back bytes that were replaced where they are.
+    fn brings_bytes_back(&self, field: &Field) -> bool {
+        let Subject { spec, now, runs, .. } = self.subject;
+        let was_so = |then: &Value| {
+            known::is_replaced(&field.path, [now, then])
+                && merge::get(then, &field.path) == Some(&field.new)
+        };
+        write::replaces(spec, &field.path) && runs.iter().any(|run| was_so(&run.before))
     }
 
     /// The fields that can be written, and those that cannot.
@@ -372,17 +397,25 @@ impl Subject {
     }
 }
 
-/// Gives what is to be a picture or a file of then the bytes that it had then.
-fn with_bytes(want: &mut Value, then: &Value) {
+/// Whether what is left alone is bytes that somebody replaced later.
+fn is_of_bytes(spec: &Spec, kept: &Kept) -> bool {
+    let known = [&kept.before, &kept.after, &kept.now].into_iter().all(Value::is_string);
+    known && write::replaces(spec, &kept.path)
+}
+
+/// Gives what is to be a picture or a file of then, and is another one now, the bytes that it had then.
+fn with_bytes(want: &mut Value, then: &Value, now: &Value) {
     let (Value::Object(members), Value::Object(then)) = (want, then) else { return };
+    let is_there = now.as_object().is_some_and(|now| known::is_of_same_bytes(members, now));
     if known::is_of_same_bytes(members, then)
+        && !is_there
         && let Some(blob) = then.get(known::BYTES)
     {
         members.insert(known::BYTES.into(), blob.clone());
     }
     for (name, member) in members.iter_mut() {
         if let Some(then) = then.get(name) {
-            with_bytes(member, then);
+            with_bytes(member, then, now.get(name).unwrap_or(&Value::Null));
         }
     }
 }

@@ -74,7 +74,9 @@ fn learn(told: &mut Value, now: &Value, counts: &impl Fn(&FieldPath) -> bool) ->
     }
     known::align(told, &mut now);
     for field in merge::fields(told, &now) {
-        if !counts(&field.path) {
+        // That somebody replaced bytes since is nothing that was only learned.
+        let is_replaced = known::is_replaced(&field.path, [&*told, &now]);
+        if !counts(&field.path) && !is_replaced {
             merge::set(told, &field.path, field.new);
         }
     }

@@ -25,8 +25,12 @@ pub(super) async fn write(
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
             let Some(mut file) = changed(now, want) else { return Ok(Written::Unchanged) };
+            let has_other_bytes = file.get("originalSource").is_some();
             upload::fill(around, &mut file).await?;
             send(around, Step::setting(UPDATE, json!({"files": [file]}))).await?;
+            if has_other_bytes {
+                replaced(around, text(now, "id")).await?;
+            }
             Ok(Written::Updated { ids: [].into() })
         }
         (None, Some(want)) => {
@@ -39,8 +43,8 @@ pub(super) async fn write(
 
 /// Why a field of a file cannot be written, if it cannot.
 pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
-    match path.member() {
-        "alt" | "" => None,
+    match path.as_str() {
+        "/alt" | "" | "/blob" | "/image/blob" => None,
         _ => Some("it follows from the file's content: replace the file by hand"),
     }
 }
@@ -66,6 +70,19 @@ fn changed(now: &Value, want: &Value) -> Option<Value> {
         file["originalSource"] = source(want)?;
     }
     file.as_object().is_some_and(|members| members.len() > 1).then_some(file)
+}
+
+/// Waits until the shop has worked through bytes that were put in the place of others. Until then it says
+/// nothing of them, and takes no others.
+pub(super) async fn replaced(around: &dyn Around, gid: &str) -> Result<(), WriteError> {
+    let settled = |data: &Value| !is_at_work(&data["node"]);
+    let data = until(around, STATUS, json!({"id": gid}), settled).await?;
+    match text(&data["node"], "fileStatus") {
+        "FAILED" => Err(WriteError::Refused(vec![format!(
+            "the shop cannot read the bytes that {gid} had before: replace it by hand"
+        )])),
+        _ => Ok(()),
+    }
 }
 
 fn blob(file: &Value) -> Option<&str> {
@@ -173,6 +190,18 @@ mod tests {
         let mut want = now.clone();
         want["alt"] = Value::Null;
         assert_eq!(changed(&now, &want), Some(json!({"id": now["id"], "alt": ""})));
+    }
+
+    #[test]
+    fn bytes_are_replaced_where_both_are_known() {
+        let of = |blob: Option<&str>| {
+            let url = "https://cdn/mug.png";
+            json!({"id": "gid://shopify/MediaImage/1", "image": {"url": url, "blob": blob}})
+        };
+        let sent = changed(&of(Some("bb")), &of(Some("aa"))).expect("an update");
+        assert_eq!(sent["originalSource"]["$bytes"]["hash"], "aa");
+        assert_eq!(changed(&of(None), &of(Some("aa"))), None);
+        assert_eq!(changed(&of(Some("aa")), &of(Some("aa"))), None);
     }
 
     #[test]

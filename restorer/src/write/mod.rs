@@ -67,7 +67,7 @@ pub use reach::{
     alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,
     is_stock, links, unwritable, unwritable_to, withdraws,
 };
-pub(crate) use reach::{comes_along, names_bytes};
+pub(crate) use reach::{comes_along, follows_from_bytes, names_bytes, replaces};
 
 /// What is to be done to one resource.
 #[derive(Clone)]

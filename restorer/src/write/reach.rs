@@ -164,6 +164,23 @@ pub(crate) fn names_bytes(path: &FieldPath) -> bool {
     matches!(path.steps().last(), Some(Step::Member(name)) if name == known::BYTES)
 }
 
+/// Whether the shop takes other bytes in the place of those that a field names: of files, and of the
+/// pictures of products, which are files.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/mutations/fileUpdate>
+pub(crate) fn replaces(spec: &Spec, path: &FieldPath) -> bool {
+    names_bytes(path)
+        && match spec.name {
+            "file" => super::file::unwritable(path).is_none(),
+            "product" => path.member() == "media",
+            _ => false,
+        }
+}
+
+/// Whether a field is what it is because of the bytes, and comes with them.
+pub(crate) fn follows_from_bytes(spec: &Spec, path: &FieldPath) -> bool {
+    spec.name == "file" && super::file::unwritable(path).is_some()
+}
+
 /// Whether a field is no difference by itself, and needed where others that differ are written: a picture
 /// of before comes of its bytes of before.
 pub(crate) fn comes_along(spec: &Spec, field: &Field, differing: &[FieldPath]) -> bool {

@@ -93,11 +93,36 @@ fn changed(now: &Value, want: &Value) -> Option<Value> {
     if want.get("alt").is_some_and(|alt| *alt != now["alt"]) {
         file["alt"] = written(&want["alt"]);
     }
-    let both_kept = now["blob"].is_string() && want["blob"].is_string();
-    if both_kept && now["blob"] != want["blob"] {
+    if has_other_bytes(now, want) {
         file["originalSource"] = upload::source(want, text(want, "mediaContentType"))?;
     }
     file.as_object().is_some_and(|members| members.len() > 1).then_some(file)
+}
+
+fn has_other_bytes(now: &Value, want: &Value) -> bool {
+    let both_kept = now["blob"].is_string() && want["blob"].is_string();
+    both_kept && now["blob"] != want["blob"]
+}
+
+/// Those that get other bytes in the place of their own.
+pub(super) fn replaced(now: &Value, want: &Value) -> Vec<String> {
+    let wanted = list(want, "media");
+    let gets_others = |now: &&Value| {
+        by_id(wanted, text(now, "id")).is_some_and(|want| has_other_bytes(now, want))
+    };
+    let replaced = list(now, "media").iter().filter(gets_others);
+    replaced.map(|medium| text(medium, "id").to_owned()).collect()
+}
+
+/// Puts what is known of bytes into what the shop tells, which does not know of it.
+pub(super) fn know(now: &mut Value, known: &Value) {
+    for medium in now["media"].as_array_mut().into_iter().flatten() {
+        let same = by_id(list(known, "media"), text(medium, "id"));
+        let same = same.filter(|same| same["blob"].is_string() && same["url"] == medium["url"]);
+        if let Some(same) = same {
+            medium["blob"] = same["blob"].clone();
+        }
+    }
 }
 
 /// A medium as `productUpdate` takes it; `None` where there is nothing to make it of.
@@ -230,6 +255,23 @@ mod tests {
             json!({"id": "new0", "referencesToRemove": ["p"]})
         );
         assert_eq!(list(&on[0].variables, "media").len(), 200);
+    }
+
+    #[test]
+    fn a_picture_that_was_replaced_gets_its_bytes_back_also_after_another_look() {
+        let with = |blob: &str| {
+            let mut medium = medium("a", "A");
+            medium["blob"] = json!(blob);
+            product(&[medium])
+        };
+        let (known, want) = (with("bb"), with("aa"));
+        let mut now = product(&[medium("a", "A")]);
+        assert_eq!((rest(&now, &want).len(), replaced(&now, &want).len()), (0, 0));
+        know(&mut now, &known);
+        assert_eq!(replaced(&now, &want), ["a"]);
+        let sent = rest(&now, &want);
+        let source = &sent[0].variables["files"][0]["originalSource"];
+        assert_eq!(source["$bytes"]["hash"], "aa");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use super::metafield::{self, Changes};
 use super::step::{Step, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, look, publication, upload};
+use super::{Around, WriteError, Written, file, look, publication, upload};
 
 const DELETE: &str = include_str!("../graphql/product_delete.graphql");
 
@@ -42,7 +42,7 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
-            let mut work = Work { first: Some(now), ..Work::new(around, want) };
+            let mut work = Work { first: Some(now), known: Some(now), ..Work::new(around, want) };
             work.bring(now.clone()).await?;
             if !work.refused.is_empty() {
                 return Err(WriteError::Refused(work.refused));
@@ -166,6 +166,8 @@ struct Work<'a> {
     want: Cow<'a, Value>,
     /// How it was at first, as long as what is another since is not our doing.
     first: Option<&'a Value>,
+    /// The same, for the bytes that are known of it.
+    known: Option<&'a Value>,
     /// Media that were made on the way.
     fresh: BTreeSet<String>,
     ids: BTreeMap<String, String>,
@@ -181,6 +183,7 @@ impl<'a> Work<'a> {
             around,
             want: Cow::Borrowed(want),
             first: None,
+            known: None,
             fresh: BTreeSet::new(),
             ids: BTreeMap::new(),
             changed: false,
@@ -219,6 +222,7 @@ impl<'a> Work<'a> {
             }
             let Steps { shape, rest } = steps(&now, &want, &files);
             let (gid, before) = (text(&now, "id").to_owned(), ids(&now));
+            let replaced = media::replaced(&now, &want);
             drop((now, want));
             let is_shaping = may_shape && !shape.is_empty();
             if is_shaping && shape.iter().any(|step| step.document == options::SET) {
@@ -227,11 +231,17 @@ impl<'a> Work<'a> {
             }
             let heard = self.send(if is_shaping { shape } else { rest }).await?;
             if !is_shaping && heard {
+                for gid in &replaced {
+                    file::replaced(self.around, gid).await?;
+                }
                 return Ok(());
             }
             may_shape = self.refused.is_empty();
             now = self.look(&gid).await?;
             now = self.settled(now, &before).await?;
+            if let Some(known) = self.known {
+                media::know(&mut now, known);
+            }
         }
         self.refused.push("it does not become as wanted, however often it is written".into());
         Ok(())
