@@ -14,8 +14,8 @@ use super::{
 use crate::append::{is_first_look, shown};
 use crate::keys::{self, Position};
 use crate::options::Family;
-use crate::record::{Body, Moment, Record};
-use crate::store::At;
+use crate::record::{Body, Head, Moment, Record};
+use crate::store::{At, StoreError};
 
 /// About how much of what changed stands on one page, in bytes. One change alone may be more.
 const PAGE_BYTES: usize = 8 << 20;
@@ -74,22 +74,29 @@ impl View<'_> {
         Ok(facets)
     }
 
-    /// A version's bytes as received. Reads the resource's versions until it meets the sequence.
+    /// A version's bytes as received. The newest of each facet, and the one that it says the same as, stand
+    /// where its head says; any other is looked for among all of the resource, since nothing is kept in the
+    /// order of the stream.
     pub(crate) fn raw(&self, key: &ResourceKey, seq: u64) -> Result<Option<Raw>, JournalError> {
         let prefix = keys::of_resource(key);
+        let mut heads = self.entries(Family::Heads, &prefix);
+        heads.seek(&prefix);
+        while let Some((facet, value)) = current(&heads, &prefix)? {
+            let head = Head::from_bytes(value).at(|| shown(facet))?;
+            let known = [head.position, head.payload_at].into_iter().find(|at| at.seq == seq);
+            if let Some(at) = known {
+                let stored = keys::at(facet, at);
+                let value = self.get(Family::Versions, &stored)?;
+                return Ok(value.map(|value| raw_of(&stored, &value)).transpose()?);
+            }
+            heads.next();
+        }
         let mut entries = self.entries(Family::Versions, &prefix);
         entries.seek(&prefix);
         while let Some((stored, value)) = current(&entries, &prefix)? {
             let (_, position) = keys::split(stored).at(|| shown(stored))?;
             if position.seq == seq {
-                let record = Record::read(value).at(|| shown(stored))?;
-                return Ok(Some(match record.body {
-                    Body::SameAs(other) => Raw::SameAs { seq: other.seq },
-                    body @ Body::Own(_) => {
-                        let payload = body.payload().at(|| shown(stored))?;
-                        Raw::Bytes(Bytes::copy_from_slice(payload))
-                    }
-                }));
+                return Ok(Some(raw_of(stored, value)?));
             }
             entries.next();
         }
@@ -240,6 +247,16 @@ impl View<'_> {
     }
 }
 
+fn raw_of(stored: &[u8], value: &[u8]) -> Result<Raw, StoreError> {
+    match Record::read(value).at(|| shown(stored))?.body {
+        Body::SameAs(other) => Ok(Raw::SameAs { seq: other.seq }),
+        body @ Body::Own(_) => {
+            let payload = body.payload().at(|| shown(stored))?;
+            Ok(Raw::Bytes(Bytes::copy_from_slice(payload)))
+        }
+    }
+}
+
 /// Lays a facet's state over that of those before it, if it has one.
 fn add(facet: Facet, side: &mut Value, state: Value) {
     if !state.is_null() {
@@ -272,4 +289,54 @@ fn asked_for(moment: &Moment, filter: &ChangeFilter) -> bool {
         && filter.kind.as_ref().map_or(!moment.kind.is_log(), |kind| *kind == moment.kind)
         && filter.op.is_none_or(|op| op == moment.op)
         && filter.source.is_none_or(|source| source == moment.source)
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::{Event, Kind, Op, ResourceId, Source, Timestamp};
+    use rocksdb::WriteBatch;
+
+    use super::*;
+    use crate::decode::{Decoded, Meaning, Reading};
+    use crate::options::Options;
+    use crate::store::Store;
+
+    #[test]
+    fn the_bytes_of_what_is_newest_are_had_without_reading_what_came_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = Timestamp::from_micros(1_790_812_800_000_000);
+        let store = Store::open(dir.path(), Options::for_testing(), at).expect("open");
+        let key = ResourceKey {
+            shop: Shop::from_name("acme").expect("a shop"),
+            kind: Kind::parse("gadget").expect("a kind"),
+            id: ResourceId::parse("1").expect("an id"),
+        };
+        let event = Event {
+            key: key.clone(),
+            facet: Facet::Core,
+            op: Op::Update,
+            source: Source::Webhook,
+            topic: "gadgets/update".into(),
+            api_version: None,
+            webhook_id: None,
+            event_id: None,
+            triggered_at: Some(at),
+            received_at: at,
+            valid_at: None,
+            earliest_at: None,
+            payload: Bytes::from_static(br#"{"id": 1, "name": "a"}"#),
+        };
+        let payload = event.payload.clone();
+        let meaning = Meaning::of(event, 1).expect("understood");
+        let reading = Reading::Event(Box::new(meaning));
+        let message = Decoded { seq: 1, recorded_at: at, trace: None, reading };
+        store.append(&[message], at).expect("append");
+        let mut batch = WriteBatch::default();
+        let damaged = [keys::of_resource(&key), b"!".to_vec()].concat();
+        batch.put_cf(store.family(Family::Versions), damaged, "");
+        store.write(batch).expect("written");
+        let view = View::of(&store);
+        assert_eq!(view.raw(&key, 1).expect("read"), Some(Raw::Bytes(payload)));
+        assert!(view.raw(&key, 2).is_err(), "what is damaged is met on the way to others");
+    }
 }
