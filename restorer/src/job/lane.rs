@@ -15,27 +15,27 @@
 //! as unsent, and stays open. Operations that run are awaited; those of a process that is to end are asked
 //! to end.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backstock_proto::admin::bulk::{self as operations, Operation, Started, State};
-use backstock_proto::admin::{AdminError, Answer, Call, Client, Repeat};
-use backstock_proto::time::Clock;
+use backstock_proto::admin::bulk::{self as operations, State};
+use backstock_proto::admin::{AdminError, Answer, Call, Repeat};
 use backstock_proto::{Shop, Timestamp};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::place::Place;
-use super::run::{Run, Want};
 use super::runner::{RunError, Runner, WAIT_FIRST};
-use crate::write::{bulk, upload};
+use crate::write::bulk;
+
+mod operation;
+
+use operation::Work;
 
 /// From so many seconds on, which the points of what is made anew would take to come back, it goes in
 /// bulk: starting operations and waiting for them takes the better part of a minute, which is to be little
@@ -61,20 +61,8 @@ const TICK: Duration = Duration::from_millis(500);
 /// itself.
 const ROOM: usize = 256;
 const ROOM_BYTES: usize = 16 << 10;
-/// Waits between looks at an operation: the first, and the longest.
-const LOOK_FIRST: Duration = Duration::from_secs(1);
-const LOOK_MAX: Duration = Duration::from_secs(5);
-/// An operation that takes longer is asked to end.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// Where as many run as may: how often it is tried to start one more, and how long after.
-const STARTS_MAX: u32 = 5;
-const START_AFTER: Duration = Duration::from_secs(3);
-/// How often it is looked for an operation whose start nobody heard of.
-const SEARCHES: u32 = 10;
 /// How far back it is looked: more than the clocks differ.
 const BACK_MICROS: i64 = 120_000_000;
-/// How often a result is read that breaks off.
-const READS_MAX: u32 = 3;
 /// After so many operations in a row without a result everything of their document goes by itself.
 const FAILURES_MAX: u32 = 3;
 
@@ -113,26 +101,6 @@ struct Waiting {
     repeat: Repeat,
     since: Instant,
     done: oneshot::Sender<Told>,
-}
-
-/// Why an operation has no result.
-enum Lost {
-    /// It was not started.
-    NotStarted(String),
-    /// It was not started, since the job is to stand still.
-    Held,
-    /// Nobody knows what it did.
-    Unheard(AdminError),
-}
-
-struct Work {
-    client: Client,
-    run: Arc<Run>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-    /// Operations that were begun, and those that are known by their ids.
-    begun: AtomicU64,
-    known: Mutex<BTreeSet<String>>,
 }
 
 /// Waits until no operation that a job of before started writes any more. Whether the shop lists them:
@@ -177,15 +145,7 @@ impl Lane {
             return Ok(None);
         }
         let (queue, arriving) = mpsc::unbounded_channel();
-        let work = Work {
-            client: runner.client().clone(),
-            run: runner.run.clone(),
-            clock: runner.tools.clock.clone(),
-            stop: runner.stop.clone(),
-            begun: AtomicU64::new(0),
-            known: Mutex::default(),
-        };
-        let works = AbortOnDropHandle::new(tokio::spawn(go(work, arriving)));
+        let works = AbortOnDropHandle::new(tokio::spawn(go(Work::of(runner), arriving)));
         let (shop, room) = (runner.shop.clone(), Arc::new(Semaphore::new(ROOM)));
         Ok(Some(Self { shop, queue, room, _works: works }))
     }
@@ -320,194 +280,6 @@ impl Waiting {
             Repeat::Never => self.hears(Heard::Back),
             Repeat::Safe => self.not_taken(),
         }
-    }
-}
-
-impl Work {
-    fn goes_on(&self) -> bool {
-        *self.run.want.borrow() == Want::Run && !self.stop.is_cancelled()
-    }
-
-    fn shop(&self) -> &Shop {
-        &self.run.shop
-    }
-
-    /// One operation of a document, until all that went with it have heard.
-    async fn operation(&self, batch: Vec<Waiting>) -> (&'static str, Option<f64>) {
-        let document = batch.first().map_or("", |one| one.document);
-        (document, self.pace(batch).await)
-    }
-
-    /// How many lines a second it did; `None` where it did not end as it should.
-    async fn pace(&self, batch: Vec<Waiting>) -> Option<f64> {
-        let begun = Instant::now();
-        match self.result(&batch).await {
-            Ok(operation) => {
-                let answered = self.answers(&operation, batch).await;
-                let pace = answered as f64 / begun.elapsed().as_secs_f64().max(0.001);
-                (operation.status == State::Completed && answered > 0).then_some(pace)
-            }
-            Err(Lost::NotStarted(why)) => {
-                tracing::warn!(shop = %self.shop(), error = %why, "a bulk operation is not started");
-                batch.into_iter().for_each(Waiting::not_taken);
-                None
-            }
-            Err(Lost::Held) => {
-                batch.into_iter().for_each(Waiting::back);
-                None
-            }
-            Err(Lost::Unheard(error)) => {
-                tracing::warn!(shop = %self.shop(), %error, "nobody knows what a bulk operation did");
-                batch.into_iter().for_each(|one| one.hears(Heard::Answer(Err(error.clone()))));
-                None
-            }
-        }
-    }
-
-    /// The operation of a batch, once it is over.
-    async fn result(&self, batch: &[Waiting]) -> Result<Operation, Lost> {
-        let document = batch.first().map_or("", |one| one.document);
-        let mut lines = Vec::with_capacity(batch.iter().map(|one| one.line.len() + 1).sum());
-        for one in batch {
-            lines.extend_from_slice(&one.line);
-            lines.push(b'\n');
-        }
-        let path = upload::variables(&self.client, lines.into()).await;
-        let path = path.map_err(|error| Lost::NotStarted(error.to_string()))?;
-        let id = self.start(document, &path).await?;
-        self.over(&id).await
-    }
-
-    async fn start(&self, document: &str, path: &str) -> Result<String, Lost> {
-        let (n, now) = (self.begun.fetch_add(1, Ordering::Relaxed), self.clock.now());
-        let named = format!("{}\n{n}\n{now}", self.run.job().id);
-        let nonce = blake3::hash(named.as_bytes()).to_hex()[..16].to_owned();
-        let document = bulk::named(document, &nonce);
-        for _ in 0..STARTS_MAX {
-            if !self.goes_on() {
-                return Err(Lost::Held);
-            }
-            match operations::start_mutation(&self.client, &document, path).await {
-                Ok(Started::Running(Operation { id, .. })) => return Ok(self.knows(id)),
-                Ok(Started::TooMany) => tokio::time::sleep(START_AFTER).await,
-                Err(error @ AdminError::Unknown { .. }) => {
-                    return self.find(&nonce, back(self.clock.now()), error).await;
-                }
-                Err(error) => return Err(Lost::NotStarted(error.to_string())),
-            }
-        }
-        Err(Lost::NotStarted("as many run as may".into()))
-    }
-
-    fn knows(&self, id: String) -> String {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        id
-    }
-
-    /// The operation of a name, whose start nobody heard of. Where there is none, and nothing runs that may
-    /// be it, it was not started, as far as anybody can tell.
-    async fn find(
-        &self,
-        nonce: &str,
-        since: Timestamp,
-        unknown: AdminError,
-    ) -> Result<String, Lost> {
-        let mut searches = 0;
-        loop {
-            tokio::time::sleep(LOOK_FIRST).await;
-            match operations::mutations(&self.client, since).await {
-                Ok(listed) => {
-                    if let Some(found) = listed.iter().find(|one| one.query.contains(nonce)) {
-                        return Ok(self.knows(found.id.clone()));
-                    }
-                    searches += 1;
-                    let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                    let may_be_it = listed.iter().any(|one| {
-                        !one.status.is_over()
-                            && bulk::may_be_ours(&one.query)
-                            && !known.contains(&one.id)
-                    });
-                    if searches >= SEARCHES && !may_be_it {
-                        return Err(Lost::Unheard(unknown));
-                    }
-                }
-                Err(error) if error.is_of_shop() => return Err(Lost::Unheard(error)),
-                Err(error) => {
-                    let shop = self.shop();
-                    tracing::warn!(%shop, %error, "bulk operations cannot be listed yet");
-                }
-            }
-        }
-    }
-
-    /// Waits until an operation is over, however long that takes.
-    async fn over(&self, id: &str) -> Result<Operation, Lost> {
-        let (shop, begun) = (self.shop(), Instant::now());
-        let (mut wait, mut is_ending) = (LOOK_FIRST, false);
-        loop {
-            tokio::time::sleep(wait).await;
-            wait = wait.mul_f64(1.5).min(LOOK_MAX);
-            let is_late = begun.elapsed() > PATIENCE;
-            match operations::poll(&self.client, id, 1.0).await {
-                Ok(Some(operation)) if operation.status.is_over() => return Ok(operation),
-                Ok(None) if is_late => {
-                    let detail = format!("it knows of no bulk operation {id}");
-                    return Err(Lost::Unheard(AdminError::Unknown { shop: shop.clone(), detail }));
-                }
-                Ok(_) => {}
-                Err(error) if error.is_of_shop() => return Err(Lost::Unheard(error)),
-                Err(error) => tracing::warn!(%shop, %id, %error, "a bulk operation is not told of"),
-            }
-            if (is_late || self.stop.is_cancelled()) && !is_ending {
-                tracing::warn!(%shop, %id, is_late, "a bulk operation is to end");
-                is_ending = operations::cancel(&self.client, id).await.is_ok();
-            }
-        }
-    }
-
-    /// Hands on what an operation answered. How many heard.
-    async fn answers(&self, operation: &Operation, batch: Vec<Waiting>) -> u64 {
-        let mut waiting: Vec<Option<Waiting>> = batch.into_iter().map(Some).collect();
-        let mut answered = 0;
-        if let Some(url) = operation.url.as_ref().or(operation.partial_data_url.as_ref()) {
-            for _ in 0..READS_MAX {
-                match self.read(url, &mut waiting, &mut answered).await {
-                    Ok(()) => break,
-                    Err(error) => {
-                        let shop = self.shop();
-                        tracing::warn!(%shop, %error, "a bulk result is not read to its end");
-                        tokio::time::sleep(LOOK_FIRST).await;
-                    }
-                }
-            }
-        }
-        self.run.went_in_bulk(answered);
-        for one in waiting.into_iter().flatten() {
-            let Operation { id, status, .. } = operation;
-            let detail = format!("{id} is over ({status:?}) without an answer to it");
-            let shop = self.shop().clone();
-            one.hears(Heard::Answer(Err(AdminError::Unknown { shop, detail })));
-        }
-        answered
-    }
-
-    async fn read(
-        &self,
-        url: &str,
-        waiting: &mut [Option<Waiting>],
-        answered: &mut u64,
-    ) -> Result<(), String> {
-        let lines = operations::lines(&self.client, url).await;
-        let mut lines = lines.map_err(|error| error.to_string())?;
-        while let Some(line) = lines.next().await {
-            let line = line.map_err(|error| error.to_string())?;
-            let Some(n) = operations::answers(&line) else { continue };
-            if let Some(one) = waiting.get_mut(n).and_then(Option::take) {
-                *answered += 1;
-                one.tell(Told::Line(line));
-            }
-        }
-        Ok(())
     }
 }
 
