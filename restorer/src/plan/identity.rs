@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use backstock_proto::{Kind, ResourceId};
 
-use super::gather::{Candidate, Gather};
+use super::candidate::Candidate;
+use super::gather::Gather;
 use super::select::Selection;
 use crate::gids::{Gids, name};
 

@@ -10,9 +10,10 @@ use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
+use super::candidate::Candidate;
 use super::follow::{self, Back, Gone};
 use super::foreign::Foreign;
-use super::gather::{Anew, Candidate, Gather, Scope};
+use super::gather::{Anew, Gather, Scope};
 use super::row::{Left, Policy, Subject, Verdict, verdict};
 use super::select::Selection;
 use super::stock::{self, Stock};

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::change_set::ChangeSetId;
 use crate::record::RecordError;
 
+mod candidate;
 mod consequence;
 mod follow;
 mod foreign;

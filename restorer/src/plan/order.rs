@@ -9,7 +9,8 @@ use backstock_proto::kind::{ALL, Spec};
 use backstock_proto::{Kind, ResourceId};
 use serde_json::Value;
 
-use super::gather::{Candidate, Gather, Scope, just_before};
+use super::candidate::Candidate;
+use super::gather::{Gather, Scope, just_before};
 use super::row::Policy;
 use super::{PlanError, Row};
 use crate::write;

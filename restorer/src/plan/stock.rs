@@ -11,7 +11,8 @@ use backstock_proto::{Kind, ResourceId, Timestamp, merge};
 use futures::TryStreamExt as _;
 use serde_json::Value;
 
-use super::gather::{Candidate, Gather, Scope, just_before, living};
+use super::candidate::Candidate;
+use super::gather::{Gather, Scope, just_before, living};
 use super::row::{Policy, Subject, is_element};
 use super::undo::Run;
 use super::{Action, PlanError, Row, order};
