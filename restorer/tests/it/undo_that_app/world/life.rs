@@ -50,33 +50,33 @@ impl World {
         }
     }
 
+    /// Of each product every variant; its webhook tells of all of them.
+    fn each_variant(&mut self, gids: Vec<Gid>, actor: &Actor, deed: impl Fn(&mut Value)) {
+        self.each(gids, actor, |shop, gid| {
+            for variant in shop.variants(gid) {
+                shop.update(variant, &deed);
+            }
+            shop.edit_product(gid, |_| {});
+        });
+    }
+
     /// Prices go down by a part, and the price before is shown.
     fn sale(&mut self, part: f64) {
         let gids = self.some_products(self.deed, 50);
-        self.each(gids, &staff(1), |shop, gid| {
-            for variant in shop.variants(gid) {
-                shop.update(variant, |v| {
-                    v["compareAtPrice"] = v["price"].clone();
-                    v["price"] = scaled(&v["price"], 1.0 - part);
-                });
-            }
-            shop.edit_product(gid, |_| {});
+        self.each_variant(gids, &staff(1), |v| {
+            v["compareAtPrice"] = v["price"].clone();
+            v["price"] = scaled(&v["price"], 1.0 - part);
         });
     }
 
     /// An app that belongs here has a sale of its own: another part off each product.
     fn planned_sale(&mut self) {
         let gids = self.some_products(self.deed, 40);
-        self.each(gids, &Actor::App(SALES.into()), |shop, gid| {
-            for variant in shop.variants(gid) {
-                shop.update(variant, |v| {
-                    if v["compareAtPrice"].is_null() {
-                        v["compareAtPrice"] = v["price"].clone();
-                        v["price"] = scaled(&v["price"], 0.3);
-                    }
-                });
+        self.each_variant(gids, &Actor::App(SALES.into()), |v| {
+            if v["compareAtPrice"].is_null() {
+                v["compareAtPrice"] = v["price"].clone();
+                v["price"] = scaled(&v["price"], 0.3);
             }
-            shop.edit_product(gid, |_| {});
         });
     }
 
@@ -90,15 +90,10 @@ impl World {
 
     fn end_sale(&mut self) {
         let gids = self.some_products(self.deed, 60);
-        self.each(gids, &staff(1), |shop, gid| {
-            for variant in shop.variants(gid) {
-                shop.update(variant, |v| {
-                    if !v["compareAtPrice"].is_null() {
-                        v["price"] = v["compareAtPrice"].take();
-                    }
-                });
+        self.each_variant(gids, &staff(1), |v| {
+            if !v["compareAtPrice"].is_null() {
+                v["price"] = v["compareAtPrice"].take();
             }
-            shop.edit_product(gid, |_| {});
         });
     }
 
