@@ -7,7 +7,7 @@ use backstock_proto::storage;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::Config;
+use super::{Compactor, Config, Http, Nats, Proof, ShopConfig, Storage, Telemetry};
 
 impl Config {
     /// Adds a line for each fault; `name` is the configuration's own.
@@ -15,43 +15,23 @@ impl Config {
         let mut fault = |text: String| faults.push(format!("{name}: {text}"));
         let mut seen = BTreeSet::new();
         for shop in &self.shop {
-            let domain = &shop.domain;
-            if !seen.insert(domain) {
-                fault(format!("shop {domain} is there twice"));
+            if !seen.insert(&shop.domain) {
+                fault(format!("shop {} is there twice", shop.domain));
             }
-            if shop.webhook_secrets.is_empty() && shop.webhook_secrets_file.is_none() {
-                fault(format!(
-                    "shop {domain} has neither webhook_secrets nor webhook_secrets_file"
-                ));
-            }
-            if shop.webhook_secrets.iter().any(|s| s.expose_secret().trim().is_empty()) {
-                fault(format!("shop {domain} has an empty webhook secret"));
-            }
-            let empty = |secret: &Option<SecretString>| {
-                secret.as_ref().is_some_and(|secret| secret.expose_secret().trim().is_empty())
-            };
-            if empty(&shop.access_token) || empty(&shop.client_secret) {
-                fault(format!("shop {domain} has an empty access_token or client_secret"));
-            }
-            if shop.client_id.is_some() != shop.client_secret.is_some() {
-                fault(format!("shop {domain} needs client_id and client_secret together"));
-            }
-            if let Err(why) = shop.embedded() {
-                fault(format!("shop {domain}: embedded_scopes: {why}"));
-            }
-            if let Err(e) = shop.url() {
-                fault(format!("shop {domain}: admin_url is not an address: {e}"));
-            }
-            for why in shop.guard.iter().flat_map(|guard| guard.faults()) {
-                fault(format!("shop {domain}: guard.{why}"));
-            }
-            if !is_api_version(&shop.api_version) {
-                fault(format!(
-                    "shop {domain}: api_version {:?} is not like \"2026-10\"",
-                    shop.api_version
-                ));
-            }
+            shop.check(&mut fault);
         }
+        self.check_tokens(&mut fault);
+        self.check_crons(&mut fault);
+        self.proof.check(&mut fault);
+        self.compactor.check(&mut fault);
+        self.http.check(&mut fault);
+        self.nats.check(&mut fault);
+        self.telemetry.check(&mut fault);
+        self.storage.check(&mut fault);
+        self.check_journals(&mut fault);
+    }
+
+    fn check_tokens(&self, fault: &mut dyn FnMut(String)) {
         for token in &self.token {
             if let Err(e) = token.parse() {
                 fault(format!("token {:?}: {e}", token.name));
@@ -67,6 +47,9 @@ impl Config {
                 ));
             }
         }
+    }
+
+    fn check_crons(&self, fault: &mut dyn FnMut(String)) {
         for (key, cron) in [
             ("compactor.full_pull", &self.compactor.full_pull),
             ("compactor.thin", &self.compactor.thin),
@@ -77,54 +60,10 @@ impl Config {
                 fault(format!("{key}: {e}"));
             }
         }
-        if self.proof.spread_minutes > 24 * 60 {
-            let minutes = self.proof.spread_minutes;
-            fault(format!("proof.spread_minutes is {minutes}, expected 0 to 1440"));
-        }
-        if !(0.1..=86_400.0).contains(&self.compactor.subscriptions_every) {
-            let every = self.compactor.subscriptions_every;
-            fault(format!("compactor.subscriptions_every is {every}, expected 0.1 to 86400"));
-        }
-        if let Err(why) = self.http.public_url() {
-            fault(format!("http.public_url: {why}"));
-        }
-        if !(0.05..=1.0).contains(&self.compactor.budget_share) {
-            let share = self.compactor.budget_share;
-            fault(format!("compactor.budget_share is {share}, expected 0.05 to 1"));
-        }
-        if !(0.1..=86_400.0).contains(&self.compactor.log_every) {
-            let every = self.compactor.log_every;
-            fault(format!("compactor.log_every is {every}, expected 0.1 to 86,400 seconds"));
-        }
-        if !(0.1..=3_600.0).contains(&self.compactor.glance_every) {
-            let every = self.compactor.glance_every;
-            fault(format!("compactor.glance_every is {every}, expected 0.1 to 3,600 seconds"));
-        }
-        if self.nats.partitions == 0 || self.nats.partitions > 1024 {
-            fault(format!("nats.partitions is {}, expected 1 to 1024", self.nats.partitions));
-        }
-        for url in self.http.journals.iter().flatten().chain(&self.http.compactor_url) {
-            if let Err(e) = url.parse::<Url>() {
-                fault(format!("http: {url:?} is not an address: {e}"));
-            }
-        }
-        if let Err(why) = self.telemetry.traces_url() {
-            fault(format!("telemetry.otlp_endpoint: {why}"));
-        }
-        if !(0.0..=1.0).contains(&self.telemetry.sample) {
-            fault(format!("telemetry.sample is {}, expected 0 to 1", self.telemetry.sample));
-        }
-        if let Err(why) = self.http.proxies() {
-            fault(format!("http.proxies: {why}"));
-        }
-        if let Err(e) = self.storage.keys() {
-            fault(format!("storage.key_file: {e}"));
-        }
-        for url in self.storage.named() {
-            if let Err(e) = storage::check(url) {
-                fault(e.to_string());
-            }
-        }
+    }
+
+    /// Which journals there are, and which of them this one is.
+    fn check_journals(&self, fault: &mut dyn FnMut(String)) {
         let journals = self.http.journals.len().max(1);
         if self.journal.index >= journals {
             fault(format!(
@@ -142,17 +81,128 @@ impl Config {
         if self.journal.copy.as_ref().is_some_and(|copy| !copy.chars().all(is_token)) {
             fault("journal.copy may hold letters, digits, - and _ only".into());
         }
-        if ![1, 3, 5].contains(&self.nats.replicas) {
-            fault(format!("nats.replicas is {}, expected 1, 3 or 5", self.nats.replicas));
+    }
+}
+
+impl ShopConfig {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        let domain = &self.domain;
+        if self.webhook_secrets.is_empty() && self.webhook_secrets_file.is_none() {
+            fault(format!("shop {domain} has neither webhook_secrets nor webhook_secrets_file"));
         }
-        if self.nats.credentials_file.is_some() && self.nats.nkey_file.is_some() {
+        if self.webhook_secrets.iter().any(|s| s.expose_secret().trim().is_empty()) {
+            fault(format!("shop {domain} has an empty webhook secret"));
+        }
+        let empty = |secret: &Option<SecretString>| {
+            secret.as_ref().is_some_and(|secret| secret.expose_secret().trim().is_empty())
+        };
+        if empty(&self.access_token) || empty(&self.client_secret) {
+            fault(format!("shop {domain} has an empty access_token or client_secret"));
+        }
+        if self.client_id.is_some() != self.client_secret.is_some() {
+            fault(format!("shop {domain} needs client_id and client_secret together"));
+        }
+        if let Err(why) = self.embedded() {
+            fault(format!("shop {domain}: embedded_scopes: {why}"));
+        }
+        if let Err(e) = self.url() {
+            fault(format!("shop {domain}: admin_url is not an address: {e}"));
+        }
+        for why in self.guard.iter().flat_map(|guard| guard.faults()) {
+            fault(format!("shop {domain}: guard.{why}"));
+        }
+        if !is_api_version(&self.api_version) {
+            fault(format!(
+                "shop {domain}: api_version {:?} is not like \"2026-10\"",
+                self.api_version
+            ));
+        }
+    }
+}
+
+impl Proof {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if self.spread_minutes > 24 * 60 {
+            let minutes = self.spread_minutes;
+            fault(format!("proof.spread_minutes is {minutes}, expected 0 to 1440"));
+        }
+    }
+}
+
+impl Compactor {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if !(0.1..=86_400.0).contains(&self.subscriptions_every) {
+            let every = self.subscriptions_every;
+            fault(format!("compactor.subscriptions_every is {every}, expected 0.1 to 86400"));
+        }
+        if !(0.05..=1.0).contains(&self.budget_share) {
+            let share = self.budget_share;
+            fault(format!("compactor.budget_share is {share}, expected 0.05 to 1"));
+        }
+        if !(0.1..=86_400.0).contains(&self.log_every) {
+            let every = self.log_every;
+            fault(format!("compactor.log_every is {every}, expected 0.1 to 86,400 seconds"));
+        }
+        if !(0.1..=3_600.0).contains(&self.glance_every) {
+            let every = self.glance_every;
+            fault(format!("compactor.glance_every is {every}, expected 0.1 to 3,600 seconds"));
+        }
+    }
+}
+
+impl Http {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if let Err(why) = self.public_url() {
+            fault(format!("http.public_url: {why}"));
+        }
+        for url in self.journals.iter().flatten().chain(&self.compactor_url) {
+            if let Err(e) = url.parse::<Url>() {
+                fault(format!("http: {url:?} is not an address: {e}"));
+            }
+        }
+        if let Err(why) = self.proxies() {
+            fault(format!("http.proxies: {why}"));
+        }
+        if self.body_bytes_max < 1 << 20 || self.body_bytes_max > 16 << 20 {
+            fault(format!("http.body_bytes_max is {}, expected 1 to 16 MiB", self.body_bytes_max));
+        }
+    }
+}
+
+impl Nats {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if self.partitions == 0 || self.partitions > 1024 {
+            fault(format!("nats.partitions is {}, expected 1 to 1024", self.partitions));
+        }
+        if ![1, 3, 5].contains(&self.replicas) {
+            fault(format!("nats.replicas is {}, expected 1, 3 or 5", self.replicas));
+        }
+        if self.credentials_file.is_some() && self.nkey_file.is_some() {
             fault("nats has both credentials_file and nkey_file".into());
         }
-        if self.http.body_bytes_max < 1 << 20 || self.http.body_bytes_max > 16 << 20 {
-            fault(format!(
-                "http.body_bytes_max is {}, expected 1 to 16 MiB",
-                self.http.body_bytes_max
-            ));
+    }
+}
+
+impl Telemetry {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if let Err(why) = self.traces_url() {
+            fault(format!("telemetry.otlp_endpoint: {why}"));
+        }
+        if !(0.0..=1.0).contains(&self.sample) {
+            fault(format!("telemetry.sample is {}, expected 0 to 1", self.sample));
+        }
+    }
+}
+
+impl Storage {
+    fn check(&self, fault: &mut dyn FnMut(String)) {
+        if let Err(e) = self.keys() {
+            fault(format!("storage.key_file: {e}"));
+        }
+        for url in self.named() {
+            if let Err(e) = storage::check(url) {
+                fault(e.to_string());
+            }
         }
     }
 }
