@@ -44,6 +44,12 @@ pub(crate) struct Tools<'a> {
     pub(crate) per_second: f64,
 }
 
+impl<'a> Tools<'a> {
+    fn gather(&self) -> Gather<'a> {
+        Gather { journal: self.journal, anew: self.anew, shop: self.shop }
+    }
+}
+
 impl Policy {
     /// What a request allows.
     pub(crate) fn of(request: &Request) -> Result<Self, PlanError> {
@@ -100,27 +106,16 @@ pub(crate) async fn make(
             making.history(tools, &scope).await?;
             doubt = unsure;
             if let Some(from) = request.begins() {
-                let gather = Gather { journal, anew: tools.anew, shop };
-                left.extend(gather.untold_since(&scope, from, &policy.selection).await?);
+                left.extend(tools.gather().untold_since(&scope, from, &policy.selection).await?);
             }
         }
         From::Export(foreign) => {
-            let gather = Gather { journal, anew: tools.anew, shop };
-            let mut subjects = foreign.subjects(&policy);
-            while let Some(mut subject) = subjects.try_next().await? {
-                let comes_along = stock::comes_with(&subject, &making.items);
-                if subject.comes_along && !comes_along {
-                    continue;
-                }
-                subject.comes_along = comes_along;
-                let verdict = decided(&gather, &subject, &policy).await?;
-                making.take(&subject, verdict, false).await?;
-            }
+            making.export(tools, &foreign).await?;
             left = foreign.left();
         }
     }
     making.follow(tools).await?;
-    let unread = Gather { journal, anew: tools.anew, shop }.unread(&making.definitions).await?;
+    let unread = tools.gather().unread(&making.definitions).await?;
     let (tally, (digest, firsts)) = making.finish().await?;
     if firsts.is_empty() && tally.counts.same == 0 && tally.left(Left::Unknown) > 0 {
         return Err(PlanError::Ask(format!(
@@ -200,8 +195,7 @@ fn in_parts(ids: Vec<ResourceId>) -> impl Iterator<Item = Vec<ResourceId>> {
 
 impl Making<'_> {
     async fn history(&mut self, tools: &Tools<'_>, scope: &Scope) -> Result<(), PlanError> {
-        let Tools { journal, anew, shop, .. } = *tools;
-        let gather = Gather { journal, anew, shop };
+        let gather = tools.gather();
         let mut candidates = gather.candidates(scope, &self.policy.selection).await?;
         order::find_taken(&gather, scope, &mut candidates, self.policy).await?;
         order::order(&mut candidates);
@@ -211,11 +205,27 @@ impl Making<'_> {
         self.decide(&gather, scope, goods).await?;
         if !self.items.is_empty() {
             let came = self.counted(&gather, scope, &levels).await?;
-            let now = |level: &Candidate| name(&level.kind, &anew.id_now(level.spec, &level.id));
+            let now =
+                |level: &Candidate| name(&level.kind, &tools.anew.id_now(level.spec, &level.id));
             levels.retain(|level| !came.contains(&now(level)));
         }
         self.decide(&gather, scope, levels).await?;
         self.decide(&gather, scope, others).await
+    }
+
+    async fn export(&mut self, tools: &Tools<'_>, foreign: &Foreign<'_>) -> Result<(), PlanError> {
+        let gather = tools.gather();
+        let mut subjects = foreign.subjects(self.policy);
+        while let Some(mut subject) = subjects.try_next().await? {
+            let comes_along = stock::comes_with(&subject, &self.items);
+            if subject.comes_along && !comes_along {
+                continue;
+            }
+            subject.comes_along = comes_along;
+            let verdict = decided(&gather, &subject, self.policy).await?;
+            self.take(&subject, verdict, false).await?;
+        }
+        Ok(())
     }
 
     /// Has what is counted of variants that come back come with them, whatever was selected. Answers which
@@ -335,9 +345,8 @@ impl Making<'_> {
         if self.tally.anew.is_empty() || !modes.update || selection.has_fields() {
             return Ok(());
         }
-        let Tools { journal, anew, shop, .. } = *tools;
         let products = std::mem::take(&mut self.products);
-        let gather = Gather { journal, anew, shop };
+        let gather = tools.gather();
         self.tally.untold |= self.tally.makes_owners() && gather.has_untold().await?;
         let back = Back::of(&gather, &self.tally.anew, products).await?;
         let numbers = back.numbers();
