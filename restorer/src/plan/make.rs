@@ -166,6 +166,15 @@ struct Making<'a> {
     erased: Erased,
 }
 
+/// When a row that deletes is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    /// In its turn: something that is made anew needs its natural key.
+    Now,
+    /// After all that is made and changed.
+    Last,
+}
+
 /// What is decided about a resource. What goes is known to its newest part; what was made anew since, and
 /// dropped with that, is not expected.
 async fn decided(
@@ -223,7 +232,7 @@ impl Making<'_> {
             }
             subject.comes_along = comes_along;
             let verdict = decided(&gather, &subject, self.policy).await?;
-            self.take(&subject, verdict, false).await?;
+            self.take(&subject, verdict, Goes::Last).await?;
         }
         Ok(())
     }
@@ -244,7 +253,7 @@ impl Making<'_> {
         let mut found = futures::stream::iter(found).buffered(PARTS_AHEAD);
         while let Some(subjects) = found.try_next().await? {
             for subject in subjects {
-                self.take(&subject, verdict(&subject, self.policy), false).await?;
+                self.take(&subject, verdict(&subject, self.policy), Goes::Last).await?;
             }
         }
         let found = in_parts(items).map(|items| stock.levels(items));
@@ -254,7 +263,7 @@ impl Making<'_> {
             for subject in subjects {
                 let now = gather.anew.id_now(subject.spec, &subject.id);
                 came.insert(&name(&subject.kind, &now));
-                self.take(&subject, verdict(&subject, self.policy), false).await?;
+                self.take(&subject, verdict(&subject, self.policy), Goes::Last).await?;
             }
         }
         Ok(came)
@@ -268,17 +277,17 @@ impl Making<'_> {
     ) -> Result<(), PlanError> {
         let policy = self.policy;
         let subjects = candidates.into_iter().map(|candidate| async move {
-            let frees = candidate.frees;
+            let goes = if candidate.frees { Goes::Now } else { Goes::Last };
             let subject = gather.subject(candidate, scope).await?;
             let verdict = decided(gather, &subject, policy).await?;
-            Ok::<_, PlanError>((subject, verdict, frees))
+            Ok::<_, PlanError>((subject, verdict, goes))
         });
         let mut subjects = futures::stream::iter(subjects).buffered(READ_AHEAD);
-        while let Some((subject, verdict, frees)) = subjects.try_next().await? {
+        while let Some((subject, verdict, goes)) = subjects.try_next().await? {
             if stock::is_item(subject.spec) && verdict != Verdict::Unselected {
                 self.listed.insert(gather.anew.id_now(subject.spec, &subject.id).as_str());
             }
-            self.take(&subject, verdict, frees).await?;
+            self.take(&subject, verdict, goes).await?;
         }
         Ok(())
     }
@@ -287,7 +296,7 @@ impl Making<'_> {
         &mut self,
         subject: &Subject,
         verdict: Verdict,
-        frees: bool,
+        goes: Goes,
     ) -> Result<(), PlanError> {
         let erased = self.erased.has(&subject.kind, &subject.id);
         let verdict = match verdict {
@@ -303,7 +312,9 @@ impl Making<'_> {
             self.note(row);
         }
         match verdict {
-            Verdict::Row(row) if row.action == Action::Delete && !frees => self.goes.push(*row),
+            Verdict::Row(row) if row.action == Action::Delete && goes == Goes::Last => {
+                self.goes.push(*row);
+            }
             Verdict::Row(row) => self.writer.push(*row).await?,
             Verdict::Same | Verdict::Left(_) | Verdict::Unselected => {}
         }
