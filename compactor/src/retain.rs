@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use backstock_proto::Timestamp;
 use backstock_proto::blob::Blobs;
 use backstock_proto::cron::Cron;
 use backstock_proto::journal::{JournalError, Page, Retention};
 use backstock_proto::retain::{ALL, RETENTION, RetainError, Retained, retain};
+use backstock_proto::{Mode, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -69,7 +69,7 @@ async fn when_due(
         }
     }
     let journal = puller.journal.as_ref();
-    let retained = retain((journal, blobs), &puller.shop, (retention, now), false).await?;
+    let retained = retain((journal, blobs), &puller.shop, (retention, now), Mode::Apply).await?;
     put_on_record(puller, &retained).await?;
     Ok(Some(retained))
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backstock_proto::Kind;
 use backstock_proto::admin::AdminError;
 use backstock_proto::journal::{JournalError, Page};
 use backstock_proto::publish::PublishError;
@@ -12,6 +11,7 @@ use backstock_proto::pulls::Order;
 use backstock_proto::subscribe::{
     ALL, SUBSCRIPTIONS, Subscriptions, Wish, heal, metaobject_types, metaobject_types_now,
 };
+use backstock_proto::{Kind, Mode};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
@@ -87,7 +87,7 @@ async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
         other_version: before.as_ref().map(|b| b.other_version.clone()).unwrap_or_default(),
     };
     let now = puller.clock.now();
-    let report = heal(&puller.asker.client, &wish, now, false).await?;
+    let report = heal(&puller.asker.client, &wish, now, Mode::Apply).await?;
     if !report.done.is_empty() {
         // The first time nothing was there to be healed.
         if before.is_some() {

@@ -9,6 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use backstock_proto::Mode;
 use backstock_proto::journal::{Journal, JournalError, Line, PATH, Question, Raw, SAME_AS};
 use backstock_proto::trace::{Span, SpanKind, TraceContext};
 use bytes::Bytes;
@@ -100,7 +101,7 @@ async fn ask(journal: &dyn Journal, question: Question) -> Result<Response, Jour
             json(journal.concerned(&shop, &whom, &orders).await?)
         }
         Question::Thin { shop, retention, now, dry_run } => {
-            json(journal.thin(&shop, retention, now, dry_run).await?)
+            json(journal.thin(&shop, retention, now, Mode::of(dry_run)).await?)
         }
         Question::Verify => json(journal.verify().await?),
         Question::Checkpoint { to } => json(journal.checkpoint(to.as_deref()).await?),

@@ -12,7 +12,7 @@ use backstock_proto::journal::{
 use backstock_proto::storage::Keys;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
-use backstock_proto::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Kind, Mode, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
@@ -307,7 +307,7 @@ impl Journal for Reader {
         shop: &Shop,
         retention: Retention,
         now: Timestamp,
-        dry_run: bool,
+        mode: Mode,
     ) -> Result<Thinned, JournalError> {
         let permit = Self::permit(&self.reads).await?;
         let (store, shop) = (self.store.clone(), shop.clone());
@@ -316,7 +316,7 @@ impl Journal for Reader {
         let _stops_with_this = stop.clone().drop_guard();
         let thinning = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            store.thin(&shop, (retention, now), dry_run, || stop.is_cancelled())
+            store.thin(&shop, (retention, now), mode, || stop.is_cancelled())
         });
         thinning
             .await

@@ -28,6 +28,7 @@ pub mod lease;
 pub mod listen;
 pub mod media;
 pub mod merge;
+pub mod mode;
 pub mod problem;
 pub mod publish;
 pub mod pulls;
@@ -45,6 +46,7 @@ pub mod witness;
 
 pub use event::{Event, Op, Source};
 pub use kind::Kind;
+pub use mode::Mode;
 pub use resource::{Facet, ResourceId, ResourceKey};
 pub use shop::Shop;
 pub use time::Timestamp;

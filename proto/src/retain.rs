@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::blob::{BlobError, BlobHash, Blobs, Kept};
 use crate::journal::{Journal, JournalError, PAGE_LIMIT_MAX, Page, Raw, Retention, Span, Thinned};
-use crate::{Facet, Kind, ResourceKey, Shop, Timestamp, kind, media};
+use crate::{Facet, Kind, Mode, ResourceKey, Shop, Timestamp, kind, media};
 
 /// The `what` of records of what was no longer kept: [`Retained`], of one id only.
 pub const RETENTION: &str = "retention";
@@ -60,17 +60,17 @@ pub async fn retain(
     (journal, blobs): (&dyn Journal, &Blobs),
     shop: &Shop,
     (retention, now): (Retention, Timestamp),
-    dry_run: bool,
+    mode: Mode,
 ) -> Result<Retained, RetainError> {
     let held = is_held(journal, shop).await?;
-    let thinned = journal.thin(shop, retention, now, dry_run).await?;
+    let thinned = journal.thin(shop, retention, now, mode).await?;
     let mut retained = Retained { at: now, thinned, blobs: 0, blob_bytes: 0, held };
     if held || is_at_work(journal, shop).await? {
         return Ok(retained);
     }
-    for blob in forgettable((journal, blobs), shop, now, dry_run).await? {
+    for blob in forgettable((journal, blobs), shop, now, mode).await? {
         // It may have been stored once more since.
-        if !dry_run && !blobs.delete_unless_newer(shop, &blob).await? {
+        if !mode.is_dry() && !blobs.delete_unless_newer(shop, &blob).await? {
             continue;
         }
         retained.blobs += 1;
@@ -100,7 +100,7 @@ async fn forgettable(
     (journal, blobs): (&dyn Journal, &Blobs),
     shop: &Shop,
     now: Timestamp,
-    dry_run: bool,
+    mode: Mode,
 ) -> Result<Vec<Kept>, RetainError> {
     // Listed before it is asked what is named: what is stored meanwhile is not among them.
     let mut kept: Vec<Kept> = blobs.list(shop).try_collect().await?;
@@ -115,8 +115,8 @@ async fn forgettable(
             (false, Some(since)) if now.micros_since(*since) > UNNAMED_KEPT => {
                 forgettable.push(blob);
             }
-            (false, None) if !dry_run => blobs.note_unnamed(shop, blob.hash).await?,
-            (true, Some(_)) if !dry_run => blobs.note_named(shop, blob.hash).await?,
+            (false, None) if !mode.is_dry() => blobs.note_unnamed(shop, blob.hash).await?,
+            (true, Some(_)) if !mode.is_dry() => blobs.note_named(shop, blob.hash).await?,
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, TryLockError};
 
 use backstock_proto::journal::{JournalError, Page, Retention, Thinned};
-use backstock_proto::{Facet, Kind, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Facet, Kind, Mode, ResourceKey, Shop, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::append::shown;
@@ -72,7 +72,7 @@ impl Store {
         &self,
         shop: &Shop,
         (retention, now): (Retention, Timestamp),
-        dry_run: bool,
+        mode: Mode,
         stop: impl Fn() -> bool,
     ) -> Result<Thinned, JournalError> {
         let _one_at_a_time = match self.thinning.try_lock() {
@@ -90,18 +90,18 @@ impl Store {
         if View::of(self).is_held(shop)? {
             return Ok(done);
         }
-        done.records = self.thin_records(shop, now, dry_run, &stop)?;
+        done.records = self.thin_records(shop, now, mode, &stop)?;
         let _until_the_end = Tracking(self);
         while !stop() {
-            self.track(!dry_run);
+            self.track(!mode.is_dry());
             let most = Most {
                 looked: if tries == 0 { LOOKED_MAX } else { 1 },
-                removals: if dry_run { usize::MAX } else { REMOVALS_MAX },
+                removals: if mode.is_dry() { usize::MAX } else { REMOVALS_MAX },
             };
             let (visits, next) = View::of(self).walk(shop, &from, zones, most)?;
-            let committed = match dry_run {
-                true => Committed::All,
-                false => self.remove(shop, &visits)?,
+            let committed = match mode {
+                Mode::DryRun => Committed::All,
+                Mode::Apply => self.remove(shop, &visits)?,
             };
             let stuck = match &committed {
                 Committed::All => None,
@@ -315,7 +315,7 @@ mod tests {
         batch.put_cf(store.family(Family::Versions), damaged, "");
         store.write(batch).expect("written");
         let retention = Retention { keep_all_days: 1, keep_daily: 1, keep_weekly: 1 };
-        let thinned = store.thin(&shop, (retention, now), false, || false);
+        let thinned = store.thin(&shop, (retention, now), Mode::Apply, || false);
         assert!(matches!(thinned, Err(JournalError::Damaged(_))), "{thinned:?}");
         assert!(store.writing.lock().expect("sound").touched.is_none());
     }

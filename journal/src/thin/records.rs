@@ -1,7 +1,7 @@
 //! Records of how something went on, of which a newer one says more. What came of it stays.
 
 use backstock_proto::journal::{JournalError, PULL, Record};
-use backstock_proto::{Shop, Timestamp};
+use backstock_proto::{Mode, Shop, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::append::shown;
@@ -25,7 +25,7 @@ impl Store {
         &self,
         shop: &Shop,
         now: Timestamp,
-        dry_run: bool,
+        mode: Mode,
         stop: impl Fn() -> bool,
     ) -> Result<u64, JournalError> {
         let until = Timestamp::from_micros(now.as_micros() - KEPT);
@@ -51,12 +51,12 @@ impl Store {
             } else {
                 of = said.to_vec();
             }
-            if batch.len() >= REMOVALS_MAX && !dry_run {
+            if batch.len() >= REMOVALS_MAX && !mode.is_dry() {
                 self.write(std::mem::take(&mut batch))?;
             }
             entries.next();
         }
-        if !dry_run {
+        if !mode.is_dry() {
             self.write(batch)?;
         }
         Ok(removed)

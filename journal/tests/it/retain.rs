@@ -8,7 +8,7 @@ use backstock_proto::blob::{BlobHash, Blobs};
 use backstock_proto::journal::Retention;
 use backstock_proto::retain::{Retained, retain};
 use backstock_proto::time::{Clock, SystemClock};
-use backstock_proto::{Facet, Shop, Timestamp};
+use backstock_proto::{Facet, Mode, Shop, Timestamp};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::json;
@@ -56,14 +56,14 @@ impl World {
 
     /// What the night after so many days does.
     async fn night(&self, days: i64, retention: Retention) -> Retained {
-        self.retained(days, retention, false).await
+        self.retained(days, retention, Mode::Apply).await
     }
 
-    async fn retained(&self, days: i64, retention: Retention, dry_run: bool) -> Retained {
+    async fn retained(&self, days: i64, retention: Retention, mode: Mode) -> Retained {
         let now = SystemClock.now().as_micros() + days * 24 * 3_600 * 1_000_000;
         let reader = crate::support::reader(&self.store);
         let how = (retention, Timestamp::from_micros(now));
-        retain((&reader, &self.blobs), &self.shop, how, dry_run).await.expect("retained")
+        retain((&reader, &self.blobs), &self.shop, how, mode).await.expect("retained")
     }
 }
 
@@ -87,9 +87,9 @@ async fn bytes_stay_while_any_version_names_them_and_four_weeks_more() {
     assert_eq!(world.night(90, KEEP_NEWEST).await.blobs, 0);
     assert!(world.has(old).await, "nothing named it for the first time");
     let (dry, due) =
-        (world.retained(27, KEEP_NEWEST, true).await, world.night(27, KEEP_NEWEST).await);
+        (world.retained(27, KEEP_NEWEST, Mode::DryRun).await, world.night(27, KEEP_NEWEST).await);
     assert_eq!((dry.blobs, due.blobs), (0, 0));
-    let dry = world.retained(29, KEEP_NEWEST, true).await;
+    let dry = world.retained(29, KEEP_NEWEST, Mode::DryRun).await;
     assert!(world.has(old).await, "a dry run removes nothing");
     let done = world.night(29, KEEP_NEWEST).await;
     assert_eq!((dry.blobs, done.blobs, done.blob_bytes), (1, 1, 3));

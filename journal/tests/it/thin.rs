@@ -9,7 +9,7 @@ use crate::support::{
 };
 use backstock_journal::Store;
 use backstock_proto::journal::{AsOf, Journal, Page, Raw, Retention, Span, Thinned, Version};
-use backstock_proto::{Facet, Op, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Facet, Mode, Op, ResourceKey, Shop, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -163,9 +163,9 @@ async fn check(store: &Arc<Store>, shop: &Shop, keys: &[ResourceKey]) {
     let ends: Vec<_> = moments.split_off(instants.len());
     let before = states(&reader, keys, &instants).await;
     let before_ends = states(&reader, keys, &ends).await;
-    let thin = |dry_run| reader.thin(shop, RETENTION, at(NOW), dry_run);
-    let dry = thin(true).await.expect("dry run");
-    let real = thin(false).await.expect("real run");
+    let thin = |mode| reader.thin(shop, RETENTION, at(NOW), mode);
+    let dry = thin(Mode::DryRun).await.expect("dry run");
+    let real = thin(Mode::Apply).await.expect("real run");
     assert_eq!(dry, real);
     let mut kept = 0;
     for (key, expected) in keys.iter().zip(expected) {
@@ -181,7 +181,7 @@ async fn check(store: &Arc<Store>, shop: &Shop, keys: &[ResourceKey]) {
             assert_eq!(after, before);
         }
     }
-    let again = thin(false).await.expect("again");
+    let again = thin(Mode::Apply).await.expect("again");
     assert_eq!(again, Thinned { seen: kept, ..Thinned::default() });
 }
 
@@ -266,7 +266,7 @@ async fn thinning_beside_a_writer_and_broken_off_leaves_nothing_half_done() {
     };
     let reader = crate::support::reader(&store);
     for _ in 0..20 {
-        let thinning = reader.thin(&keys[0].shop, RETENTION, at(NOW), false);
+        let thinning = reader.thin(&keys[0].shop, RETENTION, at(NOW), Mode::Apply);
         // Given up at some point: whatever was done stands, the rest is done later.
         let _maybe_done = tokio::time::timeout(std::time::Duration::from_millis(3), thinning).await;
         assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
@@ -275,7 +275,7 @@ async fn thinning_beside_a_writer_and_broken_off_leaves_nothing_half_done() {
     writing.await.expect("written");
     loop {
         // The one broken off last may still be about to notice.
-        match reader.thin(&keys[0].shop, RETENTION, at(NOW), false).await {
+        match reader.thin(&keys[0].shop, RETENTION, at(NOW), Mode::Apply).await {
             Ok(_) => break,
             Err(error) => assert!(error.retryable(), "{error}"),
         }
@@ -297,16 +297,16 @@ async fn nothing_is_removed_while_somebody_holds_it() {
         let message = note("acme", "hold", id, &json!({"on": on}), seq).decode();
         store.append(&[message], at(0)).expect("append");
     };
-    let thin = |dry_run| reader.thin(&key.shop, RETENTION, at(NOW), dry_run);
+    let thin = |mode| reader.thin(&key.shop, RETENTION, at(NOW), mode);
     hold("court", true);
     hold("audit", true);
     hold("audit", false);
-    assert_eq!(thin(false).await.expect("held"), Thinned::default());
-    assert_eq!(thin(true).await.expect("held"), Thinned::default());
+    assert_eq!(thin(Mode::Apply).await.expect("held"), Thinned::default());
+    assert_eq!(thin(Mode::DryRun).await.expect("held"), Thinned::default());
     hold("court", false);
-    let dry = thin(true).await.expect("dry run");
+    let dry = thin(Mode::DryRun).await.expect("dry run");
     assert!(dry.removed > 0 && dry.bytes > 0);
-    assert_eq!(thin(false).await.expect("real run"), dry);
+    assert_eq!(thin(Mode::Apply).await.expect("real run"), dry);
 }
 
 #[tokio::test]
@@ -348,11 +348,11 @@ async fn what_a_kept_version_leaves_open_is_kept_with_it() {
     let before = states(&reader, std::slice::from_ref(&key), &instants).await;
     let then = reader.resource(&key, AsOf::At(day(39, 23))).await.expect("read").expect("there");
     assert_eq!(then.state["variants"][1]["price"], "40.00", "{}", then.state);
-    let thinned = reader.thin(&key.shop, RETENTION, at(NOW), false).await.expect("thinned");
+    let thinned = reader.thin(&key.shop, RETENTION, at(NOW), Mode::Apply).await.expect("thinned");
     assert_eq!(thinned.removed, 2, "what nothing needs goes");
     assert_eq!(states(&reader, std::slice::from_ref(&key), &instants).await, before);
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
-    let again = reader.thin(&key.shop, RETENTION, at(NOW), false).await.expect("again");
+    let again = reader.thin(&key.shop, RETENTION, at(NOW), Mode::Apply).await.expect("again");
     assert_eq!((again.removed, again.seen), (0, 6));
 }
 
@@ -421,10 +421,10 @@ async fn records_of_how_something_went_go_and_what_came_of_it_stays() {
     }
     let of_other = records(&reader, &other, "job_row").await;
     let gone = told.iter().filter(|(.., stays)| !stays).count() as u64;
-    let thin = |dry_run| reader.thin(&shop, RETENTION, now, dry_run);
-    assert_eq!(thin(true).await.expect("dry run").records, gone);
-    assert_eq!(thin(false).await.expect("real run").records, gone);
-    assert_eq!(thin(false).await.expect("again").records, 0);
+    let thin = |mode| reader.thin(&shop, RETENTION, now, mode);
+    assert_eq!(thin(Mode::DryRun).await.expect("dry run").records, gone);
+    assert_eq!(thin(Mode::Apply).await.expect("real run").records, gone);
+    assert_eq!(thin(Mode::Apply).await.expect("again").records, 0);
     for (what, (newest_before, mut all)) in before {
         assert_eq!(newest(what).await, newest_before, "the newest of each {what} stays");
         all.retain(|(_, seq, _)| told.get(*seq as usize - 1).is_none_or(|(.., stays)| *stays));

@@ -27,7 +27,7 @@ use super::{
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::problem::Problem;
 use crate::trace;
-use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use crate::{Kind, Mode, ResourceId, ResourceKey, Shop, Timestamp};
 
 /// Where questions are sent.
 pub const PATH: &str = "/v1/questions";
@@ -328,9 +328,10 @@ impl Journal for Client {
         shop: &Shop,
         retention: Retention,
         now: Timestamp,
-        dry_run: bool,
+        mode: Mode,
     ) -> Result<Thinned, JournalError> {
-        let question = Question::Thin { shop: shop.clone(), retention, now, dry_run };
+        let (shop, dry_run) = (shop.clone(), mode.is_dry());
+        let question = Question::Thin { shop, retention, now, dry_run };
         let response = self.send(&question, VERIFY_TIMEOUT).await?;
         response.json().await.map_err(unavailable)
     }

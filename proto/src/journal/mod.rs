@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::event::{Op, Source};
 use crate::resource::{ResourceId, ResourceKey};
-use crate::{Kind, Shop, Timestamp};
+use crate::{Kind, Mode, Shop, Timestamp};
 
 pub use answer::{Change, Head, List, Raw, Record, Resource, Summary, Version};
 pub use client::{Client, Line, PATH, Question, SAME_AS};
@@ -302,7 +302,7 @@ pub trait Journal: Send + Sync {
         shop: &Shop,
         retention: Retention,
         now: Timestamp,
-        dry_run: bool,
+        mode: Mode,
     ) -> Result<Thinned, JournalError>;
 
     /// Copies the store of each partition into an object store: the configured one, or the one at `to`.

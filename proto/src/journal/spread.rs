@@ -13,7 +13,7 @@ use super::{
 };
 use crate::erase::{Concerned, Erased, Erasure, Whom};
 use crate::stream::{Partition, partition_of};
-use crate::{Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use crate::{Kind, Mode, ResourceId, ResourceKey, Shop, Timestamp};
 
 /// Journals, and who has what: with `n` places, the one at place `i` has every partition `p` with
 /// `p % n == i`.
@@ -200,11 +200,11 @@ impl Journal for Spread {
         shop: &Shop,
         retention: Retention,
         now: Timestamp,
-        dry_run: bool,
+        mode: Mode,
     ) -> Result<Thinned, JournalError> {
         let mut thinned = Thinned::default();
         for journal in self.copies(shop) {
-            thinned = journal.thin(shop, retention, now, dry_run).await?;
+            thinned = journal.thin(shop, retention, now, mode).await?;
         }
         Ok(thinned)
     }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::admin::{AdminError, Call, Client, Repeat};
 use crate::journal::{AsOf, Journal, JournalError};
-use crate::{Kind, Shop, Timestamp, kind};
+use crate::{Kind, Mode, Shop, Timestamp, kind};
 
 mod app;
 
@@ -124,7 +124,7 @@ pub async fn heal(
     client: &Client,
     wish: &Wish,
     at: Timestamp,
-    dry_run: bool,
+    mode: Mode,
 ) -> Result<Subscriptions, AdminError> {
     let uri = webhooks_uri(&wish.public_url);
     let wanted = wanted(&wish.metaobject_types);
@@ -140,7 +140,7 @@ pub async fn heal(
         other_version: wish.other_version.clone(),
     };
     for step in steps {
-        if dry_run {
+        if mode.is_dry() {
             report.done.push(step.told());
             continue;
         }

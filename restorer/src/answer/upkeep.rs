@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use backstock_proto::Shop;
 use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::journal::Page;
 use backstock_proto::problem::Problem;
@@ -11,6 +10,7 @@ use backstock_proto::retain::{ALL, HOLD, RETENTION, RetainError, Retained, retai
 use backstock_proto::subscribe::{
     SUBSCRIPTIONS, Subscriptions, Wish, app_toml, heal, metaobject_types, metaobject_types_now,
 };
+use backstock_proto::{Mode, Shop};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub(crate) async fn subscriptions(
     InShop(shop): InShop,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Json<Subscribed>, Problem> {
-    mended(&desk, &shop, true).await
+    mended(&desk, &shop, Mode::DryRun).await
 }
 
 /// Creates what is missing of a shop's subscriptions and mends what is wrong.
@@ -90,10 +90,10 @@ pub(crate) async fn subscribe(
     InShop(shop): InShop,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Json<Subscribed>, Problem> {
-    mended(&desk, &shop, false).await
+    mended(&desk, &shop, Mode::Apply).await
 }
 
-async fn mended(desk: &Desk, shop: &Shop, dry_run: bool) -> Result<Json<Subscribed>, Problem> {
+async fn mended(desk: &Desk, shop: &Shop, mode: Mode) -> Result<Json<Subscribed>, Problem> {
     desk.known(shop).await?;
     let (admin, public_url) = subscribable(desk, shop)?;
     let known = metaobject_types(desk.journal.as_ref(), shop).await.map_err(refuse::journal)?;
@@ -102,9 +102,9 @@ async fn mended(desk: &Desk, shop: &Shop, dry_run: bool) -> Result<Json<Subscrib
     let other_version = before.map(|before| before.other_version).unwrap_or_default();
     let wish =
         Wish { public_url: public_url.clone(), metaobject_types: types.clone(), other_version };
-    let healed = heal(admin, &wish, desk.clock.now(), dry_run).await;
+    let healed = heal(admin, &wish, desk.clock.now(), mode).await;
     let subscriptions = healed.map_err(shop_failed)?;
-    if !dry_run {
+    if !mode.is_dry() {
         let to = (desk.journal.as_ref(), desk.records.as_ref());
         let recorded = record::put(to, shop, (SUBSCRIPTIONS, ALL), &subscriptions).await;
         recorded.map_err(refuse::record)?;
@@ -162,11 +162,11 @@ pub(crate) async fn retention(
         record::put(to, &shop, (HOLD, ALL), &hold).await.map_err(refuse::record)?;
     }
     // A word about what is kept is no wish to have something go.
-    let dry_run = asked.dry_run || asked.hold.is_some();
+    let mode = Mode::of(asked.dry_run || asked.hold.is_some());
     let how = (desk.config.retention, desk.clock.now());
-    let retained = retain((desk.journal.as_ref(), &desk.blobs), &shop, how, dry_run).await;
+    let retained = retain((desk.journal.as_ref(), &desk.blobs), &shop, how, mode).await;
     let retained = retained.map_err(not_thinned)?;
-    if !dry_run {
+    if !mode.is_dry() {
         record::put(to, &shop, (RETENTION, ALL), &retained).await.map_err(refuse::record)?;
     }
     Ok(Json(retained))

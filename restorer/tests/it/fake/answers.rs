@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use backstock_proto::diff;
 use backstock_proto::erase::*;
 use backstock_proto::journal::*;
-use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use backstock_proto::{Facet, Kind, Mode, ResourceId, ResourceKey, Shop, Timestamp};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
@@ -390,7 +390,7 @@ impl Journal for Fake {
         _shop: &Shop,
         _retention: Retention,
         _now: Timestamp,
-        _dry_run: bool,
+        _mode: Mode,
     ) -> Result<Thinned, JournalError> {
         Ok(Thinned { seen: self.entries.len() as u64, ..Thinned::default() })
     }
