@@ -15,6 +15,20 @@ use crate::write::{self, Task, WriteError};
 /// What is said of something made anew that was not given all of its links.
 const LEFT_OUT: &str = "what refers to things that are not in the shop was left out";
 
+/// What is left to write of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    None,
+    /// What refers to something that is not there yet.
+    Follows,
+}
+
+impl Rest {
+    pub(super) fn of(is_left_out: bool) -> Self {
+        if is_left_out { Self::Follows } else { Self::None }
+    }
+}
+
 impl Runner {
     /// Writes what was left out of a row; not before the end, if something is still not there.
     pub(super) async fn rest_of(&self, row: Row, in_the_end: bool) -> Result<(), RunError> {
@@ -34,13 +48,13 @@ impl Runner {
             let looked = self.look_again(&row, Extent::Whole).await?;
             if let Some(fault) = looked.fault {
                 let why = format!("made anew, but not what refers to other things: {fault}");
-                return self.over(&row, RowState::Failed, Some(why), None, false).await;
+                return self.fails(&row, why).await;
             }
             let (Some(now), Some(whole)) = (looked.now, self.as_it_was(&row).await?) else {
                 let why = "made anew, and gone again before all of it was written";
-                return self.over(&row, RowState::Failed, Some(why.into()), None, false).await;
+                return self.fails(&row, why.into()).await;
             };
-            let (want, without) = self.completed(&now, &whole);
+            let (want, rest) = self.completed(&now, &whole);
             let mut task = Task { spec, now: Some(now), want: Some(want) };
             let outcome = write::write(&around, &mut task).await;
             if let Some(error) = around.broken() {
@@ -51,11 +65,11 @@ impl Runner {
                     let is_written = outcome != write::Written::Unchanged;
                     let (_, wrote) = self.wrote(&row, &task, outcome, from);
                     let wrote = is_written.then_some(wrote);
-                    let left_out = without.then(|| LEFT_OUT.to_owned());
+                    let left_out = (rest == Rest::Follows).then(|| LEFT_OUT.to_owned());
                     let told = self.told(row.n).into_iter().chain(around.notes()).chain(left_out);
                     let reason = told.reduce(|a, b| format!("{a}; {b}"));
                     // What is not there may come when the job is retried.
-                    return self.over(&row, RowState::Created, reason, wrote, without).await;
+                    return self.over(&row, RowState::Created, reason, wrote, rest).await;
                 }
                 Err(WriteError::Admin(
                     error @ (AdminError::Unknown { .. } | AdminError::Unavailable { .. }),
@@ -72,12 +86,16 @@ impl Runner {
                 }
                 Err(error) => {
                     let why = format!("made anew, but not what refers to other things: {error}");
-                    return self.over(&row, RowState::Failed, Some(why), None, false).await;
+                    return self.fails(&row, why).await;
                 }
             }
         }
         let why = format!("the shop did not say whether it was written: {last}. Retry the job");
-        self.over(&row, RowState::Failed, Some(why), None, false).await
+        self.fails(&row, why).await
+    }
+
+    async fn fails(&self, row: &Row, why: String) -> Result<(), RunError> {
+        self.over(row, RowState::Failed, Some(why), None, Rest::None).await
     }
 
     /// What was told of a row when it was made, which stays so.
@@ -88,7 +106,7 @@ impl Runner {
     }
 
     /// What is there now together with what was left out, and whether something still has to be.
-    fn completed(&self, now: &Value, whole: &Value) -> (Value, bool) {
+    fn completed(&self, now: &Value, whole: &Value) -> (Value, Rest) {
         let mut reduced = whole.clone();
         gid::leave_out(&mut reduced, &self.may_be_left_out());
         let missing = self.missing();
@@ -103,6 +121,6 @@ impl Runner {
             self.written.rewrite_field(&mut field);
             merge::set(&mut want, &field.path, field.new);
         }
-        (want, without)
+        (want, Rest::of(without))
     }
 }

@@ -19,6 +19,7 @@ use super::ledger::Step;
 use super::looked::Looked;
 use super::missing::NOTHING_CAME;
 use super::place::Place;
+use super::rest::Rest;
 use super::runner::{RunError, Runner, WAIT_FIRST, gid_of, is_write, makes_product};
 use super::written::Wrote;
 use super::{RowResult, RowState, gid};
@@ -50,14 +51,14 @@ enum Todo {
     LookWhole,
     /// Not now: it refers to something that is not there yet.
     Wait,
-    /// An earlier try made it and did not live to say so. Whether a part of it follows.
+    /// An earlier try made it and did not live to say so.
     Made {
-        rest: bool,
+        rest: Rest,
     },
     Write {
         now: Option<Value>,
         want: Option<Value>,
-        rest: bool,
+        rest: Rest,
     },
 }
 
@@ -198,9 +199,9 @@ impl Runner {
         let wrote = spec.map(|spec| self.entry(row, self.id_now(spec, row), from));
         match (state, &wrote) {
             (RowState::Skipped, Some(_)) => {
-                self.over(row, RowState::Updated, around.notes(), wrote, false).await
+                self.over(row, RowState::Updated, around.notes(), wrote, Rest::None).await
             }
-            _ => self.over(row, state, reason, wrote, false).await,
+            _ => self.over(row, state, reason, wrote, Rest::None).await,
         }
     }
 
@@ -228,7 +229,7 @@ impl Runner {
             }
             (Action::Delete, Some(now)) => Ok(match self.edited(row, now).await? {
                 Some(why) => Todo::Over(RowState::Conflict, Some(why)),
-                None => Todo::Write { now: Some(now.clone()), want: None, rest: false },
+                None => Todo::Write { now: Some(now.clone()), want: None, rest: Rest::None },
             }),
             (Action::Delete, None) if begun => Ok(Todo::Over(RowState::Deleted, None)),
             (Action::Delete, None) => {
@@ -269,7 +270,7 @@ impl Runner {
             Change::Nothing => Todo::Over(RowState::Skipped, Some(AS_WANTED.into())),
             Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
             Change::Make(want) => {
-                Todo::Write { now: Some(now.clone()), want: Some(want), rest: false }
+                Todo::Write { now: Some(now.clone()), want: Some(want), rest: Rest::None }
             }
         })
     }
@@ -297,8 +298,8 @@ impl Runner {
         };
         if self.written.when(&self.job, &row.kind, &id).is_some() {
             let whole = self.as_it_was(row).await?;
-            let rest = whole.is_some_and(|whole| gid::refers(&whole, &self.may_be_left_out()));
-            return Ok(Todo::Made { rest });
+            let lacks = whole.is_some_and(|whole| gid::refers(&whole, &self.may_be_left_out()));
+            return Ok(Todo::Made { rest: Rest::of(lacks) });
         }
         if self.is_of_new(row, now) {
             return self.create(row).await;
@@ -311,7 +312,7 @@ impl Runner {
             if row.kind.spec().is_some_and(write::is_stock) && write::has_moved(now, &want) {
                 return Ok(Todo::Over(RowState::Created, Some(MOVED.into())));
             }
-            return Ok(Todo::Write { now: Some(now.clone()), want: Some(want), rest: false });
+            return Ok(Todo::Write { now: Some(now.clone()), want: Some(want), rest: Rest::None });
         }
         let gid = now.get("id").and_then(Value::as_str).unwrap_or("part of something new");
         let why = format!("it was made anew already, as {gid}. A new plan shows what differs");
@@ -359,11 +360,11 @@ impl Runner {
         let rest = {
             let missing = self.missing();
             let is = |gid: &str| self.is_missing(&missing, gid);
-            let rest = gid::refers(&want, &is);
-            if rest {
+            let lacks = gid::refers(&want, &is);
+            if lacks {
                 gid::leave_out(&mut want, &is);
             }
-            rest
+            Rest::of(lacks)
         };
         self.written.rewrite(&mut want);
         Ok(Todo::Write { now: None, want: Some(want), rest })
@@ -444,7 +445,7 @@ impl Runner {
         state: RowState,
         reason: Option<String>,
         wrote: Option<Wrote>,
-        rest: bool,
+        rest: Rest,
     ) -> Result<(), RunError> {
         let is_there = matches!(state, RowState::Created | RowState::Updated);
         let own = gid_of(row).filter(|_| row.action == Action::Create && is_there);
@@ -465,8 +466,8 @@ impl Runner {
             new_gid,
         };
         let step = match rest {
-            true => Step::Rest(result.clone()),
-            false => Step::Over(result.clone()),
+            Rest::Follows => Step::Rest(result.clone()),
+            Rest::None => Step::Over(result.clone()),
         };
         self.ledger.put(step, wrote.clone()).await?;
         if let Some(wrote) = wrote {
@@ -478,8 +479,8 @@ impl Runner {
         {
             let mut parts = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
             match rest {
-                true => parts.insert(row.n),
-                false => parts.remove(&row.n),
+                Rest::Follows => parts.insert(row.n),
+                Rest::None => parts.remove(&row.n),
             };
         }
         self.begun.ends(row.n);
