@@ -4,6 +4,8 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 
+pub(super) use backstock_restorer::human::grouped;
+
 /// A heading, or what a person looks for.
 pub(super) fn strong(text: impl std::fmt::Display) -> String {
     painted(Style::new().bold(), text)
@@ -69,19 +71,6 @@ pub(super) fn lines(table: &Table) -> String {
 pub(super) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", grouped(number))
-}
-
-/// 1234567 as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// What stands under a list that goes on.

@@ -10,6 +10,7 @@ use super::evidence::{ActorKind, Sign};
 use super::group::Group;
 use super::trace::{Effect, Trace, Turn};
 use super::{Actor, ChangeSet, ChangeSetId, Counts, Money, Risk, SURE};
+use crate::human::grouped;
 
 /// The drop from which on a price has collapsed; a shop's guard may have its own.
 const PRICE_DROP: f64 = 0.6;
@@ -246,19 +247,6 @@ pub(crate) fn things(kind: &str, count: u64) -> String {
         _ => format!("{name}s"),
     };
     format!("{} {name}", grouped(count))
-}
-
-/// 1234567 as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn money<'a>(changes: impl Iterator<Item = &'a Trace>) -> Option<Money> {

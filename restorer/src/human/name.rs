@@ -32,7 +32,7 @@ pub fn count(n: u64, kind: &str) -> String {
     format!("{} {}", grouped(n), if n == 1 { singular(kind) } else { plural(kind) })
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands apart: 1234567 as `1,234,567`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

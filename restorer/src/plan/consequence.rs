@@ -8,6 +8,7 @@ use super::Counts;
 use super::row::{Left, Policy};
 use super::tally::Tally;
 use crate::export::adopt::Stays;
+use crate::human::grouped;
 
 impl Tally {
     /// The sentences. `seconds` is how long it takes.
@@ -251,19 +252,6 @@ fn listed(parts: &[String], n: u64) -> String {
 
 fn words(kind: &Kind) -> String {
     kind.as_str().replace('_', " ")
-}
-
-/// 1234567 as `1,234,567`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// -1234567 as `-1,234,567`.
