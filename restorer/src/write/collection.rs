@@ -345,21 +345,8 @@ impl<'a> Work<'a> {
 
     /// Sends steps one after the other; whether each was heard of.
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
-        for mut step in steps {
-            upload::fill(self.around, &mut step.variables).await?;
-            match metafield::send(self.around, step).await {
-                Ok(metafield::Sent { changed, refused }) => {
-                    self.changed |= changed;
-                    self.refused.extend(refused);
-                }
-                Err(error) if is_unknown(&error) => {
-                    self.changed = true;
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        let so_far = (&mut self.changed, &mut self.refused);
+        metafield::send_all(self.around, steps, so_far).await
     }
 
     /// Leaves out products that are not there any more, and says so.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::step::{self, Step};
-use super::{Around, WriteError};
+use super::{Around, WriteError, upload};
 
 const SET: &str = include_str!("graphql/metafields_set.graphql");
 const DELETE: &str = include_str!("graphql/metafields_delete.graphql");
@@ -122,16 +122,16 @@ pub(super) async fn write(
 
 /// What came of a step.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+struct Sent {
     /// Whether any of it was done.
-    pub(super) changed: bool,
+    changed: bool,
     /// What the shop refuses of it.
-    pub(super) refused: Vec<String>,
+    refused: Vec<String>,
 }
 
 /// Sends a step. Where the shop refuses metafields in it, what else is in it goes without them, and each
 /// of them by itself, so that only those are lost that the shop does not take.
-pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Sent, WriteError> {
+async fn send(around: &dyn Around, step: Step) -> Result<Sent, WriteError> {
     let (mut sent, mut waiting) = (Sent::default(), VecDeque::from([step]));
     while let Some(step) = waiting.pop_front() {
         let (parts, alone) = (has_parts(&step).then(|| step.clone()), alone(&step));
@@ -157,6 +157,30 @@ pub(super) async fn send(around: &dyn Around, step: Step) -> Result<Sent, WriteE
         }
     }
     Ok(sent)
+}
+
+/// Sends steps one after the other, and adds what came of them to what had been changed and refused so far.
+/// Whether each was heard of: after one that was not, nobody knows what is there.
+pub(super) async fn send_all(
+    around: &dyn Around,
+    steps: Vec<Step>,
+    (changed, refused): (&mut bool, &mut Vec<String>),
+) -> Result<bool, WriteError> {
+    for mut step in steps {
+        upload::fill(around, &mut step.variables).await?;
+        match send(around, step).await {
+            Ok(sent) => {
+                *changed |= sent.changed;
+                refused.extend(sent.refused);
+            }
+            Err(error) if step::is_unknown(&error) => {
+                *changed = true;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a refusal is about metafields.

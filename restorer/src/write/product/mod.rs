@@ -24,8 +24,8 @@ use backstock_proto::{Kind, ResourceId};
 use serde_json::{Value, json};
 
 use super::metafield::{self, Changes};
-use super::step::{Step, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, file, look, publication, upload};
+use super::step::{Step, list, send, text};
+use super::{Around, WriteError, Written, file, look, publication};
 
 const DELETE: &str = include_str!("../graphql/product_delete.graphql");
 
@@ -250,21 +250,8 @@ impl<'a> Work<'a> {
     /// Sends steps one after the other; whether each was heard of. What the shop refuses is set
     /// aside, so that one bad field does not hold up the others.
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
-        for mut step in steps {
-            upload::fill(self.around, &mut step.variables).await?;
-            match metafield::send(self.around, step).await {
-                Ok(metafield::Sent { changed, refused }) => {
-                    self.changed |= changed;
-                    self.refused.extend(refused);
-                }
-                Err(error) if is_unknown(&error) => {
-                    self.changed = true;
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        let so_far = (&mut self.changed, &mut self.refused);
+        metafield::send_all(self.around, steps, so_far).await
     }
 
     /// The product that was just made, of which `told` is what its making answered.
