@@ -132,8 +132,9 @@ impl Blobs {
         Self::new(Arc::new(object_store::memory::InMemory::new()), &std::env::temp_dir())
     }
 
-    /// Keeps some bytes, at most `bytes_max` of them. They are whole and durable when this returns;
-    /// before that, nobody sees them.
+    /// Keeps some bytes, at most `bytes_max` of them, and says their name and how many they are. They are
+    /// whole and durable when this returns; before that, nobody sees them. [`BlobError::TooLarge`] and
+    /// [`BlobError::Source`] leave nothing behind.
     pub async fn put(
         &self,
         shop: &Shop,
@@ -197,7 +198,7 @@ impl Blobs {
         Ok((hash, bytes))
     }
 
-    /// A whole blob, checked. `None` if it is not kept.
+    /// A whole blob, checked: [`BlobError::Damaged`] rather than other bytes. `None` if it is not kept.
     pub async fn get(&self, shop: &Shop, hash: BlobHash) -> Result<Option<Bytes>, BlobError> {
         let Some(reading) = self.read(shop, hash).await? else { return Ok(None) };
         let length = usize::try_from(reading.bytes).unwrap_or_default();
@@ -277,7 +278,7 @@ impl Blobs {
         }
     }
 
-    /// Keeps a blob no longer.
+    /// Keeps a blob no longer, nor the note about it. One that is gone already is no error.
     pub async fn delete(&self, shop: &Shop, hash: BlobHash) -> Result<(), BlobError> {
         self.remove(&place(shop, hash)).await?;
         self.note_named(shop, hash).await

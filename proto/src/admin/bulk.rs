@@ -227,7 +227,8 @@ pub fn answered(shop: &Shop, line: &str) -> Option<(usize, Result<Answer, AdminE
     Some((number, answer))
 }
 
-/// How far an operation is; `None` if the shop knows of none with this id.
+/// How far an operation is, asked within a `share` of the cost budget, 0 to 1; `None` if the shop knows of
+/// none with this id.
 pub async fn poll(client: &Client, id: &str, share: f64) -> Result<Option<Operation>, AdminError> {
     let call = safe(POLL, json!({"id": id}), share);
     let answer = client.ask(call).await?;
@@ -238,7 +239,7 @@ pub async fn poll(client: &Client, id: &str, share: f64) -> Result<Option<Operat
     Operation::deserialize(operation).map(Some).map_err(|e| garbled(client, e))
 }
 
-/// Asks for an operation's end.
+/// Asks for an operation's end, which comes later: see [`poll`].
 pub async fn cancel(client: &Client, id: &str) -> Result<(), AdminError> {
     let call = safe(CANCEL, json!({"id": id}), 1.0);
     client.ask(call).await.map(drop)

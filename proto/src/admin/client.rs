@@ -129,7 +129,9 @@ impl Client {
         self.inner.budget.granted()
     }
 
-    /// Sends one document and waits for its answer, as long as that makes sense.
+    /// Sends one document and waits for its answer, as long as that makes sense: while the shop throttles,
+    /// and where an answer is lost and the call may be repeated. What could be answered in part is an
+    /// answer, with what is wrong in [`Answer::errors`].
     pub async fn ask(&self, call: Call<'_>) -> Result<Answer, AdminError> {
         // By itself a question begins no trace.
         let Some(trace) = trace::current().filter(|trace| trace.is_sampled()) else {

@@ -160,6 +160,10 @@ impl JournalError {
 
 /// Answers questions about history. Every answer is consistent in itself: it is read from one
 /// snapshot of the store.
+///
+/// What is not there is `None` or an empty list, never an error. A page whose limit is out of bounds, or
+/// whose cursor is none of ours, is [`JournalError::Invalid`]. Only [`Self::thin`] and [`Self::checkpoint`]
+/// change anything.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// The shops that have any history, by name.
@@ -296,7 +300,9 @@ pub trait Journal: Send + Sync {
         orders: &[ResourceId],
     ) -> Result<Concerned, JournalError>;
 
-    /// Removes what need not be kept any longer, or says how much that would be.
+    /// Removes what need not be kept any longer as of `now`, or says how much that would be: both modes
+    /// count the same. Of a shop that somebody wants kept, nothing. [`JournalError::Unavailable`] while
+    /// history is being thinned already.
     async fn thin(
         &self,
         shop: &Shop,
@@ -305,9 +311,11 @@ pub trait Journal: Send + Sync {
         mode: Mode,
     ) -> Result<Thinned, JournalError>;
 
-    /// Copies the store of each partition into an object store: the configured one, or the one at `to`.
+    /// Copies the store of each partition into an object store: the configured one, or the one at the
+    /// address `to`, which has to be among those configured. [`JournalError::Invalid`] where there is none.
     async fn checkpoint(&self, to: Option<&str>) -> Result<Vec<CheckpointReport>, JournalError>;
 
-    /// Reads everything back and checks every digest and every invariant between families.
+    /// Reads everything back and checks every digest and every invariant between families. What does not
+    /// hold is in the report, and no error.
     async fn verify(&self) -> Result<VerifyReport, JournalError>;
 }
