@@ -64,17 +64,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let restorer_listener = bind("restorer", config.http.restorer).await?;
     let stores = roles::open_stores(&process, &config).await?;
 
-    let (address, server) = match Address::configured(&config.nats) {
-        Some(address) => (address, None),
-        None => {
-            let dir = config.data_dir.join("nats");
-            let server = Server::start(config.nats.server.as_deref(), &dir).await?;
-            if config.nats.stream_bytes_max <= 0 {
-                config.nats.stream_bytes_max = nats::stream_bytes_max(&dir);
-            }
-            (server.address(), Some(server))
-        }
-    };
+    let (address, server) = stream_server(&mut config).await?;
     let to_ingest = address.connect("ingest", &config.nats).await?;
     let to_journal = address.connect("journal", &config.nats).await?;
     let to_restorer = address.connect("restorer", &config.nats).await?;
@@ -136,6 +126,20 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let mut roles = vec![ingest, compactor, journal, restorer];
     roles.extend(server);
     hold(roles, shutdown).await
+}
+
+/// Where the server of the stream is: the configured one, or one of our own, which is given the room that the
+/// disk has unless the configuration says how much.
+async fn stream_server(config: &mut Config) -> anyhow::Result<(Address, Option<Server>)> {
+    if let Some(address) = Address::configured(&config.nats) {
+        return Ok((address, None));
+    }
+    let dir = config.data_dir.join("nats");
+    let server = Server::start(config.nats.server.as_deref(), &dir).await?;
+    if config.nats.stream_bytes_max <= 0 {
+        config.nats.stream_bytes_max = nats::stream_bytes_max(&dir);
+    }
+    Ok((server.address(), Some(server)))
 }
 
 /// Waits until `shutdown`, or until a role ends by itself; then stops all of them, in order.
