@@ -244,9 +244,7 @@ impl Jobs {
             let state = job.state.as_str();
             return Err(JobError::Conflict(format!("job {id} of {shop} is {state} already")));
         }
-        let wanted = Wanted { want, by: by.into(), at: self.tools.clock.now() };
-        let (journal, records) = (self.tools.journal.as_ref(), self.tools.records.as_ref());
-        record::put((journal, records), shop, (JOB_ORDER, id), &wanted).await?;
+        self.note_wanted(shop, id, (want, by)).await?;
         if let Some(run) = self.running(shop, id) {
             run.wants(want);
             self.note(shop, &run.job());
@@ -267,9 +265,7 @@ impl Jobs {
             return Err(JobError::Conflict(why));
         }
         let seq = self.newest(shop, id).await?;
-        let journal = self.tools.journal.as_ref();
-        let wanted = Wanted { want: Want::Run, by: by.into(), at: self.tools.clock.now() };
-        record::put((journal, self.tools.records.as_ref()), shop, (JOB_ORDER, id), &wanted).await?;
+        self.note_wanted(shop, id, (Want::Run, by)).await?;
         job.attempt += 1;
         job.state = JobState::Queued;
         job.finished_at = None;
@@ -313,6 +309,19 @@ impl Jobs {
             let id: String = id.chars().take(100).collect();
             JobError::Missing(format!("{shop} has no job {id:?}; `backstock jobs` lists them"))
         })
+    }
+
+    /// Puts on record what is wanted of a job, and who wants it.
+    async fn note_wanted(
+        &self,
+        shop: &Shop,
+        id: &str,
+        (want, by): (Want, &str),
+    ) -> Result<(), RecordError> {
+        let wanted = Wanted { want, by: by.into(), at: self.now() };
+        let (journal, records) = (self.tools.journal.as_ref(), self.tools.records.as_ref());
+        record::put((journal, records), shop, (JOB_ORDER, id), &wanted).await?;
+        Ok(())
     }
 
     /// What is wanted of a job.
