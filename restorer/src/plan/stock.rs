@@ -171,37 +171,39 @@ impl<'a> Stock<'a> {
                 }
             }
         }
+        let known = self.several(of_item, &items, AsOf::Latest).await?;
+        let known = items.iter().zip(known);
+        let ends: HashMap<&ResourceId, Timestamp> =
+            known.filter_map(|(item, found)| Some((item, went(&told(found)?)))).collect();
         let found = self.several(of_level, &ids, AsOf::Latest).await?;
         let mut levels = Vec::new();
         for ((item, location), found) in places.into_iter().zip(found) {
             let known = match told(found) {
-                Some(found) => Some((item.clone(), found)),
+                Some(found) => Some((ends.get(item).copied(), found)),
                 None => self.earlier_level(of_item, of_level, (item, location)).await?,
             };
-            let Some((item, found)) = known else { continue };
-            let went = match found.deleted {
-                true => self.last(of_item, &item).await?.map(|item| went(&item)),
-                false => None,
-            };
+            let Some((went, found)) = known else { continue };
             // What ended before was no longer stocked there.
-            if went.is_none_or(|went| found.version.valid_at >= went) {
+            if !found.deleted || went.is_none_or(|went| found.version.valid_at >= went) {
                 levels.extend(self.level(of_level, found).await?);
             }
         }
         Ok(levels)
     }
 
-    /// How much there was of an item at a location under an id that it had before, and that id.
+    /// How much there was of an item at a location under an id that it had before, and since when it may
+    /// have been gone under that.
     async fn earlier_level(
         &self,
         of_item: &'static Spec,
         of_level: &'static Spec,
         (item, location): (&ResourceId, &ResourceId),
-    ) -> Result<Option<(ResourceId, Resource)>, PlanError> {
+    ) -> Result<Option<(Option<Timestamp>, Resource)>, PlanError> {
         for earlier in self.gather.anew.ids_before(of_item, item) {
             let Some(id) = level_at(&earlier, location) else { continue };
             if let Some(found) = self.last(of_level, &id).await? {
-                return Ok(Some((earlier, found)));
+                let went = self.last(of_item, &earlier).await?.map(|item| went(&item));
+                return Ok(Some((went, found)));
             }
         }
         Ok(None)
