@@ -55,11 +55,23 @@ pub fn is_of_same_bytes(one: &Map<String, Value>, other: &Map<String, Value>) ->
 
 /// The bytes that a field names in a state, where another one has the same address there.
 pub fn bytes_at<'s>(path: &FieldPath, state: &'s Value, same_as: &Value) -> Option<&'s Value> {
+    let (here, there) = (around(path, state)?, around(path, same_as)?);
+    here.get(BYTES).filter(|bytes| bytes.is_string() && is_of_same_bytes(here, there))
+}
+
+/// Whether a field is to name the bytes of something in a state of which they are not known.
+pub fn is_unknown(path: &FieldPath, state: &Value) -> bool {
+    let unknown = |here: &Map<String, Value>| {
+        is_of_same_bytes(here, here) && !here.get(BYTES).is_some_and(Value::is_string)
+    };
+    around(path, state).is_some_and(unknown)
+}
+
+/// What stands around a field that names bytes.
+fn around<'s>(path: &FieldPath, state: &'s Value) -> Option<&'s Map<String, Value>> {
     let (around, name) = path.as_str().rsplit_once('/')?;
     let around = FieldPath::parse(around).filter(|_| name == BYTES)?;
-    let here = merge::get(state, &around)?.as_object()?;
-    let there = merge::get(same_as, &around)?.as_object()?;
-    here.get(BYTES).filter(|bytes| bytes.is_string() && is_of_same_bytes(here, there))
+    merge::get(state, &around)?.as_object()
 }
 
 /// Whether a field names other bytes at the same address: they were replaced where they are.
@@ -142,6 +154,11 @@ mod tests {
         }
         let url = FieldPath::parse("/image/url").expect("a path");
         assert!(!is_replaced(&url, [&was, &of("a", Some("bb"))]));
+        for (path, unknown) in [("/image/blob", true), ("/blob", false), ("/image/url", false)] {
+            let path = FieldPath::parse(path).expect("a path");
+            assert!(!is_unknown(&path, &was));
+            assert_eq!(is_unknown(&path, &of("a", None)), unknown, "{path}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is to be done about a row, given what the shop has now. Knows neither clock nor network.
 
+use backstock_proto::kind::Spec;
 use backstock_proto::known;
 use backstock_proto::merge::{self, Field, FieldPath, Step};
 use serde_json::Value;
@@ -36,10 +37,7 @@ pub(super) fn change(
     let (bytes, fields): (Vec<&Field>, Vec<&Field>) =
         fields.iter().partition(|field| write::names_bytes(&field.path) && !is_known(&field.path));
     if let (Some(field), true) = (bytes.first(), fields.is_empty()) {
-        return Change::Conflict(format!(
-            "which bytes {} names now is not known. Make a new plan",
-            field.path
-        ));
+        return Change::Conflict(unknown(&field.path));
     }
     for field in fields {
         let joined = joined(told, field, came);
@@ -70,6 +68,18 @@ pub(super) fn change(
         merge::set(&mut want, &field.path, field.new.clone());
     }
     Change::Make(want)
+}
+
+/// Why nothing is done where bytes are to take the place of others that nobody knows: those that are there
+/// would stay, without a word.
+pub(super) fn unknown_bytes(spec: &Spec, live: &Value, fields: &[Field]) -> Option<String> {
+    let is_unknown =
+        |path: &&FieldPath| write::replaces(spec, path) && known::is_unknown(path, live);
+    fields.iter().map(|field| &field.path).find(is_unknown).map(unknown)
+}
+
+fn unknown(path: &FieldPath) -> String {
+    format!("which bytes {path} names now is not known. Make a new plan")
 }
 
 /// Whether a field is as wanted but for what nobody chose: what came back within something has dates and
@@ -220,6 +230,22 @@ mod tests {
         let conflict = |live: Value| matches!(change(&live, &fields), Change::Conflict(_));
         assert!(conflict(live(Some("cc"))), "somebody replaced it once more");
         assert!(conflict(live(None)), "nobody knows");
+    }
+
+    #[test]
+    fn bytes_that_nobody_knows_keep_their_row_also_where_something_else_differs() {
+        let fields = [
+            field("/alt", json!("Ad"), json!("Mug")),
+            field("/blob", json!("bb"), json!("aa")),
+            field("/image/blob", json!("bb"), json!("aa")),
+        ];
+        let spec = backstock_proto::Kind::parse("file").expect("a kind").spec();
+        let spec = spec.expect("it is understood");
+        let mut live = json!({"id": "f", "alt": "Ad", "image": {"url": "https://c/a.png"}});
+        assert!(unknown_bytes(spec, &live, &fields).is_some());
+        assert_eq!(unknown_bytes(spec, &live, &fields[..1]), None);
+        live["image"]["blob"] = json!("bb");
+        assert_eq!(unknown_bytes(spec, &live, &fields), None);
     }
 
     #[test]

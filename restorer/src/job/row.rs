@@ -14,7 +14,7 @@ use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use serde_json::Value;
 
 use super::around::AroundRow;
-use super::decide::{Change, change, differing, tells};
+use super::decide::{Change, change, differing, tells, unknown_bytes};
 use super::ledger::Step;
 use super::looked::Looked;
 use super::missing::NOTHING_CAME;
@@ -258,6 +258,10 @@ impl Runner {
         }
         let known = self.with_bytes(row, &fields, now).await?;
         let now = known.as_ref().unwrap_or(now);
+        let spec = row.kind.spec();
+        if let Some(why) = spec.and_then(|spec| unknown_bytes(spec, now, &fields)) {
+            return Ok(Todo::Over(RowState::Conflict, Some(why)));
+        }
         // What still points to the id of before is as the plan expects it.
         let mut told = now.clone();
         self.written.rewrite(&mut told);
