@@ -249,6 +249,12 @@ pub(crate) mod meta {
         [prefix, &seq.to_be_bytes()].concat()
     }
 
+    /// The number at the end of a key of [`numbered`].
+    pub(crate) fn number(key: &[u8]) -> Result<u64, RecordError> {
+        let (_, number) = key.split_last_chunk().ok_or(RecordError::Key)?;
+        Ok(u64::from_be_bytes(*number))
+    }
+
     /// The text at the end of a key of [`SHOPS`] or [`KINDS`].
     pub(crate) fn last_text(key: &[u8]) -> Result<&str, RecordError> {
         let text = key.strip_suffix(&[0]).and_then(|k| k.rsplit(|byte| *byte == 0).next());

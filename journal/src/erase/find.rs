@@ -1,11 +1,11 @@
 //! What speaks of a person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use backstock_proto::erase::{
     Concerned, ConcernedResource, ERASED_MESSAGES, ERASURE, Erased, Seeker, sweep, telling,
 };
-use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, media};
 use serde_json::Value;
 
 use crate::append::shown;
@@ -257,6 +257,28 @@ impl Store {
             entries.next();
         }
         Ok(exports)
+    }
+
+    /// The files that a shop's history names: media, and exports that were brought in.
+    pub(super) fn named_files(&self, shop: &Shop) -> Result<HashSet<String>, StoreError> {
+        let mut named: HashSet<String> = self.exports(shop)?.into_iter().collect();
+        let view = View::of(self);
+        let prefix = keys::of_shop(shop);
+        let mut entries = view.scan_of(Family::Versions, &prefix);
+        entries.seek(&prefix);
+        while let Some((stored, value)) = current(&entries, &prefix)? {
+            let (facet, _) = keys::split(stored).at(|| shown(stored))?;
+            if facet.last() == Some(&Facet::Blobs.byte()) {
+                let record = Record::read(value).at(|| shown(stored))?;
+                if let Body::Own(_) = record.body {
+                    let payload = record.body.payload().at(|| shown(stored))?;
+                    let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
+                    named.extend(media::copies(&payload).into_values().map(|copy| copy.blob));
+                }
+            }
+            entries.next();
+        }
+        Ok(named)
     }
 }
 

@@ -26,6 +26,10 @@ impl Draft<'_> {
     /// What is left of an event; `None` if it speaks of nobody who was erased. Opens the erasure that
     /// a webhook asks for.
     pub(crate) fn left_of(&mut self, new: &Meaning) -> Result<Option<Meaning>, StoreError> {
+        // It was taken out before, and is taken in once more.
+        if new.erased {
+            return Ok(None);
+        }
         let Event { key, payload, received_at, .. } = &new.event;
         if matches!(key.kind.as_str(), CUSTOMER_REDACT | SHOP_REDACT) {
             match Wish::of_webhook(&key.shop, &key.kind, payload, *received_at) {

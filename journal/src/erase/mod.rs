@@ -23,6 +23,8 @@ mod on_record;
 mod rewrite;
 mod since;
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -105,7 +107,6 @@ impl Eraser {
             };
             let rest = match worked {
                 Ok(rest) => rest,
-                Err(EraseError::Read) => REST,
                 Err(error) => {
                     tracing::warn!(partition = self.partition, %error, "erasing has to wait");
                     REST
@@ -146,7 +147,12 @@ impl Eraser {
         // All together is once over the disk; where that fails, one of them may be why.
         let one_by_one = match self.write_anew(&rewritten).await {
             Ok(()) => false,
-            Err(EraseError::Read) => return Err(EraseError::Read),
+            // Nothing is gained yet for any of them. Those that are further go on.
+            Err(EraseError::Read) => {
+                rewritten.clear();
+                rest = REST;
+                false
+            }
             Err(_) => true,
         };
         for case in &rewritten {
@@ -313,17 +319,22 @@ impl Eraser {
         Ok(removed)
     }
 
-    /// Bytes of media, of which none belongs to a customer, and what is noted about them.
+    /// Bytes of media, of which none belongs to a customer, and what is noted about them; but for those
+    /// that were named since.
     async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
-        self.remove_all(&Place::from_iter(["unnamed", shop.name()])).await?;
-        self.remove_all(&Place::from_iter(["blobs", shop.name()])).await
+        let of = shop.clone();
+        let named = self.blocking(move |store| store.named_files(&of)).await?;
+        self.remove_all(&Place::from_iter(["unnamed", shop.name()]), &HashSet::new()).await?;
+        self.remove_all(&Place::from_iter(["blobs", shop.name()]), &named).await
     }
 
-    async fn remove_all(&self, place: &Place) -> Result<u64, EraseError> {
+    async fn remove_all(&self, place: &Place, but: &HashSet<String>) -> Result<u64, EraseError> {
         let mut listed = self.storage.list(Some(place));
         let mut removed = 0;
         while let Some(file) = listed.try_next().await? {
-            removed += self.remove(&file.location).await?;
+            if !file.location.filename().is_some_and(|name| but.contains(name)) {
+                removed += self.remove(&file.location).await?;
+            }
         }
         Ok(removed)
     }
@@ -389,13 +400,15 @@ impl Eraser {
 
 impl Store {
     /// Erases again what was erased before, in a store that comes back from a checkpoint of before.
-    pub(crate) fn erase_again(&self, kept: Vec<Kept>) -> Result<u64, StoreError> {
-        let mut batch = rocksdb::WriteBatch::default();
+    pub(crate) fn erase_again(&self, mut kept: Vec<Kept>) -> Result<u64, StoreError> {
+        // One may be kept in two places, in one of them as it was asked for first.
+        kept.sort_by_key(|kept| Reverse(kept.wish.upto));
         for Kept { shop, wish } in kept {
+            let mut batch = rocksdb::WriteBatch::default();
             let case = self.case_on_record(&shop, wish)?;
             self.put_case(&mut batch, &case);
+            self.write(batch)?;
         }
-        self.write(batch)?;
         let open = |case: &Case| matches!(case.stage, Stage::Asked | Stage::Rewritten);
         let cases: Vec<Case> = self.cases()?.into_iter().filter(open).collect();
         for case in &cases {

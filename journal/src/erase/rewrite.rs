@@ -265,9 +265,7 @@ impl Store {
         kept.seek(meta::QUARANTINE);
         while let Some((key, value)) = current(&kept, meta::QUARANTINE)? {
             let message = quarantine::from_bytes(0, value).at(|| shown(key))?.message;
-            let (_, seq) = ops_keys::split(key).at(|| shown(key))?;
-            // Numbered upwards, unlike records.
-            let came_since = !seq > upto;
+            let came_since = meta::number(key).at(|| shown(key))? > upto;
             let of_shop = quarantine::shop_of(&message.subject).as_ref() == Some(shop);
             if of_shop && came_since {
                 since.aside += 1;

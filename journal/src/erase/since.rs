@@ -8,7 +8,7 @@ use rocksdb::WriteBatch;
 
 use crate::append::shown;
 use crate::checkpoint;
-use crate::decode::{Decoded, Meaning, Reading};
+use crate::decode::{Decoded, Meaning, Reading, Told};
 use crate::keys::{self, Position, meta, ops as ops_keys};
 use crate::ops::{self, Note};
 use crate::options::{Family, Options};
@@ -128,10 +128,12 @@ impl View<'_> {
         let holder = holder.as_deref().map(Record::read).transpose().at(|| key.to_string())?;
         let said = holder.as_ref().unwrap_or(&record);
         let payload = said.body.payload().at(|| key.to_string())?;
+        // Words that came in another way are read as they came.
+        let delivered = [&record, said].into_iter().any(|record| record.source.is_delivered());
         let event = Event {
             facet,
-            op: said.op,
-            source: said.source,
+            op: record.op,
+            source: if delivered { said.source } else { record.source },
             topic: record.topic.into(),
             api_version: record.api_version.map(Into::into),
             webhook_id: record.webhook_id.map(Into::into),
@@ -145,7 +147,9 @@ impl View<'_> {
         };
         let unreadable = |_| RecordError::Malformed("its payload can no longer be read");
         let meaning = Meaning::of(event, position.seq).map_err(unreadable);
-        let meaning = Meaning { erased: record.erased, ..meaning.at(|| key.to_string())? };
+        // What it leaves open was settled when it came.
+        let (erased, told) = (record.erased, Told::Whole);
+        let meaning = Meaning { erased, told, ..meaning.at(|| key.to_string())? };
         Ok(Decoded {
             seq: position.seq,
             recorded_at: record.recorded_at,

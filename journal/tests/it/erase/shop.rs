@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::told::{CANARIES, WHO, customer, customer_body, redact, tell};
 use super::world::{World, acme};
-use crate::support::{Delivery, at, decoded, key, note, open, product, reader, titled};
+use crate::support::{Delivery, at, decoded, facet, key, note, open, product, reader, titled};
 use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::{Options, Store};
 use backstock_proto::erase::{ErasureState, Via, Whom, Wish};
-use backstock_proto::journal::{AsOf, Journal, Page, Span};
+use backstock_proto::journal::{AsOf, Journal, Page, Span, Version};
 use backstock_proto::stream::{event_subject, ops_subject};
 use backstock_proto::time::{Clock as _, SystemClock};
-use backstock_proto::{Op, ResourceId, Timestamp};
+use backstock_proto::{Facet, Op, ResourceId, Timestamp};
 use object_store::memory::InMemory;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn what_came_since_stays_and_leans_on_nothing_that_went() {
     let before = [
         titled(&mug, "Mug", at(10)),
         titled(&mug, "MUG!!", at(20)),
-        titled(&mug, "Mug", at(30)),
+        Delivery { op: Op::Create, ..titled(&mug, "Mug", at(30)) },
         titled(&cup, "Cup", at(40)),
         titled(&bolts, "Bolt", at(50)),
     ];
@@ -60,6 +60,8 @@ async fn what_came_since_stays_and_leans_on_nothing_that_went() {
     let versions = reader.versions(&mug, Span::default(), &Page::default()).await.expect("read");
     let seqs: Vec<u64> = versions.items.iter().map(|version| version.seq).collect();
     assert_eq!(seqs, [9, 8]);
+    let updates = |version: &Version| version.op == Op::Update;
+    assert!(versions.items.iter().all(updates), "{versions:?}");
     let title = async |seconds| {
         let found = reader.resource(&mug, AsOf::At(at(seconds))).await.expect("read");
         found.map(|found| found.state["title"].clone())
@@ -130,6 +132,38 @@ async fn it_does_not_come_back_with_what_the_stream_still_holds_when_the_disk_is
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(world.found("nats"), []);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_that_were_named_since_stay() {
+    let world = World::new().await;
+    let files = world.dir.path().join("objects/blobs/acme");
+    std::fs::create_dir_all(&files).expect("a directory");
+    let file = |hash: char| files.join(hash.to_string().repeat(64));
+    for hash in ['a', 'b'] {
+        std::fs::write(file(hash), "bytes").expect("written");
+    }
+    let mug = product("acme", "7");
+    let named = |hash: char, seconds| {
+        let copy = json!({"url": "https://cdn.shopify.com/a.jpg",
+            "blob": hash.to_string().repeat(64)});
+        let payload = json!({"id": "gid://shopify/Product/7", "blobs": [copy]});
+        facet(&mug, Facet::Blobs, &payload, at(seconds))
+    };
+    world.publish(named('a', 10)).await;
+    // Nothing can be put on record before the app is installed again and its picture is there.
+    let in_the_way = world.dir.path().join("objects/erasures/0/acme");
+    std::fs::create_dir_all(in_the_way.parent().expect("a directory")).expect("a directory");
+    std::fs::write(&in_the_way, "no directory").expect("written");
+    let asked = serde_json::to_value(wish(at(100))).expect("json");
+    world.record("erasure", "shop", &asked).await;
+    world.publish(named('b', 200)).await;
+    std::fs::remove_file(&in_the_way).expect("removed");
+    world.until(&Whom::Shop, ErasureState::Erased).await;
+    assert!(!file('a').exists(), "what was named before is gone");
+    assert!(file('b').exists(), "history names it");
+    assert_eq!(world.reader().verify().await.expect("verify").faults, Vec::<String>::new());
     world.stop().await;
 }
 
