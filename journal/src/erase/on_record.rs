@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use backstock_proto::Shop;
-use backstock_proto::erase::Wish;
+use backstock_proto::erase::{Whom, Wish};
 use backstock_proto::storage::is_damaged;
 use backstock_proto::stream::Partition;
 use futures::TryStreamExt;
@@ -56,7 +56,8 @@ pub(super) fn kept_of(
 }
 
 /// Puts what was erased beside the checkpoints in `storage`, as far as it is not there. Its length tells
-/// whether it is the same: orders and somebody's word are what comes to it.
+/// whether it is the same: orders and somebody's word are what comes to it. It says nothing of how far a
+/// shop goes.
 pub(crate) async fn keep(
     storage: &dyn ObjectStore,
     partition: Partition,
@@ -68,7 +69,7 @@ pub(crate) async fn keep(
         listed.into_iter().map(|meta| (meta.location, meta.size)).collect();
     for case in cases {
         let (place, kept) = kept_of(partition, &case)?;
-        if there.get(&place) != Some(&(kept.len() as u64)) {
+        if case.wish.whom == Whom::Shop || there.get(&place) != Some(&(kept.len() as u64)) {
             storage.put(&place, PutPayload::from(kept)).await?;
         }
     }
@@ -105,8 +106,32 @@ pub(crate) async fn kept(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use backstock_proto::Timestamp;
+    use backstock_proto::erase::Via;
     use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn how_far_a_shop_goes_is_kept_anew() {
+        let storage = InMemory::new();
+        let shop = Shop::from_name("acme").expect("a shop");
+        let wish = Wish {
+            whom: Whom::Shop,
+            orders: Vec::new(),
+            via: Via::Api,
+            by: String::new(),
+            requested_at: Timestamp::from_micros(0),
+            confirmed: true,
+        };
+        for upto in [1_100, 1_200] {
+            let case = Case::new(shop.clone(), wish.clone(), upto);
+            keep(&storage, 0, vec![case]).await.expect("kept");
+            let all = kept(&storage, 0).await.expect("readable");
+            let reach: Vec<Option<u64>> = all.iter().map(|one| one.wish.upto).collect();
+            assert_eq!(reach, [Some(upto)]);
+        }
+    }
 
     /// It is read by whoever comes back from a checkpoint, with whichever version of Backstock.
     #[tokio::test]
