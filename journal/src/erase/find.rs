@@ -177,9 +177,8 @@ impl View<'_> {
         entries.seek(meta::QUARANTINE);
         let mut messages = 0;
         while let Some((key, value)) = current(&entries, meta::QUARANTINE)? {
-            let (_, seq) = ops_keys::split(key).at(|| shown(key))?;
-            // Numbered upwards, unlike records.
-            let kept = quarantine::from_bytes(!seq, value).at(|| shown(key))?;
+            let seq = meta::number(key).at(|| shown(key))?;
+            let kept = quarantine::from_bytes(seq, value).at(|| shown(key))?;
             let of = backstock_proto::stream::parse_event_subject(&kept.message.subject);
             let its_own = quarantine::shop_of(&kept.message.subject).as_ref() == Some(shop);
             let text = String::from_utf8_lossy(&kept.message.payload);

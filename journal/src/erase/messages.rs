@@ -36,7 +36,7 @@ fn unreachable(error: impl std::fmt::Display) -> Unreachable {
     Unreachable::of(&error)
 }
 
-/// The sequences of a shop's events, up to one, that are of resources that were erased.
+/// The sequences of a shop's events that are of resources that were erased.
 pub(super) async fn of_resources(
     stream: &Stream,
     partition: Partition,

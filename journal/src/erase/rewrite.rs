@@ -284,7 +284,7 @@ impl Store {
         let counts = ErasureCounts {
             resources: all.resources.len() as u64,
             versions: versions.saturating_sub(since.versions()),
-            records: all.records,
+            records: all.records.saturating_sub(since.records()),
             quarantined,
             ..ErasureCounts::default()
         };

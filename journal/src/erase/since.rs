@@ -46,6 +46,10 @@ impl Since {
         events.filter(|message| matches!(message.reading, Reading::Event(_))).count() as u64
     }
 
+    pub(super) fn records(&self) -> u64 {
+        self.messages.len() as u64 - self.versions()
+    }
+
     /// Puts it into a batch that removes all that there is of the shop.
     pub(super) fn put(&self, store: &Store, batch: &mut WriteBatch) -> Result<(), StoreError> {
         if self.messages.is_empty() && self.aside == 0 {
