@@ -24,7 +24,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Product"),
-    mapping: 2,
+    mapping: 3,
     named: field::identity,
     core: Some(core),
     node,
@@ -179,7 +179,7 @@ fn pulled_core(m: &mut Mapped<'_>) {
         .text("productType", "productType")
         .text("templateSuffix", "templateSuffix")
         .map("tags", "tags", field::tags)
-        .copy("category", "category")
+        .map("category", "category", |category| chosen(category.clone()))
         .map("createdAt", "createdAt", instant)
         .map("publishedAt", "publishedAt", instant)
         .map("options", "options", |v| {
@@ -270,9 +270,18 @@ fn core(body: &Value) -> Result<Value, MappingError> {
 }
 
 fn category(value: &Value) -> Value {
-    object(value, |m| {
+    chosen(object(value, |m| {
         m.gid("TaxonomyCategory").copy("full_name", "fullName");
-    })
+    }))
+}
+
+/// A category that somebody chose. Where nobody did, Shopify tells none at first, and once the product is
+/// saved one that says so.
+fn chosen(category: Value) -> Value {
+    match category["id"].as_str() {
+        Some("gid://shopify/TaxonomyCategory/na") => Value::Null,
+        _ => category,
+    }
 }
 
 fn option(value: &Value) -> Value {
@@ -375,5 +384,28 @@ fn listing(state: &Value) -> Listing {
         title: shown(state, "title").unwrap_or_default(),
         handle: shown(state, "handle"),
         also,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_that_nobody_chose_is_none() {
+        let told = |category: Value| {
+            core(&json!({"id": 1, "category": category})).expect("a state")["category"].clone()
+        };
+        let pulled = |category: Value| {
+            let product = json!({"id": "p", "category": category});
+            node(Facet::Core, &product).expect("a state")["category"].clone()
+        };
+        let gid = |of: &str| format!("gid://shopify/TaxonomyCategory/{of}");
+        let none = json!({"admin_graphql_api_id": gid("na"), "full_name": "Uncategorized"});
+        assert_eq!((told(none), told(Value::Null)), (Value::Null, Value::Null));
+        assert_eq!(pulled(json!({"id": gid("na"), "fullName": "Uncategorized"})), Value::Null);
+        let mugs = json!({"id": gid("hg-11"), "fullName": "Mugs"});
+        assert_eq!(told(json!({"admin_graphql_api_id": gid("hg-11"), "full_name": "Mugs"})), mugs);
+        assert_eq!(pulled(mugs.clone()), mugs);
     }
 }
