@@ -92,9 +92,13 @@ fn changed(now: &Value, want: &Value) -> Map<String, Value> {
     {
         input.insert("cost".into(), cost["amount"].clone());
     }
-    let weight = &want["measurement"]["weight"];
-    if weight.is_object() && *weight != now["measurement"]["weight"] {
-        let weight = json!({"unit": weight["unit"], "value": weight["value"]});
+    let (is, weight) = (&now["measurement"]["weight"], &want["measurement"]["weight"]);
+    if want["measurement"].is_object() && weight != is {
+        let weight = match weight.is_object() {
+            true => json!({"unit": weight["unit"], "value": weight["value"]}),
+            // None is one of nothing.
+            false => json!({"unit": is["unit"], "value": 0}),
+        };
         input.insert("measurement".into(), json!({"weight": weight}));
     }
     input
@@ -117,6 +121,8 @@ mod tests {
         assert_eq!(json!(changed(&now, &want)), json!({"cost": null, "sku": ""}));
         want["measurement"]["weight"] = Value::Null;
         assert_eq!(json!(made_with(&want)), json!({"tracked": true}));
+        let nothing = json!({"weight": {"unit": "KILOGRAMS", "value": 0}});
+        assert_eq!(changed(&now, &want)["measurement"], nothing);
         let weight = json!({"weight": {"unit": "KILOGRAMS", "value": 0.4}});
         let all = json!({"sku": "A", "tracked": true, "cost": "1.00", "measurement": weight});
         assert_eq!(json!(made_with(&now)), all);

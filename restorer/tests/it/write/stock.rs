@@ -28,6 +28,7 @@ async fn an_item_is_changed_and_comes_back_with_its_variant() {
         ("countryCodeOfOrigin", json!("FR")),
         ("harmonizedSystemCode", json!("6109.10")),
         ("measurement", json!({"weight": {"unit": "GRAMS", "value": 1.5}})),
+        ("measurement", json!({"weight": null})),
     ];
     for (field, value) in damages {
         let mut bad = was.clone();
