@@ -111,7 +111,7 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
                     m.text("title", "title").text("description", "description");
                 })
             })
-            .copy("ruleSet", "ruleSet");
+            .map("ruleSet", "ruleSet", rules);
         }
         Facet::Membership => {
             let by_hand = node.get("sortOrder").is_none_or(|order| order == "MANUAL");
@@ -124,6 +124,21 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
         other => return metafield::node(other, node),
     }
     Ok(m.done())
+}
+
+/// By what its products are found. A rule on a metafield says by its definition which one.
+fn rules(set: &Value) -> Value {
+    let rule = |rule: &Value| {
+        object(rule, |m| {
+            m.same(&["column", "relation", "condition"]);
+            if let Some(of) = rule.pointer("/conditionObject/metafieldDefinition/id") {
+                m.set("conditionObjectId", of.clone());
+            }
+        })
+    };
+    object(set, |m| {
+        m.same(&["appliedDisjunctively"]).map("rules", "rules", |rules| list(rules, rule));
+    })
 }
 
 fn picture(image: &Value, address: &str, words: &str) -> Value {
@@ -156,5 +171,26 @@ mod tests {
         };
         assert_eq!(members("BEST_SELLING", ["a", "b"]), members("BEST_SELLING", ["b", "a"]));
         assert_ne!(members("MANUAL", ["a", "b"]), members("MANUAL", ["b", "a"]));
+    }
+
+    #[test]
+    fn a_rule_on_a_metafield_says_which_one() {
+        let definition = "gid://shopify/MetafieldDefinition/7";
+        let pulled = json!({"id": "c", "seo": null, "ruleSet": {"appliedDisjunctively": false, "rules": [
+            {"column": "TAG", "relation": "EQUALS", "condition": "sale", "conditionObject": null},
+            {"column": "TYPE", "relation": "EQUALS", "condition": "Mug", "conditionObject": {}},
+            {"column": "PRODUCT_METAFIELD_DEFINITION", "relation": "EQUALS", "condition": "oak",
+             "conditionObject": {"metafieldDefinition": {"id": definition}}},
+        ]}});
+        let rules = json!([
+            {"column": "TAG", "relation": "EQUALS", "condition": "sale"},
+            {"column": "TYPE", "relation": "EQUALS", "condition": "Mug"},
+            {"column": "PRODUCT_METAFIELD_DEFINITION", "relation": "EQUALS", "condition": "oak",
+             "conditionObjectId": definition},
+        ]);
+        let state = node(Facet::Detail, &pulled).expect("a state");
+        assert_eq!(state["ruleSet"], json!({"appliedDisjunctively": false, "rules": rules}));
+        let by_hand = json!({"id": "c", "seo": null, "ruleSet": null});
+        assert_eq!(node(Facet::Detail, &by_hand).expect("a state")["ruleSet"], Value::Null);
     }
 }

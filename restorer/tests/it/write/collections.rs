@@ -202,3 +202,33 @@ async fn products_that_are_gone_are_told_of_and_the_rest_comes_back() {
     let notes = shop.notes.lock().unwrap().clone();
     assert!(notes.iter().any(|note| note.starts_with("1 products")), "{notes:?}");
 }
+
+#[tokio::test]
+async fn a_rule_on_a_metafield_comes_back_with_what_it_is_on() {
+    for version in VERSIONS {
+        let mut shop = Simulated::start_in(version, 2, 12, false).await;
+        let definition = shop.ids("MetafieldDefinition").remove(0);
+        let mut tried = 0;
+        for id in shop.ids("Collection") {
+            let plain = collection(&mut shop, &id).await;
+            if !plain["ruleSet"].is_object() {
+                continue;
+            }
+            let mut want = plain.clone();
+            want["ruleSet"]["rules"] = json!([{
+                "column": "PRODUCT_METAFIELD_DEFINITION", "relation": "EQUALS", "condition": "oak",
+                "conditionObjectId": format!("gid://shopify/MetafieldDefinition/{definition}"),
+            }]);
+            let (_, was) = bring(&mut shop, &plain, &want).await;
+            assert_eq!(was["ruleSet"], want["ruleSet"]);
+            shop.write("collection", Some(&was), None).await.unwrap();
+            let made = shop.write("collection", None, Some(&was)).await.unwrap();
+            let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+            let is = collection(&mut shop, &ResourceId::parse(&gid).unwrap()).await;
+            assert_eq!(is["ruleSet"], want["ruleSet"]);
+            tried += 1;
+        }
+        assert!(tried > 0);
+        shop.assert_simulated();
+    }
+}

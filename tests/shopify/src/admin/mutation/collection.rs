@@ -106,12 +106,18 @@ fn rule_set(given: &Value) -> Outcome<Value> {
     let mut kept = Vec::new();
     for rule in rules {
         let column = rule["column"].as_str().unwrap_or_default();
-        if !membership::COLUMNS.contains(&column) {
-            return Err(not_simulated(format_args!("rules on {column}")));
-        }
+        let of = rule["conditionObjectId"].as_str().and_then(|gid| gid.parse::<Gid>().ok());
+        let object = match (column, of) {
+            ("PRODUCT_METAFIELD_DEFINITION", Some(definition)) => json!({
+                "__typename": "CollectionRuleMetafieldCondition",
+                "metafieldDefinition": link(definition),
+            }),
+            _ if membership::COLUMNS.contains(&column) => Value::Null,
+            _ => return Err(not_simulated(format_args!("rules on {column}"))),
+        };
         kept.push(json!({
             "__typename": "CollectionRule", "column": column, "relation": rule["relation"],
-            "condition": rule["condition"], "conditionObject": null,
+            "condition": rule["condition"], "conditionObject": object,
         }));
     }
     Ok(json!({
