@@ -25,7 +25,7 @@ const SILENT: &[(&str, &[&str])] = &[
     ("customer", &["tags", "locale", "emailMarketingConsent", "smsMarketingConsent", "metafields"]),
     ("order", &["returnStatus", "shippingLine", "transactions", "metafields"]),
     ("inventory_level", &["isActive", "quantities"]),
-    ("location", &["fulfillsOnlineOrders", "shipsInventory"]),
+    ("location", &["fulfillsOnlineOrders", "shipsInventory", "metafields"]),
     ("metaobject", &["capabilities"]),
     ("company", &["contactRoles", "defaultRole", "metafields"]),
     ("company_location", &["metafields"]),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::field::{Mapped, MappingError, instant, object};
+use super::metafield::{METAFIELDS, MORE_METAFIELDS};
 use super::pull::{Members, Pull, Way};
 use super::pulled::PULLED;
 use super::{Coverage, Spec, Writable, rank};
@@ -24,7 +25,7 @@ pub(super) static SPEC: Spec = Spec {
     events_topic: Some("Location"),
     mapping: 2,
     core: Some(core),
-    facets: &[CORE, DETAIL],
+    facets: &[CORE, DETAIL, METAFIELDS],
     pulls: &[
         Pull {
             name: "pages",
@@ -36,8 +37,8 @@ pub(super) static SPEC: Spec = Spec {
         Pull {
             name: "by_id",
             document: include_str!("graphql/location_by_id.graphql"),
-            facets: &[Facet::Core, Facet::Detail],
-            way: Way::ById { list: "/nodes", ids_max: 50, more: &[], each: &[] },
+            facets: &[Facet::Core, Facet::Detail, Facet::Metafields],
+            way: Way::ById { list: "/nodes", ids_max: 20, more: &[MORE_METAFIELDS], each: &[] },
             explode: None,
         },
     ],
@@ -45,6 +46,7 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["name"],
     rank: rank::LOCATIONS,
     writable: Writable::Partly("the plan limits how many there are"),
+    not_covered: "how orders are picked up or delivered from there",
     ..PULLED
 };
 

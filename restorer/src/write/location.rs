@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::crud::unless_refused;
 use super::step::{Step, ask, delete, is_unknown, list, send, text, written};
-use super::{Around, WriteError, Written};
+use super::{Around, WriteError, Written, metafield};
 
 const BY_NAME: &str = include_str!("graphql/locations_by_name.graphql");
 const ADD: &str = include_str!("graphql/location_add.graphql");
@@ -53,6 +53,9 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
         "shipsInventory" => {
             Some("whether it ships is set in the shop's shipping settings: change it there")
         }
+        "metafields" if path.as_str().contains("app--") => {
+            Some("the metafields of another app can be written by that app only")
+        }
         _ => None,
     }
 }
@@ -70,6 +73,9 @@ async fn bring(around: &dyn Around, now: &Value, want: &Value) -> Result<bool, W
     {
         activate(around, gid, active).await?;
         written = true;
+    }
+    if want["metafields"].is_array() {
+        written |= metafield::write(around, gid, &now["metafields"], &want["metafields"]).await?;
     }
     Ok(written)
 }

@@ -127,7 +127,13 @@ async fn an_amount_is_written_only_where_it_is_asked_for_and_over_what_was_seen(
 async fn a_location_is_edited_and_comes_back() {
     let shop = Simulated::start(6, 2, false).await;
     let id = shop.ids("Location")[1].clone();
-    let was = shop.read("location", &id).await.unwrap();
+    let bare = shop.read("location", &id).await.unwrap();
+    let mut was = bare.clone();
+    was["metafields"] = json!([{"namespace": "custom", "key": "hours",
+                                "type": "single_line_text_field", "value": "9 to 5"}]);
+    assert_eq!(shop.write("location", Some(&bare), Some(&was)).await.unwrap(), updated());
+    assert_eq!(mutations(&shop), ["metafieldsSet"]);
+    assert_eq!(shop.read("location", &id).await.unwrap(), was);
     for (pointer, value) in [
         ("/name", json!("Cellar")),
         ("/address/address1", json!("9 Rua Nova")),
@@ -152,7 +158,7 @@ async fn a_location_is_edited_and_comes_back() {
     let made = shop.write("location", None, Some(&new)).await.unwrap();
     let Written::Created { gid, .. } = made else { panic!("{made:?}") };
     let is = shop.read("location", &ResourceId::parse(&gid).unwrap()).await.unwrap();
-    for field in ["name", "isActive", "address", "fulfillsOnlineOrders"] {
+    for field in ["name", "isActive", "address", "fulfillsOnlineOrders", "metafields"] {
         assert_eq!(is[field], new[field], "{field}");
     }
     assert_eq!(shop.ids("Location").len(), 3);
