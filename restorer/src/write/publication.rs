@@ -10,16 +10,18 @@ const UNPUBLISH: &str = include_str!("graphql/publishable_unpublish.graphql");
 const THERE: &str = include_str!("graphql/there.graphql");
 
 /// What brings the publications of a product or a collection from one state to another. Where the
-/// wanted state does not know them, they are left alone.
+/// wanted state does not know them, they are left alone. Each entry is a place where it is published, or
+/// is to be: on a day, or once the product is active.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/objects/ResourcePublicationV2>
 pub(super) fn steps(owner: &str, now: &Value, want: &Value) -> Vec<Step> {
     if !want["publications"].is_array() {
         return Vec::new();
     }
-    let is_as =
-        |entry: &Value, other: &Value| on(entry) && entry["publishDate"] == other["publishDate"];
+    let is_as = |there: &Value, entry: &Value| {
+        entry["publishDate"].is_null() || there["publishDate"] == entry["publishDate"]
+    };
     let publish: Vec<Value> = list(want, "publications")
         .iter()
-        .filter(|entry| on(entry))
         .filter(|entry| !same(now, entry).is_some_and(|there| is_as(there, entry)))
         .map(|entry| match &entry["publishDate"] {
             Value::Null => json!({"publicationId": entry["publicationId"]}),
@@ -28,7 +30,7 @@ pub(super) fn steps(owner: &str, now: &Value, want: &Value) -> Vec<Step> {
         .collect();
     let unpublish: Vec<Value> = list(now, "publications")
         .iter()
-        .filter(|entry| on(entry) && !same(want, entry).is_some_and(on))
+        .filter(|entry| same(want, entry).is_none())
         .map(|entry| json!({"publicationId": entry["publicationId"]}))
         .collect();
     let mut steps = Vec::new();
@@ -48,7 +50,7 @@ pub(super) async fn missing(
 ) -> Result<Vec<String>, WriteError> {
     let mut new: Vec<String> = list(want, "publications")
         .iter()
-        .filter(|entry| on(entry) && same(now, entry).is_none())
+        .filter(|entry| same(now, entry).is_none())
         .map(|entry| text(entry, "publicationId").to_owned())
         .collect();
     let there = there(around, &new).await?;
@@ -81,11 +83,6 @@ pub(super) async fn there(around: &dyn Around, gids: &[String]) -> Result<Vec<St
     Ok(there)
 }
 
-/// Published, or to be published on a day.
-fn on(entry: &Value) -> bool {
-    entry["isPublished"] == true || !entry["publishDate"].is_null()
-}
-
 fn same<'a>(state: &'a Value, entry: &Value) -> Option<&'a Value> {
     let mut entries = list(state, "publications").iter();
     entries.find(|other| other["publicationId"] == entry["publicationId"])
@@ -98,7 +95,8 @@ mod tests {
     #[test]
     fn only_channels_that_differ_are_written() {
         let entry = |id: &str, date: Option<&str>| json!({"publicationId": id, "isPublished": date.is_some(), "publishDate": date});
-        let now = json!({"publications": [entry("a", Some("1")), entry("b", Some("1")), entry("c", None)]});
+        let now =
+            json!({"publications": [entry("a", Some("1")), entry("b", None), entry("c", None)]});
         let want = json!({"publications": [entry("a", Some("1")), entry("c", Some("2")), entry("d", None)]});
         let sent = steps("p", &now, &want);
         assert_eq!(
@@ -106,7 +104,10 @@ mod tests {
             [
                 Step::setting(
                     PUBLISH,
-                    json!({"id": "p", "input": [{"publicationId": "c", "publishDate": "2"}]})
+                    json!({"id": "p", "input": [
+                        {"publicationId": "c", "publishDate": "2"},
+                        {"publicationId": "d"},
+                    ]})
                 ),
                 Step::setting(UNPUBLISH, json!({"id": "p", "input": [{"publicationId": "b"}]})),
             ]
