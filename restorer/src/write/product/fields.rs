@@ -64,8 +64,9 @@ pub(super) fn all(want: &Value) -> Map<String, Value> {
     if want["isGiftCard"] == true {
         fields.insert("giftCard".into(), true.into());
     }
-    if !text(want, "combinedListingRole").is_empty() {
-        fields.insert("combinedListingRole".into(), want["combinedListingRole"].clone());
+    // A child becomes one by what its parent lists.
+    if text(want, "combinedListingRole") == "PARENT" {
+        fields.insert("combinedListingRole".into(), "PARENT".into());
     }
     if let Some(Value::Object(seo)) = fields.get_mut("seo") {
         seo.retain(|_, value| *value != "");
@@ -89,6 +90,15 @@ mod tests {
         want["seo"]["description"] = Value::Null;
         let sent = step(&now, &want).expect("a step");
         assert_eq!(sent.variables, json!({"product": {"id": "p", "seo": {"description": ""}}}));
+    }
+
+    #[test]
+    fn only_the_parent_of_a_combined_listing_is_made_as_one() {
+        let role = |role: &str| {
+            let made = all(&json!({"title": "Mug", "combinedListingRole": role}));
+            made.get("combinedListingRole").cloned()
+        };
+        assert_eq!((role("PARENT"), role("CHILD")), (Some(json!("PARENT")), None));
     }
 
     #[test]
