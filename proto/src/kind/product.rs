@@ -116,7 +116,9 @@ pub(super) static SPEC: Spec = Spec {
         "new ids, and with them new inventory items, which get the stock that was last known; selling \
          plans, reviews and sales figures stay behind",
     ),
-    not_covered: "metafields of other apps' reserved namespaces cannot be read",
+    not_covered: "metafields of other apps' reserved namespaces, what bundles and combined listings \
+                  are made of, which options follow a metafield, and the catalogs of markets and \
+                  companies that it is in",
 };
 
 const CORE: Members = Members {
