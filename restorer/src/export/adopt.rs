@@ -12,6 +12,7 @@ use super::{Exported, name, part, strange};
 use crate::gids::{Gids, Leads};
 use crate::job::gid;
 use crate::plan::gather::Anew;
+use crate::write;
 
 /// What names a resource in a shop: its kind, and what it is recognised by.
 type Name = (Kind, Vec<String>);
@@ -175,6 +176,11 @@ impl Adopted {
         };
         let matched = part::matched(&exported.state, now, &made);
         for (gid, here) in matched {
+            if let (Some(title), Some(here)) =
+                (write::menu_title_of(&gid), write::menu_title_of(&here))
+            {
+                self.gids.insert(&title, &here);
+            }
             self.gids.insert(&gid, &here);
         }
     }
@@ -185,6 +191,7 @@ impl Adopted {
             self.coming.extend(exported.gid.as_deref());
         }
         self.coming.extend(part::gids(&exported.state));
+        self.coming.extend(write::menu_titles(&exported.state));
     }
 
     /// What was found for a resource of the export.

@@ -126,6 +126,7 @@ impl Tally {
             let parts = list.as_array().into_iter().flatten();
             self.anew.extend(parts.filter_map(|part| part.get("id")?.as_str()));
         }
+        self.anew.extend(write::menu_titles(state));
     }
 
     /// Adds a level that comes back with its item. Nobody points to one, or knows it by its id.
@@ -167,6 +168,7 @@ impl Tally {
         };
         for field in row.fields.iter().filter(is_part) {
             self.anew.extend(field.new.get("id").and_then(Value::as_str));
+            self.anew.extend(write::menu_titles(&field.new));
         }
     }
 

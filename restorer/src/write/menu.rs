@@ -183,7 +183,21 @@ fn inputs(items: &Value, there: &BTreeSet<String>) -> Value {
     items.as_array().into_iter().flatten().map(input).collect()
 }
 
-/// Old id → new id of items, by their places in the tree.
+/// The gid by which the title of an item is translated: it is a link there, of the same number.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/TranslatableResourceType>
+pub(crate) fn title_of(item: &str) -> Option<String> {
+    let number = item.strip_prefix("gid://shopify/MenuItem/")?;
+    Some(format!("gid://shopify/Link/{number}"))
+}
+
+/// The gids by which the titles of an item and of all below are translated, or of all items of a menu.
+pub(crate) fn titles(tree: &Value) -> Vec<String> {
+    let own = tree["id"].as_str().and_then(title_of);
+    let below = tree["items"].as_array().into_iter().flatten().flat_map(titles);
+    own.into_iter().chain(below).collect()
+}
+
+/// Old id → new id of items, and of what their titles are translated by, by their places in the tree.
 fn renamed(want: &Value, is: &Value, ids: &mut BTreeMap<String, String>) {
     let (Some(want), Some(is)) = (want.as_array(), is.as_array()) else { return };
     for (wanted, item) in want.iter().zip(is) {
@@ -191,6 +205,7 @@ fn renamed(want: &Value, is: &Value, ids: &mut BTreeMap<String, String>) {
             && old != new
         {
             ids.insert(old.into(), new.into());
+            ids.extend(title_of(old).zip(title_of(new)));
         }
         renamed(&wanted["items"], &item["items"], ids);
     }
@@ -213,6 +228,21 @@ mod tests {
         lost["resourceId"] = Value::Null;
         let sent = inputs(&json!([lost]), &BTreeSet::new());
         assert_eq!((&sent[0]["type"], &sent[0]["url"]), (&json!("HTTP"), &json!("/pages/A")));
+    }
+
+    #[test]
+    fn what_the_titles_of_items_are_translated_by_gets_new_ids_with_them() {
+        let gid = |of: &str, number: u8| format!("gid://shopify/{of}/{number}");
+        let tree = |top: u8, below: u8| {
+            let below = item(&gid("MenuItem", below), "B", json!([]));
+            json!({"id": gid("Menu", 1), "items": [item(&gid("MenuItem", top), "A", json!([below]))]})
+        };
+        let (was, is) = (tree(1, 2), tree(1, 3));
+        assert_eq!(titles(&was), [gid("Link", 1), gid("Link", 2)]);
+        let mut ids = BTreeMap::new();
+        renamed(&was["items"], &is["items"], &mut ids);
+        let both = ["MenuItem", "Link"].map(|of| (gid(of, 2), gid(of, 3)));
+        assert_eq!(ids, BTreeMap::from(both));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod visible;
 pub(crate) use draft_order::likeness as draft_likeness;
 pub(crate) use file::likeness as file_likeness;
 pub(crate) use inventory_level::{amount, has_moved};
+pub(crate) use menu::{title_of as menu_title_of, titles as menu_titles};
 pub use reach::{
     alike, by_hand, cost, cost_of_making, drifts, given_since, goes_with_its_owner, incidental,
     is_stock, links, unwritable, unwritable_to, withdraws,

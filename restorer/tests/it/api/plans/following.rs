@@ -163,6 +163,37 @@ async fn a_translation_that_was_edited_before_its_text_went_comes_back_as_it_was
 }
 
 #[tokio::test]
+async fn titles_of_items_that_come_back_in_a_menu_are_translated_again() {
+    let gid = |of: &str, id: &str| format!("gid://shopify/{of}/{id}");
+    let server = start_knowing(|history| {
+        let at = "2026-11-18T08:00:00Z";
+        let item = |id: &str, items: Value| {
+            json!({"id": gid("MenuItem", id), "title": id, "type": "HTTP", "url": "/bags",
+                "resourceId": null, "tags": [], "items": items})
+        };
+        let menu = |items: Value| {
+            json!({"id": gid("Menu", "820"), "title": "Side", "handle": "side", "isDefault": false,
+                "items": items})
+        };
+        let stays = || item("504", json!([]));
+        let goes = item("505", json!([item("506", json!([]))]));
+        history.remember("menu", "820", at, &menu(json!([stays(), goes])));
+        history.remember("menu", "820", "2026-11-22T08:00:00Z", &menu(json!([stays()])));
+        for id in ["504", "505", "506"] {
+            let of = json!({"id": gid("Link", id)});
+            let state = json!({"key": "title", "locale": "fr", "value": "Sacs", "resource": of});
+            history.remember("translation", &format!("Link-{id}-fr-title"), at, &state);
+        }
+    })
+    .await;
+    let mut request = noon();
+    request["select"] = json!({"ids": [gid("Menu", "820")]});
+    let plan = server.plan(&request).await;
+    let titles = ["create translation Link-505-fr-title", "create translation Link-506-fr-title"];
+    assert_eq!(actions(&plan), ["update menu 820", titles[0], titles[1]], "{plan}");
+}
+
+#[tokio::test]
 async fn a_deleted_product_comes_back_with_its_stock_and_what_moved_stays() {
     let long_ago = "2026-11-18T08:00:00Z";
     let gid = |of: &str, id: &str| format!("gid://shopify/{of}/{id}");
