@@ -97,12 +97,16 @@ fn resources(items: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Takes from a tree's items what is gone; how they are called.
+/// Takes from a tree's items what is gone, of whatever sort they are; how they are called.
 fn unlink(items: &mut Value, gone: &BTreeSet<String>, titles: &mut Vec<String>) {
     for item in items.as_array_mut().into_iter().flatten() {
         if item["resourceId"].as_str().is_some_and(|gid| gone.contains(gid)) {
             titles.push(format!("“{}”", item["title"].as_str().unwrap_or_default()));
             item["resourceId"] = Value::Null;
+            item["type"] = "HTTP".into();
+            if item["url"].is_null() {
+                item["url"] = "#".into();
+            }
         }
         if let Some(below) = item.get_mut("items") {
             unlink(below, gone, titles);
@@ -228,6 +232,20 @@ mod tests {
         lost["resourceId"] = Value::Null;
         let sent = inputs(&json!([lost]), &BTreeSet::new());
         assert_eq!((&sent[0]["type"], &sent[0]["url"]), (&json!("HTTP"), &json!("/pages/A")));
+    }
+
+    #[test]
+    fn an_item_of_any_sort_leads_to_where_its_resource_was() {
+        let page = "gid://shopify/CustomerAccountNativePage/1";
+        let mut items = json!([{
+            "title": "Orders", "type": "CUSTOMER_ACCOUNT_PAGE", "url": "/account",
+            "resourceId": page, "items": [],
+        }]);
+        let mut titles = Vec::new();
+        unlink(&mut items, &BTreeSet::from([page.to_owned()]), &mut titles);
+        let sent = inputs(&items, &BTreeSet::new());
+        let link = json!({"title": "Orders", "type": "HTTP", "url": "/account", "items": []});
+        assert_eq!((sent, titles), (json!([link]), vec!["“Orders”".to_owned()]));
     }
 
     #[test]
