@@ -62,13 +62,26 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError
             "the theme of {filename} is not there: bring back the theme together with its files"
         )));
     }
-    let there = &data["theme"]["files"]["nodes"][0];
-    if there["checksumMd5"] != want["checksumMd5"] {
+    if !is_as_wanted(&data["theme"]["files"]["nodes"][0], want) {
         upsert(around, want).await?;
     }
     let theme = theme.rsplit('/').next().unwrap_or_default();
     let gid = format!("gid://shopify/OnlineStoreThemeFile/{theme}-{filename}");
     Ok(Written::Created { gid, ids: BTreeMap::new() })
+}
+
+/// Whether what is there of a file is as wanted: by its checksum, or by its size where Shopify told none.
+fn is_as_wanted(there: &Value, want: &Value) -> bool {
+    match (there["checksumMd5"].as_str(), want["checksumMd5"].as_str()) {
+        (Some(is), Some(wanted)) => is == wanted,
+        _ => size(there).is_some() && size(there) == size(want),
+    }
+}
+
+/// A file's size: a number in a text in one of Shopify's shapes, a number in the other.
+fn size(file: &Value) -> Option<u64> {
+    let size = &file["size"];
+    size.as_u64().or_else(|| size.as_str()?.parse().ok())
 }
 
 async fn upsert(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
@@ -120,10 +133,21 @@ pub(super) async fn bytes(around: &dyn Around, file: &Value) -> Option<Bytes> {
     }
     if let Some(hash) = file["blob"].as_str().or_else(|| body["blob"].as_str()) {
         let bytes = around.blob(hash).await?;
-        let found: String = Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        return (file["checksumMd5"] == *found).then_some(bytes);
+        return are_of(&bytes, file).then_some(bytes);
     }
     (file["size"] == "0").then(Bytes::new)
+}
+
+/// Whether bytes are those of a file: by its checksum, or by its size where Shopify tells none.
+fn are_of(bytes: &[u8], file: &Value) -> bool {
+    match file["checksumMd5"].as_str() {
+        Some(told) => {
+            let found: String =
+                Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            told == found
+        }
+        None => size(file) == u64::try_from(bytes.len()).ok(),
+    }
 }
 
 fn is_text(file: &Value) -> bool {
@@ -162,5 +186,31 @@ fn explained(error: WriteError) -> WriteError {
                 .into(),
         ),
         false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_known_by_their_checksum_or_else_by_their_size() {
+        let of = |checksum: Value, size: &str| json!({"checksumMd5": checksum, "size": size});
+        let abc = json!("900150983cd24fb0d6963f7d28e17f72");
+        assert!(are_of(b"abc", &of(abc.clone(), "3")));
+        assert!(!are_of(b"abd", &of(abc, "3")));
+        assert!(are_of(b"abc", &of(Value::Null, "3")));
+        assert!(!are_of(b"abcd", &of(Value::Null, "3")));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_not_as_wanted() {
+        let of = |checksum: Value, size: Value| json!({"checksumMd5": checksum, "size": size});
+        let want = of(Value::Null, json!("3"));
+        assert!(!is_as_wanted(&Value::Null, &want));
+        assert!(!is_as_wanted(&Value::Null, &json!({"checksumMd5": null})));
+        assert!(!is_as_wanted(&of(json!("aa"), json!("4")), &want));
+        assert!(is_as_wanted(&of(json!("aa"), json!(3)), &want));
+        assert!(!is_as_wanted(&of(json!("aa"), json!("3")), &of(json!("bb"), json!("3"))));
     }
 }

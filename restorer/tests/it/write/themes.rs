@@ -75,6 +75,22 @@ async fn a_file_is_put_right_by_one_mutation_comes_back_and_goes() {
 }
 
 #[tokio::test]
+async fn a_file_of_which_no_checksum_was_told_comes_back() {
+    let shop = Simulated::start(6, 4, true).await;
+    let (theme, _) = role(&shop, "MAIN").await;
+    for (id, was) in files(&shop, &theme).await {
+        let mut told = was.clone();
+        told["checksumMd5"] = Value::Null;
+        shop.write("theme_file", Some(&was), None).await.expect("it goes");
+        let written = shop.write("theme_file", None, Some(&told)).await.expect("it comes back");
+        assert!(matches!(written, Written::Created { .. }));
+        let is = shop.read("theme_file", &id).await.expect("it is there");
+        assert_eq!(without_dates(&is), without_dates(&was));
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
 async fn a_deleted_theme_comes_back_unpublished_with_all_its_files() {
     // Nothing of this takes the exemption.
     let mut shop = Simulated::start(2, 4, false).await;
