@@ -61,7 +61,13 @@ fn is_standard(definition: &Value) -> bool {
 
 const NAMES: [&str; 3] = ["ownerType", "namespace", "key"];
 const FIELDS: [&str; 3] = ["name", "description", "validations"];
-const CAPABILITIES: [&str; 3] = ["adminFilterable", "smartCollectionCondition", "uniqueValues"];
+const CAPABILITIES: [&str; 5] = [
+    "adminFilterable",
+    "analyticsQueryable",
+    "cartToOrderCopyable",
+    "smartCollectionCondition",
+    "uniqueValues",
+];
 /// Access in the admin is chosen for the namespaces of apps alone.
 const ACCESS: [&str; 2] = ["storefront", "customerAccount"];
 

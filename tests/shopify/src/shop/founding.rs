@@ -167,6 +167,8 @@ impl Shop {
             "capabilities": {
                 "__typename": "MetafieldCapabilities",
                 "adminFilterable": { "enabled": false, "eligible": true, "status": "NOT_FILTERABLE" },
+                "analyticsQueryable": { "enabled": false, "eligible": true },
+                "cartToOrderCopyable": { "enabled": false, "eligible": false },
                 "smartCollectionCondition": { "enabled": false, "eligible": true },
                 "uniqueValues": { "enabled": false, "eligible": true },
             },

@@ -36,7 +36,9 @@ pub(super) async fn furnished(seed: u64) -> Simulated {
         let definition = json!({
             "name": key, "namespace": "custom", "key": key, "ownerType": owner, "type": kind,
             "pin": key == "rank", "access": {"storefront": "PUBLIC_READ"},
-            "capabilities": {"adminFilterable": {"enabled": true}},
+            "capabilities": {
+                "adminFilterable": {"enabled": true}, "analyticsQueryable": {"enabled": true},
+            },
         });
         ask(create, json!({"d": definition})).await;
     }

@@ -141,6 +141,8 @@ fn put_definition(shop: &mut Shop, namespace: &str, given: &Value, template: Val
         "capabilities": {
             "__typename": "MetafieldCapabilities",
             "adminFilterable": { "enabled": false, "eligible": true, "status": "NOT_FILTERABLE" },
+            "analyticsQueryable": { "enabled": false, "eligible": true },
+            "cartToOrderCopyable": { "enabled": false, "eligible": given["ownerType"] == "ORDER" },
             "smartCollectionCondition": { "enabled": false, "eligible": true },
             "uniqueValues": { "enabled": false, "eligible": true },
         },
@@ -164,7 +166,13 @@ fn validations(given: &[Value]) -> Vec<Value> {
 
 /// Turns capabilities on and off; those that are not named stay.
 fn give_capabilities(state: &mut Value, given: &Value) {
-    for name in ["adminFilterable", "smartCollectionCondition", "uniqueValues"] {
+    for name in [
+        "adminFilterable",
+        "analyticsQueryable",
+        "cartToOrderCopyable",
+        "smartCollectionCondition",
+        "uniqueValues",
+    ] {
         if let Some(enabled) = given[name].get("enabled") {
             state["capabilities"][name]["enabled"] = enabled.clone();
         }
