@@ -31,7 +31,7 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["myshopifyDomain"],
     rank: rank::SHOP,
     writable: Writable::Archive(
-        "Shopify lets no app change a shop's settings; its metafields can be",
+        "Shopify lets no app change a shop's settings; its metafields are kept and not written",
     ),
     not_covered: "settings of payments, taxes, checkout and staff, which Shopify shows to no app",
     ..PULLED
