@@ -120,8 +120,8 @@ impl Tally {
     fn not_written(&self, said: &mut Vec<String>) {
         if self.catalogs > 0 {
             said.push(format!(
-                "For {} the choice of products comes back only where the publication is still there: \
-                 until it is made again by hand, all products are shown.",
+                "For {} the choice of products is not known, and comes back only where the publication \
+                 is still there: until it is made again by hand, all products are shown.",
                 count(self.catalogs, "catalog")
             ));
         }

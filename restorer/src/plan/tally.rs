@@ -45,7 +45,7 @@ pub(crate) struct Tally {
     pub(super) themes: u64,
     pub(super) theme_files: u64,
     pub(super) taken: u64,
-    /// Catalogs that are made anew and showed some products only.
+    /// Catalogs that are made anew and showed some products only, nobody knows which.
     pub(super) catalogs: u64,
     /// Customers who are unsubscribed.
     pub(super) withdrawn: u64,
@@ -112,7 +112,7 @@ impl Tally {
         let state = subject.of.as_ref().map(|(_, state)| state);
         let Some(state) = state.or(whole.map(|field| &field.new)) else { return };
         let chooses = row.kind.as_str() == "catalog" && state["publication"].is_object();
-        self.catalogs += u64::from(chooses);
+        self.catalogs += u64::from(chooses && !state["products"].is_array());
         self.untold |= translated::is_untold(&row.kind, state);
         self.refer(references(state, &self.anew));
         if !is_referred_to(&row.kind) {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
+use super::crud::unless_refused;
 use super::step::{Step, ask, delete, is_unknown, list, patiently, send, text};
-use super::{Around, WriteError, Written, look, publication};
+use super::{Around, WriteError, Written, assortment, look, publication};
 
 const BY_TITLE: &str = include_str!("graphql/catalogs_by_title.graphql");
 const CREATE: &str = include_str!("graphql/catalog_create.graphql");
@@ -42,19 +43,28 @@ pub(super) async fn write(
             gone
         }
         (Some(now), Some(want)) => {
-            let want = present(around, want).await?;
-            let input = changed(now, &want);
-            if input.is_empty() {
-                return Ok(Written::Unchanged);
+            let input = changed(now, &present(around, want).await?);
+            let mut written = !input.is_empty();
+            if written {
+                let variables = json!({"id": now["id"], "input": input});
+                patiently(around, Step::setting(UPDATE, variables)).await?;
             }
-            let variables = json!({"id": now["id"], "input": input});
-            patiently(around, Step::setting(UPDATE, variables)).await?;
-            Ok(Written::Updated { ids: BTreeMap::new() })
+            let mut ids = BTreeMap::new();
+            if assortment::differs(now, want) {
+                let (any, renamed) = assortment::bring(around, text(now, "id"), want).await?;
+                (written, ids) = (written || any, renamed);
+            }
+            Ok(if written { Written::Updated { ids } } else { Written::Unchanged })
         }
         (None, Some(want)) => {
-            let want = present(around, want).await?;
-            let gid = create(around, &want).await?;
-            let ids = [(text(&want, "id").to_owned(), gid.clone())].into();
+            let gid = create(around, &present(around, want).await?).await?;
+            let mut ids: BTreeMap<String, String> =
+                [(text(want, "id").to_owned(), gid.clone())].into();
+            if assortment::is_known(want) {
+                let brought = assortment::bring(around, &gid, want).await;
+                let brought = unless_refused(around, "all of the products that it shows", brought)?;
+                ids.extend(brought.into_iter().flat_map(|(_, renamed)| renamed));
+            }
             Ok(Written::Created { gid, ids })
         }
     }
@@ -82,7 +92,8 @@ async fn present(around: &dyn Around, want: &Value) -> Result<Value, WriteError>
     let there = publication::there(around, &ids).await?;
     let is_missing = |entry: &Value| !there.iter().any(|id| id == text(entry, "id"));
     let mut missing = 0;
-    if want["publication"].is_object() && is_missing(&want["publication"]) {
+    let is_lost = want["publication"].is_object() && is_missing(&want["publication"]);
+    if is_lost && !assortment::is_known(&want) {
         around.note(format!(
             "which products the catalog “{}” shows did not come back: its publication is not there \
              any more, and a catalog without one shows all products. Choose them in the Shopify admin, \
@@ -92,7 +103,8 @@ async fn present(around: &dyn Around, want: &Value) -> Result<Value, WriteError>
     }
     for member in ["priceList", "publication"] {
         if want[member].is_object() && is_missing(&want[member]) {
-            // Left as it is: a price list that comes back later names its catalog itself.
+            // Left as it is: a price list that comes back later names its catalog itself, and a
+            // publication is made for it.
             want.as_object_mut().map(|members| members.remove(member));
         }
     }
@@ -160,7 +172,8 @@ async fn titled(around: &dyn Around, want: &Value) -> Result<Option<String>, Wri
         catalog["title"] == want["title"]
             && catalog["type"] == want["type"]
             && catalog["priceList"]["id"] == want["priceList"]["id"]
-            && catalog["publication"]["id"] == want["publication"]["id"]
+            // One that is not there any more may have been made anew by then.
+            && want.get("publication").is_none_or(|of| catalog["publication"]["id"] == of["id"])
     });
     let alike = alike.map(|catalog| text(catalog, "id")).collect();
     Ok(look::first_ours(around, alike).await)

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 mod address;
 mod article;
+mod assortment;
 mod blog;
 pub(crate) mod bulk;
 mod catalog;

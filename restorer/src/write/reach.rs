@@ -80,6 +80,7 @@ const FOLLOWS: &[(&str, &[(&str, &str)])] = &[
 /// Members that become others without an edit: they settle once Shopify is done, move with sales or with
 /// others of the kind, or lose what is deleted elsewhere, and nothing tells of it.
 const DRIFTING: &[(&str, &[&str])] = &[
+    ("catalog", &["products"]),
     ("collection", &["productIds"]),
     ("company", &["mainContact"]),
     ("discount", &["customerGets", "customerBuys"]),
@@ -221,7 +222,7 @@ pub fn by_hand(spec: &Spec, state: &Value) -> &'static str {
     let of_catalog = state["catalog"]["id"].as_str().is_some_and(|id| !id.contains("/AppCatalog/"));
     match spec.name {
         "publication" if of_catalog => {
-            "this one was a catalog's own: choose the catalog's products by hand once that is back"
+            "this one was a catalog's own, and is made anew with it where its products are known"
         }
         "order" => "what it held is in history, and can be entered as a draft order",
         "gift_card" => "a new card can be issued with the balance that history shows",

@@ -86,12 +86,19 @@ fn outcome(operation: &Value, repeat: Repeat) -> Result<(String, Vec<String>), W
     }
 }
 
-/// What Shopify says of a theme whose files are changed too often, and of a price list or a catalog that it
-/// is at work on: "Please try again later."
+/// What Shopify says of a theme whose files are changed too often, and of a price list, a catalog, a
+/// publication or a product in one that it is at work on: "Please try again later."
 /// <https://shopify.dev/docs/api/admin-graphql/latest/enums/OnlineStoreThemeFilesUserErrorsCode>
 /// <https://shopify.dev/docs/api/admin-graphql/latest/enums/PriceListUserErrorCode>
 /// <https://shopify.dev/docs/api/admin-graphql/latest/enums/CatalogUserErrorCode>
-const BUSY: [&str; 3] = ["(THROTTLED)", "(PRICE_LIST_LOCKED)", "(CATALOG_CONTEXT_LOCKED)"];
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/PublicationUserErrorCode>
+const BUSY: [&str; 5] = [
+    "(THROTTLED)",
+    "(PRICE_LIST_LOCKED)",
+    "(CATALOG_CONTEXT_LOCKED)",
+    "(PUBLICATION_LOCKED)",
+    "(PRODUCT_LOCK_ERROR)",
+];
 
 /// As [`send()`], and again for as long as what it is about is busy: nothing is done of it then.
 pub(super) async fn patiently(around: &dyn Around, step: Step) -> Result<Value, WriteError> {

@@ -18,7 +18,7 @@ mod session;
 mod translation;
 
 pub(crate) use mutation::{
-    company_roles, delivery_country, gift_card_at_founding, market_conditions, metafield_type,
-    metaobject_definition, theme_file, theme_file_of,
+    catalog_publication, company_roles, delivery_country, gift_card_at_founding, market_conditions,
+    metafield_type, metaobject_definition, theme_file, theme_file_of,
 };
 pub(crate) use translation::current_digest;

@@ -148,3 +148,32 @@ async fn a_newer_list_or_catalog_of_the_same_name_is_left_alone() {
     let is_newer = |gid: &String| newer["id"] == gid.as_str();
     assert!(!matches!(&made, Ok(Written::Created { gid, .. }) if is_newer(gid)), "{made:?}");
 }
+
+#[tokio::test]
+async fn a_catalog_comes_back_with_the_products_that_it_showed() {
+    let mut shop = Simulated::start(2, 60, false).await;
+    let id = shop.ids("CompanyLocationCatalog").remove(0);
+    let was = shop.read("catalog", &id).await.unwrap();
+    assert!(was["products"].as_array().unwrap().len() > 20, "more than a first page: {was}");
+    let mut bad = was.clone();
+    bad["products"].as_array_mut().unwrap().truncate(2);
+    bad["autoPublish"] = json!(true);
+    assert_eq!(shop.write("catalog", Some(&was), Some(&bad)).await.unwrap(), updated());
+    assert_eq!(shop.read("catalog", &id).await.unwrap(), bad);
+    assert_eq!(shop.write("catalog", Some(&bad), Some(&was)).await.unwrap(), updated());
+    assert_eq!(shop.read("catalog", &id).await.unwrap(), was);
+    let before = shop.ids("Publication").len();
+    assert_eq!(shop.write("catalog", Some(&was), None).await.unwrap(), Written::Deleted);
+    assert_eq!(shop.ids("Publication").len(), before - 1, "it went with the catalog");
+    shop.begin_now();
+    // What is there, the titles, the making, the catalog and its products; then the publication.
+    shop.fates(&[None, None, None, None, None, Some(Fault::Lost)]);
+    let written = shop.write("catalog", None, Some(&was)).await.unwrap();
+    let Written::Created { gid, ids } = written else { panic!("{written:?}") };
+    let is = shop.read("catalog", &ResourceId::parse(&gid).unwrap()).await.unwrap();
+    assert_eq!((&is["products"], &is["autoPublish"]), (&was["products"], &was["autoPublish"]));
+    let [old, new] = [&was, &is].map(|catalog| catalog["publication"]["id"].as_str().unwrap());
+    assert_eq!(ids[old], new);
+    assert_eq!(shop.ids("Publication").len(), before, "it was made once");
+    shop.assert_simulated();
+}

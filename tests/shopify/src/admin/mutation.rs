@@ -46,6 +46,7 @@ pub(crate) use delivery_profile::country as delivery_country;
 pub(crate) use market::conditions as market_conditions;
 pub(crate) use metafield::definition_type as metafield_type;
 pub(crate) use metaobject::put_definition as metaobject_definition;
+pub(crate) use publication::of_catalog as catalog_publication;
 pub(crate) use theme::{file as theme_file, file_of as theme_file_of};
 
 /// A gift card that was sold before the beginning.

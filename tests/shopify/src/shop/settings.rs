@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Shop;
-use crate::admin::{company_roles, current_digest, delivery_country};
+use crate::admin::{catalog_publication, company_roles, current_digest, delivery_country};
 use crate::catalog::{VARIANTS_MAX, bag, cents};
 use crate::gid::Gid;
 use crate::store::link;
@@ -297,6 +297,7 @@ impl Shop {
     fn found_prices(&mut self) {
         let [list, of_market, of_company] =
             ["PriceList", "MarketCatalog", "CompanyLocationCatalog"].map(|of| self.store.fresh(of));
+        let publication = self.store.fresh("Publication");
         // More prices than the first page of a question has.
         let prices: Vec<Value> = (0..120)
             .map(|n| Gid::nth("ProductVariant", n / 2 * VARIANTS_MAX + n % 2))
@@ -338,9 +339,17 @@ impl Shop {
                 "__typename": "CompanyLocationCatalog", "id": of_company.to_string(),
                 "title": "Northwind only", "status": "ACTIVE", "operations": [],
                 "companyLocations": [link(Gid::nth("CompanyLocation", 0))],
-                "priceList": link(list), "publication": link(Gid::nth("Publication", 0)),
+                "priceList": link(list), "publication": link(publication),
             }),
         );
+        // More products than the first page of a question has, and not all that larger shops have.
+        let products: Vec<Gid> = (0..30)
+            .map(|n| Gid::nth("Product", n))
+            .filter(|product| self.store.get(*product).is_some())
+            .collect();
+        let title = json!("Northwind only");
+        let of = catalog_publication(publication, (of_company, &title), false, &products);
+        self.put(publication, of);
     }
 
     fn found_selling_plans(&mut self) {

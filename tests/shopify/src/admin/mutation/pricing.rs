@@ -450,15 +450,15 @@ fn list_for(shop: &Shop, (catalog, sort): (Option<Gid>, &str), id: &str) -> Resu
     Ok(gid)
 }
 
-/// Deletes a list, or a catalog; with that goes its list, although Shopify's reference has it that it
-/// stays unless it is said that it goes.
+/// Deletes a list, or a catalog; with that go its list and its publication, although Shopify's reference
+/// has it that they stay unless it is said that they go.
 fn delete(shop: &mut Shop, call: &Call<'_>, types: &[&str], code: &str) -> Value {
     let Some(gid) = types.iter().find_map(|of| find(shop, call, "id", of)) else {
         return missing("deletedId", code);
     };
-    let list = shop.store.get(gid).and_then(|state| target(&state["priceList"]));
-    if let Some(list) = list {
-        shop.remove(list);
+    let state = shop.store.get(gid).unwrap_or_default();
+    for own in ["priceList", "publication"].into_iter().filter_map(|own| target(&state[own])) {
+        shop.remove(own);
     }
     shop.remove(gid);
     answer("deletedId", json!(gid.to_string()), vec![])
