@@ -26,7 +26,7 @@ pub(crate) struct Adopted {
     /// Gids of those that are of another type than most of their kind.
     typed: HashMap<(Kind, ResourceId), String>,
     names: HashMap<Name, ResourceId>,
-    /// Of kinds that have no names, what is alike.
+    /// Of kinds that have no names, or may share them, what is alike.
     alike: HashMap<Name, VecDeque<ResourceId>>,
     /// Gids of the export → gids of this shop, as far as they differ.
     gids: Leads,
@@ -63,9 +63,10 @@ impl Adopted {
         let Some(spec) = kind.spec() else { return };
         let Some(name) = name::name(spec, state) else { return };
         let name = (kind.clone(), name);
-        if name::is_likeness(spec) {
-            self.alike.entry(name).or_default().push_back(id.clone());
-        } else {
+        if name::is_shared(spec) {
+            self.alike.entry(name.clone()).or_default().push_back(id.clone());
+        }
+        if !name::is_likeness(spec) {
             self.names.entry(name).or_insert_with(|| id.clone());
         }
     }
@@ -78,7 +79,7 @@ impl Adopted {
         let found = if self.own {
             let found = self.by_id(spec, exported, anew);
             found.or_else(|| self.by_name(spec, exported))
-        } else if name::is_likeness(spec) {
+        } else if name::is_shared(spec) {
             let found = self.by_id(spec, exported, anew);
             found.or_else(|| self.by_likeness(spec, exported, anew))
         } else {
@@ -467,6 +468,24 @@ mod tests {
             assert_eq!(stays(&adopted, it), None);
         }
         assert_eq!(stays(&adopted, &draft("COMPLETED")), Some(Stays::Ordered));
+    }
+
+    #[test]
+    fn companies_of_one_name_are_told_apart_by_external_ids_and_by_what_an_import_made_of_them() {
+        let company =
+            |name: &str, external: Option<&str>| json!({"name": name, "externalId": external});
+        let mut adopted = Adopted::new(&shop("bolt"), &shop("acme"));
+        for (id, external) in [("7", Some("A")), ("8", Some("B")), ("9", None)] {
+            adopted.there(&kind("company"), &resource(id), &company("Acme", external));
+        }
+        let anew = Once("gid://shopify/Company/4", "gid://shopify/Company/9");
+        let mut found = |id: &str, name: &str, external: Option<&str>| {
+            adopted.find(&exported("company", id, company(name, external)), &anew)
+        };
+        assert_eq!(found("1", "Acme Ltd", Some("B")), Some(resource("8")), "it was renamed");
+        assert_eq!(found("2", "Acme", Some("C")), None, "it is another one");
+        assert_eq!(found("3", "Acme", None), None, "what is here was made of another one");
+        assert_eq!(found("4", "Acme", None), Some(resource("9")));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const COMPOSED: [&str; 3] = ["inventory_level", "theme_file", "translation"];
 /// Kinds of which nothing names a resource, so that what it is like has to do.
 const LIKENESSES: [&str; 2] = ["file", "draft_order"];
 
+/// Kinds of which two may have one name. Then what an import made of one of them is none of the others.
+const SHARED: [&str; 4] = ["catalog", "company", "company_location", "discount"];
+
 /// Where a resource says what it is a part of or belongs to: without that it cannot be there either.
 const OWNERS: [(&str, &[&str]); 7] = [
     ("article", &["/blog/id"]),
@@ -46,7 +49,7 @@ pub(super) fn name(spec: &Spec, state: &Value) -> Option<Vec<String>> {
         // One by code and an automatic one may have the same title.
         "discount" => {
             let of = text(state, "/type").unwrap_or_default();
-            Some(vec![of, text(state, "/title")?.to_lowercase()])
+            natural_key(spec, state).map(|key| std::iter::once(of).chain(key).collect())
         }
         // Every shop has an order #1001.
         "order" => None,
@@ -86,6 +89,11 @@ pub(super) fn is_composed(spec: &Spec) -> bool {
 /// Whether a resource is recognised by what it is like, which others may be like as well.
 pub(super) fn is_likeness(spec: &Spec) -> bool {
     LIKENESSES.contains(&spec.name)
+}
+
+/// Whether others of the kind may have the same name.
+pub(super) fn is_shared(spec: &Spec) -> bool {
+    is_likeness(spec) || SHARED.contains(&spec.name)
 }
 
 /// Whether a resource of a kind is certainly another one where it is not recognised. No gift card is:

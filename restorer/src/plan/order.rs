@@ -114,9 +114,21 @@ pub(crate) async fn find_taken(
 const OWNERS: [(&str, &str); 3] =
     [("article", "/blog/id"), ("company_location", "/company/id"), ("theme_file", "/theme/id")];
 
+/// What no two of a kind have. Where it is given, it names the resource, whatever that is called.
+const UNIQUE: [(&str, &str); 3] = [
+    ("company", "/externalId"),
+    ("company_location", "/externalId"),
+    ("discount", "/codes/0/code"),
+];
+
 /// What names a resource in its shop beside its id, what it belongs to first; `None` where nothing
 /// does.
 pub(crate) fn natural_key(spec: &Spec, state: &Value) -> Option<Vec<String>> {
+    let unique = UNIQUE.iter().find(|(kind, _)| *kind == spec.name);
+    let unique = unique.and_then(|(_, pointer)| state.pointer(pointer)?.as_str());
+    if let Some(unique) = unique.filter(|text| !text.is_empty()) {
+        return Some(vec![String::new(), unique.to_lowercase()]);
+    }
     let text = |name: &&str| state.get(*name).and_then(Value::as_str).map(str::to_lowercase);
     let parts: Vec<Option<String>> = spec.natural_key.iter().map(text).collect();
     let known = parts.iter().any(|part| part.as_ref().is_some_and(|text| !text.is_empty()));
@@ -145,6 +157,11 @@ mod tests {
         let company = json!({"name": "Acme", "externalId": null, "mainContact": {"id": "c"}});
         assert_eq!(key("company", company), Some(vec!["acme".to_owned(), String::new()]));
         assert_eq!(key("article", json!({"blog": {"id": "a"}})), None);
+        let called = |name: &str| key("company", json!({"name": name, "externalId": "C-1"}));
+        assert_eq!(called("Acme"), called("Acme Ltd"), "an external id is given once");
+        let code =
+            |code: &str| key("discount", json!({"title": "Welcome", "codes": [{"code": code}]}));
+        assert_ne!(code("TEN"), code("FIVE"), "many codes may have one title");
     }
 
     #[test]
