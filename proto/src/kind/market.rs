@@ -36,6 +36,7 @@ pub(super) static SPEC: Spec = Spec {
     natural_key: &["handle"],
     rank: rank::PRICING,
     writable: Writable::Partly("domains, subfolders and parts of countries cannot be written"),
+    not_covered: "metafields, exchange rates set by hand, deliveries, and the sales channels that it is for",
     ..PULLED
 };
 
@@ -62,6 +63,7 @@ const CORE: Members = Members {
         "type",
         "conditions",
         "currencySettings",
+        "priceInclusions",
         "webPresences",
     ],
 };

@@ -1,5 +1,5 @@
-//! Markets: name, state, currency, whom they are for, and which of the shop's web addresses lead to
-//! them.
+//! Markets: name, state, currency, what prices include, whom they are for, and which of the shop's web
+//! addresses lead to them.
 
 use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
@@ -74,6 +74,13 @@ pub(super) async fn write(
                 parts.join(", ")
             ));
         }
+        let is_null = |(name, ..): &Condition| want["conditions"][*name].is_null();
+        if want["type"] != "NONE" && CONDITIONS.iter().all(is_null) {
+            return Err(WriteError::Unwritable(
+                "which sales channels the market is for was not kept: make it again in Settings → Markets"
+                    .into(),
+            ));
+        }
     }
     let Some(want) = want else { return MARKET.write(around, now, None).await };
     let want = present(around, now.unwrap_or(&Value::Null), want).await?;
@@ -113,6 +120,9 @@ async fn present(around: &dyn Around, now: &Value, want: &Value) -> Result<Value
 pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
     match path.member() {
         "type" => Some("what sort of market it is follows from whom it is for"),
+        "conditions" if path.as_str().ends_with("/applicationLevel") => {
+            Some("whether a market is for all of a sort or for some is set in Settings → Markets")
+        }
         "webPresences" if path.as_str().ends_with("/subfolderSuffix") => {
             Some("the subfolder of a market's web address is set in Settings → Markets")
         }
@@ -124,6 +134,9 @@ fn made(want: &Value) -> Value {
     let mut input = crud::present(want, &FIELDS);
     if want["currencySettings"].is_object() {
         input.insert("currencySettings".into(), currency(&want["currencySettings"]));
+    }
+    if want["priceInclusions"].is_object() {
+        input.insert("priceInclusions".into(), inclusions(&want["priceInclusions"]));
     }
     let presences = ids(want);
     if !presences.is_empty() {
@@ -147,6 +160,11 @@ fn changed(now: &Value, want: &Value) -> Option<Value> {
     match crud::differing(now, want, &["currencySettings"]).get("currencySettings") {
         Some(Value::Null) => drop(input.insert("removeCurrencySettings".into(), true.into())),
         Some(settings) => drop(input.insert("currencySettings".into(), currency(settings))),
+        None => {}
+    }
+    match crud::differing(now, want, &["priceInclusions"]).get("priceInclusions") {
+        Some(Value::Null) => drop(input.insert("removePriceInclusions".into(), true.into())),
+        Some(wanted) => drop(input.insert("priceInclusions".into(), inclusions(wanted))),
         None => {}
     }
     if want.get("webPresences").is_some() {
@@ -217,11 +235,21 @@ fn ids(market: &Value) -> Vec<Value> {
 }
 
 fn currency(settings: &Value) -> Value {
-    let mut input = crud::present(settings, &["localCurrencies"]);
+    let mut input = crud::present(settings, &["localCurrencies", "roundingEnabled"]);
     if let Some(code) = settings["baseCurrency"]["currencyCode"].as_str() {
         input.insert("baseCurrency".into(), code.into());
     }
     input.into()
+}
+
+/// Whether prices include duties and taxes, as mutations take it.
+fn inclusions(told: &Value) -> Value {
+    let named = [
+        ("inclusiveDutiesPricingStrategy", "dutiesPricingStrategy"),
+        ("inclusiveTaxPricingStrategy", "taxPricingStrategy"),
+    ];
+    let said = named.into_iter().filter(|(from, _)| told[*from].is_string());
+    said.map(|(from, to)| (to.to_owned(), told[from].clone())).collect::<Map<_, _>>().into()
 }
 
 #[cfg(test)]
@@ -254,5 +282,25 @@ mod tests {
         let back = changed(&want, &now).expect("something differs");
         assert_eq!(back["input"]["removeCurrencySettings"], true);
         assert_eq!(changed(&want, &want), None);
+    }
+
+    #[test]
+    fn what_prices_include_is_written_and_taken_back() {
+        let bare = json!({"name": "A", "priceInclusions": null});
+        let mut inclusive = bare.clone();
+        inclusive["priceInclusions"] = json!({
+            "inclusiveDutiesPricingStrategy": "ADD_DUTIES_AT_CHECKOUT",
+            "inclusiveTaxPricingStrategy": "INCLUDES_TAXES_IN_PRICE",
+        });
+        let said = json!({
+            "dutiesPricingStrategy": "ADD_DUTIES_AT_CHECKOUT",
+            "taxPricingStrategy": "INCLUDES_TAXES_IN_PRICE",
+        });
+        assert_eq!(changed(&bare, &inclusive), Some(json!({"input": {"priceInclusions": said}})));
+        assert_eq!(
+            changed(&inclusive, &bare),
+            Some(json!({"input": {"removePriceInclusions": true}}))
+        );
+        assert_eq!(made(&inclusive)["input"]["priceInclusions"], said);
     }
 }

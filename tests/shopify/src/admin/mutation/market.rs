@@ -36,6 +36,8 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         "status",
         "currencySettings",
         "removeCurrencySettings",
+        "priceInclusions",
+        "removePriceInclusions",
         "conditions",
         "webPresencesToAdd",
     ];
@@ -69,6 +71,12 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         }
         if input.get("removeCurrencySettings") == Some(&json!(true)) {
             market["currencySettings"] = Value::Null;
+        }
+        if let Some(given) = input.get("priceInclusions") {
+            inclusions(&mut market["priceInclusions"], given);
+        }
+        if input.get("removePriceInclusions") == Some(&json!(true)) {
+            market["priceInclusions"] = Value::Null;
         }
         let regions = market["conditions"]["regionsCondition"]["regions"].as_array_mut();
         if let Some(regions) = regions {
@@ -136,7 +144,15 @@ pub(crate) fn conditions(given: &Value) -> Value {
 
 fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = call.args.get("input").cloned().unwrap_or_default();
-    let fields = ["name", "handle", "status", "currencySettings", "conditions", "webPresences"];
+    let fields = [
+        "name",
+        "handle",
+        "status",
+        "currencySettings",
+        "priceInclusions",
+        "conditions",
+        "webPresences",
+    ];
     let input = Input::of("MarketCreateInput", &given, &fields)?;
     if let Some(error) = unknown_presence(&input, "webPresences") {
         return Ok(answer("market", Value::Null, vec![error]));
@@ -159,13 +175,17 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     if let Some(given) = input.get("currencySettings") {
         currency(&mut settings, given);
     }
+    let mut included = Value::Null;
+    if let Some(given) = input.get("priceInclusions") {
+        inclusions(&mut included, given);
+    }
     shop.put(
         gid,
         json!({
             "__typename": "Market", "id": gid.to_string(), "name": name, "handle": handle,
             "status": status, "type": "REGION", "enabled": status == "ACTIVE", "primary": false,
             "conditions": conditions(&given["conditions"]), "currencySettings": settings,
-            "priceInclusions": null, "webPresences": [], "metafields": [],
+            "priceInclusions": included, "webPresences": [], "metafields": [],
         }),
     );
     shop.announce("markets/create", gid);
@@ -190,6 +210,24 @@ fn currency(held: &mut Value, given: &Value) {
     for field in ["localCurrencies", "roundingEnabled"] {
         if let Some(value) = given.get(field) {
             held[field] = value.clone();
+        }
+    }
+}
+
+fn inclusions(held: &mut Value, given: &Value) {
+    if held.is_null() {
+        *held = json!({
+            "__typename": "MarketPriceInclusions",
+            "inclusiveDutiesPricingStrategy": "ADD_DUTIES_AT_CHECKOUT",
+            "inclusiveTaxPricingStrategy": "ADD_TAXES_AT_CHECKOUT",
+        });
+    }
+    for (from, to) in [
+        ("dutiesPricingStrategy", "inclusiveDutiesPricingStrategy"),
+        ("taxPricingStrategy", "inclusiveTaxPricingStrategy"),
+    ] {
+        if given[from].is_string() {
+            held[to] = given[from].clone();
         }
     }
 }
