@@ -240,8 +240,12 @@ async fn create(around: &dyn Around, want: &Value) -> Result<String, WriteError>
     if let Some(gid) = named(around, want).await? {
         return Ok(gid);
     }
-    let variables = json!({"input": changed(&json!({}), want)});
-    match send(around, Step::making(CREATE, variables)).await {
+    let mut input = changed(&json!({}), want);
+    // Shopify makes none without: an adjustment by nothing leaves prices as they are.
+    input
+        .entry("parent")
+        .or_insert_with(|| json!({"adjustment": {"type": "PERCENTAGE_DECREASE", "value": 0.0}}));
+    match send(around, Step::making(CREATE, json!({"input": input}))).await {
         Ok(payload) => Ok(text(&payload["priceList"], "id").to_owned()),
         Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
         Err(error) => Err(error),

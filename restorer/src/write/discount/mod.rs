@@ -215,7 +215,8 @@ fn explained(error: WriteError, want: &Value) -> WriteError {
     if want["type"].as_str().is_some_and(|sort| sort.ends_with("App")) {
         let app = want["appDiscountType"]["title"].as_str().unwrap_or("its app");
         return WriteError::Refused(vec![format!(
-            "the discount is calculated by “{app}”: install that app, then try again ({})",
+            "the discount is calculated by “{app}”, and Shopify may let nobody else write it: have that \
+             app installed, and set it up again there ({})",
             why.join("; ")
         )]);
     }
