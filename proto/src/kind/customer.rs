@@ -73,7 +73,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Partly(
         "passwords, payment methods, store credit and the link to past orders cannot come back",
     ),
-    not_covered: "passwords, payment methods and store credit",
+    not_covered: "passwords, payment methods, store credit, and whether they opted out of the sale of their data",
 };
 
 const CORE: Members = Members {

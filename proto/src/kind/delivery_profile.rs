@@ -44,7 +44,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Partly(
         "which products a delivery profile is for is not kept: add them to it in Settings → Shipping",
     ),
-    not_covered: "which products it is for",
+    not_covered: "which products and selling plans it is for",
     ..PULLED
 };
 

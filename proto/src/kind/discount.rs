@@ -87,7 +87,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Partly(
         "how often it was used starts anew, and one that an app calculates needs that app",
     ),
-    not_covered: "how often it was used, its tags, and the markets that it is limited to",
+    not_covered: "how often it was used, its tags and those that it combines with, and the markets that it is limited to",
     ..PULLED
 };
 

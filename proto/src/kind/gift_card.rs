@@ -33,7 +33,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Archive(
         "the code of a gift card can never be read, so a lost card cannot come back",
     ),
-    not_covered: "the codes, which Shopify shows to nobody",
+    not_covered: "the codes, which Shopify shows to nobody, and to whom it was sent with which message",
     ..PULLED
 };
 
