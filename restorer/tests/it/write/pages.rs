@@ -165,7 +165,7 @@ fn edits(kind: &str) -> Vec<(&'static str, Value)> {
             (
                 "currencySettings",
                 json!({"baseCurrency": {"currencyCode": "CHF"},
-                                        "localCurrencies": true}),
+                                        "localCurrencies": true, "roundingEnabled": false}),
             ),
         ],
         "metafield_definition" => vec![
