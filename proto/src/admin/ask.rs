@@ -1,6 +1,6 @@
 //! Asks the Admin API for a kind by each of the ways that the kind knows, and gives plain nodes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{AdminError, Answer, Call, Client};
 use crate::kind::Spec;
@@ -283,9 +283,23 @@ pub fn finished(nodes: Vec<Value>, pull: &Pull) -> Vec<Value> {
 /// gone. The elements of `exploded` are resources of their own.
 fn uncut(mut node: Value, exploded: Option<&str>) -> Value {
     if let Some(members) = node.as_object_mut() {
-        members.retain(|name, value| exploded == Some(name.as_str()) || !is_cut(value));
+        let short = short(members);
+        members.retain(|name, value| {
+            exploded == Some(name.as_str()) || !(short.contains(name) || is_cut(value))
+        });
     }
     node
+}
+
+/// The plain lists of which there is more than was given. They have no pages; where the node says besides how
+/// many there are (`fulfillmentsCount` of `fulfillments`), it shows.
+fn short(members: &Map<String, Value>) -> Vec<String> {
+    let counted = members.iter().filter_map(|(name, value)| {
+        let given = value.as_array()?.len() as u64;
+        let there = members.get(&format!("{name}Count"))?["count"].as_u64()?;
+        (given < there).then(|| name.clone())
+    });
+    counted.collect()
 }
 
 fn exploded(mut node: Value, member: &str) -> Vec<Value> {
@@ -318,6 +332,21 @@ mod tests {
         let whole = finished(vec![node(false)], pull);
         assert_eq!(whole, [json!({"id": "1", "variantDetails": [{"id": "v", "metafields": []}]})]);
         assert_eq!(finished(vec![node(true)], pull), [json!({"id": "1"})]);
+    }
+
+    #[test]
+    fn a_list_without_pages_that_is_shorter_than_it_says_was_not_given() {
+        let spec = crate::kind::ALL.iter().find(|spec| spec.name == "order").expect("a kind");
+        let pull = spec.pulls.iter().find(|pull| pull.name == "by_id").expect("a way");
+        let given = |there: Value| {
+            let parcels = json!([{"id": "f1"}, {"id": "f2"}]);
+            let node = json!({"id": "1", "fulfillments": parcels, "fulfillmentsCount": there});
+            finished(vec![node], pull)[0].get("fulfillments").is_some()
+        };
+        assert!(given(json!({"count": 2})));
+        assert!(!given(json!({"count": 3})), "what is beyond would look as if it were gone");
+        // A count may be behind, and there may be none.
+        assert!(given(json!({"count": 1})) && given(Value::Null));
     }
 
     #[test]

@@ -220,8 +220,15 @@ fn order(of: &Subject<'_>, name: &str) -> Option<Value> {
     match name {
         "shippingLine" => Some(of.document["shippingLines"][0].clone()),
         "discountCode" => Some(of.document["discountCodes"][0].clone()),
+        "fulfillmentsCount" => Some(number_of(of, "fulfillments")),
+        "transactionsCount" => Some(number_of(of, "transactions")),
         _ => None,
     }
+}
+
+/// How many elements a list of a document has.
+fn number_of(of: &Subject<'_>, list: &str) -> Value {
+    count(of.document[list].as_array().map_or(0, Vec::len), None)
 }
 
 /// What `compareDigest` has to match.

@@ -210,8 +210,11 @@ impl Session<'_> {
                 return Err(not_simulated(format_args!("a list of {ty}")));
             };
             let item_type = ty.item_type().clone();
+            // A list without pages ends where it is told to, without a word.
+            let most = args.get("first").and_then(Value::as_u64).unwrap_or(u64::MAX);
+            let items = items.into_iter().take(usize::try_from(most).unwrap_or(usize::MAX));
             let items: Vec<Outcome<ResolvedValue<'b>>> =
-                items.into_iter().map(|item| self.complete(&item_type, item, args)).collect();
+                items.map(|item| self.complete(&item_type, item, args)).collect();
             return Ok(ResolvedValue::List(Box::new(items.into_iter())));
         }
         let name = ty.inner_named_type().as_str();

@@ -8,7 +8,8 @@ use backstock_proto::kind::pull::Way;
 use backstock_proto::kind::{self, Arrival, Kind, Spec};
 use backstock_proto::{Facet, Op, ResourceId, Source};
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
+use shopify::gid::Gid;
 use shopify::subscription::Subscription;
 use shopify::traffic::Traffic;
 
@@ -165,6 +166,32 @@ fn of_somebody_who_was_erased_every_way_leaves_the_same() {
         }
     }
     assert!(compared > 0, "no order to compare");
+}
+
+/// Parcels, refunds and payments come in lists without pages.
+#[test]
+fn an_order_is_read_with_all_its_parcels() {
+    let mut client = Client::new(40);
+    let order = Gid::nth("Order", 0);
+    client.shop.edit_order(order, |state| {
+        let parcel = |n: u32| {
+            json!({
+                "__typename": "Fulfillment", "id": format!("gid://shopify/Fulfillment/{}", 7_000 + n),
+                "name": format!("#1-F{n}"), "status": "SUCCESS", "displayStatus": "FULFILLED",
+                "trackingInfo": [], "fulfillmentLineItems": [], "location": null,
+                "createdAt": "2026-10-01T00:00:00Z", "updatedAt": "2026-10-01T00:00:00Z",
+            })
+        };
+        state["fulfillments"] = (0..300).map(parcel).collect();
+    });
+    let spec = Kind::parse("order").unwrap().spec().unwrap();
+    let id = ResourceId::parse(&order.to_string()).unwrap();
+    for pull in spec.pulls {
+        let nodes = crate::pulled::nodes(&mut client, spec, pull, std::slice::from_ref(&id));
+        let node = &nodes[&id];
+        assert_eq!(node["fulfillments"].as_array().map(Vec::len), Some(300), "{}", pull.name);
+        assert_eq!(node["fulfillmentsCount"]["count"], 300, "{}", pull.name);
+    }
 }
 
 #[test]
