@@ -32,7 +32,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Order"),
-    mapping: 4,
+    mapping: 5,
     named: field::identity,
     core: Some(webhook::core),
     node,
@@ -53,6 +53,7 @@ pub(super) static SPEC: Spec = Spec {
         "/refunds/*/refundLineItems",
         "/refunds/*/staffMember",
         "/refunds/*/transactions",
+        "/registeredSourceUrl",
         "/retailLocation",
         "/shippingLines",
         "/staffMember",
@@ -126,6 +127,7 @@ pub(super) static SPEC: Spec = Spec {
         "/refunds/*/transactions/*/payment_details",
         "/refunds/*/transactions/*/receipt",
         "/refunds/*/refund_line_items/*/line_item/properties",
+        "/returns",
         "/payment_details",
         "/payment_terms",
         "/landing_site",
@@ -142,8 +144,8 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Archive(
         "orders cannot be recreated: payments, refunds and their numbers are lost",
     ),
-    not_covered: "returns and risk; of orders that no webhook told of, which lines a fulfilment or a \
-                  refund was of, and without `read_all_orders` those older than 60 days",
+    not_covered: "returns, risk and what is on hold; of orders that no webhook told of, which lines a \
+                  fulfilment or a refund was of, and without `read_all_orders` those older than 60 days",
 };
 
 const CORE: Members = Members { facet: Facet::Core, members: pulled::CORE };

@@ -66,10 +66,13 @@ pub(super) const CORE: &[&str] = &[
 pub(super) fn core(node: &Value) -> Result<Value, MappingError> {
     let mut m = Mapped::of(node)?;
     m.same(&["id", "name", "number", "confirmed", "test"])
-        .same(&["displayFinancialStatus", "displayFulfillmentStatus", "cancelReason"])
+        .same(&["displayFinancialStatus", "cancelReason"])
         .same(&["currencyCode", "presentmentCurrencyCode", "paymentGatewayNames", "discountCodes"])
         .same(&["taxExempt", "taxesIncluded", "dutiesIncluded", "estimatedTaxes"])
         .same(&["customerAcceptsMarketing", "customerLocale", "customAttributes"])
+        .map("displayFulfillmentStatus", "displayFulfillmentStatus", |said| {
+            fulfillment_status(said, &node["fulfillments"])
+        })
         .map("tags", "tags", field::tags)
         .map("totalWeight", "totalWeight", field::text_of)
         .map("customer", "customer", |v| only(v, &["id"]))
@@ -89,11 +92,14 @@ pub(super) fn core(node: &Value) -> Result<Value, MappingError> {
         "note",
         "phone",
         "poNumber",
-        "registeredSourceUrl",
         "sourceIdentifier",
         "sourceName",
     ] {
         m.text(name, name);
+    }
+    // Of an address that Shopify does not know only webhooks tell.
+    if node["registeredSourceUrl"].is_string() {
+        m.text("registeredSourceUrl", "registeredSourceUrl");
     }
     for (_, name) in super::webhook::MONEY_BAGS {
         m.map(name, name, bag);
@@ -134,6 +140,19 @@ pub(super) fn detail(node: &Value) -> Result<Value, MappingError> {
         })
         .map("transactions", "transactions", |v| list(v, transaction));
     Ok(m.done())
+}
+
+/// As a webhook says it, which does not tell whether the rest is on hold, scheduled or under way.
+fn fulfillment_status(said: &Value, fulfillments: &Value) -> Value {
+    if matches!(said.as_str(), None | Some("FULFILLED" | "PARTIALLY_FULFILLED" | "UNFULFILLED")) {
+        return said.clone();
+    }
+    let counts =
+        |one: &Value| !matches!(one["status"].as_str(), Some("CANCELLED" | "ERROR" | "FAILURE"));
+    match fulfillments.as_array().is_some_and(|all| all.iter().any(counts)) {
+        true => "PARTIALLY_FULFILLED".into(),
+        false => "UNFULFILLED".into(),
+    }
 }
 
 /// Some members of an object.
@@ -217,4 +236,35 @@ fn transaction(value: &Value) -> Value {
             .map("createdAt", "createdAt", instant)
             .map("processedAt", "processedAt", instant);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_on_hold_is_no_other_than_its_webhook_said() {
+        let status = |said: &str, parcels: &[&str]| {
+            let parcels: Value = parcels.iter().map(|status| json!({"status": status})).collect();
+            let node = json!({"displayFulfillmentStatus": said, "fulfillments": parcels});
+            core(&node).expect("an order")["displayFulfillmentStatus"].clone()
+        };
+        let webhook = |said: Value| {
+            let body = json!({"id": 1, "fulfillment_status": said});
+            super::super::webhook::core(&body).expect("an order")["displayFulfillmentStatus"]
+                .clone()
+        };
+        for said in ["ON_HOLD", "SCHEDULED", "IN_PROGRESS", "FULFILLMENT_NOT_REQUIRED"] {
+            assert_eq!(status(said, &[]), webhook(Value::Null), "{said}");
+            assert_eq!(status(said, &["CANCELLED"]), webhook(Value::Null), "{said}");
+            assert_eq!(
+                status(said, &["CANCELLED", "SUCCESS"]),
+                webhook("partial".into()),
+                "{said}"
+            );
+        }
+        assert_eq!(status("FULFILLED", &["SUCCESS"]), webhook("fulfilled".into()));
+        // Shopify no longer says that of an order but in webhooks.
+        assert_eq!(status("UNFULFILLED", &[]), webhook("restocked".into()));
+    }
 }

@@ -109,10 +109,10 @@ fn reference(gid_type: &str, id: &Value) -> Value {
     if id.is_null() { Value::Null } else { json!({"id": gid_of(gid_type, id)}) }
 }
 
-/// REST says `null`, `partial`, `fulfilled` or `restocked`.
+/// REST says `null`, `partial`, `fulfilled` or `restocked`; of the last the Admin API has made unfulfilled.
 fn fulfillment_status(value: &Value) -> Value {
     match value.as_str() {
-        None => "UNFULFILLED".into(),
+        None | Some("restocked") => "UNFULFILLED".into(),
         Some("partial") => "PARTIALLY_FULFILLED".into(),
         Some(_) => upper(value),
     }
