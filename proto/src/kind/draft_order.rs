@@ -79,7 +79,8 @@ pub(super) static SPEC: Spec = Spec {
         "it gets a new id, number and invoice, and its products cost what they cost now unless a price \
          of its own was agreed",
     ),
-    not_covered: "payment terms and deposits",
+    not_covered: "payment terms, deposits, localized fields and which parts of a bundle were \
+                  chosen",
     ..PULLED
 };
 

@@ -115,6 +115,11 @@ fn line(line: &Value) -> Value {
         }
         None => {
             input.extend(crud::present(line, &["sku", "taxable", "requiresShipping"]));
+            let weight = &line["weight"];
+            if weight.is_object() {
+                let weight = json!({"unit": weight["unit"], "value": weight["value"]});
+                input.insert("weight".into(), weight);
+            }
             let title = match text(line, "title") {
                 "" => text(line, "name"),
                 title => title,
@@ -186,9 +191,11 @@ mod tests {
         let custom = json!({
             "id": "l2", "quantity": 1, "custom": true, "variant": null, "title": "Engraving",
             "sku": null, "taxable": false, "originalUnitPriceSet": bag("9.00"),
+            "weight": {"unit": "GRAMS", "value": 400.0},
         });
         let expected = json!({
             "quantity": 1, "title": "Engraving", "taxable": false,
+            "weight": {"unit": "GRAMS", "value": 400.0},
             "originalUnitPriceWithCurrency": {"amount": "9.00", "currencyCode": "USD"},
         });
         assert_eq!(line(&custom), expected);

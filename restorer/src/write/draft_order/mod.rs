@@ -80,7 +80,7 @@ pub(crate) fn likeness(state: &Value) -> Value {
 pub(super) fn follows(path: &FieldPath, state: &Value) -> bool {
     const SUMS: [&str; 4] =
         ["subtotalPriceSet", "totalPriceSet", "totalShippingPriceSet", "totalTaxSet"];
-    const OF_PRODUCTS: [&str; 11] = [
+    const OF_PRODUCTS: [&str; 12] = [
         "name",
         "title",
         "variantTitle",
@@ -92,6 +92,7 @@ pub(super) fn follows(path: &FieldPath, state: &Value) -> bool {
         "originalUnitPriceSet",
         "product",
         "custom",
+        "weight",
     ];
     let steps = path.steps();
     if SUMS.contains(&path.member()) || steps.contains(&At::Member("amountSet".into())) {

@@ -303,6 +303,7 @@ async fn a_draft_order_is_changed_where_it_differs() {
             ("/lineItems/0/quantity", json!(9), "draftOrderUpdate"),
             ("/lineItems/0/priceOverride", Value::Null, "draftOrderUpdate"),
             ("/lineItems/1/title", json!("Nothing"), "draftOrderUpdate"),
+            ("/lineItems/1/weight/value", json!(9.0), "draftOrderUpdate"),
             ("/lineItems/1/appliedDiscount", Value::Null, "draftOrderUpdate"),
         ];
         spoilt(&shop, "draft_order", &id, &damages).await;

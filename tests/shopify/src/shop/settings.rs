@@ -453,6 +453,7 @@ impl Shop {
                 "customAttributes": [], "product": variant["product"],
                 "variant": link(Gid::nth("ProductVariant", 0)), "originalUnitPriceSet": bag(price),
                 "appliedDiscount": null, "taxLines": [], "priceOverride": null,
+                "weight": { "__typename": "Weight", "unit": "GRAMS", "value": 400.0 },
             });
             self.put(gid, json!({
                 "__typename": "DraftOrder", "id": gid.to_string(), "name": format!("#D{}", n + 1),

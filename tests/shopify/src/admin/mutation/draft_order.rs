@@ -198,6 +198,7 @@ fn lines(shop: &mut Shop, given: &[Value]) -> Outcome<Result<Vec<Value>, UserErr
             "sku",
             "taxable",
             "requiresShipping",
+            "weight",
             "originalUnitPriceWithCurrency",
             "priceOverride",
             "customAttributes",
@@ -229,6 +230,7 @@ fn lines(shop: &mut Shop, given: &[Value]) -> Outcome<Result<Vec<Value>, UserErr
                     "variantTitle": variant["title"], "sku": variant["sku"],
                     "vendor": product["vendor"], "taxable": variant["taxable"],
                     "requiresShipping": true, "product": variant["product"], "variant": link(gid),
+                    "weight": weight(&json!({"unit": "GRAMS", "value": 400.0})),
                 });
                 (of, price)
             }
@@ -242,7 +244,7 @@ fn lines(shop: &mut Shop, given: &[Value]) -> Outcome<Result<Vec<Value>, UserErr
                     "sku": given["sku"], "vendor": null,
                     "taxable": given["taxable"].as_bool().unwrap_or(true),
                     "requiresShipping": given["requiresShipping"].as_bool().unwrap_or(true),
-                    "product": null, "variant": null,
+                    "product": null, "variant": null, "weight": weight(&given["weight"]),
                 });
                 (of, money(&given["originalUnitPriceWithCurrency"]))
             }
@@ -258,6 +260,13 @@ fn lines(shop: &mut Shop, given: &[Value]) -> Outcome<Result<Vec<Value>, UserErr
         lines.push(line);
     }
     Ok(Ok(lines))
+}
+
+fn weight(given: &Value) -> Value {
+    match given.is_object() {
+        true => json!({"__typename": "Weight", "unit": given["unit"], "value": given["value"]}),
+        false => Value::Null,
+    }
 }
 
 fn applied(given: &Value) -> Value {
