@@ -74,7 +74,7 @@ pub struct Config {
     pub scratch: PathBuf,
     /// How often Shopify's own log of who did what is asked for what is new.
     pub log_every: Duration,
-    /// How often kinds are read of which there is little and nothing tells.
+    /// How often kinds are looked at of which nothing tells.
     pub glance_every: Duration,
     /// When history is thinned, and how long it is kept.
     pub thin: Cron,

@@ -102,7 +102,7 @@ impl Charge {
         let thinning = (config.thin.clone(), config.retention);
         let mut work = vec![
             log::run(puller.clone(), config.log_every, stop.clone()).boxed(),
-            glance::run(puller.clone(), config.glance_every, stop.clone()).boxed(),
+            glance::run(puller.clone(), doors.clone(), config.glance_every, stop.clone()).boxed(),
             retain::run(puller.clone(), tools.blobs.clone(), thinning, stop.clone()).boxed(),
             media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
             media::look::run(keeper, wishes, stop.clone()).boxed(),

@@ -134,6 +134,7 @@ fn heard(heard: Heard) -> &'static str {
         Heard::Seconds => "in seconds",
         Heard::Minute => "in minutes",
         Heard::Hour => "within the hour",
+        Heard::Mostly => "mostly within the hour",
         Heard::Nightly => "nightly",
     }
 }

@@ -66,10 +66,10 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
     insta::assert_snapshot!(said(&server, &["status", "--shop", "Behind"]), @"
     behind.myshopify.com: 1,234 resources, 48,211 versions kept
 
-    Kind      Living  Deleted  Versions  Newest version       Heard       Whole look
-    page           7        0         9  2026-11-23 14:05:12  in minutes  5 min ago
-    product       60        0        61  2026-11-23 14:05:12  in seconds  failed; before that: 5 min ago
-    redirect       1        0         1  2026-11-23 14:05:12  nightly     never
+    Kind      Living  Deleted  Versions  Newest version       Heard                   Whole look
+    page           7        0         9  2026-11-23 14:05:12  in minutes              5 min ago
+    product       60        0        61  2026-11-23 14:05:12  in seconds              failed; before that: 5 min ago
+    redirect       1        0         1  2026-11-23 14:05:12  mostly within the hour  never
 
     12 min behind. Events that arrived since then are safe, but cannot be read yet.
     1 gap. The stream no longer held these events when they were due:

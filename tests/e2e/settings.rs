@@ -110,5 +110,54 @@ async fn menus_are_known_within_the_hour_though_nothing_tells_of_them() {
     let (_, all) = backstock.get(&format!("{SHOP}/status")).await;
     let kinds = all["kinds"].as_array().cloned().unwrap_or_default();
     let heard = |name: &str| kinds.iter().find(|kind| kind["kind"] == name).map(|k| &k["heard"]);
-    assert_eq!((heard("menu"), heard("redirect")), (Some(&json!("hour")), Some(&json!("nightly"))));
+    assert_eq!((heard("menu"), heard("redirect")), (Some(&json!("hour")), Some(&json!("mostly"))));
+    assert_eq!(heard("translation"), Some(&json!("nightly")));
+}
+
+#[tokio::test]
+async fn redirects_are_known_within_the_hour_though_nothing_tells_of_them() {
+    let (backstock, simulator) = known_shop_with("[compactor]\nglance_every = 1\n", &PLAIN).await;
+    // A glimpse was had of how it is.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let pulls = async || backstock.list(&format!("{SHOP}/pulls")).await.len();
+    let before = pulls().await;
+    let made = simulator
+        .ask(
+            "mutation { urlRedirectCreate(urlRedirect: { path: \"/old\", target: \"/new\" }) \
+             { urlRedirect { id } userErrors { message } } }",
+        )
+        .await;
+    let gid = made["urlRedirectCreate"]["urlRedirect"]["id"].as_str().expect("an id").to_owned();
+    let path = format!("{SHOP}/resources/redirect/{}", gid.rsplit('/').next().expect("a number"));
+    let status = async |expected: u16| {
+        eventually(|| async {
+            match backstock.get(&path).await {
+                (status, redirect) if status == expected => Ok(redirect),
+                (status, _) => Err(format!("the redirect is {status}, not {expected}")),
+            }
+        })
+        .await
+    };
+    assert_eq!(status(200).await["state"]["target"], "/new");
+    // However often it is looked at, what stays as it is has nothing read.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let after = pulls().await;
+    assert!(after > before, "it was not read whole");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(pulls().await, after);
+    let edit = format!(
+        "mutation {{ urlRedirectUpdate(id: \"{gid}\", urlRedirect: {{ target: \"/newer\" }}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&edit).await;
+    eventually(|| async {
+        let (_, redirect) = backstock.get(&path).await;
+        let target = redirect["state"]["target"].clone();
+        if target == "/newer" { Ok(()) } else { Err(format!("it leads to {target}")) }
+    })
+    .await;
+    let delete =
+        format!("mutation {{ urlRedirectDelete(id: \"{gid}\") {{ userErrors {{ message }} }} }}");
+    simulator.ask(&delete).await;
+    status(410).await;
 }

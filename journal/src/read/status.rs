@@ -7,7 +7,7 @@ use backstock_proto::journal::{
     Gap, Healing, JournalError, KindStatus, MEDIA, MediaReport, PAGE_LIMIT_MAX, PULL, Page,
     PullReport, PullState, ShopStatus, ShopSummary,
 };
-use backstock_proto::kind::{FEW_MAX, Heard};
+use backstock_proto::kind::{FEW_MAX, GLIMPSED_MAX, Heard};
 use backstock_proto::{Kind, Shop, Timestamp};
 
 use super::{View, current};
@@ -286,6 +286,7 @@ fn kind_status(
 ) -> KindStatus {
     let heard = match kind.heard() {
         Heard::Hour if tally.living > FEW_MAX => Heard::Nightly,
+        Heard::Mostly if tally.living > GLIMPSED_MAX => Heard::Nightly,
         heard => heard,
     };
     let not_covered = kind.spec().map(|spec| spec.not_covered).filter(|said| !said.is_empty());

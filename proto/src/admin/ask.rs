@@ -60,6 +60,11 @@ impl Asker {
         }
     }
 
+    /// The answer to a question without variables, as it came: see [`Spec::glimpse`].
+    pub async fn glimpse(&self, document: &str) -> Result<Value, AskError> {
+        self.data(document, json!({})).await
+    }
+
     /// Everything of a kind, by pages or as a single object: some at a time, as they are read.
     pub async fn all<E: From<AskError>>(
         &self,

@@ -17,6 +17,7 @@ pub(super) static SPEC: Spec = Spec {
     gid_type: "MarketCatalog",
     reads: &["read_products", "read_publications"],
     writes: &["write_products", "write_publications"],
+    glimpse: Some(include_str!("graphql/catalog_glimpse.graphql")),
     mapping: 2,
     also_gid_types: &["CompanyLocationCatalog", "AppCatalog"],
     node,

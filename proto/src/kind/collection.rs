@@ -22,6 +22,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Collection"),
+    glimpse: None,
     mapping: 3,
     named: field::identity,
     core: Some(core),

@@ -11,6 +11,7 @@ pub(super) static SPEC: Spec = Spec {
     also_gid_types: &["GenericFile", "Video", "ExternalVideo", "Model3d"],
     reads: &["read_files"],
     writes: &["write_files"],
+    glimpse: Some(include_str!("graphql/file_glimpse.graphql")),
     mapping: 2,
     facets: &[CORE, pull::BLOBS],
     pulls: &[

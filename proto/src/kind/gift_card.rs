@@ -9,6 +9,7 @@ pub(super) static SPEC: Spec = Spec {
     name: "gift_card",
     gid_type: "GiftCard",
     reads: &["read_gift_cards"],
+    glimpse: Some(include_str!("graphql/gift_card_glimpse.graphql")),
     facets: &[CORE],
     pulls: &[
         Pull {

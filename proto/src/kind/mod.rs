@@ -61,7 +61,9 @@ mod translation;
 
 pub use document::{Arrival, Document};
 pub use field::MappingError;
-pub use spec::{Coverage, FEW_MAX, Heard, Personal, Spec, WebhookMapping, Writable, rank};
+pub use spec::{
+    Coverage, FEW_MAX, GLIMPSED_MAX, Heard, Personal, Spec, WebhookMapping, Writable, rank,
+};
 pub use topic::{Route, identify, route, route_event};
 
 /// Every kind that is understood.

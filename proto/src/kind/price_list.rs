@@ -18,6 +18,7 @@ pub(super) static SPEC: Spec = Spec {
     gid_type: "PriceList",
     reads: &["read_products"],
     writes: &["write_products"],
+    glimpse: Some(include_str!("graphql/price_list_glimpse.graphql")),
     node,
     facets: &[CORE],
     pulls: &[

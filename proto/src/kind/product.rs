@@ -24,6 +24,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     told: &[Facet::Core],
     events_topic: Some("Product"),
+    glimpse: None,
     mapping: 3,
     named: field::identity,
     core: Some(core),

@@ -17,6 +17,7 @@ pub(super) const PULLED: Spec = Spec {
     topics: &[],
     told: &[Facet::Core],
     events_topic: None,
+    glimpse: None,
     mapping: 1,
     named: field::identity,
     core: None,

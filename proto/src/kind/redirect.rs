@@ -10,6 +10,7 @@ pub(super) static SPEC: Spec = Spec {
     gid_type: "UrlRedirect",
     reads: &["read_online_store_navigation"],
     writes: &["write_online_store_navigation"],
+    glimpse: Some(include_str!("graphql/redirect_glimpse.graphql")),
     facets: &[CORE],
     pulls: &[
         Pull {

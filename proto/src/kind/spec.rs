@@ -33,6 +33,9 @@ pub struct Spec {
     pub told: &'static [Facet],
     /// The topic of Shopify's Events that concerns it, such as `Product`.
     pub events_topic: Option<&'static str>,
+    /// A question without variables that costs little, for a kind of which nothing tells: its answer is
+    /// another one after most changes, and stays as it is as long as nothing does.
+    pub glimpse: Option<&'static str>,
     /// Version of the mappings below. Raised whenever one gives another result for some body, so
     /// that hashes of different mappings are never compared.
     pub mapping: u8,
@@ -145,6 +148,9 @@ pub enum Heard {
     Minute,
     /// Nothing does, but all of it is told in a few questions, which are asked several times an hour.
     Hour,
+    /// Nothing does. A question that is asked several times an hour shows most changes, and has all of the
+    /// kind read; others are seen when it is read anyway.
+    Mostly,
     /// Nothing does: it is seen when all of the kind is read.
     #[default]
     Nightly,
@@ -152,6 +158,8 @@ pub enum Heard {
 
 /// Most resources of a kind that is read several times an hour.
 pub const FEW_MAX: u64 = 100;
+/// Most resources of a kind that is read whole as soon as a glimpse shows that something changed.
+pub const GLIMPSED_MAX: u64 = 10_000;
 
 impl Spec {
     /// How soon it is heard that one of its resources changed.
@@ -161,6 +169,7 @@ impl Spec {
             (false, _) => Heard::Seconds,
             (true, true) => Heard::Minute,
             (true, false) if self.is_told_in_few() => Heard::Hour,
+            (true, false) if self.glimpse.is_some() => Heard::Mostly,
             (true, false) => Heard::Nightly,
         }
     }
@@ -244,8 +253,15 @@ mod tests {
         let often: Vec<&str> = often.map(|spec| spec.name).collect();
         let few = ["menu", "metaobject_definition", "publication", "policy", "script_tag"];
         assert_eq!(often, few);
-        for name in ["redirect", "file", "price_list", "theme_file", "translation"] {
-            assert_eq!(spec(name).heard(), Heard::Nightly, "{name}");
+        let nightly = ALL.iter().filter(|spec| spec.heard() == Heard::Nightly);
+        let nightly: Vec<&str> = nightly.map(|spec| spec.name).collect();
+        assert_eq!(nightly, ["translation"]);
+    }
+
+    #[test]
+    fn a_glimpse_is_had_of_what_nothing_else_tells_of() {
+        for spec in ALL.iter().filter(|spec| spec.glimpse.is_some()) {
+            assert_eq!(spec.heard(), Heard::Mostly, "{}", spec.name);
         }
     }
 

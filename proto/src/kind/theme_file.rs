@@ -17,6 +17,7 @@ pub(super) static SPEC: Spec = Spec {
     gid_type: "OnlineStoreThemeFile",
     reads: &["read_themes"],
     writes: &["write_themes"],
+    glimpse: Some(include_str!("graphql/theme_file_glimpse.graphql")),
     mapping: 2,
     node,
     facets: &[CORE, pull::BLOBS],

@@ -266,6 +266,8 @@ fn row(spec: &Spec) -> String {
         "nothing; Shopify's log, within minutes"
     } else if spec.heard() == Heard::Hour {
         "nothing; read several times an hour"
+    } else if spec.heard() == Heard::Mostly {
+        "nothing; most changes are seen several times an hour"
     } else {
         "nothing"
     };

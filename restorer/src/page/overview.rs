@@ -188,6 +188,7 @@ fn kind_row(room: &Room, status: &KindStatus) -> Markup {
                 @if let Some(not) = &status.not_covered { p.quiet.small { "Not kept: " (not) } }
                 @if !status.understood { p.quiet.small { "Kept as received" } }
                 @if status.heard == Heard::Hour { p.quiet.small { "Changes are seen several times an hour" } }
+                @if status.heard == Heard::Mostly { p.quiet.small { "Most changes are seen several times an hour, all once a night" } }
                 @if status.heard == Heard::Nightly { p.quiet.small { "Changes are seen once a night" } }
             }
             td.num { (shell::number(status.resources)) }

@@ -63,6 +63,10 @@ pub(super) fn computed(
         }
         "Blog" if name == "articles" => Ok(Some(children(session, "Article", "blog", of))),
         "PriceList" => Ok(price_list(session, of, name, args)),
+        "MarketCatalog" if name == "marketsCount" => Ok(Some(number_of(of, "markets"))),
+        "CompanyLocationCatalog" if name == "companyLocationsCount" => {
+            Ok(Some(number_of(of, "companyLocations")))
+        }
         "Market" if name == "catalogs" => {
             let gid = of.gid();
             let shop = session.shop.borrow();

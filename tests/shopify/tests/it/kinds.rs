@@ -195,6 +195,23 @@ fn an_order_is_read_with_all_its_parcels() {
 }
 
 #[test]
+fn a_glimpse_is_another_one_when_something_changed_and_else_is_not() {
+    let mut client = Client::new(5);
+    for spec in kind::ALL {
+        let Some(document) = spec.glimpse else { continue };
+        let one = client.ask(document, json!({}));
+        assert_eq!(one, client.ask(document, json!({})), "{}", spec.name);
+        assert!(!one.to_string().contains("\"nodes\":[]"), "{}: {one}", spec.name);
+    }
+    let redirects = Kind::parse("redirect").unwrap().spec().unwrap().glimpse.unwrap();
+    let before = client.ask(redirects, json!({}));
+    let make = "mutation { urlRedirectCreate(urlRedirect: { path: \"/a\", target: \"/b\" }) \
+                { userErrors { message } } }";
+    client.ask(make, json!({}));
+    assert_ne!(before, client.ask(redirects, json!({})));
+}
+
+#[test]
 fn references_are_gids() {
     let mut client = Client::new(40);
     let mut unreferring = Vec::new();
