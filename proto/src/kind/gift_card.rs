@@ -34,7 +34,7 @@ pub(super) static SPEC: Spec = Spec {
     writable: Writable::Archive(
         "the code of a gift card can never be read, so a lost card cannot come back",
     ),
-    not_covered: "the codes, which Shopify shows to nobody, and to whom it was sent with which message",
+    not_covered: "the codes, which Shopify shows to nobody, to whom it was sent with which message, and what it paid",
     ..PULLED
 };
 
