@@ -210,7 +210,9 @@ fn fulfillment(value: &Value) -> Value {
             "url": of("tracking_urls"),
         })
     };
-    let numbers = value.get("tracking_numbers").and_then(Value::as_array).map_or(0, Vec::len);
+    // A parcel may have an address to follow it at, and no number.
+    let length = |list: &str| value.get(list).and_then(Value::as_array).map_or(0, Vec::len);
+    let parcels = length("tracking_numbers").max(length("tracking_urls"));
     object(value, |m| {
         // Of a parcel of which no carrier has told GraphQL says more than nothing.
         if m.get("shipment_status").is_some_and(|status| !status.is_null()) {
@@ -221,7 +223,7 @@ fn fulfillment(value: &Value) -> Value {
             .map("status", "status", upper)
             .map("created_at", "createdAt", instant)
             .map("location_id", "location", |v| reference("Location", v))
-            .set("trackingInfo", (0..numbers).map(tracking).collect())
+            .set("trackingInfo", (0..parcels).map(tracking).collect())
             .map("line_items", "fulfillmentLineItems", |v| {
                 list(v, |item| {
                     object(item, |m| {
@@ -267,4 +269,20 @@ fn transaction(value: &Value) -> Value {
             .map("amount", "amount", money)
             .map("created_at", "createdAt", instant);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parcel_that_has_an_address_and_no_number_keeps_it() {
+        let parcel = json!({
+            "id": 1, "tracking_company": "Bike", "tracking_numbers": [],
+            "tracking_urls": ["https://bike.example.com/7"],
+        });
+        let expected =
+            json!([{"company": "Bike", "number": null, "url": "https://bike.example.com/7"}]);
+        assert_eq!(fulfillment(&parcel)["trackingInfo"], expected);
+    }
 }
