@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::budget::{Budget, Claim, Status};
+use super::budget::{Budget, Claim, Reservation, Status};
 use super::clock::{self, Skew};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
@@ -19,7 +20,8 @@ use crate::{Shop, Timestamp};
 
 /// How long one request may take. Shopify ends its own after 30 s or so.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
-/// For how long failures that pass by themselves are waited out.
+/// For how long failures that pass by themselves are waited out. Waiting for points is none of them, however
+/// long it takes where others want them too.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Waits between repetitions: the first, and the longest.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
@@ -42,7 +44,7 @@ struct Inner {
     told_of_version: AtomicBool,
 }
 
-/// One request. It borrows what it asks with: that is sent again where an answer is lost.
+/// What one request sends.
 #[derive(Serialize)]
 struct Request<'a> {
     query: &'a str,
@@ -148,13 +150,19 @@ impl Client {
     }
 
     async fn answered_in_the_end(&self, call: Call<'_>) -> Result<Answer, AdminError> {
-        let begun = Instant::now();
+        let Call { document, variables, repeat, share, urgent } = call;
+        let body = self.body(document, &variables)?;
+        // As a tree they take some ten times as much, and hundreds of calls wait for points.
+        drop(variables);
+        let mut failing = Duration::ZERO;
         let mut refused: Option<SecretString> = None;
         let mut wait = WAIT_FIRST;
         loop {
             let token =
                 self.inner.tokens.get(&self.inner.http, self.access(), refused.as_ref()).await?;
-            let (last, at_least) = match self.once(&call, token).await {
+            let points = self.inner.budget.reserve(document, Claim { share, urgent }).await;
+            let sent = Instant::now();
+            let (last, at_least) = match self.once(body.clone(), points, token).await {
                 Outcome::Answered(answer) => return Ok(answer),
                 Outcome::Failed(error) => return Err(error),
                 // A second refusal ends in `Tokens::get` for a fixed token, and here for a fresh one.
@@ -167,23 +175,38 @@ impl Client {
                     continue;
                 }
                 Outcome::Later(last, at_least) => (last, at_least),
-                Outcome::Lost(last) if call.repeat == Repeat::Safe => (last, None),
+                Outcome::Lost(last) if repeat == Repeat::Safe => (last, None),
                 Outcome::Lost(detail) => {
                     return Err(AdminError::Unknown { shop: self.access().shop.clone(), detail });
                 }
             };
-            if begun.elapsed() > PATIENCE {
+            let waited = failing + sent.elapsed();
+            if waited > PATIENCE {
                 let shop = self.access().shop.clone();
-                return Err(AdminError::Unavailable { shop, waited: begun.elapsed(), last });
+                return Err(AdminError::Unavailable { shop, waited, last });
             }
             tokio::time::sleep(jittered(wait).max(at_least.unwrap_or_default())).await;
             wait = (wait * 2).min(WAIT_MAX);
+            failing += sent.elapsed();
         }
     }
 
-    async fn once(&self, call: &Call<'_>, token: SecretString) -> Outcome {
-        let claim = Claim { share: call.share, urgent: call.urgent };
-        let reservation = self.inner.budget.reserve(call.document, claim).await;
+    /// A request as it is sent, once or again.
+    fn body(&self, query: &str, variables: &Value) -> Result<Bytes, AdminError> {
+        let written = serde_json::to_vec(&Request { query, variables });
+        let written = written.map_err(|e| AdminError::Document {
+            shop: self.access().shop.clone(),
+            detail: e.to_string(),
+        })?;
+        Ok(written.into_boxed_slice().into())
+    }
+
+    async fn once(
+        &self,
+        body: Bytes,
+        reservation: Reservation<'_>,
+        token: SecretString,
+    ) -> Outcome {
         let access = self.access();
         let mut url = access.url.clone();
         url.set_path(&format!("/admin/api/{}/graphql.json", access.api_version));
@@ -192,7 +215,8 @@ impl Client {
             .http
             .post(url)
             .header("X-Shopify-Access-Token", token.expose_secret())
-            .json(&Request { query: call.document, variables: &call.variables })
+            .header("Content-Type", "application/json")
+            .body(body)
             .timeout(REQUEST_DEADLINE)
             .send()
             .await;

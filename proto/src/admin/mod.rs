@@ -130,7 +130,7 @@ pub enum AdminError {
     Unavailable {
         /// Which shop.
         shop: Shop,
-        /// For how long it was tried.
+        /// For how long it failed; waiting for points is not counted.
         waited: Duration,
         /// The last failure.
         last: String,
