@@ -1,7 +1,6 @@
 //! The rows of a plan, as they are on record: piece by piece.
 
 use backstock_proto::Shop;
-use backstock_proto::diff;
 use backstock_proto::journal::{Journal, Page};
 
 use crate::plan::Row;
@@ -22,9 +21,4 @@ pub(crate) async fn piece(
     let found = journal.records(shop, PLAN_ROWS, Some(&id), &newest).await?.items.pop();
     let rows = found.map(|record| serde_json::from_value(record.payload));
     rows.transpose().map_err(|e| RecordError::unreadable(PLAN_ROWS, &id, &e))
-}
-
-/// About how many bytes a row's values have as text.
-pub(crate) fn weight(row: &Row) -> usize {
-    row.fields.iter().flat_map(|field| [&field.old, &field.new]).map(diff::weight).sum()
 }

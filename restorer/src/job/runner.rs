@@ -16,7 +16,7 @@ use backstock_proto::journal::JournalError;
 use backstock_proto::kind::Spec;
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, TryStreamExt};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,12 +30,12 @@ use super::missing::Missing;
 use super::place::Place;
 use super::rows;
 use super::run::{Run, Want};
+use super::turns::Turns;
 use super::written::Written;
 use crate::gids::Gids;
 use crate::job::desk::Tools;
 use crate::plan::{Action, Plan, Row, is_referred_to};
 use crate::record::RecordError;
-use crate::write::look;
 use backstock_proto::lease::LeaseError;
 
 /// Rows that are written at once, at least and at most; the client's budget paces their calls. A row
@@ -45,11 +45,14 @@ const WRITES_MIN: usize = 24;
 const WRITES_MAX: usize = 240;
 /// For so many points that the shop grants each second there is a row under way.
 const POINTS_A_WRITE: f64 = 8.0;
-/// Questions about rows to come, at once.
-const READS: usize = 3;
-/// Rows that are taken together, and about how many bytes of values.
-const TOGETHER_MAX: usize = 4_000;
-const TOGETHER_BYTES: usize = 8 << 20;
+/// So many points of a row take a place: what is large, such as a product of hundreds of variants, takes
+/// several, so that what is held of all of them is bounded, whatever they are.
+const POINTS_A_PLACE: f64 = 200.0;
+/// Questions about rows to come, at once. One costs some sixty to a hundred points, and takes a third of a
+/// second.
+const READS_MIN: usize = 3;
+const READS_MAX: usize = 12;
+const POINTS_A_READ: f64 = 100.0;
 /// Waits between looks: the first, and the longest.
 pub(super) const WAIT_FIRST: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -219,12 +222,13 @@ impl Runner {
 
     /// Goes through all rows, in the plan's order.
     pub(super) async fn pass(&self) -> Result<(), RunError> {
-        self.go_through(0.., |_| true).await
+        let pieces = (0..self.plan.records.len() as u64).collect();
+        self.go_through(Turns::of(self, pieces, None)).await
     }
 
     /// Goes through some of them, and reads no more of the plan than holds these.
     pub(super) async fn pass_only(&self, rows: &BTreeSet<u64>) -> Result<(), RunError> {
-        self.go_through(self.pieces_of(rows), |n| rows.contains(&n)).await
+        self.go_through(Turns::of(self, self.pieces_of(rows), Some(rows))).await
     }
 
     /// The pieces of the plan that hold some rows.
@@ -232,25 +236,11 @@ impl Runner {
         rows.iter().map(|n| self.plan.piece_of(*n)).collect()
     }
 
-    async fn go_through(
-        &self,
-        pieces: impl IntoIterator<Item = u64>,
-        is: impl Fn(u64) -> bool,
-    ) -> Result<(), RunError> {
-        let (mut waiting, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
-        for n in pieces {
-            let Some(rows) = self.piece(n).await? else { break };
-            for row in rows.into_iter().filter(|row| is(row.n)) {
-                let is_next = waiting.last().is_some_and(|last| group(last) != group(&row));
-                if is_next || waiting.len() >= TOGETHER_MAX || bytes >= TOGETHER_BYTES {
-                    bytes = 0;
-                    self.together(std::mem::take(&mut waiting)).await?;
-                }
-                bytes += rows::weight(&row);
-                waiting.push(row);
-            }
+    async fn go_through(&self, mut turns: Turns<'_>) -> Result<(), RunError> {
+        while let Some((goes, kind)) = turns.group().await? {
+            self.together(&mut turns, (goes, &kind)).await?;
         }
-        self.together(waiting).await
+        self.may_go_on()
     }
 
     pub(super) async fn piece(&self, n: u64) -> Result<Option<Vec<Row>>, RunError> {
@@ -259,25 +249,22 @@ impl Runner {
     }
 
     /// Rows that do not depend on each other.
-    async fn together(&self, rows: Vec<Row>) -> Result<(), RunError> {
-        let open = rows.into_iter().filter(|row| !self.over.contains(&row.n));
-        let mut asked: Vec<Vec<Row>> = Vec::new();
-        for row in open {
-            let most = row.kind.spec().map_or(1, look::together);
-            match asked.last_mut() {
-                Some(last) if last.len() < most && last.last().is_some_and(|l| same(l, &row)) => {
-                    last.push(row);
-                }
-                _ => asked.push(vec![row]),
-            }
-        }
-        let looked = futures::stream::iter(asked).map(|rows| self.look_at(rows).boxed());
-        let looked = looked
-            .buffered(READS)
+    async fn together(&self, turns: &mut Turns<'_>, of: (bool, &Kind)) -> Result<(), RunError> {
+        let asked = futures::stream::try_unfold(turns, move |turns| {
+            let asked = async move {
+                let some = turns.some(of).await?;
+                Ok::<_, RunError>(some.map(move |some| (some, turns)))
+            };
+            asked.boxed()
+        });
+        let looked = asked
+            .map_ok(|rows| self.look_at(rows).boxed())
+            .try_buffered(self.reads(of.1))
             .map_ok(|rows| futures::stream::iter(rows.into_iter().map(Ok::<_, RunError>)));
-        let places = Arc::new(Semaphore::new(self.writes()));
+        let most = self.writes();
+        let places = Arc::new(Semaphore::new(most));
         let rows = looked.try_flatten().and_then(|(row, looked)| {
-            let place = Place::among(places.clone());
+            let place = Place::among(places.clone(), places_of(&row, most));
             async move { Ok::<_, RunError>((row, looked, place.await)) }.boxed()
         });
         // Each has a place, or waits in the lane.
@@ -286,6 +273,16 @@ impl Runner {
         });
         written.await?;
         self.may_go_on()
+    }
+
+    /// How many questions about rows to come are asked at once. What is counted and what is translated is
+    /// mostly as wanted by the time that its turn comes: these questions are all that it takes.
+    fn reads(&self, kind: &Kind) -> usize {
+        if is_referred_to(kind) {
+            return READS_MIN;
+        }
+        let reads = self.client().granted().per_second / POINTS_A_READ;
+        (reads as usize).clamp(READS_MIN, READS_MAX)
     }
 
     /// How many rows are written at once.
@@ -384,9 +381,10 @@ pub(super) fn group(row: &Row) -> (bool, &Kind) {
     (row.action == Action::Delete, &row.kind)
 }
 
-/// Whether two rows can be asked about together.
-fn same(a: &Row, b: &Row) -> bool {
-    a.kind == b.kind && is_write(a.action) == is_write(b.action)
+/// How many of all places a row takes.
+fn places_of(row: &Row, most: usize) -> u32 {
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    ((row.cost / POINTS_A_PLACE).ceil() as u32).clamp(1, most)
 }
 
 /// Whether a row makes a product anew: what costs most, may go in bulk, and of which shops with very many
