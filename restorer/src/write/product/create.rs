@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::aside::Aside;
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
 use super::{fields, media, stock, variants};
@@ -21,27 +22,6 @@ pub(super) struct Made {
     pub(super) gid: String,
     /// What its making answered of it, as far as anything.
     pub(super) told: Value,
-}
-
-/// What is wanted, as text, while nobody looks at it: as a tree it takes some ten times as much, and hundreds
-/// wait for the shop.
-struct Aside(Option<Box<[u8]>>);
-
-impl Aside {
-    fn put(want: &mut Value) -> Self {
-        let text = serde_json::to_vec(want).ok().map(Vec::into_boxed_slice);
-        if text.is_some() {
-            *want = Value::Null;
-        }
-        Self(text)
-    }
-
-    fn back(self, want: &mut Value) {
-        if let Some(text) = self.0 {
-            // What was written as JSON can be read.
-            *want = serde_json::from_slice(&text).unwrap_or_default();
-        }
-    }
 }
 
 /// Makes the product, or finds that an earlier try has made it.

@@ -17,20 +17,34 @@ const MEDIA: &str = include_str!("../graphql/product_media.graphql");
 /// The facets that a making in bulk answers, once its media are there.
 const TOLD: &[Facet] = &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Variants];
 
+/// What is asked for of a product, beside what its making answered.
+pub(super) struct Asks {
+    media: bool,
+    publications: bool,
+}
+
+impl Asks {
+    /// What is wanted says what there may be.
+    pub(super) fn of(want: &Value) -> Self {
+        let publications = want["publications"].is_array();
+        Self { media: !list(want, "media").is_empty(), publications }
+    }
+}
+
 /// The product's state, without metafields and without pictures of its variants: see [`believe`].
 /// `None` where too little was answered.
 pub(super) async fn state(
     around: &dyn Around,
     spec: &'static Spec,
-    want: &Value,
+    asks: Asks,
     mut told: Value,
 ) -> Result<Option<Value>, WriteError> {
     if told["variants"]["pageInfo"]["hasNextPage"] != false {
         return Ok(None);
     }
-    told["media"] = match list(want, "media").is_empty() {
-        true => json!([]),
-        false => {
+    told["media"] = match asks.media {
+        false => json!([]),
+        true => {
             let mut data = ask(around, MEDIA, json!({"id": told["id"]})).await?;
             data.pointer_mut("/product/media").map(Value::take).unwrap_or_default()
         }
@@ -47,7 +61,7 @@ pub(super) async fn state(
     };
     let details: Value = list(&node, "variants").iter().map(detail).collect();
     node["variantDetails"] = details;
-    let further = want["publications"].is_array().then_some(Facet::Publications);
+    let further = asks.publications.then_some(Facet::Publications);
     look::with(around.admin(), spec, (node, TOLD), further).await
 }
 

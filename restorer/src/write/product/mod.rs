@@ -5,6 +5,7 @@
 //! they made is known by what it is, not by their answers, so a lost answer does no harm. What others
 //! did meanwhile stays ([`meanwhile`]). The rest are fields, one mutation for each sort.
 
+mod aside;
 mod create;
 mod fields;
 mod made;
@@ -21,8 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use backstock_proto::kind::Spec;
 use backstock_proto::merge::FieldPath;
 use backstock_proto::{Kind, ResourceId};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use self::aside::Aside;
 use super::metafield::{self, Changes};
 use super::step::{Step, list, send, text};
 use super::{Around, WriteError, Written, file, look, publication};
@@ -42,7 +46,9 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
-            let mut work = Work { first: Some(now), known: Some(now), ..Work::new(around, want) };
+            let want: &Value = want;
+            let work = Work::new(around, Cow::Borrowed(want));
+            let mut work = Work { first: Some(now), known: Some(now), ..work };
             work.bring(now.clone()).await?;
             if !work.refused.is_empty() {
                 return Err(WriteError::Refused(work.refused));
@@ -54,23 +60,35 @@ pub(super) async fn write(
             }
         }
         (None, Some(want)) => {
-            let create::Made { gid, told } = create::create(around, want).await?;
-            let mut work = Work::new(around, want);
-            let made = work.made(&gid, told).await?;
-            work.fresh = ids(&made);
-            let made = work.settled(made, &BTreeSet::new()).await?;
-            work.bring(made).await?;
-            let reserved = reserved(want);
-            if reserved > 0 {
-                around.note(format!(
-                    "{reserved} of its metafields belong to other apps, which alone can write them"
-                ));
-            }
-            // It is there with its new ids, which others need, whatever else was refused.
-            work.refused.into_iter().for_each(|why| around.note(why));
-            Ok(Written::Created { gid, ids: work.ids })
+            let made = create::create(around, want).await?;
+            let whole = Aside::copy(want);
+            let written = complete(around, made, std::mem::take(want)).await;
+            whole.back(want);
+            written
         }
     }
+}
+
+/// Gives a product that was just made what its making did not.
+async fn complete(
+    around: &dyn Around,
+    create::Made { gid, told }: create::Made,
+    want: Value,
+) -> Result<Written, WriteError> {
+    let reserved = reserved(&want);
+    let mut work = Work::new(around, Cow::Owned(want));
+    let made = work.made(&gid, told).await?;
+    work.fresh = ids(&made);
+    let made = work.settled(made, &BTreeSet::new()).await?;
+    work.bring(made).await?;
+    if reserved > 0 {
+        around.note(format!(
+            "{reserved} of its metafields belong to other apps, which alone can write them"
+        ));
+    }
+    // It is there with its new ids, which others need, whatever else was refused.
+    work.refused.into_iter().for_each(|why| around.note(why));
+    Ok(Written::Created { gid, ids: work.ids })
 }
 
 /// Why a field of a product cannot be written, if it cannot.
@@ -162,7 +180,7 @@ fn metafields(now: &Value, want: &Value) -> Changes {
 /// shop: of states no more is held meanwhile than what is needed after it.
 struct Work<'a> {
     around: &'a dyn Around,
-    /// Its own only where something of it cannot be had.
+    /// Its own where the product was just made, or something of it cannot be had.
     want: Cow<'a, Value>,
     /// How it was at first, as long as what is another since is not our doing.
     first: Option<&'a Value>,
@@ -178,10 +196,10 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(around: &'a dyn Around, want: &'a Value) -> Self {
+    fn new(around: &'a dyn Around, want: Cow<'a, Value>) -> Self {
         Self {
             around,
-            want: Cow::Borrowed(want),
+            want,
             first: None,
             known: None,
             fresh: BTreeSet::new(),
@@ -247,17 +265,38 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Waits for the shop. What is wanted is put aside meanwhile, if it is its own.
+    async fn waits<T>(&mut self, answer: BoxFuture<'_, T>) -> T {
+        let aside = match &mut self.want {
+            Cow::Owned(want) => Aside::put(want),
+            Cow::Borrowed(_) => Aside::default(),
+        };
+        let answer = answer.await;
+        if let Cow::Owned(want) = &mut self.want {
+            aside.back(want);
+        }
+        answer
+    }
+
     /// Sends steps one after the other; whether each was heard of. What the shop refuses is set
     /// aside, so that one bad field does not hold up the others.
     async fn send(&mut self, steps: Vec<Step>) -> Result<bool, WriteError> {
-        let so_far = (&mut self.changed, &mut self.refused);
-        metafield::send_all(self.around, steps, so_far).await
+        if steps.is_empty() {
+            return Ok(true);
+        }
+        let (mut changed, mut refused) = (self.changed, std::mem::take(&mut self.refused));
+        let sent = metafield::send_all(self.around, steps, (&mut changed, &mut refused));
+        let heard = self.waits(sent.boxed()).await;
+        (self.changed, self.refused) = (changed, refused);
+        heard
     }
 
     /// The product that was just made, of which `told` is what its making answered.
     async fn made(&mut self, gid: &str, told: Value) -> Result<Value, WriteError> {
         let Some(spec) = spec() else { return self.look(gid).await };
-        match made::state(self.around, spec, &self.want, told).await? {
+        let (around, asks) = (self.around, made::Asks::of(&self.want));
+        let made = self.waits(made::state(around, spec, asks, told).boxed()).await?;
+        match made {
             Some(made) => {
                 self.believes = true;
                 Ok(made)
@@ -266,11 +305,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn look(&self, gid: &str) -> Result<Value, WriteError> {
+    async fn look(&mut self, gid: &str) -> Result<Value, WriteError> {
         let gone = || WriteError::Missing(format!("the product {gid} was deleted meanwhile"));
         let spec = spec().ok_or_else(gone)?;
         let id = ResourceId::parse(gid).map_err(|_| gone())?;
-        look::state(self.around.admin(), spec, &id).await?.ok_or_else(gone)
+        let around = self.around;
+        let found = self.waits(look::state(around.admin(), spec, &id).boxed()).await?;
+        found.ok_or_else(gone)
     }
 
     /// Waits for the media that are new since `before`, and gives up those that the shop could not
@@ -281,8 +322,12 @@ impl<'a> Work<'a> {
         before: &BTreeSet<String>,
     ) -> Result<Value, WriteError> {
         let new: BTreeSet<String> = ids(&now).difference(before).cloned().collect();
+        if new.is_empty() {
+            return Ok(now);
+        }
         self.fresh.extend(new.iter().cloned());
-        let failed = media::settle(self.around, &new).await?;
+        let around = self.around;
+        let failed = self.waits(media::settle(around, &new).boxed()).await?;
         if !failed.is_empty() {
             let matched = matching::matched(&now, &self.want, &self.fresh);
             let lost: Vec<String> = matched
