@@ -31,8 +31,8 @@ const READS_MAX: usize = 64;
 /// meanwhile, and must not wait for others who do the same.
 const STREAMS_MAX: usize = 64;
 
-/// Items read ahead of the reader of a long answer.
-const READ_AHEAD: usize = 64;
+/// Items read ahead of the reader of a long answer: a state alone may take megabytes.
+const READ_AHEAD: usize = 16;
 
 /// Takes the next item of a long answer; `false` if no more are wanted.
 type Each<'e, T> = &'e mut dyn FnMut(Result<T, JournalError>) -> bool;

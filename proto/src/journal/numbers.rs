@@ -22,8 +22,9 @@ impl From<Vec<u64>> for Numbers {
 impl Numbers {
     /// Those of gids or ids. `None` where one has none, or they are too many for a question: what refers to
     /// them is found by reading everything only.
-    pub fn of<'a>(gids: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let numbers: Option<Vec<u64>> = gids.into_iter().map(number).collect();
+    pub fn of<T: AsRef<str>>(gids: impl IntoIterator<Item = T>) -> Option<Self> {
+        let numbers = gids.into_iter().map(|gid| number(gid.as_ref()));
+        let numbers: Option<Vec<u64>> = numbers.collect();
         numbers.map(Self::from).filter(|numbers| numbers.0.len() <= NUMBERS_MAX)
     }
 

@@ -118,9 +118,8 @@ impl<'a> Back<'a> {
     /// The numbers by which some things may be named, which had these gids first, and the collections that
     /// they go back into, which may not name them now.
     fn numbers_of(&self, firsts: &Gids) -> Option<Numbers> {
-        let gids: Vec<String> = firsts.iter().chain(self.anew.since(firsts)).collect();
-        let gids = gids.iter().map(String::as_str);
-        Numbers::of(gids.chain(self.lists.keys().map(ResourceId::as_str)))
+        let collections = self.lists.keys().map(|id| id.as_str().to_owned());
+        Numbers::of(firsts.iter().chain(self.anew.since(firsts)).chain(collections))
     }
 
     /// What is to be done to something that is there, beside the fields that the plan writes anyway.
