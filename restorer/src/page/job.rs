@@ -11,10 +11,11 @@ use super::form::Form;
 use super::restore::PLANNING;
 use super::room::{Room, encoded, query};
 use super::shell::{self, Shown, Tab, Tone};
-use super::when;
+use super::{plan, restore, when};
 use crate::ask::Asked;
 use crate::human;
 use crate::job::{Approval, Job, JobState, RowCounts, RowResult, RowState};
+use crate::plan::Request;
 use crate::refuse;
 use crate::token::Scope;
 
@@ -57,12 +58,18 @@ pub(crate) async fn job(
     let page = |cursor: Option<String>| {
         here.clone() + &query(&[("state", asked.state.clone()), ("cursor", cursor)])
     };
+    let request = plan::found(&room, &job.plan).await.map(|plan| plan.request);
+    let wanted = match &request {
+        Some(request) => Some(plan::wanted(&room, request).await),
+        None => None,
+    };
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }
         (shell::heading(title(&room, &job), html! {
             a.button href={ (room.path()) "/plans/" (job.plan) } { "The plan" }
         }))
-        (progress(&room, &job))
+        @if let Some(wanted) = &wanted { p { (wanted) } }
+        (progress(&room, &job, request.as_ref()))
         section.card aria-labelledby="rows" {
             div.cardhead {
                 h2 #rows { "Report" }
@@ -133,13 +140,15 @@ pub(super) fn summary(counts: &RowCounts) -> String {
     if parts.is_empty() { "Nothing to do".into() } else { parts.join(" · ") }
 }
 
-fn progress(room: &Room, job: &Job) -> Markup {
+/// `request`: what its plan was asked for, where that is still known.
+fn progress(room: &Room, job: &Job, request: Option<&Request>) -> Markup {
     let total: u64 = all(&job.counts).iter().map(|(_, _, n)| n).sum();
     let done = total - job.counts.pending;
     let over = is_over(job.state);
     let (tone, state) = said(job.state);
     let events = (!over).then(|| room.api(&format!("jobs/{}/events", encoded(&job.id))));
     let approved = job.approval.as_ref().and_then(|approval| approval.by.as_deref());
+    let moved = over && job.counts.conflict > 0;
     html! {
         section.card #progress data-events=[events] data-state=(job.state.as_str()) data-approved=(approved.unwrap_or_default()) {
             div.cardhead {
@@ -149,6 +158,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
             progress max=(total.max(1)) value=(done) aria-label="Rows done" {}
             p.hidden role="status" aria-live="polite" data-live="said" { (title(room, job)) }
             @if let Some(reason) = &job.reason { p { (reason) } }
+            @if moved { p { "What moved meanwhile was left alone. A new plan shows how it is now." } }
             @if let Some(at) = job.put_off() { p { "It goes on by itself " (room.clock.time(at)) "." } }
             @if job.awaits_approval() {
                 @if may_approve(room, job) {
@@ -181,6 +191,7 @@ fn progress(room: &Room, job: &Job) -> Markup {
                     @if job.state == JobState::Paused { (control(room, job, "resume", "Go on", "primary")) }
                     @if job.put_off().is_some() { (control(room, job, "resume", "Go on now", "")) }
                     @if over && job.counts.failed + job.counts.pending > 0 { (control(room, job, "retry", retry(&job.counts), "primary")) }
+                    @if let Some(request) = request.filter(|_| moved) { (restore::anew(room, request)) }
                     @if over && job.counts.updated + job.counts.created + job.counts.deleted > 0 { (undo(room, job)) }
                 }
             }

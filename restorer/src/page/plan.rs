@@ -8,15 +8,15 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use backstock_proto::journal::{AsOf, List};
 use backstock_proto::merge::{Field, Kept};
 use backstock_proto::problem::Problem;
-use backstock_proto::{ResourceKey, Timestamp};
+use backstock_proto::{Kind, ResourceId, ResourceKey, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::form::Form;
-use super::room::{Room, query};
+use super::room::{Room, encoded, query};
 use super::shell::{self, Shown, Tab, Tone};
-use super::{diff, job};
+use super::{diff, job, restore};
 use crate::ask::Asked;
 use crate::human::{self, Known, Line};
 use crate::job::Job;
@@ -64,7 +64,7 @@ pub(crate) async fn plan(
         ("cursor", asked.cursor.clone()),
         ("limit", Some(PAGE.to_string())),
     ];
-    let path = format!("plans/{}{}", super::room::encoded(&id), query(&pairs));
+    let path = format!("plans/{}{}", encoded(&id), query(&pairs));
     // Flattened exact numbers do not survive serde's buffer: read in two steps.
     let mut answer: Value = room.get(&path).await?;
     let rows = answer["rows"].take();
@@ -84,11 +84,16 @@ pub(crate) async fn plan(
     let writes = writes(&found.plan.counts);
     let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
     let job = jobs.items.iter().find(|job| job.plan == found.plan.id);
+    let wanted = wanted(&room, &found.plan.request).await;
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }
-        (shell::heading(&wanted(&room, &found.plan.request), html! {
-            button.button type="button" data-copy=(here) hidden { "Copy link for approval" }
+        (shell::heading(&wanted, html! {
+            div.actions {
+                @if room.may(Scope::Restore) { (restore::anew(&room, &found.plan.request)) }
+                button.button type="button" data-copy=(here) hidden { "Copy link for approval" }
+            }
         }))
+        p.quiet { "Made " (room.clock.ago(found.plan.made_at)) " by " (found.plan.by) "." }
         @if let Some(job) = job { (applied(&room, job)) }
         (counts(&here, &found.plan, asked.action.as_deref()))
         (consequences(&room, &found.plan))
@@ -125,11 +130,28 @@ pub(super) fn writes(counts: &Counts) -> u64 {
     counts.create + counts.update + counts.delete
 }
 
+/// A plan without its rows, as far as it is still there.
+pub(super) async fn found(room: &Room, id: &str) -> Option<Plan> {
+    room.get(&format!("plans/{}?limit=1", encoded(id))).await.ok()
+}
+
+/// What one thing is called, or else what sort it is of.
+async fn one(room: &Room, kind: &Kind, id: &str) -> String {
+    let mut title = String::new();
+    if let Ok(id) = ResourceId::parse(id) {
+        let key = ResourceKey { shop: room.shop.clone(), kind: kind.clone(), id };
+        if let Ok(Some(found)) = room.desk.journal.resource(&key, AsOf::Latest).await {
+            title = kind.listing(&found.state).title;
+        }
+    }
+    if title.is_empty() { format!("one {}", human::singular(kind.as_str())) } else { title }
+}
+
 /// What was asked for, in a few words.
-pub(super) fn wanted(room: &Room, request: &Request) -> String {
+pub(super) async fn wanted(room: &Room, request: &Request) -> String {
     let select = &request.select;
     let what = match (select.kinds.as_slice(), select.ids.as_slice()) {
-        ([kind], [_]) => format!("one {}", human::singular(kind.as_str())),
+        ([kind], [id]) => one(room, kind, id).await,
         ([kind], []) => human::plural(kind.as_str()),
         (_, [_]) => "one thing".into(),
         _ => "the shop".into(),
@@ -141,7 +163,8 @@ pub(super) fn wanted(room: &Room, request: &Request) -> String {
         return "Undo what was put back".into();
     }
     if request.change_set.is_some() {
-        return "Undo one change-set".into();
+        let of = request.begins().map(|at| format!("the change-set of {}", room.clock.short(at)));
+        return format!("Undo {}", of.unwrap_or("one change-set".into()));
     }
     let to_what = match (select.kinds.as_slice(), select.ids.as_slice()) {
         ([], []) => String::new(),
@@ -360,7 +383,7 @@ pub(crate) async fn apply(
     let deselect: Result<BTreeSet<u64>, _> = here.chain(elsewhere).map(str::parse).collect();
     let deselect = deselect.map_err(|_| refuse::bad_request("deselect holds numbers of rows"))?;
     let digest = form.get("digest").unwrap_or_default();
-    let path = format!("plans/{}/apply", super::room::encoded(&id));
+    let path = format!("plans/{}/apply", encoded(&id));
     let job: Job = room.post(&path, Some(&json!({"digest": digest, "deselect": deselect}))).await?;
     Ok(Redirect::to(&format!("{}/jobs/{}", room.path(), job.id)).into_response())
 }

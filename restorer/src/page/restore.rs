@@ -1,6 +1,8 @@
 //! Saying what is to be put back: from a thing's page, from a change-set, or the whole shop as of a
 //! moment. What comes of it is a plan; nothing is written here.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::response::{IntoResponse as _, Redirect, Response};
 use backstock_proto::journal::List;
 use backstock_proto::merge::OnConflict;
@@ -40,6 +42,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
     let jobs: List<Job> = room.get(&newest).await?;
     let newest = format!("plans?limit={LATEST}");
     let plans: List<Plan> = room.get(&newest).await?;
+    let asked = asked_for(&room, &plans.items, &jobs.items).await;
     let exports: List<Import> = room.get(&format!("exports?limit={LATEST}")).await?;
     let status: serde_json::Value = room.get("status").await?;
     let kinds = status["kinds"].as_array().into_iter().flatten();
@@ -57,16 +60,35 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
             @if jobs.items.is_empty() {
                 (shell::empty("Nothing yet", html! { "What you put back shows here, with its report, and can be undone." }))
             }
-            ul.rows { @for one in &jobs.items { (job_row(&room, one)) } }
+            ul.rows { @for one in &jobs.items { (job_row(&room, one, asked.get(&one.plan))) } }
         }
         @if !plans.items.is_empty() {
             section.card aria-labelledby="plans" {
                 div.cardhead { h2 #plans { "Plans" } }
-                ul.rows { @for plan in &plans.items { (plan_row(&room, plan)) } }
+                ul.rows { @for plan in &plans.items { (plan_row(&room, plan, asked.get(&plan.id))) } }
             }
         }
     };
     Ok(shell::page(&room, Tab::Restore, "Restore", content))
+}
+
+/// What was asked for, by the plan that was made of it: of those that are shown, and of those that jobs
+/// applied.
+async fn asked_for(room: &Room, plans: &[Plan], jobs: &[Job]) -> BTreeMap<String, String> {
+    let mut asked = BTreeMap::new();
+    for plan in plans {
+        asked.insert(plan.id.clone(), super::plan::wanted(room, &plan.request).await);
+    }
+    let of_jobs: BTreeSet<&str> = jobs.iter().map(|job| job.plan.as_str()).collect();
+    for id in of_jobs {
+        if asked.contains_key(id) {
+            continue;
+        }
+        if let Some(plan) = super::plan::found(room, id).await {
+            asked.insert(id.to_owned(), super::plan::wanted(room, &plan.request).await);
+        }
+    }
+    asked
 }
 
 fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
@@ -122,7 +144,7 @@ fn tick(name: &str, text: &str, ticked: bool) -> Markup {
 
 /// Takes a form, makes the plan, and shows it.
 pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
-    let kinds = form.get("kind").map(Kind::parse).transpose();
+    let kinds: Result<Vec<Kind>, _> = form.all("kind").map(Kind::parse).collect();
     let kinds = kinds.map_err(|error| refuse::bad_request(error.to_string()))?;
     let request = Request {
         at: instant(&room, &form, "at")?,
@@ -133,8 +155,8 @@ pub(crate) async fn make(room: Room, form: Form) -> Result<Response, Problem> {
         export: form.get("export").map(str::to_owned),
         undo: form.get("undo").map(str::to_owned),
         select: Select {
-            kinds: kinds.into_iter().collect(),
-            ids: form.get("id").map(str::to_owned).into_iter().collect(),
+            kinds,
+            ids: form.all("id").map(str::to_owned).collect(),
             q: form.get("q").map(str::to_owned),
             fields: form.all("field").map(str::to_owned).collect(),
         },
@@ -202,14 +224,62 @@ pub(super) fn of_set(room: &Room, set: &str) -> Markup {
     }
 }
 
-fn job_row(room: &Room, one: &Job) -> Markup {
+/// The button that plans the same anew, as things are by now.
+pub(super) fn anew(room: &Room, request: &Request) -> Markup {
+    html! {
+        form method="post" action={ (room.path()) "/restore" } {
+            (shell::sealed(room))
+            @for (name, value) in fields(request) { input type="hidden" name=(name) value=(value); }
+            button.button type="submit" data-busy=(PLANNING) { "Plan it anew…" }
+        }
+    }
+}
+
+/// What a form says that asks for this.
+fn fields(request: &Request) -> Vec<(&'static str, String)> {
+    let Request { change_set, app, export, undo, select, modes, .. } = request;
+    let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let said = [
+        ("at", instant(request.at)),
+        ("change_set", change_set.clone()),
+        ("app", app.clone()),
+        ("from", instant(request.from)),
+        ("to", instant(request.to)),
+        ("export", export.clone()),
+        ("undo", undo.clone()),
+        ("q", select.q.clone()),
+    ];
+    let ticked = [
+        ("update", modes.update),
+        ("create", modes.create),
+        ("delete_new", modes.delete_new),
+        ("overwrite", request.on_conflict == OnConflict::Overwrite),
+        ("inventory", request.inventory),
+    ];
+    let mut fields: Vec<(&'static str, String)> =
+        said.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    fields.extend(select.kinds.iter().map(|kind| ("kind", kind.to_string())));
+    fields.extend(select.ids.iter().map(|id| ("id", id.clone())));
+    fields.extend(select.fields.iter().map(|field| ("field", field.clone())));
+    let ticked = ticked.into_iter().filter(|(_, ticked)| *ticked);
+    fields.extend(ticked.map(|(name, _)| (name, "yes".to_owned())));
+    fields
+}
+
+fn job_row(room: &Room, one: &Job, asked: Option<&String>) -> Markup {
     let (tone, state) = job::said(one.state);
+    let summary = job::summary(&one.counts);
     html! {
         li {
             a.row href={ (room.path()) "/jobs/" (one.id) } {
                 span.main {
-                    strong { (job::summary(&one.counts)) }
-                    span.what { "By " (one.by) }
+                    @if let Some(asked) = asked {
+                        strong { (asked) }
+                        span.what { (summary) " · by " (one.by) }
+                    } @else {
+                        strong { (summary) }
+                        span.what { "By " (one.by) }
+                    }
                 }
                 span.side { (shell::badge(tone, state)) (room.clock.time(one.started_at)) }
             }
@@ -217,12 +287,12 @@ fn job_row(room: &Room, one: &Job) -> Markup {
     }
 }
 
-fn plan_row(room: &Room, plan: &Plan) -> Markup {
+fn plan_row(room: &Room, plan: &Plan, asked: Option<&String>) -> Markup {
     html! {
         li {
             a.row href={ (room.path()) "/plans/" (plan.id) } {
                 span.main {
-                    strong { (super::plan::wanted(room, &plan.request)) }
+                    strong { (asked.map_or("A plan", String::as_str)) }
                     span.what { (super::plan::counted(&plan.counts)) " · by " (plan.by) }
                 }
                 span.side { (room.clock.time(plan.made_at)) }

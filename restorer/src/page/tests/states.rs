@@ -66,6 +66,33 @@ async fn a_plan_that_was_applied_says_so() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_is_named_and_planned_anew() {
+    let world = world(Config::default());
+    let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
+    let asked = format!(
+        "at=2026-11-20T12:00:00Z&kind=product&id={MUG}&field=title&update=yes&overwrite=yes"
+    );
+    let made = world.send("/shops/acme/restore", &bo, &asked).await;
+    assert_eq!(made.status, 303, "{}", made.text());
+    let plan = made.said("location").to_owned();
+    let wanted = "Put Enamel Mug";
+    let page = world.get(&plan, &bo).await;
+    let id = format!("name=\"id\" value=\"{MUG}\"");
+    let field = "name=\"field\" value=\"title\"";
+    page.assert_says(&[wanted, " by Bo.", "Plan it anew…", &id, field]);
+    page.assert_says(&["name=\"update\" value=\"yes\"", "name=\"overwrite\" value=\"yes\""]);
+    assert!(!page.text().contains("name=\"create\""), "only what was asked for");
+    assert!(!world.get(&plan, &cy).await.text().contains("Plan it anew"));
+    let plan = plan.rsplit('/').next().expect("an id");
+    let counts = json!({"updated": 1, "conflict": 1});
+    job(&world, plan, "done", json!({"finished_at": fake::NOW, "counts": counts})).await;
+    let page = world.get("/shops/acme/jobs/job-1", &bo).await;
+    page.assert_says(&[wanted, "What moved meanwhile was left alone.", "Plan it anew…", field]);
+    let listed = world.get("/shops/acme/restore", &bo).await;
+    listed.assert_says(&[wanted, "1 changed · 1 moved meanwhile · by Ada"]);
+}
+
+#[tokio::test]
 async fn harm_stays_open_where_the_way_back_was_cancelled() {
     let world = world(Config::default());
     let bo = world.signed_in("Bo").await;
