@@ -24,6 +24,13 @@ use crate::{human, refuse};
 const PAGE: usize = 50;
 /// Changes of one set on a page.
 const CHANGES: usize = 25;
+/// Stretches until now that people mostly ask for, in seconds.
+const LATELY: [(&str, i64); 4] = [
+    ("Last hour", 3_600),
+    ("Last day", 86_400),
+    ("Last 7 days", 7 * 86_400),
+    ("Last 30 days", 30 * 86_400),
+];
 /// Fields of one change that are shown in a set; the thing's own page has all of them.
 const LINES: usize = 12;
 /// A change may be dated a little before the moment that is known of it, in microseconds. What somebody
@@ -68,6 +75,7 @@ pub(crate) async fn change_sets(
         section.card aria-labelledby="activity" {
             h2.hidden #activity { "Over time" }
             (activity::picture(&room, &list.items, stretch))
+            (lately(&room, &wanted))
             (form(&room, &wanted, &kinds, &list.items))
             (undo(&room, &wanted, &list.items))
         }
@@ -130,6 +138,24 @@ pub(super) async fn latest(
         ("cursor", cursor),
     ];
     room.get(&format!("change-sets{}", query(&pairs))).await
+}
+
+/// The stretches until now, of the kind and of whom is asked for.
+fn lately(room: &Room, Wanted { kind, app, .. }: &Wanted) -> Markup {
+    let address = |seconds: i64| {
+        let from = Timestamp::from_micros(room.clock.now().as_micros() - seconds * 1_000_000);
+        let pairs = [
+            ("from", Some(from.to_string())),
+            ("kind", kind.as_ref().map(Kind::to_string)),
+            ("app", app.clone()),
+        ];
+        format!("{}/changes{}", room.path(), query(&pairs))
+    };
+    html! {
+        nav.counts aria-label="Stretches of time" {
+            @for (name, seconds) in LATELY { a href=(address(seconds)) { (name) } }
+        }
+    }
 }
 
 fn form(room: &Room, wanted: &Wanted, kinds: &[Kind], sets: &[ChangeSet]) -> Markup {

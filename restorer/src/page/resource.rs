@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::change_sets::DATED_MICROS;
 use super::restore::PLANNING;
 use super::room::{Room, kept_only, query};
 use super::shell::{self, Shown, Tab, Tone};
@@ -367,6 +368,13 @@ fn whole(room: &Room, now: &Resource) -> Markup {
     }
 }
 
+/// What happened in the shop about then, told by who did it.
+fn around(room: &Room, at: Timestamp) -> String {
+    let near = |micros: i64| Some(Timestamp::from_micros(at.as_micros() + micros).to_string());
+    let pairs = [("from", near(-DATED_MICROS)), ("to", near(DATED_MICROS))];
+    format!("{}/changes{}", room.path(), query(&pairs))
+}
+
 fn life_card(room: &Room, key: &ResourceKey, life: &Life, asked: &Moments) -> Markup {
     let here = room.resource(&key.kind, &key.id);
     html! {
@@ -383,7 +391,10 @@ fn life_card(room: &Room, key: &ResourceKey, life: &Life, asked: &Moments) -> Ma
                                 (room.clock.time(moment.at)) " "
                                 @for version in moment.versions.iter().take(1) { (changes::source(version.source)) }
                             }
-                            p.small { a href={ (here) "?from=" (moment.at) } { "Compare with now" } }
+                            p.small {
+                                a href={ (here) "?from=" (moment.at) } { "Compare with now" } " · "
+                                a href=(around(room, moment.at)) { "Who, and what else" }
+                            }
                         }
                     }
                 }

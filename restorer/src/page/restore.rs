@@ -14,12 +14,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::form::Form;
-use super::room::{Room, kept_only};
+use super::room::{Room, kept_only, query};
 use super::shell::{self, Shown, Tab};
 use super::{export, job};
 use crate::ask::Asked;
 use crate::export::Import;
 use crate::job::Job;
+use crate::mark::Mark;
 use crate::plan::{Modes, Plan, Request, Select};
 use crate::token::Scope;
 use crate::{human, refuse};
@@ -28,6 +29,11 @@ use crate::{human, refuse};
 pub(super) const PLANNING: &str = "Planning…";
 /// Jobs, plans and files shown.
 const LATEST: usize = 20;
+/// Marked moments that are offered to go back to.
+const MARKS: usize = 3;
+/// Moments that people mostly go back to, in seconds before now.
+const AGO: [(&str, i64); 3] =
+    [("An hour ago", 3_600), ("A day ago", 86_400), ("A week ago", 604_800)];
 
 /// What the form begins with.
 #[derive(Default, Deserialize)]
@@ -44,6 +50,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
     let plans: List<Plan> = room.get(&newest).await?;
     let asked = asked_for(&room, &plans.items, &jobs.items).await;
     let exports: List<Import> = room.get(&format!("exports?limit={LATEST}")).await?;
+    let marks: List<Mark> = room.get("marks").await?;
     let status: serde_json::Value = room.get("status").await?;
     let kinds = status["kinds"].as_array().into_iter().flatten();
     let kinds: Vec<Kind> = kinds
@@ -52,7 +59,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
         .collect();
     let content = html! {
         (shell::heading("Restore", html! {}))
-        @if room.may(Scope::Restore) { (whole_shop(&room, &kinds, begin.at.as_deref())) }
+        @if room.may(Scope::Restore) { (whole_shop(&room, &kinds, begin.at.as_deref(), &marks.items)) }
         @else { p.banner.notice { "Your token may look at everything, but put nothing back." } }
         (export::card(&room, &exports.items))
         section.card aria-labelledby="jobs" {
@@ -91,11 +98,13 @@ async fn asked_for(room: &Room, plans: &[Plan], jobs: &[Job]) -> BTreeMap<String
     asked
 }
 
-fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
+fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>, marks: &[Mark]) -> Markup {
     let at = at.and_then(|at| room.clock.parse(at));
     html! {
         section.card aria-labelledby="scope" {
             div.cardhead { h2 #scope { "Put the shop back to a moment" } }
+            p.quiet { "Choose a moment before it went wrong. “Changes” tells when that was." }
+            (moments(room, marks))
             form.stack method="post" action={ (room.path()) "/restore" } {
                 (shell::sealed(room))
                 div.filters.open {
@@ -131,6 +140,23 @@ fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>) -> Markup {
                     button.button.primary type="submit" data-busy=(PLANNING) { "Show what would change" }
                     span.quiet.small { "Nothing is written yet." }
                 }
+            }
+        }
+    }
+}
+
+/// Moments that are filled in by a click: a while ago, and the newest that were marked.
+fn moments(room: &Room, marks: &[Mark]) -> Markup {
+    let ago =
+        |seconds: i64| Timestamp::from_micros(room.clock.now().as_micros() - seconds * 1_000_000);
+    let to = |at: Timestamp| {
+        format!("{}/restore{}", room.path(), query(&[("at", Some(at.to_string()))]))
+    };
+    html! {
+        nav.counts aria-label="Moments to go back to" {
+            @for (name, seconds) in AGO { a href=(to(ago(seconds))) { (name) } }
+            @for mark in marks.iter().take(MARKS) {
+                a href=(to(mark.at)) { (mark.label) " " span.quiet { (room.clock.time(mark.at)) } }
             }
         }
     }

@@ -29,6 +29,19 @@ async fn what_is_kept_only_is_not_offered_to_be_put_back() {
 }
 
 #[tokio::test]
+async fn moments_to_go_back_to_are_offered_to_who_may() {
+    let world = world(Config::default());
+    let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
+    let marked = world.send("/shops/acme/guard/marks", &bo, "label=Before+the+spring+import").await;
+    assert_eq!(marked.status, 303, "{}", marked.text());
+    let page = world.get("/shops/acme/restore", &bo).await;
+    page.assert_says(&["An hour ago", "A week ago", "Before the spring import", "restore?at=2026"]);
+    assert!(!world.get("/shops/acme/restore", &cy).await.text().contains("A week ago"));
+    let mug = world.get(&format!("/shops/acme/resources/product/{MUG}"), &cy).await;
+    mug.assert_says(&["/shops/acme/changes?from=2026", "Who, and what else"]);
+}
+
+#[tokio::test]
 async fn a_job_that_was_put_off_says_until_when() {
     let world = world(Config::default());
     let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
