@@ -30,6 +30,7 @@ mod reconcile;
 mod resource;
 mod retain;
 mod rollback;
+mod shops;
 mod show;
 mod status;
 mod subscribe;
@@ -40,6 +41,8 @@ mod verify;
 /// What people ask of a running Backstock.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    /// The shops that the token sees, and how far behind each is
+    Shops(shops::Args),
     /// How a shop's history is doing: counts, lag, gaps
     Status(status::Args),
     /// Search, also for what no longer exists
@@ -178,6 +181,7 @@ fn begin(verb: Verb) -> Result<Answer, Failure> {
 
 async fn answer(verb: Verb, now: &Zoned) -> Result<Answer, Failure> {
     match verb {
+        Verb::Shops(args) => shops::answer(args, now).await,
         Verb::Status(args) => status::answer(args, now).await,
         Verb::Find(args) => find::answer(args, now).await,
         Verb::Show(args) => show::answer(args, now).await,

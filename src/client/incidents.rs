@@ -11,7 +11,7 @@ use super::{Answer, Failure, moment, page};
 #[command(after_help = "\
 What the guard saw, by when something was last said of it, newest first: what was harmed and by
 whom, how it stands, and why no more was done. `backstock apply PLAN` goes the way back that is
-ready.
+ready; where none is, `backstock rollback --change-set ID --dry-run` makes one.
 
 Examples:
   backstock incidents
@@ -90,9 +90,23 @@ fn shown(incident: &Incident, now: &Zoned) -> String {
         (None, Some(plan)) if incident.state == IncidentState::Planned => {
             text += &format!("  backstock apply {plan}\n");
         }
+        (None, _) if is_open(incident.state) => {
+            let set = &incident.change_set.id;
+            text += &format!("  backstock rollback --change-set {set} --dry-run\n");
+        }
         _ => {}
     }
+    if is_open(incident.state) && incident.job.is_none() {
+        let meant = format!("if it was meant: backstock dismiss {}", incident.id);
+        text += &format!("  {}\n", page::faint(meant));
+    }
     text
+}
+
+/// Whether a person is still to say what becomes of it.
+fn is_open(state: IncidentState) -> bool {
+    use IncidentState::{Applied, Dismissed, Joined};
+    !matches!(state, Applied | Joined | Dismissed)
 }
 
 fn how(incident: &Incident) -> String {

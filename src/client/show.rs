@@ -1,7 +1,8 @@
 //! `backstock show`
 
 use backstock_proto::journal::Version;
-use backstock_proto::{Kind, Op, Source, Timestamp};
+use backstock_proto::kind::Writable;
+use backstock_proto::{Kind, Op, Shop, Source, Timestamp};
 use jiff::Zoned;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -52,7 +53,23 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
         return Ok(Answer::json(&answer.body));
     }
     let shown: Shown = api::read(&answer.body)?;
-    Ok(Answer::done(page(&args, &shown, gone, now)))
+    let mut text = page(&args, &shown, gone, now);
+    // Of an earlier moment nobody says that it is gone now.
+    if gone && args.at.is_none() {
+        text += &way_back(&shop, &args.named, &shown.version);
+    }
+    Ok(Answer::done(text))
+}
+
+/// How something that is gone is planned back, where it can be.
+fn way_back(shop: &Shop, Named { kind, id }: &Named, gone: &Version) -> String {
+    if !matches!(kind.spec().map(|s| s.writable), Some(Writable::Whole | Writable::Partly(_))) {
+        return String::new();
+    }
+    let before = Timestamp::from_micros(gone.valid_at.as_micros() - 1);
+    let plan =
+        format!("backstock plan --shop {} --kind {kind} --id {id} --at {before}", shop.name());
+    format!("\n{}\n", page::faint(format!("What it would take to bring it back: {plan}")))
 }
 
 fn page(args: &Args, shown: &Shown, gone: bool, now: &Zoned) -> String {

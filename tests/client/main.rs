@@ -85,6 +85,17 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
 }
 
 #[test]
+fn an_agency_sees_all_of_its_shops() {
+    let server = Server::start();
+    insta::assert_snapshot!(said(&server, &["shops", "--token", canned::AGENCY]), @"
+    Shop                  Living  Versions  Newest event  Behind
+    acme.myshopify.com     1,234    48,211  5 min ago     up to date
+    behind.myshopify.com   1,234    48,211  5 min ago     12 min
+    new.myshopify.com          0         0  never         nothing heard yet
+    ");
+}
+
+#[test]
 fn finding_tells_what_is_there_and_what_is_gone() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["find", "mug"]), @"
@@ -196,6 +207,8 @@ fn a_deleted_resource_is_shown_as_it_last_was() {
         price  9.50
         sku    MUG-M
         title  M
+
+    What it would take to bring it back: backstock plan --shop acme --kind product --id 13 --at 2026-11-21T09:29:59.999999Z
     ");
 }
 
