@@ -98,7 +98,7 @@ fn reached(room: &Room, subscriptions: Option<&Subscriptions>) -> Vec<Concern> {
         });
         let text = format!(
             "{missing} of {wanted} webhook subscriptions are not as they should be: what they would \
-             tell is seen at the next whole look only.{}",
+             tell is seen at the next whole look only.{} `backstock subscribe` mends what can be.",
             why.unwrap_or_default()
         );
         concerns.push(Concern::new(Tone::Warning, text));
@@ -153,7 +153,12 @@ fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
     }
     for pull in pulls(status, PullState::Failed) {
         let why = pull.reason.as_deref().unwrap_or("no reason was given");
-        let text = format!("{} could not be read: {why}.", named(&[&pull.kind]));
+        // Some reasons say themselves what to do.
+        let then = match why.contains("`backstock ") {
+            true => "",
+            false => " The next whole look tries again, and `backstock reconcile` at once.",
+        };
+        let text = format!("{} could not be read: {why}.{then}", named(&[&pull.kind]));
         concerns.push(Concern::new(Tone::Warning, text));
     }
     for pull in pulls(status, PullState::Complete) {
@@ -166,7 +171,9 @@ fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
     if stale > 0 {
         let kinds = shell::many(stale as u64, "kind");
         let were = if stale == 1 { "was" } else { "were" };
-        let text = format!("{kinds} {were} not looked at as a whole since yesterday.");
+        let text = format!(
+            "{kinds} {were} not looked at as a whole since yesterday. `backstock reconcile` looks now."
+        );
         concerns.push(Concern::new(Tone::Warning, text));
     }
     concerns
@@ -189,8 +196,9 @@ fn never_whole(room: &Room, status: &ShopStatus) -> Option<Concern> {
     }
     let tone = if is_being_read(status) { Tone::Notice } else { Tone::Warning };
     let text = format!(
-        "{} were never read whole yet: what no webhook has told of is not kept.",
-        named(&kinds)
+        "{} were never read whole yet: what no webhook has told of is not kept.{}",
+        named(&kinds),
+        if tone == Tone::Warning { " `backstock backfill` reads them now." } else { "" }
     );
     Some(Concern::new(tone, text))
 }
@@ -216,7 +224,8 @@ fn disproved(room: &Room, proof: &Proof) -> Option<Concern> {
             let wrong = shell::many(proof.mismatches, "thing");
             let (kind, id, why) = (human::plural(first.kind.as_str()), &first.id, &first.why);
             let text = format!(
-                "{wrong} could not be proved restorable. The first, of the {kind}, {id}: {why}."
+                "{wrong} could not be proved restorable. The first, of the {kind}, {id}: {why}. \
+                 `backstock prove --last` names them."
             );
             (Tone::Warning, text)
         }
@@ -225,7 +234,8 @@ fn disproved(room: &Room, proof: &Proof) -> Option<Concern> {
             (Tone::Notice, format!("It could not be proved that all of it can be restored: {why}."))
         }
         _ if stale => {
-            let text = "It was not proved since yesterday that all of it can be restored.";
+            let text = "It was not proved since yesterday that all of it can be restored. \
+                        `backstock prove` tries now.";
             (Tone::Notice, text.into())
         }
         _ => return None,

@@ -94,7 +94,7 @@ fn verdict(room: &Room, status: &Status, harm: &[Seen]) -> Markup {
                 } @else {
                     ul.concerns {
                         @for concern in &concerns { li.(concern.tone.class()) {
-                            (concern.text)
+                            (told(&concern.text))
                             @if let Some((to, called)) = &concern.more { " " a href=(to) { (called) } }
                         } }
                     }
@@ -113,6 +113,15 @@ fn verdict(room: &Room, status: &Status, harm: &[Seen]) -> Markup {
                     dd { @match proof { Some(proof) => (proved(room, proof)), None => "not yet" } }
                 }
             }
+        }
+    }
+}
+
+/// A text in which what stands in backticks is to be typed.
+fn told(text: &str) -> Markup {
+    html! {
+        @for (n, part) in text.split('`').enumerate() {
+            @if n % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
