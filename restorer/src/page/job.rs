@@ -73,7 +73,11 @@ pub(crate) async fn job(
         section.card aria-labelledby="rows" {
             div.cardhead {
                 h2 #rows { "Report" }
-                a href={ (here) "/report" } download={ (job.id) ".ndjson" } { "Download all of it" }
+                p {
+                    "Download all of it: "
+                    a href={ (here) "/report?as=csv" } download={ (job.id) ".csv" } { "as a table (CSV)" } ", "
+                    a href={ (here) "/report" } download={ (job.id) ".ndjson" } { "for programs (NDJSON)" }
+                }
             }
             @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
             @if rows.is_empty() && is_over(job.state) {

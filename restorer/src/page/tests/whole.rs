@@ -122,6 +122,13 @@ async fn a_jobs_report_has_every_row() {
     assert_eq!(lines.len(), 1 + 1_200 + 1);
     assert_eq!((&lines[0]["id"], &lines[1_200]["n"]), (&json!("job-1"), &json!(1_199)));
     assert_eq!(lines[1_201], json!({"end": true, "count": 1_200}));
+    let table = world.get(&format!("{path}?as=csv"), &cy).await;
+    assert_eq!((table.status, table.said("content-type")), (200, "text/csv; charset=utf-8"));
+    assert!(table.said("content-disposition").contains("job-1.csv"));
+    let table = table.text();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 1 + 1_200);
+    assert_eq!(lines[1], r##""0","product","#1","Mug 0","updated","","""##);
     assert_eq!(world.get("/shops/acme/jobs/job-2/report", &cy).await.status, 404);
 }
 
