@@ -319,11 +319,35 @@ async fn ended(
                     text.push_str(&rows(api, shop, &job, state).await?);
                 }
             }
+            text.push_str(&next(&job, shop));
             Answer::done(text)
         }
     };
     answer.exit = exit(&job);
     Ok(answer)
+}
+
+/// What can be done about a job that is over.
+fn next(job: &Job, shop: &Shop) -> String {
+    if !job.state.is_over() {
+        return String::new();
+    }
+    let (counts, shop, id) = (&job.counts, shop.name(), &job.id);
+    let mut text = String::new();
+    if counts.conflict > 0 {
+        let moved =
+            "What moved meanwhile was left alone: the same plan made anew shows how it is now.";
+        text.push_str(&format!("{}\n", page::faint(moved)));
+    }
+    if counts.failed + counts.pending > 0 {
+        let retry = format!("To take up what is left: backstock retry --shop {shop} {id}");
+        text.push_str(&format!("{}\n", page::faint(retry)));
+    }
+    if counts.created + counts.updated + counts.deleted > 0 {
+        let undo = format!("To take back what it wrote: backstock undo --shop {shop} {id}");
+        text.push_str(&format!("{}\n", page::faint(undo)));
+    }
+    text
 }
 
 fn exit(job: &Job) -> Exit {

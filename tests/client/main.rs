@@ -366,6 +366,7 @@ fn whoever_watches_a_job_outlasts_a_restart() {
     insta::assert_snapshot!(said(&server, &["job", "job-0193-5f2a", "--watch"]), @"
     job-0193-5f2a is done
              1 updated
+    To take back what it wrote: backstock undo --shop acme job-0193-5f2a
     ");
     let looks = server.asked().iter().filter(|asked| asked.contains("/jobs/")).count();
     assert_eq!(looks, canned::AWAY + 1);
