@@ -13,6 +13,7 @@
 mod activity;
 mod asset;
 mod audit;
+mod care;
 mod change_sets;
 mod changes;
 mod concern;
@@ -66,6 +67,8 @@ pub(crate) static ROUTES: &[Route] = &[
     Route { verb: Verb::Post, ..open("/signin", || post(signin::sign_in)) },
     Route { verb: Verb::Post, ..open("/signout", || post(signin::sign_out)) },
     patient(shows("/shops/{shop}", || get(overview::overview))),
+    admin(restores("/shops/{shop}/look", || post(care::look))),
+    admin(restores("/shops/{shop}/prove", || post(care::prove))),
     shows("/shops/{shop}/find", || get(find::find)),
     patient(shows("/shops/{shop}/changes", || get(change_sets::change_sets))),
     shows("/shops/{shop}/changes/single", || get(changes::changes)),

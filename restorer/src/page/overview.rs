@@ -12,7 +12,7 @@ use super::concern::last_look;
 use super::incident::Seen;
 use super::room::Room;
 use super::shell::{self, Shown, Tab, Tone};
-use super::{activity, change_sets, concern, incident, when};
+use super::{activity, care, change_sets, concern, incident, when};
 use crate::answer::shop::{self, Status};
 use crate::ask::{Asked, InShop, Nothing};
 use crate::change_set::ChangeSet;
@@ -159,6 +159,7 @@ fn coverage(room: &Room, status: &ShopStatus) -> Markup {
                 h2 #kept { "What is kept" }
                 @if !status.gaps.is_empty() { (gaps(&status.gaps)) }
             }
+            (care::buttons(room))
             div.scroll tabindex="0" role="region" aria-labelledby="kept" {
                 table.list {
                     thead { tr {

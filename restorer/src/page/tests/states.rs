@@ -29,6 +29,20 @@ async fn what_is_kept_only_is_not_offered_to_be_put_back() {
 }
 
 #[tokio::test]
+async fn whoever_looks_after_backstock_has_it_look_and_prove_now() {
+    let world = world(Config::default());
+    let (ada, bo) = (world.signed_in("Ada").await, world.signed_in("Bo").await);
+    let page = world.get("/shops/acme", &ada).await;
+    page.assert_says(&["Compare with the shop now", "Prove it restorable now"]);
+    assert!(!world.get("/shops/acme", &bo).await.text().contains("Prove it restorable now"));
+    let proved = world.send("/shops/acme/prove", &ada, "").await;
+    assert_eq!((proved.status, proved.said("location")), (303, "/shops/acme"), "{}", proved.text());
+    let proofs = world.get("/v1/shops/acme/proofs", &ada).await;
+    let proofs: Value = serde_json::from_slice(&proofs.bytes).expect("json");
+    assert_eq!(proofs["items"][0]["by"], json!("Ada"), "{proofs}");
+}
+
+#[tokio::test]
 async fn moments_to_go_back_to_are_offered_to_who_may() {
     let world = world(Config::default());
     let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
