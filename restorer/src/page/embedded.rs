@@ -5,20 +5,23 @@
 //! Only a page of such a session may be framed, by that shop's admin and nobody else.
 
 use std::fmt;
+use std::sync::Arc;
 
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::Shop;
 use backstock_proto::problem::Problem;
+use backstock_proto::{Kind, ResourceId, Shop};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use maud::{Markup, html};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::room::encoded;
 use super::session::Session;
 use super::{id_token, session, shell};
 use crate::metrics::Refused;
 use crate::token::{Digest, Scope, Shops, Token};
-use crate::{Desk, peer};
+use crate::{Desk, peer, refuse};
 
 /// What the token of a shop's admin is called, before the number of whoever uses it.
 const NAME: &str = "Shopify admin";
@@ -74,24 +77,54 @@ impl FramedBy {
     }
 }
 
-/// What Shopify says in the address: whose admin, and its word about who is there.
+/// What Shopify says in the address: whose admin, its word about who is there, and which thing's page a
+/// link was on.
 pub(super) struct Opened {
     shop: String,
     id_token: String,
+    id: Option<String>,
+    kind: Option<Kind>,
 }
 
 /// What the address says, if Shopify opened it.
 pub(super) fn opened(query: Option<&str>) -> Option<Opened> {
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let (mut shop, mut id_token) = (None, None);
+    let (mut shop, mut id_token, mut id) = (None, None, None);
     for (name, value) in pairs {
         match &*name {
             "shop" => shop = Some(value.into_owned()),
             "id_token" => id_token = Some(value.into_owned()),
+            "id" => id = Some(value.into_owned()),
             _ => {}
         }
     }
-    Some(Opened { shop: shop.unwrap_or_default(), id_token: id_token? })
+    Some(Opened { shop: shop.unwrap_or_default(), id_token: id_token?, id, kind: None })
+}
+
+/// `/open/{kind}`: where a link on a thing's page in the admin leads. Shopify adds which thing it is.
+pub(crate) async fn linked(
+    State(desk): State<Arc<Desk>>,
+    Path(kind): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let kind = Kind::parse(&kind).map_err(|error| refuse::bad_request(error.to_string()))?;
+    let opened = opened(parts.uri.query()).ok_or_else(|| {
+        Problem::new(StatusCode::FORBIDDEN, "this address is opened by a link in Shopify's admin")
+    })?;
+    enter(&desk, &parts, &Opened { kind: Some(kind), ..opened })
+}
+
+impl Opened {
+    /// Where in the page of a shop it leads.
+    fn address(&self, shop: &Shop) -> String {
+        let home = format!("/shops/{}", shop.name());
+        let id = self.id.as_deref().and_then(|id| ResourceId::parse(id).ok());
+        match (&self.kind, id) {
+            (Some(kind), Some(id)) => format!("{home}/resources/{kind}/{}", encoded(id.as_str())),
+            _ => home,
+        }
+    }
 }
 
 /// Opens a session for whoever Shopify says is there.
@@ -121,7 +154,7 @@ pub(super) fn enter(desk: &Desk, parts: &Parts, asked: &Opened) -> Result<Respon
     })?;
     tracing::info!(%shop, user, "somebody signed in by Shopify's admin");
     let session = desk.config.session_key.open_embedded(app.token, &user, now);
-    let mut response = Redirect::to(&format!("/shops/{}", shop.name())).into_response();
+    let mut response = Redirect::to(&asked.address(shop)).into_response();
     if let Some(cookie) = session.cookie(&parts.headers) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -62,6 +62,7 @@ pub(crate) use session::{Session, is_ours};
 /// Every page, and who may see it.
 pub(crate) static ROUTES: &[Route] = &[
     open("/", || get(shops::home)),
+    open("/open/{kind}", || get(embedded::linked)),
     open("/assets/{name}", || get(asset::asset)),
     open("/signin", || get(signin::ask)),
     Route { verb: Verb::Post, ..open("/signin", || post(signin::sign_in)) },

@@ -164,6 +164,24 @@ async fn the_admin_opens_a_session_that_sees_its_shop_and_is_framed_by_it() {
 }
 
 #[tokio::test]
+async fn a_link_on_a_products_page_leads_to_its_history() {
+    let world = world(&[Scope::Read]);
+    let right = token(&json!({}));
+    let link =
+        |kind: &str, id: &str| address(&right).replacen("/?", &format!("/open/{kind}?id={id}&"), 1);
+    let there = world.get(&link("product", "9007199254740993"), &ADMIN, "").await;
+    let mug = "/shops/acme/resources/product/9007199254740993";
+    assert_eq!((there.status, there.said("location")), (303, mug), "{}", there.body);
+    let cookie = there.said("set-cookie").split(';').next().expect("a cookie");
+    assert_eq!(world.get(mug, &FRAME, cookie).await.status, 200);
+    let nothing = world.get(&link("product", ""), &ADMIN, "").await;
+    assert_eq!(nothing.said("location"), "/shops/acme");
+    let no_word = world.get("/open/product?id=9007199254740993", &ADMIN, "").await;
+    assert_eq!((no_word.status, no_word.said("set-cookie")), (403, ""));
+    assert_eq!(world.get(&link("no%20kind", "1"), &ADMIN, "").await.said("set-cookie"), "");
+}
+
+#[tokio::test]
 async fn what_is_not_shopifys_word_for_this_shop_opens_nothing() {
     let world = world(&[Scope::Read]);
     let bolt = json!({
