@@ -55,7 +55,10 @@ impl Upkeep {
                 true => format!("{} All {wanted} topics reach {uri}.\n", page::good("Subscribed.")),
                 false => {
                     let missing = page::bad(format!("{} topics do not arrive.", wanted - good));
-                    format!("{missing} Looked at {when}; {good} of {wanted} reach {uri}.\n")
+                    format!(
+                        "{missing} Looked at {when}; {good} of {wanted} reach {uri}. \
+                         `backstock subscribe` mends what can be.\n"
+                    )
                 }
             };
             for one in refused {
@@ -141,11 +144,16 @@ fn heard(heard: Heard) -> &'static str {
 
 /// What could not be read whole, and why.
 fn not_read(kinds: &[KindStatus]) -> String {
-    let mut text = String::new();
+    let (mut text, mut unsaid) = (String::new(), false);
     let pulls = kinds.iter().filter_map(|kind| kind.pull.as_ref());
     for pull in pulls.filter(|pull| pull.state == PullState::Failed) {
         let why = pull.reason.as_deref().unwrap_or("no reason was given");
+        // Some reasons say themselves what to do.
+        unsaid |= !why.contains("`backstock ");
         text += &format!("  {}: {}\n", pull.kind, page::bad(why));
+    }
+    if unsaid {
+        text += "  The next whole look tries again, and `backstock reconcile` at once.\n";
     }
     match text.is_empty() {
         true => text,

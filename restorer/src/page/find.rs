@@ -82,9 +82,9 @@ fn form(room: &Room, filter: &Filter, kinds: &[Kind]) -> Markup {
             }
             (kind_choice(kinds, filter.kind.as_deref()))
             div.field {
-                label for="deleted" { "Still there" }
+                label for="deleted" { "Deleted or not" }
                 select #deleted name="deleted" {
-                    @for (value, name) in [("", "Both"), ("false", "Still there"), ("true", "Deleted")] {
+                    @for (value, name) in [("", "Both"), ("false", "Only what is there"), ("true", "Only what was deleted")] {
                         option value=(value) selected[filter.deleted.as_deref().unwrap_or_default() == value] { (name) }
                     }
                 }
