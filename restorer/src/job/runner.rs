@@ -16,7 +16,7 @@ use backstock_proto::journal::JournalError;
 use backstock_proto::kind::Spec;
 use backstock_proto::{Kind, ResourceId, Shop, Timestamp};
 use bytes::Bytes;
-use futures::{FutureExt, TryStreamExt};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -258,6 +258,7 @@ impl Runner {
             asked.boxed()
         });
         let looked = asked
+            .boxed()
             .map_ok(|rows| self.look_at(rows).boxed())
             .try_buffered(self.reads(of.1))
             .map_ok(|rows| futures::stream::iter(rows.into_iter().map(Ok::<_, RunError>)));
