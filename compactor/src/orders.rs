@@ -11,6 +11,7 @@ use backstock_proto::pulls::{ORDER, Order, Ordered};
 use backstock_proto::time::Clock;
 use backstock_proto::{Shop, lease};
 use futures::StreamExt;
+use futures::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -101,14 +102,17 @@ pub(crate) async fn pass_on(
 
 async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) -> bool {
     let ordered = Ordered { at: clock.now(), confirm_deletions: order.confirm_deletions };
-    for spec in schedule::ordered(order) {
-        let recorded = publisher.record(&order.shop, ORDER, spec.name, &ordered).await;
-        if let Err(error) = recorded {
+    // All at once: one after the other, others' orders would wait as many times for the stream's disk.
+    let recorded = schedule::ordered(order)
+        .into_iter()
+        .map(|spec| publisher.record(&order.shop, ORDER, spec.name, &ordered));
+    match try_join_all(recorded).await {
+        Ok(_) => true,
+        Err(error) => {
             warn!(shop = %order.shop, %error, "an order cannot be put on record");
-            return false;
+            false
         }
     }
-    true
 }
 
 async fn hand_over(order: Order, here: &Here, others: Option<&async_nats::Client>) {
