@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use backstock_proto::Timestamp;
 use backstock_proto::kind::Spec;
+use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use serde_json::{Value, json};
@@ -227,6 +228,36 @@ impl Wrecked {
         assert_eq!(status, 201, "{plan}");
         plan
     }
+
+    /// Takes everything back to an instant: the plan and how the shop looks then, and what of it is not
+    /// as it was before.
+    async fn restored(
+        &self,
+        backstock: &Backstock,
+        at: Timestamp,
+        before: &Portrait,
+    ) -> ((Value, Portrait), Vec<String>) {
+        let wrecked = before.unlike(&portrait(&self.simulator).await).len();
+        let plan = self.plan_back(backstock, at).await;
+        let job = backstock.applied(&self.path(), &plan).await;
+        println!("{}: {wrecked} values wrecked, {}", self.name, job["counts"]);
+        let after = portrait(&self.simulator).await;
+        let mut unlike = before.unlike(&after);
+        let is_undated = |one: &str| UNDATED.iter().any(|kind| one.starts_with(kind));
+        unlike.retain(|one| !(is_undated(one) && one.contains(": was None, ")));
+        unlike.extend(undone(backstock, &self.name, &self.simulator, &job).await);
+        let unlike = unlike.into_iter().map(|one| format!("{}: {one}", self.name)).collect();
+        ((plan, after), unlike)
+    }
+
+    /// The same once more makes nothing twice, and deletes nothing.
+    async fn restored_again(&self, backstock: &Backstock, (plan, after): &(Value, Portrait)) {
+        let again = backstock.applied(&self.path(), plan).await;
+        let counts = (&again["counts"]["created"], &again["counts"]["deleted"]);
+        assert_eq!(counts, (&json!(0), &json!(0)), "{}: {}", self.name, again["counts"]);
+        let unlike = after.unlike(&portrait(&self.simulator).await);
+        assert_eq!(unlike, Vec::<String>::new(), "{}", self.name);
+    }
 }
 
 /// Shops of some seeds, of which everything is known.
@@ -248,11 +279,12 @@ async fn known_shops(seeds: &[u64]) -> (Backstock, Vec<Wrecked>) {
         shops.push(Wrecked { name, simulator, dice: StdRng::seed_from_u64(*seed), deeds });
     }
     backstock.start("serve").await;
-    for shop in &shops {
+    let known = shops.iter().map(async |shop| {
         read_whole(&backstock, &shop.name, "").await;
         shop.simulator.quiet().await;
         followed_up_of(&backstock, &shop.name).await;
-    }
+    });
+    join_all(known).await;
     (backstock, shops)
 }
 
@@ -268,39 +300,24 @@ async fn shops_are_as_they_were(seeds: &[u64], done: &mut Done) {
         shop.wreck(done).await;
     }
     let reads = shops.iter().map(|shop| read_again(&backstock, &shop.name, &shop.simulator));
-    futures::future::join_all(reads).await;
-    let (mut wrong, mut restored) = (Vec::new(), Vec::new());
-    for (shop, before) in shops.iter().zip(&before) {
-        let wrecked = before.unlike(&portrait(&shop.simulator).await).len();
-        let plan = shop.plan_back(&backstock, at).await;
-        let job = backstock.applied(&shop.path(), &plan).await;
-        println!("{}: {wrecked} values wrecked, {}", shop.name, job["counts"]);
-        let after = portrait(&shop.simulator).await;
-        let mut unlike = before.unlike(&after);
-        let is_undated = |one: &str| UNDATED.iter().any(|kind| one.starts_with(kind));
-        unlike.retain(|one| !(is_undated(one) && one.contains(": was None, ")));
-        unlike.extend(undone(&backstock, &shop.name, &shop.simulator, &job).await);
-        wrong.extend(unlike.into_iter().map(|one| format!("{}: {one}", shop.name)));
-        restored.push((plan, after));
-    }
+    join_all(reads).await;
+    let restores =
+        shops.iter().zip(&before).map(|(shop, before)| shop.restored(&backstock, at, before));
+    let (restored, wrong): (Vec<_>, Vec<_>) = join_all(restores).await.into_iter().unzip();
+    let wrong = wrong.concat();
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
-    // The same once more makes nothing twice, and deletes nothing.
-    for (shop, (plan, after)) in shops.iter().zip(&restored) {
-        let again = backstock.applied(&shop.path(), plan).await;
-        let counts = (&again["counts"]["created"], &again["counts"]["deleted"]);
-        assert_eq!(counts, (&json!(0), &json!(0)), "{}: {}", shop.name, again["counts"]);
-        let unlike = after.unlike(&portrait(&shop.simulator).await);
-        assert_eq!(unlike, Vec::<String>::new(), "{}", shop.name);
-    }
+    let repeats =
+        shops.iter().zip(&restored).map(|(shop, done)| shop.restored_again(&backstock, done));
+    join_all(repeats).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_whole_shops_are_as_they_were() {
-    let (seeds, first) = (count("BACKSTOCK_WRECKS", 8), count("BACKSTOCK_SEED", 1) % 1_000_000);
+    let (seeds, first) = (count("BACKSTOCK_WRECKS", 24), count("BACKSTOCK_SEED", 1) % 1_000_000);
     println!("{seeds} shops wrecked, seeds {first} to {}", first + seeds - 1);
     let all: Vec<u64> = (first..first + seeds).collect();
     let mut done: Done = SPOILT.iter().chain(&DELETED).map(|(_, name, _)| (*name, 0)).collect();
-    for some in all.chunks(4) {
+    for some in all.chunks(8) {
         shops_are_as_they_were(some, &mut done).await;
     }
     println!("{done:?}");
