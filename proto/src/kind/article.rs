@@ -12,6 +12,7 @@ pub(super) static SPEC: Spec = Spec {
     reads: &["read_content"],
     writes: &["write_content"],
     events_topic: Some("Article"),
+    mapping: 2,
     facets: &[CORE, METAFIELDS, pull::BLOBS],
     pulls: &[
         Pull {

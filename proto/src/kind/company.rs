@@ -21,6 +21,7 @@ pub(super) static SPEC: Spec = Spec {
         ("companies/delete", Coverage::Delete),
     ],
     events_topic: Some("Company"),
+    mapping: 2,
     core: Some(core),
     node,
     facets: &[CORE, DETAIL, METAFIELDS],

@@ -19,6 +19,7 @@ pub(super) static SPEC: Spec = Spec {
         ("company_locations/update", Coverage::Signal),
         ("company_locations/delete", Coverage::Delete),
     ],
+    mapping: 2,
     node,
     facets: &[CORE, METAFIELDS],
     pulls: &[

@@ -30,7 +30,7 @@ pub(super) static SPEC: Spec = Spec {
     told: &[Facet::Core, Facet::Detail],
     events_topic: Some("Customer"),
     glimpse: None,
-    mapping: 2,
+    mapping: 3,
     named: |body| field::identity(body).or_else(|| field::numbered(body, "customer_id")),
     core: Some(core),
     node,

@@ -51,6 +51,7 @@ pub(super) static SPEC: Spec = Spec {
         ("discounts/redeemcode_removed", Coverage::Signal),
         ("discounts/delete", Coverage::Delete),
     ],
+    mapping: 2,
     node,
     listing,
     facets: &[CORE, METAFIELDS, MEMBERSHIP],

@@ -58,7 +58,7 @@ impl Document {
     }
 }
 
-/// Takes members out, wherever their pointers lead.
+/// Takes out what does not count, wherever the pointers lead.
 pub(super) fn leave_out(state: &mut Value, pointers: &[&str]) {
     for pointer in pointers {
         let path: Vec<&str> = pointer.split('/').skip(1).collect();
@@ -66,12 +66,19 @@ pub(super) fn leave_out(state: &mut Value, pointers: &[&str]) {
     }
 }
 
-/// Takes a member out, wherever its path leads.
+/// Takes a member out, or what does not count of it, wherever its path leads.
 fn remove(value: &mut Value, path: &[&str]) {
     match (path, value) {
-        ([name], Value::Object(members)) => {
-            members.remove(*name);
-        }
+        ([name], Value::Object(members)) => match name.strip_prefix('~') {
+            Some(name) => {
+                if let Some(text) = members.get_mut(name) {
+                    *text = field::json_text(text);
+                }
+            }
+            None => {
+                members.remove(*name);
+            }
+        },
         ([token], Value::Array(items)) if token.starts_with('?') => {
             items.retain(|item| !item[&token[1..]].is_null());
         }

@@ -16,6 +16,7 @@ pub(super) static SPEC: Spec = Spec {
         ("draft_orders/update", Coverage::Signal),
         ("draft_orders/delete", Coverage::Delete),
     ],
+    mapping: 2,
     // They vanish when a product is deleted, which is no edit of the draft.
     beside: &["/lineItems/*/product", "/lineItems/*/variant"],
     facets: &[CORE, METAFIELDS],

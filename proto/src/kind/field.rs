@@ -274,7 +274,7 @@ pub(super) fn sorted(value: Value, key: impl Fn(&Value) -> String) -> Value {
     }
 }
 
-/// A text that may hold JSON (a metafield's value): written the same way however it was spaced.
+/// A text that may hold JSON: written the same way however it was spaced and ordered.
 pub(super) fn json_text(value: &Value) -> Value {
     let Some(text) = value.as_str().filter(|text| text.starts_with(['{', '['])) else {
         return value.clone();

@@ -23,7 +23,7 @@ pub(super) static SPEC: Spec = Spec {
         ("locations/delete", Coverage::Delete),
     ],
     events_topic: Some("Location"),
-    mapping: 2,
+    mapping: 3,
     core: Some(core),
     facets: &[CORE, DETAIL, METAFIELDS],
     pulls: &[

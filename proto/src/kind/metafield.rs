@@ -45,11 +45,12 @@ pub(super) fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
 }
 
 /// Metafields in the order of their namespaces and keys. Their ids are left out: a metafield is
-/// known by its name, and has another id once it is written again.
+/// known by its name, and has another id once it is written again. Their values are texts, JSON too, and
+/// each way of asking tells the same: what is written back is to the letter what was there.
 pub(super) fn metafields(value: &Value) -> Value {
     let mapped = list(value, |item| {
         object(item, |m| {
-            m.same(&["namespace", "key", "type"]).map("value", "value", field::json_text);
+            m.same(&["namespace", "key", "type", "value"]);
         })
     });
     field::sorted(mapped, |item| json!([item.get("namespace"), item.get("key")]).to_string())

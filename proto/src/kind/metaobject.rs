@@ -20,11 +20,12 @@ pub(super) static SPEC: Spec = Spec {
         ("metaobjects/delete", Coverage::Delete),
     ],
     events_topic: Some("Metaobject"),
-    mapping: 2,
+    mapping: 3,
     core: Some(core),
     node,
-    // A webhook tells no types, and of a field without a value perhaps nothing.
-    beside: &["/fields/*/type", "/fields/?value"],
+    // A webhook tells no types, and of a field without a value perhaps nothing. That it spaces JSON as a
+    // pull does nobody promises.
+    beside: &["/fields/*/type", "/fields/*/~value", "/fields/?value"],
     facets: &[CORE, DETAIL],
     pulls: &[
         Pull {
@@ -97,7 +98,7 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
 fn text(value: &Value) -> Value {
     match value {
         Value::String(text) if text.is_empty() => Value::Null,
-        Value::Null | Value::String(_) => field::json_text(value),
+        Value::Null | Value::String(_) => value.clone(),
         other => other.to_string().into(),
     }
 }

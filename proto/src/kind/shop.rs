@@ -10,6 +10,7 @@ pub(super) static SPEC: Spec = Spec {
     name: "shop",
     gid_type: "Shop",
     topics: &[("shop/update", Coverage::Signal)],
+    mapping: 2,
     facets: &[CORE, METAFIELDS],
     pulls: &[
         Pull {

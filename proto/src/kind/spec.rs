@@ -48,7 +48,7 @@ pub struct Spec {
     /// state is the same as by [`Self::core`].
     pub node: fn(Facet, &Value) -> Result<Value, MappingError>,
     /// Pointers to what only some ways of arrival tell of the core; `*` stands for every element,
-    /// `?name` for those whose member of that name is null.
+    /// `?name` for those whose member of that name is null, `~name` for how the JSON in a text is written.
     /// It is kept, and does not count when two states are compared.
     pub beside: &'static [&'static str],
     /// Whether a canonical core has everything that there is to it: false for a product whose

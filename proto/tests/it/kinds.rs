@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use backstock_proto::event::Op;
 use backstock_proto::kind::pull::Way;
-use backstock_proto::kind::{self, Arrival, Coverage, Heard, MappingError, Spec, Writable};
+use backstock_proto::kind::{
+    self, Arrival, Coverage, Document, Heard, Kind, MappingError, Spec, Writable,
+};
 use backstock_proto::resource::ResourceId;
 use backstock_proto::{Facet, Source};
 use serde_json::{Value, json};
@@ -67,6 +69,51 @@ fn what_only_webhooks_tell_of_an_order_is_kept_and_does_not_count() {
     assert_eq!(one.hash(), other.hash(), "bulk operations cannot read it");
     let renoted = document(&before.replace("\"note\": null", "\"note\": \"ring\""));
     assert_ne!(one.hash(), renoted.hash());
+}
+
+/// What a pull of a facet is read as.
+#[track_caller]
+fn pulled(kind: &str, facet: Facet, node: &Value) -> Document {
+    let arrival = Arrival { source: Source::Pull, facet, op: Op::Update };
+    let id = ResourceId::parse(node["id"].as_str().expect("a gid")).expect("an id");
+    let kind = Kind::parse(kind).expect("a kind");
+    kind.read(arrival, &id, node.to_string().as_bytes()).expect("readable")
+}
+
+#[test]
+fn values_keep_their_text() {
+    const TEXT: &str = r#"{ "b": 1, "a": [1,  2] }"#;
+    let page = json!({"id": "gid://shopify/Page/7", "metafields": [
+        {"namespace": "custom", "key": "notes", "type": "multi_line_text_field", "value": TEXT},
+        {"namespace": "custom", "key": "spec", "type": "json", "value": TEXT},
+    ]});
+    let state = pulled("page", Facet::Metafields, &page).state.expect("a state");
+    for metafield in state["metafields"].as_array().expect("a list") {
+        assert_eq!(metafield["value"], TEXT, "{}", metafield["type"]);
+    }
+    let entry = |value: &str| {
+        let entry = json!({
+            "id": "gid://shopify/Metaobject/7", "type": "size", "handle": "xl", "displayName": "XL",
+            "capabilities": {"publishable": {"status": "DRAFT"}, "onlineStore": null},
+            "fields": [{"key": "spec", "type": "json", "value": value}],
+        });
+        pulled("metaobject", Facet::Core, &entry)
+    };
+    let body = json!({
+        "id": "gid://shopify/Metaobject/7", "type": "size", "handle": "xl", "display_name": "XL",
+        "capabilities": {"publishable": {"status": "draft"}}, "fields": {"spec": TEXT},
+    });
+    let body = body.to_string();
+    let kind = Kind::parse("metaobject").expect("a kind");
+    let id = kind::identify(&kind, body.as_bytes());
+    let told = kind.read(webhook(Op::Update), &id, body.as_bytes()).expect("readable");
+    for document in [&told, &entry(TEXT)] {
+        assert_eq!(document.state.as_ref().expect("a state")["fields"][0]["value"], TEXT);
+    }
+    let hash = told.hash();
+    assert_eq!(entry(TEXT).hash(), hash);
+    assert_eq!(entry(r#"{"a":[1,2],"b":1}"#).hash(), hash, "written otherwise");
+    assert_ne!(entry(r#"{"a":[1,2],"b":2}"#).hash(), hash);
 }
 
 #[test]

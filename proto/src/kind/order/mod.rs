@@ -33,7 +33,7 @@ pub(super) static SPEC: Spec = Spec {
     told: &[Facet::Core],
     events_topic: Some("Order"),
     glimpse: None,
-    mapping: 5,
+    mapping: 6,
     named: field::identity,
     core: Some(webhook::core),
     node,
