@@ -23,7 +23,7 @@ pub(super) static SPEC: Spec = Spec {
     told: &[Facet::Core],
     events_topic: Some("Collection"),
     glimpse: None,
-    mapping: 4,
+    mapping: 5,
     named: field::identity,
     core: Some(core),
     node,

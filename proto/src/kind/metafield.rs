@@ -56,11 +56,12 @@ pub(super) fn metafields(value: &Value) -> Value {
     field::sorted(mapped, |item| json!([item.get("namespace"), item.get("key")]).to_string())
 }
 
-/// Where something is published, and from when.
+/// Where something is published, and from when. Whether it can be seen there by now follows from that and
+/// from its status, and becomes another without an edit.
 fn publications(value: &Value) -> Value {
     let mapped = list(value, |item| {
         object(item, |m| {
-            m.same(&["isPublished"]).map("publishDate", "publishDate", instant);
+            m.map("publishDate", "publishDate", instant);
             m.set("publicationId", item.pointer("/publication/id").cloned().unwrap_or_default());
         })
     });

@@ -117,6 +117,20 @@ fn values_keep_their_text() {
 }
 
 #[test]
+fn that_a_day_of_publishing_has_come_is_no_edit() {
+    let on = |seen: bool, date: &str| {
+        let product = json!({"id": "gid://shopify/Product/7", "resourcePublicationsV2": [{
+            "isPublished": seen, "publishDate": date,
+            "publication": {"id": "gid://shopify/Publication/1"},
+        }]});
+        pulled("product", Facet::Publications, &product).hash()
+    };
+    let planned = on(false, "2026-12-01T00:00:00Z");
+    assert_eq!(planned, on(true, "2026-12-01T00:00:00Z"));
+    assert_ne!(planned, on(false, "2026-12-02T00:00:00Z"), "another day is");
+}
+
+#[test]
 fn what_an_app_may_not_see_is_asked_for() {
     for (name, topic, hidden) in [
         (

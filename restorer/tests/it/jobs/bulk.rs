@@ -58,7 +58,7 @@ fn essence(product: &Value) -> Value {
     nameless(json!({
         "title": product["title"], "handle": product["handle"], "status": product["status"],
         "metafields": product["metafields"],
-        "publications": of("publications", &["publicationId", "isPublished"]),
+        "publications": of("publications", &["publicationId"]),
         "variants": of("variants", &["sku", "price", "position", "selectedOptions", "metafields"]),
         "pictures": product["variants"].as_array().expect("a list").iter()
             .map(|variant| variant["mediaIds"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>(),
