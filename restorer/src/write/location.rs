@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::crud::unless_refused;
 use super::step::{Step, ask, delete, is_unknown, list, send, text, written};
-use super::{Around, WriteError, Written, metafield};
+use super::{Around, WriteError, Written, look, metafield};
 
 const BY_NAME: &str = include_str!("graphql/locations_by_name.graphql");
 const ADD: &str = include_str!("graphql/location_add.graphql");
@@ -117,9 +117,9 @@ fn value_of(name: &str, value: &Value) -> Value {
     if name.ends_with("Code") { value.clone() } else { written(value) }
 }
 
-/// Makes the location, or finds that it is there: no two have the same name.
+/// Makes the location, or finds that an earlier try has made it.
 async fn create(around: &dyn Around, want: &Value) -> Result<Value, WriteError> {
-    if let Some(found) = named(around, want).await? {
+    if let Some(found) = ours(around, want).await? {
         return Ok(found);
     }
     let mut input = changed(&json!({}), want);
@@ -128,15 +128,25 @@ async fn create(around: &dyn Around, want: &Value) -> Result<Value, WriteError> 
     }
     match send(around, Step::making(ADD, json!({"input": input}))).await {
         Ok(payload) => Ok(payload["location"].clone()),
-        Err(error) if is_unknown(&error) => named(around, want).await?.ok_or(error),
+        Err(error) if is_unknown(&error) => ours(around, want).await?.ok_or(error),
         Err(error) => Err(error),
     }
 }
 
-async fn named(around: &dyn Around, want: &Value) -> Result<Option<Value>, WriteError> {
+/// The location with the name, which no two have, if this job has made it. Somebody else's is in the way.
+async fn ours(around: &dyn Around, want: &Value) -> Result<Option<Value>, WriteError> {
     let data = ask(around, BY_NAME, json!({})).await?;
     let mut locations = list(&data["locations"], "nodes").iter();
-    Ok(locations.find(|location| location["name"] == want["name"]).cloned())
+    let Some(found) = locations.find(|location| location["name"] == want["name"]) else {
+        return Ok(None);
+    };
+    if look::is_since(around, found) && around.may_be_ours(text(found, "id")).await {
+        return Ok(Some(found.clone()));
+    }
+    Err(WriteError::Taken(format!(
+        "another location is called {:?} now: rename or delete that one, then try again",
+        text(want, "name")
+    )))
 }
 
 #[cfg(test)]

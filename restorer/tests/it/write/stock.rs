@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::simulated::Simulated;
-use backstock_proto::ResourceId;
+use backstock_proto::{ResourceId, Timestamp};
 use backstock_restorer::write::{WriteError, Written};
 use serde_json::{Value, json};
 use shopify::fault::Fault;
@@ -125,7 +125,7 @@ async fn an_amount_is_written_only_where_it_is_asked_for_and_over_what_was_seen(
 
 #[tokio::test]
 async fn a_location_is_edited_and_comes_back() {
-    let shop = Simulated::start(6, 2, false).await;
+    let mut shop = Simulated::start(6, 2, false).await;
     let id = shop.ids("Location")[1].clone();
     let bare = shop.read("location", &id).await.unwrap();
     let mut was = bare.clone();
@@ -154,6 +154,7 @@ async fn a_location_is_edited_and_comes_back() {
     new["id"] = json!("gid://shopify/Location/1");
     new["name"] = json!("Attic");
     new["isActive"] = json!(false);
+    shop.begin_now();
     shop.fates(&[None, Some(Fault::Lost)]);
     let made = shop.write("location", None, Some(&new)).await.unwrap();
     let Written::Created { gid, .. } = made else { panic!("{made:?}") };
@@ -165,6 +166,26 @@ async fn a_location_is_edited_and_comes_back() {
     assert_eq!(shop.write("location", Some(&is), None).await.unwrap(), Written::Deleted);
     assert_eq!(shop.ids("Location").len(), 2);
     shop.assert_simulated();
+}
+
+#[tokio::test]
+async fn a_location_that_somebody_else_made_is_left_alone() {
+    for began_at in [None, Some(Timestamp::from_micros(0))] {
+        let mut shop = Simulated::start(6, 2, false).await;
+        if let Some(began_at) = began_at {
+            shop.begin(began_at);
+        }
+        let id = shop.ids("Location")[1].clone();
+        let there = shop.read("location", &id).await.unwrap();
+        let mut gone = there.clone();
+        gone["id"] = json!("gid://shopify/Location/1");
+        gone["address"]["city"] = json!("Elsewhere");
+        let taken = shop.write("location", None, Some(&gone)).await.unwrap_err();
+        assert!(matches!(taken, WriteError::Taken(_)), "{taken}");
+        assert_eq!(mutations(&shop), Vec::<String>::new());
+        assert_eq!(shop.read("location", &id).await.unwrap(), there);
+        shop.assert_simulated();
+    }
 }
 
 #[tokio::test]
