@@ -40,6 +40,23 @@ async fn a_signed_delivery_is_on_the_stream_as_it_was_said() {
 }
 
 #[tokio::test]
+async fn deliveries_are_taken_at_any_path_below_webhooks() {
+    let world = world().await;
+    let paths = ["webhooks", "webhooks/", "webhooks/orders/v2"];
+    for (n, path) in paths.iter().enumerate() {
+        let Request { headers, body } =
+            Request::new("products/update", &format!("w{n}"), product(1));
+        let url = format!("http://{}/{path}", world.ingest.address);
+        let mut post = reqwest::Client::new().post(url).body(body);
+        for (name, value) in headers {
+            post = post.header(name, value);
+        }
+        assert_eq!(post.send().await.expect("an answer").status(), 200, "{path}");
+    }
+    assert_eq!(world.nats.messages().await.len(), paths.len());
+}
+
+#[tokio::test]
 async fn what_is_not_known_is_kept_all_the_same() {
     let world = world().await;
     for (topic, body) in [

@@ -164,25 +164,6 @@ async fn a_bulk_result_is_a_tree_in_lines() {
 }
 
 #[tokio::test]
-async fn the_documented_samples_have_our_shape() {
-    let root =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/bulk");
-    let Ok(sample) =
-        std::fs::read_to_string(root.join("query_products_variants__shopify-dev-docs.jsonl"))
-    else {
-        return;
-    };
-    let server = serve(20).await;
-    let operation = server.bulk(TREE, true).await;
-    let shapes = |lines: &[Value]| -> std::collections::BTreeSet<Vec<String>> {
-        lines.iter().map(|line| line.as_object().unwrap().keys().cloned().collect()).collect()
-    };
-    let sample: Vec<Value> =
-        sample.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(shapes(&sample), shapes(&server.lines(&operation["url"]).await));
-}
-
-#[tokio::test]
 async fn a_child_without_id_has_none_and_no_results_have_no_url() {
     let server = serve(10).await;
     let levels = "{ productVariants { edges { node { id inventoryItem { inventoryLevels { edges { node { location { id } } } } } } } } }";
