@@ -440,6 +440,14 @@ async fn a_question_by_id_reads_each_list_to_its_end() {
     assert_eq!(details().await, before, "what was asked for by id is what was known");
 }
 
+/// Whether everything was read for the first time.
+async fn is_backfilled(backstock: &Backstock) -> bool {
+    let pulls = backstock.list(&format!("{SHOP}/pulls")).await;
+    pulled_kinds().all(|spec| {
+        pulls.iter().any(|pull| pull["kind"] == spec.name && pull["state"] == "complete")
+    })
+}
+
 /// Kills the process at random moments of the first look at a shop.
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_kills_during_a_backfill() {
@@ -451,11 +459,17 @@ async fn torture_kills_during_a_backfill() {
     let more = ["--products", "150", "--rate", "0", "--plan", "plus"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
-    for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..2_500))).await;
+    let mut interrupted = 0;
+    for n in 0..kills {
+        // The first comes before much can be known.
+        let pause = if n == 0 { 250 } else { 2_500 };
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..pause))).await;
+        interrupted += u64::from(!is_backfilled(&backstock).await);
         backstock.signal("serve", Signal::SIGKILL);
         backstock.start("serve").await;
     }
+    println!("{interrupted} of the kills came before the end");
+    assert!(interrupted > 0, "all was known before the first kill; seed {seed}");
     backfilled(&backstock).await;
     assert_known_as_it_is(&backstock, &simulator).await;
     let (_, status) = backstock.get(&format!("{SHOP}/status")).await;

@@ -62,7 +62,11 @@ async fn kill_loop(victim: Victim) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             stop.store(true, Ordering::Relaxed);
         };
+        let failed = ledger.failed.load(Ordering::Relaxed);
         tokio::join!(ledger.load(&backstock, 8, stop.clone()), timer);
+        let met = ledger.failed.load(Ordering::Relaxed) > failed;
+        // Without a nats-server, ingest waits for the next one.
+        assert!(met || matches!(victim, Victim::Nats), "the kill met no load; seed {seed}");
         let begun = Instant::now();
         if let Victim::Process | Victim::All = victim {
             backstock.reap("serve");

@@ -1,5 +1,7 @@
 //! What keeps history in order by itself: the bytes of media, what Shopify's log names, retention.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -257,6 +259,13 @@ async fn bytes_that_were_replaced_in_place_come_back_where_they_were() {
     assert_eq!((status, &plan["counts"]["update"]), (201, &json!(0)), "{plan}");
 }
 
+/// The names of the blobs in a directory.
+fn blobs_in(dir: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    names.filter(|name| name.len() == 64).collect()
+}
+
 /// Kills the process while pictures are being copied.
 #[tokio::test(flavor = "multi_thread")]
 async fn torture_kills_while_pictures_are_copied() {
@@ -268,7 +277,15 @@ async fn torture_kills_while_pictures_are_copied() {
     let more = ["--products", "60", "--rate", "0", "--plan", "plus"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
-    for _ in 0..kills {
+    let dir = backstock.dir.join("data/blobs/acme");
+    eventually(|| async {
+        if blobs_in(&dir).is_empty() { Err("no picture is copied".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    backstock.signal("serve", Signal::SIGKILL);
+    let copied = blobs_in(&dir).len();
+    backstock.start("serve").await;
+    for _ in 1..kills {
         tokio::time::sleep(Duration::from_millis(rng.random_range(200..4_000))).await;
         backstock.signal("serve", Signal::SIGKILL);
         backstock.start("serve").await;
@@ -282,15 +299,12 @@ async fn torture_kills_while_pictures_are_copied() {
         let served = blob(&backstock, "acme.myshopify.com", text(medium, "blob")).await;
         assert!(served == Ok(original), "{product}: other bytes than at {}", medium["url"]);
     }
-    // Nothing half-written is left where blobs are.
-    let dir = backstock.dir.join("data/blobs/acme");
-    for file in std::fs::read_dir(dir).expect("blobs") {
-        let file = file.expect("a blob");
-        let name = file.file_name().into_string().expect("a name");
-        if name.len() == 64 {
-            let bytes = std::fs::read(file.path()).expect("bytes");
-            assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
-        }
+    // Nothing half-written is taken for a blob.
+    let names = blobs_in(&dir);
+    assert!(names.len() > copied, "all {copied} were copied before the first kill");
+    for name in &names {
+        let bytes = std::fs::read(dir.join(name)).expect("bytes");
+        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), name);
     }
 }
 
