@@ -209,3 +209,33 @@ async fn a_token_that_is_taken_away_is_refused_without_a_restart() {
     becomes(without, 401).await;
     becomes(&whole, 200).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_a_file_are_rotated_without_a_restart() {
+    let mut backstock = Backstock::pulling("webhook_secrets_file = \"secrets\"\n");
+    let file = backstock.dir.join("secrets");
+    std::fs::write(&file, "old\n").expect("written");
+    backstock.start("serve").await;
+    let (url, told) = (backstock.webhooks(), Delivery::product(5, "Mug", 1, "w"));
+    let answered = async |secret: &str| {
+        told.send_signed(&backstock.client, &url, secret).await.expect("an answer").as_u16()
+    };
+    let becomes = async |secret: &str, status: u16| {
+        let begun = Instant::now();
+        while answered(secret).await != status {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it is never answered {status}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    assert_eq!((answered("old").await, answered("newer").await), (200, 401));
+    // Both hold while Shopify goes over to the new one.
+    std::fs::write(&file, "newer\nold\n").expect("written");
+    becomes("newer", 200).await;
+    assert_eq!(answered("old").await, 200);
+    std::fs::write(&file, "newer\n").expect("written");
+    becomes("old", 401).await;
+    // What cannot be read leaves everything as it was.
+    std::fs::remove_file(&file).expect("removed");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((answered("newer").await, answered("old").await), (200, 401));
+}
