@@ -284,7 +284,10 @@ impl Backstock {
         let url = format!("{}/metrics", self.address(role));
         let text = self.client.get(url).send().await.expect("metrics").text().await.expect("text");
         let series = text.lines().filter(|l| l.split(['{', ' ']).next() == Some(name));
-        series.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let values: Vec<f64> =
+            series.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).collect();
+        assert!(!values.is_empty(), "{role} shows no {name}: every series is there from the start");
+        values.iter().sum()
     }
 
     /// Runs a client verb and answers its output.

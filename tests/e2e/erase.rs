@@ -207,8 +207,10 @@ async fn a_customer_is_forgotten_everywhere_also_when_killed_on_the_way() {
         world.others("order", &world.order).await,
         world.others("product", "").await,
     ];
+    let said = everything(&world).await;
     for canary in CANARIES {
         assert_ne!(world.found(&[canary]), Vec::<String>::new(), "the search is blind: {canary}");
+        assert!(said.contains(canary), "the API is not asked for {canary}");
     }
 
     world.redact().await;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
+use crate::pulls::{SHOP, eventually};
 use crate::shopify::{Delivery, instant};
 
 const ID: u64 = 9_007_199_254_740_993_001;
@@ -102,17 +103,16 @@ async fn one_shop_never_sees_anothers_data() {
     backstock.start("serve").await;
     let ours = Delivery::product(ID, "Ours", 100, "w-1");
     assert_eq!(ours.send(&backstock.client, &backstock.webhooks()).await.expect("an answer"), 200);
-    for _ in 0..100 {
-        if backstock.get(&format!("/v1/shops/acme.myshopify.com/resources/product/{ID}")).await.0
-            == 200
-        {
-            break;
+    eventually(|| async {
+        match backstock.get(&format!("{SHOP}/resources/product/{ID}")).await.0 {
+            200 => Ok(()),
+            status => Err(format!("{status}: it is not kept")),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let (status, _) =
-        backstock.get(&format!("/v1/shops/other.myshopify.com/resources/product/{ID}")).await;
-    assert_eq!(status, 404);
+    })
+    .await;
+    let other = "/v1/shops/other.myshopify.com/resources";
+    assert_eq!(backstock.get(&format!("{other}/product/{ID}")).await.0, 404);
+    assert_eq!(backstock.list(&format!("{other}?q=Ours")).await, Vec::<Value>::new());
     let stranger = Delivery { shop: "stranger.myshopify.com".into(), ..ours };
     assert_eq!(
         stranger.send(&backstock.client, &backstock.webhooks()).await.expect("an answer"),

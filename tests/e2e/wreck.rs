@@ -238,6 +238,7 @@ impl Wrecked {
         before: &Portrait,
     ) -> ((Value, Portrait), Vec<String>) {
         let wrecked = before.unlike(&portrait(&self.simulator).await).len();
+        assert!(wrecked > 0, "{}: there is nothing to take back", self.name);
         let plan = self.plan_back(backstock, at).await;
         let job = backstock.applied(&self.path(), &plan).await;
         println!("{}: {wrecked} values wrecked, {}", self.name, job["counts"]);

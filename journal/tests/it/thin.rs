@@ -147,7 +147,8 @@ async fn wanted(journal: &dyn Journal, key: &ResourceKey, instants: &[Timestamp]
     wanted
 }
 
-async fn check(store: &Arc<Store>, shop: &Shop, keys: &[ResourceKey]) {
+/// Thins a shop, and compares. Answers how many versions went.
+async fn check(store: &Arc<Store>, shop: &Shop, keys: &[ResourceKey]) -> u64 {
     let reader = crate::support::reader(store);
     let instants = kept_instants();
     let mut expected = Vec::new();
@@ -183,6 +184,7 @@ async fn check(store: &Arc<Store>, shop: &Shop, keys: &[ResourceKey]) {
     }
     let again = thin(Mode::Apply).await.expect("again");
     assert_eq!(again, Thinned { seen: kept, ..Thinned::default() });
+    real.removed
 }
 
 #[test]
@@ -191,27 +193,23 @@ fn what_is_kept_is_as_it_was() {
     let runtime = runtime.expect("runtime");
     let dir = tempfile::tempdir().expect("dir");
     let store = crate::support::open(dir.path());
-    let mut shops = 0;
-    let counter = std::cell::RefCell::new(&mut shops);
+    let (shops, removed) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let config = Config { cases: 120, failure_persistence: None, ..Config::default() };
     let run = TestRunner::new(config).run(&history(), |steps| {
-        let number = {
-            let mut shops = counter.borrow_mut();
-            **shops += 1;
-            **shops
-        };
-        let shop = Shop::from_name(&format!("s{number}")).expect("shop");
+        shops.set(shops.get() + 1);
+        let shop = Shop::from_name(&format!("s{}", shops.get())).expect("shop");
         let arrival: Vec<Delivery> = steps.iter().map(|step| step.delivery(&shop)).collect();
         let keys: BTreeSet<ResourceKey> = arrival.iter().map(|d| d.key.clone()).collect();
         let keys: Vec<ResourceKey> = keys.into_iter().collect();
         let first = store.applied_seq() + 1;
         store.append(&crate::support::decoded(first, arrival), at(0)).expect("append");
-        runtime.block_on(check(&store, &shop, &keys));
+        removed.set(removed.get() + runtime.block_on(check(&store, &shop, &keys)));
         Ok(())
     });
     if let Err(failure) = run {
         panic!("{failure}");
     }
+    assert!(removed.get() > 0, "nothing was removed in {} shops", shops.get());
     let report = runtime.block_on(crate::support::reader(&store).verify()).expect("verify");
     assert_eq!(report.faults, Vec::<String>::new());
 }
@@ -231,7 +229,7 @@ async fn a_long_history_is_thinned_in_many_writes() {
         let first = store.applied_seq() + 1;
         store.append(&crate::support::decoded(first, hourly(key)), at(0)).expect("append");
     }
-    check(&store, &keys[0].shop, &keys).await;
+    assert!(check(&store, &keys[0].shop, &keys).await > 1_000, "too little for many writes");
     let reader = crate::support::reader(&store);
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
     // What comes late finds its place among what was kept.

@@ -149,6 +149,21 @@ proptest! {
         }
         want["tags"] = undone.state["tags"].clone();
         prop_assert_eq!(&undone.state, &want);
+        for tag in 0..3u8 {
+            let is_there = |state: &Value| {
+                let name = json!(char::from(b'a' + tag).to_string());
+                state["tags"].as_array().is_some_and(|tags| tags.contains(&name))
+            };
+            let toggled = |by_app: bool| {
+                let of = |e: &Edit| e.by_app == by_app && matches!(e.what, What::Tag(t) if t == tag);
+                edits.iter().any(of)
+            };
+            match (toggled(true), toggled(false)) {
+                (true, true) => {}
+                (true, false) => prop_assert_eq!(is_there(&undone.state), is_there(&base())),
+                (false, _) => prop_assert_eq!(is_there(&undone.state), is_there(&now)),
+            }
+        }
         if !tags {
             let conflicts = last.iter().filter(|(what, (n, by_app))| {
                 let app_before = |e: &Edit| e.by_app && name(&e.what) == **what;

@@ -54,8 +54,13 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
     let mut world = World::new(seed, 80);
     world.work(60);
     let sorts: Vec<Harm> = harms().collect();
-    world.harm(sorts[usize::try_from(seed).expect("small") % sorts.len()], 40);
+    let harm = sorts[usize::try_from(seed).expect("small") % sorts.len()];
+    world.harm(harm, 40);
     world.work(40);
+    assert!(
+        world.traces.iter().any(|trace| world.is_theirs(trace.seq)),
+        "seed {seed}: {harm:?} changed nothing"
+    );
     let evidence = world.evidence(log);
     let groups = group(&world.traces, &evidence);
     let mut theirs = Vec::new();
