@@ -193,7 +193,7 @@ fn what_is_kept_is_as_it_was() {
     let runtime = runtime.expect("runtime");
     let dir = tempfile::tempdir().expect("dir");
     let store = crate::support::open(dir.path());
-    let (shops, removed) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let (shops, removed) = (std::cell::Cell::new(0_u64), std::cell::Cell::new(0_u64));
     let config = Config { cases: 120, failure_persistence: None, ..Config::default() };
     let run = TestRunner::new(config).run(&history(), |steps| {
         shops.set(shops.get() + 1);
