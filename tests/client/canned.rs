@@ -18,8 +18,8 @@ mod answers;
 pub(crate) use answers::LONG;
 
 use answers::{
-    before, change_sets, changes, job, kind, long_job, mug, nothing_to_do, plan, report, resources,
-    statuses, version, versions,
+    before, change_sets, changes, conflicting_job, job, kind, long_job, mug, nothing_to_do, plan,
+    report, resources, statuses, version, versions,
 };
 
 /// May do everything and sees one shop.
@@ -170,6 +170,9 @@ fn route(
                     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
                 }
                 ["jobs", "job-long" | "job%2Dlong"] => Ok(Json(long_job(query)).into_response()),
+                ["jobs", "job-conflict" | "job%2Dconflict"] => {
+                    Ok(Json(conflicting_job()).into_response())
+                }
                 ["jobs", _] if looks <= AWAY => {
                     let detail = "the journal does not answer";
                     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))

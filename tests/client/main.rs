@@ -384,6 +384,15 @@ fn a_jobs_json_has_all_of_its_rows() {
 }
 
 #[test]
+fn a_job_with_conflicts_ends_with_3() {
+    let server = Server::start();
+    let (code, text) = run(asking(&server, &["job", "job-conflict"]));
+    assert!(code == 3 && text.contains("/title is \"Cup\""), "{code}: {text}");
+    let (code, text) = run(asking(&server, &["job", "job-conflict", "--json"]));
+    assert!(code == 3 && text.contains("\"conflict\""), "{code}: {text}");
+}
+
+#[test]
 fn a_plan_that_nobody_can_be_asked_about_is_applied_at_once() {
     let server = Server::start();
     let text = said(&server, &["apply", "plan-0193-5f2a", "--json"]);

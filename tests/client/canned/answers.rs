@@ -281,6 +281,17 @@ pub(super) fn long_job(query: &str) -> Value {
     job
 }
 
+/// A job that left something alone, which somebody had changed since.
+pub(super) fn conflicting_job() -> Value {
+    let row = json!({"n": 0, "kind": "product", "id": "1", "title": "Mug", "state": "conflict",
+        "reason": "/title is \"Cup\""});
+    let mut job = job();
+    job["id"] = "job-conflict".into();
+    job["counts"] = json!({"conflict": 1});
+    job["rows"] = json!({"items": [row], "next": null});
+    job
+}
+
 /// A plan with a row of each sort.
 pub(super) fn plan() -> Value {
     let row = |n: u64, kind: &str, id: &str, title: &str, action: &str, more: Value| {
