@@ -11,6 +11,35 @@ use crate::shopify::{Delivery, instant};
 
 const ID: u64 = 9_007_199_254_740_993_001;
 
+/// What dashboards and alerts rely on. How old a whole look is, is told of shops that may be asked.
+const SERIES: [&str; 25] = [
+    "backstock_ingest_webhooks_total",
+    "backstock_ingest_request_seconds_count",
+    "backstock_ingest_publish_seconds_count",
+    "backstock_journal_versions_total",
+    "backstock_journal_unchanged_total",
+    "backstock_journal_lag_seconds",
+    "backstock_journal_applied_seq",
+    "backstock_journal_stream_gap_total",
+    "backstock_journal_digest_mismatch_total",
+    "backstock_journal_quarantined_events",
+    "backstock_journal_checkpoint_age_seconds",
+    "backstock_journal_verify_age_seconds",
+    "backstock_journal_disk_bytes",
+    "backstock_compactor_drift_total",
+    "backstock_compactor_pull_seconds_count",
+    "backstock_compactor_admin_cost_points_total",
+    "backstock_compactor_webhook_subscriptions_healed_total",
+    "backstock_restorer_reads_seconds_count",
+    "backstock_restorer_jobs",
+    "backstock_restorer_rows_total",
+    "backstock_restorer_budget_used_ratio",
+    "backstock_restorer_guard_incidents_total",
+    "backstock_restorer_proof_age_seconds",
+    "backstock_restorer_proof_mismatches",
+    "backstock_restorer_erasure_open_seconds",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_becomes_history_that_can_be_read_as_of_any_instant() {
     let mut backstock = Backstock::new();
@@ -118,4 +147,20 @@ async fn one_shop_never_sees_anothers_data() {
         stranger.send(&backstock.client, &backstock.webhooks()).await.expect("an answer"),
         401
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_series_is_there_before_anything_has_happened() {
+    let mut backstock = Backstock::new();
+    backstock.start("serve").await;
+    let url = format!("{}/metrics", backstock.api);
+    eventually(|| async {
+        let answer = backstock.client.get(&url).send().await.expect("an answer");
+        let text = answer.text().await.expect("a text");
+        let is_there =
+            |name: &str| text.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+        let missing: Vec<&str> = SERIES.into_iter().filter(|&name| !is_there(name)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
+    })
+    .await;
 }
