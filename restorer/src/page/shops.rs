@@ -15,7 +15,8 @@ use super::{embedded, shell, signin, when};
 use crate::Desk;
 use crate::answer::shop;
 use crate::ask::{Asked, ShortListQuery};
-use crate::gate::Visit;
+use crate::gate::{Refusal, Visit};
+use crate::token::Scope;
 
 /// `/`
 pub(crate) async fn home(
@@ -34,6 +35,11 @@ pub(crate) async fn home(
         }
         return Ok(shell::Shown(signin::form(None, None)).into_response());
     };
+    // The route is everybody's, the list of shops is not.
+    if !token.scopes.contains(&Scope::Read) {
+        let refusal = Refusal::MissingScope { token: token.name.clone(), scope: Scope::Read };
+        return Ok(refusal.into_response());
+    }
     let visit = Visit { token: Some(token), session, shop: None };
     let Query(Part { cursor }) = Query::<Part>::try_from_uri(&parts.uri).unwrap_or_default();
     let later = cursor.is_some();

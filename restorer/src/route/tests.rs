@@ -301,6 +301,15 @@ fn the_table_and_the_description_hold_the_same_routes() {
 }
 
 #[test]
+fn the_edge_of_a_cluster_lets_every_route_in() {
+    let edge = include_str!("../../../k8s/overlays/production/edge.yaml");
+    for route in ROUTES.iter().chain(page::ROUTES) {
+        let first = route.path.split('/').nth(1).unwrap_or_default();
+        assert!(edge.contains(&format!("- path: /{first}\n")), "{} is not let in", route.path);
+    }
+}
+
+#[test]
 fn every_parameter_and_status_is_described() {
     let description = serde_json::to_value(crate::document()).expect("json");
     for route in ROUTES.iter().filter(|route| route.name != "page") {
@@ -397,6 +406,18 @@ async fn a_session_opens_the_pages_of_its_tokens_shops_only() {
     }
     let (status, _, _, body) = browse(&api, Verb::Get, "/shops/acme", Some(&acme), "").await;
     assert!(status == 200 && body.contains("Overview"));
+}
+
+#[tokio::test]
+async fn who_may_not_read_is_not_told_which_shops_there_are() {
+    let api = api().await;
+    let reader = session(&api, "token=all").await;
+    let (status, _, _, body) = browse(&api, Verb::Get, "/", Some(&reader), "").await;
+    assert!(status == 200 && body.contains("bolt"), "{body}");
+    let other = session(&api, "token=all+but+read").await;
+    let (status, _, _, body) = browse(&api, Verb::Get, "/", Some(&other), "").await;
+    assert!(status == 403 && body.contains("lacks the scope"), "{body}");
+    assert!(!body.contains("bolt") && !body.contains("acme"), "{body}");
 }
 
 #[tokio::test]
