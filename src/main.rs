@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 
 use crate::config::Config;
 
@@ -145,6 +146,8 @@ struct ConfigArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // What is kept and what is saved speaks of people: other users of the machine have no part in it.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {

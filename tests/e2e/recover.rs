@@ -1,6 +1,7 @@
 //! Disasters: the journal's directory is gone, or the stream as well, and a checkpoint brings history
 //! back.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -101,6 +102,30 @@ async fn a_lost_journal_comes_back_from_a_checkpoint_and_the_stream() {
     let (_, status) = backstock.get(&format!("{SHOP}/status")).await;
     assert_eq!(status["gaps"], json!([]), "{status}");
     done(&backstock.client_verb(&["verify"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_and_saved_is_for_nobody_but_its_user() {
+    let mut backstock = Backstock::new();
+    backstock.start("serve").await;
+    tell(&backstock, 0..1, 1).await;
+    done(&backstock.client_verb(&["checkpoint"]));
+    let data = backstock.dir.join("data");
+    let saved = data.join("acme.tar.zst");
+    done(&backstock.client_verb(&["export", "--out", saved.to_str().expect("text")]));
+    assert!(saved.is_file());
+    let (mut paths, mut seen) = (vec![data], 0);
+    while let Some(path) = paths.pop() {
+        // What is only there for a moment may be gone again.
+        let Ok(found) = path.metadata() else { continue };
+        let mode = found.permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others may use {}: {mode:o}", path.display());
+        seen += 1;
+        if let Ok(within) = path.read_dir() {
+            paths.extend(within.filter_map(Result::ok).map(|entry| entry.path()));
+        }
+    }
+    assert!(seen > 10, "only {seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
