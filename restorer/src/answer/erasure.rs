@@ -1,11 +1,12 @@
 //! Erasures, and what is held of a person.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use backstock_proto::erase::{
     CUSTOMER_DATA_REQUEST, DATA_REQUEST, ERASURE, Erasure, Preview, Via, Whom, Wish,
 };
@@ -23,7 +24,9 @@ use utoipa::ToSchema;
 
 use super::AtDesk;
 use crate::ask::{self, Asked, By, InShop, Nothing, ShopPath, ShortListQuery};
+use crate::gate::Visit;
 use crate::plan::gather::just_after;
+use crate::token::Token;
 use crate::{Desk, record, refuse};
 
 const CUSTOMER: &str = "customer";
@@ -323,6 +326,7 @@ pub(crate) async fn asked_since(
 )]
 pub(crate) async fn data_request(
     State(desk): AtDesk,
+    Extension(visit): Extension<Visit>,
     InShop(shop): InShop,
     By(by): By,
     Asked(Nothing {}): Asked<Nothing>,
@@ -342,7 +346,8 @@ pub(crate) async fn data_request(
     };
     let key = |(kind, id)| ResourceKey { shop: shop.clone(), kind, id };
     let keys: Vec<_> = concerned.resources.into_iter().map(|r| key((r.kind, r.id))).collect();
-    let reading = Reading { keys: keys.into_iter(), count: 0, shop, name: whom.name(), receipt };
+    let (keys, name, token) = (keys.into_iter(), whom.name(), visit.token);
+    let reading = Reading { keys, count: 0, shop, name, receipt, token };
     let pieces = futures::stream::unfold(Some((desk, reading)), async |going| {
         let (desk, mut reading) = going?;
         let (piece, more) = reading.next(&desk).await;
@@ -375,11 +380,18 @@ struct Reading {
     name: String,
     /// Goes on record once all of it was read out: what was cut is no answer.
     receipt: DataRequest,
+    /// Who reads it out.
+    token: Option<Arc<Token>>,
 }
 
 impl Reading {
     /// The versions of the next resource, and whether more comes.
     async fn next(&mut self, desk: &Desk) -> (Bytes, bool) {
+        if !self.token.as_ref().is_some_and(|token| desk.tokens.still_valid(token)) {
+            let revoked =
+                Problem::new(StatusCode::UNAUTHORIZED, "the token was revoked while reading");
+            return (line(&json!({"error": revoked, "count": self.count})), false);
+        }
         let Some(key) = self.keys.next() else {
             let to = (&*desk.journal, &*desk.records);
             let put = record::put(to, &self.shop, (DATA_REQUEST, &self.name), &self.receipt).await;

@@ -260,6 +260,26 @@ async fn who_it_was_is_on_record() {
 }
 
 #[tokio::test]
+async fn what_is_held_of_somebody_is_read_out_no_further_than_the_token_lasts() {
+    let world = self::world(&[Scope::Read, Scope::Restore, Scope::Admin]);
+    let cookie = world.signed_in().await;
+    let guard = world.get("/shops/acme/guard", &FRAME, &cookie).await.body;
+    let seal = guard.split("name=\"form\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = format!("form={}&customer=301", seal.expect("a form"));
+    let mut request = Request::builder().method("POST").uri("/shops/acme/privacy/held");
+    for (name, value) in FRAME {
+        request = request.header(name, value);
+    }
+    let request = request.header("cookie", &cookie).body(Body::from(form)).expect("a request");
+    let response = world.router.clone().oneshot(request).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    world.tokens.replace(Vec::new());
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    let text = String::from_utf8_lossy(&body);
+    assert!(text.contains("the token was revoked") && !text.contains("\"version\""), "{text}");
+}
+
+#[tokio::test]
 async fn a_session_of_the_admin_ends_soon_and_says_how_to_go_on() {
     let world = world(&[Scope::Read]);
     let cookie = world.signed_in().await;
