@@ -64,9 +64,10 @@ pub(crate) async fn tell(policy: &Policy, body: &Value, now: Timestamp) -> Resul
     let http = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .timeout(ATTEMPT)
-        .dns_resolver(Public { private: policy.webhook_private })
-        .build()
-        .map_err(|e| e.to_string())?;
+        .dns_resolver(Public { private: policy.webhook_private });
+    // A proxy would resolve the name anew, and from within.
+    let http = if policy.webhook_private { http } else { http.no_proxy() };
+    let http = http.build().map_err(|e| e.to_string())?;
     let body = body.to_string();
     let signature = policy.webhook_secret.as_ref();
     let signature = signature.map(|secret| signed(secret.expose_secret(), &body, now));

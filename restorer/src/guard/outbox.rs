@@ -44,7 +44,7 @@ impl Outbox {
             (None, Some(plan)) => format!(" To undo it: `backstock apply {plan}`."),
             (None, None) => String::new(),
         };
-        let text = format!("{}{next}", incident.text);
+        let text = format!("{}{next}", plain(&incident.text));
         let letter = json!({"text": text, "shop": shop, "incident": incident});
         if self.send.send((incident.id.clone(), letter)).is_ok() {
             *self.left.entry(incident.id.clone()).or_default() += 1;
@@ -72,6 +72,12 @@ impl Outbox {
     }
 }
 
+/// A text that chat services show as it is. Anybody can call an app or a product what they take for a
+/// link under other words, or for a call to everybody.
+fn plain(text: &str) -> String {
+    text.replace('<', "‹").replace('>', "›").replace("](", "] (")
+}
+
 impl Postman {
     /// Tells what there is to tell, in order, for as long as there is an outbox.
     pub(super) async fn deliver(mut self) {
@@ -88,5 +94,20 @@ impl Postman {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_is_called_is_no_link_in_a_chat() {
+        assert_eq!(
+            plain("Prices fell (Bulk Editor, 90 % sure)."),
+            "Prices fell (Bulk Editor, 90 % sure)."
+        );
+        let evil = plain("<https://evil.example|Undo> [Undo](https://evil.example) <!channel>");
+        assert_eq!(evil, "‹https://evil.example|Undo› [Undo] (https://evil.example) ‹!channel›");
     }
 }
