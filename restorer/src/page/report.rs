@@ -154,11 +154,14 @@ fn cell(name: &str, value: &Value) -> String {
     }
 }
 
+/// What a formula begins with, also where keyboards write wide; before it, blanks are passed over.
+const FORMULAS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
 /// A line of a table. A shop's text that begins as a formula does is kept from being one.
 fn record(cells: &[impl AsRef<str>]) -> String {
     let quoted = cells.iter().map(|cell| {
         let text = cell.as_ref();
-        let apart = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        let apart = if text.trim_start().starts_with(FORMULAS) { "'" } else { "" };
         format!("\"{apart}{}\"", text.replace('"', "\"\""))
     });
     quoted.collect::<Vec<_>>().join(",") + "\r\n"
@@ -173,5 +176,8 @@ mod tests {
         let row = record(&["Mug, \"Pine\"", "=HYPERLINK(\"https://evil.example\")"]);
         let told = "\"Mug, \"\"Pine\"\"\",\"'=HYPERLINK(\"\"https://evil.example\"\")\"\r\n";
         assert_eq!(row, told);
+        for formula in ["\t=1", "\r\n@a", " +1", "\u{a0}-1", "＝1"] {
+            assert_eq!(record(&[formula]), format!("\"'{formula}\"\r\n"));
+        }
     }
 }

@@ -258,8 +258,8 @@ async fn put(
             .as_bytes(),
         );
     }
-    let filename = text(place, "filename").replace(['"', '\r', '\n'], "_");
-    let mime = text(place, "mimeType");
+    let named = |name: &str| text(place, name).replace(['"', '\r', '\n'], "_");
+    let (filename, mime) = (named("filename"), named("mimeType"));
     form.extend_from_slice(
         format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; \
