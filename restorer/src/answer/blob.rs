@@ -1,5 +1,6 @@
 //! The bytes of media and theme files.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
@@ -14,6 +15,7 @@ use utoipa::IntoParams;
 
 use super::AtDesk;
 use crate::ask::{Asked, InShop, Nothing, ShopPath};
+use crate::gate::Visit;
 
 /// Bytes under a name never change.
 const CACHED: &str = "private, max-age=86400, immutable";
@@ -60,6 +62,7 @@ pub(crate) struct BlobPath {
 )]
 pub(crate) async fn blob(
     State(desk): AtDesk,
+    Extension(visit): Extension<Visit>,
     InShop(shop): InShop,
     Path(BlobPath { hash: asked }): Path<BlobPath>,
     Asked(Nothing {}): Asked<Nothing>,
@@ -87,7 +90,10 @@ pub(crate) async fn blob(
         (header::CACHE_CONTROL, CACHED.to_owned()),
         (header::ETAG, tag),
     ];
-    let body = futures::stream::iter([Ok(first)]).chain(pieces);
+    // It breaks off as well once the token is gone.
+    let valid = move || visit.token.as_ref().is_some_and(|token| desk.tokens.still_valid(token));
+    let rest = pieces.take_while(move |_| std::future::ready(valid()));
+    let body = futures::stream::iter([Ok(first)]).chain(rest);
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
