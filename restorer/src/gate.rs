@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::audit::{self, Deed};
 use crate::metrics::Refused;
 use crate::page::{self, Inside, Session};
-use crate::route::{Access, Pace, Route, Verb};
+use crate::route::{Access, Pace, Route};
 use crate::token::{Scope, Token};
 use crate::{Desk, peer, refuse};
 
@@ -144,10 +144,11 @@ async fn admit(
 }
 
 /// The session that the request brings, and its token. It opens what only reads, and what our own
-/// forms ask for; the rest of the API knows tokens only, so that no other site's page can use it.
+/// forms ask for; what the API puts on record knows tokens only, so that no other site's page or link
+/// has it done.
 fn signed_in(desk: &Desk, route: &Route, parts: &Parts) -> Option<(Session, Arc<Token>)> {
     if parts.headers.contains_key(header::AUTHORIZATION)
-        || route.verb != Verb::Get && !route.is_page()
+        || route.is_audited()
         || !page::is_ours(parts)
     {
         return None;

@@ -480,4 +480,7 @@ async fn what_a_page_writes_takes_the_scope_and_a_form_of_its_own() {
     }
     let (status, ..) = browse(&api, Verb::Post, "/v1/shops/acme/marks", Some(&acme), "{}").await;
     assert_eq!(status, 401, "the API knows tokens only");
+    let export = "/v1/shops/acme/export";
+    let (status, ..) = browse(&api, Verb::Get, export, Some(&acme), "").await;
+    assert_eq!(status, 401, "no link takes a whole shop out");
 }
