@@ -31,8 +31,8 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/Shop/{id}"),
     natural_key: &["myshopifyDomain"],
     rank: rank::SHOP,
-    writable: Writable::Archive(
-        "Shopify lets no app change a shop's settings; its metafields are kept and not written",
+    writable: Writable::InPlace(
+        "Shopify lets no app change a shop's settings: only its metafields are written",
     ),
     not_covered: "settings of payments, taxes, checkout and staff, which Shopify shows to no app",
     ..PULLED

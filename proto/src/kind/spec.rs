@@ -98,8 +98,21 @@ pub enum Writable {
     Whole,
     /// Most of it; the sentence says what not.
     Partly(&'static str),
+    /// Only what is there already: it is never made anew and never goes. The sentence says what of it is
+    /// written.
+    InPlace(&'static str),
     /// Not at all: it is an archive. The sentence says why.
     Archive(&'static str),
+}
+
+impl Writable {
+    /// Why a resource of the kind is neither made anew nor deleted; `None` where it is.
+    pub fn stays(self) -> Option<&'static str> {
+        match self {
+            Self::Whole | Self::Partly(_) => None,
+            Self::InPlace(why) | Self::Archive(why) => Some(why),
+        }
+    }
 }
 
 /// The order of restoring: what is referred to comes before what refers.

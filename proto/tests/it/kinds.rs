@@ -340,7 +340,7 @@ fn row(spec: &Spec) -> String {
     });
     let back = match spec.writable {
         Writable::Whole => "all of it".to_owned(),
-        Writable::Partly(but) => format!("yes, but {but}"),
+        Writable::Partly(but) | Writable::InPlace(but) => format!("yes, but {but}"),
         Writable::Archive(why) => format!("no: {why}"),
     };
     let (name, read, not) = (spec.name, read.unwrap_or("–"), spec.not_covered);

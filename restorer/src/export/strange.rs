@@ -150,11 +150,17 @@ fn by_id(set: &mut Value) {
 /// Gives what is found here what Shopify gave it: nobody chose that, and nobody can write it.
 pub(super) fn given(kind: &Kind, state: &mut Value, now: &Value) {
     let (Value::Object(members), Value::Object(ours)) = (&mut *state, now) else { return };
-    if kind.as_str() == "file" {
+    let own = match kind.as_str() {
         // All but its text follows from its bytes.
-        let alt = members.remove("alt");
+        "file" => Some("alt"),
+        // Its settings are each shop's own.
+        "shop" => Some("metafields"),
+        _ => None,
+    };
+    if let Some(name) = own {
+        let own = members.remove(name);
         *members = ours.clone();
-        members.extend(alt.map(|alt| ("alt".to_owned(), alt)));
+        members.extend(own.map(|own| (name.to_owned(), own)));
     }
     if let (Some(image), Some(our)) = (members.get_mut("image"), ours.get("image"))
         && image.get("blob").is_some_and(|blob| blob.is_string() && *blob == our["blob"])
@@ -246,6 +252,10 @@ mod tests {
         let ours = json!({"alt": null, "originalFileSize": 8, "image": {"url": "ours"}});
         given(&kind("file"), &mut file, &ours);
         assert_eq!(file, json!({"alt": "Mug", "originalFileSize": 8, "image": {"url": "ours"}}));
+        let mut shop = json!({"name": "Theirs", "metafields": [metafield("motto", "theirs")]});
+        given(&kind("shop"), &mut shop, &json!({"name": "Ours", "metafields": []}));
+        let expected = json!({"name": "Ours", "metafields": [metafield("motto", "theirs")]});
+        assert_eq!(shop, expected, "its settings are each shop's own");
         let mut draft = json!({"name": "#D9", "note": "a"});
         given(&kind("draft_order"), &mut draft, &json!({"name": "#D1", "note": "b"}));
         assert_eq!(draft, json!({"name": "#D1", "note": "a"}));

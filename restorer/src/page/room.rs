@@ -175,7 +175,7 @@ impl Room {
 /// Why nothing of a kind is ever written back; `None` of what is.
 pub(crate) fn kept_only(kind: &Kind) -> Option<&'static str> {
     match kind.spec().map(|spec| spec.writable) {
-        Some(Writable::Whole | Writable::Partly(_)) => None,
+        Some(Writable::Whole | Writable::Partly(_) | Writable::InPlace(_)) => None,
         Some(Writable::Archive(why)) => Some(why),
         None => Some("it is of a sort that is kept as received"),
     }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use backstock_proto::blob::BlobHash;
 use backstock_proto::journal::AsOf;
-use backstock_proto::kind::Writable;
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
 use futures::stream::BoxStream;
@@ -118,7 +117,7 @@ impl<'a> Foreign<'a> {
             && !policy.selection.has_fields()
             && policy.selection.has(kind, id)
             && policy.selection.has_text(id, &kind.listing(state))
-            && !matches!(spec.writable, Writable::Archive(_))
+            && spec.writable.stays().is_none()
             && self.adopted.stays(spec, exported).is_none()
     }
 
@@ -202,7 +201,7 @@ impl<'a> Foreign<'a> {
         let Exported { kind, id, state, .. } = exported;
         let is_asked = selected && policy.selection.has_text(&id, &kind.listing(&state));
         if let Some(why) = stays {
-            if is_asked && !matches!(spec.writable, Writable::Archive(_)) {
+            if is_asked && spec.writable.stays().is_none() {
                 let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
                 *left.resources.entry(why).or_default().entry(kind).or_default() += 1;
             }

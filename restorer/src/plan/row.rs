@@ -164,7 +164,7 @@ impl Decided<'_> {
         if let Some(left) = self.left_out(Left::Create, self.policy.modes.create) {
             return Verdict::Left(left);
         }
-        if let Writable::Archive(why) = subject.spec.writable {
+        if let Some(why) = subject.spec.writable.stays() {
             return self.cannot(&want, format!("{why}; {}", write::by_hand(subject.spec, &want)));
         }
         if self.policy.selection.has_fields() && !subject.comes_along {
@@ -192,7 +192,9 @@ impl Decided<'_> {
         match subject.spec.writable {
             Writable::Partly(what) if what.contains("new id") => row.notes.push(what.into()),
             Writable::Partly(what) => row.notes.push(format!("it gets a new id; {what}")),
-            Writable::Whole | Writable::Archive(_) => row.notes.push("it gets a new id".into()),
+            Writable::Whole | Writable::InPlace(_) | Writable::Archive(_) => {
+                row.notes.push("it gets a new id".into());
+            }
         }
         if let Some(other) = &subject.taken_by {
             let (kind, key) = (&subject.kind, subject.spec.natural_key.join(" and "));
@@ -211,7 +213,7 @@ impl Decided<'_> {
         if let Some(left) = self.left_out(Left::Delete, self.policy.modes.delete_new) {
             return Verdict::Left(left);
         }
-        if let Writable::Archive(why) = subject.spec.writable {
+        if let Some(why) = subject.spec.writable.stays() {
             return self.cannot(&subject.now, why.into());
         }
         let mut row = self.row(Action::Delete, &subject.now);

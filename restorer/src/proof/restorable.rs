@@ -62,7 +62,7 @@ pub(super) fn restorable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backstock_proto::kind::{ALL, Writable};
+    use backstock_proto::kind::ALL;
     use serde_json::json;
 
     #[test]
@@ -72,12 +72,12 @@ mod tests {
             let kind = Kind::of(spec);
             let state = json!({"id": kind.gid(&id), "title": "Mug", "handle": "mug"});
             let found = restorable(spec, (&kind, &id), state, Timestamp::MIN);
-            match spec.writable {
-                Writable::Archive(why) => {
+            match spec.writable.stays() {
+                Some(why) => {
                     let said = matches!(&found, Restorable::Archive(said) if said.contains(why));
                     assert!(said, "{kind}: {found:?}");
                 }
-                _ => assert!(matches!(found, Restorable::Anew(cost) if cost > 0.0), "{kind}"),
+                None => assert!(matches!(found, Restorable::Anew(cost) if cost > 0.0), "{kind}"),
             }
         }
     }

@@ -54,6 +54,7 @@ mod script_tag;
 mod segment;
 mod selling_plan;
 mod send;
+mod shop;
 mod step;
 mod theme;
 mod theme_file;
@@ -230,6 +231,7 @@ pub async fn write(around: &dyn Around, task: &mut Task) -> Result<Written, Writ
         "script_tag" => script_tag::write(around, now, want).await,
         "segment" => segment::write(around, now, want).await,
         "selling_plan_group" => selling_plan::write(around, now, want).await,
+        "shop" => shop::write(around, now, want).await,
         "theme" => theme::write(around, now, want).await,
         "theme_file" => theme_file::write(around, now, want).await,
         "translation" => translation::write(around, now, want).await,

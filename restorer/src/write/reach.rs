@@ -39,6 +39,7 @@ const HOOKS: &[(&str, Hook)] = &[
     ("metaobject", metaobject::unwritable),
     ("metaobject_definition", metaobject_definition::unwritable),
     ("policy", policy::unwritable),
+    ("shop", super::shop::unwritable),
     ("theme", theme::unwritable),
     ("theme_file", theme_file::unwritable),
 ];
@@ -226,6 +227,7 @@ pub fn by_hand(spec: &Spec, state: &Value) -> &'static str {
         }
         "order" => "what it held is in history, and can be entered as a draft order",
         "gift_card" => "a new card can be issued with the balance that history shows",
+        "shop" => "what its settings were is in history, and has to be entered by hand",
         "publication" => "it comes back when the app of its sales channel is installed again",
         _ => "what it held is in history, and has to be entered by hand",
     }
@@ -324,6 +326,14 @@ mod tests {
         assert!(!why("customer", field("/note", json!("SUBSCRIBED"))));
         assert!(why("theme", field("/role", json!("UNPUBLISHED"))));
         assert!(!why("theme", field("/role", json!("MAIN"))));
+    }
+
+    #[test]
+    fn of_a_shop_its_metafields_are_written_and_its_settings_told() {
+        let why = |text: &str| unwritable(spec("shop"), &path(text));
+        assert_eq!(why("/metafields/{custom,motto}/value"), None);
+        assert!(why("/shopAddress/phone").is_some_and(|why| why.contains("by hand")));
+        assert!(why("/metafields/{app--1--own,motto}").is_some());
     }
 
     #[test]

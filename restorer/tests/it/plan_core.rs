@@ -229,6 +229,33 @@ fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
 }
 
 #[test]
+fn of_a_shop_its_metafields_are_planned_and_its_settings_are_told() {
+    let kind = Kind::parse("shop").expect("a kind");
+    let state = |phone: &str, motto: &str| {
+        let motto = json!({"namespace": "custom", "key": "motto", "type": "json", "value": motto});
+        json!({"id": "gid://shopify/Shop/7", "shopAddress": {"phone": phone},
+               "metafields": [motto]})
+    };
+    let (was, now) = (state("1", "\"old\""), state("2", "\"new\""));
+    let of_shop = |now: Value, before: Value| {
+        let runs = vec![Run { before, after: now.clone() }];
+        let spec = kind.spec().expect("understood");
+        Subject { spec, kind: kind.clone(), ..subject(now, runs) }
+    };
+    let planned = row(verdict(&of_shop(now.clone(), was.clone()), &Policy::default()));
+    assert_eq!(planned.action, Action::Update);
+    let paths: Vec<&str> = planned.fields.iter().map(|field| field.path.as_str()).collect();
+    assert!(matches!(paths[..], [path] if path.starts_with("/metafields/")), "{paths:?}");
+    let told: Vec<&str> = planned.unwritable.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(told, ["/shopAddress/phone"]);
+
+    let only = row(verdict(&of_shop(now, state("1", "\"new\"")), &Policy::default()));
+    assert_eq!((only.action, only.unwritable.len()), (Action::Cannot, 1));
+    let gone = row(verdict(&of_shop(Value::Null, was), &Policy::default()));
+    assert_eq!(gone.action, Action::Cannot, "no shop is made anew");
+}
+
+#[test]
 fn stock_keeping_goes_with_its_variant_and_has_no_row_of_its_own() {
     let kind = Kind::parse("inventory_item").expect("a kind");
     let item = json!({"id": "gid://shopify/InventoryItem/7", "tracked": true});

@@ -10,5 +10,6 @@ mod pages;
 mod prices;
 mod refused;
 mod selling;
+mod shop;
 mod stock;
 mod themes;

@@ -54,6 +54,7 @@ fn owner_type(gid: Gid) -> Option<&'static str> {
         "CompanyLocation" => "COMPANY_LOCATION",
         "DraftOrder" => "DRAFTORDER",
         "Market" => "MARKET",
+        "Shop" => "SHOP",
         _ => return None,
     })
 }
