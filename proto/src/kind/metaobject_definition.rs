@@ -31,8 +31,6 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/MetaobjectDefinition/{id}"),
     natural_key: &["type"],
     rank: rank::DEFINITIONS,
-    not_covered: "access from customer accounts, which fields can be filtered by, and whether entries \
-                  that are renamed are redirected",
     ..PULLED
 };
 

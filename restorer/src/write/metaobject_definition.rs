@@ -126,6 +126,11 @@ fn operations(now: &Value, want: &Value) -> Vec<Value> {
             Some(there) => {
                 let mut update = crud::differing(there, wanted, &FIELD_FIELDS);
                 crud::cleared(&mut update, &["description"]);
+                if let Some(filter) =
+                    is_filter(wanted).filter(|wanted| is_filter(there) != Some(*wanted))
+                {
+                    update.insert("capabilities".into(), filtering(filter));
+                }
                 differs |= !update.is_empty();
                 update.insert("key".into(), wanted["key"].clone());
                 json!({"update": update})
@@ -141,14 +146,27 @@ fn created(field: &Value) -> Value {
     if field["validations"].as_array().is_some_and(|list| !list.is_empty()) {
         input.insert("validations".into(), field["validations"].clone());
     }
+    if is_filter(field) == Some(true) {
+        input.insert("capabilities".into(), filtering(true));
+    }
     input.into()
+}
+
+/// Whether entries can be filtered by a field in the admin; `None` where that is not known.
+fn is_filter(field: &Value) -> Option<bool> {
+    field.pointer("/capabilities/adminFilterable/enabled")?.as_bool()
+}
+
+fn filtering(filter: bool) -> Value {
+    json!({"adminFilterable": {"enabled": filter}})
 }
 
 /// Access and capabilities. In the admin, only metaobjects of an app can be kept from people.
 fn apart(now: &Value, want: &Value, definition: &mut Map<String, Value>) {
-    let storefront = crud::differing(&now["access"], &want["access"], &["storefront"]);
-    if !storefront.is_empty() {
-        definition.insert("access".into(), storefront.into());
+    let access = ["storefront", "customerAccount"];
+    let access = crud::differing(&now["access"], &want["access"], &access);
+    if !access.is_empty() {
+        definition.insert("access".into(), access.into());
     }
     let (now, want) = (&now["capabilities"], &want["capabilities"]);
     let mut capabilities = Map::new();
@@ -202,6 +220,31 @@ mod tests {
         }});
         assert_eq!(sent, expected);
         assert_eq!(changed(&want, &want), None);
+    }
+
+    #[test]
+    fn who_sees_entries_and_what_they_are_filtered_by_is_written_where_it_is_known() {
+        let of = |seen: &str, filter: bool| {
+            json!({
+                "access": {"admin": "PUBLIC_READ_WRITE", "storefront": "NONE", "customerAccount": seen},
+                "fieldDefinitions": [{
+                    "key": "a", "name": "A", "type": {"name": "boolean"},
+                    "capabilities": {"adminFilterable": {"enabled": filter}},
+                }],
+            })
+        };
+        let sent = changed(&of("NONE", false), &of("READ", true)).expect("something differs");
+        let filter = json!({"key": "a", "capabilities": {"adminFilterable": {"enabled": true}}});
+        let expected = json!({"definition": {
+            "access": {"customerAccount": "READ"},
+            "fieldDefinitions": [{"update": filter}],
+            "resetFieldOrder": true,
+        }});
+        assert_eq!(sent, expected);
+        let mut before = of("NONE", false);
+        before["access"] = json!({"admin": "PUBLIC_READ_WRITE", "storefront": "NONE"});
+        before["fieldDefinitions"][0]["capabilities"].take();
+        assert_eq!(changed(&of("READ", true), &before), None, "nobody knows how it was");
     }
 
     #[test]

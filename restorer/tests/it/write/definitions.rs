@@ -102,6 +102,47 @@ async fn a_standard_definition_of_metaobjects_is_turned_on_again() {
     shop.assert_simulated();
 }
 
+/// In each version of the API.
+#[tokio::test]
+async fn who_sees_entries_and_what_they_are_filtered_by_comes_back() {
+    for version in ["2026-04", "2026-07", "2026-10"] {
+        let shop = Simulated::start_in(version, 16, 2, false).await;
+        let create = "mutation($d: MetaobjectDefinitionCreateInput!) { metaobjectDefinitionCreate( \
+                      definition: $d) { metaobjectDefinition { id } userErrors { field message } } }";
+        let field = |key: &str, filter: bool| {
+            json!({"key": key, "type": "single_line_text_field",
+                   "capabilities": {"adminFilterable": {"enabled": filter}}})
+        };
+        let lamp = json!({
+            "type": "lamp", "access": {"customerAccount": "READ"},
+            "fieldDefinitions": [field("maker", true), field("bulb", false)],
+        });
+        sent(&shop, create, json!({"d": lamp})).await;
+        let id = shop.ids("MetaobjectDefinition").pop().expect("it is there");
+        let was = shop.read("metaobject_definition", &id).await.expect("it is there");
+        assert_eq!(was["access"]["customerAccount"], "READ", "{was}");
+        let mut other = was.clone();
+        other["access"]["customerAccount"] = json!("NONE");
+        for field in other["fieldDefinitions"].as_array_mut().expect("fields") {
+            let filter = field["key"] == "bulb";
+            field["capabilities"]["adminFilterable"]["enabled"] = json!(filter);
+        }
+        shop.write("metaobject_definition", Some(&was), Some(&other)).await.expect("it is changed");
+        let is = shop.read("metaobject_definition", &id).await;
+        assert_eq!(is.as_ref(), Some(&other), "{version}");
+        shop.write("metaobject_definition", Some(&other), None).await.expect("it goes");
+
+        let made = shop.write("metaobject_definition", None, Some(&was)).await.expect("it is back");
+        let Written::Created { gid, .. } = made else { panic!("{made:?}") };
+        let id = ResourceId::parse(&gid).expect("an id");
+        let is = shop.read("metaobject_definition", &id).await.expect("it is there");
+        for member in ["access", "fieldDefinitions"] {
+            assert_eq!(is[member], was[member], "{version}: {member}");
+        }
+        shop.assert_simulated();
+    }
+}
+
 #[tokio::test]
 async fn one_that_cannot_be_pinned_comes_back_unpinned() {
     let shop = Simulated::start(14, 6, false).await;

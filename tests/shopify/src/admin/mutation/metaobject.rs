@@ -34,9 +34,14 @@ fn field_definition(given: &Value) -> Value {
         "validations": given["validations"].as_array().cloned().unwrap_or_default(),
         "capabilities": {
             "__typename": "MetaobjectFieldDefinitionCapabilities",
-            "adminFilterable": { "enabled": false, "eligible": true },
+            "adminFilterable": { "enabled": filterable(given) == Some(true), "eligible": true },
         },
     })
+}
+
+/// Whether a field's input says that entries can be filtered by it.
+fn filterable(given: &Value) -> Option<bool> {
+    given.pointer("/capabilities/adminFilterable/enabled")?.as_bool()
 }
 
 /// What is wrong with a field for metaobjects that does not say of which definition they are.
@@ -140,7 +145,8 @@ pub(crate) fn put_definition(shop: &mut Shop, given: &Value) -> Gid {
         "fieldDefinitions": fields.map(field_definition).collect::<Vec<_>>(),
         "access": {
             "__typename": "MetaobjectAccess", "admin": access("admin", "PUBLIC_READ_WRITE"),
-            "storefront": access("storefront", "NONE"), "customerAccount": "NONE",
+            "storefront": access("storefront", "NONE"),
+            "customerAccount": access("customerAccount", "NONE"),
         },
         "capabilities": capabilities,
         "hasThumbnailField": false, "standardTemplate": null,
@@ -215,6 +221,9 @@ fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
                 if let Some(value) = change["update"].get(name) {
                     field[name] = value.clone();
                 }
+            }
+            if let Some(filterable) = filterable(&change["update"]) {
+                field["capabilities"]["adminFilterable"]["enabled"] = json!(filterable);
             }
         }
     }
