@@ -12,7 +12,8 @@ use crate::resource::Facet;
 pub(super) static SPEC: Spec = Spec {
     name: "metaobject",
     gid_type: "Metaobject",
-    reads: &["read_metaobjects"],
+    // All of them are asked for through their definitions.
+    reads: &["read_metaobjects", "read_metaobject_definitions"],
     writes: &["write_metaobjects"],
     topics: &[
         ("metaobjects/create", Coverage::Core(Op::Create)),
