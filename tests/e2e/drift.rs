@@ -278,6 +278,37 @@ async fn many_deletions_at_once_wait_for_a_word() {
 }
 
 #[tokio::test]
+async fn entries_go_with_their_definition_and_wait_for_no_word() {
+    let more = ["--products", "5", "--rate", "0", "--plan", "plus", "--drop", "1"];
+    let (backstock, simulator) = known_shop(&more).await;
+    let define = "mutation { metaobjectDefinitionCreate(definition: {type: \"lamp\", \
+                  displayNameKey: \"n\", fieldDefinitions: [{key: \"n\", \
+                  type: \"single_line_text_field\"}]}) { metaobjectDefinition { id } } }";
+    let defined = simulator.ask(define).await;
+    let definition = &defined["metaobjectDefinitionCreate"]["metaobjectDefinition"]["id"];
+    for n in 0..25 {
+        let make = format!(
+            "mutation {{ metaobjectCreate(metaobject: {{type: \"lamp\", fields: [{{key: \"n\", \
+             value: \"Lamp {n}\"}}]}}) {{ metaobject {{ id }} }} }}"
+        );
+        simulator.ask(&make).await;
+    }
+    for kind in ["metaobject_definition", "metaobject"] {
+        assert_eq!(reconciled(&backstock, kind).await["state"], "complete", "{kind}");
+    }
+    let delete =
+        format!("mutation {{ metaobjectDefinitionDelete(id: {definition}) {{ deletedId }} }}");
+    let deleted = simulator.ask(&delete).await;
+    assert_eq!(deleted["metaobjectDefinitionDelete"]["deletedId"], *definition);
+    for kind in ["metaobject_definition", "metaobject"] {
+        let pull = reconciled(&backstock, kind).await;
+        assert_eq!(pull["state"], "complete", "{pull}");
+    }
+    let entries = backstock.snapshot(SHOP, "metaobject", None).await;
+    assert!(entries.iter().all(|entry| entry["state"]["type"] != "lamp"), "{entries:?}");
+}
+
+#[tokio::test]
 async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
     let more = [
         "--products",

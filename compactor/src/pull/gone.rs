@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::correct::Pulled;
 use super::witness::Deposition;
-use super::{Order, PullError, Puller, Run};
+use super::{Order, PullError, Puller, Run, entries};
 use crate::reconcile::{self, Gone, Since, Window};
 
 /// Questions to the journal at once.
@@ -166,6 +166,9 @@ impl Puller {
         spec: &'static Spec,
         gone: &[Gone],
     ) -> Result<BTreeMap<ResourceId, Timestamp>, PullError> {
+        if entries::are(spec) {
+            return self.went_with_definitions(spec, gone).await;
+        }
         let mut owners: BTreeMap<ResourceKey, Vec<ResourceId>> = BTreeMap::new();
         for one in gone {
             if let Some((owner, id)) = spec.owner(&one.id) {

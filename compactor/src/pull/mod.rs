@@ -32,6 +32,7 @@ use crate::turns::Turn;
 
 mod compare;
 mod correct;
+mod entries;
 mod few;
 mod gone;
 mod nodes;
