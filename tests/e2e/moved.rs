@@ -113,6 +113,7 @@ async fn a_whole_shop_moves_into_an_empty_one_and_only_once() {
         let stays = kept_only(&old, of, called).await;
         assert!(consequences.contains(&stays), "{stays}: {consequences}");
     }
+    assert!(consequences.contains("The settings of the shop"), "{consequences}");
     let job = backstock.applied(&shop_path(NEW), &plan).await;
     println!("{}", job["counts"]);
     let (before, after) = (portrait(&old).await, portrait(&new).await);

@@ -54,6 +54,11 @@ impl Adopted {
         Self { own: shop == of, ..Self::default() }
     }
 
+    /// Whether the export comes from another shop.
+    pub(crate) fn is_of_another(&self) -> bool {
+        !self.own
+    }
+
     /// Takes note of a resource that is in the shop.
     pub(crate) fn there(&mut self, kind: &Kind, id: &ResourceId, state: &Value) {
         self.ids.insert((kind.clone(), id.clone()));

@@ -194,6 +194,11 @@ pub(super) fn not_brought_in(left: &BTreeMap<Stays, BTreeMap<Kind, u64>>) -> Vec
     left.iter().map(sentence).collect()
 }
 
+/// What becomes of the settings of the shop that an export comes from.
+pub(super) const SETTINGS_STAY: &str = "The settings of the shop that the export comes from are not \
+    brought in: Shopify lets no app change a shop's settings. They stand in the export, and can be \
+    entered by hand.";
+
 /// References of an export that are left out, and how many resources have them.
 pub(super) fn leading_nowhere((references, within): (u64, u64)) -> Option<String> {
     let (verb, they) = if references == 1 { ("is", "it leads") } else { ("are", "they lead") };

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::PlanError;
-use super::consequence::{leading_nowhere, not_brought_in};
+use super::consequence::{SETTINGS_STAY, leading_nowhere, not_brought_in};
 use super::gather::Anew;
 use super::row::{Policy, Subject};
 use super::stock;
@@ -55,6 +55,8 @@ struct Left {
     resources: BTreeMap<Stays, BTreeMap<Kind, u64>>,
     /// References that lead to nothing here, and how many resources have them.
     references: (u64, u64),
+    /// Whether it holds the settings of another shop.
+    settings: bool,
 }
 
 impl<'a> Foreign<'a> {
@@ -187,6 +189,7 @@ impl<'a> Foreign<'a> {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let mut said = not_brought_in(&left.resources);
         said.extend(leading_nowhere(left.references));
+        said.extend(left.settings.then(|| SETTINGS_STAY.to_owned()));
         said
     }
 
@@ -221,6 +224,9 @@ impl<'a> Foreign<'a> {
             let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
             left.references.0 += references;
             left.references.1 += 1;
+        }
+        if is_asked && kind.as_str() == "shop" && self.adopted.is_of_another() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).settings = true;
         }
         Ok(Some(Subject {
             spec,
