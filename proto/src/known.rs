@@ -14,6 +14,8 @@ use crate::merge::{self, FieldPath};
 pub const BYTES: &str = "blob";
 /// What says which ones those are.
 const SAY_WHICH: [&str; 2] = ["url", "checksumMd5"];
+/// What a rule of a collection says, which has no name: on which metafield it is was not always told.
+const RULE: [&str; 3] = ["column", "relation", "condition"];
 
 /// Gives each of two states what only the other one tells, so that between them differs what
 /// changed and nothing else. Elements that only one of two lists has did change: a list is told as
@@ -24,6 +26,13 @@ pub fn align(before: &mut Value, after: &mut Value) {
         (Value::Array(before), Value::Array(after)) => elements(before, after),
         _ => {}
     }
+}
+
+/// Whether two states are the same, as far as both tell.
+pub fn is_same(one: &Value, other: &Value) -> bool {
+    let (mut one, mut other) = (one.clone(), other.clone());
+    align(&mut one, &mut other);
+    one == other
 }
 
 fn members(before: &mut Map<String, Value>, after: &mut Map<String, Value>) {
@@ -81,13 +90,33 @@ pub fn is_replaced(path: &FieldPath, [one, other]: [&Value; 2]) -> bool {
 }
 
 fn elements(before: &mut [Value], after: &mut [Value]) {
-    let Some(by) = identity(&[before, after]) else { return };
+    let Some(by) = identity(&[before, after]) else {
+        rules(before, after);
+        return;
+    };
     for one in before {
         let known = label(one, by);
         if let Some(other) = after.iter_mut().find(|other| label(other, by) == known) {
             align(one, other);
         }
     }
+}
+
+/// Rules that say the same are the same rule, the first of them the first.
+fn rules(before: &mut [Value], after: &mut [Value]) {
+    let mut taken = vec![false; after.len()];
+    for one in before {
+        let mut others = after.iter_mut().zip(&mut taken);
+        let other = others.find(|(other, taken)| !**taken && is_same_rule(one, other));
+        if let Some((other, taken)) = other {
+            *taken = true;
+            align(one, other);
+        }
+    }
+}
+
+fn is_same_rule(one: &Value, other: &Value) -> bool {
+    RULE.iter().all(|name| one.get(*name).is_some() && one.get(*name) == other.get(*name))
 }
 
 #[cfg(test)]
@@ -123,6 +152,28 @@ mod tests {
                 json!({"variants": [{"id": "b", "price": "2"}, {"id": "c", "price": "3"}]}),
             ],
         );
+    }
+
+    #[test]
+    fn a_rule_that_did_not_say_its_metafield_is_the_same_rule() {
+        let rule = |condition: &str, of: Option<&str>| {
+            let mut rule = json!({"column": "PRODUCT_METAFIELD_DEFINITION", "relation": "EQUALS",
+                                  "condition": condition});
+            if let Some(of) = of {
+                rule["conditionObjectId"] = of.into();
+            }
+            rule
+        };
+        // Two metafields may have the same value.
+        let untold = json!([rule("oak", None), rule("yes", None), rule("yes", None)]);
+        let told = json!([rule("oak", Some("a")), rule("yes", Some("b")), rule("yes", Some("c"))]);
+        check(untold, told.clone(), [told.clone(), told.clone()]);
+        assert!(is_same(&json!([rule("oak", None)]), &json!([rule("oak", Some("a"))])));
+        assert!(!is_same(&json!([rule("oak", None)]), &json!([rule("elm", Some("a"))])));
+        assert!(!is_same(&json!([rule("oak", Some("b"))]), &json!([rule("oak", Some("a"))])));
+        // One was added: what the other one is on is learned all the same.
+        let two = json!([rule("elm", Some("b")), rule("oak", Some("a"))]);
+        check(json!([rule("oak", None)]), two.clone(), [json!([rule("oak", Some("a"))]), two]);
     }
 
     #[test]

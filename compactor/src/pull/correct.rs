@@ -3,7 +3,9 @@
 use backstock_proto::journal::{AsOf, Head, Raw};
 use backstock_proto::kind::Arrival;
 use backstock_proto::publish::PublishError;
-use backstock_proto::{Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, union};
+use backstock_proto::{
+    Event, Facet, Kind, Op, ResourceId, ResourceKey, Source, Timestamp, known, union,
+};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -147,8 +149,8 @@ impl Puller {
         Ok(known.is_some_and(|(known, spec)| (spec.is_whole)(&known.state)))
     }
 
-    /// Whether the newest that history has is a webhook that told of what was found as much as it
-    /// could; the question by id that it left open is still under way.
+    /// Whether the newest that history has told of what was found as much as it could: a part of it was not
+    /// kept then, or it is a webhook, and the question by id that it left open is still under way.
     async fn is_told_in_part(
         &self,
         key: &ResourceKey,
@@ -156,7 +158,7 @@ impl Puller {
         found: &Correction,
         window: Window,
     ) -> Result<bool, PullError> {
-        if head.deleted || !head.source.is_delivered() {
+        if head.deleted {
             return Ok(false);
         }
         let (told, again) = match self.journal.raw(key, head.seq).await? {
@@ -169,11 +171,19 @@ impl Puller {
             key.kind.read(arrival, &key.id, payload).ok()?.state
         };
         let Some(found) = state(Source::Reconcile, &found.payload) else { return Ok(false) };
-        if state(head.source, &told).is_some_and(|told| union::is_told_in_part(&found, &told)) {
+        let is_delivered = head.source.is_delivered();
+        // What said nothing new may have come another way than what it stands for.
+        let is_read_as_it_came = !again || key.kind.spec().is_some_and(|spec| spec.core.is_none());
+        let is_as_told = |told: Value| {
+            let is_same = is_read_as_it_came && known::is_same(&told, &found);
+            is_same || (is_delivered && union::is_told_in_part(&found, &told))
+        };
+        if state(head.source, &told).is_some_and(is_as_told) {
             return Ok(true);
         }
         // One that told nothing new stands for the state before it, which a pull had brought.
-        let is_open = again && window.started.micros_since(head.triggered_at) < ANSWERED_WITHIN;
+        let is_recent = window.started.micros_since(head.triggered_at) < ANSWERED_WITHIN;
+        let is_open = again && is_delivered && is_recent;
         let known = state(Source::Reconcile, &told).filter(|_| is_open);
         Ok(known.is_some_and(|known| union::is_told_in_part(&found, &as_told(known))))
     }

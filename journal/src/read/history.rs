@@ -3,7 +3,7 @@
 use backstock_proto::journal::{
     Change, ChangeFilter, JournalError, List, Page, Raw, Span, Version,
 };
-use backstock_proto::{Facet, ResourceKey, Shop, diff, union};
+use backstock_proto::{Facet, ResourceKey, Shop, diff, known, union};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -191,8 +191,12 @@ impl View<'_> {
                 let living = !link.is_end();
                 living.then(|| self.state(&prefix, &key, link, payload)).transpose()
             };
-            let old = before.map(|before| state(&before, None)).transpose()?.flatten();
-            let new = state(&link, payload.as_deref())?;
+            let mut old = before.map(|before| state(&before, None)).transpose()?.flatten();
+            let mut new = state(&link, payload.as_deref())?;
+            // What only one of them tells, as what was not kept before, nobody changed.
+            if let (Some(old), Some(new), Some(_)) = (&mut old, &mut new, key.kind.spec()) {
+                known::align(old, new);
+            }
             let first = facet == Facet::Core && old.is_none();
             let Some([old, new]) = self.sides(entries, &key, facet, position, [old, new])? else {
                 return Ok(None);

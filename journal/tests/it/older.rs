@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{at, metafield, product, pulled, titled};
+use crate::support::{at, facet, key, metafield, product, pulled, titled};
 use backstock_proto::journal::{AsOf, ChangeFilter, Head, Journal, Page};
-use backstock_proto::{ResourceKey, Source};
+use backstock_proto::{Facet, ResourceKey, Source};
 use futures::TryStreamExt;
+use serde_json::{Value, json};
 
 /// Where a head's mapping stands, its flags, and its hash: behind the format and two positions.
 const HEAD_MAPPING: usize = 1 + 2 * 24;
@@ -114,4 +115,42 @@ async fn a_first_look_that_is_not_marked_is_told_apart_all_the_same() {
     let list = crate::support::reader(&store).changes(&key.shop, &filter, &Page::default()).await;
     let seqs: Vec<u64> = list.expect("changes").items.iter().map(|c| c.version.seq).collect();
     assert_eq!(seqs, [4, 3, 2]);
+}
+
+/// What an older version did not ask for was there all the same, and nobody changed it.
+#[tokio::test]
+async fn a_field_that_was_not_kept_before_is_no_change() {
+    let dir = tempfile::tempdir().expect("dir");
+    let market = key("acme", "market", "7");
+    let without = |name: &str| json!({"id": "gid://shopify/Market/7", "name": name});
+    let with = |name: &str, taxes: &str| {
+        let mut node = without(name);
+        node["priceInclusions"] = json!({"inclusiveTaxPricingStrategy": taxes});
+        node
+    };
+    let read = |node: &Value, second| facet(&market, Facet::Core, node, at(second));
+    let arrival = [
+        read(&without("EU"), 1),
+        read(&with("EU", "ADD"), 2),
+        read(&with("EU", "INCLUDE"), 3),
+        // As while two versions of Backstock run side by side.
+        read(&without("Europe"), 4),
+        read(&with("Europe", "INCLUDE"), 5),
+    ];
+    let store = crate::support::open(dir.path());
+    store.append(&crate::support::decoded(1, arrival), at(0)).expect("append");
+    let reader = crate::support::reader(&store);
+    let filter = ChangeFilter::default();
+    let list = reader.changes(&market.shop, &filter, &Page::default()).await.expect("changes");
+    let changed: Vec<(u64, &str)> = (list.items.iter())
+        .flat_map(|change| {
+            change.changes.iter().map(move |field| (change.version.seq, &*field.path))
+        })
+        .filter(|(seq, _)| *seq > 1)
+        .collect();
+    assert_eq!(changed, [(4, "/name"), (3, "/priceInclusions/inclusiveTaxPricingStrategy")]);
+    let seqs: Vec<u64> = list.items.iter().map(|change| change.version.seq).collect();
+    assert_eq!(seqs, [4, 3, 1]);
+    let now = reader.resource(&market, AsOf::Latest).await.expect("read").expect("there");
+    assert_eq!(now.state["priceInclusions"]["inclusiveTaxPricingStrategy"], "INCLUDE");
 }

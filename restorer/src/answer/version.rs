@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use backstock_proto::diff::{self, FieldChange};
 use backstock_proto::journal::{AsOf, List, Raw, Span, Version};
 use backstock_proto::problem::Problem;
-use backstock_proto::{ResourceKey, Timestamp};
+use backstock_proto::{ResourceKey, Timestamp, known};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,9 +23,9 @@ pub(crate) struct Diff {
     from: Side,
     /// The state after.
     to: Side,
-    /// Field by field.
+    /// Field by field. A field that is known of one side only, as one that was not kept yet, is no change.
     changes: Vec<FieldChange>,
-    /// RFC 6902: turns the state before into the state after.
+    /// RFC 6902: turns the state before into the state after, with all that is known of it.
     #[schema(value_type = Vec<Object>)]
     patch: json_patch::Patch,
 }
@@ -161,12 +161,14 @@ pub(crate) async fn diff(
     Named(key): Named,
     Asked(DiffQuery { from, to }): Asked<DiffQuery>,
 ) -> Result<Json<Diff>, Problem> {
-    let (from, old) = side(&desk, &key, Some(from)).await?;
-    let (to, new) = side(&desk, &key, to).await?;
+    let (from, mut old) = side(&desk, &key, Some(from)).await?;
+    let (to, mut new) = side(&desk, &key, to).await?;
     if from.version.is_none() && to.version.is_none() {
         return Err(refuse::never_existed(&key, from.at.max(to.at)));
     }
-    Ok(Json(Diff { changes: diff::fields(&old, &new), patch: diff::patch(&old, &new), from, to }))
+    let patch = diff::patch(&old, &new);
+    known::align(&mut old, &mut new);
+    Ok(Json(Diff { changes: diff::fields(&old, &new), patch, from, to }))
 }
 
 /// One side of a difference, with its state: `null` where the resource did not exist.

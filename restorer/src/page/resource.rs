@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use backstock_proto::journal::{AsOf, Page, Resource, Span, Version};
 use backstock_proto::problem::Problem;
-use backstock_proto::{Kind, Op, ResourceKey, Timestamp};
+use backstock_proto::{Kind, Op, ResourceKey, Timestamp, known};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -144,8 +144,11 @@ async fn life(room: &Room, key: &ResourceKey, cursor: Option<String>) -> Result<
     Ok(Life { moments, unchanged, next: list.next })
 }
 
-/// What differs, with the names of what is mentioned.
+/// What differs, with the names of what is mentioned. What only one of the two tells did not change.
 async fn lines(room: &Room, old: &Value, new: &Value) -> Vec<Line> {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    known::align(&mut old, &mut new);
+    let (old, new) = (&old, &new);
     let none = BTreeMap::new();
     let lines = human::changes(old, new, room.known(&none));
     let gids = human::mentioned(&lines);

@@ -504,3 +504,81 @@ fn a_picture_comes_back_with_the_bytes_that_it_had() {
         [("/image/blob", &json!("aa")), ("/image/url", &json!("https://c/bags.png"))]
     );
 }
+
+/// What history has of then may have been read by a version that did not ask for all that this one keeps.
+#[test]
+fn what_was_not_kept_then_is_neither_emptied_nor_taken_back() {
+    let rules = |of: &[&str]| {
+        let rule = |name: &&str| ((*name).to_owned(), json!("oak"));
+        let rule: serde_json::Map<String, Value> = of.iter().map(rule).collect();
+        json!({"ruleSet": {"appliedDisjunctively": false, "rules": [rule]}})
+    };
+    let enabled = |of: &[&str]| {
+        let capability = |name: &&str| ((*name).to_owned(), json!({"enabled": true}));
+        let capabilities: serde_json::Map<String, Value> = of.iter().map(capability).collect();
+        json!({ "capabilities": capabilities })
+    };
+    let line = |more: Value| {
+        let mut line = json!({"id": "l", "title": "Gift wrap", "quantity": 1});
+        add(&mut line, more);
+        json!({"lineItems": [line]})
+    };
+    let said = ["column", "relation", "condition"];
+    for (kind, named, then, now) in [
+        (
+            "market",
+            "name",
+            json!({}),
+            json!({"priceInclusions": {"inclusiveTaxPricingStrategy": "A"}}),
+        ),
+        (
+            "metafield_definition",
+            "name",
+            enabled(&["uniqueValues"]),
+            enabled(&["analyticsQueryable", "uniqueValues"]),
+        ),
+        (
+            "collection",
+            "title",
+            rules(&said),
+            rules(&["column", "relation", "condition", "conditionObjectId"]),
+        ),
+        (
+            "draft_order",
+            "note",
+            line(json!({})),
+            line(json!({"weight": {"unit": "GRAMS", "value": 40}})),
+        ),
+        (
+            "location",
+            "name",
+            json!({}),
+            json!({"metafields": [{"namespace": "custom", "key": "hours", "value": "9-5"}]}),
+        ),
+        ("catalog", "title", json!({}), json!({"products": [{"id": "p"}], "autoPublish": false})),
+    ] {
+        let kind = Kind::parse(kind).expect("a kind");
+        let state = |name: &str, more: &Value| {
+            let mut state = json!({ "id": "7", named: name });
+            add(&mut state, more.clone());
+            state
+        };
+        let planned = |was: &str| {
+            let runs = vec![Run { before: state(was, &then), after: state("B", &now) }];
+            let subject = subject(state("B", &now), runs);
+            let subject =
+                Subject { spec: kind.spec().expect("understood"), kind: kind.clone(), ..subject };
+            verdict(&subject, &Policy::default())
+        };
+        assert_eq!(planned("B"), Verdict::Same, "{kind}");
+        let row = row(planned("A"));
+        let fields: Vec<&str> = row.fields.iter().map(|field| field.path.as_str()).collect();
+        assert_eq!(fields, [format!("/{named}")], "{kind}");
+        assert!(row.unwritable.is_empty() && row.kept.is_empty(), "{kind}");
+    }
+}
+
+fn add(state: &mut Value, more: Value) {
+    let (Value::Object(state), Value::Object(more)) = (state, more) else { return };
+    state.extend(more);
+}
