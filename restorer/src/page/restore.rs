@@ -219,9 +219,7 @@ pub(super) fn instant(
     name: &'static str,
 ) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = form.get(name) else { return Ok(None) };
-    room.clock.parse(text).map(Some).ok_or_else(|| {
-        refuse::bad_request(format!("{text:?} is no moment such as 2026-11-22T14:02"))
-    })
+    room.clock.parse_once(text).map(Some).map_err(refuse::bad_request)
 }
 
 /// The fields of the form that a thing's page has around its differences.

@@ -2,7 +2,8 @@
 
 use backstock_proto::Timestamp;
 use jiff::Zoned;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use maud::{Markup, html};
 
 /// A time zone and the present in it.
@@ -90,9 +91,40 @@ impl Clock {
         if let Ok(at) = Timestamp::parse(text) {
             return Some(at);
         }
-        let local: jiff::civil::DateTime = text.trim().parse().ok()?;
+        let local: DateTime = text.trim().parse().ok()?;
         let zoned = local.to_zoned(self.zone.clone()).ok()?;
         Some(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+    }
+
+    /// The same, for a moment that something is put back to: one that clocks showed twice, or never, is not
+    /// guessed.
+    pub(crate) fn parse_once(&self, text: &str) -> Result<Timestamp, String> {
+        if let Ok(at) = Timestamp::parse(text) {
+            return Ok(at);
+        }
+        let none = || format!("{text:?} is no moment such as 2026-11-22T14:02");
+        let local: DateTime = text.trim().parse().map_err(|_| none())?;
+        let said = text.trim().replace('T', " ");
+        let with = |offset: Offset| match local.to_zoned(TimeZone::fixed(offset)) {
+            Ok(fixed) => fixed.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Err(_) => said.clone(),
+        };
+        let ambiguous = self.zone.to_ambiguous_zoned(local);
+        match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { .. } => {
+                let zoned = ambiguous.unambiguous().map_err(|_| none())?;
+                Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+            }
+            AmbiguousOffset::Gap { .. } => Err(format!(
+                "clocks were set forward over {said}, so it never was. Choose another moment"
+            )),
+            AmbiguousOffset::Fold { before, after } => Err(format!(
+                "clocks were set back over {said}, so it was twice. Choose a moment outside that hour, or \
+                 use the command line, which takes {} and {}",
+                with(before),
+                with(after)
+            )),
+        }
     }
 }
 
@@ -143,6 +175,26 @@ mod tests {
         assert_eq!(nowhere.zone(), "UTC");
         assert_eq!(nowhere.parse("2026-11-22T10:02"), Some(at("2026-11-22T10:02:00Z")));
         assert_eq!(nowhere.parse("soon"), None);
+    }
+
+    #[test]
+    fn a_time_that_was_twice_or_never_is_not_guessed_where_something_is_put_back() {
+        let berlin = Clock::new(Some("Europe/Berlin"), at("2026-11-22T12:00:00Z"));
+        let twice = berlin.parse_once("2026-10-25T02:30:00").expect_err("it was twice");
+        assert!(
+            twice.contains("2026-10-25T02:30:00+02:00 and 2026-10-25T02:30:00+01:00"),
+            "{twice}"
+        );
+        let never = berlin.parse_once("2026-03-29T02:30").expect_err("it never was");
+        assert!(never.contains("set forward over 2026-03-29 02:30"), "{never}");
+        for (text, expected) in [
+            ("2026-10-25T01:30:00", "2026-10-24T23:30:00Z"),
+            ("2026-10-25T03:00", "2026-10-25T02:00:00Z"),
+            ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30:00Z"),
+        ] {
+            assert_eq!(berlin.parse_once(text), Ok(at(expected)), "{text}");
+        }
+        assert!(berlin.parse_once("soon").is_err());
     }
 
     #[test]
