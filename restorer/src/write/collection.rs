@@ -35,6 +35,7 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
+            unless_untold(now, want)?;
             let mut work = Work::new(around, want);
             work.bring(now.clone()).await?;
             match (work.refused.is_empty(), work.changed) {
@@ -44,6 +45,7 @@ pub(super) async fn write(
             }
         }
         (None, Some(want)) => {
+            unless_untold(&Value::Null, want)?;
             let mut work = Work::new(around, want);
             work.drop_missing_products(&json!({})).await?;
             let gid = create(around, &work.want).await?;
@@ -53,6 +55,23 @@ pub(super) async fn write(
             let ids = [(text(want, "id").to_owned(), gid.clone())].into();
             Ok(Written::Created { gid, ids })
         }
+    }
+}
+
+/// Refuses rules of which one is on a metafield and does not say on which, as history did not keep once.
+fn unless_untold(now: &Value, want: &Value) -> Result<(), WriteError> {
+    let is_untold = |rule: &&Value| {
+        text(rule, "column").ends_with("METAFIELD_DEFINITION")
+            && rule["conditionObjectId"].is_null()
+    };
+    let untold = list(&want["ruleSet"], "rules").iter().find(is_untold);
+    match untold.filter(|_| now["ruleSet"] != want["ruleSet"]) {
+        Some(rule) => Err(WriteError::Refused(vec![format!(
+            "on which metafield its rule “{}” was is not known, since history did not keep it then: give \
+             it its rules by hand",
+            text(rule, "condition")
+        )])),
+        None => Ok(()),
     }
 }
 
@@ -438,6 +457,25 @@ mod tests {
         want["ruleSet"]["appliedDisjunctively"] = json!(true);
         let sent = steps(&now, &want, None);
         assert_eq!(sent.shape[0].variables["input"]["ruleSet"], want["ruleSet"]);
+    }
+
+    #[test]
+    fn a_rule_that_does_not_say_its_metafield_is_not_sent() {
+        let with = |of: Value| {
+            let mut state = collection(&[]);
+            let rule = json!({"column": "VARIANT_METAFIELD_DEFINITION", "relation": "EQUALS",
+                              "condition": "oak", "conditionObjectId": of});
+            state["ruleSet"] = json!({"appliedDisjunctively": false, "rules": [rule]});
+            state
+        };
+        let (told, untold) =
+            (with(json!("gid://shopify/MetafieldDefinition/7")), with(Value::Null));
+        for now in [&Value::Null, &collection(&[]), &told] {
+            let refused = unless_untold(now, &untold).expect_err("it cannot be sent");
+            assert!(refused.to_string().contains("oak"), "{refused}");
+            assert!(unless_untold(now, &told).is_ok() && unless_untold(now, now).is_ok());
+        }
+        assert!(unless_untold(&untold, &untold).is_ok(), "it stays as it is");
     }
 
     #[test]
