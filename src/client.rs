@@ -41,7 +41,7 @@ mod verify;
 /// What people ask of a running Backstock.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// The shops that the token sees, and how far behind each is
+    /// The shops that the token sees, and how each is
     Shops(shops::Args),
     /// How a shop's history is doing: counts, lag, gaps
     Status(status::Args),

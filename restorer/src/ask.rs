@@ -377,6 +377,24 @@ impl ShortListQuery {
     }
 }
 
+/// Which shops.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ShopsQuery {
+    /// Only those whose name holds this text, in any case.
+    pub(crate) q: Option<String>,
+    /// Whether to say of each how it is, as of the last minute: `health`. It is left out of a shop that
+    /// could not be looked at within a second; asked again, it is there.
+    pub(crate) health: Option<bool>,
+    /// At most so many items.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 1000)]
+    pub(crate) limit: Option<Limit>,
+    /// `next` of the page before; no other text is accepted.
+    #[param(min_length = 1)]
+    pub(crate) cursor: Option<String>,
+}
+
 /// Which snapshot.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

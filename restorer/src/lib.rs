@@ -44,6 +44,7 @@ mod fake;
 mod gate;
 mod gids;
 pub mod guard;
+pub mod health;
 pub mod human;
 pub mod job;
 mod level;
@@ -179,6 +180,7 @@ struct Desk {
     clock: Arc<dyn Clock>,
     book: change_set::read::Book,
     pulse: guard::pulse::Pulse,
+    health: health::Kept,
     ours: ours::Ours,
     jobs: Arc<Jobs>,
     audit: Audit,
@@ -270,6 +272,7 @@ fn desk(restorer: Restorer) -> Result<(Arc<Desk>, axum::Router), RestorerError> 
         clock,
         book: change_set::read::Book::default(),
         pulse: guard::pulse::Pulse::default(),
+        health: health::Kept::default(),
         ours: ours::Ours::default(),
     };
     Ok((Arc::new(desk), listen::probes(readiness, registry)))

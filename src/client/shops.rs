@@ -1,6 +1,7 @@
 //! `backstock shops`
 
 use backstock_proto::journal::{List, ShopSummary};
+use backstock_restorer::health::{Health, HealthState, ShopListed};
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
 use serde_json::value::RawValue;
@@ -13,12 +14,17 @@ const LAG_SECONDS: f64 = 5.0;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-`backstock status --shop SHOP` says more of one.
+How each is was seen within the last minute. `backstock status --shop SHOP` says more of one, and
+`backstock incidents --shop SHOP` what the guard saw there.
 
 Examples:
   backstock shops
-  backstock shops --json | jq -r '.items[] | select(.lag_seconds > 60) | .shop'")]
+  backstock shops acme
+  backstock shops --json | jq -r '.items[] | select(.health.state != \"good\") | .shop'")]
 pub(crate) struct Args {
+    /// Only those whose name holds this text, in any case
+    #[arg(value_name = "TEXT")]
+    text: Option<String>,
     #[command(flatten)]
     server: Server,
     #[command(flatten)]
@@ -27,9 +33,13 @@ pub(crate) struct Args {
 
 pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     let api = Api::new(&args.server)?;
-    let list = api.list("/v1/shops", &[], args.limit.limit).await?;
+    let asked = [("q", args.text.clone()), ("health", Some("true".to_owned()))];
+    let list = api.list("/v1/shops", &asked, args.limit.limit).await?;
     if args.server.json {
         return Answer::json_list(&list);
+    }
+    if let (true, Some(text)) = (list.items.is_empty(), &args.text) {
+        return Ok(Answer::done(format!("No shop that this token sees is named like {text:?}.\n")));
     }
     if list.items.is_empty() {
         return Ok(Answer::done(
@@ -40,9 +50,11 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
 }
 
 fn shown(list: &List<Box<RawValue>>, limit: usize, now: &Zoned) -> Result<String, Failure> {
-    let mut table = page::table(&["Shop", "Living", "Versions", "Newest event", "Behind"]);
+    let titles =
+        ["Shop", "Living", "Versions", "Newest event", "Behind", "Read whole", "How it is"];
+    let (mut table, mut wrong) = (page::table(&titles), String::new());
     for item in &list.items {
-        let summary: ShopSummary = api::read(item.get().as_bytes())?;
+        let ShopListed { summary, health } = api::read(item.get().as_bytes())?;
         let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
         let newest = summary.newest_received_at.map(|at| moment::age(at, now));
         table.add_row(vec![
@@ -51,10 +63,35 @@ fn shown(list: &List<Box<RawValue>>, limit: usize, now: &Zoned) -> Result<String
             number(summary.versions),
             Cell::new(newest.as_deref().unwrap_or("never")),
             Cell::new(behind(&summary)),
+            Cell::new(read_whole(health.as_ref(), now)),
+            Cell::new(state(health.as_ref())),
         ]);
+        let all = health.iter().flat_map(|health| &health.wrong);
+        let all: Vec<String> = all.map(|why| format!("  {why}\n")).collect();
+        if !all.is_empty() {
+            wrong += &format!("\n{}\n{}", page::strong(&summary.shop), all.concat());
+        }
     }
     let more = if list.next.is_some() { page::more(limit) } else { String::new() };
-    Ok(page::lines(&table) + &more)
+    Ok(page::lines(&table) + &more + &wrong)
+}
+
+fn read_whole(health: Option<&Health>, now: &Zoned) -> String {
+    match health.map(|health| health.last_complete_pull) {
+        Some(Some(at)) => moment::age(at, now),
+        Some(None) => page::odd("never"),
+        None => String::new(),
+    }
+}
+
+fn state(health: Option<&Health>) -> String {
+    let Some(health) = health else { return page::faint("not known yet") };
+    match health.state {
+        HealthState::Good => page::good("well"),
+        HealthState::Notice => "something to know".into(),
+        HealthState::Warning => page::odd("needs a look"),
+        HealthState::Bad => page::bad(page::count(health.incidents_open, "open incident")),
+    }
 }
 
 fn behind(summary: &ShopSummary) -> String {

@@ -11,6 +11,7 @@ use backstock_proto::diff;
 use backstock_proto::journal::{List, Resource, ShopSummary};
 use backstock_proto::problem::Problem;
 use backstock_proto::{Op, ResourceId, Shop};
+use backstock_restorer::health::ShopListed;
 use serde_json::{Value, json};
 
 mod answers;
@@ -18,8 +19,8 @@ mod answers;
 pub(crate) use answers::LONG;
 
 use answers::{
-    before, change_sets, changes, conflicting_job, job, kind, long_job, mug, nothing_to_do, plan,
-    report, resources, statuses, version, versions,
+    before, change_sets, changes, conflicting_job, health, job, kind, long_job, mug, nothing_to_do,
+    plan, report, resources, statuses, version, versions,
 };
 
 /// May do everything and sees one shop.
@@ -150,7 +151,11 @@ fn route(
         ["v1", "shops"] => {
             let sees = |s: &ShopSummary| token == AGENCY || s.shop.name() == "acme";
             let shops = statuses().into_iter().map(|s| s.summary).filter(sees);
-            Ok(Json(List { items: shops.collect(), next: None }).into_response())
+            let listed = |summary: ShopSummary| {
+                let health = if query.contains("health=true") { health(&summary) } else { None };
+                ShopListed { summary, health }
+            };
+            Ok(Json(List { items: shops.map(listed).collect(), next: None }).into_response())
         }
         ["v1", "shops", shop, rest @ ..] => {
             let statuses = statuses();

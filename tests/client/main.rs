@@ -88,11 +88,20 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
 fn an_agency_sees_all_of_its_shops() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["shops", "--token", canned::AGENCY]), @"
-    Shop                  Living  Versions  Newest event  Behind
-    acme.myshopify.com     1,234    48,211  5 min ago     up to date
-    behind.myshopify.com   1,234    48,211  5 min ago     12 min
-    new.myshopify.com          0         0  never         nothing heard yet
+    Shop                  Living  Versions  Newest event  Behind             Read whole  How it is
+    acme.myshopify.com     1,234    48,211  5 min ago     up to date         5 min ago   well
+    behind.myshopify.com   1,234    48,211  5 min ago     12 min             5 min ago   1 open incident
+    new.myshopify.com          0         0  never         nothing heard yet              not known yet
+
+    behind.myshopify.com
+      12 products’ prices collapsed.
+      1 gap in what reached us.
     ");
+    let asked = server.asked();
+    assert!(asked.last().is_some_and(|path| path.contains("health=true")), "{asked:?}");
+    said(&server, &["shops", "beh", "--token", canned::AGENCY]);
+    let asked = server.asked();
+    assert!(asked.last().is_some_and(|path| path.contains("q=beh")), "{asked:?}");
 }
 
 #[test]

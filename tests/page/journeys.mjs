@@ -197,6 +197,18 @@ await journey("another site's form does nothing", "desktop", async (page) => {
   assert.equal(api.status, 401, "the API knows tokens only");
 });
 
+await journey("an agency finds a shop by its name and sees how it is", "phone", async (page) => {
+  await page.goto("/");
+  assert.match(await page.textContent(".rows"), /acme.*bolt|bolt.*acme/s);
+  assert.equal(await page.locator(".row .badge").count(), 2);
+  await page.fill("#q", "BOL");
+  await page.press("#q", "Enter");
+  await page.waitForURL(/\?q=BOL/);
+  assert.doesNotMatch(await page.textContent(".rows"), /acme/);
+  await page.click(".row >> text=bolt");
+  await page.waitForURL(/\/shops\/bolt$/);
+});
+
 await journey("a moment is marked", "desktop", async (page) => {
   await page.goto("/shops/acme/guard");
   await page.fill("#label", "About to install Bulk Editor");

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AtDesk, upkeep};
-use crate::ask::{self, Asked, InShop, Nothing, ShopPath, ShortListQuery};
+use crate::ask::{self, Asked, InShop, Nothing, ShopPath, ShopsQuery, ShortListQuery};
 use crate::gate::Visit;
+use crate::health::ShopListed;
 use crate::proof::{Proof, nightly};
-use crate::refuse;
+use crate::{health, refuse};
 
 /// The shops that this token sees.
 #[utoipa::path(
@@ -27,27 +28,43 @@ use crate::refuse;
     path = "/v1/shops",
     operation_id = "shops",
     tag = "Shops",
-    params(ShortListQuery),
-    responses((status = 200, description = "By name.", body = List<ShopSummary>))
+    params(ShopsQuery),
+    responses((status = 200, description = "By name.", body = List<ShopListed>))
 )]
 pub(crate) async fn shops(
     State(desk): AtDesk,
     Extension(visit): Extension<Visit>,
-    Asked(asked): Asked<ShortListQuery>,
-) -> Result<Json<List<ShopSummary>>, Problem> {
-    let Page { limit, cursor } = asked.page();
+    Asked(asked): Asked<ShopsQuery>,
+) -> Result<Json<List<ShopListed>>, Problem> {
+    let ShopsQuery { q, health, limit, cursor } = asked;
+    let Page { limit, cursor } = ShortListQuery { limit, cursor }.page();
     let after = cursor.map(|c| Shop::parse(&c).map_err(|_| ask::wrong_cursor(&c))).transpose()?;
     let with_history = desk.journal.shops().await.map_err(refuse::journal)?;
     let mut shops: BTreeMap<Shop, ShopSummary> =
         desk.config.shops.iter().map(|shop| (shop.clone(), nothing_yet(shop))).collect();
     shops.extend(with_history.into_iter().map(|summary| (summary.shop.clone(), summary)));
-    let sees = |shop: &Shop| visit.token.as_ref().is_some_and(|token| token.shops.holds(shop));
-    let unseen = |shop: &Shop| after.as_ref().is_none_or(|after| shop > after);
-    let mut wanted = shops.into_values().filter(|s| sees(&s.shop) && unseen(&s.shop));
-    let items: Vec<ShopSummary> = wanted.by_ref().take(limit).collect();
-    let more = wanted.next().and(items.last());
-    let next = more.map(|last| last.shop.domain());
-    Ok(Json(List { items, next }))
+    let q = q.unwrap_or_default();
+    let mut list = {
+        let sees = |shop: &Shop| visit.token.as_ref().is_some_and(|token| token.shops.holds(shop));
+        let unseen = |shop: &Shop| after.as_ref().is_none_or(|after| shop > after);
+        let wanted = |s: &ShopSummary| sees(&s.shop) && unseen(&s.shop) && is_named(&s.shop, &q);
+        let mut wanted = shops.into_values().filter(wanted);
+        let items: Vec<ShopListed> = wanted.by_ref().take(limit).map(Into::into).collect();
+        let more = wanted.next().and(items.last());
+        let next = more.map(|last| last.summary.shop.domain());
+        List { items, next }
+    };
+    if health == Some(true) {
+        health::tell(&desk, &mut list.items).await;
+    }
+    Ok(Json(list))
+}
+
+/// Whether a text is a part of a shop's name, in any case. Of a domain, the part that tells shops apart
+/// counts.
+fn is_named(shop: &Shop, text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    shop.name().contains(text.trim_end_matches(".myshopify.com"))
 }
 
 /// One shop, kind by kind, and what keeps its history in order.

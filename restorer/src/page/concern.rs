@@ -1,5 +1,7 @@
 //! What a person should know before they call their store safe, and how much it matters.
 
+use std::cmp::Reverse;
+
 use backstock_proto::journal::{KindStatus, PullReport, PullState, ShopStatus};
 use backstock_proto::subscribe::Subscriptions;
 use backstock_proto::{Kind, Timestamp};
@@ -9,11 +11,12 @@ use super::room::Room;
 use super::shell::{self, Tone};
 use super::when;
 use crate::answer::shop::Status;
-use crate::human;
+use crate::health::{Health, HealthState};
 use crate::proof::{Proof, ProofState};
+use crate::{Desk, human};
 
 /// Behind by less than this, nobody needs to know.
-const LAG_SECONDS_FINE: f64 = 60.0;
+pub(super) const LAG_SECONDS_FINE: f64 = 60.0;
 /// A whole look at the shop is due every night; after this one was missed.
 const LOOK_SECONDS_MAX: f64 = 36.0 * 3600.0;
 /// How long harm stands here of which nobody says anything.
@@ -37,14 +40,46 @@ impl Concern {
 
 /// All of it, harm first.
 pub(super) fn all(room: &Room, status: &Status, harm: &[Seen]) -> Vec<Concern> {
-    let history = &status.history;
     let mut all: Vec<Concern> = harm.iter().filter_map(|seen| harmed(room, seen)).collect();
-    all.extend(reached(room, status.subscriptions.as_ref()));
+    all.extend(beside_harm(status, room.clock.now(), room.is_reached()));
+    all
+}
+
+/// The same in short, for a list of many shops.
+pub(crate) fn health(desk: &Desk, status: &Status, harm: &[Seen]) -> Health {
+    let (now, shop) = (desk.clock.now(), &status.history.summary.shop);
+    let open = harm.iter().filter(|seen| stands(seen, now));
+    let mut all: Vec<Concern> =
+        open.map(|seen| Concern::new(Tone::Bad, format!("{}.", seen.harm()))).collect();
+    let incidents_open = all.len() as u64;
+    all.extend(beside_harm(status, now, desk.admins.contains_key(shop)));
+    all.sort_by_key(|concern| Reverse(concern.tone));
+    Health {
+        state: match all.first().map_or(Tone::Good, |worst| worst.tone) {
+            Tone::Good | Tone::Plain => HealthState::Good,
+            Tone::Notice => HealthState::Notice,
+            Tone::Warning => HealthState::Warning,
+            Tone::Bad => HealthState::Bad,
+        },
+        incidents_open,
+        last_complete_pull: status.history.kinds.iter().filter_map(last_look).min(),
+        wrong: all.into_iter().map(|concern| concern.text).collect(),
+        at: now,
+    }
+}
+
+/// What speaks against it that all is well, beside harm.
+fn beside_harm(status: &Status, now: Timestamp, is_reached: bool) -> Vec<Concern> {
+    let history = &status.history;
+    let mut all = reached(is_reached, status.subscriptions.as_ref());
     all.extend(heard(history));
-    all.extend(looked_at(room, history));
-    all.extend(never_whole(room, history));
+    all.extend(looked_at(now, history));
+    // Where the shop cannot be asked, that is said already.
+    if is_reached {
+        all.extend(never_whole(history));
+    }
     all.extend(history.kinds.iter().filter_map(not_copied));
-    all.extend(status.proof.as_ref().and_then(|proof| disproved(room, proof)));
+    all.extend(status.proof.as_ref().and_then(|proof| disproved(now, proof)));
     all
 }
 
@@ -65,10 +100,14 @@ fn pulls(status: &ShopStatus, state: PullState) -> impl Iterator<Item = &PullRep
     pulls.filter(move |pull| pull.state == state)
 }
 
+/// Whether it is of the last days, and nobody has said anything about it yet.
+fn stands(seen: &Seen, now: Timestamp) -> bool {
+    now.seconds_since(seen.began()) < HARM_SECONDS_MAX && seen.is_open()
+}
+
 /// Harm of the last days that nobody has said anything about yet.
 fn harmed(room: &Room, seen: &Seen) -> Option<Concern> {
-    let lately = room.clock.now().seconds_since(seen.began()) < HARM_SECONDS_MAX;
-    (lately && seen.is_open()).then(|| Concern {
+    stands(seen, room.clock.now()).then(|| Concern {
         tone: Tone::Bad,
         text: format!("{}, {}.", seen.harm(), room.clock.short(seen.began())),
         more: Some((format!("{}/guard", room.path()), "What the guard saw, and the way back")),
@@ -76,9 +115,9 @@ fn harmed(room: &Room, seen: &Seen) -> Option<Concern> {
 }
 
 /// What is missing between the shop and us.
-fn reached(room: &Room, subscriptions: Option<&Subscriptions>) -> Vec<Concern> {
+fn reached(is_reached: bool, subscriptions: Option<&Subscriptions>) -> Vec<Concern> {
     let mut concerns = Vec::new();
-    if !room.is_reached() {
+    if !is_reached {
         concerns.push(Concern::new(
             Tone::Warning,
             "Only what webhooks tell is kept, and nothing can be put back: this shop's credentials for \
@@ -137,7 +176,7 @@ fn heard(status: &ShopStatus) -> Vec<Concern> {
 }
 
 /// What came of looking at the whole shop.
-fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
+fn looked_at(now: Timestamp, status: &ShopStatus) -> Vec<Concern> {
     let mut concerns = Vec::new();
     let running: Vec<&PullReport> = pulls(status, PullState::Running).collect();
     if !running.is_empty() {
@@ -166,7 +205,7 @@ fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
             concerns.push(Concern::new(Tone::Warning, format!("{}: {why}.", named(&[&pull.kind]))));
         }
     }
-    let stale = |at: &Timestamp| room.clock.now().seconds_since(*at) > LOOK_SECONDS_MAX;
+    let stale = |at: &Timestamp| now.seconds_since(*at) > LOOK_SECONDS_MAX;
     let stale = status.kinds.iter().filter_map(last_look).filter(stale).count();
     if stale > 0 {
         let kinds = shell::many(stale as u64, "kind");
@@ -180,11 +219,8 @@ fn looked_at(room: &Room, status: &ShopStatus) -> Vec<Concern> {
 }
 
 /// Kinds of which nobody ever saw all, though that can be had.
-fn never_whole(room: &Room, status: &ShopStatus) -> Option<Concern> {
-    // Where the shop cannot be asked, or its last answer was a failure, that is said already.
-    if !room.is_reached() {
-        return None;
-    }
+fn never_whole(status: &ShopStatus) -> Option<Concern> {
+    // Where its last answer was a failure, that is said already.
     let never = status.kinds.iter().filter(|kind| {
         let failed = kind.pull.as_ref().is_some_and(|pull| pull.state == PullState::Failed);
         let is_pulled = kind.kind.spec().is_some_and(|spec| !spec.pulls.is_empty());
@@ -217,8 +253,8 @@ fn not_copied(status: &KindStatus) -> Option<Concern> {
 }
 
 /// What stands against it that the shop could be restored.
-fn disproved(room: &Room, proof: &Proof) -> Option<Concern> {
-    let stale = room.clock.now().seconds_since(proof.ordered_at) > LOOK_SECONDS_MAX;
+fn disproved(now: Timestamp, proof: &Proof) -> Option<Concern> {
+    let stale = now.seconds_since(proof.ordered_at) > LOOK_SECONDS_MAX;
     let (tone, text) = match (proof.state, proof.mismatched.first()) {
         (ProofState::Refuted, Some(first)) => {
             let wrong = shell::many(proof.mismatches, "thing");

@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use backstock_proto::journal::List;
+use backstock_proto::journal::{List, Page};
 use backstock_proto::problem::Problem;
+use backstock_proto::{Shop, Timestamp};
 use maud::{Markup, html};
 
 use super::room::{Room, encoded, query};
 use super::shell::{self, Tone};
 use super::{change_sets, job, restore};
 use crate::change_set::ChangeSet;
-use crate::guard::{Incident, IncidentState, Trip};
+use crate::guard::{INCIDENT, Incident, IncidentState, Trip};
 use crate::job::{Job, JobState};
 use crate::token::Scope;
+use crate::{Desk, refuse};
 
+/// Incidents looked at where many shops are.
+const INCIDENTS: usize = 20;
 /// Jobs among which those are looked for that went a way back.
 const JOBS: usize = 100;
 
 /// An incident, and the job by which the way back was gone: the guard's, or a person's.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     incident: Incident,
     job: Option<Job>,
 }
@@ -35,14 +39,34 @@ pub(super) async fn latest(
         return Ok(List { items: Vec::new(), next: incidents.next });
     }
     let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
-    // Newest first: of several jobs of one plan the last counts.
+    Ok(List { items: with_jobs(incidents.items, jobs.items), next: incidents.next })
+}
+
+/// The latest incidents of one of many shops.
+pub(crate) async fn seen(desk: &Desk, shop: &Shop) -> Result<Vec<Seen>, Problem> {
+    let page = Page { limit: INCIDENTS, cursor: None };
+    let records = desk.journal.records(shop, INCIDENT, None, &page).await;
+    let records = records.map_err(refuse::journal)?.items.into_iter();
+    let incidents: Vec<Incident> =
+        records.filter_map(|record| serde_json::from_value(record.payload).ok()).collect();
+    if incidents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let page = Page { limit: JOBS, cursor: None };
+    let (jobs, _) = desk.jobs.list(shop, &page).await.map_err(refuse::record)?;
+    Ok(with_jobs(incidents, jobs))
+}
+
+/// Each with the job that went its way back; of jobs the newest first.
+fn with_jobs(incidents: Vec<Incident>, jobs: Vec<Job>) -> Vec<Seen> {
+    // Of several jobs of one plan the last counts.
     let by_plan: BTreeMap<String, Job> =
-        jobs.items.into_iter().rev().map(|job| (job.plan.clone(), job)).collect();
-    let seen = incidents.items.into_iter().map(|incident| Seen {
+        jobs.into_iter().rev().map(|job| (job.plan.clone(), job)).collect();
+    let seen = incidents.into_iter().map(|incident| Seen {
         job: incident.plan.as_ref().and_then(|plan| by_plan.get(plan)).cloned(),
         incident,
     });
-    Ok(List { items: seen.collect(), next: incidents.next })
+    seen.collect()
 }
 
 impl Seen {
@@ -64,7 +88,7 @@ impl Seen {
     }
 
     /// When it began.
-    pub(super) fn began(&self) -> backstock_proto::Timestamp {
+    pub(super) fn began(&self) -> Timestamp {
         self.incident.change_set.from
     }
 

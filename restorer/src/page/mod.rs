@@ -54,8 +54,10 @@ use crate::token::Scope;
 pub use embedded::App;
 pub use session::SessionKey;
 
+pub(crate) use concern::health;
 pub(crate) use dress::dress;
 pub(crate) use embedded::FramedBy;
+pub(crate) use incident::seen;
 pub(crate) use inside::Inside;
 pub(crate) use session::{Session, is_ours};
 

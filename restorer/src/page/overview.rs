@@ -118,7 +118,7 @@ fn verdict(room: &Room, status: &Status, harm: &[Seen]) -> Markup {
 }
 
 /// A text in which what stands in backticks is to be typed.
-fn told(text: &str) -> Markup {
+pub(super) fn told(text: &str) -> Markup {
     html! {
         @for (n, part) in text.split('`').enumerate() {
             @if n % 2 == 1 { code { (part) } } @else { (part) }

@@ -88,6 +88,11 @@ async fn short_lists_have_pages_too() {
     }
     assert_eq!(seen, all);
     server.get("/v1/shops?cursor=x").await.problem(400);
+    assert_eq!(shops(&server.get("/v1/shops?q=BOL").await), ["bolt.myshopify.com"]);
+    let found = server.get("/v1/shops?q=bolt.myshopify.com&health=true").await.json();
+    let health = &found["items"][0]["health"];
+    assert_eq!((&health["state"], &health["incidents_open"]), (&json!("warning"), &json!(0)));
+    assert!(health["wrong"][0].as_str().is_some_and(|why| !why.is_empty()), "{health}");
     for list in ["marks", "pulls"] {
         assert_eq!(server.get(&format!("/v1/shops/acme/{list}?limit=1")).await.status, 200);
         server.get(&format!("/v1/shops/acme/{list}?limit=0")).await.problem(400);

@@ -6,6 +6,7 @@ use backstock_proto::journal::{
     VerifyReport, Version,
 };
 use backstock_proto::{Facet, Kind, Op, ResourceId, Shop, Source, Timestamp};
+use backstock_restorer::health::{Health, HealthState};
 use serde_json::{Value, json};
 
 /// A text that is too long to be shown whole.
@@ -182,6 +183,17 @@ pub(super) fn resources(query: &str) -> List<Summary> {
         }
         _ => List { items: Vec::new(), next: None },
     }
+}
+
+/// How a shop is: one that is behind was harmed, and one that is new was not looked at yet.
+pub(super) fn health(summary: &ShopSummary) -> Option<Health> {
+    let at = summary.newest_received_at?;
+    let is_behind = summary.lag_seconds > 60.0;
+    let (state, incidents_open) =
+        if is_behind { (HealthState::Bad, 1) } else { (HealthState::Good, 0) };
+    let wrong = ["12 products\u{2019} prices collapsed.", "1 gap in what reached us."];
+    let wrong = wrong.iter().filter(|_| is_behind).map(|why| (*why).to_owned()).collect();
+    Some(Health { state, incidents_open, last_complete_pull: Some(at), wrong, at })
 }
 
 /// The shops that the server tells of, as its statuses.

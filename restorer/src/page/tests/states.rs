@@ -120,6 +120,21 @@ async fn what_was_asked_for_is_named_and_planned_anew() {
 }
 
 #[tokio::test]
+async fn whoever_has_several_shops_sees_first_where_harm_was_done() {
+    let world = world(Config::default());
+    let cy = world.signed_in("Cy").await;
+    let calm = world.get("/", &cy).await;
+    calm.assert_says(&["/shops/acme\"", "/shops/bolt\"", "to look at", "needs a look"]);
+    assert!(!calm.text().contains("open incident"));
+    // What was seen is kept for a while: another restorer sees it at once.
+    let world = self::world(Config::default());
+    let (bo, cy) = (world.signed_in("Bo").await, world.signed_in("Cy").await);
+    incidents(&world, &bo).await;
+    let harmed = world.get("/", &cy).await;
+    harmed.assert_says(&["3 open incidents", "1 with harm", "never read whole"]);
+}
+
+#[tokio::test]
 async fn harm_stays_open_where_the_way_back_was_cancelled() {
     let world = world(Config::default());
     let bo = world.signed_in("Bo").await;

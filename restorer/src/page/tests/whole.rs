@@ -169,4 +169,8 @@ async fn every_shop_is_listed_somewhere() {
     assert!(!first.text().contains("s1000"));
     let second = world.get(&next(&first), &cy).await;
     second.assert_says(&["/shops/s1000\"", "Back to the beginning"]);
+    let found = world.get("/?q=S0420.myshopify.com", &cy).await;
+    found.assert_says(&["/shops/s0420\"", "1 shop"]);
+    assert!(!found.text().contains("/shops/acme"));
+    world.get("/?q=nowhere", &cy).await.assert_says(&["holds “nowhere”", "All of your shops"]);
 }
