@@ -2,6 +2,7 @@
 //! who is told.
 
 use maud::{Markup, html};
+use serde_json::Value;
 use url::Url;
 
 use super::room::Room;
@@ -30,8 +31,8 @@ pub(super) fn policy(room: &Room) -> Markup {
                 },
                 Some(policy) => (rules(policy)),
             }
-            p.quiet.small { (source(policy)) }
             @if let Some(policy) = policy.filter(|policy| policy.action != Action::Off) { (watched(policy)) }
+            (source(room, policy))
         }
     }
 }
@@ -45,17 +46,52 @@ fn state(action: Action) -> (Tone, &'static str) {
     }
 }
 
-/// Where it is written, so that it can be changed there.
-fn source(policy: Option<&Policy>) -> Markup {
+/// Where it is written, and how it is changed there.
+fn source(room: &Room, policy: Option<&Policy>) -> Markup {
+    let set = policy.map(set).unwrap_or_default();
     html! {
+        h3 { "Where this comes from" }
         @match policy {
-            None => { "A " code { "[[shop]]" } " with its domain in " code { "backstock.toml" } " has it watched over." },
-            Some(_) => {
-                "So says the configuration: " code { "[shop.guard]" } " of this shop in "
-                code { "backstock.toml" } ", or what holds where that says nothing."
+            None => p { "A " code { "[[shop]]" } " with its domain in " code { "backstock.toml" } " has it watched over." },
+            Some(_) => p {
+                "The configuration: " code { "[shop.guard]" } " of this shop in " code { "backstock.toml" } ". "
+                @if set.is_empty() { "Nothing in it differs from what holds where it says nothing." }
+                @else {
+                    "It says otherwise than usual of "
+                    @for (n, key) in set.iter().enumerate() { @if n > 0 { ", " } code { (key) } }
+                    "; the rest is as it is everywhere."
+                }
             },
         }
+        p.quiet {
+            "Whoever runs Backstock changes it there, tries it with " code { "backstock check-config" }
+            ", and starts the restorer anew. It counts for what happens from then on."
+        }
+        pre.code { (lines(room, policy)) }
     }
+}
+
+/// What the configuration sets otherwise than it is by default.
+fn set(policy: &Policy) -> Vec<String> {
+    let members = |policy: &Policy| match serde_json::to_value(policy) {
+        Ok(Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    };
+    let usual = members(&Policy::default());
+    let own = members(policy).into_iter();
+    own.filter(|(key, value)| usual.get(key) != Some(value)).map(|(key, _)| key).collect()
+}
+
+/// The lines to be written, with what holds now.
+fn lines(room: &Room, policy: Option<&Policy>) -> String {
+    let usual = Policy::default();
+    let Policy { action, staff, .. } = policy.unwrap_or(&usual);
+    format!(
+        "[[shop]]\ndomain = \"{}\"\n\n[shop.guard]\naction = \"{}\"   # off, alert, plan or apply\nstaff = \"{}\"",
+        room.shop.domain(),
+        action.as_str(),
+        staff.as_str()
+    )
 }
 
 fn rules(policy: &Policy) -> Markup {

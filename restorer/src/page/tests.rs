@@ -257,6 +257,9 @@ async fn the_guards_policy_is_told_in_words() {
         "Nobody is sent a message",
         "Prices fall by 60 % or more",
         "10, in a large shop 0.2 % of all",
+        "Nothing in it differs from what holds where it says nothing.",
+        "domain = &quot;acme.myshopify.com&quot;",
+        "action = &quot;plan&quot;",
     ]);
     assert!(!usual.text().contains("by itself"));
     let collapse = Threshold { min: 4_000, share: 0.0, action: Some(Action::Alert) };
@@ -275,6 +278,8 @@ async fn the_guards_policy_is_told_in_words() {
         "hooks.example.com, in messages that are signed",
         "Prices fall by 50 % or more",
         "4,000",
+        "<code>price_drop</code>",
+        "<code>webhook_secret</code>",
     ]);
     assert!(!apply.text().contains("secret-of-the-address") && !apply.text().contains("hush"));
 }
