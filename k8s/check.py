@@ -81,11 +81,11 @@ def scraped(directory, path):
 
 
 def alerts():
-    """Every alert is tried, and names a section of the runbook."""
+    """Every alert is tried, and names a section of the runbook, which has all that whoever is woken needs."""
     rules = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"]
     rules = [rule for group in rules for rule in group["rules"]]
-    headings = re.findall(r"^## (.*)$", (HERE / "RUNBOOK.md").read_text(), re.MULTILINE)
-    sections = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    runbook = re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", (HERE / "RUNBOOK.md").read_text(), re.MULTILINE)
+    sections = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-"): text for heading, text in runbook}
     files = MONITORING.glob("*.test.yaml")
     tests = [test for file in files for test in yaml.safe_load(file.read_text())["tests"]]
     tried = [one for test in tests for one in test["alert_rule_test"]]
@@ -93,8 +93,12 @@ def alerts():
     rests = {one["alertname"] for one in tried if not one["exp_alerts"]}
     for rule in rules:
         name, url = rule["alert"], rule["annotations"].get("runbook_url", "")
-        if url.partition("#")[2] not in sections:
+        section = sections.get(url.partition("#")[2])
+        if section is None:
             faults.append(f"{name}: RUNBOOK.md has no section for {url!r}")
+        for part in ("For merchants", "To confirm", "To do"):
+            if section and f"\n**{part}**:" not in section:
+                faults.append(f"{name}: its section of RUNBOOK.md has no {part!r}")
         if name not in fires:
             faults.append(f"{name} is never shown to fire")
         if name not in rests:

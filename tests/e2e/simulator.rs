@@ -122,7 +122,10 @@ impl Simulator {
     /// Lets nothing more happen, and waits until every delivery is over.
     pub(crate) async fn quiet(&self) {
         self.post("traffic?rate=0", json!({})).await;
-        self.post("drain", json!({})).await;
+        let drain = self.client.post(format!("{}/_sim/drain", self.url)).json(&json!({}));
+        // As many deliveries as a large shop has take their time.
+        let drained = drain.timeout(Duration::from_secs(600)).send().await.expect("an answer");
+        assert!(drained.status().is_success(), "drain: {}", drained.status());
     }
 
     /// What another app asks of the Admin API.
