@@ -201,3 +201,36 @@ async fn look(desk: &Arc<Desk>, shop: &Shop) -> Result<Health, Problem> {
     let harm = page::seen(desk, shop).await?;
     Ok(page::health(desk, &status, &harm))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shop_is_looked_at_by_one_and_shown_as_it_was_where_a_look_finds_nothing() {
+        let shop = Shop::from_name("acme").expect("a shop");
+        let summary = ShopSummary {
+            shop: shop.clone(),
+            resources: 0,
+            versions: 0,
+            newest_received_at: None,
+            lag_seconds: 0.0,
+        };
+        let (kept, shops) = (Kept::default(), [ShopListed::from(summary)]);
+        assert_eq!(kept.claim(&shops), [shop.clone()]);
+        assert!(kept.is_under_way(&shops) && kept.claim(&shops).is_empty(), "one look is enough");
+        let health = Health {
+            state: HealthState::Good,
+            incidents_open: 0,
+            last_complete_pull: None,
+            wrong: Vec::new(),
+            at: Timestamp::MIN,
+        };
+        kept.keep(&shop, Some(health.clone()));
+        kept.rest(std::slice::from_ref(&shop), Duration::ZERO);
+        assert_eq!(kept.claim(&shops), [shop.clone()], "it is due again");
+        kept.keep(&shop, None);
+        assert!(!kept.is_under_way(&shops));
+        assert_eq!(kept.looks()[&shop].health.as_ref(), Some(&health));
+    }
+}
