@@ -109,7 +109,10 @@ pub(super) static SPEC: Spec = Spec {
     ],
     id: pull::by_gid,
     ask_for: |id| format!("gid://shopify/Product/{id}"),
-    references: &["/publications/*/publicationId"],
+    references: &[
+        "/options/*/optionValues/*/linkedMetafieldValue",
+        "/publications/*/publicationId",
+    ],
     natural_key: &["handle"],
     personal: Personal::None,
     rank: rank::PRODUCTS,
@@ -118,8 +121,7 @@ pub(super) static SPEC: Spec = Spec {
          plans, reviews and sales figures stay behind",
     ),
     not_covered: "metafields of other apps' reserved namespaces, what bundles and combined listings \
-                  are made of, which options follow a metafield, and the catalogs of markets and \
-                  companies that it is in",
+                  are made of, and the catalogs of markets and companies that it is in",
 };
 
 const CORE: Members = Members {
@@ -150,6 +152,7 @@ const DETAIL: Members = Members {
         "isGiftCard",
         "requiresSellingPlan",
         "combinedListingRole",
+        "linkedOptions",
     ],
 };
 
@@ -164,6 +167,10 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
             m.map("seo", "seo", seo)
                 .text("giftCardTemplateSuffix", "giftCardTemplateSuffix")
                 .same(&["isGiftCard", "requiresSellingPlan", "combinedListingRole"]);
+            let linked = m.get("linkedOptions").map(linked_options).unwrap_or_default();
+            if !linked.is_empty() {
+                m.set("options", linked.into());
+            }
         }
         Facet::Variants => {
             m.map("variantDetails", "variants", |v| {
@@ -230,6 +237,39 @@ fn seo(value: &Value) -> Value {
     object(value, |m| {
         m.text("title", "title").text("description", "description");
     })
+}
+
+/// The options that follow a metafield, with the metaobjects that their values stand for.
+fn linked_options(options: &Value) -> Vec<Value> {
+    let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+    let linked = options.iter().filter(|option| option["linkedMetafield"].is_object());
+    let of_option = |option: &Value| {
+        object(option, |m| {
+            m.same(&["id"])
+                .map("linkedMetafield", "linkedMetafield", |metafield| {
+                    object(metafield, |m| {
+                        m.same(&["namespace", "key"]);
+                    })
+                })
+                .map("optionValues", "optionValues", |values| in_use(values, &option["values"]));
+        })
+    };
+    linked.map(of_option).collect()
+}
+
+/// Those values of a linked option that some variant has, by name: their order is the option's affair.
+fn in_use(values: &Value, used: &Value) -> Value {
+    let used = used.as_array().map(Vec::as_slice).unwrap_or_default();
+    let values = values.as_array().map(Vec::as_slice).unwrap_or_default();
+    let values = values.iter().filter(|value| used.contains(&value["name"]));
+    let values: Value = values
+        .map(|value| {
+            object(value, |m| {
+                m.same(&["name", "linkedMetafieldValue"]);
+            })
+        })
+        .collect();
+    field::sorted(values, |value| value["name"].to_string())
 }
 
 /// Variants in the order that buyers see, in whichever order they came.
@@ -393,6 +433,25 @@ fn listing(state: &Value) -> Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_option_that_follows_a_metafield_says_what_its_values_stand_for() {
+        let gid = |n: u64| format!("gid://shopify/Metaobject/{n}");
+        let value = |name: &str, entry: Option<String>| json!({"name": name, "linkedMetafieldValue": entry});
+        let detail = |options: Value| {
+            node(Facet::Detail, &json!({"id": "p", "linkedOptions": options})).expect("a state")
+        };
+        let size = json!({"id": "o1", "values": ["S"], "linkedMetafield": null,
+                          "optionValues": [value("S", None)]});
+        assert_eq!(detail(json!([size])), json!({}), "nothing new of a plain one");
+        let metafield = json!({"namespace": "shopify", "key": "color-pattern"});
+        let (red, blue) = (value("Red", Some(gid(1))), value("Blue", Some(gid(2))));
+        let color = json!({"id": "o2", "values": ["Red", "Blue"], "linkedMetafield": metafield,
+                           "optionValues": [red, blue, value("Unused", Some(gid(3)))]});
+        let linked =
+            json!([{"id": "o2", "linkedMetafield": metafield, "optionValues": [blue, red]}]);
+        assert_eq!(detail(json!([size, color])), json!({"options": linked}));
+    }
 
     #[test]
     fn a_category_that_nobody_chose_is_none() {
