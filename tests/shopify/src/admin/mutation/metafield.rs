@@ -117,7 +117,14 @@ fn check(shop: &Shop, owner: Gid, given: &Value) -> Outcome<Result<String, UserE
     Ok(Ok(kind))
 }
 
-fn write(shop: &mut Shop, owner: Gid, given: &Value, kind: &str) -> Gid {
+/// Whether a product's metafield of that name is defined as a list of metaobjects.
+pub(super) fn lists_metaobjects(shop: &Shop, namespace: &str, key: &str) -> bool {
+    let definition = definition::find(shop, "PRODUCT", namespace, key);
+    definition.is_some_and(|known| known["type"]["name"] == "list.metaobject_reference")
+}
+
+/// Writes a metafield of a type, whoever may.
+pub(super) fn write(shop: &mut Shop, owner: Gid, given: &Value, kind: &str) -> Gid {
     let text = |field: &str| given[field].as_str().unwrap_or_default();
     let known = find(shop, owner, text("namespace"), text("key"));
     if let Some(gid) = known {

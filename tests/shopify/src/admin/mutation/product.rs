@@ -74,8 +74,11 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         shop.remove(gid);
         return Ok(failed("product", vec![error]));
     }
-    if let Some(options) = input.list("productOptions") {
-        super::product_option::first_options(shop, gid, options)?;
+    if let Some(options) = input.list("productOptions")
+        && let Err(error) = super::product_option::first_options(shop, gid, options)
+    {
+        shop.remove(gid);
+        return Ok(failed("product", vec![error]));
     }
     product_media::append(shop, gid, call)?;
     shop.announce("products/create", gid);

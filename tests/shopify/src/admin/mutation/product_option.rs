@@ -9,6 +9,8 @@ use crate::gid::Gid;
 use crate::shop::Shop;
 use crate::store::own;
 
+pub(super) mod linked;
+
 pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     Some(match call.name {
         "productOptionsCreate" => create(shop, call),
@@ -37,7 +39,9 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let given = list(call, "options");
     let before = options(shop, gid);
     if shop.variants(gid).len() == 1 && before.first().is_some_and(|o| o["name"] == "Title") {
-        first_options(shop, gid, &given)?;
+        if let Err(error) = first_options(shop, gid, &given) {
+            return Ok(answer(Some(gid), &[], vec![error]));
+        }
         shop.edit_product(gid, |_| {});
         return Ok(answer(Some(gid), &[], vec![]));
     }
@@ -45,8 +49,12 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         let error = UserError::new(&["options"], "Can only specify a maximum of 3 options");
         return Ok(answer(Some(gid), &[], vec![error.code("OPTIONS_OVER_LIMIT")]));
     }
+    let given = match linked::spelled(shop, &given) {
+        Ok(given) => given,
+        Err(error) => return Ok(answer(Some(gid), &[], vec![error])),
+    };
     let mut all = before;
-    for mut option in build_options(shop, &given)? {
+    for mut option in build_options(shop, &given) {
         option["position"] = json!(all.len() + 1);
         all.push(option);
     }
@@ -58,6 +66,7 @@ fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         });
     }
     shop.edit_product(gid, |state| state["options"] = json!(all));
+    linked::settle(shop, gid);
     Ok(answer(Some(gid), &[], vec![]))
 }
 
@@ -79,11 +88,11 @@ fn title(selected: &Value) -> Value {
     json!(values.join(" / "))
 }
 
-/// An option's name, values that are new, renamed or gone. Variants follow a new name.
+/// An option's name, what it follows, values that are new, renamed or gone. Variants follow a new name.
 fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let Some(gid) = product(shop, call) else { return Ok(answer(None, &[], vec![no_product()])) };
     let given = call.args.get("option").cloned().unwrap_or_default();
-    let fields = ["id", "name"];
+    let fields = ["id", "name", "linkedMetafield"];
     Input::of("OptionUpdateInput", &given, &fields)?;
     if call.args.text("variantStrategy") == Some("MANAGE") {
         return Err(not_simulated("productOptionUpdate that manages variants"));
@@ -101,6 +110,9 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         }
         all[at]["name"] = json!(name);
     }
+    if let Err(error) = linked::follow(shop, &mut all, at, &given["linkedMetafield"]) {
+        return Ok(answer(Some(gid), &[], vec![error]));
+    }
     let mut renamed: Vec<(Value, Value)> = Vec::new();
     for change in list(call, "optionValuesToUpdate") {
         let values = all[at]["optionValues"].as_array_mut().into_iter().flatten();
@@ -108,12 +120,22 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
             let error = UserError::new(&["optionValuesToUpdate"], "Option value does not exist");
             return Ok(answer(Some(gid), &[], vec![error.code("OPTION_VALUE_DOES_NOT_EXIST")]));
         };
-        renamed.push((value["name"].clone(), change["name"].clone()));
-        value["name"] = change["name"].clone();
+        let name = match linked::called(shop, &change) {
+            Ok(name) => name,
+            Err(error) => return Ok(answer(Some(gid), &[], vec![error])),
+        };
+        renamed.push((value["name"].clone(), name.clone()));
+        value["name"] = name;
+        value["linkedMetafieldValue"] = change["linkedMetafieldValue"].clone();
     }
     for new in list(call, "optionValuesToAdd") {
+        let name = match linked::called(shop, &new) {
+            Ok(name) => name,
+            Err(error) => return Ok(answer(Some(gid), &[], vec![error])),
+        };
         let id = shop.store.fresh("ProductOptionValue");
-        let value = option_value(id, new["name"].as_str().unwrap_or_default());
+        let mut value = option_value(id, name.as_str().unwrap_or_default());
+        value["linkedMetafieldValue"] = new["linkedMetafieldValue"].clone();
         if let Some(values) = all[at]["optionValues"].as_array_mut() {
             values.push(value);
         }
@@ -121,6 +143,9 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     let gone = list(call, "optionValuesToDelete");
     if let Some(values) = all[at]["optionValues"].as_array_mut() {
         values.retain(|value| !gone.contains(&value["id"]));
+    }
+    if let Some(error) = linked::mixed(&all[at], &given["linkedMetafield"]) {
+        return Ok(answer(Some(gid), &[], vec![error]));
     }
     let variants = shop.variants(gid);
     for variant in variants {
@@ -138,6 +163,7 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         });
     }
     shop.edit_product(gid, |state| state["options"] = json!(all));
+    linked::settle(shop, gid);
     Ok(answer(Some(gid), &[], vec![]))
 }
 
@@ -312,6 +338,11 @@ pub(super) fn choices(
             let error = UserError::new(&["variants", "optionValues"], message);
             return Err(error.code("NEED_TO_ADD_OPTION_VALUES"));
         };
+        if chosen["linkedMetafieldValue"].is_string() {
+            let value = linked::learn(shop, product, option, &chosen["linkedMetafieldValue"])?;
+            choices.push((name, value));
+            continue;
+        }
         let known = option["optionValues"].as_array().into_iter().flatten();
         let by_id = known
             .into_iter()
@@ -322,6 +353,7 @@ pub(super) fn choices(
                 UserError::new(&["variants", "optionValues"], "Option value does not exist");
             return Err(error.code("OPTION_VALUE_DOES_NOT_EXIST"));
         };
+        linked::is_named(option, value)?;
         choices.push((name, value.to_owned()));
     }
     if given.len() > options.len() {
@@ -358,8 +390,13 @@ fn option_value(id: Gid, name: &str) -> Value {
 }
 
 /// Options of a new product; its one variant takes the first value of each.
-pub(super) fn first_options(shop: &mut Shop, product: Gid, options: &[Value]) -> Outcome<()> {
-    let built = build_options(shop, options)?;
+pub(super) fn first_options(
+    shop: &mut Shop,
+    product: Gid,
+    options: &[Value],
+) -> Result<(), UserError> {
+    let options = linked::spelled(shop, options)?;
+    let built = build_options(shop, &options);
     let Some(variant) = shop.variants(product).first().copied() else { return Ok(()) };
     let selected: Vec<Value> = built
         .iter()
@@ -377,29 +414,29 @@ pub(super) fn first_options(shop: &mut Shop, product: Gid, options: &[Value]) ->
         state["selectedOptions"] = json!(selected);
     });
     shop.update(product, |state| state["options"] = json!(built));
+    linked::settle(shop, product);
     Ok(())
 }
 
-/// Options as documents hold them.
-pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Outcome<Vec<Value>> {
+/// Options as documents hold them, of which each value is spelled out.
+pub(super) fn build_options(shop: &mut Shop, options: &[Value]) -> Vec<Value> {
     let mut built = Vec::new();
     for (at, option) in options.iter().enumerate() {
-        if option.get("linkedMetafield").is_some_and(|linked| !linked.is_null()) {
-            return Err(not_simulated("options linked to metafields"));
-        }
         let values = option["values"].as_array().into_iter().flatten();
         let mut kept = Vec::new();
         for value in values {
             let id = value["id"].as_str().and_then(|id| id.parse().ok());
             let id = id.unwrap_or_else(|| shop.store.fresh("ProductOptionValue"));
-            kept.push(option_value(id, value["name"].as_str().unwrap_or_default()));
+            let mut known = option_value(id, value["name"].as_str().unwrap_or_default());
+            known["linkedMetafieldValue"] = value["linkedMetafieldValue"].clone();
+            kept.push(known);
         }
         let id = option["id"].as_str().and_then(|id| id.parse().ok());
         let id: Gid = id.unwrap_or_else(|| shop.store.fresh("ProductOption"));
         built.push(json!({
             "__typename": "ProductOption", "id": id.to_string(), "name": option["name"],
-            "position": at + 1, "linkedMetafield": null, "optionValues": kept,
+            "position": at + 1, "linkedMetafield": option["linkedMetafield"], "optionValues": kept,
         }));
     }
-    Ok(built)
+    built
 }

@@ -192,8 +192,15 @@ fn set_variants(
     variants: &[Value],
     media: &[(Value, Gid)],
 ) -> Outcome<Result<(), UserError>> {
-    let options = keep_option_ids(shop, gid, options);
-    let built = product_option::build_options(shop, &options)?;
+    let options = match product_option::linked::spelled(shop, options) {
+        Ok(options) => keep_option_ids(shop, gid, &options),
+        Err(error) => return Ok(Err(error)),
+    };
+    let built = product_option::build_options(shop, &options);
+    let mixed = |option: &Value| product_option::linked::mixed(option, &Value::Null);
+    if let Some(error) = built.iter().find_map(mixed) {
+        return Ok(Err(error));
+    }
     shop.update(gid, |state| state["options"] = json!(built));
     let before = shop.variants(gid);
     let mut kept = Vec::new();
@@ -236,6 +243,7 @@ fn set_variants(
         variant::drop_variant(shop, gid, variant);
     }
     shop.update(gid, |state| state["variants"] = kept.iter().map(|v| own(*v)).collect());
+    product_option::linked::settle(shop, gid);
     variant::renumber(shop, gid);
     Ok(Ok(()))
 }
@@ -255,11 +263,17 @@ fn keep_option_ids(shop: &Shop, gid: Gid, options: &[Value]) -> Vec<Value> {
         if option["name"].is_null() {
             option["name"] = known["name"].clone();
         }
+        if option["linkedMetafield"].is_null() {
+            option["linkedMetafield"] = known["linkedMetafield"].clone();
+        }
         for value in option["values"].as_array_mut().into_iter().flatten() {
             let values = known["optionValues"].as_array().into_iter().flatten();
             let same = values.into_iter().find(|other| other["name"] == value["name"]);
             if let (Some(same), true) = (same, value["id"].is_null()) {
                 value["id"] = same["id"].clone();
+            }
+            if let (Some(same), true) = (same, value["linkedMetafieldValue"].is_null()) {
+                value["linkedMetafieldValue"] = same["linkedMetafieldValue"].clone();
             }
         }
     }
