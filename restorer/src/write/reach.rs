@@ -48,8 +48,11 @@ const HOOKS: &[(&str, Hook)] = &[
 type ValueHook = fn(&FieldPath, &Value) -> Option<&'static str>;
 
 /// What the kinds say of values that their fields cannot be given.
-const VALUE_HOOKS: &[(&str, ValueHook)] =
-    &[("customer", consent::unwritable_to), ("theme", theme::unwritable_to)];
+const VALUE_HOOKS: &[(&str, ValueHook)] = &[
+    ("customer", consent::unwritable_to),
+    ("product", super::product::unwritable_to),
+    ("theme", theme::unwritable_to),
+];
 
 /// Members that Shopify gives and nobody chooses, or that we keep for ourselves: a difference in one
 /// of them alone is no difference to anybody.

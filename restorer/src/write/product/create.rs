@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::aside::Aside;
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
-use super::{fields, media, stock, variants};
+use super::{fields, linked, media, stock, variants};
 use crate::write::step::{Step, ask, is_unknown, list, send, text};
 use crate::write::{Around, WriteError, crud, look, metafield, upload};
 
@@ -54,11 +54,14 @@ pub(super) async fn create(around: &dyn Around, want: &mut Value) -> Result<Made
             Ok(made) if !with_metafields => return Ok(found(made.gid)),
             made => return made,
         };
+        let plain = refused.iter().any(|why| linked::is_refused(why))
+            && linked::give_up(around, want, &refused);
         // Nothing else helps, and what has its name now may be somebody else's.
-        if refused.iter().any(is_for_its_name) {
+        if !plain && refused.iter().any(is_for_its_name) {
             return Err(WriteError::Refused(refused));
         }
         match metafield::are_named(&refused) {
+            _ if plain => {}
             // One that the shop does not take keeps all of it away: they follow, each for itself.
             true if with_metafields => with_metafields = false,
             // Whatever else it is may be for its stock, which has rows of its own.
@@ -124,7 +127,7 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
         .collect();
     if !options.is_empty() && !known.is_empty() {
         let of_variant = |variant: &&Value| {
-            let mut input = variants::set_input(variant);
+            let mut input = variants::set_input(variant, &[want]);
             let medium = list(variant, "mediaIds").first();
             let file = medium.and_then(|id| files.iter().find(|(medium, _)| medium["id"] == *id));
             if let Some((_, file)) = file {
@@ -141,7 +144,8 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
         let files: Vec<Value> = files.into_iter().map(|(_, file)| file).collect();
         input.insert("files".into(), files.into());
     }
-    let metafields = metafield::inputs(&json!([]), &want["metafields"]);
+    let mut metafields = metafield::inputs(&json!([]), &want["metafields"]);
+    metafields.retain(|metafield| !linked::is_followed(metafield, &[want]));
     if !metafields.is_empty() {
         input.insert("metafields".into(), metafields.into());
     }
@@ -153,14 +157,17 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
 fn with_values_of(mut options: Vec<Value>, variants: &[Value]) -> Vec<Value> {
     for option in &mut options {
         let name = option["name"].clone();
-        let is_used = |value: &Value| {
+        let is_used = |by: &str, value: &Value| {
             variants
                 .iter()
                 .flat_map(|variant| list(variant, "optionValues"))
-                .any(|chosen| chosen["optionName"] == name && chosen["name"] == value["name"])
+                .any(|chosen| chosen["optionName"] == name && chosen[by] == *value)
         };
-        if let Some(values) = option["values"].as_array_mut() {
-            values.retain(is_used);
+        if let Some(values) = option.get_mut("values").and_then(Value::as_array_mut) {
+            values.retain(|value| is_used("name", &value["name"]));
+        }
+        if let Some(Value::Array(entries)) = option.pointer_mut("/linkedMetafield/values") {
+            entries.retain(|entry| is_used("linkedMetafieldValue", entry));
         }
     }
     options

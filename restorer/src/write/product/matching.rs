@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::linked;
 use crate::write::step::{list, text};
 use crate::write::upload::is_named_after;
 
@@ -18,24 +19,25 @@ pub(super) struct Matched {
 
 /// Finds what is wanted among what is there. `fresh` are media that were made by us just now.
 pub(super) fn matched(now: &Value, want: &Value, fresh: &BTreeSet<String>) -> Matched {
+    let mut want = want.clone();
+    linked::call_as_now(now, &mut want);
     let mut ids = BTreeMap::new();
     let mut pair = |old: &str, new: &str| {
         if !old.is_empty() && !new.is_empty() && old != new {
             ids.insert(old.to_owned(), new.to_owned());
         }
     };
-    pair(text(want, "id"), text(now, "id"));
-    for (old, new) in options(now, want) {
+    pair(text(&want, "id"), text(now, "id"));
+    for (old, new) in options(now, &want) {
         pair(text(old, "id"), text(new, "id"));
     }
-    for (old, new) in variants(now, want) {
+    for (old, new) in variants(now, &want) {
         pair(text(old, "id"), text(new, "id"));
         pair(text(&old["inventoryItem"], "id"), text(&new["inventoryItem"], "id"));
     }
-    for (old, new) in media(now, want, fresh) {
+    for (old, new) in media(now, &want, fresh) {
         pair(text(old, "id"), text(new, "id"));
     }
-    let mut want = want.clone();
     rewrite(&mut want, &ids);
     Matched { want, ids }
 }

@@ -8,6 +8,7 @@
 mod aside;
 mod create;
 mod fields;
+mod linked;
 mod made;
 mod matching;
 mod meanwhile;
@@ -91,6 +92,16 @@ async fn complete(
     Ok(Written::Created { gid, ids: work.ids })
 }
 
+/// Why a field of a product cannot be given a value, if it cannot.
+pub(super) fn unwritable_to(path: &FieldPath, new: &Value) -> Option<&'static str> {
+    let of_link =
+        ["/linkedMetafield", "/optionValues"].iter().any(|end| path.as_str().ends_with(end));
+    (path.member() == "options" && of_link && new.is_null()).then_some(
+        "an option that follows a metafield is parted from it by hand: do it on the product's page in \
+         Shopify's admin",
+    )
+}
+
 /// Why a field of a product cannot be written, if it cannot.
 pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
     let of_item = path.member() == "variants"
@@ -166,6 +177,10 @@ fn metafields(now: &Value, want: &Value) -> Changes {
         true => metafield::changes(text(now, "id"), &now["metafields"], &want["metafields"]),
         false => Changes::default(),
     };
+    // What an option follows is written by writing the option.
+    let is_own = |metafield: &Value| !linked::is_followed(metafield, &[now, want]);
+    changes.set.retain(is_own);
+    changes.delete.retain(is_own);
     for variant in list(want, "variants").iter().filter(|variant| known(variant)) {
         let id = text(variant, "id");
         if let Some(there) = matching::by_id(list(now, "variants"), id) {
@@ -235,7 +250,7 @@ impl<'a> Work<'a> {
                 media::forget(&mut want, &lost);
                 media::forget(self.want.to_mut(), &lost);
             }
-            if options::order(&now, &want).is_some() {
+            if options::takes_all_values(&now, &want) {
                 options::complete(self.around, &mut now).await?;
             }
             let Steps { shape, rest } = steps(&now, &want, &files);
@@ -248,6 +263,7 @@ impl<'a> Work<'a> {
                 self.first = None;
             }
             let heard = self.send(if is_shaping { shape } else { rest }).await?;
+            self.give_up_links();
             if !is_shaping && heard {
                 for gid in &replaced {
                     file::replaced(self.around, gid).await?;
@@ -289,6 +305,17 @@ impl<'a> Work<'a> {
         let heard = self.waits(sent.boxed()).await;
         (self.changed, self.refused) = (changed, refused);
         heard
+    }
+
+    /// Options whose links the shop refuses stay plain, so that all else is done.
+    fn give_up_links(&mut self) {
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        let (links, refused): (Vec<String>, Vec<String>) =
+            refused.partition(|why| linked::is_refused(why));
+        self.refused = refused;
+        if !links.is_empty() && !linked::give_up(self.around, self.want.to_mut(), &links) {
+            self.refused.extend(links);
+        }
     }
 
     /// The product that was just made, of which `told` is what its making answered.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::matching::by_id;
-use super::variants;
+use super::{linked, variants};
 use crate::write::step::{Step, ask, list, text};
 use crate::write::{Around, WriteError};
 
@@ -27,19 +27,35 @@ pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
     let ids = |options: &[Value]| -> BTreeSet<String> {
         options.iter().map(|option| text(option, "id").to_owned()).collect()
     };
-    if ids(there) != ids(wanted) {
+    let pair = |wanted| Some((by_id(there, text(wanted, "id"))?, wanted));
+    let pairs: Vec<(&Value, &Value)> = wanted.iter().filter_map(pair).collect();
+    let is_apart = pairs.iter().any(|(there, wanted)| linked::is_apart(there, wanted));
+    if ids(there) != ids(wanted) || is_apart {
         return set(now, want).into_iter().collect();
     }
-    wanted
-        .iter()
-        .filter(|option| {
-            by_id(there, text(option, "id")).is_some_and(|there| there["name"] != option["name"])
-        })
-        .map(|option| {
-            let renamed = json!({"id": option["id"], "name": option["name"]});
-            Step::setting(UPDATE, json!({"productId": now["id"], "option": renamed}))
-        })
-        .collect()
+    pairs.into_iter().filter_map(|(there, wanted)| update(now, there, wanted)).collect()
+}
+
+/// Another name for an option, another metafield to follow, or other metaobjects for its values.
+fn update(product: &Value, there: &Value, wanted: &Value) -> Option<Step> {
+    let (mut option, mut variables) = (Map::new(), Map::new());
+    if there["name"] != wanted["name"] {
+        option.insert("name".into(), wanted["name"].clone());
+    }
+    if linked::differs(there, wanted) {
+        variables.insert("values".into(), linked::values(there, wanted).into());
+        if linked::is_moved(there, wanted) {
+            option.insert("linkedMetafield".into(), wanted["linkedMetafield"].clone());
+            variables.insert("gone".into(), linked::without_entry(there, wanted).into());
+        }
+    }
+    if option.is_empty() && variables.is_empty() {
+        return None;
+    }
+    option.insert("id".into(), wanted["id"].clone());
+    variables.insert("option".into(), option.into());
+    variables.insert("productId".into(), product["id"].clone());
+    Some(Step::setting(UPDATE, variables.into()))
 }
 
 /// Options and variants set as a whole, which is the only way from one set of options to another:
@@ -54,9 +70,9 @@ fn set(now: &Value, want: &Value) -> Option<Step> {
         .iter()
         .map(|variant| match by_id(there, text(variant, "id")) {
             Some(_) => json!({
-                "id": variant["id"], "optionValues": variants::option_values(variant),
+                "id": variant["id"], "optionValues": variants::option_values(variant, &[want, now]),
             }),
-            None => variants::set_input(variant),
+            None => variants::set_input(variant, &[want, now]),
         })
         .collect();
     let options: Vec<Value> = list(want, "options")
@@ -79,7 +95,16 @@ fn set(now: &Value, want: &Value) -> Option<Step> {
     ))
 }
 
-/// Puts on each option all values that it has, those too that no variant has: an order names all.
+/// Whether it takes all values of the options that are there to bring them to what is wanted.
+pub(super) fn takes_all_values(now: &Value, want: &Value) -> bool {
+    let there = |wanted: &Value| by_id(list(now, "options"), text(wanted, "id"));
+    let differs =
+        |wanted: &Value| there(wanted).is_some_and(|there| linked::differs(there, wanted));
+    list(want, "options").iter().any(differs) || order(now, want).is_some()
+}
+
+/// Puts on each option all values that it has, those too that no variant has: an order names all, and so
+/// does what links an option.
 pub(super) async fn complete(around: &dyn Around, now: &mut Value) -> Result<(), WriteError> {
     let data = ask(around, VALUES, json!({"id": now["id"]})).await?;
     let known = list(&data["product"], "options");
@@ -87,6 +112,7 @@ pub(super) async fn complete(around: &dyn Around, now: &mut Value) -> Result<(),
         if let Some(known) = by_id(known, text(option, "id")) {
             let values = list(known, "optionValues").iter().map(|value| value["name"].clone());
             option["allValues"] = values.collect();
+            option["known"] = known["optionValues"].clone();
         }
     }
     Ok(())
@@ -94,6 +120,12 @@ pub(super) async fn complete(around: &dyn Around, now: &mut Value) -> Result<(),
 
 /// An option as `productSet` takes it.
 pub(super) fn input(option: &Value) -> Value {
+    if linked::is_linked(option) {
+        let link = linked::input(option);
+        return json!({
+            "name": option["name"], "position": option["position"], "linkedMetafield": link,
+        });
+    }
     let values: Vec<Value> =
         list(option, "values").iter().map(|value| json!({"name": value})).collect();
     json!({"name": option["name"], "position": option["position"], "values": values})

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::linked;
 use super::matching::by_id;
 use crate::write::metafield;
 use crate::write::step::{Step, list, text, written};
@@ -31,13 +32,20 @@ pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
             by_id(there, text(variant, "id"))
                 .is_some_and(|there| there["selectedOptions"] != variant["selectedOptions"])
         })
-        .map(|variant| json!({"id": variant["id"], "optionValues": option_values(variant)}))
+        .map(|variant| {
+            let chosen = option_values(variant, &[want, now]);
+            json!({"id": variant["id"], "optionValues": chosen})
+        })
         .collect();
     let missing: Vec<Value> = list(want, "variants")
         .iter()
         .filter(|variant| by_id(there, text(variant, "id")).is_none())
         .filter(|variant| variant["selectedOptions"].is_array())
-        .map(|variant| Value::Object(input(None, variant, now)))
+        .map(|variant| {
+            let mut input = input(None, variant, now);
+            input.insert("optionValues".into(), option_values(variant, &[want, now]));
+            Value::Object(input)
+        })
         .collect();
     let mut steps = match there.len() + missing.len() > VARIANTS_MAX && !missing.is_empty() {
         true => drop_extra(now, want),
@@ -134,15 +142,12 @@ fn order(now: &Value, want: &Value) -> Vec<Step> {
     positions.chunks(INPUT_MAX).map(reorder).collect()
 }
 
-/// The fields in which a variant differs from what is there; all of a new one. Its picture is told
-/// only where the product has it.
+/// The fields in which a variant differs from what is there; all of a new one, but for its option
+/// values. Its picture is told only where the product has it.
 fn input(now: Option<&Value>, want: &Value, product: &Value) -> Map<String, Value> {
     let mut input = fields(now, want);
     let nothing = json!({});
     let now = now.unwrap_or(&nothing);
-    if now["selectedOptions"].is_null() && want["selectedOptions"].is_array() {
-        input.insert("optionValues".into(), option_values(want));
-    }
     if let Some(medium) = list(want, "mediaIds").first()
         && list(now, "mediaIds").first() != Some(medium)
         && list(product, "media").iter().any(|there| there["id"] == *medium)
@@ -211,10 +216,10 @@ pub(super) fn known(product: &Value) -> impl Iterator<Item = &Value> {
     list(product, "variants").iter().filter(|variant| variant["selectedOptions"].is_array())
 }
 
-/// A new variant as `productSet` takes it, without its picture.
-pub(super) fn set_input(want: &Value) -> Value {
+/// A new variant as `productSet` takes it, without its picture. `products` say what its values stand for.
+pub(super) fn set_input(want: &Value, products: &[&Value]) -> Value {
     let mut input = fields(None, want);
-    input.insert("optionValues".into(), option_values(want));
+    input.insert("optionValues".into(), option_values(want, products));
     if want["position"].is_number() {
         input.insert("position".into(), want["position"].clone());
     }
@@ -225,10 +230,15 @@ pub(super) fn set_input(want: &Value) -> Value {
     input.into()
 }
 
-/// The values chosen of each option.
-pub(super) fn option_values(variant: &Value) -> Value {
+/// The values chosen of each option, those of linked ones by the metaobjects that they stand for in the
+/// first of `products` that says so.
+pub(super) fn option_values(variant: &Value, products: &[&Value]) -> Value {
     let chosen = list(variant, "selectedOptions").iter();
-    chosen.map(|choice| json!({"optionName": choice["name"], "name": choice["value"]})).collect()
+    let input = |choice: &Value| match linked::chosen(choice, products) {
+        Some(entry) => json!({"optionName": choice["name"], "linkedMetafieldValue": entry}),
+        None => json!({"optionName": choice["name"], "name": choice["value"]}),
+    };
+    chosen.map(input).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod collections;
 mod companies;
 mod definitions;
 mod goods;
+mod linked;
 mod markets;
 mod menus;
 mod pages;
