@@ -158,11 +158,18 @@ impl Client {
         let mut refused: Option<SecretString> = None;
         let mut wait = WAIT_FIRST;
         loop {
-            let token =
-                self.inner.tokens.get(&self.inner.http, self.access(), refused.as_ref()).await?;
-            let points = self.inner.budget.reserve(document, Claim { share, urgent }).await;
-            let sent = Instant::now();
-            let (last, at_least) = match self.once(body.clone(), points, token).await {
+            let began = Instant::now();
+            let token = self.inner.tokens.get(&self.inner.http, self.access(), refused.as_ref());
+            let (sent, outcome) = match token.await {
+                Ok(token) => {
+                    let points = self.inner.budget.reserve(document, Claim { share, urgent }).await;
+                    (Instant::now(), self.once(body.clone(), points, token).await)
+                }
+                // Nothing was asked yet.
+                Err(AdminError::Unavailable { last, .. }) => (began, Outcome::Later(last, None)),
+                Err(error) => return Err(error),
+            };
+            let (last, at_least) = match outcome {
                 Outcome::Answered(answer) => return Ok(answer),
                 Outcome::Failed(error) => return Err(error),
                 // A second refusal ends in `Tokens::get` for a fixed token, and here for a fresh one.

@@ -92,7 +92,7 @@ async fn grant(
     let sent = http.post(url).json(&form).timeout(DEADLINE).send().await;
     let response = sent.map_err(|e| unavailable(e.without_url().to_string()))?;
     let status = response.status();
-    if status.is_server_error() || status.as_u16() == 429 {
+    if status.is_server_error() || matches!(status.as_u16(), 408 | 429 | 430) {
         return Err(unavailable(status.to_string()));
     }
     if !status.is_success() {
@@ -102,11 +102,9 @@ async fn grant(
             format!("the grant is answered {status}{why}"),
         ));
     }
+    // A page for people in the place of a grant, or half of one: the next try may bring it.
     let read: Result<Grant, _> = response.json().await;
-    let grant = read.map_err(|e| AdminError::Garbled {
-        shop: shop(),
-        detail: format!("a granted token: {}", e.without_url()),
-    })?;
+    let grant = read.map_err(|e| unavailable(e.without_url().to_string()))?;
     let lasts = Duration::from_secs(grant.expires_in.unwrap_or(86_399).min(86_400));
     let until = asked + lasts.saturating_sub(AHEAD).max(lasts / 2);
     Ok(Granted { token: grant.access_token, until })
@@ -125,7 +123,52 @@ fn meaning(answer: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::meaning;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::routing::post;
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::super::{Call, Client};
+    use super::*;
+    use crate::Shop;
+
+    #[tokio::test]
+    async fn a_grant_that_cannot_be_had_at_the_moment_is_asked_for_again() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let grant = move || {
+            let before = count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match before {
+                    0 => (StatusCode::BAD_GATEWAY, "<h1>Bad gateway</h1>"),
+                    1 => (StatusCode::OK, "<h1>We will be right back</h1>"),
+                    _ => (StatusCode::OK, r#"{"access_token": "shpat_1", "expires_in": 86399}"#),
+                }
+            }
+        };
+        let answer = || async { r#"{"data": {"shop": {"name": "Acme"}}}"# };
+        let router = Router::new()
+            .route("/admin/oauth/access_token", post(grant))
+            .route("/admin/api/2026-10/graphql.json", post(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let access = Access {
+            shop: Shop::from_name("acme").expect("a shop"),
+            url: url.parse().expect("an address"),
+            api_version: "2026-10".into(),
+            credentials: Credentials::App { id: "id".into(), secret: "secret".into() },
+        };
+        let client = Client::new(reqwest::Client::new(), access);
+        let call = Call::read("{ shop { name } }", json!({}));
+        let answer = client.ask(call).await.expect("an answer");
+        assert_eq!(answer.data["shop"]["name"], "Acme");
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     fn a_grant_that_is_refused_says_why() {
