@@ -35,11 +35,14 @@ const REST: Duration = Duration::from_secs(60);
 /// Follows one shop's log until `shutdown`.
 pub(crate) async fn run(puller: Puller, every: Duration, shutdown: CancellationToken) {
     let (mut known, mut last) = (HashMap::new(), None);
+    let unanswered = puller.metrics.shop_unanswered.with_label_values(&[&puller.shop.domain()]);
     loop {
         let looked = tokio::select! {
             () = shutdown.cancelled() => return,
             looked = look(&puller, &mut known, last) => looked,
         };
+        let is_unanswered = looked.as_ref().is_err_and(PullError::is_unanswered);
+        unanswered.set(is_unanswered.into());
         let wait = match looked {
             Ok(at) => {
                 last = Some(at);

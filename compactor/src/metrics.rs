@@ -2,7 +2,8 @@
 
 use backstock_proto::{Shop, kind};
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// What a full pull finds different from the journal.
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub drift: IntCounterVec,
     /// Seconds since the oldest of the last complete pulls of a shop's kinds, or the first try at one.
     pub full_pull_age: GaugeVec,
+    /// Whether a shop answers nothing: 1 while it does not let the app in, or cannot be reached.
+    pub shop_unanswered: IntGaugeVec,
     /// How long pulls took.
     pub pull_seconds: HistogramVec,
     /// Points of the Admin API's cost budget that were spent.
@@ -53,6 +56,13 @@ impl Metrics {
                 Opts::new(
                     "backstock_compactor_full_pull_age_seconds",
                     "Seconds since the last complete pull of a shop",
+                ),
+                &["shop"],
+            )?,
+            shop_unanswered: IntGaugeVec::new(
+                Opts::new(
+                    "backstock_compactor_shop_unanswered",
+                    "1 while a shop does not let the app in, or cannot be reached",
                 ),
                 &["shop"],
             )?,
@@ -93,6 +103,7 @@ impl Metrics {
         registry.register(Box::new(metrics.media_bytes.clone()))?;
         registry.register(Box::new(metrics.drift.clone()))?;
         registry.register(Box::new(metrics.full_pull_age.clone()))?;
+        registry.register(Box::new(metrics.shop_unanswered.clone()))?;
         registry.register(Box::new(metrics.pull_seconds.clone()))?;
         registry.register(Box::new(metrics.cost_points.clone()))?;
         registry.register(Box::new(metrics.subscriptions_healed.clone()))?;
@@ -103,5 +114,6 @@ impl Metrics {
     pub(crate) fn forget(&self, shop: &Shop) {
         // What was never told cannot be taken back.
         let _untold = self.full_pull_age.remove_label_values(&[&shop.domain()]);
+        let _untold = self.shop_unanswered.remove_label_values(&[&shop.domain()]);
     }
 }

@@ -63,6 +63,21 @@ async fn blob(backstock: &Backstock, shop: &str, hash: &str) -> Result<Bytes, u1
 }
 
 #[tokio::test]
+async fn a_shop_that_lets_the_app_in_no_more_is_told_of() {
+    let (backstock, simulator) = known_shop_with("[compactor]\nlog_every = 1\n", &PLAIN).await;
+    let unanswered = "backstock_compactor_shop_unanswered";
+    assert_eq!(backstock.metric(unanswered).await, 0.0);
+    simulator.post("tokens", json!("revoke")).await;
+    eventually(|| async {
+        match backstock.metric(unanswered).await > 0.0 {
+            true => Ok(()),
+            false => Err("nobody would know".to_owned()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pictures_that_are_gone_from_the_shop_are_served_byte_for_byte() {
     let (backstock, simulator) = known_shop(&PLAIN).await;
     let (of_products, of_files) =

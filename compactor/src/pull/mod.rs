@@ -88,6 +88,15 @@ impl PullError {
             _ => false,
         }
     }
+
+    /// Whether the shop answers nothing at all: it does not let the app in, or cannot be reached.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Ask(AskError::Admin(AdminError::Unavailable { .. })) => true,
+            Self::Ask(AskError::Admin(error)) => error.is_of_shop(),
+            _ => false,
+        }
+    }
 }
 
 impl From<AdminError> for PullError {
