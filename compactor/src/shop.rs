@@ -122,12 +122,16 @@ impl Charge {
             let held = held.clone();
             running.spawn(async move { held.during(work).await });
         }
-        let _lost = held.during(pulls).await;
+        let panicked = tokio::select! {
+            _lost = held.during(pulls) => None,
+            // Each of them ends when it is told to. Without one the shop is not looked after.
+            Some(Err(panic)) = running.join_next() => Some(panic),
+        };
         stop.cancel();
         while let Some(ended) = running.join_next().await {
             ended?;
         }
-        Ok(())
+        panicked.map_or(Ok(()), |panic| Err(panic.into()))
     }
 
     /// Where another compactor may have looked after the shop until now: puts on record who does, and

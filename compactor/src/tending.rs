@@ -2,6 +2,7 @@
 //! compactors.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use backstock_proto::{Shop, Timestamp};
 use futures::{FutureExt, StreamExt};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::orders::{self, Here};
 use crate::roster::{Member, Roster, RosterError, first};
@@ -23,6 +24,8 @@ use crate::shop::{Charge, Tools, Until};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Shops that are taken at once.
 const TAKEN_AT_ONCE: usize = 64;
+/// Rest before a shop is begun anew that could not be looked after.
+const REST: Duration = Duration::from_secs(10);
 
 /// Looks after shops.
 pub(crate) struct Tending {
@@ -44,7 +47,7 @@ struct Underway {
     by: Option<String>,
     /// What makes a shop be left.
     shops: HashMap<Shop, CancellationToken>,
-    charges: JoinSet<(Shop, anyhow::Result<()>)>,
+    charges: JoinSet<Shop>,
 }
 
 impl Tending {
@@ -64,7 +67,18 @@ impl Tending {
             self.begin(&mut underway, client);
         }
         self.ready.ready();
-        shutdown.cancelled().await;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(ended) = underway.charges.join_next() => {
+                    let shop = self.ended(&mut underway, ended)?;
+                    let failed = self.shops.iter().find(|client| client.access().shop == shop);
+                    if let Some(client) = failed.filter(|_| !shutdown.is_cancelled()) {
+                        self.begin(&mut underway, client);
+                    }
+                }
+            }
+        }
         self.end(underway).await
     }
 
@@ -225,12 +239,21 @@ impl Tending {
             by: underway.by.clone(),
         };
         underway.charges.spawn(async move {
-            let ended = charge.tend().await;
+            // No other shop is to suffer from it.
+            let failed = match AssertUnwindSafe(charge.tend().boxed()).catch_unwind().await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error:#}")),
+                Err(_panic) => Some("a panic".to_owned()),
+            };
+            if let Some(error) = failed {
+                error!(%shop, error, "looking after the shop failed; it is begun anew");
+                let _stopped = until.stop.run_until_cancelled(tokio::time::sleep(REST)).await;
+            }
             until.stop.cancel();
             if let Some(listening) = listening {
                 let _ended = listening.await;
             }
-            (shop, ended)
+            shop
         });
     }
 
@@ -238,14 +261,14 @@ impl Tending {
     fn ended(
         &self,
         underway: &mut Underway,
-        ended: Result<(Shop, anyhow::Result<()>), JoinError>,
+        ended: Result<Shop, JoinError>,
     ) -> anyhow::Result<Shop> {
-        let (shop, ended) = ended?;
+        let shop = ended?;
         self.here.close(&shop);
         underway.shops.remove(&shop);
         self.count(underway);
         self.tools.metrics.forget(&shop);
-        ended.map(|()| shop)
+        Ok(shop)
     }
 
     fn count(&self, underway: &Underway) {

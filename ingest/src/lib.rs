@@ -102,6 +102,9 @@ pub enum IngestError {
     /// The listener failed.
     #[error("answer HTTP")]
     Listen(#[from] std::io::Error),
+    /// What puts events on a stream panicked: nothing of its shops would be taken any more.
+    #[error("publish events")]
+    Publish(#[from] tokio::task::JoinError),
 }
 
 impl Default for Config {
@@ -151,9 +154,13 @@ impl Ingest {
         let router = receive::router(receiver).merge(listen::probes(readiness, registry));
         let watching = watch::watch(nats, config.partitions, &metrics, part, shutdown.clone());
         let serving = listen::serve(listener, router, config.listen, shutdown);
-        let ((), served) = tokio::join!(watching, serving);
+        let working = async { tokio::join!(watching, serving) };
+        tokio::select! {
+            ((), served) = working => served?,
+            Some(Err(panic)) = publishing.join_next() => return Err(panic.into()),
+        }
         while publishing.join_next().await.is_some() {}
-        Ok(served?)
+        Ok(())
     }
 }
 

@@ -5,11 +5,13 @@
 //! one that comes while the shop accepts our access is a mistake, a replay, or of a shop that has
 //! installed the app again. It then waits for somebody's word, visibly.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backstock_proto::admin::{AdminError, Call};
 use backstock_proto::erase::{ERASURE, Erasure, ErasureState, Whom, Wish};
+use futures::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -33,9 +35,13 @@ pub(crate) async fn watch(desk: Arc<Desk>, shutdown: CancellationToken) {
 async fn watch_erasures(desk: &Desk, shutdown: &CancellationToken) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-        let looked = shutdown.run_until_cancelled(look(desk)).await;
-        if let Some(Err(error)) = looked {
-            tracing::warn!(%error, "looking after erasures failed");
+        let looked = AssertUnwindSafe(look(desk)).catch_unwind();
+        match shutdown.run_until_cancelled(looked).await {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => tracing::warn!(%error, "looking after erasures failed"),
+            Some(Err(_panic)) => {
+                tracing::error!("looking after erasures ended in a panic; trying again");
+            }
         }
     }
 }

@@ -6,11 +6,13 @@
 //! the last hours are looked at again, and what was acted upon is known.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstock_proto::journal::{JournalError, Page, ShopStatus, Span};
 use backstock_proto::{Shop, Timestamp};
+use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::docket::Docket;
@@ -27,6 +29,8 @@ use crate::{Desk, record};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(2);
+/// Rest before a watch is begun anew that ended in a panic.
+const REST: Duration = Duration::from_secs(10);
 /// How many times longer than a look it rests after it.
 const REST_TIMES: u32 = 9;
 /// How far back each look goes.
@@ -58,12 +62,23 @@ pub(crate) async fn run(desk: Arc<Desk>, back: Arc<dyn WayBack>, stop: Cancellat
         if policy.action == Action::Off {
             continue;
         }
-        let (watch, postman) = Watch::new(desk.clone(), back.clone(), shop, policy);
-        let stop = stop.clone();
-        let both = Box::pin(async { tokio::join!(watch.follow(), postman.deliver()) });
-        shops.spawn(async move { stop.run_until_cancelled(both).await });
+        let watched = watch_over(desk.clone(), back.clone(), shop.clone(), policy.clone());
+        let (stop, watched) = (stop.clone(), Box::pin(watched));
+        shops.spawn(async move { stop.run_until_cancelled(watched).await });
     }
     while shops.join_next().await.is_some() {}
+}
+
+/// Watches over one shop. What panics is begun anew: nobody else would tell of harm.
+async fn watch_over(desk: Arc<Desk>, back: Arc<dyn WayBack>, shop: Shop, policy: Policy) {
+    loop {
+        let (watch, postman) = Watch::new(desk.clone(), back.clone(), &shop, &policy);
+        let both = async { tokio::join!(watch.follow(), postman.deliver()) };
+        if AssertUnwindSafe(both.boxed()).catch_unwind().await.is_err() {
+            tracing::error!(%shop, "the guard ended in a panic; it begins anew");
+        }
+        tokio::time::sleep(REST).await;
+    }
 }
 
 /// One shop's watch.

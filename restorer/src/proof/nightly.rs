@@ -1,12 +1,14 @@
 //! When proofs are made, and by whom. All about them is on record: one that a kill ended is made anew,
 //! and of several restorers the one whose record the stream takes makes it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backstock_proto::journal::{JournalError, Page};
 use backstock_proto::publish::PutError;
 use backstock_proto::{Shop, Timestamp};
+use futures::FutureExt as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -41,8 +43,15 @@ pub(crate) async fn run(desk: Arc<Desk>, stop: CancellationToken) {
     let rounds = async {
         loop {
             for shop in &desk.config.shops {
-                if let Err(error) = look(&desk, shop).await {
-                    tracing::warn!(%shop, %error, "cannot see whether a proof is due");
+                match AssertUnwindSafe(look(&desk, shop).boxed()).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(%shop, %error, "cannot see whether a proof is due");
+                    }
+                    // No other shop is to go without one.
+                    Err(_panic) => {
+                        tracing::error!(%shop, "a proof ended in a panic; trying again");
+                    }
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
