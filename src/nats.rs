@@ -7,9 +7,10 @@ use anyhow::{Context, bail};
 use async_nats::ConnectOptions;
 use async_nats::connection::State;
 use backstock_proto::listen::Part;
+use prometheus::IntGauge;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::config::{Nats, without_credentials};
 
@@ -132,6 +133,34 @@ impl Address {
         Ok(Connected { client, syncs_always: syncs_always.unwrap_or(false) })
     }
 
+    /// Looks again and again, until `shutdown`, whether the server still syncs before it acknowledges: it,
+    /// or another member, may have been started anew with another configuration. `synced` is 0 while not.
+    pub(crate) async fn watch_syncing(
+        self,
+        client: async_nats::Client,
+        synced: IntGauge,
+        shutdown: CancellationToken,
+    ) {
+        synced.set(1);
+        let mut looks = tokio::time::interval(SYNC_LOOK_EVERY);
+        while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
+            let info = client.server_info();
+            match self.syncs_always(&info.server_id, &info.host).await {
+                Ok(true) => synced.set(1),
+                Ok(false) => {
+                    synced.set(0);
+                    error!(
+                        "nats-server at {} acknowledges before it syncs by now: a power cut would lose \
+                         what is answered 200. Set `jetstream {{ sync_interval: always }}` there",
+                        self.shown()
+                    );
+                }
+                // Who does not answer says nothing.
+                Err(_) => {}
+            }
+        }
+    }
+
     async fn client(&self, role: &str) -> anyhow::Result<async_nats::Client> {
         let options: ConnectOptions =
             backstock_proto::stream::connect_options().name(format!("backstock-{role}"));
@@ -213,6 +242,9 @@ pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }
+
+/// How often it is looked whether the server still syncs.
+const SYNC_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How often a connection is looked at.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
