@@ -149,8 +149,13 @@ impl Asker {
         let Value::Array(nodes) = page["nodes"].take() else {
             return Err(AskError::Fault(format!("there are no nodes at {connection}")));
         };
+        let goes_on = has_more(&page);
         variables["after"] = page["pageInfo"]["endCursor"].take();
-        Ok((nodes, has_more(&page)))
+        // Asked without it, the first page would come again, for ever.
+        if goes_on && variables["after"].is_null() {
+            return Err(AskError::Fault(format!("{connection} goes on and does not say where")));
+        }
+        Ok((nodes, goes_on))
     }
 
     /// Some resources by their ids: what was found, and when it was read at the latest. What is not
@@ -236,6 +241,9 @@ impl Asker {
                     break;
                 }
                 after = page["pageInfo"]["endCursor"].take();
+                if after.is_null() {
+                    return Err(missing());
+                }
             }
             part[member] = json!({"nodes": all});
         }
@@ -253,6 +261,9 @@ impl Asker {
         let missing = || AskError::Fault(format!("{id} has no {member} nodes"));
         while let Some(page) = node.pointer_mut(&place).filter(|page| has_more(page)) {
             let after = page["pageInfo"]["endCursor"].clone();
+            if after.is_null() {
+                return Err(missing());
+            }
             let mut data = self.data(document, json!({"id": id, "after": after})).await?;
             let next = data["node"].pointer_mut(&place).ok_or_else(missing)?;
             let (Some(all), Value::Array(further)) =
