@@ -58,7 +58,14 @@ pub(super) static SPEC: Spec = Spec {
     ask_for: |id| format!("gid://shopify/CompanyLocation/{id}"),
     references: &["/company/id", "/roleAssignments/*/companyContact/id"],
     natural_key: &["name", "externalId"],
-    personal: Personal::Mentions(&["/billingAddress", "/shippingAddress", "/phone"]),
+    personal: Personal::Mentions(&[
+        "/billingAddress",
+        "/shippingAddress",
+        "/phone",
+        // As webhooks call it, of which only a signal is kept.
+        "/billing_address",
+        "/shipping_address",
+    ]),
     rank: rank::COMPANY_LOCATIONS,
     writable: Writable::Partly(
         "its store credit, its orders and the staff that looks after it stay with the one that is gone",

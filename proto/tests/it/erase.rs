@@ -137,6 +137,19 @@ fn of_several_people_only_the_one_goes() {
 }
 
 #[test]
+fn a_location_that_speaks_of_somebody_loses_its_addresses_however_they_were_told() {
+    let mut erased = erased();
+    erased.add(kind("company_location"), id("1"));
+    for address in ["billingAddress", "billing_address", "shipping_address"] {
+        let mut payload = json!({"name": "Montreal"});
+        payload[address] = json!({"address1": "Street 1", "last_name": "Example"});
+        let payload = payload.to_string().into_bytes();
+        let kept = erased.left(&kind("company_location"), &id("1"), &payload);
+        assert_eq!(kept, Some(json!({"name": "Montreal", address: null})));
+    }
+}
+
+#[test]
 fn records_lose_what_they_say_of_somebody_and_keep_what_they_say_of_others() {
     let customer = json!({"first_name": "Mai", "last_name": "Example", "email": "mai@example.com",
         "note": "Rose", "addresses": [{"address1": "Street 1", "name": "Mai Example"}]});
