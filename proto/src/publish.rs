@@ -113,6 +113,11 @@ pub struct Publisher {
 /// How often the stream is asked to take an event before it is given up.
 const ATTEMPTS_MAX: u32 = 4;
 
+/// How often it is asked again while no member of the server's cluster leads the stream, and the rest
+/// between: longer than choosing one takes.
+const LEADERLESS_MAX: u32 = 15;
+const LEADERLESS_REST: Duration = Duration::from_secs(1);
+
 /// How long the stream may take to acknowledge a batch.
 const BATCH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -224,7 +229,7 @@ impl Publisher {
         // What has a key the stream takes once, however often it is said. Of the rest, a repetition could
         // come after something newer.
         let attempts = if headers.get(MSG_ID).is_some() { ATTEMPTS_MAX } else { 1 };
-        let mut attempt = 1;
+        let (mut attempt, mut leaderless) = (1, 0);
         loop {
             let (to, headers, payload) = (subject.clone(), headers.clone(), payload.clone());
             let taken = match self.jetstream.publish_with_headers(to, headers, payload).await {
@@ -233,7 +238,15 @@ impl Publisher {
             };
             match taken {
                 Ok(taken) => return Ok(taken.sequence),
-                // A server that is late, or has lost its leader, is no reason to give up a whole pull.
+                // There was nobody who could have taken it.
+                Err(e)
+                    if e.kind() == PublishErrorKind::StreamNotFound
+                        && leaderless < LEADERLESS_MAX =>
+                {
+                    leaderless += 1;
+                    tokio::time::sleep(LEADERLESS_REST).await;
+                }
+                // A server that is late is no reason to give up a whole pull.
                 Err(e) if e.kind() == PublishErrorKind::TimedOut && attempt < attempts => {
                     attempt += 1;
                 }
