@@ -310,13 +310,16 @@ impl Again {
             PullError::Journal(error) if error.retryable() => Self::Always,
             PullError::Publish(_) | PullError::Io(_) => Self::Always,
             PullError::Ask(AskError::Admin(error)) => match error {
-                AdminError::Refused { status: 200 | 403, .. } | AdminError::Document { .. } => {
+                AdminError::Refused { status: 200, .. } | AdminError::Document { .. } => {
                     Self::Never
                 }
+                // With 403 it may be the way to the shop that is refused, and not the question.
+                AdminError::Refused { status: 403, .. }
+                | AdminError::Unknown { .. }
+                | AdminError::Garbled { .. } => Self::Few,
                 AdminError::Unauthorized(..)
                 | AdminError::Refused { .. }
                 | AdminError::Unavailable { .. } => Self::Always,
-                AdminError::Unknown { .. } | AdminError::Garbled { .. } => Self::Few,
             },
             PullError::Ask(AskError::Denied(_)) => Self::Never,
             PullError::Ask(AskError::Fault(_) | AskError::FellForward(_))
@@ -341,6 +344,7 @@ mod tests {
         let after = |error: AdminError| Again::after(&error.into());
         assert_eq!(after(refused(200)), Again::Never);
         assert_eq!(after(refused(402)), Again::Always);
+        assert_eq!(after(refused(403)), Again::Few);
         let few = Again::after(&PullError::Ask(AskError::Fault(String::new())));
         let told = |again, delivered| matches!(acknowledgement(again, delivered), AckKind::Ack);
         assert!(told(None, 1) && told(Some(Again::Never), 1));
