@@ -204,6 +204,8 @@ async fn look(desk: &Arc<Desk>, shop: &Shop) -> Result<Health, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     #[test]
