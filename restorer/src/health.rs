@@ -3,6 +3,8 @@
 //! moment.
 
 use std::collections::HashMap;
+use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use axum::extract::State;
 use backstock_proto::journal::ShopSummary;
 use backstock_proto::problem::Problem;
 use backstock_proto::{Shop, Timestamp};
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -138,13 +140,14 @@ impl Kept {
         }
     }
 
-    /// The round is over, and what it found is good for a while.
+    /// The round is over, and what it found is good for a while. What it did not come to is due at once.
     fn rest(&self, shops: &[Shop], good_for: Duration) {
-        let good_until = Instant::now() + good_for;
+        let now = Instant::now();
         let mut looks = self.looks();
         for shop in shops {
             if let Some(look) = looks.get_mut(shop) {
-                (look.good_until, look.under_way) = (good_until, false);
+                let was_left = mem::take(&mut look.under_way);
+                look.good_until = if was_left { now } else { now + good_for };
             }
         }
         drop(looks);
@@ -175,11 +178,16 @@ async fn round(desk: Arc<Desk>, shops: Vec<Shop>) {
     let looks = stream::iter(shops.clone()).for_each_concurrent(AT_ONCE, |shop| {
         let desk = desk.clone();
         async move {
-            let look = tokio::time::timeout(LOOK_MAX, Box::pin(look(&desk, &shop))).await;
-            let found = match look {
-                Ok(Ok(health)) => Some(health),
-                Ok(Err(problem)) => {
+            // Those that come after it are not to go without a look.
+            let look = AssertUnwindSafe(look(&desk, &shop).boxed()).catch_unwind();
+            let found = match tokio::time::timeout(LOOK_MAX, look).await {
+                Ok(Ok(Ok(health))) => Some(health),
+                Ok(Ok(Err(problem))) => {
                     tracing::debug!(%shop, error = %problem.detail, "cannot see how a shop is");
+                    None
+                }
+                Ok(Err(_panic)) => {
+                    tracing::error!(%shop, "seeing how a shop is ended in a panic");
                     None
                 }
                 Err(_) => {
@@ -229,10 +237,17 @@ mod tests {
             at: Timestamp::MIN,
         };
         kept.keep(&shop, Some(health.clone()));
+        let long = Duration::from_secs(3_600);
+        kept.rest(slice::from_ref(&shop), long);
+        assert!(kept.claim(&shops).is_empty(), "what was seen is good for a while");
         kept.rest(slice::from_ref(&shop), Duration::ZERO);
         assert_eq!(kept.claim(&shops), slice::from_ref(&shop), "it is due again");
         kept.keep(&shop, None);
         assert!(!kept.is_under_way(&shops));
         assert_eq!(kept.looks()[&shop].health.as_ref(), Some(&health));
+        kept.rest(slice::from_ref(&shop), Duration::ZERO);
+        assert_eq!(kept.claim(&shops), slice::from_ref(&shop));
+        kept.rest(slice::from_ref(&shop), long);
+        assert_eq!(kept.claim(&shops), slice::from_ref(&shop), "what a round left is due at once");
     }
 }
