@@ -384,8 +384,8 @@ impl ShortListQuery {
 pub(crate) struct ShopsQuery {
     /// Only those whose name holds this text, in any case.
     pub(crate) q: Option<String>,
-    /// Whether to say of each how it is, as of the last minute: `health`. It is left out of a shop that
-    /// could not be looked at within a second; asked again, it is there.
+    /// Whether to say of each how it is, or was at most five minutes ago: `health`. It is left out of a shop
+    /// that could not be looked at within a second; asked again, it is there.
     pub(crate) health: Option<bool>,
     /// At most so many items.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, default = 1000)]

@@ -26,6 +26,8 @@ use crate::{Desk, page};
 const GOOD_FOR: Duration = Duration::from_secs(15);
 const GOOD_FOR_MAX: Duration = Duration::from_secs(60);
 const REST_TIMES: u32 = 9;
+/// For how many seconds at most it is told what a look found, where later ones found nothing.
+const TOLD_SECONDS_MAX: f64 = 300.0;
 /// How long somebody who asks is kept waiting for shops that are being looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a look at one shop may take.
@@ -56,7 +58,8 @@ pub struct Health {
     pub state: HealthState,
     /// Incidents of the last seven days of which a person is still to say what becomes of them.
     pub incidents_open: u64,
-    /// When everything was last read whole: the kind counts of which that is longest ago.
+    /// When everything was last read whole: of the kinds that were, the one counts of which that is longest
+    /// ago. What never was is among `wrong`.
     pub last_complete_pull: Option<Timestamp>,
     /// What speaks against it, in words for people, the worst first.
     pub wrong: Vec<String>,
@@ -140,6 +143,15 @@ impl Kept {
         }
     }
 
+    /// Says of each shop what is known of it by now.
+    fn show(&self, shops: &mut [ShopListed], now: Timestamp) {
+        let looks = self.looks();
+        for listed in shops {
+            let known = looks.get(&listed.summary.shop).and_then(|look| look.health.clone());
+            listed.health = known.filter(|health| now.seconds_since(health.at) < TOLD_SECONDS_MAX);
+        }
+    }
+
     /// The round is over, and what it found is good for a while. What it did not come to is due at once.
     fn rest(&self, shops: &[Shop], good_for: Duration) {
         let now = Instant::now();
@@ -166,10 +178,7 @@ pub(crate) async fn tell(desk: &Arc<Desk>, shops: &mut [ShopListed]) {
     let known = async { while kept.is_under_way(asked) && told.changed().await.is_ok() {} };
     // What is not known by then is left out, and is there when it is asked for again.
     let _ = tokio::time::timeout(PATIENCE, known).await;
-    let looks = desk.health.looks();
-    for listed in shops {
-        listed.health = looks.get(&listed.summary.shop).and_then(|look| look.health.clone());
-    }
+    desk.health.show(shops, desk.clock.now());
 }
 
 /// Looks at shops, some at once.
@@ -226,7 +235,7 @@ mod tests {
             newest_received_at: None,
             lag_seconds: 0.0,
         };
-        let (kept, shops) = (Kept::default(), [ShopListed::from(summary)]);
+        let (kept, mut shops) = (Kept::default(), [ShopListed::from(summary)]);
         assert_eq!(kept.claim(&shops), slice::from_ref(&shop));
         assert!(kept.is_under_way(&shops) && kept.claim(&shops).is_empty(), "one look is enough");
         let health = Health {
@@ -244,7 +253,11 @@ mod tests {
         assert_eq!(kept.claim(&shops), slice::from_ref(&shop), "it is due again");
         kept.keep(&shop, None);
         assert!(!kept.is_under_way(&shops));
-        assert_eq!(kept.looks()[&shop].health.as_ref(), Some(&health));
+        let after = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        kept.show(&mut shops, after(60));
+        assert_eq!(shops[0].health.as_ref(), Some(&health));
+        kept.show(&mut shops, after(600));
+        assert_eq!(shops[0].health, None, "what was long ago says nothing of now");
         kept.rest(slice::from_ref(&shop), Duration::ZERO);
         assert_eq!(kept.claim(&shops), slice::from_ref(&shop));
         kept.rest(slice::from_ref(&shop), long);

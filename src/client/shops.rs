@@ -7,15 +7,13 @@ use jiff::Zoned;
 use serde_json::value::RawValue;
 
 use super::api::{self, Api, Limit, Server};
+use super::status::LAG_SECONDS;
 use super::{Answer, Failure, moment, page};
-
-/// A lag of this many seconds is nothing to speak of.
-const LAG_SECONDS: f64 = 5.0;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-How each is was seen within the last minute. `backstock status --shop SHOP` says more of one, and
-`backstock incidents --shop SHOP` what the guard saw there.
+How each is was seen within the last five minutes. `backstock status --shop SHOP` says more of one,
+and `backstock incidents --shop SHOP` what the guard saw there.
 
 Examples:
   backstock shops

@@ -14,7 +14,7 @@ use super::api::{self, Api, Target};
 use super::{Answer, Failure, moment, page, prove};
 
 /// A lag of this many seconds is nothing to speak of.
-const LAG_SECONDS: f64 = 5.0;
+pub(super) const LAG_SECONDS: f64 = 5.0;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
