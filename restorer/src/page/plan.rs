@@ -20,7 +20,7 @@ use super::{diff, job, restore};
 use crate::ask::Asked;
 use crate::human::{self, Known, Line};
 use crate::job::Job;
-use crate::plan::{Action, Counts, Plan, Request, Row};
+use crate::plan::{Action, Counts, Plan, Request, Row, store};
 use crate::refuse;
 use crate::token::Scope;
 use crate::write;
@@ -132,7 +132,7 @@ pub(super) fn writes(counts: &Counts) -> u64 {
 
 /// A plan without its rows, as far as it is still there.
 pub(super) async fn found(room: &Room, id: &str) -> Option<Plan> {
-    room.get(&format!("plans/{}?limit=1", encoded(id))).await.ok()
+    store::get(room.desk.journal.as_ref(), &room.shop, id).await.ok().flatten()
 }
 
 /// What one thing is called, or else what sort it is of.

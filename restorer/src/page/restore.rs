@@ -50,7 +50,7 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
     let plans: List<Plan> = room.get(&newest).await?;
     let asked = asked_for(&room, &plans.items, &jobs.items).await;
     let exports: List<Import> = room.get(&format!("exports?limit={LATEST}")).await?;
-    let marks: List<Mark> = room.get("marks").await?;
+    let marks: List<Mark> = room.get(&format!("marks?limit={MARKS}")).await?;
     let status: serde_json::Value = room.get("status").await?;
     let kinds = status["kinds"].as_array().into_iter().flatten();
     let kinds: Vec<Kind> = kinds
@@ -155,7 +155,7 @@ fn moments(room: &Room, marks: &[Mark]) -> Markup {
     html! {
         nav.counts aria-label="Moments to go back to" {
             @for (name, seconds) in AGO { a href=(to(ago(seconds))) { (name) } }
-            @for mark in marks.iter().take(MARKS) {
+            @for mark in marks {
                 a href=(to(mark.at)) { (mark.label) " " span.quiet { (room.clock.time(mark.at)) } }
             }
         }
