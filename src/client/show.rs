@@ -1,7 +1,6 @@
 //! `backstock show`
 
 use backstock_proto::journal::Version;
-use backstock_proto::kind::Writable;
 use backstock_proto::{Kind, Op, Shop, Source, Timestamp};
 use jiff::Zoned;
 use reqwest::StatusCode;
@@ -63,7 +62,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
 
 /// How something that is gone is planned back, where it can be.
 fn way_back(shop: &Shop, Named { kind, id }: &Named, gone: &Version) -> String {
-    if !matches!(kind.spec().map(|s| s.writable), Some(Writable::Whole | Writable::Partly(_))) {
+    if kind.spec().is_none_or(|spec| spec.writable.stays().is_some()) {
         return String::new();
     }
     let before = Timestamp::from_micros(gone.valid_at.as_micros() - 1);

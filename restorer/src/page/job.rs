@@ -80,7 +80,7 @@ pub(crate) async fn job(
                 }
             }
             @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
-            @if rows.is_empty() && is_over(job.state) {
+            @if rows.is_empty() && job.state.is_over() {
                 (shell::empty("No rows", html! { "There is nothing to show here." }))
             } @else if rows.is_empty() {
                 (shell::empty("No rows yet", html! { "What is done shows here once it is over, and when the page is reloaded." }))
@@ -90,10 +90,6 @@ pub(crate) async fn job(
         }
     };
     Ok(shell::page(&room, Tab::Restore, title(&room, &job), content))
-}
-
-fn is_over(state: JobState) -> bool {
-    matches!(state, JobState::Cancelled | JobState::Done | JobState::Failed)
 }
 
 fn title(room: &Room, job: &Job) -> &'static str {
@@ -148,7 +144,7 @@ pub(super) fn summary(counts: &RowCounts) -> String {
 fn progress(room: &Room, job: &Job, request: Option<&Request>) -> Markup {
     let total: u64 = all(&job.counts).iter().map(|(_, _, n)| n).sum();
     let done = total - job.counts.pending;
-    let over = is_over(job.state);
+    let over = job.state.is_over();
     let (tone, state) = said(job.state);
     let events = (!over).then(|| room.api(&format!("jobs/{}/events", encoded(&job.id))));
     let approved = job.approval.as_ref().and_then(|approval| approval.by.as_deref());
