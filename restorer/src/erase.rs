@@ -50,15 +50,18 @@ async fn watch_requests(desk: &Desk, shutdown: &CancellationToken) {
     let mut looks = tokio::time::interval(REQUESTS_EVERY);
     while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
         for shop in &desk.config.shops {
-            let asked = shutdown.run_until_cancelled(asked_since(desk, shop)).await;
-            match asked {
+            let asked = AssertUnwindSafe(asked_since(desk, shop).boxed()).catch_unwind();
+            match shutdown.run_until_cancelled(asked).await {
                 None => return,
-                Some(Ok(since)) => {
+                Some(Ok(Ok(since))) => {
                     let open = since.map_or(0.0, |since| desk.clock.now().seconds_since(since));
                     desk.metrics.data_request(shop, open);
                 }
-                Some(Err(error)) => {
+                Some(Ok(Err(error))) => {
                     tracing::warn!(%shop, %error, "who asks what is held of them is not known");
+                }
+                Some(Err(_panic)) => {
+                    tracing::error!(%shop, "seeing who asks what is held of them ended in a panic");
                 }
             }
         }
