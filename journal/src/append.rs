@@ -103,12 +103,13 @@ impl Store {
         if expected == applied + 1 {
             return Ok(draft.appended);
         }
-        let Draft { mut batch, tallies, appended, heads, newly_erased, erases, .. } = draft;
+        let Draft { mut batch, tallies, appended, heads, inserted, newly_erased, erases, .. } =
+            draft;
         if let Some(touched) = &mut writing.touched {
             touched.extend(heads.keys().map(|facet| facet[..facet.len() - 1].to_vec()));
         }
         tallies.write(self, &mut batch);
-        self.write_applied(batch, expected - 1)?;
+        self.write_applied(batch, expected - 1, &inserted)?;
         self.keep_in_mind(newly_erased);
         if erases {
             self.erasing.notify_one();
@@ -123,6 +124,8 @@ pub(crate) struct Draft<'s> {
     pub(crate) batch: WriteBatch,
     heads: HashMap<Vec<u8>, Option<Head>>,
     versions: BTreeMap<Vec<u8>, Neighbour>,
+    /// The facets of versions that came before a newer one.
+    inserted: Vec<Vec<u8>>,
     notes: Newest,
     tallies: Tallies,
     appended: Appended,
@@ -144,6 +147,7 @@ impl<'s> Draft<'s> {
             batch: WriteBatch::default(),
             heads: HashMap::new(),
             versions: BTreeMap::new(),
+            inserted: Vec::new(),
             notes: Newest::default(),
             tallies: Tallies::default(),
             appended: Appended::default(),
@@ -289,6 +293,9 @@ impl<'s> Draft<'s> {
         let Event { source, op, earliest_at, ref key, .. } = new.event;
         let first_look = head.is_none() && is_first_look(&key.kind, source, op, earliest_at);
         self.put_version(&facet, new, recorded_at, (same, first_look));
+        if head.as_ref().is_some_and(|head| at < head.position) {
+            self.inserted.push(facet.clone());
+        }
         self.put_head(facet, head, new, same.unwrap_or(at))?;
         let spec = new.event.key.kind.spec();
         self.appended.stored.push(Stored {

@@ -20,6 +20,7 @@ pub mod store;
 pub mod stream;
 pub mod verify;
 
+mod facts;
 mod keys;
 mod lag;
 mod metrics;

@@ -11,6 +11,7 @@ use backstock_proto::{Kind, Shop, Timestamp};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, ReadOptions, SnapshotWithThreadMode, WriteBatch, WriteOptions};
 
+use crate::facts::{Changes, Facts};
 use crate::keys::meta;
 use crate::lag::Lag;
 use crate::options::{self, Family, Options};
@@ -154,6 +155,8 @@ pub struct Store {
     pub(crate) healed: Mutex<HashMap<(Shop, Kind), Healed>>,
     /// Messages kept aside that went with a shop since that was last told.
     pub(crate) no_longer_aside: AtomicU64,
+    /// What is said of versions that lists of changes asked for.
+    pub(crate) facts: Facts,
 }
 
 /// What whoever writes knows.
@@ -204,6 +207,7 @@ impl Store {
             erasing: tokio::sync::Notify::new(),
             healed: Mutex::default(),
             no_longer_aside: AtomicU64::new(0),
+            facts: Facts::default(),
         };
         match store.load(now) {
             Ok(()) => {
@@ -355,18 +359,28 @@ impl Store {
         self.write(batch)
     }
 
-    /// Writes a batch that brings the store to `seq`.
-    pub(crate) fn write_applied(&self, mut batch: WriteBatch, seq: u64) -> Result<(), StoreError> {
+    /// Writes a batch that brings the store to `seq`. Of versions that were there before, it changes only
+    /// what is said of those of facets that got one which is not their newest.
+    pub(crate) fn write_applied(
+        &self,
+        mut batch: WriteBatch,
+        seq: u64,
+        inserted: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
         let mut value = vec![record::FORMAT];
         value.extend(seq.to_be_bytes());
         batch.put_cf(self.family(Family::Meta), meta::APPLIED, value);
-        self.write(batch)?;
+        self.facts.around(Changes::Facets(inserted), || self.write_synced(batch))?;
         self.applied.store(seq, Ordering::Release);
         Ok(())
     }
 
     /// Writes all of a batch or nothing, synced before it returns.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.facts.around(Changes::Any, || self.write_synced(batch))
+    }
+
+    fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut durable = WriteOptions::default();
         durable.set_sync(true);
         self.db.write_opt(batch, &durable).map_err(StoreError::of_write)

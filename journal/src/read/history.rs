@@ -12,6 +12,7 @@ use super::{
     page_limit,
 };
 use crate::append::{is_first_look, shown};
+use crate::facts::Fact;
 use crate::keys::{self, Position};
 use crate::options::Family;
 use crate::record::{Body, Head, Moment, Record};
@@ -160,27 +161,28 @@ impl View<'_> {
         let Moment { kind, id, facet, first_look, .. } = moment;
         let key = ResourceKey { shop: shop.clone(), kind, id };
         let prefix = keys::of_facet(&key, facet);
-        let read = if filter.bare { Read::Bare } else { Read::Whole };
-        let found = self.part_read(entries, &prefix, position, read)?;
-        let found = found.filter(|part| part.entry.link.position == position);
-        let Some(Part { entry: Entry { mut version, link, payload }, before }) = found else {
-            return Err(JournalError::Damaged(format!(
-                "{key}: version {} stands in the timeline only",
-                position.seq
-            )));
+        let (fact, part) = if filter.bare {
+            (self.fact(entries, &key, &prefix, position)?, None)
+        } else {
+            let part = self.placed(entries, &key, (&prefix, position), Read::Whole)?;
+            (self.fact_of(&key, &prefix, &part)?, Some(part))
         };
+        let Fact { version, is_first } = fact;
         let Version { source, op, earliest_at, .. } = version;
         let untold = first_look.is_none() && filter.without_first_looks;
-        if untold && before.is_none() && is_first_look(&key.kind, source, op, earliest_at) {
+        if untold && is_first && is_first_look(&key.kind, source, op, earliest_at) {
             return Ok(None);
         }
-        version.unchanged = self.unchanged(&prefix, &key, &link, before.as_ref())?;
         if version.unchanged && !filter.unchanged {
             return Ok(None);
         }
-        let (title, changes, gid) = if filter.bare || version.unchanged {
-            (String::new(), Vec::new(), key.kind.gid(&key.id))
-        } else if facet == Facet::Core && link.is_end() {
+        let Some(part) = part.filter(|_| !version.unchanged) else {
+            let gid = key.kind.gid(&key.id);
+            let (title, changes) = (String::new(), Vec::new());
+            return Ok(Some(Change { kind: key.kind, id: key.id, gid, title, version, changes }));
+        };
+        let Part { entry: Entry { link, payload, .. }, before } = part;
+        let (title, changes, gid) = if facet == Facet::Core && link.is_end() {
             let last = self.last_living(entries, &prefix)?;
             let last = last.map(|link| self.document(&prefix, &key, &link, None)).transpose()?;
             let (title, state) =
@@ -209,6 +211,48 @@ impl View<'_> {
             (title, changes, key.kind.gid_of(&key.id, &new))
         };
         Ok(Some(Change { kind: key.kind, id: key.id, gid, title, version, changes }))
+    }
+
+    /// What is said of a version, without reading what it says.
+    fn fact(
+        &self,
+        entries: &mut Entries<'_>,
+        key: &ResourceKey,
+        facet: &[u8],
+        position: Position,
+    ) -> Result<Fact, JournalError> {
+        if let Some(known) = self.store.facts.get(self.epoch, facet, position) {
+            return Ok(known);
+        }
+        let part = self.placed(entries, key, (facet, position), Read::Bare)?;
+        let fact = self.fact_of(key, facet, &part)?;
+        self.store.facts.keep(self.epoch, facet, (position, &fact));
+        Ok(fact)
+    }
+
+    fn fact_of(&self, key: &ResourceKey, facet: &[u8], part: &Part) -> Result<Fact, JournalError> {
+        let Part { entry: Entry { version, link, .. }, before } = part;
+        let unchanged = self.unchanged(facet, key, link, before.as_ref())?;
+        let version = Version { unchanged, ..version.clone() };
+        Ok(Fact { version, is_first: before.is_none() })
+    }
+
+    /// The version that the timeline says stands there. Leaves the iterator at the one before it.
+    fn placed(
+        &self,
+        entries: &mut Entries<'_>,
+        key: &ResourceKey,
+        (facet, position): (&[u8], Position),
+        read: Read,
+    ) -> Result<Part, JournalError> {
+        let found = self.part_read(entries, facet, position, read)?;
+        let found = found.filter(|part| part.entry.link.position == position);
+        found.ok_or_else(|| {
+            JournalError::Damaged(format!(
+                "{key}: version {} stands in the timeline only",
+                position.seq
+            ))
+        })
     }
 
     /// A resource at a position, with one of its facets as it was and as it is; `None` if there was

@@ -36,6 +36,8 @@ pub(crate) type Entries<'a> = DBRawIteratorWithThreadMode<'a, DB>;
 /// The store at one moment.
 pub(crate) struct View<'s> {
     pub(crate) store: &'s Store,
+    /// Of what is remembered; asked for before the snapshot was taken.
+    epoch: u64,
     snapshot: Snapshot<'s>,
 }
 
@@ -73,7 +75,8 @@ struct Part {
 
 impl<'s> View<'s> {
     pub(crate) fn of(store: &'s Store) -> Self {
-        Self { store, snapshot: store.snapshot() }
+        let epoch = store.facts.epoch();
+        Self { store, epoch, snapshot: store.snapshot() }
     }
 
     /// Entries of a family that begin with `prefix`.
