@@ -1,6 +1,6 @@
 //! Changes of a shop's history, condensed when they were first read, and remembered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,8 +37,8 @@ pub(super) struct Shelf<T> {
 }
 
 struct Kept<T> {
-    /// By shop and sequence.
-    changes: LruCache<(Shop, u64), Arc<T>>,
+    /// By shop and sequence; `None` of what compared field by field changed nothing.
+    changes: LruCache<(Shop, u64), Option<Arc<T>>>,
     /// About how much memory they take.
     bytes: usize,
 }
@@ -88,40 +88,50 @@ impl<T: Send + Sync> Shelf<T> {
         let (there, idle) = self.bare(from, span, leave).await?;
         let mut known = self.remembered(from.shop, &there);
         let parts = unseen(&there, &known).into_iter().flat_map(|run| parts(&there, run));
-        let spans: Vec<Span> = parts
-            .map(|part| Span { from: there[part.end - 1].valid_at, to: there[part.start].valid_at })
+        let parts: Vec<(Span, HashSet<u64>)> = parts
+            .map(|part| {
+                let to = there[part.start].valid_at;
+                (Span { from: there[part.end - 1].valid_at, to }, cores(&there[part]))
+            })
             .collect();
         let condense = &condense;
-        let read = spans.into_iter().map(|span| self.anew(from, span, leave, condense));
+        let read = parts.into_iter().map(|part| self.anew(from, part, leave, condense));
         let mut read = futures::stream::iter(read).buffered(AT_ONCE);
         while let Some(anew) = read.try_next().await? {
             known.extend(anew);
         }
-        // Each was remembered or has been read whole. Only what the journal then left out is not
-        // known: compared field by field it changed nothing, or it is gone since.
-        let found = there.iter().filter_map(|change| known.get(&change.seq).cloned());
+        // Each was remembered or has been read whole. What the journal then left out changed nothing,
+        // compared field by field, or is gone since.
+        let found = there.iter().filter_map(|change| known.get(&change.seq).cloned().flatten());
         Ok((found.collect(), idle))
     }
 
-    /// What is condensed of the changes in a window, read whole.
+    /// What is condensed of the changes in a window, read whole; of those that may turn out to have
+    /// changed nothing, also that.
     async fn anew(
         &self,
         from: Sources<'_>,
-        span: Span,
+        (span, mut nothing): (Span, HashSet<u64>),
         leave: Leave<'_>,
         condense: &(impl Fn(Change) -> T + Sync),
-    ) -> Result<Vec<(u64, Arc<T>)>, JournalError> {
+    ) -> Result<Vec<(u64, Option<Arc<T>>)>, JournalError> {
         // Whole changes are large: each is condensed as it comes.
         let mut page = Page { limit: TOGETHER, cursor: None };
         let mut all = Vec::new();
         loop {
             let list = self.page(from, span, &page, false).await?;
+            for change in &list.items {
+                nothing.remove(&change.version.seq);
+            }
             let anew = list.items.into_iter().filter(|change| !leave(change));
-            let anew: Vec<(u64, Arc<T>)> =
-                anew.map(|change| (change.version.seq, Arc::new(condense(change)))).collect();
+            let mut anew: Vec<(u64, Option<Arc<T>>)> =
+                anew.map(|change| (change.version.seq, Some(Arc::new(condense(change))))).collect();
+            page.cursor = list.next;
+            if page.cursor.is_none() {
+                anew.extend(nothing.drain().map(|seq| (seq, None)));
+            }
             self.remember(from.shop, &anew);
             all.extend(anew);
-            page.cursor = list.next;
             if page.cursor.is_none() {
                 return Ok(all);
             }
@@ -129,7 +139,7 @@ impl<T: Send + Sync> Shelf<T> {
     }
 
     /// What is remembered of these changes, by sequence.
-    fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Arc<T>> {
+    fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Option<Arc<T>>> {
         let mut kept = self.kept();
         let mut known = HashMap::new();
         for There { seq, .. } in there.iter().filter(|change| !change.erased).copied() {
@@ -141,8 +151,9 @@ impl<T: Send + Sync> Shelf<T> {
     }
 
     /// Remembers what was read. Where that is too much, what was not asked for the longest goes.
-    fn remember(&self, shop: &Shop, anew: &[(u64, Arc<T>)]) {
-        let weight = |one: &Arc<T>| HELD_BYTES + (self.weigh)(one);
+    fn remember(&self, shop: &Shop, anew: &[(u64, Option<Arc<T>>)]) {
+        let weight =
+            |one: &Option<Arc<T>>| HELD_BYTES + one.as_ref().map_or(0, |one| (self.weigh)(one));
         let mut kept = self.kept();
         for (seq, one) in anew {
             kept.bytes += weight(one);
@@ -208,7 +219,7 @@ impl<T: Send + Sync> Shelf<T> {
 
 /// Stretches of the changes, newest first, that have to be read whole: what is not known, and what
 /// stands right after it, since that changed from something else than was thought.
-fn unseen<T>(there: &[There], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>> {
+fn unseen<T>(there: &[There], known: &HashMap<u64, Option<Arc<T>>>) -> Vec<Range<usize>> {
     let mut after: HashMap<(Short, Facet), usize> = HashMap::new();
     let mut wanted: BTreeSet<usize> = BTreeSet::new();
     for (n, change) in there.iter().enumerate() {
@@ -232,6 +243,13 @@ fn unseen<T>(there: &[There], known: &HashMap<u64, Arc<T>>) -> Vec<Range<usize>>
         }
     }
     runs
+}
+
+/// The changes of which it may be remembered that they changed nothing: whether a part of a resource did
+/// depends on more than what was said of that part before.
+fn cores(part: &[There]) -> HashSet<u64> {
+    let cores = part.iter().filter(|change| change.facet == Facet::Core);
+    cores.map(|change| change.seq).collect()
 }
 
 /// Parts of a stretch that are read by themselves: what is of one instant is in one.
@@ -335,9 +353,9 @@ mod tests {
     fn what_is_remembered_again_counts_once_and_too_much_is_forgotten() {
         let shop = fake::shop("acme");
         let shelf: Shelf<usize> = Shelf::new(1_000, None, |bytes| *bytes);
-        shelf.remember(&shop, &[(1, Arc::new(100)), (1, Arc::new(200))]);
+        shelf.remember(&shop, &[(1, Some(Arc::new(100))), (1, Some(Arc::new(200)))]);
         assert_eq!(shelf.kept().bytes, HELD_BYTES + 200);
-        shelf.remember(&shop, &[(2, Arc::new(1_000))]);
+        shelf.remember(&shop, &[(2, Some(Arc::new(1_000)))]);
         assert_eq!(shelf.kept().bytes, 0);
         assert!(shelf.kept().changes.is_empty());
     }
