@@ -6,6 +6,7 @@ use axum::extract::State;
 use backstock_proto::journal::{AsOf, Change};
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, Op, ResourceKey, Source, Timestamp};
+use futures::StreamExt as _;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -18,6 +19,8 @@ use crate::human::{self, Line};
 
 /// Changes on one page.
 const PAGE: usize = 50;
+/// Changes that are told at once: most of that is reading.
+const AT_ONCE: usize = 4;
 
 /// Which changes, as the form says; empty fields count for nothing.
 #[derive(Clone, Default, Deserialize)]
@@ -127,41 +130,37 @@ pub(super) fn kind_choice(kinds: &[Kind], chosen: Option<&str>) -> Markup {
 
 /// Tells changes, with the names that their resources' states give to variants, pictures and so on.
 pub(crate) async fn told(room: &Room, changes: Vec<Change>) -> Vec<Told> {
-    let mut told = Vec::new();
-    for change in changes {
-        let fields = human::fields_of(&change.changes);
-        let key = ResourceKey {
-            shop: room.shop.clone(),
-            kind: change.kind.clone(),
-            id: change.id.clone(),
-        };
-        let state = |at: Timestamp| {
-            let (journal, key) = (&room.desk.journal, &key);
-            async move {
-                journal.resource(key, AsOf::At(at)).await.ok().flatten().map(|found| found.state)
-            }
-        };
-        let has_elements = change.changes.iter().any(|change| change.element.is_some());
-        let (mut before, mut after) = (None, None);
-        if change.version.op == Op::Update && has_elements {
-            let at = change.version.valid_at;
-            let just_before = Timestamp::from_micros(at.as_micros() - 1);
-            (before, after) = tokio::join!(state(just_before), state(at));
-        }
-        let titles = BTreeMap::new();
-        let known =
-            human::Known { before: before.as_ref(), after: after.as_ref(), ..room.known(&titles) };
-        let lines = human::tell(&fields, known);
-        let gids: BTreeSet<String> = human::mentioned(&lines);
-        let lines = if gids.is_empty() {
-            lines
-        } else {
-            let titles = room.titles(gids).await;
-            human::tell(&fields, human::Known { titles: Some(&titles), ..known })
-        };
-        told.push(Told { change, lines });
+    let told = changes.into_iter().map(|change| told_one(room, change));
+    futures::stream::iter(told).buffered(AT_ONCE).collect().await
+}
+
+async fn told_one(room: &Room, change: Change) -> Told {
+    let fields = human::fields_of(&change.changes);
+    let key =
+        ResourceKey { shop: room.shop.clone(), kind: change.kind.clone(), id: change.id.clone() };
+    let state = |at: Timestamp| {
+        let (journal, key) = (&room.desk.journal, &key);
+        async move { journal.resource(key, AsOf::At(at)).await.ok().flatten().map(|found| found.state) }
+    };
+    let has_elements = change.changes.iter().any(|change| change.element.is_some());
+    let (mut before, mut after) = (None, None);
+    if change.version.op == Op::Update && has_elements {
+        let at = change.version.valid_at;
+        let just_before = Timestamp::from_micros(at.as_micros() - 1);
+        (before, after) = tokio::join!(state(just_before), state(at));
     }
-    told
+    let titles = BTreeMap::new();
+    let known =
+        human::Known { before: before.as_ref(), after: after.as_ref(), ..room.known(&titles) };
+    let lines = human::tell(&fields, known);
+    let gids: BTreeSet<String> = human::mentioned(&lines);
+    let lines = if gids.is_empty() {
+        lines
+    } else {
+        let titles = room.titles(gids).await;
+        human::tell(&fields, human::Known { titles: Some(&titles), ..known })
+    };
+    Told { change, lines }
 }
 
 /// Changes under their days.
