@@ -349,18 +349,24 @@ mod tests {
     use crate::options::Options;
     use crate::store::Store;
 
-    #[test]
-    fn the_bytes_of_what_is_newest_are_had_without_reading_what_came_before() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let at = Timestamp::from_micros(1_790_812_800_000_000);
-        let store = Store::open(dir.path(), Options::for_testing(), at).expect("open");
-        let key = ResourceKey {
+    const PAYLOAD: &[u8] = br#"{"id": 1, "name": "a"}"#;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(1_790_812_800_000_000 + seconds * 1_000_000)
+    }
+
+    fn gadget() -> ResourceKey {
+        ResourceKey {
             shop: Shop::from_name("acme").expect("a shop"),
             kind: Kind::parse("gadget").expect("a kind"),
             id: ResourceId::parse("1").expect("an id"),
-        };
+        }
+    }
+
+    /// What came as `seq` and was said at `at`.
+    fn told(seq: u64, at: Timestamp) -> Decoded {
         let event = Event {
-            key: key.clone(),
+            key: gadget(),
             facet: Facet::Core,
             op: Op::Update,
             source: Source::Webhook,
@@ -372,19 +378,42 @@ mod tests {
             received_at: at,
             valid_at: None,
             earliest_at: None,
-            payload: Bytes::from_static(br#"{"id": 1, "name": "a"}"#),
+            payload: Bytes::from_static(PAYLOAD),
         };
-        let payload = event.payload.clone();
-        let meaning = Meaning::of(event, 1).expect("understood");
-        let reading = Reading::Event(Box::new(meaning));
-        let message = Decoded { seq: 1, recorded_at: at, trace: None, reading };
-        store.append(&[message], at).expect("append");
+        let meaning = Meaning::of(event, seq).expect("understood");
+        Decoded { seq, recorded_at: at, trace: None, reading: Reading::Event(Box::new(meaning)) }
+    }
+
+    #[test]
+    fn the_bytes_of_what_is_newest_are_had_without_reading_what_came_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path(), Options::for_testing(), at(0)).expect("open");
+        store.append(&[told(1, at(0))], at(0)).expect("append");
         let mut batch = WriteBatch::default();
-        let damaged = [keys::of_resource(&key), b"!".to_vec()].concat();
+        let damaged = [keys::of_resource(&gadget()), b"!".to_vec()].concat();
         batch.put_cf(store.family(Family::Versions), damaged, "");
         store.write(batch).expect("written");
         let view = View::of(&store);
-        assert_eq!(view.raw(&key, 1).expect("read"), Some(Raw::Bytes(payload)));
-        assert!(view.raw(&key, 2).is_err(), "what is damaged is met on the way to others");
+        let payload = Bytes::from_static(PAYLOAD);
+        assert_eq!(view.raw(&gadget(), 1).expect("read"), Some(Raw::Bytes(payload)));
+        assert!(view.raw(&gadget(), 2).is_err(), "what is damaged is met on the way to others");
+    }
+
+    #[test]
+    fn a_version_is_told_anew_once_another_came_before_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path(), Options::for_testing(), at(0)).expect("open");
+        let filter = ChangeFilter { bare: true, unchanged: true, ..ChangeFilter::default() };
+        let unchanged = || {
+            let list = View::of(&store).changes(&gadget().shop, &filter, &Page::default());
+            let items = list.expect("read").items.into_iter();
+            items.map(|change| (change.version.seq, change.version.unchanged)).collect::<Vec<_>>()
+        };
+        store.append(&[told(1, at(10))], at(10)).expect("append");
+        assert_eq!([unchanged(), unchanged()], [[(1, false)], [(1, false)]]);
+        store.append(&[told(2, at(20))], at(20)).expect("append");
+        assert_eq!(unchanged(), [(2, true), (1, false)]);
+        store.append(&[told(3, at(5))], at(20)).expect("append");
+        assert_eq!(unchanged(), [(2, true), (1, true), (3, false)]);
     }
 }
