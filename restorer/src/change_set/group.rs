@@ -209,11 +209,15 @@ fn of_unknown(
 
 /// A burst that is done by one rule, and apart from it what only has its shape.
 fn by_rule(traces: &[Arc<Trace>], group: Group) -> Vec<Group> {
-    let signature = |n: &usize| traces[*n].signature();
-    let rule = dominant(group.members.iter().map(signature));
-    let (Some(rule), true) = (rule, group.members.len() >= BURST_MIN) else { return vec![group] };
+    if group.members.len() < BURST_MIN {
+        return vec![group];
+    }
+    let signatures: HashMap<usize, u64> =
+        group.members.iter().map(|n| (*n, traces[*n].signature())).collect();
+    let rule = dominant(group.members.iter().map(|n| signatures[n]));
+    let Some(rule) = rule else { return vec![group] };
     let (by_rule, others): (Vec<usize>, Vec<usize>) =
-        group.members.into_iter().partition(|n| signature(n) == rule);
+        group.members.into_iter().partition(|n| signatures[n] == rule);
     let of = |members| Group { members, ..Group::of(None) };
     [by_rule, others].into_iter().filter(|members| !members.is_empty()).map(of).collect()
 }
