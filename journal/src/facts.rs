@@ -5,15 +5,15 @@
 //! What is said of a version holds until it is rewritten, or another comes to stand right before it. A view
 //! takes from here, and brings, only what holds in all of its epoch: whatever may change something ends one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use backstock_proto::journal::Version;
 
-use crate::keys::Position;
+use crate::keys::{self, POSITION_BYTES, Position};
 
-/// Versions remembered of one store, at most: of each about half a kilobyte.
-const FACTS_MAX: usize = 16_384;
+/// Versions remembered of one store, at most: of each about six hundred bytes.
+const FACTS_MAX: usize = 14_000;
 
 /// What is said of a version.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ struct Kept {
     epoch: u64,
     /// How many writes are under way that end the epoch.
     ending: usize,
-    of: HashMap<Vec<u8>, Vec<(Position, Fact)>>,
-    count: usize,
+    /// By the version's key.
+    of: HashMap<Vec<u8>, Box<Fact>>,
 }
 
 /// What a write changes of what was said of versions before it.
@@ -53,8 +53,8 @@ impl Facts {
 
     pub(crate) fn get(&self, epoch: u64, facet: &[u8], position: Position) -> Option<Fact> {
         let kept = self.kept();
-        let of = kept.of.get(facet).filter(|_| kept.is_now(epoch))?;
-        of.iter().find(|(at, _)| *at == position).map(|(_, fact)| fact.clone())
+        let found = kept.of.get(&keys::at(facet, position)).filter(|_| kept.is_now(epoch))?;
+        Some(Fact::clone(found))
     }
 
     pub(crate) fn keep(&self, epoch: u64, facet: &[u8], (position, fact): (Position, &Fact)) {
@@ -62,14 +62,10 @@ impl Facts {
         if !kept.is_now(epoch) {
             return;
         }
-        if kept.count >= FACTS_MAX {
-            kept.forget(Changes::Any);
+        if kept.of.len() >= FACTS_MAX {
+            kept.of.clear();
         }
-        let of = kept.of.entry(facet.to_vec()).or_default();
-        if of.iter().all(|(at, _)| *at != position) {
-            of.push((position, fact.clone()));
-            kept.count += 1;
-        }
+        kept.of.insert(keys::at(facet, position), Box::new(fact.clone()));
     }
 
     /// Writes what may change something of what is remembered.
@@ -98,14 +94,10 @@ impl Kept {
 
     fn forget(&mut self, changes: Changes<'_>) {
         match changes {
-            Changes::Any => {
-                self.of.clear();
-                self.count = 0;
-            }
+            Changes::Any => self.of.clear(),
             Changes::Facets(facets) => {
-                for facet in facets {
-                    self.count -= self.of.remove(facet).map_or(0, |of| of.len());
-                }
+                let facets: HashSet<&[u8]> = facets.iter().map(Vec::as_slice).collect();
+                self.of.retain(|key, _| !facets.contains(&key[..key.len() - POSITION_BYTES]));
             }
         }
     }
