@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstock_proto::merge::FieldPath;
 use backstock_proto::{Kind, ResourceId};
 use serde_json::{Map, Value, json};
 
@@ -72,16 +71,6 @@ fn unless_untold(now: &Value, want: &Value) -> Result<(), WriteError> {
             text(rule, "condition")
         )])),
         None => Ok(()),
-    }
-}
-
-/// Why a field of a collection cannot be written, if it cannot.
-pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
-    match path.member() {
-        "metafields" if path.as_str().contains("app--") => {
-            Some("the metafields of another app can be written by that app only")
-        }
-        _ => None,
     }
 }
 

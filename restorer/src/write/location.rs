@@ -53,9 +53,6 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
         "shipsInventory" => {
             Some("whether it ships is set in the shop's shipping settings: change it there")
         }
-        "metafields" if path.as_str().contains("app--") => {
-            Some("the metafields of another app can be written by that app only")
-        }
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use backstock_proto::merge::{FieldPath, Step as At};
 use serde_json::{Value, json};
 
 use super::step::{self, Step};
@@ -91,6 +92,16 @@ pub(super) fn inputs(now: &Value, want: &Value) -> Vec<Value> {
 fn list(metafields: &Value) -> impl Iterator<Item = &Value> {
     let all = metafields.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().filter(|metafield| !is_reserved(metafield["namespace"].as_str().unwrap_or_default()))
+}
+
+/// Why a field stays as it is that is a metafield, or within one, whatever has it.
+pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
+    let is_theirs = |pair: &[At]| match pair {
+        [At::Member(list), At::Element(named)] => list == "metafields" && is_reserved(named),
+        _ => false,
+    };
+    let why = "the metafields of another app can be written by that app only";
+    path.steps().windows(2).any(is_theirs).then_some(why)
 }
 
 /// Whether a namespace is some app's own.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     blog, company, company_contact, company_location, consent, customer, delivery_profile,
-    discount, draft_order, market, menu, metafield_definition, metaobject, metaobject_definition,
-    policy, theme, theme_file,
+    discount, draft_order, market, menu, metafield, metafield_definition, metaobject,
+    metaobject_definition, policy, theme, theme_file,
 };
 use crate::plan::Action;
 
@@ -16,10 +16,9 @@ use crate::plan::Action;
 type Hook = fn(&FieldPath) -> Option<&'static str>;
 
 /// What the kinds say of their own fields, by name. A kind that is not here can write all that
-/// [`incidental`] does not leave out.
+/// [`incidental`] does not leave out, but for metafields of other apps.
 const HOOKS: &[(&str, Hook)] = &[
     ("product", super::product::unwritable),
-    ("collection", super::collection::unwritable),
     ("inventory_item", super::inventory_item::unwritable),
     ("inventory_level", super::inventory_level::unwritable),
     ("catalog", super::catalog::unwritable),
@@ -109,8 +108,10 @@ const LEVEL_READ: f64 = 6.0;
 /// Why a field that differs cannot be written, and what to do by hand, in one sentence; `None` where
 /// it can be written.
 pub fn unwritable(spec: &Spec, path: &FieldPath) -> Option<&'static str> {
-    let (_, hook) = HOOKS.iter().find(|(name, _)| *name == spec.name)?;
-    hook(path)
+    metafield::unwritable(path).or_else(|| {
+        let (_, hook) = HOOKS.iter().find(|(name, _)| *name == spec.name)?;
+        hook(path)
+    })
 }
 
 /// As [`unwritable`], for the value that a field is to have: some fields take one and not another.
@@ -337,6 +338,17 @@ mod tests {
         assert_eq!(why("/metafields/{custom,motto}/value"), None);
         assert!(why("/shopAddress/phone").is_some_and(|why| why.contains("by hand")));
         assert!(why("/metafields/{app--1--own,motto}").is_some());
+    }
+
+    #[test]
+    fn metafields_of_another_app_are_told_of_whatever_has_them() {
+        let why = |kind: &str, text: &str| unwritable(spec(kind), &path(text)).is_some();
+        for kind in ["article", "collection", "company", "customer", "location", "page", "product"]
+        {
+            assert!(why(kind, "/metafields/{app--1--own.motto}/value"), "{kind}");
+            assert!(!why(kind, "/metafields/{custom.app--motto}/value"), "{kind}");
+        }
+        assert!(why("product", "/variants/{v}/metafields/{app--1--own.motto}"));
     }
 
     #[test]

@@ -30,9 +30,6 @@ pub(super) async fn write(
 /// Why a field stays as it is.
 pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
     match path.member() {
-        "metafields" if path.as_str().contains("app--") => {
-            Some("the metafields of another app can be written by that app only")
-        }
         "metafields" => None,
         _ => Some(
             "Shopify lets no app change a shop's settings: what they were is in history, and can be \

@@ -120,9 +120,6 @@ pub(super) fn unwritable(path: &FieldPath) -> Option<&'static str> {
             Some("bundles are put together by the app that made them: change it there")
         }
         _ if of_item => Some("it belongs to the variant's inventory item: restore that one"),
-        "metafields" | "variants" if path.as_str().contains("app--") => {
-            Some("the metafields of another app can be written by that app only")
-        }
         _ => None,
     }
 }
