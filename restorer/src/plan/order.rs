@@ -114,20 +114,31 @@ pub(crate) async fn find_taken(
 const OWNERS: [(&str, &str); 3] =
     [("article", "/blog/id"), ("company_location", "/company/id"), ("theme_file", "/theme/id")];
 
-/// What no two of a kind have. Where it is given, it names the resource, whatever that is called.
-const UNIQUE: [(&str, &str); 3] = [
-    ("company", "/externalId"),
-    ("company_location", "/externalId"),
-    ("discount", "/codes/0/code"),
+/// What no two of a kind have, and its word. Where it is given, it names the resource, whatever that is
+/// called.
+const UNIQUE: [(&str, &str, &str); 3] = [
+    ("company", "/externalId", "external id"),
+    ("company_location", "/externalId", "external id"),
+    ("discount", "/codes/0/code", "code"),
 ];
+
+/// What of it a resource has, and the word for that.
+fn unique<'a>(spec: &Spec, state: &'a Value) -> Option<(&'a str, &'static str)> {
+    let (_, pointer, word) = UNIQUE.iter().find(|(kind, ..)| *kind == spec.name)?;
+    let given = state.pointer(pointer)?.as_str().filter(|text| !text.is_empty())?;
+    Some((given, *word))
+}
+
+/// The words for what a resource's natural key is made of.
+pub(super) fn key_words(spec: &Spec, state: &Value) -> String {
+    unique(spec, state).map_or_else(|| spec.natural_key.join(" and "), |(_, word)| word.to_owned())
+}
 
 /// What names a resource in its shop beside its id, what it belongs to first; `None` where nothing
 /// does.
 pub(crate) fn natural_key(spec: &Spec, state: &Value) -> Option<Vec<String>> {
-    let unique = UNIQUE.iter().find(|(kind, _)| *kind == spec.name);
-    let unique = unique.and_then(|(_, pointer)| state.pointer(pointer)?.as_str());
-    if let Some(unique) = unique.filter(|text| !text.is_empty()) {
-        return Some(vec![String::new(), unique.to_lowercase()]);
+    if let Some((given, _)) = unique(spec, state) {
+        return Some(vec![String::new(), given.to_lowercase()]);
     }
     let text = |name: &&str| state.get(*name).and_then(Value::as_str).map(str::to_lowercase);
     let parts: Vec<Option<String>> = spec.natural_key.iter().map(text).collect();
@@ -162,6 +173,18 @@ mod tests {
         let code =
             |code: &str| key("discount", json!({"title": "Welcome", "codes": [{"code": code}]}));
         assert_ne!(code("TEN"), code("FIVE"), "many codes may have one title");
+    }
+
+    #[test]
+    fn what_is_taken_is_called_what_it_is() {
+        let words = |kind: &str, state: Value| {
+            let spec = Kind::parse(kind).expect("kind").spec().expect("understood");
+            key_words(spec, &state)
+        };
+        assert_eq!(words("discount", json!({"title": "A", "codes": [{"code": "TEN"}]})), "code");
+        assert_eq!(words("discount", json!({"title": "A"})), "title");
+        assert_eq!(words("company", json!({"name": "A", "externalId": "C-1"})), "external id");
+        assert_eq!(words("product", json!({"handle": "a"})), "handle");
     }
 
     #[test]

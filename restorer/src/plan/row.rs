@@ -7,6 +7,7 @@ use backstock_proto::merge::{self, Field, FieldPath, Kept, OnConflict};
 use backstock_proto::{Kind, ResourceId, Timestamp, known};
 use serde_json::Value;
 
+use super::order::key_words;
 use super::select::Selection;
 use super::undo::{Run, undo};
 use super::{Action, Modes, Row, Unwritable};
@@ -172,6 +173,7 @@ impl Decided<'_> {
             return self.cannot(&want, why.into());
         }
         let mut row = self.row(Action::Create, &want);
+        let taken = subject.taken_by.as_ref().map(|by| (by, key_words(subject.spec, &want)));
         row.cost = write::cost_of_making(subject.spec, &want);
         if !(subject.spec.is_whole)(&want) {
             let why =
@@ -196,8 +198,8 @@ impl Decided<'_> {
                 row.notes.push("it gets a new id".into());
             }
         }
-        if let Some(other) = &subject.taken_by {
-            let (kind, key) = (&subject.kind, subject.spec.natural_key.join(" and "));
+        if let Some((other, key)) = taken {
+            let kind = &subject.kind;
             row.notes.push(format!(
                 "{kind} {other} has its {key} now: as long as that is so, it is not made anew"
             ));
