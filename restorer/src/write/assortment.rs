@@ -14,6 +14,9 @@ const UPDATE: &str = include_str!("graphql/publication_update.graphql");
 /// Most products in one mutation.
 /// <https://shopify.dev/docs/api/admin-graphql/latest/input-objects/PublicationUpdateInput>
 const UPDATE_MAX: usize = 50;
+/// So many products of a publication are surely all of them: Shopify's pages end at 25,000.
+/// <https://shopify.dev/docs/api/usage/pagination-graphql>
+const ALL_MAX: usize = 24_000;
 
 /// Whether a wanted state tells which products the catalog shows, and they are not all.
 pub(super) fn is_known(want: &Value) -> bool {
@@ -52,7 +55,7 @@ pub(super) async fn bring(
         ));
     }
     missing.retain(|id| there.contains(id));
-    let gone: Vec<String> = shown.difference(&wanted).cloned().collect();
+    let gone = surplus(&shown, &wanted);
     let mut inputs = Vec::new();
     for (name, products) in [("publishablesToAdd", &missing), ("publishablesToRemove", &gone)] {
         inputs.extend(products.chunks(UPDATE_MAX).map(|some| json!({ name: some })));
@@ -67,6 +70,15 @@ pub(super) async fn bring(
         patiently(around, Step::setting(UPDATE, json!({"id": gid, "input": input}))).await?;
     }
     Ok((any, renamed.into_iter().collect()))
+}
+
+/// The products that are shown and were not. Where it showed more than Shopify tells of, any of them may have
+/// been among those: all stay.
+fn surplus(shown: &BTreeSet<String>, wanted: &BTreeSet<String>) -> Vec<String> {
+    if wanted.len() > ALL_MAX {
+        return Vec::new();
+    }
+    shown.difference(wanted).cloned().collect()
 }
 
 /// Makes a publication for a catalog that has none, and answers how the catalog is then. One that was made
@@ -88,5 +100,19 @@ async fn create(around: &dyn Around, catalog: &str, want: &Value) -> Result<Valu
         (true, None) => Err(WriteError::Refused(vec![
             "the shop made a publication, and the catalog has none".into(),
         ])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_shown_beyond_what_is_told_stays() {
+        let products = |numbers: std::ops::Range<usize>| -> BTreeSet<String> {
+            numbers.map(|n| format!("gid://shopify/Product/{n}")).collect()
+        };
+        assert_eq!(surplus(&products(0..3), &products(0..2)), ["gid://shopify/Product/2"]);
+        assert!(surplus(&products(0..ALL_MAX + 9), &products(0..ALL_MAX + 1)).is_empty());
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn write(
                 [(text(want, "id").to_owned(), gid.clone())].into();
             if assortment::is_known(want) {
                 let brought = assortment::bring(around, &gid, want).await;
-                let brought = unless_refused(around, "all of the products that it shows", brought)?;
+                let brought = unless_refused(around, "which products it shows", brought)?;
                 ids.extend(brought.into_iter().flat_map(|(_, renamed)| renamed));
             }
             Ok(Written::Created { gid, ids })
