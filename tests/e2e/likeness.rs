@@ -143,6 +143,14 @@ pub(crate) fn named(spec: &Spec, mut truth: Value) -> Value {
                 *weight = Value::Null;
             }
         }
+        // The values of a plain option stand for nothing.
+        "product" => {
+            for option in truth["options"].as_array_mut().into_iter().flatten() {
+                if option["linkedMetafield"].is_null() {
+                    option["optionValues"] = Value::Null;
+                }
+            }
+        }
         "theme_file" => truth["theme"] = truth["owner"].take(),
         "translation" => truth["resource"] = truth["owner"].take(),
         _ => {}

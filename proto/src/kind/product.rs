@@ -239,11 +239,14 @@ fn seo(value: &Value) -> Value {
     })
 }
 
-/// The options that follow a metafield, with the metaobjects that their values stand for.
+/// Which metafield each option follows, with the metaobjects that its values stand for. A plain one says that
+/// it follows none: else nobody could tell that it was parted from one.
 fn linked_options(options: &Value) -> Vec<Value> {
     let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    let linked = options.iter().filter(|option| option["linkedMetafield"].is_object());
     let of_option = |option: &Value| {
+        if !option["linkedMetafield"].is_object() {
+            return json!({"id": option["id"], "linkedMetafield": null, "optionValues": null});
+        }
         object(option, |m| {
             m.same(&["id"])
                 .map("linkedMetafield", "linkedMetafield", |metafield| {
@@ -254,7 +257,7 @@ fn linked_options(options: &Value) -> Vec<Value> {
                 .map("optionValues", "optionValues", |values| in_use(values, &option["values"]));
         })
     };
-    linked.map(of_option).collect()
+    options.iter().map(of_option).collect()
 }
 
 /// Those values of a linked option that some variant has, by name: their order is the option's affair.
@@ -443,14 +446,14 @@ mod tests {
         };
         let size = json!({"id": "o1", "values": ["S"], "linkedMetafield": null,
                           "optionValues": [value("S", None)]});
-        assert_eq!(detail(json!([size])), json!({}), "nothing new of a plain one");
+        let plain = json!({"id": "o1", "linkedMetafield": null, "optionValues": null});
+        assert_eq!(detail(json!([size])), json!({"options": [plain]}));
         let metafield = json!({"namespace": "shopify", "key": "color-pattern"});
         let (red, blue) = (value("Red", Some(gid(1))), value("Blue", Some(gid(2))));
         let color = json!({"id": "o2", "values": ["Red", "Blue"], "linkedMetafield": metafield,
                            "optionValues": [red, blue, value("Unused", Some(gid(3)))]});
-        let linked =
-            json!([{"id": "o2", "linkedMetafield": metafield, "optionValues": [blue, red]}]);
-        assert_eq!(detail(json!([size, color])), json!({"options": linked}));
+        let linked = json!({"id": "o2", "linkedMetafield": metafield, "optionValues": [blue, red]});
+        assert_eq!(detail(json!([size, color])), json!({"options": [plain, linked]}));
     }
 
     #[test]

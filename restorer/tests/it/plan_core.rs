@@ -256,6 +256,38 @@ fn of_a_shop_its_metafields_are_planned_and_its_settings_are_told() {
 }
 
 #[test]
+fn an_option_that_was_parted_from_its_metafield_is_linked_again_and_parted_by_hand_only() {
+    let product = |link: Value, values: Value| {
+        json!({"id": "gid://shopify/Product/7", "title": "Poster", "options": [{
+            "id": "gid://shopify/ProductOption/1", "name": "Designer", "position": 1,
+            "values": ["Ana"], "linkedMetafield": link, "optionValues": values,
+        }]})
+    };
+    let ana = json!({"name": "Ana", "linkedMetafieldValue": "gid://shopify/Metaobject/1"});
+    let linked = product(json!({"namespace": "custom", "key": "designer"}), json!([ana]));
+    let plain = product(Value::Null, Value::Null);
+    let taken_back = |before: &Value, after: &Value| {
+        let runs = vec![Run { before: before.clone(), after: after.clone() }];
+        row(verdict(&subject(after.clone(), runs), &Policy::default()))
+    };
+    let parted = taken_back(&linked, &plain);
+    assert_eq!(parted.action, Action::Update);
+    let set: Vec<(&str, &Value)> =
+        parted.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
+    let of = |member: &str| format!("/options/{{gid:~1~1shopify~1ProductOption~11}}/{member}");
+    let option = &linked["options"][0];
+    assert_eq!(
+        set,
+        [
+            (of("linkedMetafield").as_str(), &option["linkedMetafield"]),
+            (of("optionValues").as_str(), &option["optionValues"]),
+        ]
+    );
+    let joined = taken_back(&plain, &linked);
+    assert_eq!((joined.action, joined.unwritable.len()), (Action::Cannot, 2));
+}
+
+#[test]
 fn stock_keeping_goes_with_its_variant_and_has_no_row_of_its_own() {
     let kind = Kind::parse("inventory_item").expect("a kind");
     let item = json!({"id": "gid://shopify/InventoryItem/7", "tracked": true});

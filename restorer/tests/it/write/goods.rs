@@ -457,7 +457,7 @@ async fn a_product_of_many_variants_is_made_in_parts() {
     shop.shop.write("product", Some(&want), None).await.unwrap();
     let names: Vec<String> = (0..600).map(|n| format!("No. {n}")).collect();
     want["options"] = json!([{"id": "gid://shopify/ProductOption/1", "name": "Number", "position": 1,
-                              "values": names}]);
+                              "values": names, "linkedMetafield": null, "optionValues": null}]);
     let pattern = want["variants"][0].clone();
     let variant = |(at, name): (usize, &String)| {
         let mut variant = pattern.clone();
