@@ -113,8 +113,8 @@ fn joined(told: &Value, field: &Field, came: &impl Fn(&str) -> bool) -> Option<V
     Some(list.into())
 }
 
-/// Whether a state tells enough to decide about some fields: each is there as wanted or as expected,
-/// or where it would be is.
+/// Whether a state tells enough to decide about some fields: each is there as wanted or as expected, or the
+/// list is in which it would be. A member that is not there was not told.
 pub(super) fn tells(live: &Value, fields: &[Field]) -> bool {
     fields.iter().filter(|field| !write::names_bytes(&field.path)).all(|field| {
         let has_place = match parent(&field.path) {
@@ -124,7 +124,8 @@ pub(super) fn tells(live: &Value, fields: &[Field]) -> bool {
         let there = merge::get(live, &field.path).is_some();
         let member = live.get(field.path.member()).is_some();
         let matches = is(live, &field.path, &field.new) || is(live, &field.path, &field.old);
-        matches && (there || (has_place && member))
+        let is_member = matches!(field.path.steps().last(), Some(Step::Member(_)));
+        matches && (there || (!is_member && has_place && member))
     })
 }
 
@@ -321,5 +322,9 @@ mod tests {
         assert!(tells(&json!({"id": "p", "publications": []}), &added));
         let gone = [field("/seo", json!({"title": "x"}), json!(null))];
         assert!(!tells(&core, &gone));
+        let linked = [field("/options/{o}/linkedMetafield", json!(null), json!({"key": "color"}))];
+        let option = |told: Value| json!({"id": "p", "options": [told]});
+        assert!(!tells(&option(json!({"id": "o"})), &linked), "what it follows may be another one");
+        assert!(tells(&option(json!({"id": "o", "linkedMetafield": null})), &linked));
     }
 }
