@@ -208,6 +208,10 @@ async fn a_rule_on_a_metafield_comes_back_with_what_it_is_on() {
     for version in VERSIONS {
         let mut shop = Simulated::start_in(version, 2, 12, false).await;
         let definition = shop.ids("MetafieldDefinition").remove(0);
+        let definition = format!("gid://shopify/MetafieldDefinition/{definition}");
+        shop.simulator.shop().update(definition.parse().unwrap(), |state| {
+            state["capabilities"]["smartCollectionCondition"]["enabled"] = json!(true);
+        });
         let mut tried = 0;
         for id in shop.ids("Collection") {
             let plain = collection(&mut shop, &id).await;
@@ -217,7 +221,7 @@ async fn a_rule_on_a_metafield_comes_back_with_what_it_is_on() {
             let mut want = plain.clone();
             want["ruleSet"]["rules"] = json!([{
                 "column": "PRODUCT_METAFIELD_DEFINITION", "relation": "EQUALS", "condition": "oak",
-                "conditionObjectId": format!("gid://shopify/MetafieldDefinition/{definition}"),
+                "conditionObjectId": definition,
             }]);
             let (_, was) = bring(&mut shop, &plain, &want).await;
             assert_eq!(was["ruleSet"], want["ruleSet"]);

@@ -101,17 +101,31 @@ fn rules(inclusion: &Value) -> Outcome<Option<Value>> {
     Ok((!rules.is_empty()).then(|| json!({ "appliedDisjunctively": any, "rules": rules })))
 }
 
-fn rule_set(given: &Value) -> Outcome<Value> {
+/// The definition that a rule on a metafield is on: one of products that rules can be on.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/CollectionRuleColumn>
+fn ruled_by(shop: &Shop, rule: &Value) -> Option<Gid> {
+    let gid = rule["conditionObjectId"].as_str()?.parse::<Gid>().ok()?;
+    let definition = shop.store.get(gid).filter(|_| gid.type_name() == "MetafieldDefinition")?;
+    let is_condition = &definition["capabilities"]["smartCollectionCondition"]["enabled"];
+    (definition["ownerType"] == "PRODUCT" && *is_condition == true).then_some(gid)
+}
+
+fn rule_set(shop: &Shop, given: &Value) -> Outcome<Result<Value, UserError>> {
     let rules = given["rules"].as_array().cloned().unwrap_or_default();
     let mut kept = Vec::new();
     for rule in rules {
         let column = rule["column"].as_str().unwrap_or_default();
-        let of = rule["conditionObjectId"].as_str().and_then(|gid| gid.parse::<Gid>().ok());
-        let object = match (column, of) {
-            ("PRODUCT_METAFIELD_DEFINITION", Some(definition)) => json!({
-                "__typename": "CollectionRuleMetafieldCondition",
-                "metafieldDefinition": link(definition),
-            }),
+        let object = match column {
+            "PRODUCT_METAFIELD_DEFINITION" => match ruled_by(shop, &rule) {
+                Some(definition) => json!({
+                    "__typename": "CollectionRuleMetafieldCondition",
+                    "metafieldDefinition": link(definition),
+                }),
+                None => {
+                    let message = "Condition object is not a metafield definition for conditions";
+                    return Ok(Err(UserError::new(&["input", "ruleSet", "rules"], message)));
+                }
+            },
             _ if membership::COLUMNS.contains(&column) => Value::Null,
             _ => return Err(not_simulated(format_args!("rules on {column}"))),
         };
@@ -120,10 +134,10 @@ fn rule_set(given: &Value) -> Outcome<Value> {
             "condition": rule["condition"], "conditionObject": object,
         }));
     }
-    Ok(json!({
+    Ok(Ok(json!({
         "__typename": "CollectionRuleSet",
         "appliedDisjunctively": given["appliedDisjunctively"], "rules": kept,
-    }))
+    })))
 }
 
 fn create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
@@ -166,7 +180,11 @@ fn apply(shop: &mut Shop, gid: Gid, input: &Input<'_>) -> Outcome<Result<(), Use
     {
         return Ok(Err(UserError::new(&["input", "handle"], "Handle has already been taken")));
     }
-    let rules = input.get("ruleSet").map(rule_set).transpose()?;
+    let rules = input.get("ruleSet").map(|given| rule_set(shop, given)).transpose()?;
+    let rules = match rules.transpose() {
+        Ok(rules) => rules,
+        Err(error) => return Ok(Err(error)),
+    };
     if let Some(metafields) = input.list("metafields")
         && let Err(error) = metafield::write_owned(shop, gid, metafields)?
     {
