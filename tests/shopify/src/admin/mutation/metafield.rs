@@ -117,10 +117,13 @@ fn check(shop: &Shop, owner: Gid, given: &Value) -> Outcome<Result<String, UserE
     Ok(Ok(kind))
 }
 
-/// Whether a product's metafield of that name is defined as a list of metaobjects.
+/// Whether a product's metafield of that name is defined as a list of metaobjects, of any length.
 pub(super) fn lists_metaobjects(shop: &Shop, namespace: &str, key: &str) -> bool {
-    let definition = definition::find(shop, "PRODUCT", namespace, key);
-    definition.is_some_and(|known| known["type"]["name"] == "list.metaobject_reference")
+    definition::find(shop, "PRODUCT", namespace, key).is_some_and(|known| {
+        let mut validations = known["validations"].as_array().into_iter().flatten();
+        known["type"]["name"] == "list.metaobject_reference"
+            && !validations.any(|of| of["name"] == "list.min" || of["name"] == "list.max")
+    })
 }
 
 /// Writes a metafield of a type, whoever may.

@@ -51,6 +51,9 @@ pub(super) fn define(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     {
         return Ok(failed("createdDefinition", vec![error]));
     }
+    if let Some(error) = uncapable(&given["ownerType"], &given["capabilities"]) {
+        return Ok(failed("createdDefinition", vec![error]));
+    }
     let gid = put_definition(shop, &namespace, &given, Value::Null);
     Ok(done("createdDefinition", link(gid)))
 }
@@ -65,6 +68,15 @@ fn full_of_pins(shop: &Shop, owner: &Value) -> Option<UserError> {
     (pinned.count() >= PINNED_MAX).then(|| {
         let message = format!("Limit of {PINNED_MAX} pinned definitions.");
         UserError::new(&["definition"], message).code("PINNED_LIMIT_REACHED")
+    })
+}
+
+/// What is wrong with capabilities that are given: carts hand on the values of orders alone.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/objects/MetafieldCapabilityCartToOrderCopyable>
+fn uncapable(owner: &Value, given: &Value) -> Option<UserError> {
+    (given["cartToOrderCopyable"]["enabled"] == true && *owner != "ORDER").then(|| {
+        let message = "The metafield definition capability is invalid.";
+        UserError::new(&["definition", "capabilities"], message).code("INVALID_CAPABILITY")
     })
 }
 
@@ -205,6 +217,9 @@ pub(super) fn redefine(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
         && held["pinnedPosition"].is_null()
         && let Some(error) = full_of_pins(shop, &given["ownerType"])
     {
+        return Ok(failed("updatedDefinition", vec![error]));
+    }
+    if let Some(error) = uncapable(&given["ownerType"], &given["capabilities"]) {
         return Ok(failed("updatedDefinition", vec![error]));
     }
     shop.update(gid, |state| {
