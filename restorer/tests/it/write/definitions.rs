@@ -144,6 +144,33 @@ async fn who_sees_entries_and_what_they_are_filtered_by_comes_back() {
 }
 
 #[tokio::test]
+async fn that_carts_hand_its_values_on_comes_back() {
+    let shop = Simulated::start(17, 2, false).await;
+    let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
+                  definition: $d) { createdDefinition { id } userErrors { field message } } }";
+    let motto = json!({
+        "name": "Motto", "namespace": "custom", "key": "motto", "ownerType": "ORDER",
+        "type": "single_line_text_field",
+        "capabilities": {"cartToOrderCopyable": {"enabled": true}},
+    });
+    sent(&shop, create, json!({"d": motto})).await;
+    let (id, was) = definition(&shop, "motto").await;
+    let mut other = was.clone();
+    other["capabilities"]["cartToOrderCopyable"]["enabled"] = json!(false);
+    assert_ne!(other, was);
+    shop.write("metafield_definition", Some(&was), Some(&other)).await.expect("it is changed");
+    assert_eq!(shop.read("metafield_definition", &id).await, Some(other.clone()));
+    shop.write("metafield_definition", Some(&other), Some(&was)).await.expect("it is put right");
+    assert_eq!(shop.read("metafield_definition", &id).await, Some(was.clone()));
+
+    shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
+    shop.write("metafield_definition", None, Some(&was)).await.expect("it comes back");
+    let (_, is) = definition(&shop, "motto").await;
+    assert_eq!(is["capabilities"], was["capabilities"]);
+    shop.assert_simulated();
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_pinned_comes_back_unpinned() {
     let shop = Simulated::start(14, 6, false).await;
     let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
