@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
-use backstock_proto::admin::{Access, Client, Credentials};
+use backstock_proto::admin::{Access, Call, Client, Credentials};
 use backstock_proto::kind::{Kind, Spec};
 use backstock_proto::{ResourceId, Shop, Timestamp};
 use backstock_restorer::write::{Around, Task, WriteError, Written, look, write};
@@ -155,6 +155,14 @@ impl Simulated {
     ) -> Result<Written, WriteError> {
         let mut task = Task { spec: spec(kind), now: now.cloned(), want: want.cloned() };
         write(self, &mut task).await
+    }
+
+    /// Has another app write something, which the shop takes, and answers the data.
+    pub(crate) async fn sent(&self, document: &str, variables: Value) -> Value {
+        let answer = self.client.ask(Call::write(document, variables)).await.expect("an answer");
+        assert_eq!(answer.errors, [], "{document}");
+        assert_eq!(answer.user_errors(), [""; 0], "{document}");
+        answer.data
     }
 
     /// The numbers of customers who have orders.

@@ -2,15 +2,8 @@
 
 use crate::simulated::Simulated;
 use backstock_proto::ResourceId;
-use backstock_proto::admin::Call;
 use backstock_restorer::write::{WriteError, Written};
 use serde_json::{Value, json};
-
-async fn sent(shop: &Simulated, document: &str, variables: Value) {
-    let answer = shop.client.ask(Call::write(document, variables)).await.expect("an answer");
-    assert_eq!(answer.errors, []);
-    assert_eq!(answer.user_errors(), [""; 0]);
-}
 
 /// The definition of a key, and its id.
 async fn definition(shop: &Simulated, key: &str) -> (ResourceId, Value) {
@@ -32,12 +25,12 @@ async fn what_refers_to_something_goes_only_while_there_are_no_values() {
         "name": "Guide", "namespace": "custom", "key": "guide", "ownerType": "PRODUCT",
         "type": "page_reference",
     });
-    sent(&shop, create, json!({"d": guide})).await;
+    shop.sent(create, json!({"d": guide})).await;
     let (_, was) = definition(&shop, "guide").await;
     let gone = shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
     assert_eq!(gone, Written::Deleted);
 
-    sent(&shop, create, json!({"d": guide})).await;
+    shop.sent(create, json!({"d": guide})).await;
     let set = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) \
                { metafields { id } userErrors { field message } } }";
     let (product, page) = (shop.ids("Product").remove(0), shop.ids("Page").remove(0));
@@ -45,7 +38,7 @@ async fn what_refers_to_something_goes_only_while_there_are_no_values() {
         "ownerId": format!("gid://shopify/Product/{product}"), "namespace": "custom",
         "key": "guide", "type": "page_reference", "value": format!("gid://shopify/Page/{page}"),
     });
-    sent(&shop, set, json!({"m": [value]})).await;
+    shop.sent(set, json!({"m": [value]})).await;
     let (id, was) = definition(&shop, "guide").await;
     let kept = shop.write("metafield_definition", Some(&was), None).await.expect_err("it stays");
     assert!(matches!(kept, WriteError::Unwritable(_)), "{kept}");
@@ -61,7 +54,7 @@ async fn a_standard_one_is_turned_on_again() {
                   id: $id, pin: true, access: {storefront: PUBLIC_READ}) \
                   { createdDefinition { id } userErrors { field message } } }";
     let template = "gid://shopify/StandardMetafieldDefinitionTemplate/1";
-    sent(&shop, enable, json!({"id": template})).await;
+    shop.sent(enable, json!({"id": template})).await;
     let (_, was) = definition(&shop, "subtitle").await;
     assert_eq!(was["standardTemplate"]["id"], template);
     let gone = shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
@@ -81,7 +74,7 @@ async fn a_standard_definition_of_metaobjects_is_turned_on_again() {
     let shop = Simulated::start(13, 6, false).await;
     let enable = "mutation($type: String!) { standardMetaobjectDefinitionEnable(type: $type) \
                   { metaobjectDefinition { id } userErrors { field message } } }";
-    sent(&shop, enable, json!({"type": "shopify--qa-pair"})).await;
+    shop.sent(enable, json!({"type": "shopify--qa-pair"})).await;
     let id = shop.ids("MetaobjectDefinition").pop().expect("it is on");
     let plain = shop.read("metaobject_definition", &id).await.expect("it is there");
     let mut was = plain.clone();
@@ -117,7 +110,7 @@ async fn who_sees_entries_and_what_they_are_filtered_by_comes_back() {
             "type": "lamp", "access": {"customerAccount": "READ"},
             "fieldDefinitions": [field("maker", true), field("bulb", false)],
         });
-        sent(&shop, create, json!({"d": lamp})).await;
+        shop.sent(create, json!({"d": lamp})).await;
         let id = shop.ids("MetaobjectDefinition").pop().expect("it is there");
         let was = shop.read("metaobject_definition", &id).await.expect("it is there");
         assert_eq!(was["access"]["customerAccount"], "READ", "{was}");
@@ -153,7 +146,7 @@ async fn that_carts_hand_its_values_on_comes_back() {
         "type": "single_line_text_field",
         "capabilities": {"cartToOrderCopyable": {"enabled": true}},
     });
-    sent(&shop, create, json!({"d": motto})).await;
+    shop.sent(create, json!({"d": motto})).await;
     let (id, was) = definition(&shop, "motto").await;
     let mut other = was.clone();
     other["capabilities"]["cartToOrderCopyable"]["enabled"] = json!(false);
@@ -179,11 +172,11 @@ async fn one_that_cannot_be_pinned_comes_back_unpinned() {
         json!({"name": key, "namespace": "custom", "key": key, "ownerType": "BLOG",
                "type": "boolean", "pin": true})
     };
-    sent(&shop, create, json!({"d": pinned("mine")})).await;
+    shop.sent(create, json!({"d": pinned("mine")})).await;
     let (_, was) = definition(&shop, "mine").await;
     shop.write("metafield_definition", Some(&was), None).await.expect("it goes");
     for n in 0..20 {
-        sent(&shop, create, json!({"d": pinned(&format!("other_{n}"))})).await;
+        shop.sent(create, json!({"d": pinned(&format!("other_{n}"))})).await;
     }
 
     let made = shop.write("metafield_definition", None, Some(&was)).await.expect("it comes back");

@@ -3,7 +3,6 @@
 
 use crate::simulated::Simulated;
 use backstock_proto::ResourceId;
-use backstock_proto::admin::Call;
 use backstock_restorer::write::Written;
 use serde_json::{Value, json};
 
@@ -13,13 +12,6 @@ struct Try {
     was: Value,
     /// The definition of the metafield that its option follows.
     definition: String,
-}
-
-async fn sent(shop: &Simulated, document: &str, variables: Value) -> Value {
-    let answer = shop.client.ask(Call::write(document, variables)).await.expect("an answer");
-    assert_eq!(answer.errors, []);
-    assert_eq!(answer.user_errors(), [""; 0]);
-    answer.data
 }
 
 impl Try {
@@ -39,7 +31,7 @@ impl Try {
             "name": "Designer", "namespace": "custom", "key": "designer", "ownerType": "PRODUCT",
             "type": "list.metaobject_reference", "validations": [validation],
         });
-        let made = sent(&shop, create, json!({"d": definition})).await;
+        let made = shop.sent(create, json!({"d": definition})).await;
         let definition = &made["metafieldDefinitionCreate"]["createdDefinition"]["id"];
         let definition = definition.as_str().expect("a definition").to_owned();
         let set = "mutation($p: ProductSetInput!) { productSet(input: $p, synchronous: true) \
@@ -54,7 +46,7 @@ impl Try {
             "title": "Poster", "variants": variants,
             "productOptions": [{"name": "Designer", "linkedMetafield": link}],
         });
-        let made = sent(&shop, set, json!({"p": product})).await;
+        let made = shop.sent(set, json!({"p": product})).await;
         let gid = made["productSet"]["product"]["id"].as_str().expect("a product").to_owned();
         let was = shop.read("product", &id_of(&gid)).await.expect("it is there");
         shop.writes();

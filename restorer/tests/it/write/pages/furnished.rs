@@ -7,27 +7,17 @@ use serde_json::{Value, json};
 /// Things that the simulated shop does not begin with.
 pub(super) async fn furnished(seed: u64) -> Simulated {
     let shop = Simulated::start(seed, 12, true).await;
-    let ask = |document: &'static str, variables: Value| {
-        let client = shop.client.clone();
-        async move {
-            let call = backstock_proto::admin::Call::write(document, variables);
-            let answer = client.ask(call).await.expect("an answer");
-            assert_eq!(answer.errors, [], "{document}");
-            assert_eq!(answer.user_errors(), [""; 0], "{document}");
-            answer.data
-        }
-    };
     for (name, query) in [("VIP's", "customer_tags CONTAINS 'vip'"), ("All", "")] {
         let create = "mutation($n: String!, $q: String!) { segmentCreate(name: $n, query: $q) \
                       { segment { id } userErrors { field message } } }";
-        ask(create, json!({"n": name, "q": query})).await;
+        shop.sent(create, json!({"n": name, "q": query})).await;
     }
     for (name, code) in [("Canada", "CA"), ("Neighbours", "MX")] {
         let create = "mutation($m: MarketCreateInput!) { marketCreate(input: $m) \
                       { market { id } userErrors { field message } } }";
         let conditions = json!({"regionsCondition": {"regions": [{"countryCode": code}]}});
         let market = json!({"name": name, "status": "ACTIVE", "conditions": conditions});
-        ask(create, json!({"m": market})).await;
+        shop.sent(create, json!({"m": market})).await;
     }
     for (owner, key) in [("PAGE", "rank"), ("CUSTOMER", "badge")] {
         let create = "mutation($d: MetafieldDefinitionInput!) { metafieldDefinitionCreate( \
@@ -40,14 +30,14 @@ pub(super) async fn furnished(seed: u64) -> Simulated {
                 "adminFilterable": {"enabled": true}, "analyticsQueryable": {"enabled": true},
             },
         });
-        ask(create, json!({"d": definition})).await;
+        shop.sent(create, json!({"d": definition})).await;
     }
     let item = |title: &str| json!({"title": title, "type": "HTTP", "url": "/somewhere"});
     let mut top = item("More");
     top["items"] = json!([item("Below"), item("Beside")]);
     let create = "mutation($i: [MenuItemCreateInput!]!) { menuCreate(title: \"Side\", \
                   handle: \"side\", items: $i) { menu { id } userErrors { field message } } }";
-    ask(create, json!({"i": [top, item("Last")]})).await;
+    shop.sent(create, json!({"i": [top, item("Last")]})).await;
     let create = "mutation($d: MetaobjectDefinitionCreateInput!) { \
                   metaobjectDefinitionCreate(definition: $d) \
                   { metaobjectDefinition { id } userErrors { field message } } }";
@@ -63,7 +53,7 @@ pub(super) async fn furnished(seed: u64) -> Simulated {
             "onlineStore": {"enabled": true, "data": {"urlHandle": "shelves"}},
         },
     });
-    ask(create, json!({"d": definition})).await;
+    shop.sent(create, json!({"d": definition})).await;
     let create = "mutation($m: MetaobjectCreateInput!) { metaobjectCreate(metaobject: $m) \
                   { metaobject { id } userErrors { field message } } }";
     for n in 0..3 {
@@ -75,7 +65,7 @@ pub(super) async fn furnished(seed: u64) -> Simulated {
             "type": "shelf", "handle": format!("shelf-{n}"), "fields": fields,
             "capabilities": {"publishable": {"status": "ACTIVE"}},
         });
-        ask(create, json!({"m": metaobject})).await;
+        shop.sent(create, json!({"m": metaobject})).await;
     }
     let set = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) \
                { metafields { id } userErrors { field message } } }";
@@ -94,16 +84,16 @@ pub(super) async fn furnished(seed: u64) -> Simulated {
             }
         }
     }
-    ask(set, json!({"m": metafields})).await;
+    shop.sent(set, json!({"m": metafields})).await;
     let unpublish = "mutation($id: ID!) { pageUpdate(id: $id, page: {isPublished: false}) \
                      { page { id } userErrors { field message } } }";
     let page = shop.ids("Page").remove(0);
-    ask(unpublish, json!({"id": format!("gid://shopify/Page/{page}")})).await;
+    shop.sent(unpublish, json!({"id": format!("gid://shopify/Page/{page}")})).await;
     let picture = "mutation($id: ID!) { articleUpdate(id: $id, article: {image: \
                    {url: \"https://cdn.example/a.jpg\", altText: \"A\"}, summary: \"<b>S</b>\"}) \
                    { article { id } userErrors { field message } } }";
     let article = shop.ids("Article").remove(0);
-    ask(picture, json!({"id": format!("gid://shopify/Article/{article}")})).await;
+    shop.sent(picture, json!({"id": format!("gid://shopify/Article/{article}")})).await;
     shop.writes();
     shop
 }
