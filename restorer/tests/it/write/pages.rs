@@ -167,6 +167,11 @@ fn edits(kind: &str) -> Vec<(&'static str, Value)> {
                 json!({"baseCurrency": {"currencyCode": "CHF"},
                                         "localCurrencies": true, "roundingEnabled": false}),
             ),
+            (
+                "priceInclusions",
+                json!({"inclusiveDutiesPricingStrategy": "INCLUDE_DUTIES_IN_PRICE",
+                       "inclusiveTaxPricingStrategy": "INCLUDES_TAXES_IN_PRICE"}),
+            ),
         ],
         "metafield_definition" => vec![
             ("name", json!("Other")),
