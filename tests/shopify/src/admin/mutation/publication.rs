@@ -39,6 +39,9 @@ fn set(shop: &mut Shop, call: &Call<'_>, publish: bool) -> Outcome<Value> {
                 UserError::new(&["input", &at, "publicationId"], "Publication does not exist");
             return Ok(failed("publishable", vec![error]));
         };
+        if state["includedProducts"].is_array() {
+            return Err(not_simulated(format_args!("{} to a catalog", call.name)));
+        }
         let date = input["publishDate"].as_str();
         let future =
             date.and_then(|at| at.parse::<Timestamp>().ok()).is_some_and(|at| at > shop.now());
