@@ -1,5 +1,7 @@
 //! What changed between two states, field by field.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -90,27 +92,43 @@ fn elements(
     new: &[Value],
     out: &mut Vec<FieldChange>,
 ) {
+    // Lists may have tens of thousands of elements.
+    let (of_old, of_new) = (by_label(old, names), by_label(new, names));
     for (at, b) in new.iter().enumerate() {
         let label = label(b, names);
-        let before = old.iter().find(|a| same(a, b, names)).unwrap_or(&Value::Null);
+        let before = counterpart(b, &of_old, names).unwrap_or(&Value::Null);
         within(path, &at.to_string(), |path| walk(path, Some(&label), before, b, out));
     }
     for (at, a) in old.iter().enumerate() {
-        if !new.iter().any(|b| same(a, b, names)) {
+        if counterpart(a, &of_new, names).is_none() {
             let label = label(a, names);
             within(path, &at.to_string(), |path| push(path, Some(&label), a, &Value::Null, out));
         }
     }
-    let order = |list: &[Value], other: &[Value]| -> Vec<String> {
-        let kept = list.iter().filter(|v| other.iter().any(|o| same(v, o, names)));
+    let order = |list: &[Value], other: &HashMap<String, &Value>| -> Vec<String> {
+        let kept = list.iter().filter(|v| counterpart(v, other, names).is_some());
         kept.map(|v| label(v, names)).collect()
     };
-    let (a, b) = (order(old, new), order(new, old));
+    let (a, b) = (order(old, &of_new), order(new, &of_old));
     if a != b {
         let list =
             |labels: Vec<String>| Value::Array(labels.into_iter().map(Value::String).collect());
         within(path, "-", |path| push(path, Some("order"), &list(a), &list(b), out));
     }
+}
+
+/// The elements of a list whose elements are told apart.
+fn by_label<'v>(list: &'v [Value], names: &[&str]) -> HashMap<String, &'v Value> {
+    list.iter().map(|v| (label(v, names), v)).collect()
+}
+
+/// The same element as it is in another list.
+fn counterpart<'v>(
+    of: &Value,
+    list: &HashMap<String, &'v Value>,
+    names: &[&str],
+) -> Option<&'v Value> {
+    list.get(&label(of, names)).copied().filter(|v| same(v, of, names))
 }
 
 /// The members that tell the elements of each of these lists apart, if there are any.
@@ -208,6 +226,18 @@ mod tests {
                 r#"/media/0 [a] {"alt":"x","id":"a"} -> null"#,
             ],
         );
+    }
+
+    #[test]
+    fn among_tens_of_thousands_of_elements_the_few_that_differ_are_found() {
+        let products = |from: u64| -> Value {
+            (from..from + 30_000).map(|n| json!({"id": n.to_string()})).collect()
+        };
+        let changes = fields(&products(0), &products(1));
+        let found: Vec<(&str, &Value, &Value)> =
+            changes.iter().map(|c| (&*c.path, &c.old["id"], &c.new["id"])).collect();
+        let none = &Value::Null;
+        assert_eq!(found, [("/29999", none, &json!("30000")), ("/0", &json!("0"), none)]);
     }
 
     #[test]

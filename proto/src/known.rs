@@ -5,6 +5,8 @@
 //! canonical state says `null` for "none" and leaves out what it was not told. So a member that only
 //! one of two states has did not change between them.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::diff::{identity, label};
@@ -94,9 +96,10 @@ fn elements(before: &mut [Value], after: &mut [Value]) {
         rules(before, after);
         return;
     };
+    let mut others: HashMap<String, &mut Value> =
+        after.iter_mut().map(|other| (label(other, by), other)).collect();
     for one in before {
-        let known = label(one, by);
-        if let Some(other) = after.iter_mut().find(|other| label(other, by) == known) {
+        if let Some(other) = others.get_mut(&label(one, by)) {
             align(one, other);
         }
     }
@@ -104,19 +107,21 @@ fn elements(before: &mut [Value], after: &mut [Value]) {
 
 /// Rules that say the same are the same rule, the first of them the first.
 fn rules(before: &mut [Value], after: &mut [Value]) {
-    let mut taken = vec![false; after.len()];
-    for one in before {
-        let mut others = after.iter_mut().zip(&mut taken);
-        let other = others.find(|(other, taken)| !**taken && is_same_rule(one, other));
-        if let Some((other, taken)) = other {
-            *taken = true;
-            align(one, other);
+    let mut left: Vec<&mut Value> = after.iter_mut().filter(|other| is_rule(other)).collect();
+    for one in before.iter_mut().filter(|one| is_rule(one)) {
+        if let Some(same) = left.iter().position(|other| is_same_rule(one, other)) {
+            align(one, left.remove(same));
         }
     }
 }
 
+/// No list of plain values is one of rules: some have tens of thousands.
+fn is_rule(value: &Value) -> bool {
+    RULE.iter().all(|name| value.get(*name).is_some())
+}
+
 fn is_same_rule(one: &Value, other: &Value) -> bool {
-    RULE.iter().all(|name| one.get(*name).is_some() && one.get(*name) == other.get(*name))
+    RULE.iter().all(|name| one.get(*name) == other.get(*name))
 }
 
 #[cfg(test)]
