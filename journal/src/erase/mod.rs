@@ -24,7 +24,6 @@ mod rewrite;
 mod since;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -322,21 +321,24 @@ impl Eraser {
     /// Bytes of media, of which none belongs to a customer, and what is noted about them; but for those
     /// that were named since.
     async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
+        // Listed before it is asked what is named: what is stored meanwhile is not among them.
+        let blobs = self.files(&Place::from_iter(["blobs", shop.name()])).await?;
         let of = shop.clone();
         let named = self.blocking(move |store| store.named_files(&of)).await?;
-        self.remove_all(&Place::from_iter(["unnamed", shop.name()]), &HashSet::new()).await?;
-        self.remove_all(&Place::from_iter(["blobs", shop.name()]), &named).await
-    }
-
-    async fn remove_all(&self, place: &Place, but: &HashSet<String>) -> Result<u64, EraseError> {
-        let mut listed = self.storage.list(Some(place));
+        for note in self.files(&Place::from_iter(["unnamed", shop.name()])).await? {
+            self.remove(&note).await?;
+        }
         let mut removed = 0;
-        while let Some(file) = listed.try_next().await? {
-            if !file.location.filename().is_some_and(|name| but.contains(name)) {
-                removed += self.remove(&file.location).await?;
+        for blob in blobs {
+            if !blob.filename().is_some_and(|name| named.contains(name)) {
+                removed += self.remove(&blob).await?;
             }
         }
         Ok(removed)
+    }
+
+    async fn files(&self, place: &Place) -> Result<Vec<Place>, object_store::Error> {
+        self.storage.list(Some(place)).map_ok(|file| file.location).try_collect().await
     }
 
     async fn remove(&self, place: &Place) -> Result<u64, object_store::Error> {
