@@ -25,7 +25,7 @@ pub(super) static SPEC: Spec = Spec {
     told: &[Facet::Core],
     events_topic: Some("Product"),
     glimpse: None,
-    mapping: 5,
+    mapping: 6,
     named: field::identity,
     core: Some(core),
     node,
@@ -166,11 +166,8 @@ fn node(facet: Facet, node: &Value) -> Result<Value, MappingError> {
         Facet::Detail => {
             m.map("seo", "seo", seo)
                 .text("giftCardTemplateSuffix", "giftCardTemplateSuffix")
-                .same(&["isGiftCard", "requiresSellingPlan", "combinedListingRole"]);
-            let linked = m.get("linkedOptions").map(linked_options).unwrap_or_default();
-            if !linked.is_empty() {
-                m.set("options", linked.into());
-            }
+                .same(&["isGiftCard", "requiresSellingPlan", "combinedListingRole"])
+                .map("linkedOptions", "options", |options| list(options, link));
         }
         Facet::Variants => {
             m.map("variantDetails", "variants", |v| {
@@ -239,25 +236,19 @@ fn seo(value: &Value) -> Value {
     })
 }
 
-/// Which metafield each option follows, with the metaobjects that its values stand for. A plain one says that
-/// it follows none: else nobody could tell that it was parted from one.
-fn linked_options(options: &Value) -> Vec<Value> {
-    let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    let of_option = |option: &Value| {
-        if !option["linkedMetafield"].is_object() {
-            return json!({"id": option["id"], "linkedMetafield": null, "optionValues": null});
-        }
-        object(option, |m| {
-            m.same(&["id"])
-                .map("linkedMetafield", "linkedMetafield", |metafield| {
-                    object(metafield, |m| {
-                        m.same(&["namespace", "key"]);
-                    })
-                })
-                .map("optionValues", "optionValues", |values| in_use(values, &option["values"]));
-        })
-    };
-    options.iter().map(of_option).collect()
+/// Which metafield an option follows, if it does, with the metaobjects that its values stand for.
+fn link(option: &Value) -> Value {
+    object(option, |m| {
+        m.same(&["id"]).map("linkedMetafield", "linkedMetafield", |metafield| {
+            object(metafield, |m| {
+                m.same(&["namespace", "key"]);
+            })
+        });
+        m.map("optionValues", "optionValues", |values| match option["linkedMetafield"] {
+            Value::Null => Value::Null,
+            _ => in_use(values, &option["values"]),
+        });
+    })
 }
 
 /// Those values of a linked option that some variant has, by name: their order is the option's affair.
@@ -447,7 +438,11 @@ mod tests {
         let size = json!({"id": "o1", "values": ["S"], "linkedMetafield": null,
                           "optionValues": [value("S", None)]});
         let plain = json!({"id": "o1", "linkedMetafield": null, "optionValues": null});
-        assert_eq!(detail(json!([size])), json!({"options": [plain]}));
+        assert_eq!(
+            detail(json!([size])),
+            json!({"options": [plain]}),
+            "it was parted, if it was linked"
+        );
         let metafield = json!({"namespace": "shopify", "key": "color-pattern"});
         let (red, blue) = (value("Red", Some(gid(1))), value("Blue", Some(gid(2))));
         let color = json!({"id": "o2", "values": ["Red", "Blue"], "linkedMetafield": metafield,
