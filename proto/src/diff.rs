@@ -117,8 +117,8 @@ fn elements(
     }
 }
 
-/// The elements of a list whose elements are told apart.
-fn by_label<'v>(list: &'v [Value], names: &[&str]) -> HashMap<String, &'v Value> {
+/// The elements of a list by what they are known by.
+pub(crate) fn by_label<'v>(list: &'v [Value], names: &[&str]) -> HashMap<String, &'v Value> {
     list.iter().map(|v| (label(v, names), v)).collect()
 }
 

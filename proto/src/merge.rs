@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::diff::{identity, label};
+use crate::diff::{by_label, identity, label};
 
 mod path;
 mod three_way;
@@ -55,21 +55,22 @@ fn differences(path: &FieldPath, old: &Value, new: &Value, out: &mut Vec<Field>)
 }
 
 fn elements(path: &FieldPath, by: &[&str], a: &[Value], b: &[Value], out: &mut Vec<Field>) {
-    for old in a {
-        let path = path.then(&Step::Element(label(old, by)));
-        match find(b, by, &label(old, by)) {
+    let (before, after) = (labels(a, by), labels(b, by));
+    let (was, is) = (by_label(a, by), by_label(b, by));
+    for (label, old) in before.iter().zip(a) {
+        let path = path.then(&Step::Element(label.clone()));
+        match is.get(label) {
             Some(new) => differences(&path, old, new, out),
             None => out.push(Field { path, old: old.clone(), new: Value::Null }),
         }
     }
-    for new in b.iter().filter(|new| find(a, by, &label(new, by)).is_none()) {
-        let path = path.then(&Step::Element(label(new, by)));
+    for (label, new) in after.iter().zip(b).filter(|(label, _)| !was.contains_key(*label)) {
+        let path = path.then(&Step::Element(label.clone()));
         out.push(Field { path, old: Value::Null, new: new.clone() });
     }
     // As it stands once the gone are gone and the new are at the end.
-    let (before, after) = (labels(a, by), labels(b, by));
-    let mut standing: Vec<&String> = before.iter().filter(|l| after.contains(l)).collect();
-    standing.extend(after.iter().filter(|l| !before.contains(l)));
+    let mut standing: Vec<&String> = before.iter().filter(|l| is.contains_key(*l)).collect();
+    standing.extend(after.iter().filter(|l| !was.contains_key(*l)));
     if standing.iter().zip(&after).any(|(a, b)| *a != b) {
         let list = |labels: Vec<String>| labels.into_iter().map(Value::String).collect();
         let path = path.then(&Step::Order);

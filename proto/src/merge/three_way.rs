@@ -1,11 +1,13 @@
 //! Taking back what changed from one state to another in a third that others have edited since.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{FieldPath, Step, find, labels, member, names};
-use crate::diff::{identity, label};
+use super::{FieldPath, Step, labels, member, names};
+use crate::diff::{by_label, identity, label};
 
 /// A field that is left alone because somebody changed it after what is taken back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -100,17 +102,17 @@ impl Revert {
     fn elements(&mut self, path: &FieldPath, by: &[&str], lists: [&[Value]; 3]) -> Vec<Value> {
         let [before, after, onto] = lists;
         let mut state = onto.to_vec();
-        let (was, became) = (labels(before, by), labels(after, by));
+        let listed = lists.map(|list| by_label(list, by));
+        let was = labels(before, by);
         let mut known = was.clone();
-        known.extend(became.iter().filter(|l| !was.contains(l)).cloned());
+        known.extend(labels(after, by).into_iter().filter(|l| !listed[0].contains_key(l)));
         let none = Value::Null;
         for label in &known {
-            let of = |list: &'_ [Value]| find(list, by, label).cloned().unwrap_or(Value::Null);
-            let (b, a, o) = (of(before), of(after), of(onto));
+            let [b, a, o] = listed.each_ref().map(|list| list.get(label).copied().unwrap_or(&none));
             if b == a {
                 continue;
             }
-            let value = self.value(&path.then(&Step::Element(label.clone())), &b, &a, &o);
+            let value = self.value(&path.then(&Step::Element(label.clone())), b, a, o);
             let at = state.iter().position(|element| self::label(element, by) == *label);
             match (at, value == none) {
                 (Some(at), true) => drop(state.remove(at)),
@@ -138,7 +140,8 @@ impl Revert {
         mut state: Vec<Value>,
     ) -> Vec<Value> {
         let common = |list: &[Value], others: [&[Value]; 2]| -> Vec<String> {
-            let everywhere = |l: &String| others.iter().all(|other| find(other, by, l).is_some());
+            let others = others.map(|other| by_label(other, by));
+            let everywhere = |l: &String| others.iter().all(|other| other.contains_key(l));
             labels(list, by).into_iter().filter(everywhere).collect()
         };
         // With what taking back has just put in again: it may be what is out of order.
@@ -153,8 +156,8 @@ impl Revert {
             self.kept.push(Kept { path, before: list(b), after: list(a), now: list(o) });
             return state;
         }
-        let was = labels(before, by);
-        let place = |element: &Value| was.iter().position(|l| *l == label(element, by));
+        let was: HashMap<String, usize> = labels(before, by).into_iter().zip(0..).collect();
+        let place = |element: &Value| was.get(&label(element, by)).copied();
         // What was not there before stays behind what it stands behind now.
         let mut last = 0;
         let mut keys: Vec<(usize, usize)> = Vec::with_capacity(state.len());
