@@ -191,10 +191,15 @@ fn set_of([before, after, onto]: [&[Value]; 3]) -> Option<Vec<Value>> {
     if ![before, after, onto].into_iter().all(is_set) {
         return None;
     }
-    let added = |value: &&Value| after.contains(value) && !before.contains(value);
+    let added = |value: &&Value| holds(after, value) && !holds(before, value);
     let mut set: Vec<Value> = onto.iter().filter(|value| !added(value)).cloned().collect();
-    let removed = before.iter().filter(|value| !after.contains(value) && !onto.contains(value));
+    let removed = before.iter().filter(|value| !holds(after, value) && !holds(onto, value));
     set.extend(removed.cloned());
     set.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
     Some(set)
+}
+
+/// Whether a sorted list of texts has one.
+fn holds(list: &[Value], value: &Value) -> bool {
+    list.binary_search_by(|known| known.as_str().cmp(&value.as_str())).is_ok()
 }
