@@ -271,11 +271,19 @@ async fn killed(kills: u64, rng: &mut StdRng) -> u64 {
 async fn a_shop_that_fails_at_every_third_call_gets_everything_once() {
     let wreck = Wreck::new(30, "5").await;
     let before = wreck.made().await;
-    let faults = json!({"internal": 0.1, "lost": 0.1, "bad_gateway": 0.05, "reset": 0.05});
-    wreck.simulator.post("faults", json!({"often": faults})).await;
+    let faults = [("internal", 0.1), ("lost", 0.1), ("bad_gateway", 0.05), ("reset", 0.05)];
+    // Each of them once for certain, and more by chance.
+    let next = faults.map(|(fault, _)| [None, None, Some(fault)]).concat();
+    let often = json!({"often": BTreeMap::from(faults), "next": next});
+    wreck.simulator.post("faults", often).await;
     let job = wreck.over(&wreck.apply().await).await;
-    let none = json!({"internal": 0.0, "lost": 0.0, "bad_gateway": 0.0, "reset": 0.0});
-    wreck.simulator.post("faults", json!({"often": none})).await;
+    let none = faults.map(|(fault, _)| (fault, 0.0));
+    wreck.simulator.post("faults", json!({"often": BTreeMap::from(none)})).await;
+    let struck = wreck.simulator.struck().await;
+    println!("struck: {struck}");
+    for (fault, _) in faults {
+        assert!(struck[fault].as_u64() > Some(0), "{fault} struck nothing: {struck}");
+    }
     wreck.assert_restored(&job).await;
     assert_eq!(wreck.made().await - before, wreck.created(&job).await);
     wreck.assert_nothing_to_do().await;

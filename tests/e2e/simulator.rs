@@ -119,6 +119,11 @@ impl Simulator {
         log.iter().filter(begun).count()
     }
 
+    /// How many requests each fault struck so far.
+    pub(crate) async fn struck(&self) -> Value {
+        self.lines("faults").await.swap_remove(0)
+    }
+
     /// Lets nothing more happen, and waits until every delivery is over.
     pub(crate) async fn quiet(&self) {
         self.post("traffic?rate=0", json!({})).await;

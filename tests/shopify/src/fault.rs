@@ -1,13 +1,13 @@
 //! What goes wrong between a client and the Admin API: by seed, or the next time on demand.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 
 /// One way to fail.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// 200 with a THROTTLED error; nothing is done.
@@ -79,6 +79,7 @@ pub struct Faults {
     requests: u64,
     often: Vec<(Fault, f64)>,
     next: VecDeque<Option<Fault>>,
+    struck: BTreeMap<Fault, u64>,
 }
 
 impl Faults {
@@ -86,7 +87,8 @@ impl Faults {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let dice = Dice::new(seed).of("faults");
-        Self { dice, requests: 0, often: Vec::new(), next: VecDeque::new() }
+        let (next, struck) = (VecDeque::new(), BTreeMap::new());
+        Self { dice, requests: 0, often: Vec::new(), next, struck }
     }
 
     /// Lets a fault happen with a probability from now on.
@@ -107,8 +109,22 @@ impl Faults {
         self.next.push_back(None);
     }
 
+    /// How many requests each fault struck so far.
+    #[must_use]
+    pub fn struck(&self) -> &BTreeMap<Fault, u64> {
+        &self.struck
+    }
+
     /// The fate of one more request.
     pub fn strike(&mut self) -> Option<Fault> {
+        let fate = self.fate();
+        if let Some(fault) = fate {
+            *self.struck.entry(fault).or_default() += 1;
+        }
+        fate
+    }
+
+    fn fate(&mut self) -> Option<Fault> {
         self.requests += 1;
         if let Some(fate) = self.next.pop_front() {
             return fate;
@@ -140,5 +156,18 @@ mod tests {
         assert_eq!(strikes(1)[0], Some(Fault::Lost));
         let struck = strikes(1).iter().filter(|fault| **fault == Some(Fault::Internal)).count();
         assert!((8..40).contains(&struck), "{struck}");
+    }
+
+    #[test]
+    fn what_struck_is_counted_and_what_passed_is_not() {
+        let mut faults = Faults::new(1);
+        faults.next(Fault::Lost);
+        faults.spare();
+        faults.next(Fault::Lost);
+        faults.next(Fault::Reset);
+        for _ in 0..10 {
+            faults.strike();
+        }
+        assert_eq!(*faults.struck(), BTreeMap::from([(Fault::Reset, 1), (Fault::Lost, 2)]));
     }
 }

@@ -68,7 +68,7 @@ pub fn router(simulator: Arc<Simulator>) -> Router {
         .route("/_sim/plan/{name}", post(change_plan))
         .route("/_sim/latency", post(set_latency))
         .route("/_sim/not_simulated", get(not_simulated))
-        .route("/_sim/faults", post(set_faults))
+        .route("/_sim/faults", get(struck).post(set_faults))
         .route("/_sim/secret", post(rotate_secret))
         .route("/_sim/tokens", post(end_tokens))
         .with_state(simulator)
@@ -324,6 +324,10 @@ async fn set_faults(
         }
     }
     StatusCode::NO_CONTENT
+}
+
+async fn struck(State(simulator): State<Arc<Simulator>>) -> Response {
+    Json(simulator.faults().struck()).into_response()
 }
 
 /// Another secret for webhooks.

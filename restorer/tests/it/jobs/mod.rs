@@ -134,14 +134,19 @@ async fn a_restorer_that_is_killed_again_and_again_makes_nothing_twice() {
 async fn a_shop_that_fails_at_every_third_call_gets_everything_once() {
     let world = World::wrecked(31).await;
     world.planned("plan-a").await;
-    for fault in [Fault::Internal, Fault::Lost, Fault::Throttled] {
+    let faults = [Fault::Internal, Fault::Lost, Fault::Throttled];
+    // Each of them once for certain, and more by chance.
+    world.shop.fates(&faults.map(|fault| [None, None, Some(fault)]).concat());
+    for fault in faults {
         world.shop.simulator.faults().often(fault, 0.1);
     }
     let process = world.restorer();
     let job = process.over(&process.apply("plan-a").await).await;
-    for fault in [Fault::Internal, Fault::Lost, Fault::Throttled] {
+    for fault in faults {
         world.shop.simulator.faults().often(fault, 0.0);
     }
+    let struck = world.shop.simulator.faults().struck().clone();
+    assert!(faults.iter().all(|fault| struck.contains_key(fault)), "{struck:?}");
     assert_eq!(state(&job), "done", "{job}");
     world.assert_restored(job["rows"]["items"].as_array().expect("rows")).await;
 }

@@ -372,6 +372,9 @@ async fn a_lost_answer_was_applied_and_a_reset_was_not() {
         (refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()),
         (429, "2")
     );
+    let struck = server.http.get(format!("{}/_sim/faults", server.base)).send().await.unwrap();
+    let each_once = json!({ "too_many": 1, "rejected": 1, "internal": 1, "reset": 1, "lost": 1 });
+    assert_eq!(struck.json::<Value>().await.unwrap(), each_once);
 }
 
 #[tokio::test]
