@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::{
     Delivery, at, deleted, metafield, note, product, pulled, signal, titled, variants,
 };
-use backstock_journal::Store;
+use backstock_journal::{Reader, Store};
 use backstock_proto::journal::{AsOf, Journal, Page, Raw, Retention, Span, Thinned, Version};
 use backstock_proto::{Facet, Mode, Op, ResourceKey, Shop, Timestamp};
+use futures::FutureExt;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -238,11 +239,17 @@ async fn a_long_history_is_thinned_in_many_writes() {
     assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
 }
 
+/// How many versions there are of everything in a shop.
+async fn counted(reader: &Reader, shop: &Shop) -> u64 {
+    let status = reader.status(shop).await.expect("status").expect("a shop");
+    status.kinds.iter().map(|kind| kind.versions).sum()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thinning_beside_a_writer_and_broken_off_leaves_nothing_half_done() {
     let dir = tempfile::tempdir().expect("dir");
     let store = crate::support::open(dir.path());
-    let keys: Vec<_> = (0..4).map(|id| product("acme", &id.to_string())).collect();
+    let keys: Vec<_> = (0..6).map(|id| product("acme", &id.to_string())).collect();
     for key in &keys {
         let first = store.applied_seq() + 1;
         store.append(&crate::support::decoded(first, hourly(key)), at(0)).expect("append");
@@ -254,7 +261,7 @@ async fn thinning_beside_a_writer_and_broken_off_leaves_nothing_half_done() {
             let mut written = 0_i64;
             while !over.load(Ordering::Relaxed) || written < 200 {
                 // Late, and often the same as what is there: a marker of something old.
-                let (key, hour) = (&keys[(written % 4) as usize], written * 7 % (NOW / HOUR));
+                let (key, hour) = (&keys[2 + (written % 4) as usize], written * 7 % (NOW / HOUR));
                 let late = titled(key, &(written % 3).to_string(), at(hour * HOUR + 60));
                 let first = store.applied_seq() + 1;
                 store.append(&crate::support::decoded(first, [late]), at(0)).expect("append");
@@ -263,12 +270,24 @@ async fn thinning_beside_a_writer_and_broken_off_leaves_nothing_half_done() {
         })
     };
     let reader = crate::support::reader(&store);
-    for _ in 0..20 {
+    let mut broken_off = 0;
+    for at_once in [true, false].repeat(10) {
+        let before = counted(&reader, &keys[0].shop).await;
         let thinning = reader.thin(&keys[0].shop, RETENTION, at(NOW), Mode::Apply);
         // Given up at some point: whatever was done stands, the rest is done later.
-        let _maybe_done = tokio::time::timeout(std::time::Duration::from_millis(3), thinning).await;
+        if at_once {
+            let _maybe_done = thinning.now_or_never();
+        } else {
+            let removes = async { while counted(&reader, &keys[0].shop).await >= before {} };
+            tokio::select! {
+                biased;
+                _maybe_done = thinning => {}
+                () = removes => broken_off += 1,
+            }
+        }
         assert_eq!(reader.verify().await.expect("verify").faults, Vec::<String>::new());
     }
+    assert!(broken_off > 0, "nothing was broken off in the middle");
     over.store(true, Ordering::Relaxed);
     writing.await.expect("written");
     loop {
