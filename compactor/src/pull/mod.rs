@@ -467,6 +467,36 @@ mod tests {
     }
 
     #[test]
+    fn a_shop_that_answers_nothing_is_told_from_one_that_does_not_answer_this() {
+        let shop = || Shop::from_name("acme").expect("a shop");
+        let detail = String::new;
+        let refused = |status| AdminError::Refused { shop: shop(), status, detail: detail() };
+        let (waited, last) = (Duration::from_secs(300), detail());
+        for silence in [
+            AdminError::Unauthorized(shop(), detail()),
+            AdminError::Unavailable { shop: shop(), waited, last },
+            refused(402),
+            refused(404),
+            refused(423),
+        ] {
+            let silence = PullError::from(silence);
+            assert!(silence.is_unanswered() && !silence.is_denial(), "{silence}");
+        }
+        for answer in [
+            refused(200),
+            refused(403),
+            AdminError::Unknown { shop: shop(), detail: detail() },
+            AdminError::Document { shop: shop(), detail: detail() },
+            AdminError::Garbled { shop: shop(), detail: detail() },
+        ] {
+            let answer = PullError::from(answer);
+            assert!(!answer.is_unanswered(), "{answer}");
+        }
+        let closing = JournalError::Unavailable("the journal is closing".into());
+        assert!(!PullError::Journal(closing).is_unanswered(), "that is none of the shop's");
+    }
+
+    #[test]
     fn how_far_a_pull_is_is_told_by_what_was_compared_of_what_there_is() {
         let mut stages = Stages { all: 4, ..Stages::default() };
         assert_eq!(stages.done(), 0.0);
