@@ -2,8 +2,9 @@
 //! outside, with the process killed on the way.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use backstock_proto::Timestamp;
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::backstock::{Backstock, TOKEN, text};
 use crate::kills::{count, seed};
 use crate::proof::proved;
-use crate::pulls::{SHOP, between, eventually, known_shop, reconciled, settled};
+use crate::pulls::{SHOP, between, eventually, known_shop, now, reconciled, settled};
 use crate::shopify::{Delivery, instant};
 use crate::simulator::Simulator;
 
@@ -146,6 +147,28 @@ impl World {
         .await
     }
 
+    /// Kills the process as soon as an erasure is seen to be under way, and answers when that was.
+    async fn killed_at_work(&mut self) -> Timestamp {
+        let begun = Instant::now();
+        loop {
+            let erasure = self.erasure().await;
+            if erasure["state"] == "open" {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is not under way: {erasure}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.killed().await
+    }
+
+    /// Kills the process and starts it again; answers when it was gone.
+    async fn killed(&mut self) -> Timestamp {
+        self.backstock.signal("serve", Signal::SIGKILL);
+        let gone_at = now();
+        self.backstock.start("serve").await;
+        gone_at
+    }
+
     /// Every resource of a kind but one, as of now.
     async fn others(&self, kind: &str, but: &str) -> Vec<Value> {
         let mut states = Vec::new();
@@ -167,6 +190,10 @@ impl World {
         let made = self.backstock.client_verb(&["checkpoint"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
+}
+
+fn erased_at(erasure: &Value) -> Timestamp {
+    Timestamp::parse(text(erasure, "erased_at")).expect("an instant")
 }
 
 /// Everything that the API has to say, as one text.
@@ -217,13 +244,16 @@ async fn a_customer_is_forgotten_everywhere_also_when_killed_on_the_way() {
     let (kills, seed) = (count("BACKSTOCK_KILLS", 4).min(50), seed());
     println!("seed {seed}");
     let mut dice = StdRng::seed_from_u64(seed);
-    for _ in 0..kills {
+    let mut killed = vec![world.killed_at_work().await];
+    for _ in 1..kills {
         tokio::time::sleep(Duration::from_millis(dice.random_range(0..400))).await;
-        world.backstock.signal("serve", Signal::SIGKILL);
-        world.backstock.start("serve").await;
+        killed.push(world.killed().await);
     }
     let erasure = world.until(&["erased", "done"]).await;
-    println!("erased with {kills} kills on the way: {}", erasure["counts"]);
+    let erased_at = erased_at(&erasure);
+    let met = killed.iter().filter(|at| **at < erased_at).count();
+    assert!(met > 0, "it was erased before the first kill: {erasure}");
+    println!("erased with {met} of {kills} kills on the way: {}", erasure["counts"]);
     let left: Vec<String> = world.found(&CANARIES);
     let left: Vec<&String> =
         left.iter().filter(|file| !file.contains("data/checkpoints/")).collect();
@@ -297,9 +327,11 @@ async fn a_shop_that_is_gone_leaves_a_receipt_and_one_that_is_not_waits() {
 
     world.simulator.post("tokens", json!("revoke")).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    world.backstock.signal("serve", Signal::SIGKILL);
-    world.backstock.start("serve").await;
-    world.until(&["erased", "done"]).await;
+    world.killed().await;
+    // It is looked at a start whether the shop still lets us in: now it is under way.
+    let killed = world.killed_at_work().await;
+    let erasure = world.until(&["erased", "done"]).await;
+    assert!(erased_at(&erasure) > killed, "it was erased before the kill: {erasure}");
     world.checkpoint();
     let receipt = world.until(&["done"]).await;
     assert_eq!(receipt["whom"], "shop");

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
+use backstock_proto::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
@@ -16,9 +17,9 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::backstock::Backstock;
+use crate::backstock::{Backstock, text};
 use crate::kills::{count, seed};
-use crate::pulls::{SHOP, backfilled, eventually};
+use crate::pulls::{SHOP, backfilled, eventually, now};
 use crate::simulator::{Simulator, planned};
 
 /// Rest between one sort of harm and the next.
@@ -82,7 +83,7 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
          webhook_private = true\nwebhook_secret = \"{HOOK_SECRET}\"\n"
     );
     let mut backstock = Backstock::pulling_with("[compactor]\nlog_every = 1\n", &(access + &guard));
-    let more = ["--products", "40", "--rate", "0", "--plan", "plus"];
+    let more = ["--products", "40", "--rate", "0", "--plan", "plus", "--log-late", "20"];
     let simulator = Simulator::start(&backstock, port, &more).await;
     backstock.start("serve").await;
     backfilled(&backstock).await;
@@ -130,7 +131,7 @@ async fn an_app_that_breaks_the_shop_is_undone_by_itself() {
 
     // Our own writes are nobody's damage, and what was undone stays so.
     let (_, list) = backstock.get(&format!("{SHOP}/incidents")).await;
-    let instant = |of: &Value| backstock_proto::Timestamp::parse(of.as_str().expect("a time"));
+    let instant = |of: &Value| Timestamp::parse(of.as_str().expect("a time"));
     let undone = instant(&incident["applied_at"]).expect("an instant");
     for one in list["items"].as_array().expect("incidents") {
         let of = instant(&one["change_set"]["to"]).expect("an instant");
@@ -252,6 +253,19 @@ async fn torture_every_sort_of_harm_is_undone() {
     }
 }
 
+/// Waits until a job of the guard's has written something.
+async fn until_at_work(backstock: &Backstock) {
+    let begun = Instant::now();
+    loop {
+        let jobs = backstock.list(&format!("{SHOP}/jobs")).await;
+        if jobs.iter().any(|job| job["counts"]["updated"].as_u64() > Some(0)) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(300), "nothing is undone: {jobs:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Whenever the process is killed, and however webhooks come: the app is undone, once.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: `make torture`"]
@@ -269,9 +283,16 @@ async fn torture_kills_around_a_rollback() {
     let before = goods(&simulator).await;
     simulator.post("faults", json!({"often": {"lost": 0.1, "internal": 0.1}})).await;
     simulator.post("scenario/bad_app?products=40", json!({})).await;
-    for _ in 0..kills {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(300..4_000))).await;
+    let mut killed = Vec::new();
+    for n in 1..=kills {
+        // One comes while the app is being undone, whatever chance says of the others.
+        if n == kills {
+            until_at_work(&backstock).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(300..4_000))).await;
+        }
         backstock.signal("serve", Signal::SIGKILL);
+        killed.push(now());
         backstock.start("serve").await;
     }
     // A guard goes on with what another one began when nobody has for a minute.
@@ -290,5 +311,13 @@ async fn torture_kills_around_a_rollback() {
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!("kills around a rollback: {kills}, everything as before, seed {seed}");
+    let mut met = 0;
+    for job in backstock.list(&format!("{SHOP}/jobs")).await {
+        let job = backstock.over(SHOP, text(&job, "id")).await;
+        let instant = |name: &str| Timestamp::parse(text(&job, name)).expect("an instant");
+        let span = instant("started_at")..instant("finished_at");
+        met += killed.iter().filter(|at| span.contains(*at)).count();
+    }
+    assert!(met > 0, "no kill met a job at work; seed {seed}");
+    println!("kills around a rollback: {kills}, {met} at work, everything as before, seed {seed}");
 }

@@ -12,6 +12,10 @@ use rand::{Rng, SeedableRng};
 
 use crate::backstock::Backstock;
 use crate::ledger::{Audit, Ledger};
+use crate::pulls::eventually;
+
+/// Deliveries at once.
+const SENDERS: usize = 8;
 
 /// What is killed.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +62,21 @@ async fn kill_loop(victim: Victim) {
             if let Victim::Process | Victim::All = victim {
                 kill(backstock.pid("serve"));
             }
+            let at_kill = (ledger.under_way().await, ledger.answered().await);
             // Deliveries go on for a while after the end.
             tokio::time::sleep(Duration::from_millis(100)).await;
             stop.store(true, Ordering::Relaxed);
+            at_kill
         };
         let failed = ledger.failed.load(Ordering::Relaxed);
-        tokio::join!(ledger.load(&backstock, 8, stop.clone()), timer);
-        let met = ledger.failed.load(Ordering::Relaxed) > failed;
-        // Without a nats-server, ingest waits for the next one.
-        assert!(met || matches!(victim, Victim::Nats), "the kill met no load; seed {seed}");
+        let load = ledger.load(&backstock, SENDERS, stop.clone());
+        let ((), (under_way, answered)) = tokio::join!(load, timer);
+        let met = match victim {
+            // Without a nats-server, ingest waits for the next one.
+            Victim::Nats => under_way > 0,
+            Victim::Process | Victim::All => ledger.failed.load(Ordering::Relaxed) > failed,
+        };
+        assert!(met, "the kill met no load; seed {seed}");
         let begun = Instant::now();
         if let Victim::Process | Victim::All = victim {
             backstock.reap("serve");
@@ -74,6 +84,7 @@ async fn kill_loop(victim: Victim) {
         }
         ledger.settle(&backstock).await;
         down_max = down_max.max(begun.elapsed());
+        assert!(ledger.answered().await > answered, "nothing went on after it; seed {seed}");
     }
     let audit = ledger.audit(&backstock).await;
     report(&format!("kill {victim:?}"), kills, seed, &ledger, &audit, down_max);
@@ -141,10 +152,16 @@ async fn torture_kill_the_journal_alone() {
         let timer = async {
             tokio::time::sleep(pause).await;
             kill(pid);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // More than was under way: the journal misses some of it.
+            let answered = ledger.answered().await + SENDERS;
+            eventually(|| async {
+                let now = ledger.answered().await;
+                if now > answered { Ok(()) } else { Err(format!("{now} answered without it")) }
+            })
+            .await;
             stop.store(true, Ordering::Relaxed);
         };
-        tokio::join!(ledger.load(&backstock, 8, stop.clone()), timer);
+        tokio::join!(ledger.load(&backstock, SENDERS, stop.clone()), timer);
         let begun = Instant::now();
         backstock.reap("journal");
         backstock.start("journal").await;

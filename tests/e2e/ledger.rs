@@ -72,6 +72,13 @@ impl Ledger {
         self.acked.lock().await.len()
     }
 
+    /// How many are sent, and neither answered nor failed.
+    pub(crate) async fn under_way(&self) -> u64 {
+        let (acked, owed) = (self.acked.lock().await, self.owed.lock().await);
+        let known = (acked.len() + owed.len()) as u64;
+        self.next.load(Ordering::Relaxed).saturating_sub(known)
+    }
+
     /// What is owed from before, else something new.
     async fn next_delivery(&self) -> Delivery {
         if let Some(owed) = self.owed.lock().await.pop() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::backstock::Backstock;
 use crate::pulls::{
-    SHOP, eventually, known_shop, known_shop_with, ordered, pull_of, pulled, reconciled,
+    SHOP, eventually, known_shop, known_shop_with, now, ordered, pull_of, pulled, reconciled,
 };
 
 /// For how long a kind rests that was just read.
@@ -30,7 +30,6 @@ async fn what_is_due_is_pulled_by_a_process_that_has_run_for_a_while() {
 async fn how_long_not_all_was_read_whole_is_told_also_after_a_start() {
     let age = "backstock_compactor_full_pull_age_seconds{shop=\"acme.myshopify.com\"} ";
     let (mut backstock, _simulator) = known_shop(&FEW).await;
-    let now = || Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
     assert!(backstock.signal("serve", Signal::SIGTERM).success());
     let started = now();
     backstock.start("serve").await;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use backstock_proto::Timestamp;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::backstock::Backstock;
-use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, pulled_kinds, reconciled};
+use crate::backstock::{Backstock, text};
+use crate::pulls::{SHOP, eventually, known_shop, known_shop_with, now, pulled_kinds, reconciled};
 use crate::upkeep::kept;
 
 /// Waits for the end of a proof.
@@ -211,10 +212,22 @@ async fn a_proof_is_made_when_it_is_due_and_again_after_a_kill() {
     let (mut backstock, _simulator) = known_shop_with(every_minute, &more).await;
     let (status, ordered) = backstock.post(&format!("{SHOP}/proofs"), json!({})).await;
     assert_eq!(status, 202, "{ordered}");
+    let id = text(&ordered, "id");
+    let path = format!("{SHOP}/proofs/{id}");
+    loop {
+        let (_, proof) = backstock.get(&path).await;
+        match text(&proof, "state") {
+            "running" => break,
+            state => assert_eq!(state, "waiting", "it was over before the kill: {proof:#}"),
+        }
+    }
     let _ended = backstock.signal("serve", Signal::SIGKILL);
+    let killed = now();
     backstock.start("serve").await;
-    let proof = over(&backstock, ordered["id"].as_str().expect("an id")).await;
+    let proof = over(&backstock, id).await;
     assert_eq!(proof["state"], "proved", "{proof:#}");
+    let finished = Timestamp::parse(text(&proof, "finished_at")).expect("an instant");
+    assert!(finished > killed, "it was over before the kill: {proof:#}");
     eventually(|| async {
         let proofs = backstock.list(&format!("{SHOP}/proofs")).await;
         let nightly = |proof: &&Value| proof["by"] == "nightly" && proof["state"] == "proved";

@@ -140,10 +140,14 @@ pub(crate) fn money(value: &Value) -> Option<i64> {
     format!("{whole}{:0<2.2}", part).parse().ok()
 }
 
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
 /// An instant with a second before and after it, which the shop's dates have as a whole.
 pub(crate) async fn between() -> Timestamp {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let at = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    let at = now();
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     at
 }

@@ -18,8 +18,8 @@ use crate::deeds::Deeds;
 use crate::kills::{count, seed};
 use crate::likeness;
 use crate::pulls::{
-    SHOP, backfilled, differences, eventually, followed_up, known_shop, ordered, pull_of, pulled,
-    pulled_kinds,
+    SHOP, backfilled, differences, eventually, followed_up, known_shop, now, ordered, pull_of,
+    pulled, pulled_kinds,
 };
 use crate::simulator::{Simulator, planned};
 use crate::told::{self, Answers, instant};
@@ -284,10 +284,6 @@ impl Days {
         let asked = versions.iter().filter(|v| v["source"] == "pull" && v["facet"] == "core");
         asked.map(|version| instant(&version["triggered_at"])).max()
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 /// By which topic a delivery tells of which resources.

@@ -122,6 +122,9 @@ struct Serve {
     /// Probability that a webhook is never sent.
     #[arg(long, default_value_t = 0.0)]
     drop: f64,
+    /// The longest that an entry of the shop's own log takes to show, in seconds.
+    #[arg(long, default_value_t = 90)]
+    log_late: u64,
     /// How long one second of Shopify's four hours of retries takes, in seconds.
     #[arg(long, default_value_t = 0.001)]
     retry_scale: f64,
@@ -241,6 +244,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     simulator.shop().publications = !serve.no_publications;
     simulator.shop().all_orders = !serve.no_old_orders;
     simulator.shop().variant_limit = serve.variant_limit();
+    simulator.shop().log_late = serve.log_late;
     for (fault, probability) in &serve.faults {
         simulator.faults().often(*fault, *probability);
     }

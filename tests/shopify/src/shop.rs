@@ -84,6 +84,8 @@ pub struct Shop {
     /// Whether the app sees orders of any age. Without it, those older than sixty days are as if they
     /// were not there, except in webhooks.
     pub all_orders: bool,
+    /// The longest that an entry of the shop's own log takes to show, in seconds.
+    pub log_late: u64,
     /// How many variants apps may make; nothing for a shop on Plus.
     pub variant_limit: Option<VariantLimit>,
     /// Whether the app that asks may write theme files.
@@ -140,6 +142,7 @@ impl Shop {
             protected_data: true,
             publications: true,
             all_orders: true,
+            log_late: event::LATEST,
             said: HashMap::new(),
             known: Said::default(),
             variant_limit: Some(VariantLimit::default()),

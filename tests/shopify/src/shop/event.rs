@@ -7,8 +7,8 @@ use super::{Actor, Shop};
 use crate::change::{Change, Deed};
 use crate::store::Document;
 
-/// The longest that an event takes to show, in seconds.
-const LATEST: u64 = 90;
+/// The longest that an event takes to show, in seconds, unless it is said otherwise.
+pub(super) const LATEST: u64 = 90;
 /// How often a change leaves no event.
 const UNRECORDED: f64 = 0.1;
 
@@ -48,7 +48,7 @@ impl Shop {
             if action == "update" && self.dice.of("unrecorded").happens(n, UNRECORDED) {
                 continue;
             }
-            let late = self.dice.of("late").below(n, LATEST).cast_signed();
+            let late = self.dice.of("late").below(n, self.log_late).cast_signed();
             let visible = self.later(SignedDuration::from_secs(late));
             let now = self.now_text();
             self.put(
