@@ -322,7 +322,8 @@ async fn torture_whole_shops_are_as_they_were() {
         shops_are_as_they_were(some, &mut done).await;
     }
     println!("{done:?}");
-    // In a few shops chance leaves something out.
+    // Each shop has something of every type, of which a third is taken: all of two dozen shops leave out
+    // one that must have been done less than once in ten thousand times. A few shops may.
     let idle: Vec<_> = done.iter().filter(|(_, times)| **times == 0).collect();
-    assert!(seeds < 50 || idle.is_empty(), "never done: {idle:?}");
+    assert!(seeds < 24 || idle.is_empty(), "never done: {idle:?}");
 }
