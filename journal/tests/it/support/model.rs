@@ -8,7 +8,7 @@ use backstock_proto::journal::{
 };
 use backstock_proto::kind::Arrival;
 use backstock_proto::{Facet, Op, ResourceKey, Shop, Source, Timestamp, diff, union};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::Delivery;
@@ -213,14 +213,11 @@ impl Model {
         }
         self.check_changes(journal, shop, limit).await;
         let moments = self.instants().into_iter().map(AsOf::At).chain([AsOf::Latest]);
-        for at in moments {
-            self.check_moment(journal, shop, at, limit).await;
-        }
-        for place in self.places() {
-            for at in [AsOf::Upto(place), AsOf::Before(place)] {
-                self.check_moment(journal, shop, at, limit).await;
-            }
-        }
+        let places = self.places().into_iter();
+        let places = places.flat_map(|place| [AsOf::Upto(place), AsOf::Before(place)]);
+        // Most of the time goes by until a question comes to a thread, and its answer back.
+        let moments = stream::iter(moments.chain(places));
+        moments.for_each_concurrent(16, |at| self.check_moment(journal, shop, at, limit)).await;
         self.check_touched(journal, shop).await;
         self.check_status(journal, shop).await;
         self.check_heads(journal, shop).await;
