@@ -81,13 +81,6 @@ pub(crate) fn named(spec: &Spec, mut truth: Value) -> Value {
             .collect()
     };
     match spec.name {
-        "product" => {
-            for option in truth["options"].as_array_mut().into_iter().flatten() {
-                if option["linkedMetafield"].is_null() {
-                    option["optionValues"] = Value::Null;
-                }
-            }
-        }
         "customer" => {
             let (email, phone) =
                 (truth["defaultEmailAddress"].take(), truth["defaultPhoneNumber"].take());
