@@ -59,9 +59,7 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     let process = Process::new()?;
     let shutdown = shutdown_signal()?;
     let listener = bind("journal", config.http.journal).await?;
-    for partition in kept(&config) {
-        process.readiness.part(&part_of(&config, partition));
-    }
+    await_journals(&process, &config);
     let door = Door::default();
     let probes = listen::probes(process.readiness.clone(), process.registry.clone());
     let router = door.router().merge(probes);
@@ -89,6 +87,13 @@ pub(crate) async fn journal(config: Config) -> anyhow::Result<()> {
     ended
 }
 
+/// From here on the process is not ready before its journals are.
+pub(crate) fn await_journals(process: &Process, config: &Config) {
+    for partition in kept(config) {
+        process.readiness.part(&part_of(config, partition));
+    }
+}
+
 /// Lets others ask once what is on the stream is in the stores: until then another copy knows more.
 async fn open_once_level(door: Door, journal: Arc<dyn Journal>, stores: Stores, process: Process) {
     let is_level = || stores.iter().all(|(_, store)| store.is_level(process.clock.now()));
@@ -104,6 +109,8 @@ pub(crate) async fn compactor(config: Config) -> anyhow::Result<()> {
     let listener = bind("compactor", config.http.compactor).await?;
     let nats = configured(&config)?.connect("compactor", &config.nats).await?;
     let (door, orders) = backstock_compactor::orders(publisher(&config, &nats));
+    // Nobody finds it ready before it has begun.
+    process.readiness.part("compactor");
     let router = backstock_compactor::http::router(door)
         .merge(listen::probes(process.readiness.clone(), process.registry.clone()));
     let http =

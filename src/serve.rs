@@ -79,6 +79,11 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         })
     });
 
+    // The restorer is the first who tells whether all of them are ready.
+    roles::await_journals(&process, &config);
+    for role in ["compactor", "ingest"] {
+        process.readiness.part(role);
+    }
     let config = Arc::new(config);
     let around = roles::Around::with(&config, roles::read(&process, &config, &stores)?)?;
     let (door, orders) = backstock_compactor::orders(roles::publisher(&config, &to_compactor));

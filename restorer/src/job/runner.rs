@@ -250,10 +250,10 @@ impl Runner {
 
     /// Rows that do not depend on each other.
     async fn together(&self, turns: &mut Turns<'_>, of: (bool, &Kind)) -> Result<(), RunError> {
-        let asked = futures::stream::try_unfold(turns, move |turns| {
+        let asked = futures::stream::unfold(turns, move |turns| {
             let asked = async move {
                 let some = turns.some(of).await?;
-                Ok::<_, RunError>(some.map(move |some| (some, turns)))
+                Some((Ok::<_, RunError>(some), turns))
             };
             asked.boxed()
         });

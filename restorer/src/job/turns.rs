@@ -18,6 +18,8 @@ pub(super) struct Turns<'a> {
     /// The pieces of the plan that are still to be read.
     pieces: btree_set::IntoIter<u64>,
     read: Peekable<vec::IntoIter<Row>>,
+    /// Why no more of the plan could be read.
+    failed: Option<RunError>,
 }
 
 impl<'a> Turns<'a> {
@@ -28,20 +30,21 @@ impl<'a> Turns<'a> {
         only: Option<&'a BTreeSet<u64>>,
     ) -> Self {
         let read = Vec::new().into_iter().peekable();
-        Self { runner, only, pieces: pieces.into_iter(), read }
+        Self { runner, only, pieces: pieces.into_iter(), read, failed: None }
     }
 
-    /// The group of the rows that are next.
+    /// The group of the rows that are next. What could not be read of the plan is told here, once what was
+    /// read before is gone through.
     pub(super) async fn group(&mut self) -> Result<Option<(bool, Kind)>, RunError> {
-        let next = self.next().await?;
-        Ok(next.map(group).map(|(goes, kind)| (goes, kind.clone())))
+        let next = self.next().await.map(group).map(|(goes, kind)| (goes, kind.clone()));
+        self.failed.take().map_or(Ok(next), Err)
     }
 
     /// The next rows of a group that are asked about together; `None`: there are no more of it.
-    pub(super) async fn some(&mut self, of: (bool, &Kind)) -> Result<Option<Vec<Row>>, RunError> {
+    pub(super) async fn some(&mut self, of: (bool, &Kind)) -> Option<Vec<Row>> {
         let (mut some, mut most): (Vec<Row>, usize) = (Vec::new(), 1);
         while some.len() < most
-            && let Some(next) = self.next().await?
+            && let Some(next) = self.next().await
         {
             if group(next) != of || some.last().is_some_and(|last| !same(last, next)) {
                 break;
@@ -49,24 +52,29 @@ impl<'a> Turns<'a> {
             most = next.kind.spec().map_or(1, look::together);
             some.extend(self.read.next());
         }
-        Ok((!some.is_empty()).then_some(some))
+        (!some.is_empty()).then_some(some)
     }
 
     /// The next row. Where something is left open nothing more is read: what was read is gone through.
-    async fn next(&mut self) -> Result<Option<&Row>, RunError> {
+    async fn next(&mut self) -> Option<&Row> {
         while self.read.peek().is_none() {
-            if self.runner.may_go_on().is_err() {
-                return Ok(None);
+            if self.runner.may_go_on().is_err() || self.failed.is_some() {
+                return None;
             }
-            let Some(piece) = self.pieces.next() else { return Ok(None) };
-            let Some(mut rows) = self.runner.piece(piece).await? else { return Ok(None) };
+            let mut rows = match self.runner.piece(self.pieces.next()?).await {
+                Ok(rows) => rows?,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return None;
+                }
+            };
             rows.retain(|row| {
                 let has_turn = self.only.is_none_or(|only| only.contains(&row.n));
                 has_turn && !self.runner.over.contains(&row.n)
             });
             self.read = rows.into_iter().peekable();
         }
-        Ok(self.read.peek())
+        self.read.peek()
     }
 }
 
