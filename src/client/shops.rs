@@ -2,7 +2,7 @@
 
 use backstock_proto::journal::{List, ShopSummary};
 use backstock_restorer::health::{Health, HealthState, ShopListed};
-use comfy_table::{Cell, CellAlignment};
+use comfy_table::{Cell, CellAlignment, Color};
 use jiff::Zoned;
 use serde_json::value::RawValue;
 
@@ -60,9 +60,9 @@ fn shown(list: &List<Box<RawValue>>, limit: usize, now: &Zoned) -> Result<String
             number(summary.resources),
             number(summary.versions),
             Cell::new(newest.as_deref().unwrap_or("never")),
-            Cell::new(behind(&summary)),
-            Cell::new(read_whole(health.as_ref(), now)),
-            Cell::new(state(health.as_ref())),
+            behind(&summary),
+            read_whole(health.as_ref(), now),
+            state(health.as_ref()),
         ]);
         let all = health.iter().flat_map(|health| &health.wrong);
         let all: Vec<String> = all.map(|why| format!("  {why}\n")).collect();
@@ -74,30 +74,33 @@ fn shown(list: &List<Box<RawValue>>, limit: usize, now: &Zoned) -> Result<String
     Ok(page::lines(&table) + &more + &wrong)
 }
 
-fn read_whole(health: Option<&Health>, now: &Zoned) -> String {
+fn read_whole(health: Option<&Health>, now: &Zoned) -> Cell {
     match health.map(|health| health.last_complete_pull) {
-        Some(Some(at)) => moment::age(at, now),
-        Some(None) => page::odd("never"),
-        None => String::new(),
+        Some(Some(at)) => Cell::new(moment::age(at, now)),
+        Some(None) => Cell::new("never").fg(Color::Yellow),
+        None => Cell::new(""),
     }
 }
 
-fn state(health: Option<&Health>) -> String {
-    let Some(health) = health else { return page::faint("not known yet") };
+fn state(health: Option<&Health>) -> Cell {
+    let Some(health) = health else { return page::faint_cell("not known yet") };
     match health.state {
-        HealthState::Good => page::good("well"),
-        HealthState::Notice => "something to know".into(),
-        HealthState::Warning => page::odd("needs a look"),
-        HealthState::Bad => page::bad(page::count(health.incidents_open, "open incident")),
+        HealthState::Good => Cell::new("well").fg(Color::Green),
+        HealthState::Notice => Cell::new("something to know"),
+        HealthState::Warning => Cell::new("needs a look").fg(Color::Yellow),
+        HealthState::Bad => {
+            let open = page::count(health.incidents_open, "open incident");
+            Cell::new(open).fg(Color::Red)
+        }
     }
 }
 
-fn behind(summary: &ShopSummary) -> String {
+fn behind(summary: &ShopSummary) -> Cell {
     if summary.newest_received_at.is_none() {
-        page::odd("nothing heard yet")
+        Cell::new("nothing heard yet").fg(Color::Yellow)
     } else if summary.lag_seconds < LAG_SECONDS {
-        page::good("up to date")
+        Cell::new("up to date").fg(Color::Green)
     } else {
-        page::odd(moment::length(summary.lag_seconds))
+        Cell::new(moment::length(summary.lag_seconds)).fg(Color::Yellow)
     }
 }
