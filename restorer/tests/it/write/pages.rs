@@ -200,7 +200,10 @@ fn edits(kind: &str) -> Vec<(&'static str, Value)> {
         "metaobject_definition" => vec![
             ("name", json!("Other")),
             ("description", json!("Changed")),
-            ("access", json!({"admin": "PUBLIC_READ_WRITE", "storefront": "NONE"})),
+            (
+                "access",
+                json!({"admin": "PUBLIC_READ_WRITE", "customerAccount": "READ", "storefront": "NONE"}),
+            ),
         ],
         "customer" => vec![
             ("firstName", json!("X")),

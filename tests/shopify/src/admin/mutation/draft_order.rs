@@ -264,7 +264,7 @@ fn lines(shop: &mut Shop, given: &[Value]) -> Outcome<Result<Vec<Value>, UserErr
 
 fn weight(given: &Value) -> Value {
     match given.is_object() {
-        true => json!({"__typename": "Weight", "unit": given["unit"], "value": given["value"]}),
+        true => super::variant::weight(given),
         false => Value::Null,
     }
 }

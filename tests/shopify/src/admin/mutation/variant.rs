@@ -366,8 +366,7 @@ pub(super) fn apply_item(shop: &mut Shop, item: Gid, input: &Input<'_>, sku: Opt
         if let Some(weight) = input.get("measurement").map(|m| &m["weight"])
             && weight.is_object()
         {
-            state["measurement"]["weight"] = weight.clone();
-            state["measurement"]["weight"]["__typename"] = json!("Weight");
+            state["measurement"]["weight"] = self::weight(weight);
         }
     });
     if let (Some(before), Some(after)) = (before, shop.store.get(item)) {
@@ -419,4 +418,9 @@ fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<Result
         }
     }
     Ok(Ok(()))
+}
+
+/// A weight as it was given: its value is a `Float`, whichever number it was given as.
+pub(super) fn weight(given: &Value) -> Value {
+    json!({"__typename": "Weight", "unit": given["unit"], "value": given["value"].as_f64()})
 }
