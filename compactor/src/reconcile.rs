@@ -5,7 +5,7 @@
 //! every webhook of something later comes after it.
 
 use backstock_proto::journal::Head;
-use backstock_proto::{ResourceId, Timestamp};
+use backstock_proto::{ResourceId, Source, Timestamp};
 
 /// When a pull read. Bulk rows are read some time between its two ends.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +82,15 @@ impl Dated {
             let at_the_latest = at.as_micros() + 1_000_000;
             *at > head.valid_at && at_the_latest > head.triggered_at.as_micros()
         };
+        let was_read = |at: &Timestamp| {
+            let is_read = matches!(head.source, Source::Pull | Source::Reconcile);
+            is_read && at.as_micros() + 1_000_000 <= head.triggered_at.as_micros()
+        };
         let resource = self.resource.filter(|at| match self.moves {
-            // In the same second the later reading counts, and this one is later.
-            Moves::Always => *at >= head.valid_at,
+            // In the same second the later reading counts, and this one is later. But a date that was read
+            // with the other state, when its second was over, stood still: what refers to something that is
+            // deleted loses it without being dated anew.
+            Moves::Always => *at > head.valid_at || (*at == head.valid_at && !was_read(at)),
             Moves::Told => is_later(at),
             Moves::Perhaps => false,
         });
@@ -184,7 +190,7 @@ pub(crate) struct Gone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backstock_proto::{Facet, Source};
+    use backstock_proto::Facet;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_micros(second * 1_000_000)
@@ -278,6 +284,24 @@ mod tests {
         }
         let first = compare(&beside(Moves::Perhaps, 10, Some(60)), None, window(100));
         assert_eq!(first, Finding::Missed(since(10, None)));
+    }
+
+    #[test]
+    fn a_date_that_was_read_with_another_state_and_stands_still_dates_nothing() {
+        for (source, date, triggered, expected) in [
+            (Source::Reconcile, 10, 30, since(100, Some(30))),
+            (Source::Pull, 10, 30, since(100, Some(30))),
+            // It moved.
+            (Source::Reconcile, 20, 30, since(20, None)),
+            // In the second in which it was read.
+            (Source::Reconcile, 10, 10, since(10, None)),
+            // What is told is completed by what is read.
+            (Source::Webhook, 10, 30, since(10, None)),
+        ] {
+            let head = Head { source, ..head("a", 10, triggered) };
+            let found = compare(&seen("b", Some(date)), Some(&head), window(100));
+            assert_eq!(found, Finding::Changed(expected), "{source:?} {date}");
+        }
     }
 
     #[test]

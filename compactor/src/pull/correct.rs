@@ -131,6 +131,11 @@ impl Puller {
             }
             if let Some(head) = head {
                 completes = self.is_told_in_part(&key, &head, &correction, window).await?;
+                let dated = correction.dated.resource.filter(|at| *at >= head.valid_at);
+                if let (true, Facet::Core, Some(valid_at)) = (completes, correction.facet, dated) {
+                    // What was not told of it was there since then.
+                    correction.since = Since { valid_at, earliest_at: None };
+                }
             }
         }
         let (id, facet, missed) = (correction.id.clone(), correction.facet, correction.missed);
