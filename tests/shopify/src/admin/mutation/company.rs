@@ -133,9 +133,7 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
 
 /// What belongs to a company.
 pub(super) fn of_company(shop: &Shop, type_name: &str, company: Gid) -> Vec<Gid> {
-    let all = shop.store.live(type_name);
-    let of = all.filter(|(_, state)| target(&state["company"]) == Some(company));
-    of.map(|(gid, _)| gid).collect()
+    shop.naming(type_name, "company", company)
 }
 
 fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
@@ -234,32 +232,11 @@ fn update_contact(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     Ok(answer("companyContact", link(gid), vec![]))
 }
 
-/// With the contact go its roles, and its place as the main one.
 fn delete_contact(shop: &mut Shop, call: &Call<'_>) -> Value {
     let result = "deletedCompanyContactId";
     let Some(gid) = named(shop, call, "companyContactId", "CompanyContact") else {
         return missing(result, "companyContactId", "company contact");
     };
-    let company = shop.store.get(gid).and_then(|contact| target(&contact["company"]));
-    shop.remove(gid);
-    shop.announce("company_contacts/delete", gid);
-    let Some(company) = company else { return answer(result, json!(gid.to_string()), vec![]) };
-    for location in of_company(shop, "CompanyLocation", company) {
-        let has = |role: &Value| target(&role["companyContact"]) == Some(gid);
-        let state = shop.store.get(location).unwrap_or_default();
-        if state["roleAssignments"].as_array().is_some_and(|roles| roles.iter().any(has)) {
-            shop.update(location, |location| {
-                if let Some(roles) = location["roleAssignments"].as_array_mut() {
-                    roles.retain(|role| !has(role));
-                }
-            });
-            shop.announce("company_locations/update", location);
-        }
-    }
-    let main = shop.store.get(company).and_then(|company| target(&company["mainContact"]));
-    if main == Some(gid) {
-        shop.update(company, |company| company["mainContact"] = Value::Null);
-        shop.announce("companies/update", company);
-    }
+    shop.delete_contact(gid);
     answer(result, json!(gid.to_string()), vec![])
 }
