@@ -62,7 +62,12 @@ pub(crate) fn refers(value: &Value, is: &impl Fn(&str) -> bool) -> bool {
 
 /// Whether a field is to hold such a gid, or stands in an element that one names.
 pub(crate) fn field_refers(field: &Field, is: &impl Fn(&str) -> bool) -> bool {
-    refers(&field.new, is) || (!field.new.is_null() && names(&field.path, is))
+    let steps = field.path.steps();
+    let is_link =
+        |step: &Step| matches!(step, Step::Member(name) if is_later(name, &field.new, is));
+    refers(&field.new, is)
+        || steps.last().is_some_and(is_link)
+        || (!field.new.is_null() && names(&field.path, is))
 }
 
 /// Whether a path leads through an element that such a gid names.
@@ -250,6 +255,19 @@ mod tests {
             "variants": [{"id": "v", "metafields": [{"key": "b", "value": "x"}]}],
         });
         assert_eq!(state, expected);
+    }
+
+    #[test]
+    fn a_field_that_is_a_link_closing_a_circle_waits_for_what_it_leads_to() {
+        let is = |gid: &str| gid == "gid://shopify/CompanyContact/1";
+        let field = |path: &str, new: Value| {
+            let field = json!({"path": path, "old": null, "new": new});
+            serde_json::from_value::<Field>(field).expect("a field")
+        };
+        let contact = |n: u8| json!({"id": format!("gid://shopify/CompanyContact/{n}")});
+        assert!(field_refers(&field("/mainContact", contact(1)), &is));
+        assert!(!field_refers(&field("/mainContact", contact(2)), &is));
+        assert!(!field_refers(&field("/mainContact", Value::Null), &is));
     }
 
     #[test]
