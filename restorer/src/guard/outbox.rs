@@ -75,7 +75,7 @@ impl Outbox {
 /// A text that chat services show as it is. Anybody can call an app or a product what they take for a
 /// link under other words, or for a call to everybody.
 fn plain(text: &str) -> String {
-    text.replace('<', "‹").replace('>', "›").replace("](", "] (")
+    text.replace('<', "‹").replace('>', "›").replace("](", "] (").replace('@', "＠")
 }
 
 impl Postman {
@@ -107,7 +107,8 @@ mod tests {
             plain("Prices fell (Bulk Editor, 90 % sure)."),
             "Prices fell (Bulk Editor, 90 % sure)."
         );
-        let evil = plain("<https://evil.example|Undo> [Undo](https://evil.example) <!channel>");
-        assert_eq!(evil, "‹https://evil.example|Undo› [Undo] (https://evil.example) ‹!channel›");
+        let evil = plain("<https://evil.example|Undo> [Undo](https://evil.example)");
+        assert_eq!(evil, "‹https://evil.example|Undo› [Undo] (https://evil.example)");
+        assert_eq!(plain("<!channel> @everyone"), "‹!channel› ＠everyone");
     }
 }
