@@ -191,8 +191,9 @@ impl Tokens {
 
     /// Whether a token found before still opens what it opened; its name may tell more than it did.
     pub fn still_valid(&self, token: &Token) -> bool {
-        let opens = |token: &Token| (token.digest, token.scopes.clone(), token.shops.clone());
-        self.table().iter().any(|now| opens(now) == opens(token))
+        let Token { digest, scopes, shops, .. } = token;
+        let opened = (digest, scopes, shops);
+        self.table().iter().any(|now| (&now.digest, &now.scopes, &now.shops) == opened)
     }
 
     /// All of them.
