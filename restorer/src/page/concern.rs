@@ -234,7 +234,7 @@ fn never_whole(status: &ShopStatus) -> Option<Concern> {
     let text = format!(
         "{} were never read whole yet: what no webhook has told of is not kept.{}",
         named(&kinds),
-        if tone == Tone::Warning { " `backstock backfill` reads them now." } else { "" }
+        if tone == Tone::Warning { " `backstock reconcile` reads them now." } else { "" }
     );
     Some(Concern::new(tone, text))
 }
