@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backstock_proto::admin::ask::{AskError, Asker};
-use backstock_proto::admin::{AdminError, bulk};
+use backstock_proto::admin::ask::Asker;
 use backstock_proto::blob::Blobs;
 use backstock_proto::erase::Erased;
-use backstock_proto::journal::{Drift, Journal, JournalError, PULL, PullReport, PullState};
+use backstock_proto::journal::{Drift, Journal, PULL, PullReport, PullState};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
-use backstock_proto::publish::{PublishError, Publisher};
+use backstock_proto::publish::Publisher;
 use backstock_proto::time::Clock;
 use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -27,12 +26,12 @@ use crate::metrics::Metrics;
 use crate::reconcile::{self, Gone, Window};
 use crate::room::Room;
 use crate::rounds::Rounds;
-use crate::tree::TreeError;
 use crate::turns::Turn;
 
 mod compare;
 mod correct;
 mod entries;
+mod error;
 mod few;
 mod gone;
 mod nodes;
@@ -42,6 +41,7 @@ mod witness;
 
 use compare::{Compared, Found, compare_all};
 pub(crate) use correct::IN_FLIGHT;
+pub(crate) use error::PullError;
 pub(crate) use some::QUESTIONS;
 use witness::Deposition;
 
@@ -49,61 +49,6 @@ use witness::Deposition;
 const FOUND_AHEAD: usize = 64;
 /// How often its progress is put on record.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-
-/// Why a pull ended before everything was read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PullError {
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error("putting aside what was read failed: {0}")]
-    Io(#[from] std::io::Error),
-    #[error("the bulk operation ended as {0:?}{1}")]
-    Operation(bulk::State, String),
-    #[error("reading a bulk result broke off: {0}")]
-    Lines(std::io::Error),
-    #[error("{0}")]
-    Unreadable(String),
-    #[error(
-        "{gone} of {living} are no longer in the shop. So many at once are not taken for deleted \
-         before somebody says so: `backstock reconcile --kind {kind} --confirm-deletions`"
-    )]
-    Held { kind: &'static str, gone: usize, living: usize },
-}
-
-impl PullError {
-    /// Whether the app may not read what was asked for. Where the shop refuses everything, nothing is said
-    /// of this.
-    pub(crate) fn is_denial(&self) -> bool {
-        use AdminError::Refused;
-        match self {
-            Self::Ask(AskError::Denied(_)) => true,
-            Self::Ask(AskError::Admin(Refused { status, .. })) => matches!(status, 200 | 403),
-            Self::Operation(_, code) => code.ends_with("ACCESS_DENIED"),
-            _ => false,
-        }
-    }
-
-    /// Whether the shop answers nothing at all: it does not let the app in, or cannot be reached.
-    pub(crate) fn is_unanswered(&self) -> bool {
-        match self {
-            Self::Ask(AskError::Admin(AdminError::Unavailable { .. })) => true,
-            Self::Ask(AskError::Admin(error)) => error.is_of_shop(),
-            _ => false,
-        }
-    }
-}
-
-impl From<AdminError> for PullError {
-    fn from(error: AdminError) -> Self {
-        Self::Ask(error.into())
-    }
-}
 
 /// Pulls kinds of one shop.
 #[derive(Clone)]
@@ -449,52 +394,6 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_app_may_not_read_is_told_from_a_shop_that_answers_nothing() {
-        let refused = |status| {
-            let shop = Shop::from_name("acme").expect("a shop");
-            PullError::from(AdminError::Refused { shop, status, detail: String::new() })
-        };
-        for (status, is_denial) in
-            [(200, true), (403, true), (402, false), (404, false), (423, false)]
-        {
-            assert_eq!(refused(status).is_denial(), is_denial, "{status}");
-        }
-        assert!(PullError::Ask(AskError::Denied("orders".into())).is_denial());
-        assert!(PullError::Operation(bulk::State::Failed, ": ACCESS_DENIED".into()).is_denial());
-        assert!(!PullError::Operation(bulk::State::Failed, ": TIMEOUT".into()).is_denial());
-    }
-
-    #[test]
-    fn a_shop_that_answers_nothing_is_told_from_one_that_does_not_answer_this() {
-        let shop = || Shop::from_name("acme").expect("a shop");
-        let detail = String::new;
-        let refused = |status| AdminError::Refused { shop: shop(), status, detail: detail() };
-        let (waited, last) = (Duration::from_secs(300), detail());
-        for silence in [
-            AdminError::Unauthorized(shop(), detail()),
-            AdminError::Unavailable { shop: shop(), waited, last },
-            refused(402),
-            refused(404),
-            refused(423),
-        ] {
-            let silence = PullError::from(silence);
-            assert!(silence.is_unanswered() && !silence.is_denial(), "{silence}");
-        }
-        for answer in [
-            refused(200),
-            refused(403),
-            AdminError::Unknown { shop: shop(), detail: detail() },
-            AdminError::Document { shop: shop(), detail: detail() },
-            AdminError::Garbled { shop: shop(), detail: detail() },
-        ] {
-            let answer = PullError::from(answer);
-            assert!(!answer.is_unanswered(), "{answer}");
-        }
-        let closing = JournalError::Unavailable("the journal is closing".into());
-        assert!(!PullError::Journal(closing).is_unanswered(), "that is none of the shop's");
-    }
 
     #[test]
     fn how_far_a_pull_is_is_told_by_what_was_compared_of_what_there_is() {
