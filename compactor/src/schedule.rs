@@ -5,7 +5,6 @@
 //! where it was.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use backstock_proto::Kind;
@@ -18,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::due::{self, Wanted};
 use crate::pull::{self, Puller};
@@ -158,12 +157,7 @@ impl<'a> Queue<'a> {
     fn begin(&mut self, puller: &'a Puller) {
         while let Some(((spec, how), turn)) = self.next() {
             let pulled = async move {
-                // Nothing else of the shop is to suffer from it.
-                let pulled = AssertUnwindSafe(one(puller, spec, how, turn)).catch_unwind();
-                let worked = pulled.await.unwrap_or_else(|_panic| {
-                    error!(shop = %puller.shop, kind = spec.name, "a pull ended in a panic");
-                    false
-                });
+                let worked = one(puller, spec, how, turn).await;
                 (spec, worked)
             };
             self.running.push(pulled.boxed());

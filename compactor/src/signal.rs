@@ -328,6 +328,7 @@ impl Again {
             | PullError::Operation(..)
             | PullError::Lines(_)
             | PullError::Unreadable(_)
+            | PullError::Panicked
             | PullError::Held { .. } => Self::Few,
         }
     }

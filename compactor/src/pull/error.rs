@@ -26,6 +26,8 @@ pub(crate) enum PullError {
     Lines(std::io::Error),
     #[error("{0}")]
     Unreadable(String),
+    #[error("it ended in a panic, which is a defect of Backstock; the compactor's log says where")]
+    Panicked,
     #[error(
         "{gone} of {living} are no longer in the shop. So many at once are not taken for deleted \
          before somebody says so: `backstock reconcile --kind {kind} --confirm-deletions`"

@@ -5,6 +5,7 @@
 //! id before it counts as gone, and many at once need a person's word.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use backstock_proto::publish::Publisher;
 use backstock_proto::time::Clock;
 use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
+use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::media::{Editions, look};
@@ -146,7 +148,9 @@ impl Puller {
         turn: Option<Turn>,
     ) -> Result<PullReport, PullError> {
         let mut run = Run { turn, ..self.begin(spec, order).await? };
-        let ended = self.read_all(&mut run, order).await;
+        // Nothing else of the shop is to suffer from a panic, and it rests after one as after any failure.
+        let ended = AssertUnwindSafe(self.read_all(&mut run, order)).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|_panic| Err(PullError::Panicked));
         let mut report = run.report.clone();
         // Whatever it found is dated before its end, by whichever clock.
         report.finished_at = Some(self.clock.now().max(self.now()));
