@@ -2,7 +2,7 @@
 //! have no webhook.
 //!
 //! The shortest path to read: `tending.rs` decides which shops are looked after here, `shop.rs` what is
-//! done for one, `schedule.rs` when it is pulled, `due.rs` what of it has to be, `pull.rs` reads a kind
+//! done for one, `schedule.rs` when it is pulled, `due.rs` what of it has to be, `pull/mod.rs` reads a kind
 //! whole, `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `proto/src/publish.rs`
 //! puts corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
 //! that does not tell everything, `log.rs` follows Shopify's own log of who did what, and `glance.rs` looks
