@@ -28,6 +28,7 @@ mod row;
 pub(crate) mod rows;
 pub(crate) mod run;
 mod runner;
+mod todo;
 mod turns;
 mod worker;
 pub mod written;
