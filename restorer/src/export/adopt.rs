@@ -2,7 +2,7 @@
 //! by what names them (a handle, a path, a code), by what they belong to, or by what an import made of
 //! them before.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 
 use backstock_proto::kind::Spec;
 use backstock_proto::{Kind, ResourceId, Shop};
@@ -14,20 +14,16 @@ use crate::job::gid;
 use crate::plan::gather::Anew;
 use crate::write;
 
-/// What names a resource in a shop: its kind, and what it is recognised by.
-type Name = (Kind, Vec<String>);
+mod here;
+
+use here::Here;
 
 /// What there is in the shop now, and what of the export it stands for.
 #[derive(Default)]
 pub(crate) struct Adopted {
     /// Whether the export comes from this shop.
     own: bool,
-    ids: HashSet<(Kind, ResourceId)>,
-    /// Gids of those that are of another type than most of their kind.
-    typed: HashMap<(Kind, ResourceId), String>,
-    names: HashMap<Name, ResourceId>,
-    /// Of kinds that have no names, or may share them, what is alike.
-    alike: HashMap<Name, VecDeque<ResourceId>>,
+    here: Here,
     /// Gids of the export → gids of this shop, as far as they differ.
     gids: Leads,
     /// Gids of the export of what the plan makes anew, and of its parts.
@@ -61,19 +57,7 @@ impl Adopted {
 
     /// Takes note of a resource that is in the shop.
     pub(crate) fn there(&mut self, kind: &Kind, id: &ResourceId, state: &Value) {
-        self.ids.insert((kind.clone(), id.clone()));
-        if let Some(gid) = kind.gid_of(id, state).filter(|gid| kind.gid(id).as_ref() != Some(gid)) {
-            self.typed.insert((kind.clone(), id.clone()), gid);
-        }
-        let Some(spec) = kind.spec() else { return };
-        let Some(name) = name::name(spec, state) else { return };
-        let name = (kind.clone(), name);
-        if name::is_shared(spec) {
-            self.alike.entry(name.clone()).or_default().push_back(id.clone());
-        }
-        if !name::is_likeness(spec) {
-            self.names.entry(name).or_insert_with(|| id.clone());
-        }
+        self.here.add(kind, id, state);
     }
 
     /// Finds what stands for a resource of the export. Owners have to be asked for before what
@@ -98,7 +82,7 @@ impl Adopted {
             self.found.remove(&(kind.clone(), former));
         }
         self.found.insert((kind.clone(), id.clone()), found.clone());
-        if let (Some(gid), Some(here)) = (gid, self.gid_here(kind, &found))
+        if let (Some(gid), Some(here)) = (gid, self.here.gid(kind, &found))
             && *gid != here
             && !name::is_composed(spec)
         {
@@ -116,7 +100,7 @@ impl Adopted {
         anew: &dyn Anew,
     ) -> Option<ResourceId> {
         let Exported { kind, id, gid, .. } = exported;
-        let there = |id: &ResourceId| self.ids.contains(&(kind.clone(), id.clone()));
+        let there = |id: &ResourceId| self.here.has(kind, id);
         if self.own && there(id) {
             return Some(id.clone());
         }
@@ -132,11 +116,7 @@ impl Adopted {
         let Exported { kind, state, .. } = exported;
         let mut state = state.clone();
         self.rewrite(&mut state);
-        let found = match name::composed(spec, &state) {
-            Some(id) => Some(id).filter(|id| self.ids.contains(&(kind.clone(), id.clone()))),
-            None => self.names.get(&(kind.clone(), name::name(spec, &state)?)).cloned(),
-        };
-        found.filter(|found| !self.is_claimed(kind, found))
+        self.here.named((kind, spec), &state).filter(|found| !self.is_claimed(kind, found))
     }
 
     fn by_likeness(
@@ -148,24 +128,14 @@ impl Adopted {
         let Exported { kind, gid, state, .. } = exported;
         let mut state = state.clone();
         self.rewrite(&mut state);
-        let name = (kind.clone(), name::name(spec, &state)?);
-        let mut alike = std::mem::take(self.alike.get_mut(&name)?);
-        while alike.front().is_some_and(|id| self.is_claimed(kind, id)) {
-            alike.pop_front();
-        }
+        let claimed = &self.claimed;
+        let is_claimed = |id: &ResourceId| claimed.contains_key(&(kind.clone(), id.clone()));
         // What was made here of one thing is no other one, whatever it is like.
-        let is_other = |id: &ResourceId| {
-            let first = self.gid_here(kind, id).and_then(|here| anew.first(&here));
+        let is_other = |here: &str| {
+            let first = anew.first(here);
             first.is_some() && first != *gid
         };
-        let found = alike.iter().find(|id| !self.is_claimed(kind, id) && !is_other(id)).cloned();
-        self.alike.insert(name, alike);
-        found
-    }
-
-    fn gid_here(&self, kind: &Kind, id: &ResourceId) -> Option<String> {
-        let typed = self.typed.get(&(kind.clone(), id.clone())).cloned();
-        typed.or_else(|| kind.gid(id))
+        self.here.alike((kind, spec), &state, is_claimed, is_other)
     }
 
     /// Whether the parts of something that was found have to be found as well: others may name them.
