@@ -1,36 +1,14 @@
-//! What a plan makes of random histories: everything of the app's is undone, everything that others
-//! did stays, and every conflict is listed.
+//! What a plan makes of what was, what is and what happened in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod histories;
+mod pictures;
 
 use backstock_proto::Kind;
-use backstock_proto::kind::Spec;
-use backstock_proto::merge::{self, OnConflict};
 use backstock_restorer::plan::row::{Left, Policy, Subject, Verdict, verdict};
 use backstock_restorer::plan::select::Selection;
-use backstock_restorer::plan::undo::{Run, undo};
+use backstock_restorer::plan::undo::Run;
 use backstock_restorer::plan::{Action, Modes, Row, Select};
-use proptest::prelude::*;
 use serde_json::{Value, json};
-
-/// One edit of a product.
-#[derive(Clone, Debug)]
-struct Edit {
-    by_app: bool,
-    what: What,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    /// A text member, by its number.
-    Text(u8),
-    /// The price of a variant, by its number.
-    Price(u8),
-    /// A tag is added, or taken out if it is there.
-    Tag(u8),
-}
-
-const TEXTS: [&str; 3] = ["title", "vendor", "descriptionHtml"];
 
 fn base() -> Value {
     let variant = |n: u8| json!({"id": format!("gid://shopify/ProductVariant/{n}"), "price": "0"});
@@ -41,76 +19,18 @@ fn base() -> Value {
     })
 }
 
-/// The state after an edit, which writes what nobody wrote before.
-fn edited(state: &Value, edit: &Edit, n: usize) -> Value {
-    let mut state = state.clone();
-    match edit.what {
-        What::Text(member) => {
-            state[TEXTS[usize::from(member)]] = json!(format!("{n} by {}", edit.by_app));
-        }
-        What::Price(variant) => {
-            state["variants"][usize::from(variant)]["price"] = n.to_string().into()
-        }
-        What::Tag(tag) => {
-            let tag = format!("{}", char::from(b'a' + tag));
-            let tags =
-                state["tags"].as_array().expect("tags").iter().map(|t| t.as_str().expect("text"));
-            let mut tags: BTreeSet<String> = tags.map(str::to_owned).collect();
-            if !tags.remove(&tag) {
-                tags.insert(tag);
-            }
-            state["tags"] = tags.into_iter().collect();
-        }
-    }
-    state
-}
-
-/// What is edited, as one name.
-fn name(what: &What) -> String {
-    format!("{what:?}")
-}
-
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let what = prop_oneof![
-        (0..3u8).prop_map(What::Text),
-        (0..3u8).prop_map(What::Price),
-        (0..3u8).prop_map(What::Tag)
-    ];
-    let edit = (any::<bool>(), what).prop_map(|(by_app, what)| Edit { by_app, what });
-    proptest::collection::vec(edit, 0..24)
-}
-
-/// The states of a history, first to last, and the app's stretches, newest first.
-fn told(edits: &[Edit]) -> (Vec<Value>, Vec<Run>) {
-    let mut states = vec![base()];
-    for (n, edit) in edits.iter().enumerate() {
-        let next = edited(&states[n], edit, n + 1);
-        states.push(next);
-    }
-    let mut runs: Vec<Run> = Vec::new();
-    let mut neighbour = false;
-    for (n, edit) in edits.iter().enumerate().rev() {
-        if edit.by_app {
-            match runs.last_mut().filter(|_| neighbour) {
-                Some(run) => run.before = states[n].clone(),
-                None => runs.push(Run { before: states[n].clone(), after: states[n + 1].clone() }),
-            }
-        }
-        neighbour = edit.by_app;
-    }
-    (states, runs)
-}
-
-fn spec() -> &'static Spec {
-    Kind::parse("product").expect("a kind").spec().expect("understood")
-}
-
+/// A product as it is, and what was done to it.
 fn subject(now: Value, runs: Vec<Run>) -> Subject {
-    let kind = Kind::parse("product").expect("a kind");
+    subject_of("product", now, runs)
+}
+
+/// The same of another kind.
+fn subject_of(kind: &str, now: Value, runs: Vec<Run>) -> Subject {
+    let kind = Kind::parse(kind).expect("a kind");
     let of = runs.first().filter(|run| !run.before.is_null());
     let instant = "2026-11-20T12:00:00Z".parse().expect("an instant");
     Subject {
-        spec: spec(),
+        spec: kind.spec().expect("understood"),
         of: of.map(|run| (instant, run.before.clone())),
         kind,
         id: "7".to_owned().try_into().expect("an id"),
@@ -127,89 +47,6 @@ fn row(verdict: Verdict) -> Row {
     match verdict {
         Verdict::Row(row) => *row,
         other => panic!("no row: {other:?}"),
-    }
-}
-
-proptest! {
-    /// A history without the app's edits is what is left when they are taken back.
-    #[test]
-    fn the_app_is_undone_and_everybody_else_stays(edits in edits()) {
-        let (states, runs) = told(&edits);
-        let now = states.last().expect("a state").clone();
-        let undone = undo(&now, &runs, OnConflict::Keep, |_| true);
-        // A tag that somebody toggled is judged by whether it is there, not by who said so last.
-        let tags = edits.iter().any(|edit| matches!(edit.what, What::Tag(_)));
-        let mut last: BTreeMap<String, (usize, bool)> = BTreeMap::new();
-        let mut want = base();
-        for (n, edit) in edits.iter().enumerate() {
-            last.insert(name(&edit.what), (n, edit.by_app));
-            if !edit.by_app && !matches!(edit.what, What::Tag(_)) {
-                want = edited(&want, edit, n + 1);
-            }
-        }
-        want["tags"] = undone.state["tags"].clone();
-        prop_assert_eq!(&undone.state, &want);
-        for tag in 0..3u8 {
-            let is_there = |state: &Value| {
-                let name = json!(char::from(b'a' + tag).to_string());
-                state["tags"].as_array().is_some_and(|tags| tags.contains(&name))
-            };
-            let toggled = |by_app: bool| {
-                let of = |e: &Edit| e.by_app == by_app && matches!(e.what, What::Tag(t) if t == tag);
-                edits.iter().any(of)
-            };
-            match (toggled(true), toggled(false)) {
-                (true, true) => {}
-                (true, false) => prop_assert_eq!(is_there(&undone.state), is_there(&base())),
-                (false, _) => prop_assert_eq!(is_there(&undone.state), is_there(&now)),
-            }
-        }
-        if !tags {
-            let conflicts = last.iter().filter(|(what, (n, by_app))| {
-                let app_before = |e: &Edit| e.by_app && name(&e.what) == **what;
-                !by_app && edits[..*n].iter().any(app_before)
-            });
-            // Also where the app wrote over others, who had written over the app.
-            let over: BTreeSet<String> = edits.iter().enumerate().filter_map(|(n, edit)| {
-                let what = name(&edit.what);
-                let earlier = |e: &Edit| e.by_app && name(&e.what) == what;
-                (!edit.by_app && edits[..n].iter().any(earlier)).then(|| what.clone())
-            }).collect();
-            prop_assert!(conflicts.count() <= undone.kept.len());
-            prop_assert_eq!(undone.kept.len(), over.len(), "{:?}", undone.kept);
-        }
-    }
-
-    /// Whatever the rows say makes the state that is wanted of the one that is there.
-    #[test]
-    fn the_fields_of_a_row_make_what_is_wanted(edits in edits()) {
-        let (states, runs) = told(&edits);
-        let now = states.last().expect("a state").clone();
-        let want = undo(&now, &runs, OnConflict::Keep, |_| true).state;
-        let mut made = now.clone();
-        match verdict(&subject(now.clone(), runs), &Policy::default()) {
-            Verdict::Row(row) => {
-                for field in &row.fields {
-                    prop_assert_eq!(
-                        merge::get(&now, &field.path).unwrap_or(&Value::Null), &field.old
-                    );
-                    merge::set(&mut made, &field.path, field.new.clone());
-                }
-            }
-            other => prop_assert_eq!(other, Verdict::Same),
-        }
-        prop_assert_eq!(made, want);
-    }
-
-    /// Overwriting leaves nothing of the app's, and asks nobody.
-    #[test]
-    fn overwriting_keeps_nothing(edits in edits()) {
-        let (states, _) = told(&edits);
-        let now = states.last().expect("a state").clone();
-        let all = vec![Run { before: base(), after: now.clone() }];
-        let undone = undo(&now, &all, OnConflict::Overwrite, |_| true);
-        prop_assert_eq!(undone.state, base());
-        prop_assert!(undone.kept.is_empty());
     }
 }
 
@@ -230,7 +67,6 @@ fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
 
 #[test]
 fn of_a_shop_its_metafields_are_planned_and_its_settings_are_told() {
-    let kind = Kind::parse("shop").expect("a kind");
     let state = |phone: &str, motto: &str| {
         let motto = json!({"namespace": "custom", "key": "motto", "type": "json", "value": motto});
         json!({"id": "gid://shopify/Shop/7", "shopAddress": {"phone": phone},
@@ -238,9 +74,7 @@ fn of_a_shop_its_metafields_are_planned_and_its_settings_are_told() {
     };
     let (was, now) = (state("1", "\"old\""), state("2", "\"new\""));
     let of_shop = |now: Value, before: Value| {
-        let runs = vec![Run { before, after: now.clone() }];
-        let spec = kind.spec().expect("understood");
-        Subject { spec, kind: kind.clone(), ..subject(now, runs) }
+        subject_of("shop", now.clone(), vec![Run { before, after: now }])
     };
     let planned = row(verdict(&of_shop(now.clone(), was.clone()), &Policy::default()));
     assert_eq!(planned.action, Action::Update);
@@ -289,10 +123,9 @@ fn an_option_that_was_parted_from_its_metafield_is_linked_again_and_parted_by_ha
 
 #[test]
 fn stock_keeping_goes_with_its_variant_and_has_no_row_of_its_own() {
-    let kind = Kind::parse("inventory_item").expect("a kind");
     let item = json!({"id": "gid://shopify/InventoryItem/7", "tracked": true});
-    let made = subject(item.clone(), vec![Run { before: Value::Null, after: item }]);
-    let made = Subject { spec: kind.spec().expect("understood"), kind, ..made };
+    let runs = vec![Run { before: Value::Null, after: item.clone() }];
+    let made = subject_of("inventory_item", item, runs);
     let modes = Modes { delete_new: true, ..Modes::default() };
     assert_eq!(verdict(&made, &Policy { modes, ..Policy::default() }), Verdict::Same);
 }
@@ -455,88 +288,6 @@ fn what_was_given_another_title_is_found_by_either() {
     assert_eq!(of("tote"), Verdict::Unselected);
 }
 
-/// A file whose bytes are these, with a text and a width.
-fn file(blob: Option<&str>, alt: &str, width: u32) -> Value {
-    let mut state = json!({"id": "gid://shopify/MediaImage/5", "alt": alt,
-        "image": {"url": "https://c/mug.png", "width": width}});
-    if let Some(blob) = blob {
-        (state["blob"], state["image"]["blob"]) = (json!(blob), json!(blob));
-    }
-    state
-}
-
-fn of_file(now: Value, before: Value, after: Value) -> Subject {
-    let kind = Kind::parse("file").expect("a kind");
-    let subject = subject(now, vec![Run { before, after }]);
-    Subject { spec: kind.spec().expect("understood"), kind, ..subject }
-}
-
-#[test]
-fn a_file_that_was_replaced_where_it_is_gets_the_bytes_that_it_had() {
-    let (was, is) = (file(Some("aa"), "Mug", 800), file(Some("bb"), "Mug", 600));
-    let subject = of_file(is.clone(), was.clone(), is.clone());
-    let back = row(verdict(&subject, &Policy::default()));
-    assert_eq!((back.action, back.unwritable.as_slice()), (Action::Update, &[][..]));
-    let paths: Vec<(&str, &Value)> =
-        back.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
-    assert_eq!(paths, [("/blob", &json!("aa")), ("/image/blob", &json!("aa"))]);
-    assert_eq!(back.notes.len(), 1, "{:?}", back.notes);
-
-    // What was only learned later was there all the time.
-    let unknown = of_file(is.clone(), file(None, "Mug", 600), is);
-    assert_eq!(verdict(&unknown, &Policy::default()), Verdict::Same);
-}
-
-#[test]
-fn bytes_that_somebody_replaced_later_are_left_alone() {
-    let now = file(Some("cc"), "Ad", 600);
-    let edited = of_file(now.clone(), file(Some("bb"), "Mug", 600), file(Some("bb"), "Ad", 600));
-    let back = row(verdict(&edited, &Policy::default()));
-    let paths: Vec<&str> = back.fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["/alt"]);
-    let replaced = of_file(now, file(Some("aa"), "Ad", 600), file(Some("bb"), "Ad", 600));
-    let kept = row(verdict(&replaced, &Policy::default()));
-    assert_eq!((kept.action, kept.fields.len()), (Action::Keep, 0), "{kept:?}");
-    assert_eq!(kept.kept[0].path.as_str(), "/image/blob");
-}
-
-#[test]
-fn a_picture_of_a_product_that_was_replaced_where_it_is_gets_the_bytes_that_it_had() {
-    let with = |blob: &str| {
-        let mut state = base();
-        state["media"] = json!([{"id": "gid://shopify/MediaImage/5", "mediaContentType": "IMAGE",
-            "alt": "Mug", "url": "https://c/mug.png", "blob": blob}]);
-        state
-    };
-    let runs = vec![Run { before: with("aa"), after: with("bb") }];
-    let back = row(verdict(&subject(with("bb"), runs), &Policy::default()));
-    let news: Vec<&Value> = back.fields.iter().map(|field| &field.new).collect();
-    assert_eq!(news, [&json!("aa")]);
-}
-
-#[test]
-fn a_picture_comes_back_with_the_bytes_that_it_had() {
-    let kind = Kind::parse("collection").expect("a kind");
-    let with = |file: &str, blob: Option<&str>| {
-        let mut image = json!({"altText": "Bags", "url": format!("https://c/{file}.png")});
-        if let Some(blob) = blob {
-            image["blob"] = json!(blob);
-        }
-        json!({"id": "gid://shopify/Collection/7", "title": "Bags", "ruleSet": null, "image": image})
-    };
-    // The bytes of the other one were kept a moment after it was put there.
-    let runs = vec![Run { before: with("bags", Some("aa")), after: with("ad", None) }];
-    let subject = subject(with("ad", Some("bb")), runs);
-    let subject = Subject { spec: kind.spec().expect("understood"), kind, ..subject };
-    let fields = row(verdict(&subject, &Policy::default())).fields;
-    let fields: Vec<(&str, &Value)> =
-        fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
-    assert_eq!(
-        fields,
-        [("/image/blob", &json!("aa")), ("/image/url", &json!("https://c/bags.png"))]
-    );
-}
-
 /// What history has of then may have been read by a version that did not ask for all that this one keeps.
 #[test]
 fn what_was_not_kept_then_is_neither_emptied_nor_taken_back() {
@@ -589,7 +340,6 @@ fn what_was_not_kept_then_is_neither_emptied_nor_taken_back() {
         ),
         ("catalog", "title", json!({}), json!({"products": [{"id": "p"}], "autoPublish": false})),
     ] {
-        let kind = Kind::parse(kind).expect("a kind");
         let state = |name: &str, more: &Value| {
             let mut state = json!({ "id": "7", named: name });
             add(&mut state, more.clone());
@@ -597,10 +347,7 @@ fn what_was_not_kept_then_is_neither_emptied_nor_taken_back() {
         };
         let planned = |was: &str| {
             let runs = vec![Run { before: state(was, &then), after: state("B", &now) }];
-            let subject = subject(state("B", &now), runs);
-            let subject =
-                Subject { spec: kind.spec().expect("understood"), kind: kind.clone(), ..subject };
-            verdict(&subject, &Policy::default())
+            verdict(&subject_of(kind, state("B", &now), runs), &Policy::default())
         };
         assert_eq!(planned("B"), Verdict::Same, "{kind}");
         let row = row(planned("A"));
