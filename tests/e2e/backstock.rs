@@ -281,13 +281,18 @@ impl Backstock {
 
     /// The same of the process of a role.
     pub(crate) async fn metric_of(&self, role: &str, name: &str) -> f64 {
-        let url = format!("{}/metrics", self.address(role));
-        let text = self.client.get(url).send().await.expect("metrics").text().await.expect("text");
+        let text = self.metrics(role).await;
         let series = text.lines().filter(|l| l.split(['{', ' ']).next() == Some(name));
         let values: Vec<f64> =
             series.filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).collect();
         assert!(!values.is_empty(), "{role} shows no {name}: every series is there from the start");
         values.iter().sum()
+    }
+
+    /// All metrics of the process of a role.
+    pub(crate) async fn metrics(&self, role: &str) -> String {
+        let url = format!("{}/metrics", self.address(role));
+        self.client.get(url).send().await.expect("metrics").text().await.expect("text")
     }
 
     /// Runs a client verb and answers its output.

@@ -188,9 +188,8 @@ async fn two_compactors_share_the_shops_and_one_goes_on_for_the_other() {
 async fn holder_of_acme(fleet: &Fleet) -> usize {
     let age = "backstock_compactor_full_pull_age_seconds{shop=\"acme.myshopify.com\"}";
     for (n, compactor) in fleet.compactors.iter().enumerate() {
-        let url = format!("{}/metrics", compactor.compactor);
-        let text = compactor.client.get(url).send().await.expect("metrics").text().await;
-        if text.expect("text").lines().any(|line| line.starts_with(age)) {
+        let text = compactor.metrics("compactor").await;
+        if text.lines().any(|line| line.starts_with(age)) {
             return n;
         }
     }

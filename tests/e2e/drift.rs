@@ -122,9 +122,7 @@ async fn asked_since(backstock: &Backstock, id: &str, at: Timestamp) -> bool {
 
 /// The differences that were counted so far; what was lost about other kinds is counted beside them.
 async fn drift_of_products(backstock: &Backstock) -> f64 {
-    let url = format!("{}/metrics", backstock.api);
-    let asked = backstock.client.get(url).send().await.expect("an answer");
-    let text = asked.text().await.expect("text");
+    let text = backstock.metrics("serve").await;
     let of_products = "backstock_compactor_drift_total{kind=\"product\"";
     let series = text.lines().filter(|line| line.starts_with(of_products));
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -39,9 +39,7 @@ async fn how_long_not_all_was_read_whole_is_told_also_after_a_start() {
         let whole = kinds.filter_map(|kind| kind["last_complete_pull"]["started_at"].as_str());
         let oldest = whole.filter_map(|at| Timestamp::parse(at).ok()).min();
         let oldest = oldest.ok_or_else(|| format!("nothing was read whole: {status}"))?;
-        let url = format!("{}/metrics", backstock.api);
-        let text = backstock.client.get(url).send().await.expect("metrics").text().await;
-        let text = text.expect("text");
+        let text = backstock.metrics("serve").await;
         let told = text.lines().find_map(|line| line.strip_prefix(age)?.parse::<f64>().ok());
         // It is told anew from time to time.
         let right = started.seconds_since(oldest)..=now().seconds_since(oldest);

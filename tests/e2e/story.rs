@@ -153,10 +153,8 @@ async fn one_shop_never_sees_anothers_data() {
 async fn every_series_is_there_before_anything_has_happened() {
     let mut backstock = Backstock::new();
     backstock.start("serve").await;
-    let url = format!("{}/metrics", backstock.api);
     eventually(|| async {
-        let answer = backstock.client.get(&url).send().await.expect("an answer");
-        let text = answer.text().await.expect("a text");
+        let text = backstock.metrics("serve").await;
         let is_there =
             |name: &str| text.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
         let missing: Vec<&str> = SERIES.into_iter().filter(|&name| !is_there(name)).collect();
