@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::nats::Nats;
-use crate::support::{Delivery, at, decoded, deleted, open, product, reader, titled};
+use crate::support::{Delivery, applied, at, decoded, deleted, open, product, reader, titled};
 use async_nats::jetstream::Context;
 use backstock_journal::stream::{StreamError, ensure_stream};
 use backstock_journal::{Config, Failure, Store, StoreError};
@@ -56,16 +56,6 @@ async fn publish(jetstream: &Context, delivery: Delivery) -> u64 {
     let subject = event_subject(0, &event.key);
     let sent = jetstream.publish_with_headers(subject, event.to_headers(), event.payload).await;
     sent.expect("publish").await.expect("ack").sequence
-}
-
-async fn applied(store: &Store, seq: u64) {
-    for _ in 0..1_000 {
-        if store.applied_seq() >= seq {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("applied {} of {seq}", store.applied_seq());
 }
 
 async fn fresh(nats: &Nats, store: &Store) -> Context {

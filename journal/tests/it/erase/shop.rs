@@ -125,13 +125,7 @@ async fn it_does_not_come_back_with_what_the_stream_still_holds_when_the_disk_is
     let seqs: Vec<u64> = versions.items.iter().map(|version| version.seq).collect();
     assert_eq!(seqs, [last], "only what came since is there");
     assert_eq!(world.found("store"), []);
-    for _ in 0..500 {
-        if world.found("nats").is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(world.found("nats"), []);
+    world.let_go().await;
     world.stop().await;
 }
 
@@ -153,9 +147,7 @@ async fn the_bytes_that_were_named_since_stay() {
     };
     world.publish(named('a', 10)).await;
     // Nothing can be put on record before the app is installed again and its picture is there.
-    let in_the_way = world.dir.path().join("objects/erasures/0/acme");
-    std::fs::create_dir_all(in_the_way.parent().expect("a directory")).expect("a directory");
-    std::fs::write(&in_the_way, "no directory").expect("written");
+    let in_the_way = world.in_the_way();
     let asked = serde_json::to_value(wish(at(100))).expect("json");
     world.record("erasure", "shop", &asked).await;
     world.publish(named('b', 200)).await;
@@ -172,9 +164,7 @@ async fn an_erasure_that_fails_keeps_no_other_from_its_end() {
     let world = World::new().await;
     tell(&world).await;
     // Nothing of the first shop can be put on record.
-    let in_the_way = world.dir.path().join("objects/erasures/0/acme");
-    std::fs::create_dir_all(in_the_way.parent().expect("a directory")).expect("a directory");
-    std::fs::write(&in_the_way, "no directory").expect("written");
+    let in_the_way = world.in_the_way();
     world.publish(redact(&[])).await;
     let bolt = key("bolt", "customer", "5");
     let body = customer_body("5", "bolt@birds.example", "goes", at(12));

@@ -1,12 +1,12 @@
 //! A journal with its stream, what erases in it, and the search for what must be nowhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::told::CANARIES;
 use crate::support::nats::Nats;
-use crate::support::{Delivery, at, reader};
+use crate::support::{Delivery, applied, at, reader};
 use async_nats::jetstream::Context;
 use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::erase::Eraser;
@@ -111,13 +111,27 @@ impl World {
     }
 
     pub(super) async fn applied(&self, seq: u64) -> u64 {
-        for _ in 0..1_000 {
-            if self.store.applied_seq() >= seq {
-                return seq;
+        applied(&self.store, seq).await;
+        seq
+    }
+
+    /// Waits until the stream holds no canary.
+    pub(super) async fn let_go(&self) {
+        for _ in 0..500 {
+            if self.found("nats").is_empty() {
+                return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("applied {} of {seq}", self.store.applied_seq());
+        assert_eq!(self.found("nats"), []);
+    }
+
+    /// Lets nothing of acme be put on record until what is answered is removed.
+    pub(super) fn in_the_way(&self) -> PathBuf {
+        let path = self.dir.path().join("objects/erasures/0/acme");
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(&path, "no directory").expect("written");
+        path
     }
 
     pub(super) async fn checkpoint(&self) {

@@ -6,6 +6,7 @@ pub mod nats;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backstock_journal::decode::{Decoded, Message};
 use backstock_journal::{Options, Reader, Store};
@@ -34,6 +35,17 @@ pub fn key(shop: &str, kind: &str, id: &str) -> ResourceKey {
         kind: Kind::parse(kind).expect("kind"),
         id: ResourceId::parse(id).expect("id"),
     }
+}
+
+/// Waits until a store has a message of its stream.
+pub async fn applied(store: &Store, seq: u64) {
+    for _ in 0..1_000 {
+        if store.applied_seq() >= seq {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("applied {} of {seq}", store.applied_seq());
 }
 
 /// What Shopify sends about a resource, or what was pulled of it.
