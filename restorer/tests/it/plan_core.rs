@@ -50,6 +50,15 @@ fn row(verdict: Verdict) -> Row {
     }
 }
 
+fn paths(row: &Row) -> Vec<&str> {
+    row.fields.iter().map(|field| field.path.as_str()).collect()
+}
+
+/// The fields that are written, with what.
+fn set(row: &Row) -> Vec<(&str, &Value)> {
+    row.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect()
+}
+
 #[test]
 fn what_is_gone_is_made_anew_and_what_is_new_goes_only_if_asked() {
     let gone = subject(Value::Null, vec![Run { before: base(), after: Value::Null }]);
@@ -78,7 +87,7 @@ fn of_a_shop_its_metafields_are_planned_and_its_settings_are_told() {
     };
     let planned = row(verdict(&of_shop(now.clone(), was.clone()), &Policy::default()));
     assert_eq!(planned.action, Action::Update);
-    let paths: Vec<&str> = planned.fields.iter().map(|field| field.path.as_str()).collect();
+    let paths = paths(&planned);
     assert!(matches!(paths[..], [path] if path.starts_with("/metafields/")), "{paths:?}");
     let told: Vec<&str> = planned.unwritable.iter().map(|field| field.path.as_str()).collect();
     assert_eq!(told, ["/shopAddress/phone"]);
@@ -106,12 +115,10 @@ fn an_option_that_was_parted_from_its_metafield_is_linked_again_and_parted_by_ha
     };
     let parted = taken_back(&linked, &plain);
     assert_eq!(parted.action, Action::Update);
-    let set: Vec<(&str, &Value)> =
-        parted.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
     let of = |member: &str| format!("/options/{{gid:~1~1shopify~1ProductOption~11}}/{member}");
     let option = &linked["options"][0];
     assert_eq!(
-        set,
+        set(&parted),
         [
             (of("linkedMetafield").as_str(), &option["linkedMetafield"]),
             (of("optionValues").as_str(), &option["optionValues"]),
@@ -185,9 +192,8 @@ fn a_part_that_was_not_known_then_is_left_alone() {
     now["metafields"] = json!([{"namespace": "care", "key": "wash", "value": "cold"}]);
     now["title"] = json!("bad");
     let subject = subject(now.clone(), vec![Run { before: base(), after: now }]);
-    let fields = row(verdict(&subject, &Policy::default())).fields;
-    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["/title"]);
+    let back = row(verdict(&subject, &Policy::default()));
+    assert_eq!(paths(&back), ["/title"]);
 }
 
 #[test]
@@ -204,9 +210,7 @@ fn an_edit_between_two_of_the_apps_survives_a_deletion() {
     ];
     let anew = row(verdict(&subject(Value::Null, runs), &Policy::default()));
     assert_eq!(anew.action, Action::Create);
-    let fields: Vec<(&str, &Value)> =
-        anew.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
-    assert_eq!(fields, [("/title", &json!("base"))]);
+    assert_eq!(set(&anew), [("/title", &json!("base"))]);
 }
 
 /// A product into which a variant and a picture were put: before, just after, and once more was learned
@@ -351,8 +355,7 @@ fn what_was_not_kept_then_is_neither_emptied_nor_taken_back() {
         };
         assert_eq!(planned("B"), Verdict::Same, "{kind}");
         let row = row(planned("A"));
-        let fields: Vec<&str> = row.fields.iter().map(|field| field.path.as_str()).collect();
-        assert_eq!(fields, [format!("/{named}")], "{kind}");
+        assert_eq!(paths(&row), [format!("/{named}")], "{kind}");
         assert!(row.unwritable.is_empty() && row.kept.is_empty(), "{kind}");
     }
 }

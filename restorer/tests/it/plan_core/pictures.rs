@@ -5,7 +5,7 @@ use backstock_restorer::plan::row::{Policy, Subject, Verdict, verdict};
 use backstock_restorer::plan::undo::Run;
 use serde_json::{Value, json};
 
-use super::{base, row, subject, subject_of};
+use super::{base, paths, row, set, subject, subject_of};
 
 /// A file whose bytes are these, with a text and a width.
 fn file(blob: Option<&str>, alt: &str, width: u32) -> Value {
@@ -27,9 +27,7 @@ fn a_file_that_was_replaced_where_it_is_gets_the_bytes_that_it_had() {
     let subject = of_file(is.clone(), was.clone(), is.clone());
     let back = row(verdict(&subject, &Policy::default()));
     assert_eq!((back.action, back.unwritable.as_slice()), (Action::Update, &[][..]));
-    let paths: Vec<(&str, &Value)> =
-        back.fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
-    assert_eq!(paths, [("/blob", &json!("aa")), ("/image/blob", &json!("aa"))]);
+    assert_eq!(set(&back), [("/blob", &json!("aa")), ("/image/blob", &json!("aa"))]);
     assert_eq!(back.notes.len(), 1, "{:?}", back.notes);
 
     // What was only learned later was there all the time.
@@ -42,8 +40,7 @@ fn bytes_that_somebody_replaced_later_are_left_alone() {
     let now = file(Some("cc"), "Ad", 600);
     let edited = of_file(now.clone(), file(Some("bb"), "Mug", 600), file(Some("bb"), "Ad", 600));
     let back = row(verdict(&edited, &Policy::default()));
-    let paths: Vec<&str> = back.fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["/alt"]);
+    assert_eq!(paths(&back), ["/alt"]);
     let replaced = of_file(now, file(Some("aa"), "Ad", 600), file(Some("bb"), "Ad", 600));
     let kept = row(verdict(&replaced, &Policy::default()));
     assert_eq!((kept.action, kept.fields.len()), (Action::Keep, 0), "{kept:?}");
@@ -76,11 +73,9 @@ fn a_picture_comes_back_with_the_bytes_that_it_had() {
     // The bytes of the other one were kept a moment after it was put there.
     let runs = vec![Run { before: with("bags", Some("aa")), after: with("ad", None) }];
     let subject = subject_of("collection", with("ad", Some("bb")), runs);
-    let fields = row(verdict(&subject, &Policy::default())).fields;
-    let fields: Vec<(&str, &Value)> =
-        fields.iter().map(|field| (field.path.as_str(), &field.new)).collect();
+    let back = row(verdict(&subject, &Policy::default()));
     assert_eq!(
-        fields,
+        set(&back),
         [("/image/blob", &json!("aa")), ("/image/url", &json!("https://c/bags.png"))]
     );
 }
