@@ -234,6 +234,13 @@ async fn a_scope_that_is_missing_costs_what_it_is_for_and_nothing_else() {
     assert!(told.contains("read_publications"), "{told}");
 }
 
+/// A product of more variants than a webhook carries.
+async fn big(simulator: &Simulator) -> String {
+    let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
+    let mut products = truth(simulator).await.into_iter();
+    products.find(|(_, told)| variants(told) > 100).expect("a big product").0
+}
+
 #[tokio::test]
 async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
     let more = [
@@ -250,9 +257,7 @@ async fn what_a_webhook_does_not_tell_is_asked_for_at_once() {
     ];
     let (backstock, simulator) = known_shop(&more).await;
     // 140 variants, of which a webhook carries 100.
-    let products = truth(&simulator).await;
-    let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
-    let (big, _) = products.iter().find(|(_, told)| variants(told) > 100).expect("a big product");
+    let big = big(&simulator).await;
     let update = format!(
         "mutation {{ productUpdate(product: {{id: \"{big}\", title: \"Renamed\", seo: {{title: \"Found\"}}}}) {{ product {{ id }} }} }}"
     );
@@ -282,9 +287,7 @@ async fn pause(backstock: &Backstock, consumer: &str) {
 async fn what_a_webhook_could_not_carry_is_no_drift() {
     let more = ["--products", "10", "--big-every", "5", "--rate", "0", "--plan", "plus"];
     let (backstock, simulator) = known_shop(&more).await;
-    let products = truth(&simulator).await;
-    let variants = |told: &Value| told[5].as_array().map_or(0, Vec::len);
-    let (big, _) = products.iter().find(|(_, told)| variants(told) > 100).expect("a big product");
+    let big = big(&simulator).await;
     let number = big.rsplit('/').next().expect("a number");
     // The question by its id, which brings the other variants, is still to come.
     pause(&backstock, "compactor-acme").await;

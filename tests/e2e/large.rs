@@ -335,10 +335,7 @@ impl Large {
         let (_, listed) = self.backstock.get(&path).await;
         let gid = listed["items"][0]["gid"].as_str().expect("a gid");
         let at = between().await;
-        let delete = format!(
-            "mutation {{ productDelete(input: {{id: \"{gid}\"}}) {{ deletedProductId }} }}"
-        );
-        self.simulator.ask(&delete).await;
+        self.simulator.delete_product(gid).await;
         self.simulator.quiet().await;
         self.settled().await;
         let planning = self.gauge();

@@ -90,10 +90,7 @@ async fn a_result_that_expired_meanwhile_is_asked_for_anew_and_takes_nothing_for
     let products = backstock.list(&format!("{SHOP}/resources?kind=product")).await;
     for product in &products[..2] {
         let gid = product["gid"].as_str().expect("a gid");
-        let delete = format!(
-            "mutation {{ productDelete(input: {{id: \"{gid}\"}}) {{ deletedProductId }} }}"
-        );
-        simulator.ask(&delete).await;
+        simulator.delete_product(gid).await;
     }
     let before = simulator.bulk_operations().await;
     let cut = cut_off(&mut backstock).await;

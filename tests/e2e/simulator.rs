@@ -147,6 +147,14 @@ impl Simulator {
         assert!(body.get("errors").is_none(), "{document}: {body}");
         body["data"].clone()
     }
+
+    /// Has another app delete a product.
+    pub(crate) async fn delete_product(&self, gid: &str) {
+        let delete = format!(
+            "mutation {{ productDelete(input: {{id: \"{gid}\"}}) {{ deletedProductId }} }}"
+        );
+        self.ask(&delete).await;
+    }
 }
 
 impl Drop for Simulator {

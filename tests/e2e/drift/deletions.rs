@@ -4,14 +4,6 @@ use serde_json::json;
 
 use super::{assert_known_as_it_is, known, truth};
 use crate::pulls::{SHOP, known_shop, reconciled};
-use crate::simulator::Simulator;
-
-async fn delete(simulator: &Simulator, product: &str) {
-    let delete = format!(
-        "mutation {{ productDelete(input: {{id: \"{product}\"}}) {{ deletedProductId }} }}"
-    );
-    simulator.ask(&delete).await;
-}
 
 #[tokio::test]
 async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
@@ -19,7 +11,7 @@ async fn a_deletion_that_no_webhook_told_of_is_found_by_a_whole_look_only() {
     let (backstock, simulator) = known_shop(&more).await;
     let gone: Vec<String> = truth(&simulator).await.into_keys().take(2).collect();
     for id in &gone {
-        delete(&simulator, id).await;
+        simulator.delete_product(id).await;
     }
     simulator.post("bulk", json!({"fail_next": "TIMEOUT"})).await;
     assert_eq!(reconciled(&backstock, "product").await["state"], "failed");
@@ -40,7 +32,7 @@ async fn many_deletions_at_once_wait_for_a_word() {
     let more = ["--products", "60", "--rate", "0", "--plan", "plus", "--drop", "1"];
     let (backstock, simulator) = known_shop(&more).await;
     for id in truth(&simulator).await.into_keys().take(25) {
-        delete(&simulator, &id).await;
+        simulator.delete_product(&id).await;
     }
     let held = reconciled(&backstock, "product").await;
     assert_eq!(held["state"], "failed", "{held}");
