@@ -2,6 +2,7 @@
 
 mod answer;
 mod collection;
+mod company;
 mod customer;
 mod event;
 mod file;

@@ -215,6 +215,13 @@ impl Store {
         self.all(type_name).filter_map(|gid| Some((gid, self.get(gid)?)))
     }
 
+    /// The living resources of a type that link to another one by a field.
+    #[must_use]
+    pub fn naming(&self, type_name: &str, field: &str, named: Gid) -> Vec<Gid> {
+        let all = self.live(type_name);
+        all.filter(|(_, one)| target(&one[field]) == Some(named)).map(|(gid, _)| gid).collect()
+    }
+
     /// A document with all that it owns in place, and other links as `{"id": gid}`.
     #[must_use]
     pub fn assembled(&self, gid: Gid, at: Timestamp) -> Option<Value> {

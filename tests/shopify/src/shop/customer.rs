@@ -93,40 +93,9 @@ impl Shop {
         self.remove(gid);
         self.announce("customers/delete", gid);
         // A contact cannot be without the customer that it is.
-        for contact in self.naming("CompanyContact", "customer", gid) {
+        for contact in self.store.naming("CompanyContact", "customer", gid) {
             self.delete_contact(contact);
         }
         true
-    }
-
-    /// With the contact go its roles, and its place as the main one.
-    pub(crate) fn delete_contact(&mut self, gid: Gid) {
-        let company = self.store.get(gid).and_then(|contact| target(&contact["company"]));
-        self.remove(gid);
-        self.announce("company_contacts/delete", gid);
-        let Some(company) = company else { return };
-        for location in self.naming("CompanyLocation", "company", company) {
-            let has = |role: &Value| target(&role["companyContact"]) == Some(gid);
-            let state = self.store.get(location).unwrap_or_default();
-            if state["roleAssignments"].as_array().is_some_and(|roles| roles.iter().any(has)) {
-                self.update(location, |location| {
-                    if let Some(roles) = location["roleAssignments"].as_array_mut() {
-                        roles.retain(|role| !has(role));
-                    }
-                });
-                self.announce("company_locations/update", location);
-            }
-        }
-        let main = self.store.get(company).and_then(|company| target(&company["mainContact"]));
-        if main == Some(gid) {
-            self.update(company, |company| company["mainContact"] = Value::Null);
-            self.announce("companies/update", company);
-        }
-    }
-
-    /// All of a type that name something by a member.
-    pub(crate) fn naming(&self, type_name: &str, member: &str, named: Gid) -> Vec<Gid> {
-        let all = self.store.live(type_name);
-        all.filter(|(_, one)| target(&one[member]) == Some(named)).map(|(gid, _)| gid).collect()
     }
 }

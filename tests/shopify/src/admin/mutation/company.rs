@@ -131,11 +131,6 @@ fn update(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     Ok(answer("company", link(gid), vec![]))
 }
 
-/// What belongs to a company.
-pub(super) fn of_company(shop: &Shop, type_name: &str, company: Gid) -> Vec<Gid> {
-    shop.naming(type_name, "company", company)
-}
-
 fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
     let Some(gid) = named(shop, call, "id", "Company") else {
         return missing("deletedCompanyId", "id", "company");
@@ -144,7 +139,7 @@ fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
         ("CompanyContact", "company_contacts/delete"),
         ("CompanyLocation", "company_locations/delete"),
     ] {
-        for part in of_company(shop, type_name, gid) {
+        for part in shop.store.naming(type_name, "company", gid) {
             shop.remove(part);
             shop.announce(topic, part);
         }
@@ -197,7 +192,7 @@ fn assign_customer(shop: &mut Shop, call: &Call<'_>) -> Value {
     if state["defaultEmailAddress"]["emailAddress"].is_null() {
         return refused("Customer must have an email address.");
     }
-    let contacts = of_company(shop, "CompanyContact", company);
+    let contacts = shop.store.naming("CompanyContact", "company", company);
     let known = contacts.iter().any(|contact| {
         shop.store.get(*contact).is_some_and(|c| target(&c["customer"]) == Some(customer))
     });

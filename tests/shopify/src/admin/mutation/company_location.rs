@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::company::{is_taken, missing, named, of_company, taken};
+use super::company::{is_taken, missing, named, taken};
 use super::{Call, Input, UserError, answer, failed};
 use crate::admin::session::Outcome;
 use crate::catalog::place;
@@ -196,7 +196,8 @@ fn delete(shop: &mut Shop, call: &Call<'_>) -> Value {
         return missing(result, "companyLocationId", "company location");
     };
     let company = shop.store.get(gid).and_then(|location| target(&location["company"]));
-    let only = company.is_some_and(|of| of_company(shop, "CompanyLocation", of).len() < 2);
+    let only =
+        company.is_some_and(|of| shop.store.naming("CompanyLocation", "company", of).len() < 2);
     if only {
         let message = "Failed to delete the company location.";
         let error = UserError::new(&["companyLocationId"], message).code("FAILED_TO_DELETE");

@@ -239,9 +239,7 @@ fn delete(shop: &mut Shop, call: &Call<'_>, type_name: &str, result: &str) -> Va
         return answer(result, Value::Null, vec![error.code("NOT_FOUND")]);
     };
     if type_name == "Blog" {
-        let articles = shop.store.live("Article").filter(|(_, a)| target(&a["blog"]) == Some(gid));
-        let articles: Vec<Gid> = articles.map(|(article, _)| article).collect();
-        for article in articles {
+        for article in shop.store.naming("Article", "blog", gid) {
             shop.remove(article);
         }
     }
