@@ -139,11 +139,8 @@ impl View<'_> {
         telling: &BTreeSet<String>,
         mut each: impl FnMut(&[u8], &[u8], Value) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
-        let prefix = keys::of_shop(shop);
-        let mut entries = self.scan_of(Family::Ops, &prefix);
-        entries.seek(&prefix);
         let mut records = 0;
-        while let Some((key, value)) = current(&entries, &prefix)? {
+        self.each_of(Family::Ops, &keys::of_shop(shop), |key, value| {
             let (said, seq) = ops_keys::split(key).at(|| shown(key))?;
             if !ops_keys::is_newest(said) {
                 let (_, what, id) = ops_keys::parse(said).at(|| shown(key))?;
@@ -160,8 +157,8 @@ impl View<'_> {
                     }
                 }
             }
-            entries.next();
-        }
+            Ok(())
+        })?;
         Ok(records)
     }
 
@@ -218,27 +215,23 @@ impl View<'_> {
     /// Everything of a shop, by kind.
     fn all_concerned(&self, shop: &Shop) -> Result<Concerned, StoreError> {
         let mut all = Concerned::default();
-        let mut heads = self.scan_of(Family::Heads, &keys::of_shop(shop));
         let prefix = keys::of_shop(shop);
-        heads.seek(&prefix);
         let mut counts: BTreeMap<Kind, BTreeSet<ResourceId>> = BTreeMap::new();
-        while let Some((key, _)) = current(&heads, &prefix)? {
+        self.each_of(Family::Heads, &prefix, |key, _| {
             let (ResourceKey { kind, id, .. }, _) = keys::parse_facet(key).at(|| shown(key))?;
             counts.entry(kind).or_default().insert(id);
-            heads.next();
-        }
+            Ok(())
+        })?;
         for (kind, ids) in counts {
             for id in ids {
                 all.resources.push(ConcernedResource { kind: kind.clone(), id, versions: 0 });
             }
         }
-        let mut records = self.scan_of(Family::Ops, &prefix);
-        records.seek(&prefix);
-        while let Some((key, _)) = current(&records, &prefix)? {
+        self.each_of(Family::Ops, &prefix, |key, _| {
             let (said, _) = ops_keys::split(key).at(|| shown(key))?;
             all.records += u64::from(!ops_keys::is_newest(said));
-            records.next();
-        }
+            Ok(())
+        })?;
         Ok(all)
     }
 }
@@ -261,11 +254,7 @@ impl Store {
     /// The files that a shop's history names: media, and exports that were brought in.
     pub(super) fn named_files(&self, shop: &Shop) -> Result<HashSet<String>, StoreError> {
         let mut named: HashSet<String> = self.exports(shop)?.into_iter().collect();
-        let view = View::of(self);
-        let prefix = keys::of_shop(shop);
-        let mut entries = view.scan_of(Family::Versions, &prefix);
-        entries.seek(&prefix);
-        while let Some((stored, value)) = current(&entries, &prefix)? {
+        View::of(self).each_of(Family::Versions, &keys::of_shop(shop), |stored, value| {
             let (facet, _) = keys::split(stored).at(|| shown(stored))?;
             if facet.last() == Some(&Facet::Blobs.byte()) {
                 let record = Record::read(value).at(|| shown(stored))?;
@@ -275,8 +264,8 @@ impl Store {
                     named.extend(media::copies(&payload).into_values().map(|copy| copy.blob));
                 }
             }
-            entries.next();
-        }
+            Ok(())
+        })?;
         Ok(named)
     }
 }

@@ -12,7 +12,7 @@ use crate::decode::{Decoded, Meaning, Reading, Told};
 use crate::keys::{self, Position, meta, ops as ops_keys};
 use crate::ops::{self, Note};
 use crate::options::{Family, Options};
-use crate::read::{View, current};
+use crate::read::View;
 use crate::record::{Body, Moment, Record, RecordError};
 use crate::store::{At, Store, StoreError};
 use crate::tally::Tallies;
@@ -70,12 +70,10 @@ impl Since {
             [meta::kinds_of(&self.shop), meta::whole_of(&self.shop), meta::shop(&self.shop)];
         let known = known.map(|prefix| (Family::Meta, prefix));
         for (family, prefix) in history.into_iter().chain(known) {
-            let mut entries = view.scan_of(family, &prefix);
-            entries.seek(&prefix);
-            while let Some((key, value)) = current(&entries, &prefix)? {
+            view.each_of(family, &prefix, |key, value| {
                 batch.put_cf(store.family(family), key, value);
-                entries.next();
-            }
+                Ok(())
+            })?;
         }
         if self.aside > 0 {
             let mut tallies = Tallies::default();
@@ -93,18 +91,14 @@ impl View<'_> {
         upto: u64,
         messages: &mut Vec<Decoded>,
     ) -> Result<(), StoreError> {
-        let prefix = keys::of_shop(shop);
-        let mut moments = self.scan_of(Family::Timeline, &prefix);
-        moments.seek(&prefix);
-        while let Some((stored, value)) = current(&moments, &prefix)? {
+        self.each_of(Family::Timeline, &keys::of_shop(shop), |stored, value| {
             let (_, position) = keys::split(stored).at(|| shown(stored))?;
             if position.seq > upto {
                 let moment = Moment::from_bytes(value).at(|| shown(stored))?;
                 messages.push(self.event_again(shop, moment, position)?);
             }
-            moments.next();
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The event that a version comes of. Where it says the same as another, it has that one's words.
@@ -168,10 +162,7 @@ impl View<'_> {
         upto: u64,
         messages: &mut Vec<Decoded>,
     ) -> Result<(), StoreError> {
-        let prefix = keys::of_shop(shop);
-        let mut records = self.scan_of(Family::Ops, &prefix);
-        records.seek(&prefix);
-        while let Some((key, value)) = current(&records, &prefix)? {
+        self.each_of(Family::Ops, &keys::of_shop(shop), |key, value| {
             let (said, seq) = ops_keys::split(key).at(|| shown(key))?;
             if seq > upto && !ops_keys::is_newest(said) {
                 let (shop, what, id) = ops_keys::parse(said).at(|| shown(key))?;
@@ -184,8 +175,7 @@ impl View<'_> {
                     messages.push(Decoded { seq, recorded_at, trace: None, reading });
                 }
             }
-            records.next();
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -98,6 +98,22 @@ impl<'s> View<'s> {
         self.snapshot.raw_iterator_cf_opt(self.store.family(family), options)
     }
 
+    /// Shows each of those, from the first to the last.
+    pub(crate) fn each_of(
+        &self,
+        family: Family,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut entries = self.scan_of(family, prefix);
+        entries.seek(prefix);
+        while let Some((key, value)) = current(&entries, prefix)? {
+            each(key, value)?;
+            entries.next();
+        }
+        Ok(())
+    }
+
     pub(crate) fn get(
         &self,
         family: Family,
