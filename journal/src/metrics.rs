@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use backstock_proto::stream::Partition;
 use backstock_proto::{Op, Shop, Source, Timestamp, kind};
+use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -34,82 +35,58 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers all series, each with the partition as a label.
-    pub(crate) fn register(
-        registry: &Registry,
-        partition: Partition,
-    ) -> Result<Self, prometheus::Error> {
-        let opts = |what: &str, help: &str| {
-            Opts::new(format!("backstock_journal_{what}"), help)
-                .const_label("partition", partition.to_string())
-        };
-        let counter = |what, help| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::with_opts(opts(what, help))?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let counters = |what, help, labels| -> Result<IntCounterVec, prometheus::Error> {
-            let counters = IntCounterVec::new(opts(what, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok(counters)
-        };
-        let int_gauge = |what, help| -> Result<IntGauge, prometheus::Error> {
-            let gauge = IntGauge::with_opts(opts(what, help))?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let gauge = |what, help| -> Result<Gauge, prometheus::Error> {
-            let gauge = Gauge::with_opts(opts(what, help))?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok(gauge)
-        };
-        let lag = GaugeVec::new(
-            opts("lag_seconds", "Age of the oldest event not yet readable."),
-            &["shop"],
-        )?;
-        registry.register(Box::new(lag.clone()))?;
-        let disk_bytes = IntGaugeVec::new(
-            opts("disk_bytes", "Bytes in sorted files, by column family."),
-            &["family"],
-        )?;
-        registry.register(Box::new(disk_bytes.clone()))?;
+    pub(crate) fn register(registry: &Registry, partition: Partition) -> prometheus::Result<Self> {
+        let series = Series { registry, partition };
         let metrics = Self {
-            versions: counters("versions_total", "Versions added.", &["kind", "source", "op"])?,
-            unchanged: counters(
+            versions: series.counters(
+                "versions_total",
+                "Versions added.",
+                &["kind", "source", "op"],
+            )?,
+            unchanged: series.counters(
                 "unchanged_total",
                 "Versions added that said the same as the one before and stored no payload.",
                 &["kind"],
             )?,
-            lag,
-            applied_seq: int_gauge("applied_seq", "Last stream sequence in the store.")?,
-            gaps: counter("stream_gap_total", "Stream sequences that never came.")?,
-            digest_mismatches: counter(
+            lag: series.gauges(
+                "lag_seconds",
+                "Age of the oldest event not yet readable.",
+                &["shop"],
+            )?,
+            applied_seq: series.int_gauge("applied_seq", "Last stream sequence in the store.")?,
+            gaps: series.counter("stream_gap_total", "Stream sequences that never came.")?,
+            digest_mismatches: series.counter(
                 "digest_mismatch_total",
                 "Messages whose payload was not the one published.",
             )?,
-            quarantined: int_gauge("quarantined_events", "Messages kept aside.")?,
-            redelivered: counter(
+            quarantined: series.int_gauge("quarantined_events", "Messages kept aside.")?,
+            redelivered: series.counter(
                 "redelivered_total",
                 "Messages that the stream delivered again and that changed nothing.",
             )?,
-            repeated: counter(
+            repeated: series.counter(
                 "repeated_total",
                 "Webhook deliveries that stood on the stream twice and were stored once.",
             )?,
-            checkpoint_age: gauge(
+            checkpoint_age: series.gauge(
                 "checkpoint_age_seconds",
                 "Time since the last checkpoint, or since the store was made; 0 if it is empty.",
             )?,
-            verify_age: gauge(
+            verify_age: series.gauge(
                 "verify_age_seconds",
                 "Time since everything was last read back without a fault, or since the store \
                  was made.",
             )?,
-            verify_faults: int_gauge(
+            verify_faults: series.int_gauge(
                 "verify_faults",
                 "What did not hold when everything was last read back.",
             )?,
-            disk_bytes,
-            erasure_open: gauge(
+            disk_bytes: series.int_gauges(
+                "disk_bytes",
+                "Bytes in sorted files, by column family.",
+                &["family"],
+            )?,
+            erasure_open: series.gauge(
                 "erasure_open_seconds",
                 "Age of the oldest erasure that this copy has not done yet.",
             )?,
@@ -189,5 +166,57 @@ impl Metrics {
         store.no_longer_aside.store(0, Ordering::Relaxed);
         self.quarantined.set(store.quarantined_total()? as i64);
         Ok(())
+    }
+}
+
+/// Series of one partition.
+struct Series<'r> {
+    registry: &'r Registry,
+    partition: Partition,
+}
+
+impl Series<'_> {
+    fn counter(&self, what: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.registered(IntCounter::with_opts(self.opts(what, help))?)
+    }
+
+    fn counters(
+        &self,
+        what: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.registered(IntCounterVec::new(self.opts(what, help), labels)?)
+    }
+
+    fn gauge(&self, what: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.registered(Gauge::with_opts(self.opts(what, help))?)
+    }
+
+    fn gauges(&self, what: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.registered(GaugeVec::new(self.opts(what, help), labels)?)
+    }
+
+    fn int_gauge(&self, what: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.registered(IntGauge::with_opts(self.opts(what, help))?)
+    }
+
+    fn int_gauges(
+        &self,
+        what: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntGaugeVec> {
+        self.registered(IntGaugeVec::new(self.opts(what, help), labels)?)
+    }
+
+    fn opts(&self, what: &str, help: &str) -> Opts {
+        Opts::new(format!("backstock_journal_{what}"), help)
+            .const_label("partition", self.partition.to_string())
+    }
+
+    fn registered<C: Collector + Clone + 'static>(&self, series: C) -> prometheus::Result<C> {
+        self.registry.register(Box::new(series.clone()))?;
+        Ok(series)
     }
 }
