@@ -11,7 +11,8 @@ pub(crate) fn beside(store: &Path) -> std::io::Result<TempDir> {
 }
 
 /// Removes what a killed process left beside a store: hard links of its files, in which nothing is
-/// erased. Only whoever has the store open may. Answers how much there was.
+/// erased, and what an erasure took in once more. Only whoever has the store open may. Answers how much
+/// there was.
 pub fn clear_beside(store: &Path) -> std::io::Result<usize> {
     let prefix = prefix(store);
     // Of what older versions left it cannot be seen whose it is, and nobody makes such any more.
