@@ -119,7 +119,8 @@ impl Budget {
                     if waiting.is_none() {
                         waiting = Some(self.waits(document, claim.urgent));
                     }
-                    tokio::time::sleep(wait.min(NAP_MAX)).await;
+                    let turns = self.turns(document, claim.urgent).mul_f64(rand::random::<f64>());
+                    tokio::time::sleep((wait + turns).min(NAP_MAX)).await;
                 }
             }
         }
@@ -157,6 +158,19 @@ impl Budget {
             false => (state.owed - points).max(0.0),
         };
         Ok(Reservation { budget: self, document, points, is_settled: false })
+    }
+
+    /// In which time all that wait get their points, about. Who waits looks again at some moment within it:
+    /// if hundreds looked as soon as one of them could go on, they would do little else. What nobody takes
+    /// meanwhile is saved up.
+    fn turns(&self, document: [u8; 32], urgent: bool) -> Duration {
+        if urgent {
+            return Duration::ZERO;
+        }
+        let state = self.lock();
+        let before = state.others.saturating_sub(1) as f64;
+        let seconds = state.points(document) * before / state.status.restore_rate.max(1.0);
+        Duration::from_secs_f64(seconds.min(NAP_MAX.as_secs_f64()))
     }
 
     /// Somebody begins to wait.
@@ -308,6 +322,21 @@ mod tests {
         for _ in 0..5 {
             calls.push(budget.try_reserve([0; 32], ALL, refilled).expect("all of the bucket"));
         }
+    }
+
+    #[test]
+    fn those_who_wait_do_not_all_look_as_soon_as_one_of_them_can_go_on() {
+        let budget = budget(0.0);
+        let one = budget.waits([0; 32], false);
+        assert_eq!(budget.turns([0; 32], false), Duration::ZERO, "nobody else waits");
+        let other = budget.waits([0; 32], false);
+        assert_eq!(
+            budget.turns([0; 32], false),
+            Duration::from_secs(2),
+            "200 points of 100 a second"
+        );
+        assert_eq!(budget.turns([0; 32], true), Duration::ZERO);
+        drop((one, other));
     }
 
     #[test]

@@ -231,23 +231,24 @@ async fn write(place: Place, mut queue: mpsc::Receiver<Waiting>, taken: u64) {
     let mut some = Vec::with_capacity(STEPS_MAX);
     while queue.recv_many(&mut some, STEPS_MAX).await > 0 {
         k += 1;
-        let steps = some.iter().map(|waiting| waiting.step.clone()).collect();
+        let (mut steps, mut rows, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for Waiting { step, wrote, done } in some.drain(..) {
+            steps.push(step);
+            rows.extend(wrote);
+            all.push(done);
+        }
         let entry = Entry { by: place.by.clone(), taken, k, attempt: place.attempt, steps };
-        let rows: Vec<Wrote> = some.iter_mut().filter_map(|w| w.wrote.take()).collect();
         let put = async {
             // What was made anew is known before its row is over, so that it is never looked for in vain.
             put_written(&place, (taken, k), rows).await?;
             put_next(&place, &entry, last).await
         };
-        match put.await {
-            Ok(seq) => {
-                last = seq;
-                some.drain(..).for_each(|waiting| drop(waiting.done.send(Ok(()))));
-            }
-            Err(error) => {
-                some.drain(..).for_each(|waiting| drop(waiting.done.send(Err(error.clone()))));
-                return;
-            }
+        let put = put.await;
+        let answer = put.as_ref().map(|_| ()).map_err(Clone::clone);
+        all.into_iter().for_each(|done| drop(done.send(answer.clone())));
+        match put {
+            Ok(seq) => last = seq,
+            Err(_) => return,
         }
     }
 }
