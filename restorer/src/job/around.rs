@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::lane::Heard;
 use super::ledger::{LedgerError, Step};
 use super::place::Place;
-use super::runner::Runner;
+use super::runner::{RunError, Runner};
 use crate::write::{Around, WriteError};
 
 /// Around the writing of one row.
@@ -133,8 +133,11 @@ impl Around for AroundRow<'_> {
     }
 
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
-        let parts = self.runner.parts(gid).await;
-        parts.map_err(|error| WriteError::Refused(vec![format!("history cannot be read: {error}")]))
+        self.runner.parts(gid).await.map_err(unread)
+    }
+
+    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {
+        self.runner.counted(items).await.map_err(unread)
     }
 
     async fn before(&self, _what: &str) -> Result<(), WriteError> {
@@ -180,4 +183,8 @@ impl Around for AroundRow<'_> {
             notes.push(text);
         }
     }
+}
+
+fn unread(error: RunError) -> WriteError {
+    WriteError::Refused(vec![format!("history cannot be read: {error}")])
 }

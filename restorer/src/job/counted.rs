@@ -105,23 +105,32 @@ fn number(gid: &str) -> Option<u64> {
 }
 
 impl Runner {
-    /// What the plan brings back of an inventory item: itself, and its levels where there may be stock now.
-    pub(super) async fn counted(&self, item: &str) -> Result<Vec<Value>, RunError> {
-        let mut states = Vec::new();
+    /// What the plan brings back of each of some inventory items: itself, and its levels where there may be
+    /// stock now.
+    pub(super) async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, RunError> {
+        let mut counted = vec![Vec::new(); items.len()];
         if self.counted.is_refused() {
-            return Ok(states);
+            return Ok(counted);
         }
-        for (_, n) in self.counted.rows_of(&self.first(item)) {
-            let Some(row) = self.counted_row(*n).await? else { continue };
-            let Some(mut state) = self.as_it_was(&row).await? else { continue };
+        let (mut rows, mut of): (Vec<Row>, Vec<usize>) = (Vec::new(), Vec::new());
+        for (place, item) in items.iter().enumerate() {
+            for (_, n) in self.counted.rows_of(&self.first(item)) {
+                let row = self.counted_row(*n).await?;
+                rows.extend(row);
+                of.resize(rows.len(), place);
+            }
+        }
+        self.read_ahead(&rows).await?;
+        for (row, place) in rows.iter().zip(of) {
+            let Some(mut state) = self.as_it_was(row).await? else { continue };
             self.written().rewrite(&mut state);
             let location = state["location"]["id"].as_str().unwrap_or_default();
             let is_level = row.kind.spec().is_some_and(write::is_stock);
             if !is_level || self.may_stock(location).await? {
-                states.push(state);
+                counted[place].push(state);
             }
         }
-        Ok(states)
+        Ok(counted)
     }
 
     async fn counted_row(&self, n: u64) -> Result<Option<Row>, RunError> {

@@ -12,7 +12,7 @@ use backstock_proto::{ResourceId, ResourceKey, known};
 use serde_json::Value;
 
 use super::runner::{RunError, Runner, WAIT_FIRST, is_write};
-use crate::plan::Row;
+use crate::plan::{Row, is_referred_to};
 use crate::write;
 use crate::write::look::{self, Extent};
 
@@ -40,6 +40,10 @@ impl Runner {
         let Some(spec) = spec else {
             return Ok(rows.into_iter().map(|row| (row, looked(None, None))).collect());
         };
+        // What others refer to may be large, and is read when it is written.
+        if rows.iter().all(|row| !is_referred_to(&row.kind)) {
+            self.read_ahead(&rows).await?;
+        }
         let ids: Vec<ResourceId> = rows.iter().map(|row| self.id_now(spec, row)).collect();
         let mut all = Vec::with_capacity(rows.len());
         match self.read(spec, &ids, Extent::Core).await? {

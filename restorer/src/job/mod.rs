@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod again;
+mod ahead;
 mod around;
 mod begun;
 mod book;

@@ -21,7 +21,7 @@ impl Runner {
                 let first = self.first_locations.get_or_try_init(|| self.locations_to_come());
                 Ok(first.await?.get(gid).cloned().into_iter().collect())
             }
-            Some("InventoryItem") => self.counted(gid).await,
+            Some("InventoryItem") => Ok(self.counted(&[gid]).await?.concat()),
             _ => self.files(gid).await,
         }
     }

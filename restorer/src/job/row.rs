@@ -44,6 +44,8 @@ impl Runner {
         let around = AroundRow::new(self, row.n, self.begun.is_unfinished(row.n), place);
         let from = begun.unwrap_or_else(|| self.tools.clock.now());
         let written = self.write(&row, looked, &around, from).await;
+        // Not every end of a row takes it.
+        drop(self.ahead.take(row.n));
         if let Err(RunError::Stuck(why)) = &written
             && around.begun().await
         {

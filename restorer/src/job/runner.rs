@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::ahead::Ahead;
 use super::begun::Begun;
 use super::counted::{self, Counted};
 use super::lane::Lane;
@@ -121,6 +122,8 @@ pub(super) struct Runner {
     pub(super) first_locations: tokio::sync::OnceCell<HashMap<String, Value>>,
     /// Which rows bring back what is counted of variants.
     pub(super) counted: Counted,
+    /// What rows under way make anew, where that was read already.
+    pub(super) ahead: Ahead,
     /// Rows that wait for others.
     pub(super) again: Again,
     /// Why rows were left open for another day.

@@ -220,12 +220,16 @@ impl Runner {
     pub(super) async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
         let was = match row.of {
             None if !row.fields.is_empty() => None,
-            of => {
-                let at = of.map_or(AsOf::Latest, AsOf::At);
-                self.tools.journal.resource(&self.key(row), at).await?
-            }
+            of => match self.ahead.take(row.n) {
+                Some(state) => Some(state),
+                None => {
+                    let at = of.map_or(AsOf::Latest, AsOf::At);
+                    let was = self.tools.journal.resource(&self.key(row), at).await?;
+                    was.map(|resource| resource.state)
+                }
+            },
         };
-        let mut state = was.map_or(Value::Null, |resource| resource.state);
+        let mut state = was.unwrap_or_default();
         for field in &row.fields {
             merge::set(&mut state, &field.path, field.new.clone());
         }

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
+use super::ahead::Ahead;
 use super::begun::Begun;
 use super::counted::Counted;
 use super::desk::{JobError, Jobs};
@@ -228,6 +229,7 @@ async fn applied(
         first_locations: tokio::sync::OnceCell::new(),
         counted: Counted::default(),
         rest: Mutex::default(),
+        ahead: Ahead::default(),
         again: Again::default(),
         later: Mutex::default(),
         stuck: Mutex::default(),

@@ -170,6 +170,14 @@ pub trait Around: Send + Sync {
         let _ = gid;
         Ok(Vec::new())
     }
+    /// [`Self::parts`] of each of some inventory items, which are few enough to be held together.
+    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {
+        let mut counted = Vec::with_capacity(items.len());
+        for item in items {
+            counted.push(self.parts(item).await?);
+        }
+        Ok(counted)
+    }
     /// A product was made with what is counted of it, or only without: where that happens again and again
     /// those around keep it from others, too.
     fn stocked(&self, is_taken: bool) {

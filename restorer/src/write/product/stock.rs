@@ -11,6 +11,8 @@ use crate::write::{Around, inventory_item, inventory_level};
 /// Shopify takes no more quantities in one mutation.
 /// <https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductVariantSetInput>
 const QUANTITIES_MAX: usize = 50_000;
+/// Variants of which what is counted is read together.
+const TOGETHER: usize = 25;
 
 /// Puts it into what a product is made from. Whether there was any.
 pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) -> bool {
@@ -19,23 +21,25 @@ pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) ->
     };
     let (mut any, mut room) = (false, QUANTITIES_MAX);
     let known: Vec<&Value> = variants::known(want).collect();
-    for (variant, input) in known.into_iter().zip(inputs) {
-        let item = text(&variant["inventoryItem"], "id");
-        if item.is_empty() {
-            continue;
+    for (known, inputs) in known.chunks(TOGETHER).zip(inputs.chunks_mut(TOGETHER)) {
+        let items: Vec<&str> =
+            known.iter().map(|variant| text(&variant["inventoryItem"], "id")).collect();
+        // What cannot be read now is left to its own rows.
+        let counted = around.counted(&items).await.unwrap_or_default();
+        for (input, states) in inputs.iter_mut().zip(counted) {
+            let (levels, items): (Vec<Value>, Vec<Value>) =
+                states.into_iter().partition(|state| state["location"].is_object());
+            // Whether it is tracked is not known without it, and what is not has no amounts.
+            let (Some(item), Some(input)) = (items.first(), input.as_object_mut()) else {
+                continue;
+            };
+            let tracked = item["tracked"] == true;
+            let levels = levels.iter().filter(|_| tracked);
+            let quantities: Vec<Value> =
+                levels.filter_map(inventory_level::made_with).take(room).collect();
+            room -= quantities.len();
+            any |= add(input, inventory_item::made_with(item), quantities);
         }
-        // What cannot be read now is left to its own row.
-        let states = around.parts(item).await.unwrap_or_default();
-        let (levels, items): (Vec<Value>, Vec<Value>) =
-            states.into_iter().partition(|state| state["location"].is_object());
-        // Whether it is tracked is not known without it, and what is not has no amounts.
-        let (Some(item), Some(input)) = (items.first(), input.as_object_mut()) else { continue };
-        let tracked = item["tracked"] == true;
-        let levels = levels.iter().filter(|_| tracked);
-        let quantities: Vec<Value> =
-            levels.filter_map(inventory_level::made_with).take(room).collect();
-        room -= quantities.len();
-        any |= add(input, inventory_item::made_with(item), quantities);
     }
     any
 }
