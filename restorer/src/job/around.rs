@@ -2,7 +2,7 @@
 //! do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use backstock_proto::Timestamp;
 use backstock_proto::admin::{AdminError, Answer, Call, Client, Repeat};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::lane::Heard;
 use super::ledger::{LedgerError, Step};
@@ -134,6 +135,10 @@ impl Around for AroundRow<'_> {
 
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         self.runner.parts(gid).await.map_err(unread)
+    }
+
+    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
+        self.runner.asked.about(gid)
     }
 
     async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 mod again;
 mod ahead;
 mod around;
+mod asked;
 mod begun;
 mod book;
 mod counted;

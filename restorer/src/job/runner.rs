@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
 use super::ahead::Ahead;
+use super::asked::Asked;
 use super::begun::Begun;
 use super::counted::{self, Counted};
 use super::lane::Lane;
@@ -124,6 +125,8 @@ pub(super) struct Runner {
     pub(super) counted: Counted,
     /// What rows under way make anew, where that was read already.
     pub(super) ahead: Ahead,
+    /// What the shop said a moment ago.
+    pub(super) asked: Asked,
     /// Rows that wait for others.
     pub(super) again: Again,
     /// Why rows were left open for another day.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
 use super::ahead::Ahead;
+use super::asked::Asked;
 use super::begun::Begun;
 use super::counted::Counted;
 use super::desk::{JobError, Jobs};
@@ -230,6 +231,7 @@ async fn applied(
         counted: Counted::default(),
         rest: Mutex::default(),
         ahead: Ahead::default(),
+        asked: Asked::default(),
         again: Again::default(),
         later: Mutex::default(),
         stuck: Mutex::default(),

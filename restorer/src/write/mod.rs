@@ -7,12 +7,14 @@
 //! its code) is taken for the resource itself, where an earlier try may have made it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use backstock_proto::Timestamp;
 use backstock_proto::admin::{AdminError, Answer, Call, Client};
 use backstock_proto::kind::{Spec, Writable};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 mod address;
 mod article;
@@ -169,6 +171,12 @@ pub trait Around: Send + Sync {
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         let _ = gid;
         Ok(Vec::new())
+    }
+    /// Where what the shop is asked about a resource is held for a moment, for others that ask the same. By
+    /// itself nobody does.
+    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
+        let _ = gid;
+        Arc::default()
     }
     /// [`Self::parts`] of each of some inventory items, which are few enough to be held together.
     async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {

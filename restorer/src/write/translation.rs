@@ -1,5 +1,6 @@
-//! Translations. Each names the digest of the text that it translates, as that text is now: it is
-//! read anew whenever one is written.
+//! Translations. Each names the digest of the text that it translates, as that text is now: it is read when
+//! one is written, once for those of a resource that are written within some moments, and anew where the
+//! shop says that the text is another one.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,10 @@ use super::{Around, WriteError, Written, send};
 const FIND: &str = include_str!("graphql/translation_find.graphql");
 const REGISTER: &str = include_str!("graphql/translations_register.graphql");
 const REMOVE: &str = include_str!("graphql/translations_remove.graphql");
+
+/// The shop's code for a digest that is not the text's.
+/// <https://shopify.dev/docs/api/admin-graphql/latest/enums/TranslationErrorCode>
+const OTHER_TEXT: &str = "INVALID_TRANSLATABLE_CONTENT";
 
 /// Makes one translation what it should be.
 pub(super) async fn write(
@@ -41,8 +46,35 @@ pub(super) async fn write(
 }
 
 async fn register(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
+    let resource = resource(want)?;
+    let asked = around.asked(resource);
+    let was_known = asked.initialized();
+    let known = asked.get_or_try_init(|| texts(around, resource)).await?;
+    match put(around, want, known).await {
+        Err(error) if was_known && may_be_old(&error) => {
+            put(around, want, &texts(around, resource).await?).await
+        }
+        done => done,
+    }
+}
+
+/// The texts that a resource has now.
+async fn texts(around: &dyn Around, resource: &str) -> Result<Value, WriteError> {
+    send::ask(around, FIND, json!({"resource": resource})).await
+}
+
+/// Whether a text may have come or changed since it was asked for.
+fn may_be_old(error: &WriteError) -> bool {
+    match error {
+        WriteError::Missing(_) | WriteError::Unwritable(_) => true,
+        WriteError::Refused(why) => why.iter().any(|why| why.contains(OTHER_TEXT)),
+        _ => false,
+    }
+}
+
+/// Puts a translation to its text, as the resource's texts are known.
+async fn put(around: &dyn Around, want: &Value, data: &Value) -> Result<(), WriteError> {
     let (resource, key, locale) = (resource(want)?, text(want, "key"), text(want, "locale"));
-    let data = send::ask(around, FIND, json!({"resource": resource})).await?;
     if data["found"].is_null()
         && let Some(what) = untold(resource)
     {
