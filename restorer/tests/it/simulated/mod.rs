@@ -22,6 +22,7 @@ use shopify::fault::Fault;
 use shopify::server;
 use shopify::simulator::{Settings, Simulator};
 use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Where Shopify's schemas are, fetched when they are not there yet.
@@ -51,6 +52,8 @@ pub(crate) struct Simulated {
     pub(crate) blobs: HashMap<String, Bytes>,
     /// What belongs to a resource, by its gid.
     pub(crate) parts: HashMap<String, Vec<Value>>,
+    /// What the shop said of resources, for all that ask the same.
+    asked: Mutex<HashMap<String, Arc<OnceCell<Value>>>>,
     /// What was put on record before it was sent.
     pub(crate) befores: Mutex<Vec<String>>,
     /// What people are told.
@@ -118,6 +121,7 @@ impl Simulated {
             renamed: BTreeMap::new(),
             blobs: HashMap::new(),
             parts: HashMap::new(),
+            asked: Mutex::default(),
             befores: Mutex::default(),
             notes: Mutex::default(),
             _stop: stop.drop_guard(),
@@ -219,6 +223,10 @@ impl Around for Simulated {
 
     async fn parts(&self, gid: &str) -> Result<Vec<Value>, WriteError> {
         Ok(self.parts.get(gid).cloned().unwrap_or_default())
+    }
+
+    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
+        self.asked.lock().expect("no panic").entry(gid.into()).or_default().clone()
     }
 
     async fn before(&self, what: &str) -> Result<(), WriteError> {
