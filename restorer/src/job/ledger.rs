@@ -2,8 +2,8 @@
 //! id, each record after the one before, so that two who write at the same job cannot both go on:
 //! the second to take it up fences off the first.
 //!
-//! What queues up while one record is under way is the next one, so that rows that are written at
-//! once share a sync.
+//! What queues up while one record is under way, and for some moments after it began, is the next one, so
+//! that rows that are written at once share a sync. What comes alone waits for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use backstock_proto::{Shop, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::outcome::Outcomes;
 use super::written::{Batch, WRITTEN, Wrote};
@@ -28,6 +29,8 @@ pub(super) const JOB_STEPS: &str = "job_steps";
 const STEPS_MAX: usize = 256;
 /// About how large a record of what was written is. One row alone may be larger.
 const BATCH_BYTES: usize = 512 << 10;
+/// How soon after one record the next one follows. A row takes a second or so, and many are under way.
+const EVERY: Duration = Duration::from_millis(20);
 /// Records of steps that are read together.
 const TOGETHER: usize = 50;
 /// Steps that may wait.
@@ -229,7 +232,13 @@ impl Ledger {
 async fn write(place: Place, mut queue: mpsc::Receiver<Waiting>, taken: u64) {
     let (mut last, mut k) = (taken, 0);
     let mut some = Vec::with_capacity(STEPS_MAX);
-    while queue.recv_many(&mut some, STEPS_MAX).await > 0 {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        if queue.recv_many(&mut some, STEPS_MAX).await == 0 {
+            return;
+        }
         k += 1;
         let (mut steps, mut rows, mut all) = (Vec::new(), Vec::new(), Vec::new());
         for Waiting { step, wrote, done } in some.drain(..) {
