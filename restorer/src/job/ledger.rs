@@ -391,6 +391,32 @@ mod tests {
         assert_eq!(batches.concat(), rows);
     }
 
+    #[tokio::test]
+    async fn steps_that_come_one_after_the_other_share_records() {
+        let (fake, shop) = (Arc::new(crate::fake::Fake::default()), crate::fake::shop("acme"));
+        let place = Place {
+            journal: fake.clone(),
+            records: fake.clone(),
+            shop: shop.clone(),
+            job: "job-1".into(),
+            by: "restorer-1".into(),
+            attempt: 0,
+        };
+        let (ledger, _) = take_up(place.clone()).await.expect("taken up");
+        let puts = (0..100).map(|n| {
+            let ledger = ledger.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(n)).await;
+                ledger.put(Step::Begun(n), None).await
+            }
+        });
+        futures::future::try_join_all(puts).await.expect("on record");
+        let all = Page { limit: 1_000, cursor: None };
+        let records = fake.records(&shop, JOB_STEPS, Some("job-1"), &all).await.expect("read");
+        assert!(records.items.len() < 30, "{}", records.items.len());
+        assert_eq!(standing(&place).await.expect("read").unfinished.len(), 100);
+    }
+
     #[test]
     fn what_became_of_a_row_last_is_what_counts() {
         let result = |n, state| RowResult {
