@@ -150,7 +150,7 @@ impl Puller {
         let mut run = Run { turn, ..self.begin(spec, order).await? };
         // Nothing else of the shop is to suffer from a panic, and it rests after one as after any failure.
         let ended = AssertUnwindSafe(self.read_all(&mut run, order)).catch_unwind().await;
-        let ended = ended.unwrap_or_else(|_panic| Err(PullError::Panicked));
+        let ended = ended.unwrap_or(Err(PullError::Panicked));
         let mut report = run.report.clone();
         // Whatever it found is dated before its end, by whichever clock.
         report.finished_at = Some(self.clock.now().max(self.now()));
