@@ -378,7 +378,7 @@ fn named_by(manifests: Vec<Manifest>) -> HashSet<String> {
 }
 
 /// When something was stored, as far as the object store knows.
-fn stored_at(meta: &ObjectMeta) -> Timestamp {
+pub(crate) fn stored_at(meta: &ObjectMeta) -> Timestamp {
     Timestamp::from_micros(meta.last_modified.timestamp_micros())
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use backstock_proto::erase::{
     Concerned, ConcernedResource, ERASED_MESSAGES, ERASURE, Erased, Seeker, sweep, telling,
 };
-use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, media};
+use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp, media};
 use serde_json::Value;
 
 use crate::append::shown;
@@ -251,22 +251,28 @@ impl Store {
         Ok(exports)
     }
 
-    /// The files that a shop's history names: media, and exports that were brought in.
-    pub(super) fn named_files(&self, shop: &Shop) -> Result<HashSet<String>, StoreError> {
+    /// The files that a shop's history names: media, and exports that were brought in. And since when there
+    /// is any history of it.
+    pub(super) fn named_files(
+        &self,
+        shop: &Shop,
+    ) -> Result<(HashSet<String>, Option<Timestamp>), StoreError> {
         let mut named: HashSet<String> = self.exports(shop)?.into_iter().collect();
+        let mut since: Option<Timestamp> = None;
         View::of(self).each_of(Family::Versions, &keys::of_shop(shop), |stored, value| {
             let (facet, _) = keys::split(stored).at(|| shown(stored))?;
-            if facet.last() == Some(&Facet::Blobs.byte()) {
-                let record = Record::read(value).at(|| shown(stored))?;
-                if let Body::Own(_) = record.body {
-                    let payload = record.body.payload().at(|| shown(stored))?;
-                    let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-                    named.extend(media::copies(&payload).into_values().map(|copy| copy.blob));
-                }
+            let record = Record::read(value).at(|| shown(stored))?;
+            since = since.into_iter().chain([record.received_at]).min();
+            if facet.last() == Some(&Facet::Blobs.byte())
+                && let Body::Own(_) = record.body
+            {
+                let payload = record.body.payload().at(|| shown(stored))?;
+                let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
+                named.extend(media::copies(&payload).into_values().map(|copy| copy.blob));
             }
             Ok(())
         })?;
-        Ok(named)
+        Ok((named, since))
     }
 }
 

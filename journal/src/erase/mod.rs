@@ -39,7 +39,7 @@ use object_store::path::Path as Place;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::checkpoint::{CheckpointError, Checkpoints, stored_at};
 use crate::store::{Store, StoreError};
 pub(crate) use case::Case;
 use case::Stage;
@@ -319,22 +319,38 @@ impl Eraser {
     }
 
     /// Bytes of media, of which none belongs to a customer, and what is noted about them; but for those
-    /// that were named since.
+    /// that were named since, or are about to be.
     async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
         // Listed before it is asked what is named: what is stored meanwhile is not among them.
         let blobs = self.files(&Place::from_iter(["blobs", shop.name()])).await?;
         let of = shop.clone();
-        let named = self.blocking(move |store| store.named_files(&of)).await?;
+        let (named, since) = self.blocking(move |store| store.named_files(&of)).await?;
         for note in self.files(&Place::from_iter(["unnamed", shop.name()])).await? {
             self.remove(&note).await?;
         }
         let mut removed = 0;
         for blob in blobs {
-            if !blob.filename().is_some_and(|name| named.contains(name)) {
+            let is_named = blob.filename().is_some_and(|name| named.contains(name));
+            if !is_named && !self.is_stored_since(&blob, since).await? {
                 removed += self.remove(&blob).await?;
             }
         }
         Ok(removed)
+    }
+
+    /// Whether a file was stored since the shop has history again, which is about to name it then. What was
+    /// there before is written once more, so it is asked when the file is about to go.
+    async fn is_stored_since(
+        &self,
+        place: &Place,
+        since: Option<Timestamp>,
+    ) -> Result<bool, object_store::Error> {
+        let Some(since) = since else { return Ok(false) };
+        match self.storage.head(place).await {
+            Ok(there) => Ok(stored_at(&there) >= since),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn files(&self, place: &Place) -> Result<Vec<Place>, object_store::Error> {
