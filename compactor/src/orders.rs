@@ -19,7 +19,8 @@ use tracing::warn;
 use crate::http::Given;
 use crate::schedule;
 
-/// How long somebody is looked for who takes an order: until a shop whose holder died has another one.
+/// How long somebody is looked for who takes an order: until a shop whose holder died has another one, or
+/// one that could not be looked after is begun anew.
 const TAKEN_WITHIN: Duration = lease::HOLDS.saturating_add(lease::RENEW_EVERY);
 /// Rest between.
 const REST: Duration = Duration::from_millis(500);
@@ -44,9 +45,14 @@ pub(crate) fn doors() -> (Doors, Heard) {
 
 impl Doors {
     pub(crate) async fn give(&self, order: Order) {
-        let door = if order.ids.is_empty() { &self.whole } else { &self.some };
         // Whoever stops hears of it by the record, or by the next whole look.
-        let _stopping = door.send(order).await;
+        let _stopping = self.offer(order).await;
+    }
+
+    /// Gives an order, or has it back where nobody hears of it any more.
+    async fn offer(&self, order: Order) -> Result<(), Order> {
+        let door = if order.ids.is_empty() { &self.whole } else { &self.some };
+        door.send(order).await.map_err(|unheard| unheard.0)
     }
 }
 
@@ -115,26 +121,28 @@ async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) 
     }
 }
 
-async fn hand_over(order: Order, here: &Here, others: Option<&async_nats::Client>) {
-    match (here.of(&order.shop), others) {
-        (Some(doors), _) => doors.give(order).await,
-        (None, Some(others)) => find(order, here, others).await,
-        // The Admin API of the shop may not be asked. Whoever gives an order has checked that.
-        (None, None) => {}
-    }
-}
-
-/// Looks for whoever takes an order. One for whole kinds is found on record by whoever has the shop
-/// later.
-async fn find(order: Order, here: &Here, others: &async_nats::Client) {
+/// Looks for whoever takes an order, also while its shop waits to be begun anew. One for whole kinds is found
+/// on record by whoever has the shop later.
+async fn hand_over(mut order: Order, here: &Here, others: Option<&async_nats::Client>) {
     let begun = Instant::now();
     loop {
-        if let Some(doors) = here.of(&order.shop) {
-            return doors.give(order).await;
-        }
-        let Err(error) = ask(&order, others).await else { return };
+        let error = match (here.of(&order.shop), others) {
+            (Some(doors), _) => match doors.offer(order).await {
+                Ok(()) => return,
+                Err(unheard) if unheard.ids.is_empty() => return,
+                Err(unheard) => {
+                    order = unheard;
+                    "looking after the shop has just ended here".to_owned()
+                }
+            },
+            (None, Some(others)) => match ask(&order, others).await {
+                Ok(()) => return,
+                Err(error) => format!("{error:#}"),
+            },
+            (None, None) if order.ids.is_empty() => return,
+            (None, None) => "nobody looks after the shop".to_owned(),
+        };
         if begun.elapsed() > TAKEN_WITHIN {
-            let error = format!("{error:#}");
             return warn!(shop = %order.shop, error, "no compactor took an order at once");
         }
         tokio::time::sleep(REST).await;
@@ -176,7 +184,10 @@ async fn listen_once(
         if order.shop != *shop {
             continue;
         }
-        doors.give(order).await;
+        // Without an answer it is asked again.
+        if doors.offer(order).await.is_err() {
+            anyhow::bail!("looking after the shop has just ended here");
+        }
         if let Some(reply) = message.reply {
             others.publish(reply, "".into()).await.context("answer")?;
         }
@@ -187,4 +198,37 @@ async fn listen_once(
 /// Where orders for a shop are given between compactors. No stream keeps them.
 fn subject(shop: &Shop) -> String {
     format!("backstock.orders.{}", shop.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use backstock_proto::{Kind, ResourceId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_waits_for_a_shop_that_is_begun_anew() {
+        let shop = Shop::from_name("acme").expect("a shop");
+        let order = Order {
+            shop: shop.clone(),
+            kinds: vec![Kind::parse("product").expect("a kind")],
+            ids: vec![ResourceId::parse("7").expect("an id")],
+            confirm_deletions: false,
+        };
+        let here = Here::default();
+        let (failed, unheard) = doors();
+        here.open(shop.clone(), failed);
+        drop(unheard);
+        let begun_anew = async {
+            tokio::time::sleep(REST / 2).await;
+            here.close(&shop);
+            tokio::time::sleep(REST).await;
+            let (again, heard) = doors();
+            here.open(shop.clone(), again);
+            heard
+        };
+        let ((), (_ordered, mut named)) =
+            tokio::join!(hand_over(order.clone(), &here, None), begun_anew);
+        assert_eq!(named.recv().await, Some(order));
+    }
 }

@@ -225,10 +225,11 @@ impl Tending {
         self.here.open(shop.clone(), doors.clone());
         underway.shops.insert(shop.clone(), until.leave.clone());
         self.count(underway);
+        let deaf = until.stop.child_token();
         let listening = self.others.clone().map(|others| {
-            let stop = until.stop.clone();
-            tokio::spawn(orders::listen(shop.clone(), (others, doors.clone()), stop))
+            tokio::spawn(orders::listen(shop.clone(), (others, doors.clone()), deaf.clone()))
         });
+        let here = self.here.clone();
         let charge = Charge {
             tools: self.tools.clone(),
             client: client.clone(),
@@ -245,13 +246,15 @@ impl Tending {
                 Ok(Err(error)) => Some(format!("{error:#}")),
                 Err(_panic) => Some("a panic".to_owned()),
             };
+            // Nobody hears of orders from here on: whoever gives one asks again.
+            here.close(&shop);
+            deaf.cancel();
+            if let Some(listening) = listening {
+                let _ended = listening.await;
+            }
             if let Some(error) = failed {
                 error!(%shop, error, "looking after the shop failed; it is begun anew");
                 let _stopped = until.stop.run_until_cancelled(tokio::time::sleep(REST)).await;
-            }
-            until.stop.cancel();
-            if let Some(listening) = listening {
-                let _ended = listening.await;
             }
             shop
         });
@@ -264,7 +267,6 @@ impl Tending {
         ended: Result<Shop, JoinError>,
     ) -> anyhow::Result<Shop> {
         let shop = ended?;
-        self.here.close(&shop);
         underway.shops.remove(&shop);
         self.count(underway);
         self.tools.metrics.forget(&shop);
