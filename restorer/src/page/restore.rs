@@ -8,6 +8,7 @@ use backstock_proto::journal::List;
 use backstock_proto::merge::OnConflict;
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, Timestamp};
+use futures::future::join_all;
 use http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -82,20 +83,24 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
 /// What was asked for, by the plan that was made of it: of those that are shown, and of those that jobs
 /// applied.
 async fn asked_for(room: &Room, plans: &[Plan], jobs: &[Job]) -> BTreeMap<String, String> {
-    let mut asked = BTreeMap::new();
-    for plan in plans {
-        asked.insert(plan.id.clone(), super::plan::wanted(room, &plan.request).await);
-    }
-    let of_jobs: BTreeSet<&str> = jobs.iter().map(|job| job.plan.as_str()).collect();
-    for id in of_jobs {
-        if asked.contains_key(id) {
-            continue;
+    let shown: BTreeMap<&str, &Plan> = plans.iter().map(|plan| (plan.id.as_str(), plan)).collect();
+    let of_jobs = jobs.iter().map(|job| job.plan.as_str());
+    let ids: BTreeSet<&str> = shown.keys().copied().chain(of_jobs).collect();
+    let asked = ids.into_iter().map(|id| {
+        let shown = shown.get(id).copied();
+        async move {
+            let found;
+            let plan = match shown {
+                Some(plan) => plan,
+                None => {
+                    found = super::plan::found(room, id).await?;
+                    &found
+                }
+            };
+            Some((id.to_owned(), super::plan::wanted(room, &plan.request).await))
         }
-        if let Some(plan) = super::plan::found(room, id).await {
-            asked.insert(id.to_owned(), super::plan::wanted(room, &plan.request).await);
-        }
-    }
-    asked
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 fn whole_shop(room: &Room, kinds: &[Kind], at: Option<&str>, marks: &[Mark]) -> Markup {
