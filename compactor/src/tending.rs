@@ -256,6 +256,7 @@ impl Tending {
                 error!(%shop, error, "looking after the shop failed; it is begun anew");
                 let _stopped = until.stop.run_until_cancelled(tokio::time::sleep(REST)).await;
             }
+            until.stop.cancel();
             shop
         });
     }
