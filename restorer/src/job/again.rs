@@ -76,7 +76,7 @@ impl Runner {
     async fn rests(&self, in_the_end: bool) -> Result<(), RunError> {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for n in self.pieces_of(&rest) {
-            let Some(rows) = self.piece(n).await? else { break };
+            let rows = self.piece_on_record(n).await?;
             let mut kinds: Vec<Vec<Row>> = Vec::new();
             for row in rows.into_iter().filter(|row| rest.contains(&row.n)) {
                 match kinds.last_mut() {

@@ -142,7 +142,7 @@ impl Runner {
     }
 
     async fn counted_rows(&self, place: u64) -> Result<Vec<Row>, RunError> {
-        let mut rows = self.piece(place).await?.unwrap_or_default();
+        let mut rows = self.piece_on_record(place).await?;
         rows.retain(|row| item_of(row).is_some());
         Ok(rows)
     }

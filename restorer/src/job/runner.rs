@@ -254,6 +254,17 @@ impl Runner {
         Ok(rows::piece(journal, &self.shop, &self.plan.id, n).await?)
     }
 
+    /// A piece that was there when the job was taken up.
+    pub(super) async fn piece_on_record(&self, n: u64) -> Result<Vec<Row>, RunError> {
+        self.piece(n).await?.ok_or_else(|| {
+            RunError::Stuck(format!(
+                "piece {n} of plan {} of {} is not on record any more, so job {} cannot go on; make a \
+                 new plan",
+                self.plan.id, self.shop, self.job
+            ))
+        })
+    }
+
     /// Rows that do not depend on each other.
     async fn together(&self, turns: &mut Turns<'_>, of: (bool, &Kind)) -> Result<(), RunError> {
         let asked = futures::stream::unfold(turns, move |turns| {

@@ -61,8 +61,8 @@ impl<'a> Turns<'a> {
             if self.runner.may_go_on().is_err() || self.failed.is_some() {
                 return None;
             }
-            let mut rows = match self.runner.piece(self.pieces.next()?).await {
-                Ok(rows) => rows?,
+            let mut rows = match self.runner.piece_on_record(self.pieces.next()?).await {
+                Ok(rows) => rows,
                 Err(error) => {
                     self.failed = Some(error);
                     return None;

@@ -148,6 +148,15 @@ impl Fake {
         Self { entries, records, pulls, ..Self::default() }
     }
 
+    /// Something is on record no more. Its place stays taken.
+    pub fn forget(&self, what: &str, id: &str) {
+        let mut records = self.records.lock().expect("not poisoned");
+        let same = |record: &&mut Record| record.what == what && record.id == id;
+        records.iter_mut().map(|(_, record)| record).filter(same).for_each(|record| {
+            record.what.clear();
+        });
+    }
+
     /// Shop `acme` had a resource in this state since `at`.
     pub fn remember(&mut self, kind: &str, id: &str, at: &str, state: &Value) {
         self.add("acme", kind, id, "update", at, Some(state.clone()));

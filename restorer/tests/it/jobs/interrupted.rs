@@ -270,6 +270,38 @@ async fn a_plan_that_is_not_whole_on_record_is_not_called_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_which_a_piece_goes_while_it_is_applied_is_not_called_done() {
+    let mut world = World::new(74).await;
+    // No two neighbours are looked at together: of the plan only the next piece is read ahead.
+    for n in 0..2 {
+        let redirect = world.shop.ids("UrlRedirect").remove(n);
+        let target = world.shop.read("redirect", &redirect).await.expect("one")["target"].clone();
+        let field = json!({"path": "/target", "old": target, "new": "/elsewhere"});
+        world.changes("redirect", &redirect, json!([field]));
+        let page = world.shop.ids("Page").remove(n);
+        let title = world.shop.read("page", &page).await.expect("a page")["title"].clone();
+        let field = json!({"path": "/title", "old": title, "new": "As it was"});
+        world.changes("page", &page, json!([field]));
+    }
+    world.planned_in_pieces("plan-a", 1).await;
+    world.shop.writes();
+    world.shop.fates(&[None]);
+    world.shop.fates(&[Some(Fault::Throttled); 3]);
+    let process = world.restorer();
+    let job = process.apply("plan-a").await;
+    world.until_begun(&job, 1).await;
+    world.history.forget("plan_rows", "plan-a.2");
+    let job = process.over(&job).await;
+    let counts = (&job["counts"]["updated"], &job["counts"]["pending"]);
+    assert_eq!((state(&job), counts), ("failed", (&json!(2), &json!(2))), "{job}");
+    let why = job["reason"].as_str().expect("a reason");
+    let id = job["id"].as_str().expect("an id");
+    for named in ["piece 2 of plan plan-a", "acme", id] {
+        assert!(why.contains(named), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_edited_while_a_job_stood_still_is_left_alone() {
     let mut world = World::new(69).await;
     let some = world.shop.read("redirect", &world.shop.ids("UrlRedirect")[0]).await.expect("one");
