@@ -1,5 +1,6 @@
 //! `backstock incidents` and `dismiss`
 
+use backstock_proto::Shop;
 use backstock_restorer::guard::{Incident, IncidentState};
 use jiff::Zoned;
 
@@ -49,7 +50,7 @@ pub(super) async fn list(args: ListArgs, now: &Zoned) -> Result<Answer, Failure>
     }
     let mut text = String::new();
     for item in &list.items {
-        text += &shown(&api::read(item.get().as_bytes())?, now);
+        text += &shown(&api::read(item.get().as_bytes())?, &shop, now);
     }
     if list.items.is_empty() {
         text += "All quiet: the guard saw no harm.\n";
@@ -78,26 +79,26 @@ pub(super) async fn dismiss(args: DismissArgs) -> Result<Answer, Failure> {
 }
 
 /// One incident: what it is, how it stands, and what can be done.
-fn shown(incident: &Incident, now: &Zoned) -> String {
-    let (id, state) = (page::strong(&incident.id), how(incident));
+fn shown(incident: &Incident, shop: &Shop, now: &Zoned) -> String {
+    let (id, state, shop) = (page::strong(&incident.id), how(incident), shop.name());
     let mut text =
         format!("{}  {id}  {state}\n  {}\n", moment::shown(incident.at, now), incident.text);
     for why in &incident.why {
         text += &format!("  {}\n", page::faint(why));
     }
     match (&incident.job, &incident.plan) {
-        (Some(job), _) => text += &format!("  backstock job {job}\n"),
+        (Some(job), _) => text += &format!("  backstock job --shop {shop} {job}\n"),
         (None, Some(plan)) if incident.state == IncidentState::Planned => {
-            text += &format!("  backstock apply {plan}\n");
+            text += &format!("  backstock apply --shop {shop} {plan}\n");
         }
         (None, _) if is_open(incident.state) => {
             let set = &incident.change_set.id;
-            text += &format!("  backstock rollback --change-set {set} --dry-run\n");
+            text += &format!("  backstock rollback --shop {shop} --change-set {set} --dry-run\n");
         }
         _ => {}
     }
     if is_open(incident.state) && incident.job.is_none() {
-        let meant = format!("if it was meant: backstock dismiss {}", incident.id);
+        let meant = format!("if it was meant: backstock dismiss --shop {shop} {}", incident.id);
         text += &format!("  {}\n", page::faint(meant));
     }
     text

@@ -324,6 +324,24 @@ fn what_belongs_together_is_told_together() {
 }
 
 #[test]
+fn what_can_be_done_about_an_incident_names_the_shop() {
+    let server = Server::start();
+    let mut command = asking(&server, &["incidents", "--shop", "acme"]);
+    command.env("BACKSTOCK_TOKEN", canned::AGENCY);
+    let (code, text) = run(command);
+    assert_eq!(code, 0, "{text}");
+    for line in [
+        "  backstock job --shop acme job-3\n",
+        "  backstock apply --shop acme plan-2\n",
+        "  if it was meant: backstock dismiss --shop acme incident-2\n",
+        "  backstock rollback --shop acme --change-set cs-6437f0a2b1c40-1a2f --dry-run\n",
+        "  if it was meant: backstock dismiss --shop acme incident-1\n",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+}
+
+#[test]
 fn changes_are_told_newest_first() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["changes", "--flat", "--from", "2026-11-20"]), @"

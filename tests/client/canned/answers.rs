@@ -135,6 +135,23 @@ pub(super) fn change_sets() -> Value {
     json!({"items": [broke, seen], "next": null})
 }
 
+/// What the guard saw: harm that is being undone, harm whose way back is ready, harm without one.
+pub(super) fn incidents() -> Value {
+    let sets = change_sets();
+    let incident = |id: &str, state: &str| {
+        json!({
+            "id": id, "at": "2026-11-20T13:10:00Z", "updated_at": "2026-11-20T13:11:00Z",
+            "state": state, "action": "plan", "text": "412 products\u{2019} prices collapsed.",
+            "change_set": sets["items"][0], "trips": [], "why": [], "by": "restorer-1",
+        })
+    };
+    let (mut applied, mut planned) =
+        (incident("incident-3", "applied"), incident("incident-2", "planned"));
+    applied["job"] = json!("job-3");
+    planned["plan"] = json!("plan-2");
+    json!({"items": [applied, planned, incident("incident-1", "told")], "next": null})
+}
+
 pub(super) fn changes() -> List<Change> {
     let change = |id: &str, title: &str, version, changes| Change {
         kind: kind(),
