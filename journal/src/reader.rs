@@ -13,8 +13,8 @@ use backstock_proto::storage::Keys;
 use backstock_proto::stream::Partition;
 use backstock_proto::time::Clock;
 use backstock_proto::{Kind, Mode, ResourceId, ResourceKey, Shop, Timestamp};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,9 @@ const STREAMS_MAX: usize = 64;
 
 /// Items read ahead of the reader of a long answer: a state alone may take megabytes.
 const READ_AHEAD: usize = 16;
+
+/// Heads that are handed on together: they are small, and handing one on costs more than reading it.
+const HEADS_TOGETHER: usize = 250;
 
 /// Takes the next item of a long answer; `false` if no more are wanted.
 type Each<'e, T> = &'e mut dyn FnMut(Result<T, JournalError>) -> bool;
@@ -233,7 +236,21 @@ impl Journal for Reader {
         // Those of one resource are read ahead to their end, whether or not anybody takes them.
         let permits = if id.is_some() { &self.reads } else { &self.streams };
         let (shop, kind, id) = (shop.clone(), kind.clone(), id.cloned());
-        self.stream(permits, move |view, each| view.heads(&shop, &kind, id.as_ref(), each)).await
+        let portions = self.stream(permits, move |view, each| {
+            let mut heads = Vec::new();
+            view.heads(&shop, &kind, id.as_ref(), |head| match head {
+                Ok(head) => {
+                    heads.push(head);
+                    heads.len() < HEADS_TOGETHER || each(Ok(std::mem::take(&mut heads)))
+                }
+                Err(error) => each(Err(error)),
+            })?;
+            let _nobody_listens = each(Ok(heads));
+            Ok(())
+        });
+        let each_one =
+            |heads: Vec<Head>| futures::stream::iter(heads.into_iter().map(Ok::<_, JournalError>));
+        Ok(portions.await?.map_ok(each_one).try_flatten().boxed())
     }
 
     async fn rebuilt(
