@@ -20,6 +20,9 @@ use crate::reconcile::{self, Dated, Finding, Gone, Moves, Seen, Since, Window};
 use crate::room::Room;
 use crate::spill::{BUCKETS, Buckets, bucket_of, lines};
 
+/// Resources that are told of together: it costs more to hand one on than to compare it.
+const TOGETHER: usize = 250;
+
 /// A difference to be published.
 pub(super) struct Correction {
     pub(super) id: ResourceId,
@@ -43,7 +46,7 @@ pub(super) type Heads = HashMap<(ResourceId, Facet), Head>;
 pub(super) enum Found {
     Correction(Correction),
     /// In the shop.
-    Resource(ResourceId),
+    Resources(Vec<ResourceId>),
     /// Of something that is in the shop a facet was not given.
     LeftOut(Facet),
     /// In history, not in the shop as far as this pull saw.
@@ -93,6 +96,7 @@ pub(super) fn compare_all(
 ) -> Result<(), PullError> {
     let Compared { spec, kind, pull, nodes, heads, window, erased, room } = *all;
     let finds_gone = pull.facets.contains(&Facet::Core);
+    let mut there = Vec::new();
     for bucket in 0..BUCKETS {
         let mut heads = heads_of(heads, bucket, pull.facets)?;
         let lines = nodes.lines(bucket)?;
@@ -121,7 +125,11 @@ pub(super) fn compare_all(
                     editions.saw(&id, &node)?;
                 }
                 let _known = heads.remove(&(id.clone(), Facet::Core));
-                let _nobody_listens = send.blocking_send(Found::Resource(id));
+                there.push(id);
+                if there.len() == TOGETHER {
+                    let there = std::mem::take(&mut there);
+                    let _nobody_listens = send.blocking_send(Found::Resources(there));
+                }
             }
         }
         for ((id, _), head) in heads.into_iter().filter(|((_, facet), _)| *facet == Facet::Core) {
@@ -131,6 +139,7 @@ pub(super) fn compare_all(
             }
         }
     }
+    let _nobody_listens = send.blocking_send(Found::Resources(there));
     Ok(())
 }
 

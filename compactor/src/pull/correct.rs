@@ -16,8 +16,6 @@ use crate::reconcile::{self, Finding, Seen, Since, Window};
 
 /// Corrections on their way to the stream at once.
 pub(crate) const IN_FLIGHT: usize = 256;
-/// After how many resources it is looked whether to say how far it is.
-const LOOK_EVERY: u64 = 1_000;
 /// How long what a webhook left open may take to be answered, in microseconds: it is asked a few times.
 const ANSWERED_WITHIN: u64 = 600 * 1_000_000;
 /// Most variants that a product's webhook carries.
@@ -87,14 +85,12 @@ impl Puller {
                     run.drifted(id, facet, if missed { "missed" } else { "changed" });
                 }
                 Settled::Completed | Settled::KnownMeanwhile => {}
-                Settled::Other(Found::Resource(id)) => {
-                    run.report.objects += 1;
-                    run.stages.compared += 1;
-                    census.living += 1;
-                    census.ids.iter_mut().for_each(|ids| ids.push(id.clone()));
-                    if run.stages.compared.is_multiple_of(LOOK_EVERY) {
-                        self.progress(run, 0).await?;
-                    }
+                Settled::Other(Found::Resources(there)) => {
+                    run.report.objects += there.len() as u64;
+                    run.stages.compared += there.len() as u64;
+                    census.living += there.len();
+                    census.ids.iter_mut().for_each(|ids| ids.extend_from_slice(&there));
+                    self.progress(run, 0).await?;
                 }
                 Settled::Other(Found::LeftOut(facet)) => {
                     *run.left_out.entry(facet).or_default() += 1;
