@@ -106,7 +106,15 @@ impl Nodes {
     /// The resources of a bulk result. Its lines lie by the ids that stand in them; where a resource is
     /// looked for by another one, as a document is by a picture's, it is put there.
     fn of_bulk(spec: &Spec, pull: &Pull, grown: Grown, scratch: &Path) -> Result<Self, PullError> {
-        if pull.explode.is_none() && spec.also_gid_types.is_empty() {
+        let lie_there = match pull.explode {
+            None => spec.also_gid_types.is_empty(),
+            // They are asked for by what they are parts of, whose lines they are among.
+            Some(_) => spec
+                .pulls
+                .iter()
+                .any(|pull| matches!(pull.way, Way::ById { .. }) && pull.explode.is_some()),
+        };
+        if lie_there {
             return Ok(Self::Grown(grown));
         }
         let mut spill = Spill::new(scratch)?;
@@ -155,34 +163,67 @@ fn put_aside(spill: &mut Spill, spec: &Spec, nodes: &[Value]) -> Result<(), Pull
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use backstock_proto::kind::ALL;
     use serde_json::json;
 
     use super::*;
     use crate::spill::bucket_of;
 
-    #[test]
-    fn a_file_of_any_type_lies_where_files_are_looked_for() {
-        let spec = ALL.iter().find(|spec| spec.name == "file").expect("a kind");
+    /// The resources of a bulk result, each of which lies where it is looked for.
+    fn found(kind: &str, lines: &[Value]) -> BTreeSet<String> {
+        let spec = ALL.iter().find(|spec| spec.name == kind).expect("a kind");
         let pull = spec.pulls.iter().find(|pull| pull.name == "bulk").expect("a way");
+        let Way::Bulk { children, owner } = &pull.way else {
+            panic!("{kind} is not asked in bulk")
+        };
         let scratch = tempfile::tempdir().expect("a directory");
-        let mut trees = Trees::new(scratch.path(), &[], None).expect("a place");
-        let types = ["MediaImage", "GenericFile", "Video", "ExternalVideo", "Model3d"];
-        for (n, of) in types.iter().enumerate() {
-            let line = json!({"__typename": of, "id": format!("gid://shopify/{of}/{n}")});
-            trees.line(&line.to_string()).expect("a line");
-        }
-        let grown = trees.finish(scratch.path(), Some(5)).expect("all lines");
+        let mut trees = Trees::new(scratch.path(), children, *owner).expect("a place");
+        lines.iter().for_each(|line| trees.line(&line.to_string()).expect("a line"));
+        let grown = trees.finish(scratch.path(), Some(lines.len() as u64)).expect("all lines");
         let nodes = Nodes::of_bulk(spec, pull, grown, scratch.path()).expect("nodes");
-        let mut found = 0;
+        let mut found = BTreeSet::new();
         for bucket in 0..BUCKETS {
             let lines = nodes.lines(bucket).expect("lines");
             for node in nodes.of_lines(pull, &lines).expect("nodes") {
                 let id = (spec.id)(&node.expect("a node")).expect("an id");
                 assert_eq!(bucket_of(&(spec.ask_for)(&id)), bucket, "{id}");
-                found += 1;
+                assert!(found.insert(id.to_string()), "{id} was found already");
             }
         }
-        assert_eq!(found, types.len());
+        found
+    }
+
+    #[test]
+    fn a_file_of_any_type_lies_where_files_are_looked_for() {
+        let types = ["MediaImage", "GenericFile", "Video", "ExternalVideo", "Model3d"];
+        let line = |(n, of): (usize, &&str)| {
+            let id = format!("gid://shopify/{of}/{n}");
+            json!({"__typename": of, "id": id})
+        };
+        let lines: Vec<Value> = types.iter().enumerate().map(line).collect();
+        assert_eq!(found("file", &lines).len(), types.len());
+    }
+
+    #[test]
+    fn parts_lie_where_they_are_looked_for_whether_by_their_own_id_or_by_their_owners() {
+        for (kind, of, part) in [
+            ("inventory_level", "InventoryItem", "InventoryLevel"),
+            ("company_contact", "Company", "CompanyContact"),
+            ("metaobject", "MetaobjectDefinition", "Metaobject"),
+        ] {
+            let owner = |n: usize| format!("gid://shopify/{of}/{n}");
+            let lines = (0..40).map(|n| match n % 4 {
+                0 => json!({"__typename": of, "id": owner(n)}),
+                at => json!({
+                    "__typename": part,
+                    "id": format!("gid://shopify/{part}/{n}"),
+                    "location": {"id": format!("gid://shopify/Location/{at}")},
+                    "__parentId": owner(n - at),
+                }),
+            });
+            assert_eq!(found(kind, &lines.collect::<Vec<_>>()).len(), 30, "{kind}");
+        }
     }
 }
