@@ -149,7 +149,10 @@ pub fn plain(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(plain).collect(),
         Value::Object(mut members) => match connection(&mut members) {
             Some(nodes) => nodes.into_iter().map(plain).collect(),
-            None => Value::Object(members.into_iter().map(|(k, v)| (k, plain(v))).collect()),
+            None => {
+                members.values_mut().for_each(|value| *value = plain(value.take()));
+                Value::Object(members)
+            }
         },
         scalar => scalar,
     }
