@@ -101,7 +101,7 @@ pub(super) fn compare_all(
         let mut heads = heads_of(heads, bucket, pull.facets)?;
         let lines = nodes.lines(bucket)?;
         for node in nodes.of_lines(pull, &lines)? {
-            let node = node?;
+            let mut node = node?;
             let Some(id) = (spec.id)(&node) else {
                 return Err(PullError::Unreadable(format!("a {kind} does not say which it is")));
             };
@@ -109,7 +109,7 @@ pub(super) fn compare_all(
                 return Err(PullError::Unreadable(format!("{kind} {id} came with another's id")));
             }
             let about = (kind, &id, erased);
-            for facet in looked_at(spec, about, pull.facets, &node, &heads, window)? {
+            for facet in looked_at(spec, about, pull.facets, &mut node, &heads, window)? {
                 facet.put_down(deposition, &id)?;
                 let Some(mut correction) = facet.correction else { continue };
                 correction.taken = room.take(correction.payload.len());
@@ -172,12 +172,13 @@ impl LookedAt {
 }
 
 /// The facets of a node, each held against what history has of it. A facet of which a member is
-/// missing was not given, and says nothing. What was erased is not learned again.
+/// missing was not given, and says nothing. What was erased is not learned again. The node is as before,
+/// unless this fails.
 pub(super) fn looked_at(
     spec: &Spec,
     (kind, id, erased): (&Kind, &ResourceId, &Erased),
     facets: &[Facet],
-    node: &Value,
+    node: &mut Value,
     heads: &Heads,
     window: Window,
 ) -> Result<Vec<LookedAt>, PullError> {
@@ -185,12 +186,14 @@ pub(super) fn looked_at(
     if spec.personal == Personal::Subject && erased.has(kind, id) {
         return Ok(all);
     }
+    let resource = dated(node);
     for members in spec.facets.iter().filter(|members| facets.contains(&members.facet)) {
         let facet = members.facet;
-        let Some(part) = members.of(node) else { continue };
-        let part = erased.left_of(kind, id, &part).unwrap_or(part);
+        let Some(lent) = members.lend(node) else { continue };
+        let left = erased.left_of(kind, id, &lent);
+        let part = left.as_ref().unwrap_or(&lent);
         let hash = kind
-            .hash_of_part(spec, (facet, id), &part)
+            .hash_of_part(spec, (facet, id), part)
             .map_err(|e| PullError::Unreadable(format!("{kind} {id}: {e}")))?
             .to_hex();
         let moves = match facet {
@@ -198,7 +201,7 @@ pub(super) fn looked_at(
             _ if window.is_asked || spec.told.contains(&facet) => Moves::Told,
             _ => Moves::Perhaps,
         };
-        let dated = Dated { resource: dated(node), moves, part: dated_within(&part) };
+        let dated = Dated { resource, moves, part: dated_within(part) };
         let window = match facet {
             Facet::Core => window,
             // Whether there is such a part at all may have changed with us.
@@ -213,10 +216,11 @@ pub(super) fn looked_at(
         };
         let correction = since.map(|(since, missed)| {
             let (id, hash, payload) = (id.clone(), hash.clone(), part.to_string().into_bytes());
-            let is_whole = facet != Facet::Core || tells_all(spec, &part);
+            let is_whole = facet != Facet::Core || tells_all(spec, part);
             let taken = None;
             Correction { id, facet, hash, dated, payload, since, missed, is_whole, taken }
         });
+        members.give_back(lent, node);
         let is_whole = correction.as_ref().is_none_or(|correction| correction.is_whole);
         all.push(LookedAt {
             facet,

@@ -36,7 +36,7 @@ impl Puller {
         let by_facet = heads.map_ok(|head| ((head.id.clone(), head.facet), head));
         let heads: Heads = by_facet.try_collect().await?;
         let (mut there, mut found) = (BTreeSet::new(), Vec::new());
-        for node in &nodes {
+        for node in &mut nodes {
             let Some(id) = (spec.id)(node) else {
                 return Err(PullError::Unreadable(format!("a {kind} does not say which it is")));
             };

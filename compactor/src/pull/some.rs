@@ -33,7 +33,7 @@ impl Puller {
         let kind = Kind::of(spec);
         let erased = self.journal.erased(&self.shop).await?;
         let (mut there, mut found, mut failed) = (BTreeMap::new(), Vec::new(), None);
-        for node in self.asker.by_id(spec, pull, ids).await? {
+        for mut node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
             let facets: Vec<Facet> =
                 pull.facets.iter().copied().filter(|f| *f != Facet::Core || core(&id)).collect();
@@ -41,7 +41,7 @@ impl Puller {
             let heads = self.heads_now(&key).await?;
             let window = window(&id);
             let about = (&kind, &id, &erased);
-            let looked_at = match looked_at(spec, about, &facets, &node, &heads, window) {
+            let looked_at = match looked_at(spec, about, &facets, &mut node, &heads, window) {
                 Ok(looked_at) => looked_at,
                 // The others are none the worse for it.
                 Err(error) => {
@@ -88,13 +88,13 @@ impl Puller {
             let mut asked = std::pin::pin!(asked.buffer_unordered(QUESTIONS));
             while let Some(nodes) = asked.next().await {
                 let mut corrections = Vec::new();
-                for node in nodes? {
+                for mut node in nodes? {
                     let Some(id) = (spec.id)(&node) else { continue };
                     for facet in left_out(spec, facets, &node) {
                         *run.left_out.entry(facet).or_default() += 1;
                     }
                     let about = (&run.kind, &id, &*run.erased);
-                    for facet in looked_at(spec, about, facets, &node, &heads, window)? {
+                    for facet in looked_at(spec, about, facets, &mut node, &heads, window)? {
                         facet.put_down(deposition, &id)?;
                         corrections.extend(facet.correction);
                     }

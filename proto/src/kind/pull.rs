@@ -123,6 +123,31 @@ impl Members {
         Some(Value::Object(part))
     }
 
+    /// The same, moved out of the node until it is [given back](Self::give_back): of a product with many
+    /// variants, copying takes as long as reading it.
+    pub fn lend(&self, node: &mut Value) -> Option<Value> {
+        if !self.is_given(node) {
+            return None;
+        }
+        let node = node.as_object_mut()?;
+        let mut part: Map<String, Value> = given(node, &EVERYWHERE).collect();
+        for name in self.names() {
+            if let Some(value) = node.get_mut(name) {
+                part.insert(name.to_owned(), value.take());
+            }
+        }
+        Some(Value::Object(part))
+    }
+
+    /// Puts back what a node had lent.
+    pub fn give_back(&self, mut part: Value, node: &mut Value) {
+        for name in self.names() {
+            if let (Some(lent), Some(place)) = (part.get_mut(name), node.get_mut(name)) {
+                *place = lent.take();
+            }
+        }
+    }
+
     /// Whether a plain node has all of this facet.
     pub fn is_given(&self, node: &Value) -> bool {
         self.members.iter().all(|name| name.starts_with('?') || node.get(*name).is_some())
@@ -131,9 +156,13 @@ impl Members {
     /// What a node has of this facet, whatever is missing.
     pub(super) fn within(&self, node: &Value) -> Value {
         let Some(node) = node.as_object() else { return Value::Null };
-        let names = self.members.iter().map(|name| name.strip_prefix('?').unwrap_or(name));
-        let names: Vec<&str> = names.chain(EVERYWHERE).collect();
+        let names: Vec<&str> = self.names().chain(EVERYWHERE).collect();
         Value::Object(given(node, &names).collect())
+    }
+
+    /// Its members, of whichever types.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.members.iter().map(|name| name.strip_prefix('?').unwrap_or(name))
     }
 }
 
@@ -263,6 +292,25 @@ mod tests {
         assert_eq!(facet.of(&node), Some(json!({"id": "1", "seo": null, "handle": "mug"})));
         assert_eq!(facet.of(&json!({"id": "1", "seo": null})), None);
         assert!(facet.is_given(&node) && !facet.is_given(&json!({"id": "1", "seo": null})));
+    }
+
+    #[test]
+    fn what_a_node_lends_is_its_part_and_comes_back() {
+        let facet = Members { facet: Facet::Detail, members: &["seo", "?image", "createdAt"] };
+        let seo = json!({"title": "Mug"});
+        for node in [
+            json!({"id": "1", "seo": seo, "createdAt": "2026", "title": "Mug"}),
+            json!({"id": "1", "seo": null, "image": {"url": "u"}, "createdAt": "2026"}),
+        ] {
+            let mut lending = node.clone();
+            let lent = facet.lend(&mut lending).expect("a part");
+            assert_eq!(Some(&lent), facet.of(&node).as_ref());
+            facet.give_back(lent, &mut lending);
+            assert_eq!(lending, node);
+        }
+        let mut without = json!({"id": "1", "seo": seo});
+        assert_eq!(facet.lend(&mut without), None);
+        assert_eq!(without, json!({"id": "1", "seo": seo}));
     }
 
     #[test]
