@@ -99,7 +99,7 @@ impl Run {
 
     /// Why a row ended as it did, where that was said.
     pub(super) fn reason(&self, n: u64) -> Option<String> {
-        self.lock().over.reason(n).map(str::to_owned)
+        self.lock().over.reason(n)
     }
 
     /// What became of the rows that ended last, at most so many.
