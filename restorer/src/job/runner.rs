@@ -103,8 +103,6 @@ pub(super) struct Runner {
     pub(super) standing: Standing,
     /// Rows whose first mutation may have been sent.
     pub(super) begun: Begun,
-    /// Rows that were over when the job was taken up.
-    pub(super) over: HashSet<u64>,
     pub(super) written: Arc<Written>,
     pub(super) stop: CancellationToken,
     /// Points that making products anew takes, of the rows that are not over.
@@ -215,13 +213,11 @@ impl Runner {
             )));
         }
         self.plan.records = firsts;
-        let over = std::mem::take(&mut self.standing.over);
-        self.over = over.states().map(|(n, _)| n).collect();
-        let since = std::mem::take(&mut self.standing.begun);
-        self.begun = Begun::new(since, std::mem::take(&mut self.standing.unfinished));
+        let Standing { begun, unfinished, over, rest, .. } = std::mem::take(&mut self.standing);
+        self.begun = Begun::new(begun, unfinished);
         self.missing = Mutex::new(missing);
         self.counted = counted.sorted();
-        self.rest = Mutex::new(std::mem::take(&mut self.standing.rest));
+        self.rest = Mutex::new(rest);
         self.run.begins(total, over, self.client().granted());
         Ok(())
     }

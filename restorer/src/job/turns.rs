@@ -70,7 +70,7 @@ impl<'a> Turns<'a> {
             };
             rows.retain(|row| {
                 let has_turn = self.only.is_none_or(|only| only.contains(&row.n));
-                has_turn && !self.runner.over.contains(&row.n)
+                has_turn && self.runner.run.state(row.n).is_none()
             });
             self.read = rows.into_iter().peekable();
         }

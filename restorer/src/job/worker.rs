@@ -219,7 +219,6 @@ async fn applied(
         ledger,
         standing,
         begun: Begun::default(),
-        over: HashSet::new(),
         written,
         stop,
         products: 0.0,
