@@ -3,8 +3,8 @@
 //! turn, so they are read when it is made.
 //!
 //! Held are which row is of which item, in sixteen bytes a row, and the pieces of the plan that were read
-//! last. Items stand in the order of their numbers, as products do: what is made together mostly stands
-//! together.
+//! last, as long as products are made. Items stand in the order of their numbers, as products do: what is
+//! made together mostly stands together.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -60,6 +60,7 @@ impl Counted {
     /// All rows are taken up.
     pub(super) fn sorted(mut self) -> Self {
         self.rows.sort_unstable();
+        self.rows.shrink_to_fit();
         self
     }
 
@@ -74,6 +75,11 @@ impl Counted {
     fn piece(&self, place: u64) -> Piece {
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         pieces.get_or_insert(place, Piece::default).clone()
+    }
+
+    /// Lets go of the pieces that were read: what is made next mostly has nothing counted of it.
+    pub(super) fn lets_go(&self) {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Hears whether a product was made with its stock, or only without.
@@ -144,6 +150,7 @@ impl Runner {
     async fn counted_rows(&self, place: u64) -> Result<Vec<Row>, RunError> {
         let mut rows = self.piece_on_record(place).await?;
         rows.retain(|row| item_of(row).is_some());
+        rows.shrink_to_fit();
         Ok(rows)
     }
 

@@ -241,6 +241,7 @@ impl Runner {
     async fn go_through(&self, mut turns: Turns<'_>) -> Result<(), RunError> {
         while let Some((goes, kind)) = turns.group().await? {
             self.together(&mut turns, (goes, &kind)).await?;
+            self.counted.lets_go();
         }
         self.may_go_on()
     }
