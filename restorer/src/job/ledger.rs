@@ -31,8 +31,9 @@ const STEPS_MAX: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 /// How soon after one record the next one follows. A row takes a second or so, and many are under way.
 const EVERY: Duration = Duration::from_millis(20);
-/// Records of steps that are read together.
-const TOGETHER: usize = 50;
+/// Records of steps that are read together: each may hold hundreds of steps, which as a tree take some
+/// kilobytes each.
+const TOGETHER: usize = 12;
 /// Steps that may wait.
 const WAITING_MAX: usize = 1_024;
 /// How often the stream is tried, and for how long.
