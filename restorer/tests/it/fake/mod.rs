@@ -149,7 +149,7 @@ impl Fake {
     }
 
     /// Something is on record no more. Its place stays taken.
-    pub fn forget(&self, what: &str, id: &str) {
+    pub fn lose(&self, what: &str, id: &str) {
         let mut records = self.records.lock().expect("not poisoned");
         let same = |record: &&mut Record| record.what == what && record.id == id;
         records.iter_mut().map(|(_, record)| record).filter(same).for_each(|record| {

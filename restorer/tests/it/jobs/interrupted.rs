@@ -290,7 +290,7 @@ async fn a_plan_of_which_a_piece_goes_while_it_is_applied_is_not_called_done() {
     let process = world.restorer();
     let job = process.apply("plan-a").await;
     world.until_begun(&job, 1).await;
-    world.history.forget("plan_rows", "plan-a.2");
+    world.history.lose("plan_rows", "plan-a.2");
     let job = process.over(&job).await;
     let counts = (&job["counts"]["updated"], &job["counts"]["pending"]);
     assert_eq!((state(&job), counts), ("failed", (&json!(2), &json!(2))), "{job}");
