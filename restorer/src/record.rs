@@ -41,6 +41,16 @@ pub(crate) enum RecordError {
         /// What is wrong.
         reason: String,
     },
+    /// Some rows of a plan that was whole once are gone.
+    #[error("piece {n} of plan {plan} of {shop} is not on record any more; make a new plan")]
+    Missing {
+        /// The plan.
+        plan: String,
+        /// Of which shop.
+        shop: Shop,
+        /// Which of its pieces.
+        n: u64,
+    },
 }
 
 impl RecordError {

@@ -42,7 +42,7 @@ pub(crate) fn record(error: RecordError) -> Problem {
         error @ RecordError::Lagging { .. } => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
-        error @ RecordError::Unreadable { .. } => {
+        error @ (RecordError::Unreadable { .. } | RecordError::Missing { .. }) => {
             tracing::error!("{error}");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }

@@ -29,9 +29,8 @@ impl Runner {
     /// The first of the locations that the plan makes anew, of each company.
     async fn locations_to_come(&self) -> Result<HashMap<String, Value>, RunError> {
         let mut first: HashMap<String, Value> = HashMap::new();
-        let mut n = 0;
-        while let Some(rows) = self.piece(n).await? {
-            n += 1;
+        for n in self.plan.pieces() {
+            let rows = self.piece_on_record(n).await?;
             let is_made = |row: &&Row| {
                 row.kind.as_str() == "company_location"
                     && row.action == Action::Create
@@ -61,9 +60,8 @@ impl Runner {
                 files.insert(file.id, file.state);
             }
         }
-        let mut n = 0;
-        while let Some(rows) = self.piece(n).await? {
-            n += 1;
+        for n in self.plan.pieces() {
+            let rows = self.piece_on_record(n).await?;
             for row in rows.iter().filter(|row| row.kind == kind && is_of(&row.id)) {
                 match row.action {
                     Action::Create => {

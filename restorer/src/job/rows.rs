@@ -22,3 +22,14 @@ pub(crate) async fn piece(
     let rows = found.map(|record| serde_json::from_value(record.payload));
     rows.transpose().map_err(|e| RecordError::unreadable(PLAN_ROWS, &id, &e))
 }
+
+/// A piece that the plan says it has.
+pub(crate) async fn on_record(
+    journal: &dyn Journal,
+    shop: &Shop,
+    plan: &str,
+    n: u64,
+) -> Result<Vec<Row>, RecordError> {
+    let found = piece(journal, shop, plan, n).await?;
+    found.ok_or_else(|| RecordError::Missing { plan: plan.into(), shop: shop.clone(), n })
+}

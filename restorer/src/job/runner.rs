@@ -224,7 +224,7 @@ impl Runner {
 
     /// Goes through all rows, in the plan's order.
     pub(super) async fn pass(&self) -> Result<(), RunError> {
-        let pieces = (0..self.plan.records.len() as u64).collect();
+        let pieces = self.plan.pieces().collect();
         self.go_through(Turns::of(self, pieces, None)).await
     }
 
@@ -253,13 +253,13 @@ impl Runner {
 
     /// A piece that was there when the job was taken up.
     pub(super) async fn piece_on_record(&self, n: u64) -> Result<Vec<Row>, RunError> {
-        self.piece(n).await?.ok_or_else(|| {
-            RunError::Stuck(format!(
-                "piece {n} of plan {} of {} is not on record any more, so job {} cannot go on; make a \
-                 new plan",
-                self.plan.id, self.shop, self.job
-            ))
-        })
+        let journal = self.tools.journal.as_ref();
+        match rows::on_record(journal, &self.shop, &self.plan.id, n).await {
+            Err(error @ RecordError::Missing { .. }) => {
+                Err(RunError::Stuck(format!("job {} cannot go on: {error}", self.job)))
+            }
+            read => Ok(read?),
+        }
     }
 
     /// Rows that do not depend on each other.

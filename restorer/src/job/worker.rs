@@ -297,9 +297,17 @@ async fn look(jobs: &Jobs, run: &Run) {
         let state = run.state(n);
         matches!(state, Some(RowState::Created | RowState::Updated | RowState::Deleted))
     };
-    let (plan, mut n) = (run.job().plan, 0);
-    while let Ok(Some(rows)) = rows::piece(tools.journal.as_ref(), shop, &plan, n).await {
-        n += 1;
+    let journal = tools.journal.as_ref();
+    let plan = record::get::<Plan>(journal, shop, (PLAN, &run.job().plan)).await;
+    let Ok(Some(plan)) = plan else { return };
+    for n in plan.pieces() {
+        let rows = match rows::on_record(journal, shop, &plan.id, n).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::warn!(%shop, %error, "what was written is seen at the next whole look");
+                break;
+            }
+        };
         for row in rows {
             // Nor does one tell of bytes that were replaced.
             let bytes = row.fields.iter().any(|field| write::names_bytes(&field.path));

@@ -3,6 +3,8 @@
 //! A plan never changes once it is made, and the same history gives the same plan, down to its
 //! digest. Making one writes nothing.
 
+use std::ops::Range;
+
 use backstock_proto::journal::JournalError;
 use backstock_proto::merge::{Field, FieldPath, Kept, OnConflict};
 use backstock_proto::problem::Problem;
@@ -230,6 +232,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The records of its rows, by number.
+    pub(crate) fn pieces(&self) -> Range<u64> {
+        0..self.records.len() as u64
+    }
+
     /// The record of its rows that holds row `n`.
     pub(crate) fn piece_of(&self, n: u64) -> u64 {
         self.records.partition_point(|first| *first <= n).saturating_sub(1) as u64

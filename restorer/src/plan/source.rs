@@ -17,7 +17,7 @@ use super::ours::Did;
 use super::row::Policy;
 use super::stock::LEVEL;
 use super::translated::TRANSLATION;
-use super::{Action, Plan, PlanError, Request, Row};
+use super::{Action, Plan, PlanError, Request, Row, store};
 use crate::change_set::Who;
 use crate::gids::Gids;
 use crate::job::written::Written;
@@ -111,11 +111,17 @@ impl Desk {
             return Err(PlanError::Refused(Problem::new(StatusCode::CONFLICT, why)));
         }
         let written = self.written(shop).await?;
+        let journal = self.journal.as_ref();
+        let Some(plan) = store::get(journal, shop, &job.plan).await? else {
+            let gone = &job.plan;
+            return Err(PlanError::Missing(format!(
+                "plan {gone} of {shop} is no longer on record, so job {id} cannot be undone by its rows; \
+                 plan an instant, or a window with from and to"
+            )));
+        };
         let mut done = Vec::new();
-        for n in 0.. {
-            let piece = rows::piece(self.journal.as_ref(), shop, &job.plan, n).await?;
-            let Some(piece) = piece else { break };
-            for row in piece {
+        for n in plan.pieces() {
+            for row in rows::on_record(journal, shop, &plan.id, n).await? {
                 let Some(spec) = row.kind.spec() else { continue };
                 let id = Written::id_now(&written, spec, &row.id);
                 if went_along(&written, &job.id, &row, &id) {

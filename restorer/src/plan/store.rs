@@ -119,9 +119,9 @@ pub(crate) async fn page(
             && filter.kind.as_ref().is_none_or(|kind| row.kind == *kind)
     };
     let mut items: Vec<Row> = Vec::new();
-    for n in plan.piece_of(from)..plan.records.len() as u64 {
-        let piece = rows::piece(journal, shop, &plan.id, n).await?;
-        for row in piece.unwrap_or_default().into_iter().filter(asked) {
+    for n in plan.piece_of(from)..plan.pieces().end {
+        let piece = rows::on_record(journal, shop, &plan.id, n).await?;
+        for row in piece.into_iter().filter(asked) {
             if items.len() == page.limit {
                 return Ok(List { next: Some(row.n.to_string()), items });
             }

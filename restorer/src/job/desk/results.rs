@@ -50,7 +50,7 @@ impl Jobs {
         let piece = |ended: &Ended| plan.piece_of(ended.n);
         for some in ended.chunk_by(|a, b| piece(a) == piece(b)) {
             let Some(n) = some.first().map(piece) else { continue };
-            let rows = rows::piece(journal, shop, &job.plan, n).await?.unwrap_or_default();
+            let rows = rows::on_record(journal, shop, &job.plan, n).await?;
             let mut some = some.iter().peekable();
             for row in rows {
                 let of_row = some.next_if(|ended| ended.n == row.n);
@@ -86,10 +86,11 @@ impl Jobs {
             Some(run) => run.state(n).is_some(),
             None => standing.over.state(n).is_some(),
         };
-        let (mut found, mut n) = (Vec::new(), 0);
+        let mut found = Vec::new();
         let journal = self.tools.journal.as_ref();
-        while let Some(rows) = rows::piece(journal, shop, &job.plan, n).await? {
-            n += 1;
+        let Some(plan) = store::get(journal, shop, &job.plan).await? else { return Ok(found) };
+        for n in plan.piece_of(from)..plan.pieces().end {
+            let rows = rows::on_record(journal, shop, &job.plan, n).await?;
             let open = rows.into_iter().filter(|row| row.n >= from && !is_over(row.n));
             found.extend(open.map(|row| RowResult {
                 n: row.n,

@@ -86,6 +86,16 @@ async fn a_plan_can_be_read_again_in_pages_and_by_what_it_does() {
 }
 
 #[tokio::test]
+async fn a_plan_that_is_not_whole_on_record_is_not_listed_as_a_shorter_one() {
+    let server = start().await;
+    let plan = server.plan(&noon()).await;
+    let id = plan["id"].as_str().expect("an id");
+    server.journal.lose("plan_rows", &format!("{id}.0"));
+    let why = server.get(&format!("{PLANS}/{id}")).await.problem(500);
+    assert!(why.contains(&format!("piece 0 of plan {id} of acme")), "{why}");
+}
+
+#[tokio::test]
 async fn kinds_ids_texts_and_fields_narrow_it() {
     let server = start().await;
     let narrowed = async |select: Value| {

@@ -302,6 +302,33 @@ async fn a_plan_of_which_a_piece_goes_while_it_is_applied_is_not_called_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_plan_is_not_whole_on_record_is_not_undone_in_part() {
+    let mut world = World::new(75).await;
+    for id in world.shop.ids("UrlRedirect").into_iter().take(2) {
+        let target = world.shop.read("redirect", &id).await.expect("one")["target"].clone();
+        let field = json!({"path": "/target", "old": target, "new": "/elsewhere"});
+        world.changes("redirect", &id, json!([field]));
+    }
+    world.planned_in_pieces("plan-a", 1).await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["updated"]), ("done", &json!(2)), "{job}");
+    let writes = world.shop.writes().len();
+    assert!(writes > 0, "{job}");
+    world.history.lose("plan_rows", "plan-a.1");
+    let path = format!("/jobs/{}", job["id"].as_str().expect("an id"));
+    let undone = process.post(&format!("{path}/undo"), json!(null)).await;
+    let listed = process.ask(reqwest::Method::GET, &path, None).await;
+    let pending = process.ask(reqwest::Method::GET, &format!("{path}?state=pending"), None).await;
+    for (status, problem) in [undone, listed, pending] {
+        assert_eq!(status, 500, "{problem}");
+        let why = problem["detail"].as_str().expect("a text");
+        assert!(why.contains("piece 1 of plan plan-a of acme"), "{why}");
+    }
+    assert_eq!(world.shop.writes().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_edited_while_a_job_stood_still_is_left_alone() {
     let mut world = World::new(69).await;
     let some = world.shop.read("redirect", &world.shop.ids("UrlRedirect")[0]).await.expect("one");
