@@ -85,7 +85,7 @@ pub(super) async fn applied(
     if how.no_wait {
         return Ok(match target.server.json {
             true => Answer::json(&serde_json::to_vec(&begun).unwrap_or_default()),
-            false => Answer::done(job::begun(&begun)),
+            false => Answer::done(job::begun(&begun, shop)),
         });
     }
     job::watched(api, target, shop, &begun.id).await

@@ -195,21 +195,21 @@ pub(super) async fn again(args: ControlArgs, verb: &str) -> Result<Answer, Failu
     }
     Ok(match args.target.server.json {
         true => Answer::json(&body),
-        false => Answer::done(begun(&job)),
+        false => Answer::done(begun(&job, &shop)),
     })
 }
 
 /// What is said of a job that nobody waits for.
-pub(super) fn begun(job: &Job) -> String {
+pub(super) fn begun(job: &Job, shop: &Shop) -> String {
     if job.awaits_approval() {
-        return format!("{} waits for another person: {}\n", job.id, approval(job));
+        return format!("{} waits for another person: {}\n", job.id, approval(job, shop));
     }
     format!("{} works at it.\n", job.id)
 }
 
 /// How another person says yes.
-fn approval(job: &Job) -> String {
-    format!("`backstock approve {}`, or its page", job.id)
+fn approval(job: &Job, shop: &Shop) -> String {
+    format!("`backstock approve --shop {} {}`, or its page", shop.name(), job.id)
 }
 
 /// Waits until a job is over, and says how it went. A server that is away for a while, as in a restart,
@@ -234,8 +234,9 @@ pub(super) async fn watched(
                 if drawn {
                     eprintln!();
                 }
+                let on = format!("backstock job --shop {} {id} --watch", shop.name());
                 return Err(match failure.passing {
-                    true => failure.then(format!("the job goes on: backstock job {id} --watch")),
+                    true => failure.then(format!("the job goes on: {on}")),
                     false => failure,
                 });
             }
@@ -310,7 +311,7 @@ async fn ended(
                 text.push_str(&format!(
                     "  nothing is written before another person than {} has said yes: {}\n",
                     job.by,
-                    approval(&job)
+                    approval(&job, shop)
                 ));
             }
             text.push_str(&counted(&job.counts));

@@ -166,7 +166,7 @@ pub(super) async fn told(
     if cut {
         text += &page::more(limit);
     }
-    text += &summary(&plan, page.rows.is_empty());
+    text += &summary(&plan, shop, page.rows.is_empty());
     Ok(text)
 }
 
@@ -291,7 +291,7 @@ fn change(field: &Field) -> FieldChange {
 }
 
 /// Counts, consequences and what to do next.
-fn summary(plan: &Plan, empty: bool) -> String {
+fn summary(plan: &Plan, shop: &Shop, empty: bool) -> String {
     let Counts { create, update, delete, keep, cannot, same, .. } = plan.counts;
     let mut text = String::new();
     if !empty {
@@ -312,7 +312,8 @@ fn summary(plan: &Plan, empty: bool) -> String {
         text += &format!("* {consequence}\n");
     }
     if create + update + delete > 0 {
-        text += &format!("\nNothing is written yet. To apply it:\n  backstock apply {}\n", plan.id);
+        let apply = format!("backstock apply --shop {} {}", shop.name(), plan.id);
+        text += &format!("\nNothing is written yet. To apply it:\n  {apply}\n");
     }
     text
 }

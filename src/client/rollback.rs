@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use backstock_proto::Timestamp;
+use backstock_proto::{Shop, Timestamp};
 use backstock_restorer::job::Job;
 use backstock_restorer::plan::Plan;
 use serde::Deserialize;
@@ -92,11 +92,12 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     match job {
         Some(job) if !args.no_wait => job::watched(&api, &args.target, &shop, &job.id).await,
         _ if args.target.server.json => Ok(Answer::json(&body)),
-        job => Ok(Answer::done(shown(&plan, job.as_ref()))),
+        job => Ok(Answer::done(shown(&plan, job.as_ref(), &shop))),
     }
 }
 
-fn shown(plan: &Plan, job: Option<&Job>) -> String {
+fn shown(plan: &Plan, job: Option<&Job>, shop: &Shop) -> String {
+    let name = shop.name();
     let mut text = format!("{}\n", page::strong(&plan.id));
     let counts = &plan.counts;
     for (count, what) in [
@@ -114,14 +115,17 @@ fn shown(plan: &Plan, job: Option<&Job>) -> String {
         text += &format!("  {consequence}\n");
     }
     text += &match job {
-        Some(job) if job.awaits_approval() => job::begun(job),
-        Some(job) => format!("{} works at it: backstock job {} --watch\n", job.id, job.id),
+        Some(job) if job.awaits_approval() => job::begun(job, shop),
+        Some(job) => {
+            format!("{} works at it: backstock job --shop {name} {} --watch\n", job.id, job.id)
+        }
         None if counts.create + counts.update + counts.delete == 0 => "Nothing to do.\n".into(),
         None => format!(
             "{}\n",
             page::faint(format!(
-                "Row by row: backstock plan {}. To do it: backstock apply {}",
-                plan.id, plan.id
+                "Row by row: backstock plan --shop {name} {0}. To do it: backstock apply --shop \
+                 {name} {0}",
+                plan.id
             ))
         ),
     };

@@ -20,7 +20,7 @@ fn a_plan_is_shown_row_by_row_with_what_to_do_next() {
         "- Spam (page 6)  row 4\n",
         "1 to create, 1 to update, 1 to delete, 1 kept, 1 that cannot be written, 1,200 as wanted",
         "* 1 product is made anew, with new ids.\n",
-        "  backstock apply plan-0193-5f2a\n",
+        "  backstock apply --shop acme plan-0193-5f2a\n",
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
@@ -81,6 +81,10 @@ fn a_rollback_that_nobody_can_be_asked_about_begins_at_once() {
     assert!(text.contains("job-0193-5f2a is done"), "{text}");
     assert_eq!(server.last_said()["dry_run"], false);
     let text = said(&server, &["rollback", "--app", "Bulk Editor", "--dry-run"]);
-    assert!(text.contains("To do it: backstock apply plan-0193-5f2a"), "{text}");
+    for hint in ["plan --shop acme plan-0193-5f2a", "apply --shop acme plan-0193-5f2a"] {
+        assert!(text.contains(&format!(": backstock {hint}")), "no {hint:?} in {text}");
+    }
     assert_eq!(server.last_said()["dry_run"], true);
+    let text = said(&server, &["rollback", "--app", "Bulk Editor", "--no-wait"]);
+    assert!(text.contains("backstock job --shop acme job-0193-5f2a --watch"), "{text}");
 }

@@ -71,7 +71,8 @@ pub(crate) async fn dismiss(
 fn too_late(shop: &Shop, incident: &Incident) -> Option<String> {
     let id = &incident.id;
     if let Some(job) = &incident.job {
-        return Some(format!("{id} of {shop} was undone; `backstock undo {job}` brings it back"));
+        let back = format!("backstock undo --shop {} {job}", shop.name());
+        return Some(format!("{id} of {shop} was undone; `{back}` brings it back"));
     }
     let whole = incident.part_of.as_ref()?;
     Some(format!("{id} of {shop} is a part of {whole}; dismiss that"))

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backstock_proto::Shop;
 use backstock_proto::time::Clock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -38,14 +39,9 @@ pub(super) fn outbox(policy: Policy, clock: Arc<dyn Clock>) -> (Outbox, Postman)
 
 impl Outbox {
     /// Has people told of an incident as it is.
-    pub(super) fn leave(&mut self, shop: &str, incident: &Incident) {
-        let next = match (&incident.job, &incident.plan) {
-            (Some(job), _) => format!(" It is being undone: `backstock job {job}`."),
-            (None, Some(plan)) => format!(" To undo it: `backstock apply {plan}`."),
-            (None, None) => String::new(),
-        };
-        let text = format!("{}{next}", plain(&incident.text));
-        let letter = json!({"text": text, "shop": shop, "incident": incident});
+    pub(super) fn leave(&mut self, shop: &Shop, incident: &Incident) {
+        let text = format!("{}{}", plain(&incident.text), next(shop, incident));
+        let letter = json!({"text": text, "shop": shop.domain(), "incident": incident});
         if self.send.send((incident.id.clone(), letter)).is_ok() {
             *self.left.entry(incident.id.clone()).or_default() += 1;
         }
@@ -69,6 +65,16 @@ impl Outbox {
             }
         }
         known
+    }
+}
+
+/// What can be done about an incident.
+fn next(shop: &Shop, incident: &Incident) -> String {
+    let shop = shop.name();
+    match (&incident.job, &incident.plan) {
+        (Some(job), _) => format!(" It is being undone: `backstock job --shop {shop} {job}`."),
+        (None, Some(plan)) => format!(" To undo it: `backstock apply --shop {shop} {plan}`."),
+        (None, None) => String::new(),
     }
 }
 
@@ -100,6 +106,20 @@ impl Postman {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use golden::Golden;
+
+    #[test]
+    fn what_can_be_done_about_an_incident_names_the_shop() {
+        let shop = Shop::from_name("acme").expect("a shop");
+        let golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
+        let mut incident: Incident = golden.json("records-v1.txt", "incident");
+        (incident.job, incident.plan) = (Some("job-1".into()), Some("plan-1".into()));
+        let undone = next(&shop, &incident);
+        assert_eq!(undone, " It is being undone: `backstock job --shop acme job-1`.");
+        incident.job = None;
+        let to_undo = next(&shop, &incident);
+        assert_eq!(to_undo, " To undo it: `backstock apply --shop acme plan-1`.");
+    }
 
     #[test]
     fn what_an_app_is_called_is_no_link_in_a_chat() {

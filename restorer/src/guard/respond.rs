@@ -232,7 +232,7 @@ impl Respond {
             (incident.told, incident.by) = (Some(BEING_TOLD.into()), self.by.clone());
         }
         if self.put(&mut incident, now).await? && tells {
-            self.outbox.leave(&self.shop.domain(), &incident);
+            self.outbox.leave(&self.shop, &incident);
         }
         Ok(())
     }

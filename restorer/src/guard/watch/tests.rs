@@ -156,7 +156,7 @@ async fn what_was_undone_is_not_dismissed() {
     let (id, shop) = (world.only().await.id, fake::shop("acme"));
     let refused = guard::dismiss(&world.desk, &shop, &id, "ann".into()).await;
     let why = refused.expect_err("it was undone").to_string();
-    assert!(why.contains("`backstock undo job of plan-1`"), "{why}");
+    assert!(why.contains("`backstock undo --shop acme job of plan-1`"), "{why}");
     assert_eq!(world.only().await.state, IncidentState::Applied);
 }
 
