@@ -31,9 +31,10 @@ const STEPS_MAX: usize = 256;
 const BATCH_BYTES: usize = 512 << 10;
 /// How soon after one record the next one follows. A row takes a second or so, and many are under way.
 const EVERY: Duration = Duration::from_millis(20);
-/// Records of steps that are read together: each may hold hundreds of steps, which as a tree take some
-/// kilobytes each.
-const TOGETHER: usize = 12;
+/// Steps that are read together, about: as a tree each takes some kilobytes.
+const STEPS_TOGETHER: usize = 12 * STEPS_MAX;
+/// Records of steps that are read together, at most.
+const RECORDS_TOGETHER: usize = 50;
 /// Steps that may wait.
 const WAITING_MAX: usize = 1_024;
 /// How often the stream is tried, and for how long.
@@ -166,21 +167,31 @@ pub(super) async fn take_up(place: Place) -> Result<(Ledger, Standing), LedgerEr
 
 /// How far a job is, as far as the journal has read.
 pub(super) async fn standing(place: &Place) -> Result<Standing, LedgerError> {
-    let mut page = Page { limit: TOGETHER, cursor: None };
+    let mut page = Page { limit: together(1, STEPS_MAX), cursor: None };
     let mut standing = Standing::default();
     loop {
         let list = place.journal.records(&place.shop, JOB_STEPS, Some(&place.job), &page).await;
         let list = list.map_err(|e| LedgerError::Unavailable(e.to_string()))?;
+        let (records, mut steps) = (list.items.len(), 0);
         for record in list.items {
-            let entry = serde_json::from_value(record.payload)
+            let entry: Entry = serde_json::from_value(record.payload)
                 .map_err(|e| RecordError::unreadable(JOB_STEPS, &place.job, &e))?;
+            steps += entry.steps.len();
             standing.add(entry, record.recorded_at, place.attempt);
         }
+        page.limit = together(records, steps);
         match list.next {
             Some(next) => page.cursor = Some(next),
             None => return Ok(standing),
         }
     }
+}
+
+/// How many records are read together after some that held so many steps. Where a shop is slow each holds
+/// one or two, and there are as many as rows.
+fn together(records: usize, steps: usize) -> usize {
+    let records = STEPS_TOGETHER * records / steps.max(1);
+    records.clamp(STEPS_TOGETHER / STEPS_MAX, RECORDS_TOGETHER)
 }
 
 impl Standing {
@@ -416,6 +427,13 @@ mod tests {
         let records = fake.records(&shop, JOB_STEPS, Some("job-1"), &all).await.expect("read");
         assert!(records.items.len() < 30, "{}", records.items.len());
         assert_eq!(standing(&place).await.expect("read").unfinished.len(), 100);
+    }
+
+    #[test]
+    fn the_fewer_steps_records_hold_the_more_of_them_are_read_together() {
+        assert_eq!(together(1, STEPS_MAX), 12);
+        assert_eq!(together(12, 12 * 100), 30);
+        assert_eq!((together(12, 12), together(0, 0)), (50, 12));
     }
 
     #[test]
