@@ -298,8 +298,14 @@ async fn look(jobs: &Jobs, run: &Run) {
         matches!(state, Some(RowState::Created | RowState::Updated | RowState::Deleted))
     };
     let journal = tools.journal.as_ref();
-    let plan = record::get::<Plan>(journal, shop, (PLAN, &run.job().plan)).await;
-    let Ok(Some(plan)) = plan else { return };
+    let plan = match record::get::<Plan>(journal, shop, (PLAN, &run.job().plan)).await {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(%shop, %error, "what was written is seen at the next whole look");
+            return;
+        }
+    };
     for n in plan.pieces() {
         let rows = match rows::on_record(journal, shop, &plan.id, n).await {
             Ok(rows) => rows,
