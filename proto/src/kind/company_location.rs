@@ -18,11 +18,7 @@ pub(super) static SPEC: Spec = Spec {
         ("company_locations/create", Coverage::Signal),
         ("company_locations/update", Coverage::Signal),
         ("company_locations/delete", Coverage::Delete),
-        // Who may order there is a part of the location.
-        ("company_contact_roles/assign", Coverage::Signal),
-        ("company_contact_roles/revoke", Coverage::Signal),
     ],
-    named: |body| field::identity(body).or_else(|| field::held(body, "company_location")),
     mapping: 2,
     node,
     facets: &[CORE, METAFIELDS],
@@ -69,11 +65,6 @@ pub(super) static SPEC: Spec = Spec {
         // As webhooks call it, of which only a signal is kept.
         "/billing_address",
         "/shipping_address",
-        // As those of roles do.
-        "/company_contact",
-        "/company_location/billing_address",
-        "/company_location/shipping_address",
-        "/company_location/phone",
     ]),
     rank: rank::COMPANY_LOCATIONS,
     writable: Writable::Partly(

@@ -54,12 +54,6 @@ pub(super) fn numbered(body: &[u8], member: &str) -> Option<ResourceId> {
     members.into_iter().find(|(name, _)| same(name)).and_then(|(_, raw)| scalar_id(raw))
 }
 
-/// The id of a resource that a body holds as one of its members.
-pub(super) fn held(body: &[u8], member: &str) -> Option<ResourceId> {
-    let members: std::collections::HashMap<&str, &RawValue> = serde_json::from_slice(body).ok()?;
-    members.get(member).and_then(|raw| identity(raw.get().as_bytes()))
-}
-
 fn scalar_id(raw: &RawValue) -> Option<ResourceId> {
     match serde_json::from_str::<Value>(raw.get()).ok()? {
         Value::String(s) => ResourceId::parse(&s).ok(),

@@ -150,20 +150,6 @@ fn a_location_that_speaks_of_somebody_loses_its_addresses_however_they_were_told
 }
 
 #[test]
-fn who_got_a_role_at_a_location_is_not_told_any_more() {
-    let customer = format!("gid://shopify/Customer/{WHO}");
-    let payload = json!({
-        "company_contact": {"customer_admin_graphql_api_id": customer, "title": "Buyer"},
-        "company_location": {"name": "Montreal", "phone": "+1 514 555 0100",
-            "billing_address": {"address1": "Street 1"}},
-        "company_contact_role": {"name": "Location admin"},
-    });
-    let kept = left("company_location", "1", &payload).expect("it names the customer");
-    let location = json!({"name": "Montreal", "phone": null, "billing_address": null});
-    assert_eq!((&kept["company_contact"], &kept["company_location"]), (&Value::Null, &location));
-}
-
-#[test]
 fn records_lose_what_they_say_of_somebody_and_keep_what_they_say_of_others() {
     let customer = json!({"first_name": "Mai", "last_name": "Example", "email": "mai@example.com",
         "note": "Rose", "addresses": [{"address1": "Street 1", "name": "Mai Example"}]});

@@ -267,22 +267,6 @@ fn a_body_of_another_resource_is_not_believed() {
 }
 
 #[test]
-fn a_role_that_somebody_gets_or_loses_signals_its_location() {
-    let body = json!({
-        "company_contact": {"admin_graphql_api_id": "gid://shopify/CompanyContact/1"},
-        "company_location": {"admin_graphql_api_id": "gid://shopify/CompanyLocation/2"},
-        "company_contact_role": {"name": "Location admin"},
-    });
-    let body = body.to_string();
-    for topic in ["company_contact_roles/assign", "company_contact_roles/revoke"] {
-        let route = kind::route(topic);
-        let id = kind::identify(&route.kind, body.as_bytes());
-        assert_eq!((route.kind.as_str(), route.facet), ("company_location", Facet::Signal));
-        assert_eq!(id.as_str(), "2");
-    }
-}
-
-#[test]
 fn a_state_says_of_which_type_it_is() {
     let id = ResourceId::parse("5").expect("id");
     let gid = |kind: &str, said: &str| {

@@ -80,8 +80,6 @@ pub const TOPICS: &[&str] = &[
     "company_locations/create",
     "company_locations/update",
     "company_locations/delete",
-    "company_contact_roles/assign",
-    "company_contact_roles/revoke",
     "company_contacts/create",
     "company_contacts/update",
     "company_contacts/delete",
@@ -125,8 +123,6 @@ impl Topic {
             return self;
         }
         let Some((kind, _)) = self.0.split_once('/') else { return self };
-        // Who may order at a location is a part of that.
-        let kind = if kind == "company_contact_roles" { "company_locations" } else { kind };
         let whole = |name: &&&str| {
             name.strip_prefix(kind).is_some_and(|verb| matches!(verb, "/update" | "/updated"))
         };
@@ -150,8 +146,6 @@ impl Topic {
 pub struct Detail {
     /// Tags that a customer gained or lost.
     pub tags: Vec<String>,
-    /// The contact that got or lost a role at a location, and the role.
-    pub role: Option<(Gid, Gid)>,
 }
 
 /// Writes bodies out of a shop's documents.
@@ -230,9 +224,6 @@ impl Renderer<'_> {
                 "inventory_item_id": number_of(&document["item"]),
                 "location_id": number_of(&document["location"]),
             }),
-            "company_contact_roles/assign" | "company_contact_roles/revoke" => {
-                self.contact_role(gid, &document, detail)?
-            }
             _ => return self.thin(topic, gid, &document),
         })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::order::address;
-use super::{Detail, Renderer, lower, number_in, number_of, tags};
+use super::{Renderer, lower, number_in, number_of, tags};
 use crate::catalog::two_decimals;
 use crate::gid::Gid;
 use crate::store::target;
@@ -30,7 +30,15 @@ impl Renderer<'_> {
             "metafield_definitions" => self.definition(gid, document),
             "companies" => self.company(gid, document),
             "company_locations" => self.company_location(gid, document),
-            "company_contacts" => self.company_contact(gid, document),
+            "company_contacts" => json!({
+                "admin_graphql_api_id": gid.to_string(),
+                "customer_admin_graphql_api_id": document["customer"]["$ref"],
+                "title": document["title"],
+                "locale": document["locale"],
+                "company": self.company_of(document),
+                "created_at": self.instant(document, "createdAt"),
+                "updated_at": self.instant(document, "updatedAt"),
+            }),
             "selling_plan_groups" => self.selling_plan_group(gid, document),
             "draft_orders" => self.draft_order(gid, document),
             "shop" => self.whole_shop(gid, document),
@@ -135,33 +143,6 @@ impl Renderer<'_> {
         let company = target(&document["company"]);
         let company = company.and_then(|gid| Some(self.company(gid, &*self.get(gid)?)));
         company.unwrap_or(Value::Null)
-    }
-
-    fn company_contact(&self, gid: Gid, contact: &Value) -> Value {
-        json!({
-            "admin_graphql_api_id": gid.to_string(),
-            "customer_admin_graphql_api_id": contact["customer"]["$ref"],
-            "title": contact["title"],
-            "locale": contact["locale"],
-            "company": self.company_of(contact),
-            "created_at": self.instant(contact, "createdAt"),
-            "updated_at": self.instant(contact, "updatedAt"),
-        })
-    }
-
-    /// The body about a role that a contact got or lost at a location.
-    pub(super) fn contact_role(
-        &self,
-        location: Gid,
-        state: &Value,
-        detail: &Detail,
-    ) -> Option<Value> {
-        let (contact, role) = detail.role?;
-        Some(json!({
-            "company_contact": self.company_contact(contact, &*self.get(contact)?),
-            "company_location": self.company_location(location, state),
-            "company_contact_role": { "name": self.get(role)?["name"] },
-        }))
     }
 
     fn company_location(&self, gid: Gid, location: &Value) -> Value {

@@ -63,7 +63,7 @@ impl Shop {
         self.edit_customer(gid, |state| state["tags"] = json!(tags));
         for (topic, tags) in [("customer.tags_added", gained), ("customer.tags_removed", lost)] {
             if !tags.is_empty() {
-                self.announce_with(topic, gid, Detail { tags, ..Detail::default() });
+                self.announce_with(topic, gid, Detail { tags });
             }
         }
     }

@@ -70,11 +70,6 @@ fn rare_bodies() -> Vec<(&'static str, Value)> {
     let contact = first(&client, "CompanyContact");
     let company = first(&client, "Company");
     let customer = first(&client, "Customer");
-    let site = first(&client, "CompanyLocation");
-    let held = client.shop.store.get(site.parse().unwrap()).unwrap()["roleAssignments"][0].clone();
-    let [assigned, buyer, role] =
-        [&held["id"], &held["companyContact"]["$ref"], &held["role"]["$ref"]]
-            .map(|gid| gid.as_str().unwrap());
     let weekly = "recurring: { interval: WEEK, intervalCount: 1 }";
     for mutation in [
         format!("sellingPlanGroupDelete(id: \"{group}\") {{ userErrors {{ message }} }}"),
@@ -82,8 +77,6 @@ fn rare_bodies() -> Vec<(&'static str, Value)> {
         format!("deliveryProfileCreate(profile: {{ name: \"D\", locationGroupsToCreate: [{{ locations: [\"{location}\"] }}] }}) {{ userErrors {{ message }} }}"),
         format!("draftOrderDelete(input: {{ id: \"{draft}\" }}) {{ userErrors {{ message }} }}"),
         "draftOrderCreate(input: { lineItems: [{ title: \"L\", quantity: 1 }] }) { userErrors { message } }".into(),
-        format!("companyLocationRevokeRoles(companyLocationId: \"{site}\", rolesToRevoke: [\"{assigned}\"]) {{ userErrors {{ message }} }}"),
-        format!("companyLocationAssignRoles(companyLocationId: \"{site}\", rolesToAssign: [{{ companyContactId: \"{buyer}\", companyContactRoleId: \"{role}\" }}]) {{ userErrors {{ message }} }}"),
         format!("companyContactDelete(companyContactId: \"{contact}\") {{ userErrors {{ message }} }}"),
         format!("companyAssignCustomerAsContact(companyId: \"{company}\", customerId: \"{customer}\") {{ userErrors {{ message }} }}"),
         format!("companyLocationCreate(companyId: \"{company}\", input: {{ shippingAddress: {{ address1: \"1 Elm St.\", countryCode: CA }}, billingSameAsShipping: true }}) {{ userErrors {{ message }} }}"),
@@ -137,8 +130,6 @@ fn rare_bodies_have_documented_keys_as_well() {
         "company_contacts/delete",
         "company_locations/create",
         "company_locations/delete",
-        "company_contact_roles/assign",
-        "company_contact_roles/revoke",
     ] {
         assert!(topics.contains(topic), "{topic}");
     }
@@ -273,8 +264,6 @@ fn a_day_has_every_topic() {
         "companies/delete",
         "company_locations/create",
         "company_locations/delete",
-        "company_contact_roles/assign",
-        "company_contact_roles/revoke",
         "company_contacts/create",
         "company_contacts/delete",
         "selling_plan_groups/create",

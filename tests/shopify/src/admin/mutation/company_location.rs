@@ -7,7 +7,6 @@ use super::{Call, Input, UserError, answer, failed};
 use crate::admin::session::Outcome;
 use crate::catalog::place;
 use crate::gid::Gid;
-use crate::payload::Detail;
 use crate::shop::Shop;
 use crate::store::{link, target};
 
@@ -300,7 +299,7 @@ fn assign_roles(shop: &mut Shop, call: &Call<'_>) -> Value {
     let location = shop.store.get(gid).unwrap_or_default();
     let company = target(&location["company"]);
     let mut held = location["roleAssignments"].as_array().cloned().unwrap_or_default();
-    let (mut made, mut told) = (Vec::new(), None);
+    let mut made = Vec::new();
     let given = call.args.get("rolesToAssign").and_then(Value::as_array).cloned();
     for (at, given) in given.unwrap_or_default().iter().enumerate() {
         let at = at.to_string();
@@ -332,10 +331,9 @@ fn assign_roles(shop: &mut Shop, call: &Call<'_>) -> Value {
         });
         held.push(assignment.clone());
         made.push(assignment);
-        told = told.or(Some((contact, role)));
     }
     shop.update(gid, |location| location["roleAssignments"] = json!(held));
-    announce_role(shop, "company_contact_roles/assign", gid, told);
+    shop.announce("company_locations/update", gid);
     answer(result, json!(made), vec![])
 }
 
@@ -359,15 +357,6 @@ fn revoke_roles(shop: &mut Shop, call: &Call<'_>) -> Value {
             roles.retain(|role| !gone.contains(&role["id"]));
         }
     });
-    let told = held.iter().find(|role| gone.contains(&role["id"]));
-    let told = told.and_then(|of| Some((target(&of["companyContact"])?, target(&of["role"])?)));
-    announce_role(shop, "company_contact_roles/revoke", gid, told);
+    shop.announce("company_locations/update", gid);
     answer(result, json!(gone), vec![])
-}
-
-/// Tells of a role that a contact got or lost at a location; of several at once, of the first.
-fn announce_role(shop: &mut Shop, topic: &'static str, location: Gid, role: Option<(Gid, Gid)>) {
-    if role.is_some() {
-        shop.announce_with(topic, location, Detail { role, ..Detail::default() });
-    }
 }
