@@ -1,4 +1,7 @@
 //! Where companies buy from: addresses, taxes, terms, and who may order.
+//!
+//! `company_contact_roles/assign` and `revoke` are not heard: their bodies hold the buyer beside the location,
+//! which would then be taken for one that speaks of that person, and lose its addresses where they are erased.
 
 use serde_json::Value;
 
