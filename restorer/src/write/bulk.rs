@@ -14,6 +14,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
         include_str!("graphql/product_set_in_bulk.graphql"),
     ),
     (
+        include_str!("graphql/product_set_telling.graphql"),
+        include_str!("graphql/product_set_in_bulk.graphql"),
+    ),
+    (
         include_str!("graphql/publishable_publish.graphql"),
         include_str!("graphql/publishable_publish.graphql"),
     ),
@@ -51,5 +55,12 @@ mod tests {
             assert!(may_be_ours(&named) && !may_be_ours(in_bulk));
         }
         assert_eq!(document("mutation ProductDelete($id: ID!) { a }"), None);
+    }
+
+    #[test]
+    fn by_itself_or_in_bulk_a_making_tells_the_same() {
+        let alone = include_str!("graphql/product_set_telling.graphql");
+        let in_bulk = alone.replace("Telling", "InBulk").replace("(first: 20)", "(first: 250)");
+        assert_eq!(document(alone), Some(&*in_bulk));
     }
 }

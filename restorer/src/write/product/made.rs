@@ -1,5 +1,5 @@
-//! A product that was just made in bulk: its making answered most of what there is to know of it, and
-//! the rest is asked for, so that it is not read once more as a whole. What it was given of metafields,
+//! A product that was just made: its making answered most of what there is to know of it, and the rest is
+//! asked for, so that it is not read once more as a whole. What it was given of metafields,
 //! and of pictures of its variants, it has, or its making would have been refused.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::write::{Around, WriteError, look};
 
 const MEDIA: &str = include_str!("../graphql/product_media.graphql");
 
-/// The facets that a making in bulk answers, once its media are there.
+/// The facets that a making answers, once its media are there.
 const TOLD: &[Facet] = &[Facet::Core, Facet::Detail, Facet::Metafields, Facet::Variants];
 
 /// What is asked for of a product, beside what its making answered.
