@@ -78,7 +78,7 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
         read anew since: page; not yet: product
     2 events in quarantine. Kept as received, but not understood and not in any history.
     Not read whole:
-      product: 25 of 60 are no longer in the shop. So many at once are not taken for deleted before somebody says so: `backstock reconcile --kind product --confirm-deletions`
+      product: 25 of 60 are no longer in the shop. So many at once are not taken for deleted before somebody says so: `backstock reconcile --shop acme --kind product --confirm-deletions`
     ");
     insta::assert_snapshot!(said(&server, &["status", "--shop", "new.myshopify.com"]), @"
     new.myshopify.com: No webhook has arrived yet. Those that are refused are in the log, with the reason.

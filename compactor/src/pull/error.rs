@@ -1,5 +1,6 @@
 //! Why a pull ended before everything was read, and what that says of the app and of the shop.
 
+use backstock_proto::Shop;
 use backstock_proto::admin::ask::AskError;
 use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::journal::JournalError;
@@ -30,9 +31,10 @@ pub(crate) enum PullError {
     Panicked,
     #[error(
         "{gone} of {living} are no longer in the shop. So many at once are not taken for deleted \
-         before somebody says so: `backstock reconcile --kind {kind} --confirm-deletions`"
+         before somebody says so: `backstock reconcile --shop {} --kind {kind} --confirm-deletions`",
+        shop.name()
     )]
-    Held { kind: &'static str, gone: usize, living: usize },
+    Held { shop: Shop, kind: &'static str, gone: usize, living: usize },
 }
 
 impl PullError {

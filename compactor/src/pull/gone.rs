@@ -40,8 +40,8 @@ impl Puller {
         let went = self.went_with_owners(run.spec, &gone).await?;
         let alone = gone.len() - went.len();
         if reconcile::is_suspicious(alone, living + alone) && !order.confirm_deletions {
-            let (gone, living) = (alone, living + alone);
-            return Err(PullError::Held { kind: run.spec.name, gone, living });
+            let (shop, kind) = (self.shop.clone(), run.spec.name);
+            return Err(PullError::Held { shop, kind, gone: alone, living: living + alone });
         }
         let ended: BTreeSet<&ResourceId> = gone.iter().map(|one| &one.id).collect();
         for id in suspected.iter().filter(|id| !ended.contains(id)) {

@@ -243,7 +243,7 @@ pub(super) fn statuses() -> Vec<ShopStatus> {
         serde_json::from_value(pull).expect("a report")
     };
     let held = "25 of 60 are no longer in the shop. So many at once are not taken for deleted before \
-                somebody says so: `backstock reconcile --kind product --confirm-deletions`";
+                somebody says so: `backstock reconcile --shop acme --kind product --confirm-deletions`";
     let read = |kind: KindStatus| {
         let complete = Some(pull(kind.kind.as_str(), "complete", None));
         KindStatus { pull: complete.clone(), last_complete_pull: complete, ..kind }
