@@ -69,8 +69,9 @@ impl<'a> Foreign<'a> {
     ) -> Result<Self, PlanError> {
         let missing = || {
             PlanError::Missing(format!(
-                "{shop} has no export {:?}; `backstock import FILE` brings one in",
-                id.chars().take(100).collect::<String>()
+                "{shop} has no export {:?}; `backstock import --shop {} FILE` brings one in",
+                id.chars().take(100).collect::<String>(),
+                shop.name()
             ))
         };
         let import: Option<Import> = record::get(desk.journal.as_ref(), shop, (EXPORT, id)).await?;

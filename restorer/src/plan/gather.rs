@@ -150,9 +150,10 @@ impl Gather<'_> {
         found.retain(|one: &Candidate| once.insert((one.kind.clone(), one.id.clone())));
         match selection.ids.iter().find(|(_, id)| !seen.contains(id)) {
             Some((_, never)) => Err(PlanError::Missing(format!(
-                "{} had never had a resource {never} of the kinds asked for; `backstock find \
+                "{} had never had a resource {never} of the kinds asked for; `backstock find --shop {} \
                  {never}` looks for it, and GET resources?q={never} does",
-                self.shop
+                self.shop,
+                self.shop.name()
             ))),
             None => Ok(found),
         }

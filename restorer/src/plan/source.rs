@@ -180,8 +180,9 @@ impl Desk {
                 if versions.is_empty() {
                     return Err(PlanError::Missing(format!(
                         "nothing that happened in {shop} between {from} and {} is known to be the \
-                         doing of {app:?}; `backstock changes --from {from}` shows who did what",
-                        span.to
+                         doing of {app:?}; `backstock changes --shop {} --from {from}` shows who did what",
+                        span.to,
+                        shop.name()
                     )));
                 }
                 Ok((Scope::Versions(versions), doubt))
