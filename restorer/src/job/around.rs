@@ -141,7 +141,7 @@ impl Around for AroundRow<'_> {
         self.runner.asked.about(gid)
     }
 
-    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {
+    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, WriteError> {
         self.runner.counted(items).await.map_err(unread)
     }
 
@@ -178,8 +178,8 @@ impl Around for AroundRow<'_> {
         blake3::hash(named.as_bytes()).to_hex()[..32].to_owned()
     }
 
-    fn stocked(&self, is_taken: bool) {
-        self.runner.counted.hears(is_taken);
+    fn stocked(&self, whole: Option<&[u64]>) {
+        self.runner.counted.hears(whole);
     }
 
     fn note(&self, text: String) {

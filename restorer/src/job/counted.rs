@@ -1,10 +1,10 @@
 //! Which rows of a plan bring back what is counted of a variant: its inventory item, and how much there is
 //! of it where. A product is made with that (`write/product/stock.rs`), long before those rows have their
-//! turn, so they are read when it is made.
+//! turn, so they are read when it is made. About those of which all came with it nobody asks the shop again.
 //!
-//! Held are which row is of which item, in sixteen bytes a row, and the pieces of the plan that were read
-//! last, as long as products are made. Items stand in the order of their numbers, as products do: what is
-//! made together mostly stands together.
+//! Held are which row is of which item, in sixteen bytes a row, whether all of it came, in a bit, and the
+//! pieces of the plan that were read last, as long as products are made. Items stand in the order of their
+//! numbers, as products do: what is made together mostly stands together.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -38,6 +38,9 @@ pub(super) struct Counted {
     locations: tokio::sync::Mutex<HashMap<String, bool>>,
     /// Products in a row that could be made only without their stock.
     refused: AtomicU32,
+    /// Rows of which all came with a product, a bit each by their numbers. Whoever takes the job up anew
+    /// knows of none.
+    came: Mutex<Vec<u64>>,
 }
 
 impl Default for Counted {
@@ -47,6 +50,7 @@ impl Default for Counted {
             pieces: Mutex::new(LruCache::new(PIECES_MAX)),
             locations: tokio::sync::Mutex::default(),
             refused: AtomicU32::new(0),
+            came: Mutex::default(),
         }
     }
 }
@@ -82,13 +86,28 @@ impl Counted {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Hears whether a product was made with its stock, or only without.
-    pub(super) fn hears(&self, is_taken: bool) {
-        if is_taken {
-            self.refused.store(0, Ordering::Relaxed);
-        } else {
+    /// Hears that a product was made with its stock, and with all of some rows, or only without.
+    pub(super) fn hears(&self, whole: Option<&[u64]>) {
+        let Some(whole) = whole else {
             self.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        self.refused.store(0, Ordering::Relaxed);
+        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+        for n in whole {
+            let (at, bit) = bit_of(*n);
+            if came.len() <= at {
+                came.resize(at + 1, 0);
+            }
+            came[at] |= bit;
         }
+    }
+
+    /// Whether all of a row came with a product.
+    pub(super) fn came(&self, n: u64) -> bool {
+        let (at, bit) = bit_of(n);
+        let came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+        came.get(at).is_some_and(|bits| bits & bit != 0)
     }
 
     /// Whether the shop takes no stock with what is made: then all of it is left to its own rows.
@@ -110,10 +129,15 @@ fn number(gid: &str) -> Option<u64> {
     gid.rsplit('/').next()?.parse().ok()
 }
 
+/// Where the bit of a row stands, and the bit.
+fn bit_of(n: u64) -> (usize, u64) {
+    ((n / 64) as usize, 1 << (n % 64))
+}
+
 impl Runner {
-    /// What the plan brings back of each of some inventory items: itself, and its levels where there may be
-    /// stock now.
-    pub(super) async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, RunError> {
+    /// What the plan brings back of each of some inventory items, by their rows: itself, and its levels where
+    /// there may be stock now.
+    pub(super) async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, RunError> {
         let mut counted = vec![Vec::new(); items.len()];
         if self.counted.is_refused() {
             return Ok(counted);
@@ -133,7 +157,7 @@ impl Runner {
             let location = state["location"]["id"].as_str().unwrap_or_default();
             let is_level = row.kind.spec().is_some_and(write::is_stock);
             if !is_level || self.may_stock(location).await? {
-                counted[place].push(state);
+                counted[place].push((row.n, state));
             }
         }
         Ok(counted)
@@ -191,9 +215,19 @@ mod tests {
     #[test]
     fn where_the_shop_takes_no_stock_again_and_again_none_is_told_any_more() {
         let counted = Counted::default();
-        [false, false, true, false, false].into_iter().for_each(|taken| counted.hears(taken));
+        let takes = |taken: bool| counted.hears(taken.then_some([].as_slice()));
+        [false, false, true, false, false].into_iter().for_each(takes);
         assert!(!counted.is_refused());
-        counted.hears(false);
+        takes(false);
         assert!(counted.is_refused());
+    }
+
+    #[test]
+    fn what_came_is_known_by_its_row() {
+        let counted = Counted::default();
+        counted.hears(Some(&[63, 130]));
+        counted.hears(Some(&[64]));
+        let came: Vec<u64> = (0..200).filter(|n| counted.came(*n)).collect();
+        assert_eq!(came, [63, 64, 130]);
     }
 }

@@ -40,12 +40,17 @@ impl Runner {
         let Some(spec) = spec else {
             return Ok(rows.into_iter().map(|row| (row, looked(None, None))).collect());
         };
+        let (came, rows): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| self.came_whole(row));
+        let mut all: Vec<_> = came.into_iter().map(|row| (row, looked(None, None))).collect();
+        if rows.is_empty() {
+            return Ok(all);
+        }
         // What others refer to may be large, and is read when it is written.
         if rows.iter().all(|row| !is_referred_to(&row.kind)) {
             self.read_ahead(&rows).await?;
         }
         let ids: Vec<ResourceId> = rows.iter().map(|row| self.id_now(spec, row)).collect();
-        let mut all = Vec::with_capacity(rows.len());
         match self.read(spec, &ids, Extent::Core).await? {
             Ok(mut found) => {
                 let found = rows.into_iter().zip(ids).map(|(row, id)| {

@@ -21,7 +21,10 @@ impl Runner {
                 let first = self.first_locations.get_or_try_init(|| self.locations_to_come());
                 Ok(first.await?.get(gid).cloned().into_iter().collect())
             }
-            Some("InventoryItem") => Ok(self.counted(&[gid]).await?.concat()),
+            Some("InventoryItem") => {
+                let counted = self.counted(&[gid]).await?.into_iter().flatten();
+                Ok(counted.map(|(_, state)| state).collect())
+            }
             _ => self.files(gid).await,
         }
     }

@@ -66,7 +66,7 @@ impl Runner {
         if makes_product(row) && self.put_off().is_some() {
             return Ok(());
         }
-        if looked.at.elapsed() > LOOK_AGE_MAX {
+        if looked.at.elapsed() > LOOK_AGE_MAX && !self.came_whole(row) {
             looked = self.look_again(row, looked.extent).await?;
         }
         let (mut wait, mut last) = (WAIT_FIRST, String::new());

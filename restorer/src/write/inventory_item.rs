@@ -70,6 +70,17 @@ pub(super) fn made_with(want: &Value) -> Map<String, Value> {
     input
 }
 
+/// Whether a new one that was made with this has all that is wanted. What is nothing need not be said.
+pub(super) fn has_all(said: Option<&Value>, want: &Value) -> bool {
+    let is_nothing = |value: &Value| value.is_null() || *value == "";
+    changed(&Value::Null, want).iter().all(|(name, value)| {
+        match said.and_then(|said| said.get(name)) {
+            Some(said) => said == value || is_nothing(said) && is_nothing(value),
+            None => is_nothing(value),
+        }
+    })
+}
+
 /// The fields that differ, as an input has them. What the wanted state does not know is left alone.
 fn changed(now: &Value, want: &Value) -> Map<String, Value> {
     let mut input = Map::new();
@@ -126,5 +137,20 @@ mod tests {
         let weight = json!({"weight": {"unit": "KILOGRAMS", "value": 0.4}});
         let all = json!({"sku": "A", "tracked": true, "cost": "1.00", "measurement": weight});
         assert_eq!(json!(made_with(&now)), all);
+    }
+
+    #[test]
+    fn what_was_made_with_all_that_is_wanted_has_it() {
+        let want = json!({"sku": "A", "tracked": true, "harmonizedSystemCode": null,
+                          "unitCost": {"amount": "1.00"}});
+        let mut said = Value::Object(made_with(&want));
+        assert!(has_all(Some(&said), &want) && !has_all(None, &want));
+        said["sku"] = json!("the variant's own");
+        assert!(!has_all(Some(&said), &want));
+        let mut without = want.clone();
+        without["sku"] = Value::Null;
+        assert!(!has_all(Some(&said), &without), "it is to have none");
+        said["sku"] = json!("");
+        assert!(has_all(Some(&said), &without));
     }
 }

@@ -178,18 +178,19 @@ pub trait Around: Send + Sync {
         let _ = gid;
         Arc::default()
     }
-    /// [`Self::parts`] of each of some inventory items, which are few enough to be held together.
-    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<Value>>, WriteError> {
+    /// [`Self::parts`] of each of some inventory items, which are few enough to be held together, each with
+    /// the number that those around know it by.
+    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, WriteError> {
         let mut counted = Vec::with_capacity(items.len());
         for item in items {
-            counted.push(self.parts(item).await?);
+            counted.push((0..).zip(self.parts(item).await?).collect());
         }
         Ok(counted)
     }
-    /// A product was made with what is counted of it, or only without: where that happens again and again
-    /// those around keep it from others, too.
-    fn stocked(&self, is_taken: bool) {
-        let _ = is_taken;
+    /// A product was made with what is counted of it, and these have all that is wanted of them; or only
+    /// without: where that happens again and again those around keep it from others, too.
+    fn stocked(&self, whole: Option<&[u64]>) {
+        let _ = whole;
     }
     /// A mutation is about to be sent: puts on record, durably, that the resource is being written.
     async fn before(&self, what: &str) -> Result<(), WriteError>;

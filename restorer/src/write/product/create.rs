@@ -43,15 +43,24 @@ pub(super) async fn create(around: &dyn Around, want: &mut Value) -> Result<Made
     let mut refused = Vec::new();
     loop {
         let mut variables = variables(want, &files);
-        let stocked = with_stock && stock::put(around, want, &mut variables["input"]).await;
+        let stocked = match with_stock {
+            true => stock::put(around, want, &mut variables["input"]).await,
+            false => None,
+        };
+        let is_synchronous = variables["synchronous"] == true;
         if !with_metafields && !metafield::leave_out(&mut variables["input"]) {
             return Err(WriteError::Refused(refused));
         }
         let aside = Aside::put(want);
         let made = made(around, handle, variables).await;
         aside.back(want);
-        if made.is_ok() && (stocked || !with_stock) {
-            around.stocked(stocked);
+        if let Ok(made) = &made
+            && (stocked.is_some() || !with_stock)
+        {
+            // What it was given it has, or its making would have been refused, where that was heard out:
+            // what the shop is at work on for longer it makes without what it does not take.
+            let is_heard = is_synchronous && !made.told.is_null();
+            around.stocked(stocked.as_deref().map(|whole| if is_heard { whole } else { &[] }));
         }
         refused = match made {
             Err(WriteError::Refused(why)) => why,
@@ -70,7 +79,7 @@ pub(super) async fn create(around: &dyn Around, want: &mut Value) -> Result<Made
             // One that the shop does not take keeps all of it away: they follow, each for itself.
             true if with_metafields => with_metafields = false,
             // Whatever else it is may be for its stock, which has rows of its own.
-            _ if stocked => with_stock = false,
+            _ if stocked.is_some() => with_stock = false,
             _ => return Err(WriteError::Refused(refused)),
         }
         if let Some(gid) = ours(around, handle).await? {

@@ -1,6 +1,6 @@
 //! What is counted of a product's variants, and how much there is of them where. What the same job brings
-//! back of that goes with the making of the product. Its own rows find it as wanted when their turn comes,
-//! and write what did not go.
+//! back of that goes with the making of the product. What was wholly given has come when the turn of its own
+//! row comes; the other rows look, and write what did not go.
 
 use serde_json::{Map, Value};
 
@@ -14,12 +14,11 @@ const QUANTITIES_MAX: usize = 50_000;
 /// Variants of which what is counted is read together.
 const TOGETHER: usize = 25;
 
-/// Puts it into what a product is made from. Whether there was any.
-pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) -> bool {
-    let Some(inputs) = input.get_mut("variants").and_then(Value::as_array_mut) else {
-        return false;
-    };
-    let (mut any, mut room) = (false, QUANTITIES_MAX);
+/// Puts it into what a product is made from. Those of which all that is wanted was given, by the numbers
+/// that those around know them by; `None` if there was nothing to give.
+pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) -> Option<Vec<u64>> {
+    let inputs = input.get_mut("variants")?.as_array_mut()?;
+    let (mut any, mut room, mut whole) = (false, QUANTITIES_MAX, Vec::new());
     let known: Vec<&Value> = variants::known(want).collect();
     for (known, inputs) in known.chunks(TOGETHER).zip(inputs.chunks_mut(TOGETHER)) {
         let items: Vec<&str> =
@@ -27,21 +26,29 @@ pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) ->
         // What cannot be read now is left to its own rows.
         let counted = around.counted(&items).await.unwrap_or_default();
         for (input, states) in inputs.iter_mut().zip(counted) {
-            let (levels, items): (Vec<Value>, Vec<Value>) =
-                states.into_iter().partition(|state| state["location"].is_object());
+            let (levels, items): (Vec<_>, Vec<_>) =
+                states.into_iter().partition(|(_, state)| state["location"].is_object());
             // Whether it is tracked is not known without it, and what is not has no amounts.
-            let (Some(item), Some(input)) = (items.first(), input.as_object_mut()) else {
+            let (Some((n, item)), Some(input)) = (items.first(), input.as_object_mut()) else {
                 continue;
             };
             let tracked = item["tracked"] == true;
             let levels = levels.iter().filter(|_| tracked);
-            let quantities: Vec<Value> =
-                levels.filter_map(inventory_level::made_with).take(room).collect();
+            let made_with = |(n, level): &(u64, Value)| {
+                let quantity = inventory_level::made_with(level)?;
+                Some((*n, quantity))
+            };
+            let (given, quantities): (Vec<u64>, Vec<Value>) =
+                levels.filter_map(made_with).take(room).unzip();
             room -= quantities.len();
+            whole.extend(given);
             any |= add(input, inventory_item::made_with(item), quantities);
+            if inventory_item::has_all(input.get("inventoryItem"), item) {
+                whole.push(*n);
+            }
         }
     }
-    any
+    any.then_some(whole)
 }
 
 /// Adds it to the input of a variant; whether there was any. The variant's own stock keeping unit is the one

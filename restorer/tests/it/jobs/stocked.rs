@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use backstock_proto::ResourceId;
 use serde_json::{Value, json};
 use shopify::admin::cost::Plan;
+use shopify::fault::Fault;
 
-use super::world::{Process, World, id_of, result, state, told};
+use super::world::{Process, World, done, id_of, result, state, told};
 
 /// An inventory item as it was, and how much there was of it where.
 struct Item {
@@ -75,7 +76,15 @@ async fn gone(world: &mut World, products: usize, points: f64) -> Vec<Goods> {
     }
     world.planned("plan-a").await;
     world.shop.writes();
+    asked(world);
     all
+}
+
+/// How many items and levels the shop told of since it was last asked.
+fn asked(world: &World) -> usize {
+    let answers = std::mem::take(&mut world.shop.simulator.shop().answers);
+    let questions = answers.iter().map(|answer| &*answer.question);
+    questions.filter(|name| ["InventoryItemsById", "InventoryLevelsById"].contains(name)).count()
 }
 
 /// The mutations that were sent since it was last asked.
@@ -141,7 +150,13 @@ async fn a_product_comes_back_with_costs_and_stock_by_one_mutation_and_goes_with
     let all = gone(&mut world, 1, 10.0).await;
     let process = world.restorer();
     let job = applied(&process, &[]).await;
+    assert_eq!(asked(&world), 0, "it has what it was made with");
     assert_as_it_was(&world, &job, &all).await;
+    let items = now(&world, &job, &all[0]).await;
+    let n = n_of(&world, "inventory_item", &all[0].items[0].id);
+    let rows = job["rows"]["items"].as_array().expect("rows");
+    let item = rows.iter().find(|row| row["n"] == *n).expect("an end");
+    assert_eq!(id_of(&item["new_gid"]), items[0].0, "{item}");
     let sent = mutations(&world);
     assert_eq!(told_of_stock(&sent), (1, BTreeSet::new()), "{sent:?}");
     let made = id_of(&result(&job, &all[0].id)["new_gid"]);
@@ -159,8 +174,51 @@ async fn what_goes_in_bulk_takes_its_stock_along() {
     world.shop.simulator.access().change_plan(Plan::Plus, at);
     let process = world.restorer();
     let job = applied(&process, &[]).await;
+    assert_eq!(asked(&world), 0, "each has what it was made with");
     assert_as_it_was(&world, &job, &all).await;
     assert!(job["in_bulk"].as_u64().is_some_and(|lines| lines >= 12), "{job}");
+    let sent = mutations(&world);
+    assert_eq!(told_of_stock(&sent), (12, BTreeSet::new()), "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sold_beyond_what_there_was_is_looked_at_and_set_afterwards() {
+    let mut world = World::new(96).await;
+    let all = gone(&mut world, 1, 10.0).await;
+    let item = &all[0].items[0];
+    let level = level_of(&item.id, &item.amounts[0].0);
+    let is_it = |state: &&Value| {
+        state["location"].is_object()
+            && level_of(&id_of(&state["item"]["id"]), &id_of(&state["location"]["id"])) == level
+    };
+    let mut oversold = world.were.values().find(is_it).expect("a level").clone();
+    oversold["available"] = json!(-3);
+    world.remembers("inventory_level", &level, &oversold);
+    let process = world.restorer();
+    let job = applied(&process, &[]).await;
+    assert_eq!(asked(&world), 1, "the others have what they were made with");
+    assert_eq!((state(&job), &job["counts"]["failed"]), ("done", &json!(0)), "{job}");
+    let sent = mutations(&world);
+    assert_eq!(told_of_stock(&sent), (1, BTreeSet::from(["inventorySetQuantities"])), "{sent:?}");
+    assert_eq!(now(&world, &job, &all[0]).await[0].1, [-3, item.amounts[1].1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_a_job_up_looks_at_what_came_with_a_product_before() {
+    let mut world = World::new(97).await;
+    let all = gone(&mut world, 12, 10.0).await;
+    world.shop.simulator.faults().often(Fault::Throttled, 0.6);
+    let mut process = world.restorer();
+    let job = process.apply("plan-a").await;
+    let seen = process.until(&job, |job| done(job) > 0).await;
+    process.kill();
+    assert!(done(&seen) < 12, "it was beyond the products before the kill: {seen}");
+    world.shop.simulator.faults().often(Fault::Throttled, 0.0);
+    asked(&world);
+    let process = world.restorer();
+    let job = process.over(&job).await;
+    assert!(asked(&world) > 0, "{job}");
+    assert_as_it_was(&world, &job, &all).await;
     let sent = mutations(&world);
     assert_eq!(told_of_stock(&sent), (12, BTreeSet::new()), "{sent:?}");
 }
