@@ -174,7 +174,12 @@ async fn what_goes_in_bulk_takes_its_stock_along() {
     world.shop.simulator.access().change_plan(Plan::Plus, at);
     let process = world.restorer();
     let job = applied(&process, &[]).await;
-    assert_eq!(asked(&world), 0, "each has what it was made with");
+    // With more variants than 50 it is not heard whether a product has all that it was made with: its items
+    // are asked for, and by each of them one level or two.
+    let of_items = all.iter().map(|goods| goods.items.len());
+    let unheard: usize = of_items.filter(|items| *items > 50).sum();
+    let asked = asked(&world);
+    assert!((2 * unheard..=3 * unheard).contains(&asked), "{asked}; the others have theirs");
     assert_as_it_was(&world, &job, &all).await;
     assert!(job["in_bulk"].as_u64().is_some_and(|lines| lines >= 12), "{job}");
     let sent = mutations(&world);
