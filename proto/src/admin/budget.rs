@@ -4,7 +4,8 @@
 //! size and the rate are never assumed: they depend on the shop's plan.
 //!
 //! What is urgent takes what there is, and what others would take while it waits. They take turns: of
-//! what is handed out while both want it, a quarter goes to what is urgent.
+//! what is spent while both want it, a quarter goes to what is urgent. A shop sets aside what a document
+//! might cost, and charges what it did, which is often a tenth of that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 /// Assumed for a document that was never asked before.
-const FIRST_COST: f64 = 50.0;
+const FIRST_CHARGE: Charge = Charge { requested: 50.0, actual: 50.0 };
 /// Assumed until the first answer: one question at a time gets through everywhere.
 const FIRST_STATUS: Status =
     Status { maximum_available: 1_000.0, currently_available: 500.0, restore_rate: 50.0 };
@@ -72,8 +73,17 @@ struct State {
     others: usize,
     /// Points that others are to get before urgent calls do again, while both wait.
     owed: f64,
-    /// What documents were last said to cost before they run.
-    costs: HashMap<[u8; 32], f64>,
+    /// What documents were last charged.
+    charges: HashMap<[u8; 32], Charge>,
+}
+
+/// Points that a shop takes for a document.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Charge {
+    /// What has to be there before it runs.
+    pub(super) requested: f64,
+    /// What it took.
+    pub(super) actual: f64,
 }
 
 /// Points set aside for one call. Given up without an answer, they may have been taken.
@@ -102,7 +112,7 @@ impl Budget {
             urgent: (0.0, 0),
             others: 0,
             owed: 0.0,
-            costs: HashMap::new(),
+            charges: HashMap::new(),
         };
         Self { state: Mutex::new(state) }
     }
@@ -134,7 +144,7 @@ impl Budget {
     ) -> Result<Reservation<'_>, Duration> {
         let mut state = self.lock();
         let Status { maximum_available, restore_rate, .. } = state.status;
-        let points = state.points(document);
+        let (points, spends) = (state.points(document), state.charge(document).actual);
         if urgent && state.owed > 0.0 && state.others > 0 {
             return Err(TURN);
         }
@@ -153,9 +163,9 @@ impl Budget {
         }
         state.reserved += points;
         state.owed = match urgent {
-            true if state.others > 0 => state.owed + points * OTHERS_TURN,
+            true if state.others > 0 => state.owed + spends * OTHERS_TURN,
             true => state.owed,
-            false => (state.owed - points).max(0.0),
+            false => (state.owed - spends).max(0.0),
         };
         Ok(Reservation { budget: self, document, points, is_settled: false })
     }
@@ -201,12 +211,12 @@ impl Budget {
 
 impl Reservation<'_> {
     /// An answer came: gives the points back and takes over what it says.
-    pub(super) fn settle(mut self, status: Option<Status>, requested: Option<f64>) {
+    pub(super) fn settle(mut self, status: Option<Status>, charge: Option<Charge>) {
         self.is_settled = true;
         let mut state = self.budget.lock();
         state.reserved = (state.reserved - self.points).max(0.0);
-        if let Some(requested) = requested {
-            state.costs.insert(self.document, requested);
+        if let Some(charge) = charge {
+            state.charges.insert(self.document, charge);
         }
         if let Some(status) = status {
             state.status = status;
@@ -244,10 +254,13 @@ impl Drop for Waiting<'_> {
 }
 
 impl State {
-    /// What a document is likely to cost. What is dearer than a full bucket is for the shop to refuse.
+    fn charge(&self, document: [u8; 32]) -> Charge {
+        self.charges.get(&document).copied().unwrap_or(FIRST_CHARGE)
+    }
+
+    /// What has to be there for a document. What is dearer than a full bucket is for the shop to refuse.
     fn points(&self, document: [u8; 32]) -> f64 {
-        let points = self.costs.get(&document).copied().unwrap_or(FIRST_COST);
-        points.min(self.status.maximum_available)
+        self.charge(document).requested.min(self.status.maximum_available)
     }
 
     /// What others are to leave to urgent calls that wait, if it is their turn: half at most.
@@ -277,6 +290,10 @@ mod tests {
     const HALF: Claim = Claim { share: 0.5, urgent: false };
     const URGENT: Claim = Claim { share: 0.5, urgent: true };
 
+    fn charge(requested: f64, actual: f64) -> Charge {
+        Charge { requested, actual }
+    }
+
     fn budget(available: f64) -> Budget {
         let budget = Budget::new();
         let first = budget.try_reserve([0; 32], ALL, Instant::now()).expect("points");
@@ -285,7 +302,7 @@ mod tests {
             currently_available: available,
             restore_rate: 100.0,
         };
-        first.settle(Some(status), Some(200.0));
+        first.settle(Some(status), Some(charge(200.0, 200.0)));
         budget
     }
 
@@ -344,7 +361,7 @@ mod tests {
         let budget = budget(1_000.0);
         let now = Instant::now();
         let call = budget.try_reserve([1; 32], ALL, now).expect("points");
-        call.settle(None, Some(1_700.0));
+        call.settle(None, Some(charge(1_700.0, 1_700.0)));
         assert!(budget.try_reserve([1; 32], ALL, now + Duration::from_secs(60)).is_ok());
     }
 
@@ -392,6 +409,25 @@ mod tests {
         drop(other);
         held.push(budget.try_reserve(cheap, URGENT, now).expect("nobody else waits"));
         drop((urgent, held));
+    }
+
+    #[test]
+    fn turns_are_shared_by_what_is_spent_and_not_by_what_it_might_have_been() {
+        let (budget, now) = (budget(1_000.0), Instant::now());
+        let (question, mutation) = ([1; 32], [2; 32]);
+        for (document, taken) in [(question, charge(60.0, 20.0)), (mutation, charge(10.0, 10.0))] {
+            budget.try_reserve(document, ALL, now).expect("points").settle(None, Some(taken));
+        }
+        let (other, urgent) = (budget.waits(mutation, false), budget.waits(question, true));
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(budget.try_reserve(question, URGENT, now).expect("its turn"));
+            for _ in 0..6 {
+                assert!(budget.try_reserve(question, URGENT, now).is_err(), "60 are owed");
+                held.push(budget.try_reserve(mutation, ALL, now).expect("their turn"));
+            }
+        }
+        drop((other, urgent));
     }
 
     #[tokio::test]

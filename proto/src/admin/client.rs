@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::budget::{Budget, Claim, Reservation, Status};
+use super::budget::{Budget, Charge, Claim, Reservation, Status};
 use super::clock::{self, Skew};
 use super::token::Tokens;
 use super::{Access, AdminError, Answer, Call, GraphqlError, Repeat};
@@ -86,6 +86,13 @@ struct Cost {
     requested_query_cost: Option<f64>,
     actual_query_cost: Option<f64>,
     throttle_status: Option<Status>,
+}
+
+impl Cost {
+    fn charge(&self) -> Option<Charge> {
+        let requested = self.requested_query_cost?;
+        Some(Charge { requested, actual: self.actual_query_cost.unwrap_or(requested) })
+    }
 }
 
 /// What Shopify says about a search filter.
@@ -252,11 +259,9 @@ impl Client {
         };
         match serde_json::from_slice::<Body>(&bytes) {
             Ok(body) => {
-                let (cost, requested) = match &body.extensions.cost {
-                    Some(cost) => (cost.throttle_status, cost.requested_query_cost),
-                    None => (None, None),
-                };
-                reservation.settle(cost, requested);
+                let cost = body.extensions.cost.as_ref();
+                let status = cost.and_then(|cost| cost.throttle_status);
+                reservation.settle(status, cost.and_then(Cost::charge));
                 self.answered(body, version)
             }
             Err(error) => Outcome::Lost(format!("the answer is not JSON: {error}")),
