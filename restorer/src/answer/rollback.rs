@@ -19,7 +19,8 @@ use crate::gate::Visit;
 use crate::guard::WayBack;
 use crate::job::Job;
 use crate::job::desk::Apply;
-use crate::plan::{Modes, Plan, Request};
+use crate::plan::gather::Scope;
+use crate::plan::{Modes, Plan, Request, make};
 use crate::{Desk, mark, refuse};
 
 /// How far back an app is looked for of which nothing was noted: a day, in microseconds.
@@ -143,10 +144,16 @@ impl Desk {
 
 #[async_trait]
 impl WayBack for Desk {
-    async fn plan(&self, shop: &Shop, set: &ChangeSet, _: &[Undone]) -> Result<String, String> {
+    async fn plan(
+        &self,
+        shop: &Shop,
+        set: &ChangeSet,
+        undone: Vec<Undone>,
+    ) -> Result<String, String> {
         let change_set = Some(set.id.to_string());
         let request = Request { change_set, modes: ALL, ..Request::default() };
-        let plan = Self::plan(self, shop, request, "guard".into()).await;
+        let from = make::From::History(Scope::Versions(undone), set.actor.doubt());
+        let plan = self.plan_of(shop, request, from, "guard".into()).await;
         plan.map(|plan| plan.id).map_err(|e| e.to_string())
     }
 

@@ -24,9 +24,13 @@ const ASKED_MICROS: u64 = 30 * 1_000_000;
 /// The way back: made and gone by those who make plans and do jobs.
 #[async_trait]
 pub(crate) trait WayBack: Send + Sync {
-    /// Makes the plan that undoes some versions. Answers its id.
-    async fn plan(&self, shop: &Shop, set: &ChangeSet, undone: &[Undone])
-    -> Result<String, String>;
+    /// Makes the plan that undoes a set: the versions that it is made of. Answers its id.
+    async fn plan(
+        &self,
+        shop: &Shop,
+        set: &ChangeSet,
+        undone: Vec<Undone>,
+    ) -> Result<String, String>;
     /// Applies it. Answers the job's id.
     async fn apply(&self, shop: &Shop, plan: &str) -> Result<String, String>;
     /// Up to which of a shop's messages all is asked that webhooks left open.
@@ -250,7 +254,7 @@ impl Respond {
             incident.state = IncidentState::Open;
             return;
         }
-        match self.back.plan(&self.shop, seen.set, &undone(seen.changes)).await {
+        match self.back.plan(&self.shop, seen.set, undone(seen.changes)).await {
             Ok(plan) => {
                 (incident.plan, incident.planned) = (Some(plan), changes);
                 incident.state = IncidentState::Planned;

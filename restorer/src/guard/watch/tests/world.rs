@@ -74,7 +74,7 @@ pub(super) struct Way {
 
 #[async_trait]
 impl WayBack for Way {
-    async fn plan(&self, _: &Shop, set: &ChangeSet, _: &[Undone]) -> Result<String, String> {
+    async fn plan(&self, _: &Shop, set: &ChangeSet, _: Vec<Undone>) -> Result<String, String> {
         let mut plans = self.plans.lock().expect("not poisoned");
         plans.push(set.counts.changes);
         Ok(format!("plan-{}", plans.len()))
