@@ -276,7 +276,8 @@ impl Runner {
         }
         self.begun.ends(row.n);
         self.tools.metrics.row(state);
-        self.run.over(result);
+        let points = if self.deselected.contains(&row.n) { 0.0 } else { row.cost };
+        self.run.over(result, points);
         Ok(())
     }
 

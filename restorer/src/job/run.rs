@@ -57,8 +57,9 @@ struct State {
     recent: VecDeque<RowResult>,
     /// Where rates are counted from.
     since: Instant,
-    /// Rows that were over then.
-    over_then: u64,
+    /// Points that the plan says its rows take which were not over then, and those of them that are now.
+    to_do: f64,
+    done: f64,
     /// Points spent and granted before.
     cost_then: f64,
     granted_then: f64,
@@ -74,7 +75,8 @@ impl Run {
             over: Outcomes::default(),
             recent: VecDeque::new(),
             since: Instant::now(),
-            over_then: 0,
+            to_do: 0.0,
+            done: 0.0,
             cost_then,
             granted_then,
             saved_then: 0.0,
@@ -109,13 +111,13 @@ impl Run {
         held.recent.iter().skip(held.recent.len() - most).cloned().collect()
     }
 
-    /// All of a job's rows are known, and what became of some of them.
-    pub(super) fn begins(&self, total: u64, over: Outcomes, granted: Granted) {
+    /// All of a job's rows are known, what became of some of them, and points that the others take.
+    pub(super) fn begins(&self, total: u64, over: Outcomes, to_do: f64, granted: Granted) {
         let mut held = self.lock();
         let mut counts = super::RowCounts { pending: total, ..super::RowCounts::default() };
         over.states().for_each(|(_, state)| counts.moved(RowState::Pending, state));
         held.job.counts = counts;
-        held.over_then = total - counts.pending;
+        (held.to_do, held.done) = (to_do, 0.0);
         held.over = over;
         held.since = Instant::now();
         held.saved_then = granted.available;
@@ -159,14 +161,17 @@ impl Run {
         self.lock().job = job;
     }
 
-    /// A row is over.
-    pub(super) fn over(&self, result: RowResult) {
+    /// A row is over, which takes so many points.
+    pub(super) fn over(&self, result: RowResult, points: f64) {
         let mut held = self.lock();
         if held.recent.len() == RECENT_MAX {
             held.recent.pop_front();
         }
-        let before = held.over.insert(&result).unwrap_or(RowState::Pending);
-        held.job.counts.moved(before, result.state);
+        let before = held.over.insert(&result);
+        if before.is_none() {
+            held.done += points;
+        }
+        held.job.counts.moved(before.unwrap_or(RowState::Pending), result.state);
         held.recent.push_back(result);
     }
 
@@ -183,16 +188,63 @@ impl Run {
         let elapsed = held.since.elapsed().as_secs_f64();
         held.job.cost = held.cost_then + self.spent.get() as f64;
         held.job.granted = held.granted_then + held.saved_then + granted.per_second * elapsed;
-        let counts = held.job.counts;
-        let done = (counts.total() - counts.pending).saturating_sub(held.over_then);
-        held.job.eta_seconds = match done {
-            0 => held.job.eta_seconds,
-            done => Some(counts.pending as f64 * elapsed / done as f64),
-        };
+        // Rows differ a hundredfold in what they take: a product with its variants, and an amount in stock.
+        if held.done > 0.0 {
+            held.job.eta_seconds = Some((held.to_do - held.done).max(0.0) * elapsed / held.done);
+        }
         if held.job.granted > 0.0 { (held.job.cost / held.job.granted).min(1.0) } else { 0.0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backstock_proto::{Kind, ResourceId};
+    use serde_json::json;
+
+    use super::*;
+
+    fn created(n: u64) -> RowResult {
+        RowResult {
+            n,
+            kind: Kind::parse("product").expect("a kind"),
+            id: ResourceId::parse("1").expect("an id"),
+            title: String::new(),
+            state: RowState::Created,
+            reason: None,
+            new_gid: None,
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_told_by_points_and_not_by_rows() {
+        let job = json!({
+            "id": "j1", "plan": "p1", "state": "running", "by": "test",
+            "started_at": "2026-10-01T00:00:00Z", "finished_at": null, "counts": {},
+            "eta_seconds": 500.0, "cost": 0.0
+        });
+        let job = serde_json::from_value(job).expect("a job");
+        let spent = IntCounter::new("spent", "points").expect("a counter");
+        let run = Run::new(Shop::parse("a.myshopify.com").expect("a shop"), job, spent, Want::Run);
+        let granted = Granted { maximum: 1_000.0, available: 0.0, per_second: 50.0 };
+        // A product of ninety points, and ten rows of one.
+        run.begins(11, Outcomes::default(), 100.0, granted);
+        run.reckon(granted);
+        assert_eq!(
+            run.job().eta_seconds,
+            Some(500.0),
+            "as the plan says, as long as nothing is over"
+        );
+        run.over(created(0), 90.0);
+        run.over(created(0), 90.0);
+        run.lock().since -= Duration::from_secs(90);
+        run.reckon(granted);
+        let left = run.job().eta_seconds.expect("an end");
+        assert!((10.0..11.0).contains(&left), "{left}");
     }
 }

@@ -184,14 +184,20 @@ impl Runner {
     /// Learns of every row what there is to know before the first is written.
     pub(super) async fn survey(&mut self) -> Result<(), RunError> {
         let (mut n, mut total, mut missing) = (0, 0, Missing::default());
-        let (mut counted, mut firsts) = (Counted::default(), Vec::new());
+        let (mut counted, mut firsts, mut to_do) = (Counted::default(), Vec::new(), 0.0);
         while let Some(rows) = self.piece(n).await? {
             n += 1;
             firsts.push(rows.first().map_or(total, |row| row.n));
             total += rows.len() as u64;
-            for row in rows.iter().filter(|row| row.action == Action::Create) {
+            for row in &rows {
                 let is_over = self.standing.over.state(row.n).is_some();
                 let is_to_do = !is_over && !self.deselected.contains(&row.n);
+                if is_to_do {
+                    to_do += row.cost;
+                }
+                if row.action != Action::Create {
+                    continue;
+                }
                 if makes_product(row) && is_to_do {
                     self.products += row.cost;
                 }
@@ -218,7 +224,7 @@ impl Runner {
         self.missing = Mutex::new(missing);
         self.counted = counted.sorted();
         self.rest = Mutex::new(rest);
-        self.run.begins(total, over, self.client().granted());
+        self.run.begins(total, over, to_do, self.client().granted());
         Ok(())
     }
 
