@@ -96,7 +96,8 @@ async fn is_gone(desk: &Desk, erasure: &Erasure) -> bool {
             tracing::error!(
                 %shop,
                 "Shopify asks for everything of this shop to be erased, and the shop still accepts \
-                 our access: nothing is done before somebody says so with `backstock erase --shop`"
+                 our access: nothing is done before somebody says so with `backstock erase --shop {}`",
+                shop.name()
             );
             false
         }

@@ -236,9 +236,10 @@ fn line(erasure: &Erasure, now: &Zoned) -> String {
         Whom::Shop => "the whole shop".into(),
     };
     let state = match erasure.state {
-        ErasureState::Waiting => {
-            page::bad("waits: the shop is still installed; `backstock erase --shop` says yes")
-        }
+        ErasureState::Waiting => page::bad(format!(
+            "waits: the shop is still installed; `backstock erase --shop {}` says yes",
+            erasure.shop.name()
+        )),
         ErasureState::Open => page::odd("under way"),
         ErasureState::Erased => page::odd("gone, but from older checkpoints"),
         ErasureState::Done => page::good("done"),

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use backstock_proto::Shop;
 use backstock_restorer::proof::{Archive, Dangling, KindProof, Mismatch, Proof, ProofState};
 use jiff::Zoned;
 
@@ -42,7 +43,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     };
     let mut answer = match args.target.server.json {
         true => Answer::json(&body),
-        false => Answer::done(shown(&proof, now)),
+        false => Answer::done(shown(&proof, &shop, now)),
     };
     if proof.state != ProofState::Proved {
         answer.exit = Exit::Failed;
@@ -86,7 +87,7 @@ async fn last(api: &Api, path: &str) -> Result<(Vec<u8>, Proof), Failure> {
 }
 
 /// A proof in one line.
-pub(super) fn verdict(proof: &Proof, now: &Zoned) -> String {
+pub(super) fn verdict(proof: &Proof, shop: &Shop, now: &Zoned) -> String {
     let when = proof.finished_at.map_or("some time ago".into(), |at| moment::age(at, now));
     let of = format!("{} of {}", page::grouped(proof.proved), page::grouped(proof.compared));
     match proof.state {
@@ -98,9 +99,10 @@ pub(super) fn verdict(proof: &Proof, now: &Zoned) -> String {
             format!("{} {when}: {of}{not}.", page::good("Proved restorable"))
         }
         ProofState::Refuted => format!(
-            "{} {when}: {of}; {} not as they should be. `backstock prove --last` names them.",
+            "{} {when}: {of}; {} not as they should be. `backstock prove --last --shop {}` names them.",
             page::bad("Not proved restorable"),
             page::count(proof.mismatches, "resource"),
+            shop.name(),
         ),
         ProofState::Failed => format!(
             "{} {when}: {}",
@@ -111,8 +113,8 @@ pub(super) fn verdict(proof: &Proof, now: &Zoned) -> String {
     }
 }
 
-fn shown(proof: &Proof, now: &Zoned) -> String {
-    let mut text = format!("{}\n", verdict(proof, now));
+fn shown(proof: &Proof, shop: &Shop, now: &Zoned) -> String {
+    let mut text = format!("{}\n", verdict(proof, shop, now));
     if proof.state == ProofState::Failed {
         return text;
     }

@@ -1,5 +1,6 @@
 //! `backstock retain`
 
+use backstock_proto::Shop;
 use backstock_proto::retain::Retained;
 use serde_json::json;
 
@@ -44,14 +45,17 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
         return Ok(Answer::json(&body));
     }
     let retained: Retained = api::read(&body)?;
-    Ok(Answer::done(shown(&retained, args.dry_run || args.hold.is_some())))
+    Ok(Answer::done(shown(&retained, &shop, args.dry_run || args.hold.is_some())))
 }
 
-fn shown(retained: &Retained, dry_run: bool) -> String {
+fn shown(retained: &Retained, shop: &Shop, dry_run: bool) -> String {
     let Retained { thinned, blobs, blob_bytes, held, .. } = retained;
     if *held {
         let held = page::odd("Everything is kept");
-        return format!("{held} until `backstock retain --hold off`: nothing goes.\n");
+        let shop = shop.name();
+        return format!(
+            "{held} until `backstock retain --shop {shop} --hold off`: nothing goes.\n"
+        );
     }
     let went = if dry_run { "would go" } else { "went" };
     format!(

@@ -1,10 +1,10 @@
 //! `backstock status`
 
-use backstock_proto::Timestamp;
 use backstock_proto::journal::{Drift, Gap, KindStatus, PullState, ShopStatus};
 use backstock_proto::kind::Heard;
 use backstock_proto::retain::Retained;
 use backstock_proto::subscribe::Subscriptions;
+use backstock_proto::{Shop, Timestamp};
 use backstock_restorer::proof::Proof;
 use comfy_table::{Cell, CellAlignment};
 use jiff::Zoned;
@@ -35,7 +35,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
         return Ok(Answer::json(&body));
     }
     let upkeep: Upkeep = api::read(&body)?;
-    Ok(Answer::done(shown(&api::read(&body)?, now) + &upkeep.shown(now)))
+    Ok(Answer::done(shown(&api::read(&body)?, now) + &upkeep.shown(&shop, now)))
 }
 
 /// What keeps a shop's history in order.
@@ -47,7 +47,7 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    fn shown(&self, now: &Zoned) -> String {
+    fn shown(&self, shop: &Shop, now: &Zoned) -> String {
         let mut text = String::new();
         if let Some(Subscriptions { at, uri, wanted, good, refused, .. }) = &self.subscriptions {
             let when = moment::age(*at, now);
@@ -57,7 +57,8 @@ impl Upkeep {
                     let missing = page::bad(format!("{} topics do not arrive.", wanted - good));
                     format!(
                         "{missing} Looked at {when}; {good} of {wanted} reach {uri}. \
-                         `backstock subscribe` mends what can be.\n"
+                         `backstock subscribe --shop {}` mends what can be.\n",
+                        shop.name()
                     )
                 }
             };
@@ -77,7 +78,7 @@ impl Upkeep {
             };
         }
         text += &match &self.proof {
-            Some(proof) => format!("{}\n", prove::verdict(proof, now)),
+            Some(proof) => format!("{}\n", prove::verdict(proof, shop, now)),
             None => String::new(),
         };
         text
@@ -102,7 +103,7 @@ fn shown(status: &ShopStatus, now: &Zoned) -> String {
         lag(summary.lag_seconds, summary.newest_received_at, now),
         gaps(status, now),
         quarantine(status.quarantined),
-        not_read(&status.kinds),
+        not_read(&summary.shop, &status.kinds),
         not_kept(&status.kinds),
     )
 }
@@ -143,7 +144,7 @@ fn heard(heard: Heard) -> &'static str {
 }
 
 /// What could not be read whole, and why.
-fn not_read(kinds: &[KindStatus]) -> String {
+fn not_read(shop: &Shop, kinds: &[KindStatus]) -> String {
     let (mut text, mut unsaid) = (String::new(), false);
     let pulls = kinds.iter().filter_map(|kind| kind.pull.as_ref());
     for pull in pulls.filter(|pull| pull.state == PullState::Failed) {
@@ -153,7 +154,10 @@ fn not_read(kinds: &[KindStatus]) -> String {
         text += &format!("  {}: {}\n", pull.kind, page::bad(why));
     }
     if unsaid {
-        text += "  The next whole look tries again, and `backstock reconcile` at once.\n";
+        text += &format!(
+            "  The next whole look tries again, and `backstock reconcile --shop {}` at once.\n",
+            shop.name()
+        );
     }
     match text.is_empty() {
         true => text,

@@ -70,7 +70,7 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
     Kind      Living  Deleted  Versions  Newest version       Heard                   Whole look
     page           7        0         9  2026-11-23 14:05:12  in minutes              5 min ago
     product       60        0        61  2026-11-23 14:05:12  in seconds              failed; before that: 5 min ago
-    redirect       1        0         1  2026-11-23 14:05:12  mostly within the hour  never
+    redirect       1        0         1  2026-11-23 14:05:12  mostly within the hour  failed; before that: never
 
     12 min behind. Events that arrived since then are safe, but cannot be read yet.
     1 gap. The stream no longer held these events when they were due:
@@ -79,6 +79,8 @@ fn a_shop_that_is_not_well_says_what_is_wrong() {
     2 events in quarantine. Kept as received, but not understood and not in any history.
     Not read whole:
       product: 25 of 60 are no longer in the shop. So many at once are not taken for deleted before somebody says so: `backstock reconcile --shop acme --kind product --confirm-deletions`
+      redirect: Shopify did not answer
+      The next whole look tries again, and `backstock reconcile --shop behind` at once.
     ");
     insta::assert_snapshot!(said(&server, &["status", "--shop", "new.myshopify.com"]), @"
     new.myshopify.com: No webhook has arrived yet. Those that are refused are in the log, with the reason.

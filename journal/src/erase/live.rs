@@ -168,7 +168,8 @@ impl Draft<'_> {
             tracing::error!(
                 %shop,
                 "everything of this shop is to be erased, and nobody has confirmed it: it is done \
-                 once the shop no longer accepts our access, or after `backstock erase --shop`"
+                 once the shop no longer accepts our access, or after `backstock erase --shop {}`",
+                shop.name()
             );
         }
         self.store.put_case(&mut self.batch, &case);

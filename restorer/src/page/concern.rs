@@ -71,7 +71,8 @@ pub(crate) fn health(desk: &Desk, status: &Status, harm: &[Seen]) -> Health {
 /// What speaks against it that all is well, beside harm.
 fn beside_harm(status: &Status, now: Timestamp, is_reached: bool) -> Vec<Concern> {
     let history = &status.history;
-    let mut all = reached(is_reached, status.subscriptions.as_ref());
+    let shop = history.summary.shop.name();
+    let mut all = reached(shop, is_reached, status.subscriptions.as_ref());
     all.extend(heard(history));
     all.extend(looked_at(now, history));
     // Where the shop cannot be asked, that is said already.
@@ -79,7 +80,7 @@ fn beside_harm(status: &Status, now: Timestamp, is_reached: bool) -> Vec<Concern
         all.extend(never_whole(history));
     }
     all.extend(history.kinds.iter().filter_map(not_copied));
-    all.extend(status.proof.as_ref().and_then(|proof| disproved(now, proof)));
+    all.extend(status.proof.as_ref().and_then(|proof| disproved(shop, now, proof)));
     all
 }
 
@@ -115,7 +116,7 @@ fn harmed(room: &Room, seen: &Seen) -> Option<Concern> {
 }
 
 /// What is missing between the shop and us.
-fn reached(is_reached: bool, subscriptions: Option<&Subscriptions>) -> Vec<Concern> {
+fn reached(shop: &str, is_reached: bool, subscriptions: Option<&Subscriptions>) -> Vec<Concern> {
     let mut concerns = Vec::new();
     if !is_reached {
         concerns.push(Concern::new(
@@ -137,7 +138,8 @@ fn reached(is_reached: bool, subscriptions: Option<&Subscriptions>) -> Vec<Conce
         });
         let text = format!(
             "{missing} of {wanted} webhook subscriptions are not as they should be: what they would \
-             tell is seen at the next whole look only.{} `backstock subscribe` mends what can be.",
+             tell is seen at the next whole look only.{} `backstock subscribe --shop {shop}` mends what \
+             can be.",
             why.unwrap_or_default()
         );
         concerns.push(Concern::new(Tone::Warning, text));
@@ -177,7 +179,7 @@ fn heard(status: &ShopStatus) -> Vec<Concern> {
 
 /// What came of looking at the whole shop.
 fn looked_at(now: Timestamp, status: &ShopStatus) -> Vec<Concern> {
-    let mut concerns = Vec::new();
+    let (shop, mut concerns) = (status.summary.shop.name(), Vec::new());
     let running: Vec<&PullReport> = pulls(status, PullState::Running).collect();
     if !running.is_empty() {
         let names = running.iter().take(NAMED).map(|pull| human::plural(pull.kind.as_str()));
@@ -194,8 +196,10 @@ fn looked_at(now: Timestamp, status: &ShopStatus) -> Vec<Concern> {
         let why = pull.reason.as_deref().unwrap_or("no reason was given");
         // Some reasons say themselves what to do.
         let then = match why.contains("`backstock ") {
-            true => "",
-            false => " The next whole look tries again, and `backstock reconcile` at once.",
+            true => String::new(),
+            false => format!(
+                " The next whole look tries again, and `backstock reconcile --shop {shop}` at once."
+            ),
         };
         let text = format!("{} could not be read: {why}.{then}", named(&[&pull.kind]));
         concerns.push(Concern::new(Tone::Warning, text));
@@ -211,7 +215,8 @@ fn looked_at(now: Timestamp, status: &ShopStatus) -> Vec<Concern> {
         let kinds = shell::many(stale as u64, "kind");
         let were = if stale == 1 { "was" } else { "were" };
         let text = format!(
-            "{kinds} {were} not looked at as a whole since yesterday. `backstock reconcile` looks now."
+            "{kinds} {were} not looked at as a whole since yesterday. `backstock reconcile --shop {shop}` \
+             looks now."
         );
         concerns.push(Concern::new(Tone::Warning, text));
     }
@@ -231,11 +236,14 @@ fn never_whole(status: &ShopStatus) -> Option<Concern> {
         return None;
     }
     let tone = if is_being_read(status) { Tone::Notice } else { Tone::Warning };
-    let text = format!(
-        "{} were never read whole yet: what no webhook has told of is not kept.{}",
-        named(&kinds),
-        if tone == Tone::Warning { " `backstock reconcile` reads them now." } else { "" }
+    let mut text = format!(
+        "{} were never read whole yet: what no webhook has told of is not kept.",
+        named(&kinds)
     );
+    if tone == Tone::Warning {
+        let shop = status.summary.shop.name();
+        text += &format!(" `backstock reconcile --shop {shop}` reads them now.");
+    }
     Some(Concern::new(tone, text))
 }
 
@@ -253,7 +261,7 @@ fn not_copied(status: &KindStatus) -> Option<Concern> {
 }
 
 /// What stands against it that the shop could be restored.
-fn disproved(now: Timestamp, proof: &Proof) -> Option<Concern> {
+fn disproved(shop: &str, now: Timestamp, proof: &Proof) -> Option<Concern> {
     let stale = now.seconds_since(proof.ordered_at) > LOOK_SECONDS_MAX;
     let (tone, text) = match (proof.state, proof.mismatched.first()) {
         (ProofState::Refuted, Some(first)) => {
@@ -261,7 +269,7 @@ fn disproved(now: Timestamp, proof: &Proof) -> Option<Concern> {
             let (kind, id, why) = (human::plural(first.kind.as_str()), &first.id, &first.why);
             let text = format!(
                 "{wrong} could not be proved restorable. The first, of the {kind}, {id}: {why}. \
-                 `backstock prove --last` names them."
+                 `backstock prove --last --shop {shop}` names them."
             );
             (Tone::Warning, text)
         }
@@ -270,9 +278,11 @@ fn disproved(now: Timestamp, proof: &Proof) -> Option<Concern> {
             (Tone::Notice, format!("It could not be proved that all of it can be restored: {why}."))
         }
         _ if stale => {
-            let text = "It was not proved since yesterday that all of it can be restored. \
-                        `backstock prove` tries now.";
-            (Tone::Notice, text.into())
+            let text = format!(
+                "It was not proved since yesterday that all of it can be restored. \
+                 `backstock prove --shop {shop}` tries now."
+            );
+            (Tone::Notice, text)
         }
         _ => return None,
     };

@@ -225,7 +225,7 @@ fn receipt(room: &Room, erasure: &Erasure) -> Markup {
             @match erasure.state {
                 ErasureState::Waiting => {
                     "The shop still accepts our access, so this may be a mistake. It waits for somebody's word: "
-                    code { "backstock erase --shop" } "."
+                    code { "backstock erase --shop " (room.shop.name()) } "."
                 },
                 ErasureState::Open => "It is under way.",
                 ErasureState::Erased => {

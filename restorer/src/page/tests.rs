@@ -191,7 +191,7 @@ async fn a_store_is_called_safe_only_where_nothing_speaks_against_it() {
         "Your store needs a look",
         "2 of 40 webhook subscriptions are not as they should be",
         "The shop refuses orders/create: not approved.",
-        "<code>backstock subscribe</code> mends what can be.",
+        "<code>backstock subscribe --shop acme</code> mends what can be.",
     ]);
     let never: fn(&mut KindStatus) = |status| {
         if status.kind.as_str() == "order" {
@@ -199,7 +199,11 @@ async fn a_store_is_called_safe_only_where_nothing_speaks_against_it() {
         }
     };
     let unread = overview(never, vec![admin()], None).await;
-    unread.assert_says(&["Your store needs a look", "Orders were never read whole yet"]);
+    unread.assert_says(&[
+        "Your store needs a look",
+        "Orders were never read whole yet",
+        "<code>backstock reconcile --shop acme</code> reads them now.",
+    ]);
     let running: fn(&mut KindStatus) = |status| {
         if status.kind.as_str() == "order" {
             let pull = status.last_complete_pull.take();
@@ -231,7 +235,7 @@ async fn a_store_is_called_safe_only_where_nothing_speaks_against_it() {
     let failed = overview(failed, vec![admin()], None).await;
     failed.assert_says(&[
         "Orders could not be read: 50 of 60 are no longer in the shop.",
-        "<code>backstock reconcile</code> at once.",
+        "<code>backstock reconcile --shop acme</code> at once.",
         "never: it could not be read",
     ]);
     for answer in [without, unheard, unread, reading, uncopied, failed] {

@@ -46,7 +46,8 @@ impl Gather<'_> {
             format!(
                 "Values may have gone with {definitions} metafield definition{plural}, some minutes \
                  later: no webhook tells of that, and what has them was not read since. Have it read \
-                 (`backstock reconcile{}`), then plan again.",
+                 (`backstock reconcile --shop {}{}`), then plan again.",
+                self.shop.name(),
                 kinds.concat()
             )
         }))

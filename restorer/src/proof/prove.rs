@@ -79,7 +79,10 @@ pub(super) async fn prove(claim: &mut Claim<'_>) -> Result<(), ProveError> {
         .collect();
     let sure = || grounds.iter().filter_map(|(kind, ground)| Some((kind, ground.as_ref().ok()?)));
     let Some(oldest) = sure().map(|(_, ground)| ground.at).min() else {
-        let why = format!("no kind of {shop} was read whole yet: `backstock reconcile` does that");
+        let why = format!(
+            "no kind of {shop} was read whole yet: `backstock reconcile --shop {}` does that",
+            shop.name()
+        );
         return Err(ProveError::Nothing(why));
     };
     claim.proof.at = Some(oldest);

@@ -250,6 +250,10 @@ pub(super) fn statuses() -> Vec<ShopStatus> {
     };
     let page = read(kind("page", 7, 0, 9, "2026-11-23T13:05:12Z"));
     let product = read(kind("product", 60, 0, 61, "2026-11-23T13:05:12Z"));
+    let redirect = KindStatus {
+        pull: Some(pull("redirect", "failed", Some("Shopify did not answer"))),
+        ..kind("redirect", 1, 0, 1, "2026-11-23T13:05:12Z")
+    };
     let healed = Healing { kind: page.kind.clone(), at: Timestamp::from_micros(recent) };
     vec![
         ShopStatus {
@@ -266,7 +270,7 @@ pub(super) fn statuses() -> Vec<ShopStatus> {
             kinds: vec![
                 page,
                 KindStatus { pull: Some(pull("product", "failed", Some(held))), ..product },
-                kind("redirect", 1, 0, 1, "2026-11-23T13:05:12Z"),
+                redirect,
             ],
             gaps: vec![Gap {
                 healed_by: vec![healed],

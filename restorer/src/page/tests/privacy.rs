@@ -57,7 +57,7 @@ async fn what_people_asked_for_stands_with_how_long_there_is() {
         "What went: 9 versions of 4 things, 1 record of plans, jobs and the like, 12 messages on the stream.",
         "The whole shop is to be forgotten",
         "badge bad\">overdue by 1 day<",
-        "backstock erase --shop",
+        "backstock erase --shop acme",
     ]);
     let text = page.text();
     assert!(!text.contains("Download what is kept of customer 304"));

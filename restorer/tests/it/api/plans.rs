@@ -159,7 +159,7 @@ async fn who_brings_back_a_definition_hears_that_its_values_may_have_gone_with_i
     assert_eq!(actions(&plan), ["create metafield_definition 31"]);
     let said = plan["consequences"][0].as_str().expect("a sentence");
     assert!(said.contains("Values may have gone with 1 metafield definition, some"), "{said}");
-    assert!(said.contains("`backstock reconcile --kind product`"), "{said}");
+    assert!(said.contains("`backstock reconcile --shop acme --kind product`"), "{said}");
 }
 
 #[tokio::test]
