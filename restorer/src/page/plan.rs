@@ -20,7 +20,7 @@ use super::{diff, job, restore};
 use crate::ask::Asked;
 use crate::human::{self, Known, Line};
 use crate::job::Job;
-use crate::plan::{Action, Counts, Plan, Request, Row, store};
+use crate::plan::{Action, Counts, Plan, Request, Row, Select, store};
 use crate::refuse;
 use crate::token::Scope;
 use crate::write;
@@ -147,39 +147,61 @@ async fn one(room: &Room, kind: &Kind, id: &str) -> String {
     if title.is_empty() { format!("one {}", human::singular(kind.as_str())) } else { title }
 }
 
+/// What was selected, in a few words; `None` where nothing was said, and all of it is meant.
+async fn selected(room: &Room, Select { kinds, ids, q, fields }: &Select) -> Option<String> {
+    let of_these = match (kinds.as_slice(), ids.as_slice()) {
+        ([], []) => None,
+        ([kind], [id]) => Some(one(room, kind, id).await),
+        (_, [_]) => Some("one thing".into()),
+        (_, [_, ..]) => Some(shell::many(ids.len() as u64, "thing")),
+        (kinds, []) => Some(listed(kinds)),
+    };
+    let called = match (q, of_these) {
+        (None, of_these) => of_these,
+        (Some(q), None) => Some(format!("what is called “{q}”")),
+        (Some(q), Some(of_these)) => Some(format!("{of_these} called “{q}”")),
+    };
+    if fields.is_empty() {
+        return called;
+    }
+    let of = called.unwrap_or_else(|| "everything".into());
+    Some(format!("{} of {of}", shell::many(fields.len() as u64, "field")))
+}
+
+/// `products, pages and menus`.
+fn listed(kinds: &[Kind]) -> String {
+    let names: Vec<String> = kinds.iter().map(|kind| human::plural(kind.as_str())).collect();
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        names => names.concat(),
+    }
+}
+
 /// What was asked for, in a few words.
 pub(super) async fn wanted(room: &Room, request: &Request) -> String {
-    let select = &request.select;
-    let what = match (select.kinds.as_slice(), select.ids.as_slice()) {
-        ([kind], [id]) => one(room, kind, id).await,
-        ([kind], []) => human::plural(kind.as_str()),
-        (_, [_]) => "one thing".into(),
-        _ => "the shop".into(),
-    };
+    let what = selected(room, &request.select).await;
+    let to_what = what.as_ref().map(|what| format!(" to {what}")).unwrap_or_default();
+    let only = what.as_ref().map(|what| format!(", only {what}")).unwrap_or_default();
+    let short = |at: Timestamp| room.clock.short(at);
+    let until = request.to.map(|to| format!(" until {}", short(to))).unwrap_or_default();
     if let Some(at) = request.at {
-        return format!("Put {what} back to {}", room.clock.short(at));
+        return match request.to {
+            Some(_) => format!("Undo what happened{to_what} after {}{until}", short(at)),
+            None => format!("Put {} back to {}", what.as_deref().unwrap_or("the shop"), short(at)),
+        };
     }
     if request.undo.is_some() {
-        return "Undo what was put back".into();
+        return format!("Undo what was put back{only}");
     }
     if request.change_set.is_some() {
-        let of = request.begins().map(|at| format!("the change-set of {}", room.clock.short(at)));
-        return format!("Undo {}", of.unwrap_or("one change-set".into()));
+        let of = request.begins().map(|at| format!("the change-set of {}", short(at)));
+        return format!("Undo {}{only}", of.unwrap_or("one change-set".into()));
     }
-    let to_what = match (select.kinds.as_slice(), select.ids.as_slice()) {
-        ([], []) => String::new(),
-        _ => format!(" to {what}"),
-    };
-    let since = |from: Timestamp| {
-        let until = request.to.map(|to| format!(" until {}", room.clock.short(to)));
-        format!(" since {}{}", room.clock.short(from), until.unwrap_or_default())
-    };
-    match (&request.app, request.from) {
-        (Some(app), from) => {
-            format!("Undo what {app} did{to_what}{}", from.map(since).unwrap_or_default())
-        }
-        (None, Some(from)) => format!("Undo what happened{to_what}{}", since(from)),
-        (None, None) => "Put back what an export holds".into(),
+    let since = request.from.map(|from| format!(" since {}{until}", short(from)));
+    match (&request.app, since) {
+        (Some(app), since) => format!("Undo what {app} did{to_what}{}", since.unwrap_or_default()),
+        (None, Some(since)) => format!("Undo what happened{to_what}{since}"),
+        (None, None) => format!("Put back what an export holds{only}"),
     }
 }
 

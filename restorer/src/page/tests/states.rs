@@ -102,7 +102,7 @@ async fn what_was_asked_for_is_named_and_planned_anew() {
     let made = world.send("/shops/acme/restore", &bo, &asked).await;
     assert_eq!(made.status, 303, "{}", made.text());
     let plan = made.said("location").to_owned();
-    let wanted = "Put Enamel Mug";
+    let wanted = "Put 1 field of Enamel Mug back to 20 Nov";
     let page = world.get(&plan, &bo).await;
     let id = format!("name=\"id\" value=\"{MUG}\"");
     let field = "name=\"field\" value=\"title\"";
@@ -117,6 +117,30 @@ async fn what_was_asked_for_is_named_and_planned_anew() {
     page.assert_says(&[wanted, "What moved meanwhile was left alone.", "Plan it anew…", field]);
     let listed = world.get("/shops/acme/restore", &bo).await;
     listed.assert_says(&[wanted, "1 changed · 1 moved meanwhile · by Ada"]);
+}
+
+#[tokio::test]
+async fn whoever_approves_a_plan_reads_how_much_of_the_shop_it_is_of() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    let at = "at=2026-11-20T12:00:00Z&update=yes";
+    for (asked, named) in [
+        (at.to_owned(), "Put the shop back to 20 Nov 12:00<"),
+        (format!("{at}&kind=product&kind=page"), "Put products and pages back to 20 Nov 12:00<"),
+        (format!("{at}&q=mug"), "Put what is called “mug” back to 20 Nov 12:00<"),
+        (
+            format!("{at}&kind=product&q=mug&field=title&field=tags"),
+            "Put 2 fields of products called “mug” back to 20 Nov 12:00<",
+        ),
+        (
+            format!("{at}&to=2026-11-20T15:00:00Z&kind=product"),
+            "Undo what happened to products after 20 Nov 12:00 until 20 Nov 15:00<",
+        ),
+    ] {
+        let made = world.send("/shops/acme/restore", &bo, &asked).await;
+        assert_eq!(made.status, 303, "{}", made.text());
+        world.get(made.said("location"), &bo).await.assert_says(&[named]);
+    }
 }
 
 #[tokio::test]
