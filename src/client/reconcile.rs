@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{self, Api, Target};
-use super::{Answer, Exit, Failure, page};
+use super::{Answer, Exit, Failure, page, resource};
 
 /// How often it is asked how far the pulls are.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
     /// Only this kind; may be repeated
-    #[arg(long = "kind", value_name = "KIND", value_parser = Kind::parse)]
+    #[arg(long = "kind", value_name = "KIND", value_parser = resource::kind)]
     kinds: Vec<Kind>,
     /// Believe that many resources are gone at once
     #[arg(long)]
@@ -86,17 +86,11 @@ async fn over(
     at: Timestamp,
 ) -> Result<Vec<PullReport>, Failure> {
     let watched = std::io::stderr().is_terminal();
+    let mut over = BTreeMap::new();
     loop {
         let body = api.get(&format!("/v1/shops/{shop}/pulls"), &[]).await?;
         let list: List<PullReport> = api::read(&body)?;
-        let ours = |report: &&PullReport| report.started_at >= at && wanted.contains(&report.kind);
-        let mut over: BTreeMap<&Kind, &PullReport> = BTreeMap::new();
-        for report in list.items.iter().filter(ours) {
-            // The newest first.
-            if report.state != PullState::Running {
-                over.entry(&report.kind).or_insert(report);
-            }
-        }
+        learn(&mut over, list.items, wanted, at);
         if watched {
             eprint!("\r{} of {} kinds", over.len(), wanted.len());
         }
@@ -104,9 +98,27 @@ async fn over(
             if watched {
                 eprint!("\r                      \r");
             }
-            return Ok(over.into_values().cloned().collect());
+            return Ok(over.into_values().collect());
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Learns which kinds were pulled since `at`, each by the newest pull that is over. What ended early is
+/// remembered: small kinds are pulled again and again while large ones are, and push it off the first page.
+fn learn(
+    over: &mut BTreeMap<Kind, PullReport>,
+    told: Vec<PullReport>,
+    wanted: &[Kind],
+    at: Timestamp,
+) {
+    for report in told {
+        let ours = report.started_at >= at && wanted.contains(&report.kind);
+        let known = over.get(&report.kind);
+        let newer = known.is_none_or(|known| known.started_at < report.started_at);
+        if ours && newer && report.state != PullState::Running {
+            over.insert(report.kind.clone(), report);
+        }
     }
 }
 
@@ -131,4 +143,40 @@ fn shown(reports: &[PullReport]) -> String {
         ]);
     }
     page::lines(&table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pull(kind: &str, state: &str, minute: u32) -> PullReport {
+        let started_at = format!("2026-11-23T14:{minute}:00Z");
+        let pull = json!({"kind": kind, "state": state, "started_at": started_at, "reason": null});
+        serde_json::from_value(pull).expect("a report")
+    }
+
+    #[test]
+    fn what_ended_early_is_not_waited_for_again() {
+        let at = Timestamp::parse("2026-11-23T14:30:00Z").expect("an instant");
+        let wanted = ["order", "page", "product"].map(|kind| Kind::parse(kind).expect("a kind"));
+        let mut over = BTreeMap::new();
+        let mut told = |told: Vec<PullReport>| {
+            learn(&mut over, told, &wanted, at);
+            let ended = over.values().map(|report| (report.kind.as_str(), report.started_at));
+            let minute = |at: Timestamp| at.to_string()[14..16].to_owned();
+            ended.map(|(kind, at)| format!("{kind} {}", minute(at))).collect::<Vec<_>>().join(", ")
+        };
+        let first = vec![
+            pull("product", "running", 31),
+            pull("menu", "complete", 31),
+            pull("page", "failed", 32),
+            pull("order", "complete", 31),
+            pull("product", "complete", 29),
+        ];
+        assert_eq!(told(first), "order 31, page 32");
+        let second = vec![pull("page", "complete", 45), pull("page", "failed", 32)];
+        assert_eq!(told(second), "order 31, page 45", "of orders the first page tells no more");
+        let third = vec![pull("product", "complete", 31)];
+        assert_eq!(told(third), "order 31, page 45, product 31");
+    }
 }
