@@ -148,15 +148,18 @@ pub(super) async fn erase(args: EraseArgs, now: &Zoned) -> Result<Answer, Failur
 pub(super) async fn erasures(args: ErasuresArgs, now: &Zoned) -> Result<Answer, Failure> {
     let api = Api::new(&args.target.server)?;
     let shop = api.shop(&args.target).await?;
-    let body = api.get(&format!("/v1/shops/{shop}/erasures"), &[]).await?;
+    let all = api.list(&format!("/v1/shops/{shop}/erasures"), &[], usize::MAX).await?;
     if args.target.server.json {
-        return Ok(Answer::json(&body));
+        return Answer::json_list(&all);
     }
-    let all: List<Erasure> = api::read(&body)?;
     if all.items.is_empty() {
         return Ok(Answer::done("Nobody was ever erased.\n".into()));
     }
-    Ok(Answer::done(all.items.iter().map(|one| line(one, now) + "\n").collect()))
+    let mut text = String::new();
+    for item in &all.items {
+        text += &format!("{}\n", line(&api::read(item.get().as_bytes())?, now));
+    }
+    Ok(Answer::done(text))
 }
 
 pub(super) async fn data_request(args: DataRequestArgs) -> Result<Answer, Failure> {

@@ -19,8 +19,8 @@ mod answers;
 pub(crate) use answers::LONG;
 
 use answers::{
-    before, change_sets, changes, conflicting_job, health, incidents, job, kind, long_job, mug,
-    nothing_to_do, plan, report, resources, statuses, version, versions,
+    before, change_sets, changes, conflicting_job, erasures, health, incidents, job, kind,
+    long_job, mug, nothing_to_do, plan, report, resources, statuses, version, versions,
 };
 
 /// May do everything and sees one shop.
@@ -169,6 +169,7 @@ fn route(
                 ["changes"] => Ok(Json(changes()).into_response()),
                 ["change-sets"] => Ok(Json(change_sets()).into_response()),
                 ["incidents"] => Ok(Json(incidents()).into_response()),
+                ["erasures"] => Ok(Json(erasures(query)).into_response()),
                 ["resources"] => Ok(Json(resources(query)).into_response()),
                 ["rollbacks"] => {
                     let job = if said["dry_run"] == true { Value::Null } else { job() };

@@ -344,6 +344,22 @@ fn what_can_be_done_about_an_incident_names_the_shop() {
 }
 
 #[test]
+fn every_receipt_of_an_erasure_is_told() {
+    let server = Server::start();
+    let text = said(&server, &["erasures"]);
+    for line in [
+        "2026-11-20 14:00:00  the whole shop  waits: the shop is still installed; \
+         `backstock erase --shop acme` says yes  0 resources, 0 versions, 0 messages\n",
+        "2026-11-20 14:00:00  customer 304  done  0 resources, 0 versions, 0 messages\n",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    let all: List<serde_json::Value> =
+        serde_json::from_str(&said(&server, &["erasures", "--json"])).expect("a list");
+    assert_eq!((all.items.len(), all.next), (2, None));
+}
+
+#[test]
 fn changes_are_told_newest_first() {
     let server = Server::start();
     insta::assert_snapshot!(said(&server, &["changes", "--flat", "--from", "2026-11-20"]), @"

@@ -1,6 +1,7 @@
 //! What the restorer of these tests answers, in the API's shapes.
 
 use backstock_proto::diff;
+use backstock_proto::erase::{Erasure, ErasureCounts, ErasureState, Via, Whom};
 use backstock_proto::journal::{
     Change, Gap, Healing, KindStatus, List, PullReport, ShopStatus, ShopSummary, Summary,
     VerifyReport, Version,
@@ -150,6 +151,28 @@ pub(super) fn incidents() -> Value {
     applied["job"] = json!("job-3");
     planned["plan"] = json!("plan-2");
     json!({"items": [applied, planned, incident("incident-1", "told")], "next": null})
+}
+
+/// A shop that is to be erased, and on a second page somebody who was.
+pub(super) fn erasures(query: &str) -> List<Erasure> {
+    let erasure = |whom, state| Erasure {
+        shop: Shop::from_name("acme").expect("a shop"),
+        whom,
+        via: Via::Webhook,
+        by: String::new(),
+        requested_at: instant("2026-11-20T13:00:00Z"),
+        due_at: instant("2026-12-20T13:00:00Z"),
+        state,
+        erased_at: None,
+        done_at: None,
+        counts: ErasureCounts::default(),
+    };
+    let customer = ResourceId::parse("304").expect("an id");
+    let (one, next) = match query.contains("cursor=1") {
+        true => (erasure(Whom::Customer(customer), ErasureState::Done), None),
+        false => (erasure(Whom::Shop, ErasureState::Waiting), Some("1".to_owned())),
+    };
+    List { items: vec![one], next }
 }
 
 pub(super) fn changes() -> List<Change> {
