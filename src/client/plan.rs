@@ -32,7 +32,10 @@ Examples:
   backstock plan plan-019dc3f2a41b-5f2a --limit 1000")]
 pub(crate) struct Args {
     /// A plan that was made before, to look at it again
-    #[arg(value_name = "PLAN", conflicts_with_all = ["at", "change_set", "app", "from", "undo"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = [
+        "at", "change_set", "app", "from", "to", "undo", "kinds", "ids", "fields", "search", "create",
+        "update", "delete_new", "overwrite", "inventory",
+    ])]
     plan: Option<String>,
     #[command(flatten)]
     what: What,

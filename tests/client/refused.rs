@@ -89,6 +89,8 @@ fn what_cannot_be_meant_ends_with_2() {
         &["status", "--url", "ftp://127.0.0.1"],
         &["token", "new", "--name", "x", "--scope", "all"],
         &["token", "new", "--name", "x"],
+        &["plan", "plan-0193-5f2a", "--kind", "product"],
+        &["plan", "plan-0193-5f2a", "--overwrite"],
         &["frobnicate"],
     ] {
         assert_eq!(run(asking(&server, args)).0, 2, "{args:?}");
