@@ -1,12 +1,18 @@
 //! `backstock incidents` and `dismiss`
 
+use std::collections::BTreeMap;
+
 use backstock_proto::Shop;
 use backstock_restorer::guard::{Incident, IncidentState};
+use backstock_restorer::job::{Job, JobState};
 use jiff::Zoned;
 
 use super::api::{self, Api, Limit, Target};
 use super::job::segment;
 use super::{Answer, Failure, moment, page};
+
+/// The latest jobs, among which those are looked for that went a way back.
+const JOBS: usize = 100;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -48,11 +54,15 @@ pub(super) async fn list(args: ListArgs, now: &Zoned) -> Result<Answer, Failure>
     if args.target.server.json {
         return Answer::json_list(&list);
     }
+    let incidents = list.items.iter().map(|item| api::read(item.get().as_bytes()));
+    let incidents: Vec<Incident> = incidents.collect::<Result<_, _>>()?;
+    let jobs = jobs(&api, &shop, &incidents).await?;
     let mut text = String::new();
-    for item in &list.items {
-        text += &shown(&api::read(item.get().as_bytes())?, &shop, now);
+    for incident in &incidents {
+        let job = way_back(incident).and_then(|plan| jobs.get(plan));
+        text += &shown(incident, job, &shop, now);
     }
-    if list.items.is_empty() {
+    if incidents.is_empty() {
         text += "All quiet: the guard saw no harm.\n";
     }
     if list.next.is_some() {
@@ -78,47 +88,85 @@ pub(super) async fn dismiss(args: DismissArgs) -> Result<Answer, Failure> {
     )))
 }
 
-/// One incident: what it is, how it stands, and what can be done.
-fn shown(incident: &Incident, shop: &Shop, now: &Zoned) -> String {
-    let (id, state, shop) = (page::strong(&incident.id), how(incident), shop.name());
+/// The plan that a person may have had applied, where the guard did not do so itself.
+fn way_back(incident: &Incident) -> Option<&str> {
+    incident.plan.as_deref().filter(|_| incident.job.is_none())
+}
+
+/// The latest jobs by the plans that they apply, where any may have gone the way back of an incident.
+async fn jobs(
+    api: &Api,
+    shop: &Shop,
+    incidents: &[Incident],
+) -> Result<BTreeMap<String, Job>, Failure> {
+    let mut jobs = BTreeMap::new();
+    if incidents.iter().any(|incident| way_back(incident).is_some()) {
+        let list = api.list(&format!("/v1/shops/{shop}/jobs"), &[], JOBS).await?;
+        for item in &list.items {
+            let job: Job = api::read(item.get().as_bytes())?;
+            // The newest first: of several of one plan the last counts.
+            jobs.entry(job.plan.clone()).or_insert(job);
+        }
+    }
+    Ok(jobs)
+}
+
+/// One incident: what it is, how it stands, and what can be done. `job`: by which a person had it put back.
+fn shown(incident: &Incident, job: Option<&Job>, shop: &Shop, now: &Zoned) -> String {
+    let (id, state, shop) = (page::strong(&incident.id), how(incident, job), shop.name());
     let mut text =
         format!("{}  {id}  {state}\n  {}\n", moment::shown(incident.at, now), incident.text);
     for why in &incident.why {
         text += &format!("  {}\n", page::faint(why));
     }
-    match (&incident.job, &incident.plan) {
+    let is_open = is_open(incident.state, job);
+    match (incident.job.as_ref().or(job.map(|job| &job.id)), &incident.plan) {
         (Some(job), _) => text += &format!("  backstock job --shop {shop} {job}\n"),
         (None, Some(plan)) if incident.state == IncidentState::Planned => {
             text += &format!("  backstock apply --shop {shop} {plan}\n");
         }
-        (None, _) if is_open(incident.state) => {
+        (None, _) if is_open => {
             let set = &incident.change_set.id;
             text += &format!("  backstock rollback --shop {shop} --change-set {set} --dry-run\n");
         }
         _ => {}
     }
-    if is_open(incident.state) && incident.job.is_none() {
+    if is_open && incident.job.is_none() {
         let meant = format!("if it was meant: backstock dismiss --shop {shop} {}", incident.id);
         text += &format!("  {}\n", page::faint(meant));
     }
     text
 }
 
-/// Whether a person is still to say what becomes of it.
-fn is_open(state: IncidentState) -> bool {
+/// Whether a person is still to say what becomes of it. A job that ended before all was put back is no end
+/// of it.
+fn is_open(state: IncidentState, job: Option<&Job>) -> bool {
     use IncidentState::{Applied, Dismissed, Joined};
-    !matches!(state, Applied | Joined | Dismissed)
+    let is_left = |job: &Job| matches!(job.state, JobState::Cancelled | JobState::Failed);
+    !matches!(state, Applied | Joined | Dismissed) && job.is_none_or(is_left)
 }
 
-fn how(incident: &Incident) -> String {
+fn how(incident: &Incident, job: Option<&Job>) -> String {
     let by = incident.dismissed_by.as_deref().unwrap_or("somebody");
-    match incident.state {
-        IncidentState::Open => page::odd("open"),
-        IncidentState::Told => page::odd("told"),
-        IncidentState::Planned => page::odd("the way back is ready"),
-        IncidentState::Applied => page::good("undone"),
-        IncidentState::Stuck => page::bad("stuck"),
-        IncidentState::Joined => "a part of another".into(),
-        IncidentState::Dismissed => format!("meant, says {by}"),
+    match (incident.state, job) {
+        (IncidentState::Joined, _) => "a part of another".into(),
+        (IncidentState::Dismissed, _) => format!("meant, says {by}"),
+        (_, Some(job)) => put_back(job),
+        (IncidentState::Open, None) => page::odd("open"),
+        (IncidentState::Told, None) => page::odd("told"),
+        (IncidentState::Planned, None) => page::odd("the way back is ready"),
+        (IncidentState::Applied, None) => page::good("undone"),
+        (IncidentState::Stuck, None) => page::bad("stuck"),
+    }
+}
+
+fn put_back(job: &Job) -> String {
+    let said = |what: &str| format!("{what} by {}: {}", job.by, job.state.as_str());
+    match job.state {
+        JobState::Done => page::good(said("put back")),
+        JobState::Failed | JobState::Cancelled => page::bad(said("not all of it put back")),
+        JobState::Queued | JobState::Running | JobState::Paused => {
+            page::odd(said("being put back"))
+        }
     }
 }

@@ -19,7 +19,7 @@ mod answers;
 pub(crate) use answers::LONG;
 
 use answers::{
-    before, change_sets, changes, conflicting_job, erasures, health, incidents, job, kind,
+    before, change_sets, changes, conflicting_job, erasures, health, incidents, job, jobs, kind,
     long_job, mug, nothing_to_do, plan, report, resources, statuses, version, versions,
 };
 
@@ -176,6 +176,7 @@ fn route(
                     let answer = json!({"plan": plan(), "job": job});
                     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
                 }
+                ["jobs"] => Ok(Json(jobs()).into_response()),
                 ["jobs", "job-long" | "job%2Dlong"] => Ok(Json(long_job(query)).into_response()),
                 ["jobs", "job-conflict" | "job%2Dconflict"] => {
                     Ok(Json(conflicting_job()).into_response())

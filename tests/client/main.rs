@@ -333,6 +333,8 @@ fn what_can_be_done_about_an_incident_names_the_shop() {
     let (code, text) = run(command);
     assert_eq!(code, 0, "{text}");
     for line in [
+        "  incident-4  put back by Ada: done\n",
+        "  backstock job --shop acme job-4\n",
         "  backstock job --shop acme job-3\n",
         "  backstock apply --shop acme plan-2\n",
         "  if it was meant: backstock dismiss --shop acme incident-2\n",
@@ -340,6 +342,9 @@ fn what_can_be_done_about_an_incident_names_the_shop() {
         "  if it was meant: backstock dismiss --shop acme incident-1\n",
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    for over in ["plan-4", "dismiss --shop acme incident-4"] {
+        assert!(!text.contains(over), "{over:?} in\n{text}");
     }
 }
 

@@ -136,7 +136,8 @@ pub(super) fn change_sets() -> Value {
     json!({"items": [broke, seen], "next": null})
 }
 
-/// What the guard saw: harm that is being undone, harm whose way back is ready, harm without one.
+/// What the guard saw: harm that a person had put back, harm that is being undone, harm whose way back is
+/// ready, harm without one.
 pub(super) fn incidents() -> Value {
     let sets = change_sets();
     let incident = |id: &str, state: &str| {
@@ -150,7 +151,9 @@ pub(super) fn incidents() -> Value {
         (incident("incident-3", "applied"), incident("incident-2", "planned"));
     applied["job"] = json!("job-3");
     planned["plan"] = json!("plan-2");
-    json!({"items": [applied, planned, incident("incident-1", "told")], "next": null})
+    let mut gone = incident("incident-4", "planned");
+    gone["plan"] = json!("plan-4");
+    json!({"items": [gone, applied, planned, incident("incident-1", "told")], "next": null})
 }
 
 /// A shop that is to be erased, and on a second page somebody who was.
@@ -317,6 +320,13 @@ pub(super) fn job() -> Value {
         "started_at": "2026-11-23T14:30:00Z", "finished_at": "2026-11-23T14:30:02Z",
         "counts": {"updated": 1}, "eta_seconds": null, "cost": 10.0
     })
+}
+
+/// The jobs of a shop: one went the way back from an incident.
+pub(super) fn jobs() -> Value {
+    let mut back = job();
+    (back["id"], back["plan"], back["by"]) = ("job-4".into(), "plan-4".into(), "Ada".into());
+    json!({"items": [back, job()], "next": null})
 }
 
 /// A job whose rows fill two pages.
