@@ -27,9 +27,9 @@ const BAR: usize = 30;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit code 0 if everything is done, 3 if something in the shop was not as the plan expected and was
-left alone, or if another person has to approve it first, 1 if something failed or the job was
-cancelled.
+Exit code 0 if everything is done or, without --watch, still goes on, 3 if something in the shop was
+not as the plan expected and was left alone, or if another person has to approve it first, 1 if
+something failed or the job was cancelled.
 
 Examples:
   backstock job job-019dc3f2a41b-5f2a
@@ -141,7 +141,7 @@ pub(super) async fn jobs(args: JobsArgs, now: &Zoned) -> Result<Answer, Failure>
     if args.target.server.json {
         return Answer::json_list(&list);
     }
-    let mut table = page::table(&["Job", "State", "Rows", "Done", "By", "Begun"]);
+    let mut table = page::table(&["Job", "State", "Rows", "Done", "By", "Asked for"]);
     for item in &list.items {
         let job: Job = api::read(item.get().as_bytes())?;
         let number = |n| Cell::new(page::grouped(n)).set_alignment(CellAlignment::Right);
@@ -426,7 +426,7 @@ fn bar(job: &Job) -> String {
         total => usize::try_from(over * BAR as u64 / total).unwrap_or(BAR),
     };
     let left = match job.eta_seconds {
-        Some(seconds) if !job.state.is_over() && seconds >= 1.0 => {
+        Some(seconds) if job.state == JobState::Running && seconds >= 1.0 => {
             format!(", {} left", moment::length(seconds.ceil()))
         }
         _ => String::new(),
@@ -444,4 +444,23 @@ fn bar(job: &Job) -> String {
 /// A name as a part of a path.
 pub(super) fn segment(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_job_that_writes_says_how_long_it_takes_yet() {
+        let told = |state: &str| {
+            let job = json!({
+                "id": "job-1", "plan": "plan-1", "state": state, "by": "ops",
+                "started_at": "2026-11-23T14:30:00Z", "finished_at": null,
+                "counts": {"updated": 1, "pending": 3}, "eta_seconds": 90.0, "cost": 0.0
+            });
+            bar(&serde_json::from_value(job).expect("a job"))
+        };
+        assert!(told("running").ends_with("] 1 of 4, 90 s left"), "{}", told("running"));
+        assert!(told("paused").ends_with("] 1 of 4"), "{}", told("paused"));
+    }
 }

@@ -57,6 +57,15 @@ fn a_jobs_json_has_all_of_its_rows() {
 }
 
 #[test]
+fn jobs_are_listed_by_when_they_were_asked_for() {
+    let server = Server::start();
+    let text = said(&server, &["jobs"]);
+    let titles = text.lines().next().unwrap_or_default();
+    assert!(titles.trim_end().ends_with("  Asked for"), "{text}");
+    assert!(text.contains("job-4") && text.contains("  2026-11-23 15:30:00"), "{text}");
+}
+
+#[test]
 fn a_job_with_conflicts_ends_with_3() {
     let server = Server::start();
     let (code, text) = run(asking(&server, &["job", "job-conflict"]));
