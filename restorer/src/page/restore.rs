@@ -28,7 +28,7 @@ use crate::{human, refuse};
 
 /// What a button says while a plan is made.
 pub(super) const PLANNING: &str = "Planning…";
-/// Jobs, plans and files shown.
+/// Jobs and plans on one page, and files shown.
 const LATEST: usize = 20;
 /// Marked moments that are offered to go back to.
 const MARKS: usize = 3;
@@ -36,19 +36,30 @@ const MARKS: usize = 3;
 const AGO: [(&str, i64); 3] =
     [("An hour ago", 3_600), ("A day ago", 86_400), ("A week ago", 604_800)];
 
-/// What the form begins with.
+/// What the form begins with, and the lists below it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Begin {
     at: Option<String>,
+    jobs: Option<String>,
+    plans: Option<String>,
+}
+
+impl Begin {
+    /// The same page, with jobs and plans from there on.
+    fn address(&self, room: &Room, jobs: Option<String>, plans: Option<String>) -> String {
+        let pairs = [("at", self.at.clone()), ("jobs", jobs), ("plans", plans)];
+        format!("{}/restore{}", room.path(), query(&pairs))
+    }
 }
 
 /// The page: put the shop back, and what was put back before.
 pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<Shown, Problem> {
-    let newest = format!("jobs?limit={LATEST}");
-    let jobs: List<Job> = room.get(&newest).await?;
-    let newest = format!("plans?limit={LATEST}");
-    let plans: List<Plan> = room.get(&newest).await?;
+    let part = |from: &Option<String>| {
+        query(&[("limit", Some(LATEST.to_string())), ("cursor", from.clone())])
+    };
+    let jobs: List<Job> = room.get(&format!("jobs{}", part(&begin.jobs))).await?;
+    let plans: List<Plan> = room.get(&format!("plans{}", part(&begin.plans))).await?;
     let asked = asked_for(&room, &plans.items, &jobs.items).await;
     let exports: List<Import> = room.get(&format!("exports?limit={LATEST}")).await?;
     let marks: List<Mark> = room.get(&format!("marks?limit={MARKS}")).await?;
@@ -65,15 +76,23 @@ pub(crate) async fn restores(room: Room, Asked(begin): Asked<Begin>) -> Result<S
         (export::card(&room, &exports.items))
         section.card aria-labelledby="jobs" {
             div.cardhead { h2 #jobs { "What was put back" } }
-            @if jobs.items.is_empty() {
+            @if jobs.items.is_empty() && begin.jobs.is_none() {
                 (shell::empty("Nothing yet", html! { "What you put back shows here, with its report, and can be undone." }))
             }
             ul.rows { @for one in &jobs.items { (job_row(&room, one, asked.get(&one.plan))) } }
+            (shell::paging(
+                begin.jobs.is_some().then(|| begin.address(&room, None, begin.plans.clone()) + "#jobs"),
+                jobs.next.map(|next| begin.address(&room, Some(next), begin.plans.clone()) + "#jobs"),
+            ))
         }
-        @if !plans.items.is_empty() {
+        @if !plans.items.is_empty() || begin.plans.is_some() {
             section.card aria-labelledby="plans" {
                 div.cardhead { h2 #plans { "Plans" } }
                 ul.rows { @for plan in &plans.items { (plan_row(&room, plan, asked.get(&plan.id))) } }
+                (shell::paging(
+                    begin.plans.is_some().then(|| begin.address(&room, begin.jobs.clone(), None) + "#plans"),
+                    plans.next.map(|next| begin.address(&room, begin.jobs.clone(), Some(next)) + "#plans"),
+                ))
             }
         }
     };

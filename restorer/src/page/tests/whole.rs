@@ -133,6 +133,35 @@ async fn a_jobs_report_has_every_row() {
 }
 
 #[tokio::test]
+async fn whatever_was_put_back_is_listed_somewhere() {
+    let world = world(Config::default());
+    let cy = world.signed_in("Cy").await;
+    for n in 1..=21 {
+        let (job_id, plan_id) = (format!("job-{n}"), format!("plan-{n}"));
+        let job = json!({
+            "id": job_id, "plan": plan_id, "state": "done", "by": "Ada", "started_at": fake::NOW,
+            "finished_at": fake::NOW, "counts": {"updated": 1}, "eta_seconds": null, "cost": 0.0
+        });
+        let plan = json!({
+            "id": plan_id, "digest": "a digest", "request": {"at": fake::NOW}, "made_at": fake::NOW,
+            "by": "Ada", "counts": {"update": 1}, "consequences": [], "cost": 1.0, "eta_seconds": 1.0,
+        });
+        world.journal.put(&acme(), "plan", &plan_id, &plan).await.expect("on record");
+        world.journal.put(&acme(), crate::job::JOB, &job_id, &job).await.expect("on record");
+    }
+    let first = world.get("/shops/acme/restore", &cy).await;
+    first.assert_says(&["/jobs/job-21\"", "/jobs/job-2\"", "/plans/plan-21\"", "/plans/plan-2\""]);
+    assert!(!first.text().contains("/jobs/job-1\"") && !first.text().contains("/plans/plan-1\""));
+    let next = next(&first);
+    assert!(next.contains("?jobs=") && next.ends_with("#jobs"), "{next}");
+    let second = world.get(&next, &cy).await;
+    second.assert_says(&["/jobs/job-1\"", "/plans/plan-21\"", "Back to the beginning"]);
+    assert!(!second.text().contains("/jobs/job-21\""));
+    let plans = next.replace("jobs", "plans");
+    world.get(&plans, &cy).await.assert_says(&["/jobs/job-21\"", "/plans/plan-1\""]);
+}
+
+#[tokio::test]
 async fn the_log_hides_nothing_where_one_of_its_pages_ends() {
     let world = world(Config::default());
     let ada = world.signed_in("Ada").await;
