@@ -111,6 +111,10 @@ fn home(asked: &str) -> &str {
     }
 }
 
+/// What is said of something that was to be done and of which nobody heard how it ended.
+const MAY_HAVE_BEGUN: &str =
+    "It may have begun all the same: look at how things are before you try again.";
+
 /// `reads`: nothing was to be done.
 fn said(status: StatusCode, reads: bool) -> (&'static str, Option<&'static str>) {
     match status.as_u16() {
@@ -122,14 +126,14 @@ fn said(status: StatusCode, reads: bool) -> (&'static str, Option<&'static str>)
         ),
         409 => ("Not as it was", Some("Look again at how things are now, and try once more.")),
         429 => ("Slow down a little", None),
-        503 => ("Just a moment", Some("Nothing is lost. Reload the page in a few seconds.")),
+        503 if reads => {
+            ("Just a moment", Some("Nothing is lost. Reload the page in a few seconds."))
+        }
+        503 => ("Just a moment", Some(MAY_HAVE_BEGUN)),
         500..=599 if reads => {
             ("Something went wrong here", Some("Nothing was changed in your shop."))
         }
-        500..=599 => (
-            "Something went wrong here",
-            Some("It may have begun all the same: look at how things are before you try again."),
-        ),
+        500..=599 => ("Something went wrong here", Some(MAY_HAVE_BEGUN)),
         _ => ("That did not work", None),
     }
 }
@@ -148,6 +152,13 @@ fn sentence(detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_to_send_a_form_again_that_may_have_done_its_work() {
+        let advice = |reads| said(StatusCode::SERVICE_UNAVAILABLE, reads).1.unwrap_or_default();
+        assert!(advice(true).contains("Reload the page"));
+        assert!(advice(false).contains("look at how things are"));
+    }
 
     #[test]
     fn an_error_leads_back_into_the_shop() {
