@@ -1,7 +1,6 @@
 //! Bulk operations: what may run, and how a tree of answers becomes lines.
 
 use apollo_compiler::ExecutableDocument;
-use apollo_compiler::ast;
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::Valid;
@@ -83,10 +82,9 @@ impl Plan {
         );
         let batch = document::parse(schema, &text)
             .map_err(|errors| format!("not simulated: {}", json!(errors)))?;
-        let arguments = root
-            .arguments
-            .iter()
-            .map(|argument| (argument.name.to_string(), constant(&argument.value)));
+        let arguments = root.arguments.iter().map(|argument| {
+            (argument.name.to_string(), document::constant(&argument.value, &JsonMap::new()))
+        });
         let inlined = fields_of_batch(&batch).ok_or("no fields")?;
         Ok(Self {
             root: root.name.to_string(),
@@ -230,24 +228,6 @@ fn fields_of_batch(batch: &ExecutableDocument) -> Option<SelectionSet> {
     match nodes.selection_set.selections.first()? {
         Selection::InlineFragment(fragment) => Some(fragment.selection_set.clone()),
         _ => None,
-    }
-}
-
-/// A constant of the query language as JSON.
-fn constant(value: &ast::Value) -> Value {
-    match value {
-        ast::Value::String(text) => json!(text),
-        ast::Value::Boolean(yes) => json!(yes),
-        ast::Value::Int(number) => serde_json::from_str(number.as_str()).unwrap_or_default(),
-        ast::Value::Float(number) => serde_json::from_str(number.as_str()).unwrap_or_default(),
-        ast::Value::Enum(name) => json!(name.as_str()),
-        ast::Value::List(items) => items.iter().map(|item| constant(item)).collect(),
-        ast::Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.to_string(), constant(value)))
-            .collect::<Map<_, _>>()
-            .into(),
-        ast::Value::Null | ast::Value::Variable(_) => Value::Null,
     }
 }
 

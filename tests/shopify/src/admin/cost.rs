@@ -1,7 +1,9 @@
 //! What a query may cost, and how much of it a client has left.
 //!
-//! An object costs 1, a scalar 0, a mutation 10, a connection its page times its nodes and 2 for
-//! itself. What was requested but not found is given back.
+//! An object costs 1, a scalar 0, a mutation 10 and more by what it is given, a connection its page
+//! times its nodes and 2 for itself. What was requested but not found is given back.
+
+mod given;
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
@@ -14,7 +16,6 @@ use super::schema::Schema;
 
 /// No single query may ask for more.
 pub(super) const QUERY_MAX: u64 = 1_000;
-const MUTATION: u64 = 10;
 const CONNECTION: u64 = 2;
 const PAGE_UNKNOWN: u64 = 10;
 
@@ -26,8 +27,20 @@ pub(super) fn requested(
     variables: &JsonMap,
 ) -> u64 {
     let counter = Counter { schema, document, variables };
-    let base = if operation.is_mutation() { MUTATION } else { 0 };
-    base + counter.selections(&operation.selection_set, operation.is_mutation())
+    base(document, operation, variables)
+        + counter.selections(&operation.selection_set, operation.is_mutation())
+}
+
+/// What an operation costs whatever it answers.
+pub(super) fn base(
+    document: &ExecutableDocument,
+    operation: &Operation,
+    variables: &JsonMap,
+) -> u64 {
+    match operation.is_mutation() {
+        true => operation.root_fields(document).map(|field| given::points(field, variables)).sum(),
+        false => 0,
+    }
 }
 
 struct Counter<'a> {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use apollo_compiler::ExecutableDocument;
+use apollo_compiler::response::JsonMap;
 use apollo_compiler::validation::Valid;
-use serde_json::{Value, json};
+use apollo_compiler::{ExecutableDocument, ast};
+use serde_json::{Map, Value, json};
 
 use super::schema::{Schema, Version};
 
@@ -40,6 +41,28 @@ impl Documents {
         }
         known.insert(key, document.clone());
         Ok(document)
+    }
+}
+
+/// A value of the query language as JSON.
+pub(super) fn constant(value: &ast::Value, variables: &JsonMap) -> Value {
+    match value {
+        ast::Value::String(text) => json!(text),
+        ast::Value::Boolean(yes) => json!(yes),
+        ast::Value::Int(number) => serde_json::from_str(number.as_str()).unwrap_or_default(),
+        ast::Value::Float(number) => serde_json::from_str(number.as_str()).unwrap_or_default(),
+        ast::Value::Enum(name) => json!(name.as_str()),
+        ast::Value::List(items) => items.iter().map(|item| constant(item, variables)).collect(),
+        ast::Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), constant(value, variables)))
+            .collect::<Map<_, _>>()
+            .into(),
+        ast::Value::Variable(name) => {
+            let given = variables.get(name.as_str());
+            given.and_then(|given| serde_json::to_value(given).ok()).unwrap_or_default()
+        }
+        ast::Value::Null => Value::Null,
     }
 }
 

@@ -85,7 +85,7 @@ pub fn answer(
         body["extensions"] = json!({ "cost": bucket.extension(requested, None) });
         return body;
     }
-    let base = if operation.is_mutation() { 10 } else { 0 };
+    let base = cost::base(&document, operation, &variables);
     let run = execute(
         caller,
         shop,

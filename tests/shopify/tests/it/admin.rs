@@ -235,6 +235,43 @@ fn queries_cost_and_buckets_empty() {
 }
 
 #[test]
+fn a_mutation_costs_by_what_it_is_given() {
+    let mut client = Client::new(5);
+    let set = "mutation($input: ProductSetInput!) { productSet(input: $input) { userErrors { message } } }";
+    let metafields = |many: usize| -> Vec<Value> {
+        let key = |n: usize| json!({ "namespace": "custom", "key": format!("k{n}"), "type": "boolean", "value": "true" });
+        (0..many).map(key).collect()
+    };
+    let input = |variants: usize, of_product: usize, of_variant: usize, files: usize| {
+        let sizes: Vec<String> = (0..variants).map(|n| n.to_string()).collect();
+        let mut input = shirt(&sizes.iter().map(String::as_str).collect::<Vec<_>>());
+        input["metafields"] = json!(metafields(of_product));
+        for variant in input["variants"].as_array_mut().unwrap() {
+            variant["metafields"] = json!(metafields(of_variant));
+        }
+        let file = |n: usize| json!({ "originalSource": format!("http://shop/{n}.png"), "contentType": "IMAGE" });
+        input["files"] = (0..files).map(file).collect();
+        json!({ "input": input })
+    };
+    let mut requested = |document: &str, variables: Value| {
+        let answer = client.send(document, variables);
+        answer["extensions"]["cost"]["requestedQueryCost"].as_u64()
+    };
+    // The errors are one object more.
+    assert_eq!(requested(set, input(1, 0, 0, 0)), Some(10 + 1));
+    assert_eq!(requested(set, input(20, 5, 0, 0)), Some(16 + 1));
+    assert_eq!(requested(set, input(200, 20, 0, 10)), Some(77 + 1));
+    assert_eq!(requested(set, input(20, 0, 3, 0)), Some(10 + 4 + 24 + 1));
+    let of = |owner: &str, key: &str| json!({ "ownerId": format!("gid://shopify/{owner}"), "namespace": "custom", "key": key, "type": "boolean", "value": "true" });
+    let owned = "mutation($m: [MetafieldsSetInput!]!) { metafieldsSet(metafields: $m) { userErrors { message } } }";
+    let some =
+        json!([of("Product/1", "a"), of("Product/1", "b"), of("Order/1", "a"), of("Page/1", "a")]);
+    assert_eq!(requested(owned, json!({ "m": some })), Some(10 + 4 + 10 + 1));
+    let (code, message) = client.refusal(set, input(250, 0, 10, 0));
+    assert_eq!(code, "MAX_COST_EXCEEDED", "{message}");
+}
+
+#[test]
 fn events_name_the_app_and_come_late() {
     let mut client = Client::new(5);
     client.ask(PRODUCT_SET, json!({ "input": shirt(&["S"]) }));
