@@ -39,19 +39,7 @@ impl Changes {
 
 /// Metafields in parts, so many at a time as one mutation takes.
 fn parts(metafields: &[Value]) -> Vec<&[Value]> {
-    let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
-    for (at, metafield) in metafields.iter().enumerate() {
-        let size = metafield.to_string().len();
-        if at > from && (at - from == SET_MAX || bytes + size > SET_BYTES_MAX) {
-            parts.push(&metafields[from..at]);
-            (from, bytes) = (at, 0);
-        }
-        bytes += size;
-    }
-    if from < metafields.len() {
-        parts.push(&metafields[from..]);
-    }
-    parts
+    step::parts(metafields, (SET_MAX, SET_BYTES_MAX), |metafield| metafield.to_string().len())
 }
 
 /// What makes `now` become `want`, both canonical. The type of a metafield cannot be changed while

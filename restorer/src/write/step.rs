@@ -167,6 +167,28 @@ pub(super) fn list<'a>(state: &'a Value, member: &str) -> &'a [Value] {
     state.get(member).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Items in parts, each of `most` at most, by their number and by their weight. What alone is heavier is a
+/// part by itself.
+pub(super) fn parts(
+    items: &[Value],
+    most: (usize, usize),
+    weight: impl Fn(&Value) -> usize,
+) -> Vec<&[Value]> {
+    let (mut parts, mut from, mut heavy) = (Vec::new(), 0, 0);
+    for (at, item) in items.iter().enumerate() {
+        let weight = weight(item);
+        if at > from && (at - from == most.0 || heavy + weight > most.1) {
+            parts.push(&items[from..at]);
+            (from, heavy) = (at, 0);
+        }
+        heavy += weight;
+    }
+    if from < items.len() {
+        parts.push(&items[from..]);
+    }
+    parts
+}
+
 /// A text member; empty where there is none.
 pub(super) fn text<'a>(state: &'a Value, member: &str) -> &'a str {
     state.get(member).and_then(Value::as_str).unwrap_or_default()

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::aside::Aside;
 use super::options::{SET, SYNCHRONOUS_MAX, input as option_input};
 use super::variants::INPUT_MAX;
-use super::{fields, linked, media, stock, variants};
+use super::{fields, linked, media, points, stock, variants};
 use crate::write::step::{Step, ask, is_unknown, list, send, text};
 use crate::write::{Around, WriteError, crud, look, metafield, upload};
 
@@ -141,6 +141,8 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
         .filter_map(|medium| Some((medium, media::file_input(medium, there)?)))
         .take(INPUT_MAX)
         .collect();
+    let mut metafields = metafield::inputs(&json!([]), &want["metafields"]);
+    metafields.retain(|metafield| !linked::is_followed(metafield, &[want]));
     if !options.is_empty() && !known.is_empty() {
         let of_variant = |variant: &&Value| {
             let mut input = variants::set_input(variant, &[want]);
@@ -151,7 +153,8 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
             }
             input
         };
-        let some: Vec<Value> = known.iter().take(INPUT_MAX).map(of_variant).collect();
+        let mut some: Vec<Value> = known.iter().take(INPUT_MAX).map(of_variant).collect();
+        some.truncate(points::beside(files.len(), metafields.len(), &some));
         // Those that come later bring their own values.
         input.insert("productOptions".into(), with_values_of(options, &some).into());
         input.insert("variants".into(), some.into());
@@ -160,8 +163,6 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
         let files: Vec<Value> = files.into_iter().map(|(_, file)| file).collect();
         input.insert("files".into(), files.into());
     }
-    let mut metafields = metafield::inputs(&json!([]), &want["metafields"]);
-    metafields.retain(|metafield| !linked::is_followed(metafield, &[want]));
     if !metafields.is_empty() {
         input.insert("metafields".into(), metafields.into());
     }
@@ -187,4 +188,33 @@ fn with_values_of(mut options: Vec<Value>, variants: &[Value]) -> Vec<Value> {
         }
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_made_with_as_many_of_its_variants_as_one_mutation_takes() {
+        let made_with = |metafields: u64| {
+            let metafield = |n: u64| json!({"namespace": "custom", "key": format!("k{n}"), "type": "boolean", "value": "true"});
+            let metafields: Vec<Value> = (0..metafields).map(metafield).collect();
+            let variant = |n: u64| {
+                json!({
+                    "id": format!("v{n}"), "price": "1.00", "metafields": metafields,
+                    "selectedOptions": [{"name": "Size", "value": n.to_string()}],
+                })
+            };
+            let sizes: Vec<String> = (0..200).map(|n: u64| n.to_string()).collect();
+            let want = json!({
+                "title": "Shirt", "options": [{"name": "Size", "values": sizes}],
+                "variants": (0..200).map(variant).collect::<Vec<_>>(),
+            });
+            let made = variables(&want, &BTreeSet::new());
+            let values = list(&made["input"]["productOptions"][0], "values").len();
+            (list(&made["input"], "variants").len(), values)
+        };
+        assert_eq!(made_with(1), (200, 200));
+        assert_eq!(made_with(20), (97, 97), "8.2 points each");
+    }
 }

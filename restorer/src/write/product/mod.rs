@@ -14,6 +14,7 @@ mod matching;
 mod meanwhile;
 mod media;
 mod options;
+mod points;
 mod stock;
 mod variants;
 

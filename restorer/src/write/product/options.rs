@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::matching::by_id;
-use super::{linked, variants};
+use super::{linked, points, variants};
 use crate::write::step::{Step, ask, list, text};
 use crate::write::{Around, WriteError};
 
@@ -66,7 +66,7 @@ fn set(now: &Value, want: &Value) -> Option<Step> {
         return None;
     }
     let there = list(now, "variants");
-    let variants: Vec<Value> = wanted
+    let mut variants: Vec<Value> = wanted
         .iter()
         .map(|variant| match by_id(there, text(variant, "id")) {
             Some(_) => json!({
@@ -75,6 +75,8 @@ fn set(now: &Value, want: &Value) -> Option<Step> {
             None => variants::set_input(variant, &[want, now]),
         })
         .collect();
+    // What they leave behind follows once they are there.
+    points::lighten(&mut variants);
     let options: Vec<Value> = list(want, "options")
         .iter()
         .map(|option| {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::linked;
 use super::matching::by_id;
+use super::{linked, points};
 use crate::write::metafield;
 use crate::write::step::{Step, list, text, written};
 
@@ -54,7 +54,7 @@ pub(super) fn shape(now: &Value, want: &Value) -> Vec<Step> {
     steps.extend(rechosen.chunks(INPUT_MAX).map(|variants| {
         Step::setting(UPDATE, json!({"productId": now["id"], "variants": variants}))
     }));
-    steps.extend(missing.chunks(INPUT_MAX).map(|variants| {
+    steps.extend(points::parts(&missing).into_iter().map(|variants| {
         Step::making(CREATE, json!({"productId": now["id"], "variants": variants}))
     }));
     steps
@@ -91,7 +91,7 @@ pub(super) fn rest(now: &Value, want: &Value) -> Vec<Step> {
             Some(input.into())
         })
         .collect();
-    for variants in changed.chunks(INPUT_MAX) {
+    for variants in points::parts(&changed) {
         let variables = json!({"productId": now["id"], "variants": variants});
         steps.push(Step::setting(UPDATE, variables));
     }
