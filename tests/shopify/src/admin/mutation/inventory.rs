@@ -19,7 +19,7 @@ pub(super) fn run(shop: &mut Shop, call: &Call<'_>) -> Option<Outcome<Value>> {
     })
 }
 
-/// Where an item is kept at a location.
+/// Where an item is stocked at a location.
 pub(super) fn level(shop: &Shop, item: Gid, location: Gid) -> Option<Gid> {
     let state = shop.store.get(item)?;
     targets(&state, "inventoryLevels").find(|level| {
@@ -27,6 +27,30 @@ pub(super) fn level(shop: &Shop, item: Gid, location: Gid) -> Option<Gid> {
             target(&state["location"]) == Some(location) && state["isActive"] == true
         })
     })
+}
+
+/// What is counted of an item at a location where it is not stocked, or not any more. It can be changed,
+/// and is there again once the item is stocked.
+/// <https://shopify.dev/changelog/add-isactive-field-to-inventorylevel>,
+/// <https://shopify.dev/changelog/removal-of-itemnotstockedatlocation-error>,
+/// <https://shopify.dev/changelog/inventoryactivate-now-preserves-available-quantity>
+fn left(shop: &Shop, item: Gid, location: Gid) -> Value {
+    let state = shop.store.get(item).unwrap_or_default();
+    match &state["_left"][location.to_string()] {
+        Value::Null => json!({
+            "available": 0, "on_hand": 0, "committed": 0, "incoming": 0, "reserved": 0,
+            "damaged": 0, "safety_stock": 0, "quality_control": 0,
+        }),
+        left => left.clone(),
+    }
+}
+
+/// Sets one quantity. What is on hand is the sum of all states but what is still to come.
+pub(super) fn count(quantities: &mut Value, name: &str, to: i64) {
+    let delta = to - quantities[name].as_i64().unwrap_or_default();
+    quantities[name] = json!(to);
+    let with = if name == "on_hand" { "available" } else { "on_hand" };
+    quantities[with] = json!(quantities[with].as_i64().unwrap_or_default() + delta);
 }
 
 const REASONS: [&str; 14] = [
@@ -47,7 +71,8 @@ const REASONS: [&str; 14] = [
 ];
 
 struct Step {
-    level: Gid,
+    item: Gid,
+    location: Gid,
     to: i64,
     delta: i64,
 }
@@ -115,13 +140,11 @@ fn plan(
         "The specified location could not be found.",
         "INVALID_LOCATION",
     ))?;
-    let level = level(shop, item, location).ok_or((
-        "locationId",
-        "The specified inventory item is not stocked at the location.",
-        "ITEM_NOT_STOCKED_AT_LOCATION",
-    ))?;
-    let state = shop.store.get(level).unwrap_or_default();
-    let now = state["_quantities"][name].as_i64().unwrap_or_default();
+    let quantities = match level(shop, item, location).and_then(|level| shop.store.get(level)) {
+        Some(level) => level["_quantities"].clone(),
+        None => left(shop, item, location),
+    };
+    let now = quantities[name].as_i64().unwrap_or_default();
     // Since 2026-04 one has to say what one saw, or say null to mean whatever is there.
     let Some(seen) = step.get("changeFromQuantity") else {
         let message = "The changeFromQuantity argument must be passed, be it as null.";
@@ -149,21 +172,28 @@ fn plan(
             "INVALID_QUANTITY_TOO_HIGH",
         ));
     }
-    Ok(Step { level, to, delta: to - now })
+    Ok(Step { item, location, to, delta: to - now })
 }
 
 fn carry_out(shop: &mut Shop, step: &Step, name: &str) -> Value {
-    shop.change_level(step.level, |quantities| {
-        quantities[name] = json!(step.to);
-        // What is on hand is the sum of all states but what is still to come.
-        let with = if name == "on_hand" { "available" } else { "on_hand" };
-        quantities[with] = json!(quantities[with].as_i64().unwrap_or_default() + step.delta);
-    });
-    let state = shop.store.get(step.level).unwrap_or_default();
+    let Step { item, location, to, delta } = *step;
+    match level(shop, item, location) {
+        Some(level) => shop.change_level(level, |quantities| count(quantities, name, to)),
+        None => {
+            let mut quantities = left(shop, item, location);
+            count(&mut quantities, name, to);
+            // The item's own date does not move.
+            if let Some(state) = shop.store.get(item) {
+                let mut state = (*state).clone();
+                state["_left"][location.to_string()] = quantities;
+                shop.put(item, state);
+            }
+        }
+    }
     json!({
-        "__typename": "InventoryChange", "name": name, "delta": step.delta,
+        "__typename": "InventoryChange", "name": name, "delta": delta,
         "quantityAfterChange": null, "ledgerDocumentUri": null,
-        "item": state["item"], "location": state["location"],
+        "item": link(item), "location": link(location),
     })
 }
 
@@ -182,11 +212,15 @@ fn activate(shop: &mut Shop, call: &Call<'_>) -> Value {
         }
         return done("inventoryLevel", link(level));
     }
-    done("inventoryLevel", link(stock(shop, item, location, available.unwrap_or_default())))
+    done("inventoryLevel", link(stock(shop, item, location, available)))
 }
 
-/// Keeps an item at a location where it was not kept.
-pub(super) fn stock(shop: &mut Shop, item: Gid, location: Gid, count: i64) -> Gid {
+/// Stocks an item at a location where it was not stocked.
+pub(super) fn stock(shop: &mut Shop, item: Gid, location: Gid, available: Option<i64>) -> Gid {
+    let mut quantities = left(shop, item, location);
+    if let Some(available) = available {
+        count(&mut quantities, "available", available);
+    }
     let gid = shop.store.fresh("InventoryLevel");
     let now = shop.now_text();
     shop.put(
@@ -196,10 +230,7 @@ pub(super) fn stock(shop: &mut Shop, item: Gid, location: Gid, count: i64) -> Gi
             "id": format!("{gid}?inventory_item_id={}", item.number()),
             "item": link(item), "location": link(location), "isActive": true, "canDeactivate": true,
             "deactivationAlert": null,
-            "_quantities": {
-                "available": count, "on_hand": count, "committed": 0, "incoming": 0, "reserved": 0,
-                "damaged": 0, "safety_stock": 0, "quality_control": 0,
-            },
+            "_quantities": quantities,
             "createdAt": now, "updatedAt": now,
         }),
     );
@@ -225,6 +256,9 @@ fn deactivate(shop: &mut Shop, call: &Call<'_>) -> Value {
                 .map(crate::store::own)
                 .collect();
             item["inventoryLevels"] = json!(kept);
+            if let Some(location) = target(&state["location"]) {
+                item["_left"][location.to_string()] = state["_quantities"].clone();
+            }
         });
     }
     shop.remove(gid);

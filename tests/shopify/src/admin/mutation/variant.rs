@@ -407,13 +407,10 @@ fn set_stock(shop: &mut Shop, item: Gid, quantities: &[Value]) -> Outcome<Result
         }
         match inventory::level(shop, item, location) {
             None => {
-                inventory::stock(shop, item, location, quantity);
+                inventory::stock(shop, item, location, Some(quantity));
             }
             Some(level) => shop.change_level(level, |quantities| {
-                let delta = quantity - quantities["available"].as_i64().unwrap_or_default();
-                let there = quantities["on_hand"].as_i64().unwrap_or_default();
-                quantities["available"] = json!(quantity);
-                quantities["on_hand"] = json!(there + delta);
+                inventory::count(quantities, "available", quantity);
             }),
         }
     }

@@ -145,6 +145,32 @@ fn stock_is_set_once_per_key_and_only_over_what_was_seen() {
 }
 
 #[test]
+fn what_is_not_stocked_any_more_is_still_counted() {
+    let mut client = Client::new(5);
+    let read = "{ productVariants(first: 1) { nodes { inventoryItem { id inventoryLevels(first: 1) { nodes {
+        id location { id } quantities(names: [\"available\"]) { quantity } } } } } } }";
+    let item = client.ask(read, none())["productVariants"]["nodes"][0]["inventoryItem"].clone();
+    let level = &item["inventoryLevels"]["nodes"][0];
+    let stop = "mutation($id: ID!) { inventoryDeactivate(inventoryLevelId: $id) { userErrors { message } } }";
+    client.ask(stop, json!({ "id": level["id"] }));
+    let set = "mutation($i: InventorySetQuantitiesInput!) { inventorySetQuantities(input: $i) @idempotent(key: \"1\") { userErrors { code } } }";
+    let input = json!({ "name": "available", "reason": "correction", "quantities": [{
+        "inventoryItemId": item["id"], "locationId": level["location"]["id"], "quantity": 9,
+        "changeFromQuantity": level["quantities"][0]["quantity"] }] });
+    let answer = client.ask(set, json!({ "i": input }));
+    assert_eq!(answer["inventorySetQuantities"]["userErrors"], json!([]));
+    let at = json!({ "i": item["id"], "l": level["location"]["id"] });
+    let there = "query($i: ID!, $l: ID!) { inventoryItem(id: $i) { inventoryLevel(locationId: $l) { id } } }";
+    let unstocked = client.ask(there, at.clone());
+    assert_eq!(unstocked["inventoryItem"]["inventoryLevel"], Value::Null);
+    let again = "mutation($i: ID!, $l: ID!) { inventoryActivate(inventoryItemId: $i, locationId: $l) @idempotent(key: \"2\") {
+        inventoryLevel { quantities(names: [\"available\"]) { quantity } } userErrors { message } } }";
+    let stocked = client.ask(again, at);
+    let stocked = &stocked["inventoryActivate"]["inventoryLevel"];
+    assert_eq!(stocked["quantities"], json!([{ "quantity": 9 }]));
+}
+
+#[test]
 fn metafields_are_set_all_or_none_and_only_over_what_was_seen() {
     let mut client = Client::new(5);
     let owner = client.ask("{ products(first: 1) { nodes { id updatedAt } } }", none());
