@@ -142,6 +142,11 @@ fn check(shop: &Shop, existing: Option<Gid>, input: &Input<'_>) -> Option<UserEr
         let message = "You can only have 2048 variants";
         return error(&["input", "variants"], message, "VARIANTS_OVER_LIMIT");
     }
+    let quantities = variants
+        .and_then(|variants| variant::too_many_quantities(variants, &["input", "variants"]));
+    if quantities.is_some() {
+        return quantities;
+    }
     let own = existing.map(|gid| shop.variants(gid)).unwrap_or_default();
     for (at, given) in variants.unwrap_or_default().iter().enumerate() {
         let Some(id) = given["id"].as_str() else { continue };

@@ -13,6 +13,11 @@ use crate::store::{link, own, target, targets};
 /// A product has no more variants than this.
 pub(super) const VARIANTS_MAX: usize = 2048;
 
+/// Quantities of all variants of one mutation together.
+/// <https://shopify.dev/changelog/productset-limit-for-inventory-quantities>,
+/// <https://shopify.dev/changelog/inventoryquantities-limit-in-mutations>
+const QUANTITIES_MAX: usize = 50_000;
+
 /// Fields of a variant's input that are modelled.
 pub(super) const FIELDS: [&str; 19] = [
     "id",
@@ -92,6 +97,9 @@ fn bulk_create(shop: &mut Shop, call: &Call<'_>) -> Outcome<Value> {
     if shop.variants(gid).len() + inputs.len() > VARIANTS_MAX {
         let error = UserError::new(&["variants"], "You can only have 2048 variants");
         return Ok(answer(Some(gid), &[], vec![error.code("LIMIT_EXCEEDED")]));
+    }
+    if let Some(error) = too_many_quantities(&inputs, &["variants"]) {
+        return Ok(answer(Some(gid), &[], vec![error]));
     }
     let mut created = Vec::new();
     for given in &inputs {
@@ -214,6 +222,18 @@ fn bulk_reorder(shop: &mut Shop, call: &Call<'_>) -> Value {
     });
     renumber(shop, gid);
     answer(Some(gid), &[], vec![])
+}
+
+/// Refuses more quantities than one mutation takes.
+pub(super) fn too_many_quantities(variants: &[Value], field: &[&str]) -> Option<UserError> {
+    let quantities =
+        |variant: &Value| variant["inventoryQuantities"].as_array().map_or(0, Vec::len);
+    let many: usize = variants.iter().map(quantities).sum();
+    let message = format!(
+        "Input contains {many} inventory quantities, which exceeds the limit of {QUANTITIES_MAX}"
+    );
+    let error = || UserError::new(field, message).code("INVENTORY_QUANTITIES_LIMIT_EXCEEDED");
+    (many > QUANTITIES_MAX).then(error)
 }
 
 /// The variant of a product that has exactly these values.

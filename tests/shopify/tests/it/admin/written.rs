@@ -45,6 +45,14 @@ fn product_set_refuses_and_takes_its_time() {
         error(client.ask(PRODUCT_SET, json!({ "input": optionless }))),
         "VARIANTS_INPUT_MISSING"
     );
+    let mut stocked = shirt(&["S"]);
+    let quantity =
+        json!({ "locationId": "gid://shopify/Location/1", "name": "available", "quantity": 1 });
+    stocked["variants"][0]["inventoryQuantities"] = json!(vec![quantity; 50_001]);
+    assert_eq!(
+        error(client.ask(PRODUCT_SET, json!({ "input": stocked }))),
+        "INVENTORY_QUANTITIES_LIMIT_EXCEEDED"
+    );
     let taken = client.ask("{ products(first: 1) { nodes { handle } } }", none());
     let taken = &taken["products"]["nodes"][0]["handle"];
     let mut shirt = shirt(&["S"]);
