@@ -64,7 +64,8 @@ pub(super) struct Call<'a> {
 }
 
 /// Mutations that must be given an idempotency key since 2026-04.
-const IDEMPOTENT: [&str; 18] = [
+/// <https://shopify.dev/docs/api/usage/implementing-idempotency>
+const IDEMPOTENT: [&str; 17] = [
     "inventoryActivate",
     "inventoryAdjustQuantities",
     "inventoryMoveQuantities",
@@ -81,7 +82,6 @@ const IDEMPOTENT: [&str; 18] = [
     "inventoryTransferSetItems",
     "locationActivate",
     "locationDeactivate",
-    "orderCreateMandatePayment",
     "refundCreate",
 ];
 
@@ -239,14 +239,10 @@ fn idempotency_key(session: &Session<'_>, info: &ResolveInfo<'_>) -> Outcome<Str
     let field = info.field_selections().first().ok_or_else(missing)?;
     let directive = field.directives.get("idempotent").ok_or_else(missing)?;
     let key = directive.specified_argument_by_name("key").ok_or_else(missing)?;
-    match (key.as_str(), key.as_variable()) {
-        (Some(key), _) => Ok(key.to_owned()),
-        (None, Some(variable)) => {
-            let key = session.variables.get(variable.as_str()).and_then(|key| key.as_str());
-            key.map(str::to_owned).ok_or_else(missing)
-        }
-        (None, None) => Err(missing()),
-    }
+    let of_variable = || session.variables.get(key.as_variable()?.as_str())?.as_str();
+    let key = key.as_str().or_else(of_variable);
+    // A blank one is none.
+    key.filter(|key| !key.trim().is_empty()).map(str::to_owned).ok_or_else(missing)
 }
 
 /// Something that the input asked for and that cannot be; the answer is still a 200.

@@ -131,6 +131,11 @@ fn stock_is_set_once_per_key_and_only_over_what_was_seen() {
     assert!(message.contains("@idempotent"), "{message}");
     let keyed = "mutation($i: InventorySetQuantitiesInput!, $k: String!) { inventorySetQuantities(input: $i) @idempotent(key: $k) {
         inventoryAdjustmentGroup { id changes { delta } } userErrors { code } } }";
+    let (_, message) = client.refusal(keyed, json!({ "k": " ", "i": input(json!(seen), 1) }));
+    assert!(message.contains("@idempotent"), "{message}");
+    let argued = "mutation { orderCreateMandatePayment(id: \"gid://shopify/Order/1\", mandateId: \"gid://shopify/PaymentMandate/1\", idempotencyKey: \"k\") { userErrors { message } } }";
+    let (code, _) = client.refusal(argued, none());
+    assert_eq!(code, "NOT_SIMULATED", "its key is an argument");
     let stale = client.ask(keyed, json!({ "k": "1", "i": input(json!(seen + 1), 7) }));
     assert_eq!(
         stale["inventorySetQuantities"]["userErrors"][0]["code"],
