@@ -35,9 +35,6 @@ const FIELDS: [&str; 20] = [
     "metafields",
 ];
 
-/// Most codes that are added at once.
-const CODES_MAX: usize = 250;
-
 /// One sort and what GraphQL calls its parts.
 struct Sort {
     node: &'static str,
@@ -230,11 +227,6 @@ fn add_codes(shop: &mut Shop, call: &Call<'_>) -> Value {
         return answer(result, Value::Null, vec![error.code("INVALID")]);
     };
     let given = call.args.get("codes").and_then(Value::as_array).cloned().unwrap_or_default();
-    if given.len() > CODES_MAX {
-        let message = format!("The number of codes must be at most {CODES_MAX}");
-        let error = UserError::new(&["codes"], message).code("MAX_CODES_EXCEEDED");
-        return answer(result, Value::Null, vec![error]);
-    }
     let mut state = (*node).clone();
     let mut failed = 0;
     for code in given.iter().filter_map(|given| given["code"].as_str()) {

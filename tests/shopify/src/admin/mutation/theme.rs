@@ -168,8 +168,7 @@ fn duplicate(shop: &mut Shop, call: &Call<'_>) -> Value {
     let Some(gid) = theme(shop, call, "id") else { return missing("newTheme") };
     if shop.store.live_ids("OnlineStoreTheme").count() >= THEMES_MAX {
         let message = format!("You can't have more than {THEMES_MAX} themes");
-        let error = UserError::new(&["id"], message).code("THEME_LIMIT_REACHED");
-        return answer("newTheme", Value::Null, vec![error]);
+        return answer("newTheme", Value::Null, vec![UserError::new(&["id"], message)]);
     }
     let copy = shop.store.fresh("OnlineStoreTheme");
     let now = shop.now_text();

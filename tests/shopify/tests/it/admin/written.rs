@@ -222,6 +222,19 @@ fn theme_files_take_an_exemption() {
 }
 
 #[test]
+fn a_shop_has_so_many_themes_and_no_more() {
+    let mut client = Client::new(5);
+    let theme = client.ask("{ themes(first: 1, roles: [MAIN]) { nodes { id } } }", none());
+    let copy = "mutation($id: ID!) { themeDuplicate(id: $id) { newTheme { id } userErrors { message code } } }";
+    let id = json!({ "id": theme["themes"]["nodes"][0]["id"] });
+    let refused = |answer: Value| answer["themeDuplicate"]["newTheme"].is_null().then_some(answer);
+    let refused = (0..20).find_map(|_| refused(client.ask(copy, id.clone()))).unwrap();
+    let error = &refused["themeDuplicate"]["userErrors"][0];
+    assert!(error["message"].as_str().unwrap().contains("20 themes"), "{error}");
+    assert_eq!(error["code"], Value::Null, "the schema has no code for it");
+}
+
+#[test]
 fn blogs_bend_pages_do_not() {
     let mut client = Client::new(5);
     let blog = "mutation($b: BlogCreateInput!) { blogCreate(blog: $b) { blog { handle } userErrors { code } } }";
