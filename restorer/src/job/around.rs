@@ -137,8 +137,8 @@ impl Around for AroundRow<'_> {
         self.runner.parts(gid).await.map_err(unread)
     }
 
-    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
-        self.runner.asked.about(gid)
+    fn asked(&self, gid: &str, old: Option<&Arc<OnceCell<Value>>>) -> Arc<OnceCell<Value>> {
+        self.runner.asked.about(gid, old)
     }
 
     async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, WriteError> {

@@ -29,10 +29,13 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// The answer about something, or where it is to be put.
-    pub(super) fn about(&self, gid: &str) -> Answer {
+    /// The answer about something, or where it is to be put. One that turned out to be `old` is none any
+    /// more.
+    pub(super) fn about(&self, gid: &str, old: Option<&Answer>) -> Answer {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = held.get(gid).filter(|(at, _)| at.elapsed() <= AGE_MAX);
+        let is_old = |answer: &Answer| old.is_some_and(|old| Arc::ptr_eq(old, answer));
+        let known = held.get(gid);
+        let known = known.filter(|(at, answer)| at.elapsed() <= AGE_MAX && !is_old(answer));
         if let Some((_, answer)) = known {
             return answer.clone();
         }
@@ -49,9 +52,21 @@ mod tests {
     #[test]
     fn what_was_just_asked_of_something_is_not_asked_again() {
         let asked = Asked::default();
-        let answer = asked.about("a");
+        let answer = asked.about("a", None);
         assert!(answer.set(Value::from(1)).is_ok());
-        assert_eq!(asked.about("a").get(), Some(&Value::from(1)));
-        assert_eq!(asked.about("b").get(), None);
+        assert_eq!(asked.about("a", None).get(), Some(&Value::from(1)));
+        assert_eq!(asked.about("b", None).get(), None);
+    }
+
+    #[test]
+    fn what_is_asked_in_place_of_an_old_answer_is_for_all() {
+        let asked = Asked::default();
+        let old = asked.about("a", None);
+        assert!(old.set(Value::from(1)).is_ok());
+        let answer = asked.about("a", Some(&old));
+        assert!(answer.set(Value::from(2)).is_ok());
+        for old in [None, Some(&old)] {
+            assert_eq!(asked.about("a", old).get(), Some(&Value::from(2)));
+        }
     }
 }

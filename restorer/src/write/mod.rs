@@ -172,10 +172,10 @@ pub trait Around: Send + Sync {
         let _ = gid;
         Ok(Vec::new())
     }
-    /// Where what the shop is asked about a resource is held for a moment, for others that ask the same. By
-    /// itself nobody does.
-    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
-        let _ = gid;
+    /// Where what the shop is asked about a resource is held for a moment, for others that ask the same; in
+    /// place of an answer that turned out to be `old`, if that is what is held. By itself nobody does.
+    fn asked(&self, gid: &str, old: Option<&Arc<OnceCell<Value>>>) -> Arc<OnceCell<Value>> {
+        let _ = (gid, old);
         Arc::default()
     }
     /// [`Self::parts`] of each of some inventory items, which are few enough to be held together, each with

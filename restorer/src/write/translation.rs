@@ -1,6 +1,6 @@
 //! Translations. Each names the digest of the text that it translates, as that text is now: it is read when
-//! one is written, once for those of a resource that are written within some moments, and anew where the
-//! shop says that the text is another one.
+//! one is written, once for those of a resource that are written within some moments, and anew for all of
+//! them where the shop says that the text is another one.
 
 use std::collections::BTreeMap;
 
@@ -47,14 +47,16 @@ pub(super) async fn write(
 
 async fn register(around: &dyn Around, want: &Value) -> Result<(), WriteError> {
     let resource = resource(want)?;
-    let asked = around.asked(resource);
-    let was_known = asked.initialized();
-    let known = asked.get_or_try_init(|| texts(around, resource)).await?;
-    match put(around, want, known).await {
-        Err(error) if was_known && may_be_old(&error) => {
-            put(around, want, &texts(around, resource).await?).await
+    let mut asked = around.asked(resource, None);
+    loop {
+        let was_known = asked.initialized();
+        let known = asked.get_or_try_init(|| texts(around, resource)).await?;
+        match put(around, want, known).await {
+            Err(error) if was_known && may_be_old(&error) => {
+                asked = around.asked(resource, Some(&asked));
+            }
+            done => return done,
         }
-        done => done,
     }
 }
 

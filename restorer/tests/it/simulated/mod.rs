@@ -225,8 +225,13 @@ impl Around for Simulated {
         Ok(self.parts.get(gid).cloned().unwrap_or_default())
     }
 
-    fn asked(&self, gid: &str) -> Arc<OnceCell<Value>> {
-        self.asked.lock().expect("no panic").entry(gid.into()).or_default().clone()
+    fn asked(&self, gid: &str, old: Option<&Arc<OnceCell<Value>>>) -> Arc<OnceCell<Value>> {
+        let mut asked = self.asked.lock().expect("no panic");
+        let held = asked.entry(gid.into()).or_default();
+        if old.is_some_and(|old| Arc::ptr_eq(old, held)) {
+            *held = Arc::default();
+        }
+        held.clone()
     }
 
     async fn before(&self, what: &str) -> Result<(), WriteError> {
