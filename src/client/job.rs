@@ -119,6 +119,7 @@ pub(crate) struct ControlArgs {
 #[derive(Deserialize)]
 struct Rows {
     rows: List<RowResult>,
+    untold: Option<String>,
 }
 
 /// One job.
@@ -278,6 +279,9 @@ async fn whole(api: &Api, shop: &Shop, (id, body): (&str, Vec<u8>)) -> Result<Ve
         if let (Some(rows), Some(items)) = (rows.as_array_mut(), items) {
             rows.append(items);
         }
+        if let Some(untold) = more.get_mut("untold") {
+            job["untold"] = untold.take();
+        }
         match next(&more) {
             Some(further) => cursor = further,
             None => break,
@@ -380,6 +384,9 @@ async fn rows(api: &Api, shop: &Shop, job: &Job, state: RowState) -> Result<Stri
     let mut text = page::lines(&table);
     if found.rows.next.is_some() {
         text.push_str(&page::more(SHOWN_MAX));
+    }
+    if let Some(why) = &found.untold {
+        text.push_str(&format!("  {}\n", page::odd(format!("not every row can be shown: {why}"))));
     }
     Ok(text)
 }

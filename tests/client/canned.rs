@@ -20,7 +20,7 @@ pub(crate) use answers::LONG;
 
 use answers::{
     before, change_sets, changes, conflicting_job, erasures, health, incidents, job, jobs, kind,
-    long_job, mug, nothing_to_do, plan, report, resources, statuses, version, versions,
+    long_job, mug, nothing_to_do, plan, report, resources, statuses, torn_job, version, versions,
 };
 
 /// May do everything and sees one shop.
@@ -178,6 +178,7 @@ fn route(
                 }
                 ["jobs"] => Ok(Json(jobs()).into_response()),
                 ["jobs", "job-long" | "job%2Dlong"] => Ok(Json(long_job(query)).into_response()),
+                ["jobs", "job-torn" | "job%2Dtorn"] => Ok(Json(torn_job(query)).into_response()),
                 ["jobs", "job-conflict" | "job%2Dconflict"] => {
                     Ok(Json(conflicting_job()).into_response())
                 }

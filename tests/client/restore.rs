@@ -66,6 +66,17 @@ fn jobs_are_listed_by_when_they_were_asked_for() {
 }
 
 #[test]
+fn rows_that_cannot_be_told_are_said_to_be_missing() {
+    let server = Server::start();
+    let why = "piece 1 of plan plan-0193-5f2a of acme";
+    let (code, text) = run(asking(&server, &["job", "job-torn"]));
+    assert!(code == 1 && text.contains("not every row can be shown: piece 1"), "{code}: {text}");
+    let (_, text) = run(asking(&server, &["job", "job-torn", "--json"]));
+    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
+    assert!(job["untold"].as_str().is_some_and(|said| said.contains(why)), "{text}");
+}
+
+#[test]
 fn a_job_with_conflicts_ends_with_3() {
     let server = Server::start();
     let (code, text) = run(asking(&server, &["job", "job-conflict"]));

@@ -22,7 +22,7 @@ use crate::ask::{
 };
 use crate::audit::Deed;
 use crate::gate::Visit;
-use crate::job::desk::{Apply, JobError};
+use crate::job::desk::{Apply, JobError, Told};
 use crate::job::run::Want;
 use crate::job::{Job, RowResult, RowState};
 use crate::plan::{PLAN, Plan, Request};
@@ -57,6 +57,9 @@ pub(crate) struct JobWithRows {
     progress: f64,
     /// What became of rows, in the plan's order.
     rows: List<RowResult>,
+    /// Why some rows are not among these, where the plan is not whole on record any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untold: Option<String>,
 }
 
 /// What somebody who watches a job is told.
@@ -242,12 +245,9 @@ pub(crate) async fn job(
 ) -> Result<Json<JobWithRows>, Problem> {
     let job = desk.jobs.existing(&shop, &id).await.map_err(refused)?;
     let (from, limit) = ask::numbered(limit, cursor)?;
-    let rows = desk.jobs.rows(&shop, &job, (from, state, limit + 1)).await;
-    let mut items = rows.map_err(|e| refused(e.into()))?;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| (last.n + 1).to_string());
-    Ok(Json(JobWithRows { progress: job.progress(), job, rows: List { items, next } }))
+    let told = desk.jobs.rows(&shop, &job, (from, state, limit)).await;
+    let Told { rows, untold } = told.map_err(|e| refused(e.into()))?;
+    Ok(Json(JobWithRows { progress: job.progress(), job, rows, untold }))
 }
 
 /// How a job gets on, as server-sent events, until it is over.

@@ -25,6 +25,8 @@ use crate::record::{self, RecordError};
 
 mod results;
 
+pub(crate) use results::Told;
+
 /// What jobs work with.
 pub(crate) struct Tools {
     pub(crate) journal: Arc<dyn Journal>,

@@ -49,6 +49,7 @@ pub(crate) async fn job(
     ];
     let mut answer: Value = room.get(&format!("jobs/{}{}", encoded(&id), query(&pairs))).await?;
     let mut rows = answer["rows"].take();
+    let untold = answer["untold"].as_str().map(str::to_owned);
     let unreadable =
         |error: serde_json::Error| refuse::bad_request(format!("the job cannot be read: {error}"));
     let next = rows["next"].as_str().map(str::to_owned);
@@ -80,7 +81,9 @@ pub(crate) async fn job(
                 }
             }
             @if job.counts.total() > job.counts.pending { (states(&here, &job.counts, asked.state.as_deref())) }
-            @if rows.is_empty() && job.state.is_over() {
+            @if let Some(untold) = &untold {
+                p.banner.notice { "Not every row can be shown: " (untold) "." }
+            } @else if rows.is_empty() && job.state.is_over() {
                 (shell::empty("No rows", html! { "There is nothing to show here." }))
             } @else if rows.is_empty() {
                 (shell::empty("No rows yet", html! { "What is done shows here once it is over, and when the page is reloaded." }))

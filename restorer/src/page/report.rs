@@ -49,6 +49,8 @@ struct Report {
     /// The rows that are told next.
     rows: List<Value>,
     count: usize,
+    /// Why some rows are not told.
+    untold: Option<String>,
 }
 
 /// The file: the job, then a row a line. As in a snapshot, the last line says that nothing is missing, or
@@ -68,7 +70,7 @@ pub(crate) async fn report(
         (header::CONTENT_TYPE, media_type.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.{extension}\"")),
     ];
-    let report = Report { room, id, format, rows, count: 0 };
+    let report = Report { room, id, format, rows, count: 0, untold: untold(&job) };
     let rest = stream::unfold(Some(report), async |report| Some(report?.next().await));
     let pieces = stream::iter([Bytes::from(head)]).chain(rest);
     Ok((headers, Body::from_stream(pieces.map(Ok::<_, Infallible>))).into_response())
@@ -88,6 +90,11 @@ async fn part(
     Ok((job, rows))
 }
 
+/// Why some rows are not among those that came with a job.
+fn untold(job: &Value) -> Option<String> {
+    job["untold"].as_str().map(str::to_owned)
+}
+
 impl Report {
     /// The next piece of the file, and itself as long as there is more to come.
     async fn next(mut self) -> (Bytes, Option<Self>) {
@@ -95,11 +102,16 @@ impl Report {
         let mut piece: String = self.rows.items.iter().map(|row| format.row(row)).collect();
         self.count += self.rows.items.len();
         let Some(cursor) = self.rows.next.take() else {
-            piece += &format.end(self.count);
+            piece += &match &self.untold {
+                Some(why) => format.lacking(why, self.count),
+                None => format.end(self.count),
+            };
             return (piece.into(), None);
         };
         match self.more(cursor).await {
-            Ok(rows) => (piece.into(), Some(Self { rows, ..self })),
+            Ok((rows, untold)) => {
+                (piece.into(), Some(Self { rows, untold: self.untold.or(untold), ..self }))
+            }
             Err(problem) => {
                 piece += &format.broken(&problem, self.count);
                 (piece.into(), None)
@@ -107,13 +119,14 @@ impl Report {
         }
     }
 
-    async fn more(&self, cursor: String) -> Result<List<Value>, Problem> {
+    async fn more(&self, cursor: String) -> Result<(List<Value>, Option<String>), Problem> {
         let Room { desk, visit, .. } = &self.room;
         if !visit.token.as_ref().is_some_and(|token| desk.tokens.still_valid(token)) {
             let revoked = "the token was revoked while reading";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, revoked));
         }
-        part(&self.room, &self.id, Some(cursor)).await.map(|(_, rows)| rows)
+        let (job, rows) = part(&self.room, &self.id, Some(cursor)).await?;
+        Ok((rows, untold(&job)))
     }
 }
 
@@ -129,6 +142,16 @@ impl Format {
         match self {
             Self::Ndjson => line(&json!({"end": true, "count": count})),
             Self::Csv => String::new(),
+        }
+    }
+
+    fn lacking(self, why: &str, count: usize) -> String {
+        match self {
+            Self::Ndjson => {
+                let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why);
+                line(&json!({"error": problem, "count": count}))
+            }
+            Self::Csv => record(&[format!("not every row is here: {why}")]),
         }
     }
 

@@ -347,6 +347,16 @@ pub(super) fn long_job(query: &str) -> Value {
     job
 }
 
+/// The same, of which one row cannot be told.
+pub(super) fn torn_job(query: &str) -> Value {
+    let mut job = long_job(query);
+    job["id"] = "job-torn".into();
+    if job["rows"]["next"].is_null() || query.contains("state=failed") {
+        job["untold"] = "piece 1 of plan plan-0193-5f2a of acme is not on record any more".into();
+    }
+    job
+}
+
 /// A job that left something alone, which somebody had changed since.
 pub(super) fn conflicting_job() -> Value {
     let row = json!({"n": 0, "kind": "product", "id": "1", "title": "Mug", "state": "conflict",

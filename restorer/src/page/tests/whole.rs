@@ -162,6 +162,45 @@ async fn whatever_was_put_back_is_listed_somewhere() {
 }
 
 #[tokio::test]
+async fn rows_of_a_job_that_cannot_be_told_are_said_to_be_missing() {
+    let world = world(Config::default());
+    let cy = world.signed_in("Cy").await;
+    let job = json!({
+        "id": "job-1", "plan": "plan-1", "state": "done", "by": "Ada", "started_at": fake::NOW,
+        "finished_at": fake::NOW, "counts": {"updated": 2}, "eta_seconds": null, "cost": 0.0
+    });
+    let plan = json!({
+        "id": "plan-1", "digest": "a digest", "request": {}, "made_at": fake::NOW, "by": "Ada",
+        "consequences": [], "cost": 1.0, "eta_seconds": 1.0, "records": [0, 1],
+        "counts": {"create": 0, "update": 2, "delete": 0},
+    });
+    let rows = json!([{"n": 0, "action": "update", "kind": "product", "id": "1", "title": "Mug 0", "cost": 1.0}]);
+    let over = |n: u32| json!({"over": {"n": n, "kind": "product", "id": (n + 1).to_string(), "title": "", "state": "updated"}});
+    let steps =
+        json!({"by": "restorer-1", "taken": 1, "k": 1, "attempt": 0, "steps": [over(0), over(1)]});
+    for (what, id, record) in [
+        ("plan_rows", "plan-1.0", &rows),
+        ("plan", "plan-1", &plan),
+        (crate::job::JOB, "job-1", &job),
+        ("job_steps", "job-1", &steps),
+    ] {
+        world.journal.put(&acme(), what, id, record).await.expect("on record");
+    }
+    let why = "piece 1 of plan plan-1 of acme";
+    let page = world.get("/shops/acme/jobs/job-1", &cy).await;
+    page.assert_says(&["Mug 0", "Not every row can be shown: ", why]);
+    let report = world.get("/shops/acme/jobs/job-1/report", &cy).await.text();
+    let lines: Vec<Value> =
+        report.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+    assert_eq!((lines.len(), &lines[1]["n"], &lines[2]["count"]), (3, &json!(0), &json!(1)));
+    let said = lines[2]["error"]["detail"].as_str().expect("what is wrong");
+    assert!(said.contains(why), "{said}");
+    let table = world.get("/shops/acme/jobs/job-1/report?as=csv", &cy).await.text();
+    let last = table.lines().next_back().expect("a line");
+    assert!(last.starts_with("\"not every row is here: ") && last.contains(why), "{last}");
+}
+
+#[tokio::test]
 async fn the_log_hides_nothing_where_one_of_its_pages_ends() {
     let world = world(Config::default());
     let ada = world.signed_in("Ada").await;
