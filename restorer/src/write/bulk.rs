@@ -18,6 +18,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
         include_str!("graphql/product_set_in_bulk.graphql"),
     ),
     (
+        include_str!("graphql/product_set_telling_more.graphql"),
+        include_str!("graphql/product_set_in_bulk.graphql"),
+    ),
+    (
         include_str!("graphql/publishable_publish.graphql"),
         include_str!("graphql/publishable_publish.graphql"),
     ),
@@ -59,8 +63,12 @@ mod tests {
 
     #[test]
     fn by_itself_or_in_bulk_a_making_tells_the_same() {
-        let alone = include_str!("graphql/product_set_telling.graphql");
-        let in_bulk = alone.replace("Telling", "InBulk").replace("(first: 20)", "(first: 250)");
-        assert_eq!(document(alone), Some(&*in_bulk));
+        let some = include_str!("graphql/product_set_telling.graphql");
+        let more = include_str!("graphql/product_set_telling_more.graphql");
+        for (alone, name, page) in [(some, "Telling", "20"), (more, "TellingMore", "50")] {
+            let page = format!("(first: {page})");
+            let in_bulk = alone.replace(name, "InBulk").replace(&page, "(first: 250)");
+            assert_eq!(document(alone), Some(&*in_bulk));
+        }
     }
 }

@@ -13,11 +13,13 @@ use crate::write::step::{Step, ask, is_unknown, list, send, text};
 use crate::write::{Around, WriteError, crud, look, metafield, upload};
 
 const BY_HANDLE: &str = include_str!("../graphql/product_by_handle.graphql");
-/// [`SET`], and its answer tells what there is to know of the product, which costs less than to read it once
-/// it is made.
-const TELLING: &str = include_str!("../graphql/product_set_telling.graphql");
-/// Of a product with more variants it tells too little, and so nothing is asked.
-const TELLS_MAX: usize = 20;
+/// [`SET`], and its answer tells what there is to know of a product with at most so many variants, which costs
+/// less than to read it once it is made. Points are set aside for all that it may tell: so no more is asked
+/// than there may be. With more variants it is answered before the product is made.
+const TELLING: [(usize, &str); 2] = [
+    (20, include_str!("../graphql/product_set_telling.graphql")),
+    (SYNCHRONOUS_MAX, include_str!("../graphql/product_set_telling_more.graphql")),
+];
 
 /// So often a product whose making nobody heard of is looked for again, a second apart.
 const LOOKS: u32 = 10;
@@ -92,8 +94,9 @@ pub(super) async fn create(around: &dyn Around, want: &mut Value) -> Result<Made
 async fn made(around: &dyn Around, handle: &str, mut variables: Value) -> Result<Made, WriteError> {
     let found = |gid| Made { gid, told: Value::Null };
     upload::fill(around, &mut variables).await?;
-    let tells = list(&variables["input"], "variants").len() <= TELLS_MAX;
-    let document = if tells { TELLING } else { SET };
+    let count = list(&variables["input"], "variants").len();
+    let telling = TELLING.iter().find(|(most, _)| count <= *most);
+    let document = telling.map_or(SET, |(_, telling)| telling);
     match send(around, Step::making(document, variables)).await {
         Ok(mut payload) => {
             let told = payload["product"].take();

@@ -449,13 +449,12 @@ async fn a_lost_answer_makes_nothing_twice() {
     join_all((0..14).map(made_once)).await;
 }
 
-#[tokio::test]
-async fn a_product_of_many_variants_is_made_in_parts() {
-    let mut shop = Try::new(9).await;
+/// A product that is gone, with so many variants.
+async fn numbered(shop: &mut Try, variants: usize) -> Value {
     let id = shop.shop.ids("Product")[0].clone();
     let mut want = shop.product(&id).await;
     shop.shop.write("product", Some(&want), None).await.unwrap();
-    let names: Vec<String> = (0..600).map(|n| format!("No. {n}")).collect();
+    let names: Vec<String> = (0..variants).map(|n| format!("No. {n}")).collect();
     want["options"] = json!([{"id": "gid://shopify/ProductOption/1", "name": "Number", "position": 1,
                               "values": names, "linkedMetafield": null, "optionValues": null}]);
     let pattern = want["variants"][0].clone();
@@ -470,6 +469,29 @@ async fn a_product_of_many_variants_is_made_in_parts() {
     };
     want["variants"] = names.iter().enumerate().map(variant).collect();
     shop.shop.writes();
+    want
+}
+
+#[tokio::test]
+async fn a_product_whose_making_told_all_of_it_is_not_read() {
+    for (variants, is_read) in [(20, false), (50, false), (51, true)] {
+        let mut shop = Try::new(9).await;
+        let want = numbered(&mut shop, variants).await;
+        shop.shop.simulator.shop().answers.clear();
+        let made = shop.shop.write("product", None, Some(&want)).await.unwrap();
+        let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+        let answers = std::mem::take(&mut shop.shop.simulator.shop().answers);
+        let read = answers.iter().any(|answer| &*answer.question == "ProductsById");
+        assert_eq!(read, is_read, "{variants}");
+        let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+        assert_eq!(settled(&want, &ids), settled(&is, &BTreeMap::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_product_of_many_variants_is_made_in_parts() {
+    let mut shop = Try::new(9).await;
+    let want = numbered(&mut shop, 600).await;
     let made = shop.shop.write("product", None, Some(&want)).await.unwrap();
     let Written::Created { gid, ids } = made else { panic!("{made:?}") };
     let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
