@@ -21,6 +21,9 @@ use crate::plan::Row;
 use crate::write;
 use crate::write::look::Extent;
 
+/// Rows that are read together. Those of one item always are: as many as the shop has locations, which may
+/// be a thousand.
+const TOGETHER: usize = 500;
 /// Pieces of the plan that are held.
 const PIECES_MAX: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 /// After so many products in a row that could be made only without their stock none is made with it.
@@ -74,6 +77,16 @@ impl Counted {
         let from = self.rows.partition_point(|(of, _)| *of < item);
         let to = self.rows.partition_point(|(of, _)| *of <= item);
         &self.rows[from..to]
+    }
+
+    /// The rows of the first of some items: of so many of these as are read together.
+    fn of_first(&self, items: impl Iterator<Item = String>) -> Vec<&[(u64, u64)]> {
+        let mut count = 0;
+        let fits = |rows: &&[(u64, u64)]| {
+            count += rows.len();
+            count <= TOGETHER || count == rows.len()
+        };
+        items.map(|item| self.rows_of(&item)).take_while(fits).collect()
     }
 
     fn piece(&self, place: u64) -> Piece {
@@ -135,22 +148,23 @@ fn bit_of(n: u64) -> (usize, u64) {
 }
 
 impl Runner {
-    /// What the plan brings back of each of some inventory items, by their rows: itself, and its levels where
-    /// there may be stock now.
+    /// What the plan brings back of each of the first of some inventory items, by their rows: itself, and its
+    /// levels where there may be stock now.
     pub(super) async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, RunError> {
-        let mut counted = vec![Vec::new(); items.len()];
         if self.counted.is_refused() {
-            return Ok(counted);
+            return Ok(vec![Vec::new(); items.len()]);
         }
+        let of_items = self.counted.of_first(items.iter().map(|item| self.first(item)));
         let (mut rows, mut of): (Vec<Row>, Vec<usize>) = (Vec::new(), Vec::new());
-        for (place, item) in items.iter().enumerate() {
-            for (_, n) in self.counted.rows_of(&self.first(item)) {
+        for (place, item) in of_items.iter().enumerate() {
+            for (_, n) in *item {
                 let row = self.counted_row(*n).await?;
                 rows.extend(row);
                 of.resize(rows.len(), place);
             }
         }
         self.read_ahead(&rows).await?;
+        let mut counted = vec![Vec::new(); of_items.len()];
         for (row, place) in rows.iter().zip(of) {
             let Some(mut state) = self.as_it_was(row).await? else { continue };
             self.written().rewrite(&mut state);
@@ -210,6 +224,23 @@ mod tests {
         assert_eq!(counted.rows_of(&gid(7)), [(7, 4), (7, 6)]);
         assert_eq!(counted.rows_of(&gid(9)), [(9, 5), (9, 8)]);
         assert!(counted.rows_of(&gid(8)).is_empty() && counted.rows_of("none").is_empty());
+    }
+
+    #[test]
+    fn no_more_items_are_read_together_than_have_few_rows_or_one_with_many() {
+        let gid = |n: u64| format!("gid://shopify/InventoryItem/{n}");
+        let mut counted = Counted::default();
+        for (item, rows) in [(1, 1_001), (2, 300), (3, 200), (5, 1)] {
+            (0..rows).for_each(|n| counted.add(&gid(item), n));
+        }
+        let counted = counted.sorted();
+        let read = |items: &[u64]| -> Vec<usize> {
+            counted.of_first(items.iter().map(|n| gid(*n))).into_iter().map(<[_]>::len).collect()
+        };
+        assert_eq!(read(&[1, 2, 3]), [1_001]);
+        assert_eq!(read(&[2, 3, 4, 5]), [300, 200, 0]);
+        assert_eq!(read(&[4, 1, 5]), [0, 1_001]);
+        assert_eq!(read(&[5]), [1]);
     }
 
     #[test]

@@ -178,8 +178,8 @@ pub trait Around: Send + Sync {
         let _ = (gid, old);
         Arc::default()
     }
-    /// [`Self::parts`] of each of some inventory items, which are few enough to be held together, each with
-    /// the number that those around know it by.
+    /// [`Self::parts`] of each of the first of some inventory items, each with the number that those around
+    /// know it by: of as many items as have few enough to be held together, and of one at least.
     async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, WriteError> {
         let mut counted = Vec::with_capacity(items.len());
         for item in items {

@@ -11,7 +11,7 @@ use crate::write::{Around, inventory_item, inventory_level};
 /// Shopify takes no more quantities in one mutation.
 /// <https://shopify.dev/docs/api/admin-graphql/latest/input-objects/ProductVariantSetInput>
 const QUANTITIES_MAX: usize = 50_000;
-/// Variants of which what is counted is read together.
+/// Variants of which what is counted is read together, at most.
 const TOGETHER: usize = 25;
 
 /// Puts it into what a product is made from. Those of which all that is wanted was given, by the numbers
@@ -19,13 +19,18 @@ const TOGETHER: usize = 25;
 pub(super) async fn put(around: &dyn Around, want: &Value, input: &mut Value) -> Option<Vec<u64>> {
     let inputs = input.get_mut("variants")?.as_array_mut()?;
     let (mut any, mut room, mut whole) = (false, QUANTITIES_MAX, Vec::new());
-    let known: Vec<&Value> = variants::known(want).collect();
-    for (known, inputs) in known.chunks(TOGETHER).zip(inputs.chunks_mut(TOGETHER)) {
-        let items: Vec<&str> =
-            known.iter().map(|variant| text(&variant["inventoryItem"], "id")).collect();
+    let items: Vec<&str> = variants::known(want)
+        .map(|variant| text(&variant["inventoryItem"], "id"))
+        .take(inputs.len())
+        .collect();
+    let mut at = 0;
+    while at < items.len() {
+        let some = &items[at..items.len().min(at + TOGETHER)];
         // What cannot be read now is left to its own rows.
-        let counted = around.counted(&items).await.unwrap_or_default();
-        for (input, states) in inputs.iter_mut().zip(counted) {
+        let counted = around.counted(some).await.unwrap_or_default();
+        let inputs = inputs.iter_mut().skip(at);
+        at += if counted.is_empty() { some.len() } else { counted.len() };
+        for (input, states) in inputs.zip(counted) {
             let (levels, items): (Vec<_>, Vec<_>) =
                 states.into_iter().partition(|(_, state)| state["location"].is_object());
             // Whether it is tracked is not known without it, and what is not has no amounts.

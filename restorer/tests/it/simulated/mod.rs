@@ -234,6 +234,15 @@ impl Around for Simulated {
         held.clone()
     }
 
+    /// Of two at a time: that is as many as can be held together.
+    async fn counted(&self, items: &[&str]) -> Result<Vec<Vec<(u64, Value)>>, WriteError> {
+        let mut counted = Vec::new();
+        for item in items.iter().take(2) {
+            counted.push((0..).zip(self.parts(item).await?).collect());
+        }
+        Ok(counted)
+    }
+
     async fn before(&self, what: &str) -> Result<(), WriteError> {
         self.befores.lock().expect("no panic").push(what.into());
         Ok(())

@@ -67,6 +67,36 @@ async fn an_item_is_changed_and_comes_back_with_its_variant() {
 }
 
 #[tokio::test]
+async fn a_product_is_made_with_all_that_is_counted_of_it_however_little_is_read_together() {
+    let mut shop = Simulated::start(8, 6, false).await;
+    let mut product = Value::Null;
+    for id in shop.ids("Product") {
+        product = shop.read("product", &id).await.unwrap();
+        if (4..=20).contains(&product["variants"].as_array().unwrap().len()) {
+            break;
+        }
+    }
+    let variants = product["variants"].as_array().unwrap().iter();
+    let items = variants.map(|variant| variant["inventoryItem"]["id"].as_str().unwrap().to_owned());
+    let items: Vec<String> = items.collect();
+    assert!(items.len() > 3, "{product}");
+    for item in &items {
+        let cost = json!({"amount": "7.25", "currencyCode": "USD"});
+        let counted = json!({"id": item, "tracked": true, "unitCost": cost});
+        shop.parts.insert(item.clone(), vec![counted]);
+    }
+    shop.write("product", Some(&product), None).await.unwrap();
+    let made = shop.write("product", None, Some(&product)).await.unwrap();
+    let Written::Created { ids, .. } = made else { panic!("{made:?}") };
+    for item in &items {
+        let id = ResourceId::parse(&ids[item]).unwrap();
+        let is = shop.read("inventory_item", &id).await.unwrap();
+        assert_eq!((&is["tracked"], &is["unitCost"]["amount"]), (&json!(true), &json!("7.25")));
+    }
+    shop.assert_simulated();
+}
+
+#[tokio::test]
 async fn an_amount_is_written_only_where_it_is_asked_for_and_over_what_was_seen() {
     let shop = Simulated::start(5, 4, false).await;
     let item = shop.ids("InventoryItem")[0].clone();
