@@ -6,7 +6,7 @@
 //! pieces of the plan that were read last, as long as products are made. Items stand in the order of their
 //! numbers, as products do: what is made together mostly stands together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ pub(super) struct Counted {
     /// The number that an item had first, and a row that brings back the item or a level of it.
     rows: Vec<(u64, u64)>,
     pieces: Mutex<LruCache<u64, Piece>>,
-    /// Whether stock may be put at a location. Who asks of one waits for the answer to another.
+    /// Whether stock may be put at a location. Who asks of some waits for the answer to others.
     locations: tokio::sync::Mutex<HashMap<String, bool>>,
     /// Products in a row that could be made only without their stock.
     refused: AtomicU32,
@@ -138,6 +138,12 @@ pub(super) fn item_of(row: &Row) -> Option<String> {
     }
 }
 
+/// The gid of the location of which a row's state says how much there is.
+fn location_of(row: &Row, state: &Value) -> Option<String> {
+    let is_level = row.kind.spec().is_some_and(write::is_stock);
+    is_level.then(|| state["location"]["id"].as_str().unwrap_or_default().to_owned())
+}
+
 fn number(gid: &str) -> Option<u64> {
     gid.rsplit('/').next()?.parse().ok()
 }
@@ -164,14 +170,19 @@ impl Runner {
             }
         }
         self.read_ahead(&rows).await?;
-        let mut counted = vec![Vec::new(); of_items.len()];
+        let (mut states, mut locations) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (row, place) in rows.iter().zip(of) {
             let Some(mut state) = self.as_it_was(row).await? else { continue };
             self.written().rewrite(&mut state);
-            let location = state["location"]["id"].as_str().unwrap_or_default();
-            let is_level = row.kind.spec().is_some_and(write::is_stock);
-            if !is_level || self.may_stock(location).await? {
-                counted[place].push((row.n, state));
+            let location = location_of(row, &state);
+            locations.extend(location.clone());
+            states.push((place, row.n, location, state));
+        }
+        let used = self.used(locations).await?;
+        let mut counted = vec![Vec::new(); of_items.len()];
+        for (place, n, location, state) in states {
+            if location.is_none_or(|location| used.contains(&location)) {
+                counted[place].push((n, state));
             }
         }
         Ok(counted)
@@ -192,19 +203,23 @@ impl Runner {
         Ok(rows)
     }
 
-    /// Whether stock may be put at a location: it is in the shop, and in use.
-    async fn may_stock(&self, location: &str) -> Result<bool, RunError> {
+    /// Those of some locations at which stock may be put: they are in the shop, and in use.
+    async fn used(&self, mut locations: HashSet<String>) -> Result<HashSet<String>, RunError> {
         let mut known = self.counted.locations.lock().await;
-        if let Some(may) = known.get(location) {
-            return Ok(*may);
+        let unknown = locations.iter().filter(|location| !known.contains_key(*location));
+        let parsed =
+            |location: &String| Some((location.clone(), ResourceId::parse(location).ok()?));
+        let unknown: Vec<(String, ResourceId)> = unknown.filter_map(parsed).collect();
+        let ids: Vec<ResourceId> = unknown.iter().map(|(_, id)| id.clone()).collect();
+        if let Some(spec) = Kind::parse("location").ok().and_then(|kind| kind.spec()) {
+            let found = self.read(spec, &ids, Extent::Core).await?.unwrap_or_default();
+            known.extend(unknown.into_iter().map(|(location, id)| {
+                let is_used = found.get(&id).is_some_and(|state| state["isActive"] == true);
+                (location, is_used)
+            }));
         }
-        let spec = Kind::parse("location").ok().and_then(|kind| kind.spec());
-        let (Some(spec), Ok(id)) = (spec, ResourceId::parse(location)) else { return Ok(false) };
-        let found = self.read(spec, std::slice::from_ref(&id), Extent::Core).await?;
-        let is_used = |state: &Value| state["isActive"] == true;
-        let may = found.is_ok_and(|found| found.get(&id).is_some_and(is_used));
-        known.insert(location.to_owned(), may);
-        Ok(may)
+        locations.retain(|location| known.get(location) == Some(&true));
+        Ok(locations)
     }
 }
 

@@ -87,6 +87,14 @@ fn asked(world: &World) -> usize {
     questions.filter(|name| ["InventoryItemsById", "InventoryLevelsById"].contains(name)).count()
 }
 
+/// Of how many locations the shop told since it was last asked, and by how many answers.
+fn located(world: &World) -> (usize, usize) {
+    let shop = world.shop.simulator.shop();
+    let told = shop.answers.iter().filter(|answer| &*answer.question == "LocationsById");
+    let at: Vec<_> = told.map(|answer| answer.at).collect();
+    (at.len(), at.iter().collect::<BTreeSet<_>>().len())
+}
+
 /// The mutations that were sent since it was last asked.
 fn mutations(world: &World) -> Vec<String> {
     world.shop.writes().into_iter().map(|write| write.mutation).collect()
@@ -150,6 +158,9 @@ async fn a_product_comes_back_with_costs_and_stock_by_one_mutation_and_goes_with
     let all = gone(&mut world, 1, 10.0).await;
     let process = world.restorer();
     let job = applied(&process, &[]).await;
+    let locations = all[0].items[0].amounts.len();
+    assert!(locations > 1);
+    assert_eq!(located(&world), (locations, 1), "all of them are asked for together");
     assert_eq!(asked(&world), 0, "it has what it was made with");
     assert_as_it_was(&world, &job, &all).await;
     let items = now(&world, &job, &all[0]).await;
