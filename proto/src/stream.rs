@@ -16,9 +16,11 @@ use crate::{Kind, Shop};
 /// Which partition of the store: one stream, one journal consumer, one RocksDB directory.
 pub type Partition = u16;
 
-/// Largest message payload that the server must take, in bytes: Shopify's largest body that we
-/// accept (16 MiB) with room for headers.
-pub const MAX_PAYLOAD_BYTES: usize = 17 * 1024 * 1024;
+/// Largest payload of an event, in bytes: Shopify's largest body that we accept.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Largest message payload that the server must take, in bytes: an event's with room for headers.
+pub const MAX_PAYLOAD_BYTES: usize = EVENT_BYTES_MAX + 1024 * 1024;
 
 /// The name of a journal's durable consumer, unless it is a further copy.
 pub const CONSUMER: &str = "journal";

@@ -8,6 +8,7 @@ use backstock_proto::erase::Erased;
 use backstock_proto::journal::Head;
 use backstock_proto::kind::pull::Pull;
 use backstock_proto::kind::{Personal, Spec};
+use backstock_proto::stream::EVENT_BYTES_MAX;
 use backstock_proto::{Facet, Kind, ResourceId, Timestamp};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -49,6 +50,8 @@ pub(super) enum Found {
     Resources(Vec<ResourceId>),
     /// Of something that is in the shop a facet was not given.
     LeftOut(Facet),
+    /// Of something that is in the shop a facet is more than the stream takes.
+    TooLarge(Facet),
     /// In history, not in the shop as far as this pull saw.
     Suspect(Gone),
     Broken(PullError),
@@ -111,6 +114,9 @@ pub(super) fn compare_all(
             let about = (kind, &id, erased);
             for facet in looked_at(spec, about, pull.facets, &mut node, &heads, window)? {
                 facet.put_down(deposition, &id)?;
+                if facet.is_too_large {
+                    let _nobody_listens = send.blocking_send(Found::TooLarge(facet.facet));
+                }
                 let Some(mut correction) = facet.correction else { continue };
                 correction.taken = room.take(correction.payload.len());
                 if send.blocking_send(Found::Correction(correction)).is_err() {
@@ -156,10 +162,12 @@ pub(super) fn left_out(
 
 /// A facet as it was seen, held against history.
 pub(super) struct LookedAt {
-    facet: Facet,
+    pub(super) facet: Facet,
     hash: String,
     /// Whether history is to say the same: it has not learned something newer meanwhile.
     vouched: bool,
+    /// Whether it is otherwise than in history and stays so, since the stream does not take as much.
+    pub(super) is_too_large: bool,
     /// What history has not, or has otherwise.
     pub(super) correction: Option<Correction>,
 }
@@ -214,7 +222,7 @@ pub(super) fn looked_at(
             Finding::Missed(since) => Some((since, true)),
             Finding::Changed(since) => Some((since, false)),
         };
-        let correction = since.map(|(since, missed)| {
+        let mut correction = since.map(|(since, missed)| {
             let (id, hash, payload) = (id.clone(), hash.clone(), part.to_string().into_bytes());
             let is_whole = facet != Facet::Core || tells_all(spec, part);
             let taken = None;
@@ -222,12 +230,9 @@ pub(super) fn looked_at(
         });
         members.give_back(lent, node);
         let is_whole = correction.as_ref().is_none_or(|correction| correction.is_whole);
-        all.push(LookedAt {
-            facet,
-            hash,
-            vouched: finding != Finding::Newer && is_whole,
-            correction,
-        });
+        let is_too_large = correction.take_if(|one| one.payload.len() > EVENT_BYTES_MAX).is_some();
+        let vouched = finding != Finding::Newer && is_whole && !is_too_large;
+        all.push(LookedAt { facet, hash, vouched, is_too_large, correction });
     }
     Ok(all)
 }
@@ -243,4 +248,31 @@ fn dated_within(part: &Value) -> Option<Timestamp> {
     let owners = std::iter::once(part).chain(variants);
     let metafields = owners.filter_map(|owner| owner["metafields"].as_array()).flatten();
     metafields.filter_map(dated).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_stream_does_not_take_is_left_as_history_has_it_and_nothing_fails() {
+        let kind = Kind::parse("theme").expect("a kind");
+        let spec = kind.spec().expect("it is understood");
+        let id = ResourceId::parse("7").expect("an id");
+        let looked = |name: String| {
+            let gid = "gid://shopify/OnlineStoreTheme/7";
+            let mut node = json!({"id": gid, "name": name, "role": "MAIN", "processing": false});
+            let (about, window) = (&Erased::default(), Window::at(Timestamp::MIN));
+            let about = (&kind, &id, about);
+            looked_at(spec, about, &[Facet::Core], &mut node, &Heads::new(), window)
+        };
+        let told = |name: String| {
+            let looked = looked(name).expect("it can be read").pop().expect("a facet");
+            (looked.correction.is_some(), looked.is_too_large, looked.vouched)
+        };
+        assert_eq!(told("Dawn".to_owned()), (true, false, true));
+        assert_eq!(told("a".repeat(EVENT_BYTES_MAX)), (false, true, false));
+    }
 }

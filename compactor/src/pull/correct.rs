@@ -95,6 +95,9 @@ impl Puller {
                 Settled::Other(Found::LeftOut(facet)) => {
                     *run.left_out.entry(facet).or_default() += 1;
                 }
+                Settled::Other(Found::TooLarge(facet)) => {
+                    *run.too_large.entry(facet).or_default() += 1;
+                }
                 Settled::Other(Found::Suspect(gone)) => census.suspects.push(gone),
                 Settled::Other(Found::Broken(error)) => return Err(error),
                 Settled::Other(Found::Correction(_)) => {}

@@ -17,6 +17,7 @@ use backstock_proto::journal::{Drift, Journal, PULL, PullReport, PullState};
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::publish::Publisher;
+use backstock_proto::stream::EVENT_BYTES_MAX;
 use backstock_proto::time::Clock;
 use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
@@ -95,6 +96,8 @@ struct Run {
     drifted: BTreeSet<(ResourceId, &'static str)>,
     /// How many resources did not give which facet.
     left_out: BTreeMap<Facet, u64>,
+    /// Of how many resources which facet is more than the stream takes.
+    too_large: BTreeMap<Facet, u64>,
     stages: Stages,
     reported: Instant,
     begun: Instant,
@@ -227,6 +230,7 @@ impl Puller {
             whole_since: whole_since.map(|at| self.shops_time(at)),
             drifted: BTreeSet::new(),
             left_out: BTreeMap::new(),
+            too_large: BTreeMap::new(),
             stages: Stages::default(),
             reported: Instant::now(),
             begun: Instant::now(),
@@ -371,13 +375,11 @@ impl Run {
         self.report.reason = Some(format!("{} could not be read: {why}", names.join(", ")));
     }
 
-    /// Says of how many resources something was not given: what history has of that stays as it was.
+    /// Says of how many resources something was not given, or is too much: what history has of that stays
+    /// as it was.
     fn tells_what_was_left_out(&mut self) {
-        let of_each: Vec<String> =
-            self.left_out.iter().map(|(facet, n)| format!("{} of {n}", facet.as_str())).collect();
-        if !of_each.is_empty() && self.report.reason.is_none() {
-            let of_each = of_each.join(", ");
-            self.report.reason = Some(format!("{of_each} could not be read to the end"));
+        if self.report.reason.is_none() {
+            self.report.reason = left_out(&self.left_out, &self.too_large);
         }
     }
 
@@ -395,9 +397,37 @@ impl Run {
     }
 }
 
+/// What is said of facets that were not given, and of those that are more than the stream takes, each of so
+/// many resources.
+fn left_out(not_given: &BTreeMap<Facet, u64>, too_large: &BTreeMap<Facet, u64>) -> Option<String> {
+    let mib = EVENT_BYTES_MAX >> 20;
+    let whys = [
+        (not_given, "could not be read to the end".to_owned()),
+        (too_large, format!("could not be kept, with more than {mib} MiB each")),
+    ];
+    let said = whys.into_iter().filter(|(of_each, _)| !of_each.is_empty()).map(|(of_each, why)| {
+        let of_each = of_each.iter().map(|(facet, n)| format!("{} of {n}", facet.as_str()));
+        format!("{} {why}", of_each.collect::<Vec<_>>().join(", "))
+    });
+    Some(said.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_given_or_is_too_much_is_told_with_how_often() {
+        let of = |facet: Facet, n: u64| BTreeMap::from([(facet, n)]);
+        let none = BTreeMap::new();
+        assert_eq!(left_out(&none, &none), None);
+        let not_given = left_out(&of(Facet::Core, 1), &none);
+        assert_eq!(not_given.as_deref(), Some("core of 1 could not be read to the end"));
+        let both = left_out(&of(Facet::Core, 1), &of(Facet::Variants, 2));
+        let expected = "core of 1 could not be read to the end; variants of 2 could not be kept, with \
+                        more than 16 MiB each";
+        assert_eq!(both.as_deref(), Some(expected));
+    }
 
     #[test]
     fn how_far_a_pull_is_is_told_by_what_was_compared_of_what_there_is() {

@@ -7,6 +7,7 @@ use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::{Facet, Kind, ResourceId, Source};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::Value;
+use tracing::warn;
 
 use super::compare::{Correction, heads_of, left_out, looked_at};
 use super::correct::{IN_FLIGHT, Settled};
@@ -49,6 +50,10 @@ impl Puller {
                     continue;
                 }
             };
+            for facet in looked_at.iter().filter(|facet| facet.is_too_large) {
+                let (shop, facet) = (&self.shop, facet.facet.as_str());
+                warn!(%shop, %kind, %id, facet, "more than the stream takes: it stays as it is known");
+            }
             let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
             let read_at = window.started;
             found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
@@ -96,6 +101,9 @@ impl Puller {
                     let about = (&run.kind, &id, &*run.erased);
                     for facet in looked_at(spec, about, facets, &mut node, &heads, window)? {
                         facet.put_down(deposition, &id)?;
+                        if facet.is_too_large {
+                            *run.too_large.entry(facet.facet).or_default() += 1;
+                        }
                         corrections.extend(facet.correction);
                     }
                 }
