@@ -4,7 +4,7 @@
 //! or after it. Only direct children of the top are understood, which is what the kinds ask for.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -152,17 +152,19 @@ fn owners<'a>(bucket: &'a [u8], member: &'static str) -> Result<Nodes<'a>, TreeE
 }
 
 fn trees(bucket: &[u8], children: Children) -> Result<Nodes<'_>, TreeError> {
-    let mut roots: Vec<(Cow<'_, str>, &[u8])> = Vec::new();
+    // What moves while Shopify reads may come twice: the later reading counts.
+    let mut roots: BTreeMap<Cow<'_, str>, &[u8]> = BTreeMap::new();
     let mut of_parent: HashMap<Cow<'_, str>, Vec<&[u8]>> = HashMap::new();
     for line in lines(bucket) {
         let Named { id, parent } = read(line)?;
         match parent {
             Some(parent) => of_parent.entry(parent).or_default().push(line),
-            None => roots.push((id.unwrap_or_default(), line)),
+            None => {
+                roots.insert(id.unwrap_or_default(), line);
+            }
         }
     }
-    let ids: HashSet<&str> = roots.iter().map(|(id, _)| &**id).collect();
-    if let Some(parent) = of_parent.keys().find(|parent| !ids.contains(&***parent)) {
+    if let Some(parent) = of_parent.keys().find(|parent| !roots.contains_key(*parent)) {
         return Err(TreeError::Orphans(parent.to_string()));
     }
     Ok(Box::new(roots.into_iter().map(move |(id, root)| {
@@ -171,7 +173,7 @@ fn trees(bucket: &[u8], children: Children) -> Result<Nodes<'_>, TreeError> {
     })))
 }
 
-/// A node with its children in their places.
+/// A node with its children in their places, each once.
 fn tree(
     mut root: Map<String, Value>,
     of_root: &[&[u8]],
@@ -181,6 +183,7 @@ fn tree(
     for (_, member) in children {
         root.entry(*member).or_insert_with(|| Value::Array(Vec::new()));
     }
+    let mut places: HashMap<String, usize> = HashMap::new();
     for line in of_root {
         let mut child: Map<String, Value> = read(line)?;
         child.remove("__parentId");
@@ -188,7 +191,15 @@ fn tree(
         let place = children.iter().find(|(name, _)| *name == typename);
         let place = place.and_then(|(_, member)| root.get_mut(*member)?.as_array_mut());
         let Some(place) = place else { return Err(TreeError::Type(typename.into())) };
-        place.push(child.into());
+        let last = place.len();
+        let at = match child.get("id").and_then(Value::as_str) {
+            Some(id) => *places.entry(id.to_owned()).or_insert(last),
+            None => last,
+        };
+        match place.get_mut(at) {
+            Some(before) => *before = child.into(),
+            None => place.push(child.into()),
+        }
     }
     Ok(root.into())
 }
@@ -253,6 +264,21 @@ mod tests {
         // Children before their parents; siblings keep their order.
         lines.sort_by_key(|line| !line.contains("__parentId"));
         assert_eq!(grown(&lines, None, None).expect("trees"), in_order);
+    }
+
+    #[test]
+    fn what_shopify_read_twice_is_there_once_as_it_was_read_last() {
+        let lines = lines_of(50);
+        let once = grown(&lines, None, Some(200)).expect("trees");
+        let twice = [&lines[..], &lines[..]].concat();
+        assert_eq!(grown(&twice, None, Some(400)).expect("trees"), once);
+        let seven =
+            r#"{"__typename":"Product","id":"gid:\/\/shopify\/Product\/7","title":"Later"}"#;
+        let again = [&lines[..], &[seven.to_owned()][..]].concat();
+        let again = grown(&again, None, None).expect("trees");
+        let seven = &again["gid://shopify/Product/7"];
+        assert_eq!(seven["title"], "Later");
+        assert_eq!(seven["variants"].as_array().map(Vec::len), Some(3), "none is gone");
     }
 
     #[test]
