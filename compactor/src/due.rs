@@ -1,5 +1,5 @@
-//! What is due to be pulled now: by its schedule, for a gap, for an order that a restart came before, or
-//! because a kill ended it. Records say it, and nothing else is remembered.
+//! What is due to be pulled now: by its schedule, for a gap, for an order that a restart came before, because
+//! nothing told of it for a while, or because a kill ended it. Records say it, and nothing else is remembered.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use backstock_proto::journal::{
     Gap, JournalError, KindStatus, PAGE_LIMIT_MAX, PULL, Page, PullReport, PullState, Record,
 };
 use backstock_proto::kind::{self, Spec};
-use backstock_proto::pulls::{LATER, ORDER, Ordered};
+use backstock_proto::pulls::{LATER, ORDER, Ordered, UNTOLD};
 use serde::de::DeserializeOwned;
 
 use crate::pull::{self, Puller};
@@ -37,7 +37,7 @@ pub(crate) struct Due {
 }
 
 /// What has to be pulled now, and how: for its schedule, for gaps that it makes good, for an order that
-/// a restart came before, or because a kill ended it.
+/// a restart came before, because nothing told of it for a while, or because a kill ended it.
 pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalError> {
     let now = puller.clock.now();
     let status = puller.journal.status(&puller.shop).await?;
@@ -51,6 +51,7 @@ pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalErro
     let newest: BTreeMap<String, PullReport> = newest(puller, PULL).await?;
     let orders: BTreeMap<String, Ordered> = self::newest(puller, ORDER).await?;
     let later: BTreeMap<String, Ordered> = self::newest(puller, LATER).await?;
+    let untold: BTreeMap<String, Ordered> = self::newest(puller, UNTOLD).await?;
     let ends = |gap: &Gap| (gap.from_seq, gap.to_seq);
     let open_gaps: Vec<(u64, u64)> = gaps.iter().filter(|gap| !gap.healed).map(ends).collect();
     let mut kinds = Vec::new();
@@ -62,7 +63,9 @@ pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalErro
         let later = later.get(spec.name).filter(is_given);
         let is_open = |order: &&Ordered| report.is_none_or(|report| report.started_at < order.at);
         let ordered = given.into_iter().chain(later).any(|order| is_open(&order));
-        if !ordered && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
+        let untold = untold.get(spec.name).filter(is_given);
+        let afresh = ordered || untold.is_some_and(|order| is_open(&order));
+        if !afresh && report.is_some_and(|report| !is_due(report, since, now, &open_gaps)) {
             continue;
         }
         let cut = report.is_none_or(|report| report.state == PullState::Running);
@@ -77,7 +80,7 @@ pub(crate) async fn due(puller: &Puller, when: &When) -> Result<Due, JournalErro
         let is_read = |gap: &Gap| gap.healed_by.iter().any(|by| by.kind.as_str() == spec.name);
         let unread = gaps.iter().filter(|gap| !(gap.healed && is_read(gap)));
         let healed_gaps = unread.map(ends).collect();
-        kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, ordered }));
+        kinds.push((spec, pull::Order { healed_gaps, confirm_deletions, afresh, ordered }));
     }
     Ok(Due { kinds, whole_since, is_behind })
 }

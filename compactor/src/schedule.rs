@@ -128,7 +128,7 @@ impl<'a> Queue<'a> {
             let due = before.and_then(|n| self.waiting.remove(n)).map(|(_, how)| how);
             let due = due.unwrap_or_default();
             let confirm_deletions = order.confirm_deletions || due.confirm_deletions;
-            let how = pull::Order { confirm_deletions, ordered: true, ..due };
+            let how = pull::Order { confirm_deletions, afresh: true, ordered: true, ..due };
             self.waiting.push_front((spec, how));
         }
     }
@@ -310,7 +310,7 @@ mod tests {
             queue.waiting.iter().take(2).map(|(spec, _)| spec.name).collect();
         assert_eq!((names, queue.waiting.len()), (BTreeSet::from(["blog", "page"]), 4));
         for (spec, how) in queue.waiting.iter().take(2) {
-            assert!(how.confirm_deletions && how.ordered, "{}", spec.name);
+            assert!(how.confirm_deletions && how.afresh && how.ordered, "{}", spec.name);
             assert_eq!(how.healed_gaps.len(), usize::from(spec.name == "page"));
         }
     }

@@ -181,7 +181,7 @@ async fn read_again(
     ids: &[ResourceId],
 ) -> Result<(), PullError> {
     if !by_id(spec).iter().any(|pull| pull.facets.contains(&Facet::Core)) {
-        let order = crate::pull::Order { ordered: true, ..Default::default() };
+        let order = crate::pull::Order { afresh: true, ordered: true, ..Default::default() };
         return puller.kind(spec, &order, None).await.map(drop);
     }
     for pull in by_id(spec) {

@@ -1,5 +1,5 @@
 //! Sees to it that the shop tells us: Shopify deletes a subscription whose deliveries fail for hours,
-//! and a new type of metaobject is told of only when somebody asks.
+//! and a new type of metaobject is told of only when somebody asks. What was not told meanwhile is read.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use backstock_proto::admin::AdminError;
 use backstock_proto::journal::{JournalError, Page};
 use backstock_proto::publish::PublishError;
-use backstock_proto::pulls::Order;
+use backstock_proto::pulls::{Order, Ordered, UNTOLD};
 use backstock_proto::subscribe::{
     ALL, SUBSCRIPTIONS, Subscriptions, Wish, heal, metaobject_types, metaobject_types_now,
 };
-use backstock_proto::{Kind, Mode};
+use backstock_proto::{Kind, Mode, kind};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
@@ -43,10 +43,11 @@ pub(crate) async fn run(
     (public_url, every): (Url, Duration),
     shutdown: CancellationToken,
 ) {
-    let mut learning = BTreeSet::new();
+    let (mut untold, mut learning) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let looked = async {
-            let types = look(&puller, &public_url).await?;
+            let (types, made_anew) = look(&puller, &public_url).await?;
+            catch_up(&puller, made_anew, &mut untold).await?;
             learn(&puller, &doors, types, &mut learning).await
         };
         let looked = tokio::select! {
@@ -76,7 +77,9 @@ struct Types {
     are_told_anew: bool,
 }
 
-async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
+/// Mends the subscriptions. Answers the types of metaobjects, and the kinds of which some subscription was
+/// gone.
+async fn look(puller: &Puller, public_url: &Url) -> Result<(Types, BTreeSet<Kind>), UpkeepError> {
     let before = before(puller).await?;
     let known = metaobject_types(puller.journal.as_ref(), &puller.shop).await?;
     let now = metaobject_types_now(&puller.asker.client).await?;
@@ -99,12 +102,42 @@ async fn look(puller: &Puller, public_url: &Url) -> Result<Types, UpkeepError> {
         let (topic, reason) = (&refused.topic, &refused.reason);
         warn!(shop = %puller.shop, %topic, "the shop refuses a webhook subscription: {reason}");
     }
+    // The first time everything is read anyway.
+    let made_anew = if before.is_some() { made_anew(&report.done) } else { BTreeSet::new() };
     let same = before.is_some_and(|before| Subscriptions { at: report.at, ..before } == report);
     if !same {
         puller.publisher.record(&puller.shop, SUBSCRIPTIONS, ALL, &report).await?;
     }
     let are_told_anew = !same && report.done.iter().any(|done| done.contains(" metaobjects/"));
-    Ok(Types { now: types, known, are_told_anew })
+    Ok((Types { now: types, known, are_told_anew }, made_anew))
+}
+
+/// The kinds that some of the subscriptions are about which had to be made: of what happened until then
+/// nothing told. Entries of metaobjects are [learned](learn).
+fn made_anew(done: &[String]) -> BTreeSet<Kind> {
+    let made: BTreeSet<&str> =
+        done.iter().filter_map(|done| done.strip_prefix("create ")).collect();
+    let told_by = kind::ALL.iter().copied().filter(|spec| spec.name != ENTRIES);
+    let untold = told_by.filter(|spec| spec.topics.iter().any(|(topic, _)| made.contains(topic)));
+    untold.map(Kind::of).collect()
+}
+
+/// Has kinds read whole that nothing told of for a while. That is on record, so that it comes after a
+/// restart as well. Where a subscription is gone at each look, its kind is not read each time: `before` are
+/// those of the look before.
+async fn catch_up(
+    puller: &Puller,
+    untold: BTreeSet<Kind>,
+    before: &mut BTreeSet<Kind>,
+) -> Result<(), PublishError> {
+    let (shop, at) = (&puller.shop, puller.clock.now());
+    for kind in untold.difference(before) {
+        info!(%shop, %kind, "a webhook subscription was gone: reading what nothing told of");
+        let ordered = Ordered { at, confirm_deletions: false };
+        puller.publisher.record(shop, UNTOLD, kind.as_str(), &ordered).await?;
+    }
+    *before = untold;
+    Ok(())
 }
 
 /// Has definitions and entries read whole when the shop has other types than are known, or these are
@@ -141,4 +174,25 @@ async fn before(puller: &Puller) -> Result<Option<Subscriptions>, JournalError> 
     let records = puller.journal.records(&puller.shop, SUBSCRIPTIONS, Some(ALL), &newest).await?;
     let newest = records.items.into_iter().next();
     Ok(newest.and_then(|record| serde_json::from_value(record.payload).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nothing_told_of_is_known_by_the_subscriptions_that_had_to_be_made() {
+        let done = |done: &[&str]| {
+            let done: Vec<String> = done.iter().map(|&done| done.to_owned()).collect();
+            let kinds = made_anew(&done).into_iter().map(|kind| kind.to_string());
+            kinds.collect::<Vec<_>>()
+        };
+        let made = ["create products/update", "create products/delete", "create orders/paid"];
+        assert_eq!(done(&made), ["order", "product"]);
+        assert!(done(&["update products/update", "replace orders/paid"]).is_empty());
+        assert!(
+            done(&["create metaobjects/update"]).is_empty(),
+            "these are learned by their types"
+        );
+    }
 }

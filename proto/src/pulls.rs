@@ -9,6 +9,9 @@ use crate::{Kind, ResourceId, Shop, Timestamp};
 pub const ORDER: &str = "order";
 /// The `what` of records of such orders that nobody gave and that are for later.
 pub const LATER: &str = "order_later";
+/// The `what` of records of such orders that nobody gave and nobody waits for: nothing told of the kind for
+/// a while.
+pub const UNTOLD: &str = "order_untold";
 
 /// A pull to be made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,6 +71,8 @@ async fn a_subscription_that_shopify_deleted_is_made_anew() {
         if healed >= 1.0 { Ok(()) } else { Err(format!("{healed} healed")) }
     })
     .await;
+    // What nobody was there for is known without waiting for the night.
+    titled(&backstock, &id, "Untold").await;
     simulator.ask(&rename("Told again")).await;
     titled(&backstock, &id, "Told again").await;
 

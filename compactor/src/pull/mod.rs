@@ -81,8 +81,10 @@ pub(crate) struct Order {
     pub(crate) healed_gaps: Vec<(u64, u64)>,
     /// Many deletions at once are meant.
     pub(crate) confirm_deletions: bool,
-    /// Somebody waits for it: it speaks of the shop as it is from then on, and does not go on with what a
-    /// pull had begun that a kill ended.
+    /// It speaks of the shop as it is from then on, and does not go on with what a pull had begun that a
+    /// kill ended.
+    pub(crate) afresh: bool,
+    /// Somebody waits for it.
     pub(crate) ordered: bool,
 }
 
@@ -193,7 +195,7 @@ impl Puller {
         let resumes = |newest: &PullReport| {
             let healed = |gap| newest.healed_gaps.contains(gap);
             let ended = newest.state != PullState::Running || newest.operations.is_empty();
-            !order.ordered && !ended && order.healed_gaps.iter().all(healed)
+            !order.afresh && !ended && order.healed_gaps.iter().all(healed)
         };
         let failed = newest.as_ref().filter(|newest| newest.state != PullState::Complete);
         let fresh = PullReport {
