@@ -34,6 +34,9 @@ impl Window {
 /// By how much the shop's clock can be ahead of what is known of it, in microseconds: what says that it
 /// happened later than that is not believed.
 const AHEAD_MAX: u64 = 3_600 * 1_000_000;
+/// For how long Shopify's answers may be behind what it has told, in microseconds: later a document that is
+/// older says something else.
+const COPIES_BEHIND: u64 = 600 * 1_000_000;
 
 /// When something is read at the earliest, by the shop's clock: at `now`, as far as that is known, and
 /// after what it is asked because of.
@@ -103,7 +106,7 @@ impl Dated {
 pub(crate) enum Finding {
     /// History has it.
     Same,
-    /// History learned something newer since the pull began.
+    /// History learned something newer since the pull began, or was told of something newer just before.
     Newer,
     /// History has nothing of it.
     Missed(Since),
@@ -136,7 +139,8 @@ pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> F
         return Finding::Same;
     }
     let observed = head.triggered_at.max(head.valid_at);
-    if observed >= window.started {
+    let behind = seen.dated.moves == Moves::Always && is_behind(seen.dated.resource, head, window);
+    if observed >= window.started || behind {
         return Finding::Newer;
     }
     let since = match seen.dated.after(head) {
@@ -145,6 +149,15 @@ pub(crate) fn compare(seen: &Seen<'_>, head: Option<&Head>, window: Window) -> F
         None => Since { valid_at: window.started, earliest_at: Some(observed) },
     };
     if head.deleted { Finding::Missed(since) } else { Finding::Changed(since) }
+}
+
+/// Whether a document is older than what a webhook has just told of the same resource: Shopify may answer from
+/// a copy that is not as far yet. Who took that for the present state would take back what was told.
+pub(crate) fn is_behind(document: Option<Timestamp>, told: &Head, window: Window) -> bool {
+    // Other webhooks are dated by when they were sent, and others' dates say when something was read.
+    let has_a_date = told.source.is_delivered() && told.valid_at < told.triggered_at;
+    let is_recent = window.started.micros_since(told.triggered_at) < COPIES_BEHIND;
+    has_a_date && is_recent && document.is_some_and(|at| at < told.valid_at)
 }
 
 /// Whether a resource that history has and the pull did not see is to be asked for by its id: only
@@ -327,6 +340,28 @@ mod tests {
         assert_eq!(found, Finding::Newer);
         assert_eq!(read_at(at(120), Some(at(100))), at(120));
         assert_eq!(read_at(at(120), Some(at(1_000_000))), at(120), "that cannot be");
+    }
+
+    #[test]
+    fn a_document_older_than_what_was_just_told_takes_nothing_back() {
+        let told = head("new", 90, 92);
+        assert_eq!(compare(&seen("old", Some(80)), Some(&told), window(95)), Finding::Newer);
+        let asked = Window::asked(at(95));
+        assert_eq!(compare(&seen("old", Some(80)), Some(&told), asked), Finding::Newer);
+        // Of the same second, or newer, it tells more.
+        for dated in [90, 93] {
+            let found = compare(&seen("more", Some(dated)), Some(&told), asked);
+            assert_eq!(found, Finding::Changed(since(dated, None)));
+        }
+        // What nobody dated but by sending or reading it is older than nothing.
+        let read = Head { source: Source::Reconcile, ..head("new", 90, 92) };
+        for told in [head("new", 92, 92), read] {
+            let found = compare(&seen("old", Some(80)), Some(&told), window(95));
+            assert_eq!(found, Finding::Changed(since(95, Some(92))));
+        }
+        // Much later no copy is behind any more.
+        let found = compare(&seen("old", Some(80)), Some(&told), window(10_000));
+        assert_eq!(found, Finding::Changed(since(10_000, Some(92))));
     }
 
     #[test]

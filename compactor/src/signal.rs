@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
-use crate::pull::{PullError, Puller, QUESTIONS};
+use crate::pull::{Answered, PullError, Puller, QUESTIONS};
 use crate::question::{Question, Said, Wanted, by_id, questions, said, wanted};
 use crate::reconcile::Window;
 use crate::{scope, stock, values};
@@ -189,7 +189,7 @@ async fn read_again(
         for some in spec.portions(ids, *ids_max) {
             let asked_at = puller.now();
             let there =
-                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?;
+                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?.there;
             if pull.facets.contains(&Facet::Core) {
                 let gone = some.iter().filter(|id| !there.contains_key(*id));
                 let gone: Vec<_> = gone.map(|id| (id.clone(), None)).collect();
@@ -277,13 +277,14 @@ impl Question {
             missing_since: made.get(id).copied(),
             ..Window::asked(read_at)
         };
-        let there = puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
-        if !pull.facets.contains(&Facet::Core) {
-            return Ok(());
+        let Answered { there, behind } =
+            puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
+        if pull.facets.contains(&Facet::Core) {
+            let gone = may_be_gone.iter().filter(|(id, _)| !there.contains_key(*id));
+            let gone: Vec<_> = gone.map(|(id, went_at)| (id.clone(), *went_at)).collect();
+            puller.gone(spec, &gone, read_at).await?;
         }
-        let gone = may_be_gone.iter().filter(|(id, _)| !there.contains_key(*id));
-        let gone: Vec<_> = gone.map(|(id, went_at)| (id.clone(), *went_at)).collect();
-        puller.gone(spec, &gone, read_at).await
+        behind.map_or(Ok(()), |id| Err(PullError::Behind(id)))
     }
 }
 
@@ -328,6 +329,7 @@ impl Again {
             | PullError::Operation(..)
             | PullError::Lines(_)
             | PullError::Unreadable(_)
+            | PullError::Behind(_)
             | PullError::Panicked
             | PullError::Held { .. } => Self::Few,
         }

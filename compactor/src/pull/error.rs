@@ -1,10 +1,10 @@
 //! Why a pull ended before everything was read, and what that says of the app and of the shop.
 
-use backstock_proto::Shop;
 use backstock_proto::admin::ask::AskError;
 use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::journal::JournalError;
 use backstock_proto::publish::PublishError;
+use backstock_proto::{ResourceId, Shop};
 
 use crate::tree::TreeError;
 
@@ -27,6 +27,8 @@ pub(crate) enum PullError {
     Lines(std::io::Error),
     #[error("{0}")]
     Unreadable(String),
+    #[error("the answer about {0} is older than what a webhook has told")]
+    Behind(ResourceId),
     #[error("it ended in a panic, which is a defect of Backstock; the compactor's log says where")]
     Panicked,
     #[error(

@@ -45,7 +45,7 @@ mod witness;
 use compare::{Compared, Found, compare_all};
 pub(crate) use correct::IN_FLIGHT;
 pub(crate) use error::PullError;
-pub(crate) use some::QUESTIONS;
+pub(crate) use some::{Answered, QUESTIONS};
 use witness::Deposition;
 
 /// What was found and waits to be published.

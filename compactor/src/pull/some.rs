@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use backstock_proto::admin::ask::dated;
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::{Pull, Way};
 use backstock_proto::{Facet, Kind, ResourceId, Source};
@@ -13,16 +14,25 @@ use super::compare::{Correction, heads_of, left_out, looked_at};
 use super::correct::{IN_FLIGHT, Settled};
 use super::witness::Deposition;
 use super::{PullError, Puller, Run};
-use crate::reconcile::Window;
+use crate::reconcile::{self, Window};
 use crate::spill::{BUCKETS, Buckets, bucket_of};
 
 /// Questions by id at once.
 pub(crate) const QUESTIONS: usize = 4;
 
+/// What questions by id brought.
+#[derive(Default)]
+pub(crate) struct Answered {
+    /// The resources that are there.
+    pub(crate) there: BTreeMap<ResourceId, Value>,
+    /// One of them of which something older came than a webhook has just told.
+    pub(crate) behind: Option<ResourceId>,
+}
+
 impl Puller {
     /// Asks for some resources by id, because webhooks left something open about them, and publishes
     /// what history does not have: as each one's window says, by the shop's clock. The core only of those
-    /// that `core` names: of the others a webhook has told it. Answers those that are there.
+    /// that `core` names: of the others a webhook has told it.
     pub(crate) async fn some(
         &self,
         spec: &'static Spec,
@@ -30,10 +40,10 @@ impl Puller {
         ids: &[ResourceId],
         window: impl Fn(&ResourceId) -> Window,
         core: impl Fn(&ResourceId) -> bool,
-    ) -> Result<BTreeMap<ResourceId, Value>, PullError> {
+    ) -> Result<Answered, PullError> {
         let kind = Kind::of(spec);
         let erased = self.journal.erased(&self.shop).await?;
-        let (mut there, mut found, mut failed) = (BTreeMap::new(), Vec::new(), None);
+        let (mut answered, mut found, mut failed) = (Answered::default(), Vec::new(), None);
         for mut node in self.asker.by_id(spec, pull, ids).await? {
             let Some(id) = (spec.id)(&node) else { continue };
             let facets: Vec<Facet> =
@@ -41,6 +51,12 @@ impl Puller {
             let key = self.key(&kind, &id);
             let heads = self.heads_now(&key).await?;
             let window = window(&id);
+            let told = heads.get(&(id.clone(), Facet::Core)).filter(|_| core(&id));
+            if told.is_some_and(|told| reconcile::is_behind(dated(&node), told, window)) {
+                answered.behind = Some(id.clone());
+                answered.there.insert(id, node);
+                continue;
+            }
             let about = (&kind, &id, &erased);
             let looked_at = match looked_at(spec, about, &facets, &mut node, &heads, window) {
                 Ok(looked_at) => looked_at,
@@ -57,11 +73,11 @@ impl Puller {
             let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
             let read_at = window.started;
             found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
-            there.insert(id, node);
+            answered.there.insert(id, node);
         }
         let published = futures::stream::iter(found).map(|one| self.publish(one).boxed());
         published.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        failed.map_or(Ok(there), Err)
+        failed.map_or(Ok(answered), Err)
     }
 
     /// Reads facets that only a question by id brings.
