@@ -19,13 +19,10 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::storage::is_damaged;
-use crate::time::{Clock as _, SystemClock};
 use crate::{Shop, Timestamp};
 
 /// Blobs up to this size are written in one piece, larger ones in pieces of it.
 const PIECE_BYTES: usize = 8 << 20;
-/// For how long a stored blob is not stored once more, in microseconds.
-const YOUNG: u64 = 24 * 3600 * 1_000_000;
 
 /// The BLAKE3 of a blob's bytes: its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,17 +167,11 @@ impl Blobs {
         Ok(Aside { file, hash: BlobHash(hasher.finalize()), bytes: length })
     }
 
-    /// Keeps what was put aside, as [`Self::put`] does.
+    /// Keeps what was put aside, as [`Self::put`] does. What is there already is stored once more: where
+    /// nothing names it yet it may be about to go, unless it is as new as what is about to name it.
     pub async fn keep(&self, shop: &Shop, aside: Aside) -> Result<(BlobHash, u64), BlobError> {
         let Aside { mut file, hash, bytes } = aside;
         let place = place(shop, hash);
-        // One that has been there for long may be about to go, if nothing names it.
-        let now = SystemClock.now();
-        let young = |there: &ObjectMeta| now.micros_since(stored_at(there)) < YOUNG;
-        let there = self.store.head(&place).await;
-        if there.is_ok_and(|there| there.size == bytes && young(&there)) {
-            return Ok((hash, bytes));
-        }
         file.rewind().await.map_err(BlobError::Scratch)?;
         let mut piece = piece(&mut file).await?;
         if piece.len() < PIECE_BYTES {
@@ -401,6 +392,20 @@ mod tests {
         blobs.delete(&shop("acme"), hash).await.expect("gone");
         blobs.delete(&shop("acme"), hash).await.expect("gone already");
         assert!(!blobs.exists(&shop("acme"), hash).await.expect("an answer"));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_once_more_counts_as_stored_now() {
+        let (dir, blobs) = local();
+        let (hash, _) = blobs.put(&shop("acme"), pieces(b"mug"), MAX).await.expect("kept");
+        let file = dir.path().join("data/blobs/acme").join(hash.to_string());
+        let file = std::fs::File::options().write(true).open(file).expect("a file");
+        let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        file.set_modified(an_hour_ago).expect("aged");
+        let old: Vec<Kept> = blobs.list(&shop("acme")).try_collect().await.expect("a list");
+        blobs.put(&shop("acme"), pieces(b"mug"), MAX).await.expect("kept");
+        let gone = blobs.delete_unless_newer(&shop("acme"), &old[0]).await.expect("an answer");
+        assert!(!gone && blobs.exists(&shop("acme"), hash).await.expect("an answer"));
     }
 
     #[tokio::test]
