@@ -5,6 +5,7 @@ use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::journal::JournalError;
 use backstock_proto::publish::PublishError;
 use backstock_proto::{ResourceId, Shop};
+use tokio::task::JoinError;
 
 use crate::tree::TreeError;
 
@@ -62,6 +63,12 @@ impl PullError {
     }
 }
 
+impl From<JoinError> for PullError {
+    fn from(_panic: JoinError) -> Self {
+        Self::Panicked
+    }
+}
+
 impl From<AdminError> for PullError {
     fn from(error: AdminError) -> Self {
         Self::Ask(error.into())
@@ -75,6 +82,15 @@ mod tests {
     use backstock_proto::Shop;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_on_a_thread_of_its_own_is_told_as_one_and_not_what_it_said() {
+        let defect: fn() = || panic!("of ada@example.com");
+        let ended = tokio::task::spawn_blocking(defect).await.map_err(PullError::from);
+        let error = ended.expect_err("a panic");
+        assert!(matches!(error, PullError::Panicked) && !error.is_denial(), "{error}");
+        assert!(!error.to_string().contains("ada@"), "{error}");
+    }
 
     #[test]
     fn what_the_app_may_not_read_is_told_from_a_shop_that_answers_nothing() {

@@ -290,8 +290,7 @@ impl Puller {
                 (deposition, editions)
             });
             self.take(run, window, found, &mut census).await?;
-            (deposition, editions) =
-                comparing.await.map_err(|e| PullError::Unreadable(e.to_string()))?;
+            (deposition, editions) = comparing.await?;
             run.stages.end();
         }
         run.editions = editions;

@@ -92,13 +92,12 @@ impl Puller {
             }
         }
         drop(send);
-        let ended = |e: tokio::task::JoinError| PullError::Unreadable(e.to_string());
-        let (trees, scratch, expected) = growing.await.map_err(ended)??;
+        let (trees, scratch, expected) = growing.await??;
         let spec = run.spec;
         let grown = tokio::task::spawn_blocking(move || {
             Nodes::of_bulk(spec, pull, trees.finish(&scratch, expected)?, &scratch)
         });
-        Ok((grown.await.map_err(ended)??, window))
+        Ok((grown.await??, window))
     }
 }
 
