@@ -269,8 +269,12 @@ impl Api {
             Ok(shops) if shops.is_empty() => failure.then("this token sees no shop at all"),
             Ok(shops) => {
                 let names: Vec<&str> = shops.iter().map(Shop::name).collect();
+                let shop = match names.as_slice() {
+                    [only] => *only,
+                    _ => "SHOP",
+                };
                 failure.then(format!(
-                    "this token sees {}; `backstock find TEXT` looks for a resource there",
+                    "this token sees {}; `backstock find --shop {shop} TEXT` looks for a resource there",
                     names.join(", ")
                 ))
             }

@@ -141,7 +141,7 @@ pub(super) async fn erase(args: EraseArgs, now: &Zoned) -> Result<Answer, Failur
     Ok(Answer::done(format!(
         "{}\n{}\n",
         line(&erasure, now),
-        page::faint("`backstock erasures` shows how far it is."),
+        page::faint(format!("`backstock erasures --shop {}` shows how far it is.", shop.name())),
     )))
 }
 

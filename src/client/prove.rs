@@ -38,7 +38,7 @@ pub(super) async fn answer(args: Args, now: &Zoned) -> Result<Answer, Failure> {
     let shop = api.shop(&args.target).await?;
     let path = format!("/v1/shops/{shop}/proofs");
     let (body, proof) = match args.last {
-        true => last(&api, &path).await?,
+        true => last(&api, &shop, &path).await?,
         false => made(&api, &path).await?,
     };
     let mut answer = match args.target.server.json {
@@ -76,13 +76,14 @@ async fn made(api: &Api, path: &str) -> Result<(Vec<u8>, Proof), Failure> {
 }
 
 /// The newest that is over.
-async fn last(api: &Api, path: &str) -> Result<(Vec<u8>, Proof), Failure> {
+async fn last(api: &Api, shop: &Shop, path: &str) -> Result<(Vec<u8>, Proof), Failure> {
     let body = api.get(path, &[("limit", Some("20".into()))]).await?;
     let list: backstock_proto::journal::List<Proof> = api::read(&body)?;
     let over = list.items.into_iter().filter(|proof| proof.state.is_over());
-    let proof = over
-        .max_by_key(|proof| proof.finished_at)
-        .ok_or_else(|| Failure::new("no proof was made yet").then("`backstock prove` makes one"))?;
+    let proof = over.max_by_key(|proof| proof.finished_at).ok_or_else(|| {
+        let make = format!("`backstock prove --shop {}` makes one", shop.name());
+        Failure::new("no proof was made yet").then(make)
+    })?;
     Ok((api.get(&format!("{path}/{}", proof.id), &[]).await?, proof))
 }
 

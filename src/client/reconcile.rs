@@ -54,7 +54,10 @@ pub(super) async fn answer(args: Args) -> Result<Answer, Failure> {
     if args.no_wait {
         return Ok(match args.target.server.json {
             true => Answer::json(&body),
-            false => Answer::done("Ordered; `backstock status` says how far it is.\n".into()),
+            false => Answer::done(format!(
+                "Ordered; `backstock status --shop {}` says how far it is.\n",
+                shop.name()
+            )),
         });
     }
     let wanted: Vec<Kind> = match args.kinds.is_empty() {

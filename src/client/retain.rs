@@ -68,3 +68,16 @@ fn shown(retained: &Retained, shop: &Shop, dry_run: bool) -> String {
         page::grouped(*blob_bytes),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_hold_names_the_shop() {
+        let shop = Shop::from_name("acme").expect("a shop");
+        let retained = Retained { held: true, ..Retained::default() };
+        let said = shown(&retained, &shop, false);
+        assert!(said.contains("until `backstock retain --shop acme --hold off`:"), "{said}");
+    }
+}

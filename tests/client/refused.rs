@@ -10,14 +10,18 @@ fn what_is_not_there_ends_with_1_and_says_what_is() {
     assert_eq!(code, 1);
     insta::assert_snapshot!(text, @"
     error: acme.myshopify.com had never had a product 404 by 2026-11-23T14:30:00Z
-      this token sees acme; `backstock find TEXT` looks for a resource there
+      this token sees acme; `backstock find --shop acme TEXT` looks for a resource there
     ");
     let (code, text) = run(asking(&server, &["find", "mug", "--shop", "nowhere"]));
     assert_eq!(code, 1);
     insta::assert_snapshot!(text, @r#"
     error: there is no shop "nowhere.myshopify.com" here, or this token does not see it
-      this token sees acme; `backstock find TEXT` looks for a resource there
+      this token sees acme; `backstock find --shop acme TEXT` looks for a resource there
     "#);
+    let agency = ["find", "mug", "--shop", "nowhere", "--token", canned::AGENCY];
+    let (_, text) = run(asking(&server, &agency));
+    let there = "this token sees acme, behind, new; `backstock find --shop SHOP TEXT` looks";
+    assert!(text.contains(there), "{text}");
 }
 
 #[test]

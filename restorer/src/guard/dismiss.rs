@@ -11,7 +11,10 @@ use crate::record::{self, RecordError};
 /// Why an incident is not dismissed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DismissError {
-    #[error("{shop} has no incident {id:?}; `backstock incidents` lists them")]
+    #[error(
+        "{shop} has no incident {id:?}; `backstock incidents --shop {}` lists them",
+        shop.name()
+    )]
     Missing { shop: Shop, id: String },
     #[error("{0}")]
     Late(String),

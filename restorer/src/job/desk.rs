@@ -309,7 +309,8 @@ impl Jobs {
         let found = self.find(shop, id).await?;
         found.ok_or_else(|| {
             let id: String = id.chars().take(100).collect();
-            JobError::Missing(format!("{shop} has no job {id:?}; `backstock jobs` lists them"))
+            let list = format!("backstock jobs --shop {}", shop.name());
+            JobError::Missing(format!("{shop} has no job {id:?}; `{list}` lists them"))
         })
     }
 
