@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
-use crate::pull::{Answered, PullError, Puller, QUESTIONS};
+use crate::pull::{Answered, PullError, Puller, QUESTIONS, caught};
 use crate::question::{Question, Said, Wanted, by_id, questions, said, wanted};
 use crate::reconcile::Window;
 use crate::{scope, stock, values};
@@ -264,7 +264,7 @@ impl Question {
         let mut span = Span::begin("compactor ask", SpanKind::Consumer, *trace);
         span.set("shop", &puller.shop);
         span.count("resources", ids.len() as u64);
-        let answered = span.context().scope(self.answered(puller)).await;
+        let answered = span.context().scope(caught(self.answered(puller))).await;
         let error = span.went(answered).err()?;
         warn!(shop = %puller.shop, kind = spec.name, pull = pull.name, %error, "asking by id failed");
         Some(again_after(puller, &error).await)

@@ -1,10 +1,13 @@
 //! Why a pull ended before everything was read, and what that says of the app and of the shop.
 
+use std::panic::AssertUnwindSafe;
+
 use backstock_proto::admin::ask::AskError;
 use backstock_proto::admin::{AdminError, bulk};
 use backstock_proto::journal::JournalError;
 use backstock_proto::publish::PublishError;
 use backstock_proto::{ResourceId, Shop};
+use futures::FutureExt;
 use tokio::task::JoinError;
 
 use crate::tree::TreeError;
@@ -63,6 +66,14 @@ impl PullError {
     }
 }
 
+/// Has something that ends in a panic end in an error: nothing else of the shop is to suffer from it.
+pub(crate) fn caught<T>(
+    work: impl Future<Output = Result<T, PullError>>,
+) -> impl Future<Output = Result<T, PullError>> {
+    let ended = AssertUnwindSafe(work).catch_unwind();
+    ended.map(|ended| ended.unwrap_or(Err(PullError::Panicked)))
+}
+
 impl From<JoinError> for PullError {
     fn from(_panic: JoinError) -> Self {
         Self::Panicked
@@ -82,6 +93,15 @@ mod tests {
     use backstock_proto::Shop;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_what_ended_in_it() {
+        async fn defect() -> Result<(), PullError> {
+            panic!("a defect")
+        }
+        assert!(matches!(caught(defect()).await, Err(PullError::Panicked)));
+        assert!(matches!(caught(std::future::ready(Ok(7))).await, Ok(7)));
+    }
 
     #[tokio::test]
     async fn a_panic_on_a_thread_of_its_own_is_told_as_one_and_not_what_it_said() {

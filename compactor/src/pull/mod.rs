@@ -5,7 +5,6 @@
 //! id before it counts as gone, and many at once need a person's word.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +20,6 @@ use backstock_proto::stream::EVENT_BYTES_MAX;
 use backstock_proto::time::Clock;
 use backstock_proto::witness::Witness;
 use backstock_proto::{Facet, Kind, ResourceId, ResourceKey, Shop, Timestamp};
-use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::media::{Editions, look};
@@ -44,7 +42,7 @@ mod witness;
 
 use compare::{Compared, Found, compare_all};
 pub(crate) use correct::IN_FLIGHT;
-pub(crate) use error::PullError;
+pub(crate) use error::{PullError, caught};
 pub(crate) use some::{Answered, QUESTIONS};
 use witness::Deposition;
 
@@ -153,9 +151,8 @@ impl Puller {
         turn: Option<Turn>,
     ) -> Result<PullReport, PullError> {
         let mut run = Run { turn, ..self.begin(spec, order).await? };
-        // Nothing else of the shop is to suffer from a panic, and it rests after one as after any failure.
-        let ended = AssertUnwindSafe(self.read_all(&mut run, order)).catch_unwind().await;
-        let ended = ended.unwrap_or(Err(PullError::Panicked));
+        // After a panic it rests as after any failure.
+        let ended = caught(self.read_all(&mut run, order)).await;
         let mut report = run.report.clone();
         // Whatever it found is dated before its end, by whichever clock.
         report.finished_at = Some(self.clock.now().max(self.now()));
