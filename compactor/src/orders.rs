@@ -1,5 +1,6 @@
-//! Orders, from wherever they are given to whoever looks after the shop: this process, or another one,
-//! which is asked over NATS.
+//! Orders, from wherever they are given to whoever looks after the shop. All are put on record first. Those
+//! for some resources by their ids the stream then offers (`by_id.rs`); of those for whole kinds this process
+//! hears at once, or another one, which is asked over NATS.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use backstock_proto::publish::Publisher;
-use backstock_proto::pulls::{ORDER, Order, Ordered};
+use backstock_proto::pulls::{ORDER, ORDER_BY_ID, Order, Ordered};
 use backstock_proto::time::Clock;
 use backstock_proto::{Shop, lease};
 use futures::StreamExt;
@@ -19,40 +20,25 @@ use tracing::warn;
 use crate::http::Given;
 use crate::schedule;
 
-/// How long somebody is looked for who takes an order: until a shop whose holder died has another one, or
-/// one that could not be looked after is begun anew.
+/// How long somebody is looked for who takes an order: until a shop whose holder died has another one.
 const TAKEN_WITHIN: Duration = lease::HOLDS.saturating_add(lease::RENEW_EVERY);
 /// Rest between.
 const REST: Duration = Duration::from_millis(500);
 
-/// Where one shop takes orders.
+/// Where one shop takes orders for pulls of whole kinds.
 #[derive(Clone, Debug)]
-pub(crate) struct Doors {
-    /// For pulls of whole kinds.
-    whole: mpsc::Sender<Order>,
-    /// For some resources by their ids, which wait for no whole pull.
-    some: mpsc::Sender<Order>,
-}
+pub(crate) struct Doors(mpsc::Sender<Order>);
 
-/// Where one shop hears of its orders: for whole kinds, and for some resources.
-pub(crate) type Heard = (mpsc::Receiver<Order>, mpsc::Receiver<Order>);
-
-pub(crate) fn doors() -> (Doors, Heard) {
-    let (whole, ordered) = mpsc::channel(64);
-    let (some, named) = mpsc::channel(64);
-    (Doors { whole, some }, (ordered, named))
+/// A way to give one shop orders, and where they are heard.
+pub(crate) fn doors() -> (Doors, mpsc::Receiver<Order>) {
+    let (give, heard) = mpsc::channel(64);
+    (Doors(give), heard)
 }
 
 impl Doors {
     pub(crate) async fn give(&self, order: Order) {
         // Whoever stops hears of it by the record, or by the next whole look.
-        let _stopping = self.offer(order).await;
-    }
-
-    /// Gives an order, or has it back where nobody hears of it any more.
-    async fn offer(&self, order: Order) -> Result<(), Order> {
-        let door = if order.ids.is_empty() { &self.whole } else { &self.some };
-        door.send(order).await.map_err(|unheard| unheard.0)
+        let _stopping = self.0.send(order).await;
     }
 }
 
@@ -74,8 +60,8 @@ impl Here {
     }
 }
 
-/// Gives each order to whoever looks after its shop. One for whole kinds is taken once it is on record,
-/// so that a restart does not lose it. `others` is how further compactors are asked, if there may be any.
+/// Gives each order to whoever looks after its shop. It is taken once it is on record, so that a restart
+/// does not lose it. `others` is how further compactors are asked, if there may be any.
 pub(crate) async fn pass_on(
     mut orders: mpsc::Receiver<Given>,
     here: Here,
@@ -91,10 +77,13 @@ pub(crate) async fn pass_on(
         // Without anybody left who could ask, it goes on by its schedule.
         let Some(Given { order, taken }) = given else { return shutdown.cancelled().await };
         // Whoever gave one that cannot be put on record hears that it is not taken.
-        if order.ids.is_empty() && !put_on_record(&order, publisher, clock).await {
+        if !put_on_record(&order, publisher, clock).await {
             continue;
         }
         let _nobody_waits = taken.send(());
+        if !order.ids.is_empty() {
+            continue;
+        }
         let (here, others, stop) = (here.clone(), others.clone(), shutdown.clone());
         // A shop that is busy does not keep another one's orders waiting.
         tokio::spawn(async move {
@@ -107,11 +96,14 @@ pub(crate) async fn pass_on(
 }
 
 async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) -> bool {
-    let ordered = Ordered { at: clock.now(), confirm_deletions: order.confirm_deletions };
+    let ordered = &Ordered { at: clock.now(), confirm_deletions: order.confirm_deletions };
     // All at once: one after the other, others' orders would wait as many times for the stream's disk.
-    let recorded = schedule::ordered(order)
-        .into_iter()
-        .map(|spec| publisher.record(&order.shop, ORDER, spec.name, &ordered));
+    let recorded = schedule::ordered(order).into_iter().map(|spec| async move {
+        match order.ids.is_empty() {
+            true => publisher.record(&order.shop, ORDER, spec.name, ordered).await,
+            false => publisher.record(&order.shop, ORDER_BY_ID, spec.name, order).await,
+        }
+    });
     match try_join_all(recorded).await {
         Ok(_) => true,
         Err(error) => {
@@ -121,26 +113,17 @@ async fn put_on_record(order: &Order, publisher: &Publisher, clock: &dyn Clock) 
     }
 }
 
-/// Looks for whoever takes an order, also while its shop waits to be begun anew. One for whole kinds is found
-/// on record by whoever has the shop later.
-async fn hand_over(mut order: Order, here: &Here, others: Option<&async_nats::Client>) {
+/// Looks for whoever takes an order for whole kinds. Whoever has the shop later finds it on record.
+async fn hand_over(order: Order, here: &Here, others: Option<&async_nats::Client>) {
     let begun = Instant::now();
     loop {
         let error = match (here.of(&order.shop), others) {
-            (Some(doors), _) => match doors.offer(order).await {
-                Ok(()) => return,
-                Err(unheard) if unheard.ids.is_empty() => return,
-                Err(unheard) => {
-                    order = unheard;
-                    "looking after the shop has just ended here".to_owned()
-                }
-            },
+            (Some(doors), _) => return doors.give(order).await,
             (None, Some(others)) => match ask(&order, others).await {
                 Ok(()) => return,
                 Err(error) => format!("{error:#}"),
             },
-            (None, None) if order.ids.is_empty() => return,
-            (None, None) => "nobody looks after the shop".to_owned(),
+            (None, None) => return,
         };
         if begun.elapsed() > TAKEN_WITHIN {
             return warn!(shop = %order.shop, error, "no compactor took an order at once");
@@ -181,13 +164,11 @@ async fn listen_once(
     let mut asked = others.subscribe(subject(shop)).await.context("subscribe")?;
     while let Some(message) = asked.next().await {
         let Ok(order) = serde_json::from_slice::<Order>(&message.payload) else { continue };
-        if order.shop != *shop {
+        // One by id may come of an older Backstock, which has put none on record.
+        if order.shop != *shop || !order.ids.is_empty() {
             continue;
         }
-        // Without an answer it is asked again.
-        if doors.offer(order).await.is_err() {
-            anyhow::bail!("looking after the shop has just ended here");
-        }
+        doors.give(order).await;
         if let Some(reply) = message.reply {
             others.publish(reply, "".into()).await.context("answer")?;
         }
@@ -198,37 +179,4 @@ async fn listen_once(
 /// Where orders for a shop are given between compactors. No stream keeps them.
 fn subject(shop: &Shop) -> String {
     format!("backstock.orders.{}", shop.name())
-}
-
-#[cfg(test)]
-mod tests {
-    use backstock_proto::{Kind, ResourceId};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn an_order_waits_for_a_shop_that_is_begun_anew() {
-        let shop = Shop::from_name("acme").expect("a shop");
-        let order = Order {
-            shop: shop.clone(),
-            kinds: vec![Kind::parse("product").expect("a kind")],
-            ids: vec![ResourceId::parse("7").expect("an id")],
-            confirm_deletions: false,
-        };
-        let here = Here::default();
-        let (failed, unheard) = doors();
-        here.open(shop.clone(), failed);
-        drop(unheard);
-        let begun_anew = async {
-            tokio::time::sleep(REST / 2).await;
-            here.close(&shop);
-            tokio::time::sleep(REST).await;
-            let (again, heard) = doors();
-            here.open(shop.clone(), again);
-            heard
-        };
-        let ((), (_ordered, mut named)) =
-            tokio::join!(hand_over(order.clone(), &here, None), begun_anew);
-        assert_eq!(named.recv().await, Some(order));
-    }
 }

@@ -9,20 +9,22 @@ use backstock_proto::blob::Blobs;
 use backstock_proto::journal::{Journal, Page};
 use backstock_proto::lease::Held;
 use backstock_proto::publish::Publisher;
+use backstock_proto::pulls::Order;
 use backstock_proto::time::Clock;
 use futures::FutureExt;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::orders::{Doors, Heard};
+use crate::orders::Doors;
 use crate::pull::Puller;
 use crate::room::Room;
 use crate::rounds::Rounds;
 use crate::schedule::When;
 use crate::turns::Turns;
-use crate::{Config, Metrics, glance, log, media, retain, schedule, signal, subscriptions};
+use crate::{Config, Metrics, by_id, glance, log, media, retain, schedule, signal, subscriptions};
 
 /// The `what` of the record of who looks after a shop.
 const KEEPER: &str = "keeper";
@@ -62,7 +64,7 @@ pub(crate) struct Charge {
     pub(crate) tools: Arc<Tools>,
     pub(crate) client: Client,
     pub(crate) held: Arc<Held>,
-    pub(crate) heard: Heard,
+    pub(crate) heard: mpsc::Receiver<Order>,
     /// Where it orders something itself.
     pub(crate) doors: Doors,
     pub(crate) until: Until,
@@ -79,7 +81,7 @@ impl Charge {
             () = stop.cancelled() => return Ok(()),
             _lost = taken_over => {}
         }
-        let Self { tools, client, heard: (ordered, named), doors, until, .. } = self;
+        let Self { tools, client, heard, doors, until, .. } = self;
         let config = &tools.config;
         let (again, wishes) = media::look::wishes();
         let puller = Puller {
@@ -100,14 +102,15 @@ impl Charge {
             media::Keeper::new(puller.clone(), tools.blobs.clone(), config.media_bytes_max, known)?;
         let stop = until.stop.child_token();
         let thinning = (config.thin.clone(), config.retention);
+        let (errands, asked) = mpsc::unbounded_channel();
         let mut work = vec![
             log::run(puller.clone(), config.log_every, stop.clone()).boxed(),
             glance::run(puller.clone(), doors.clone(), config.glance_every, stop.clone()).boxed(),
             retain::run(puller.clone(), tools.blobs.clone(), thinning, stop.clone()).boxed(),
             media::follow::run(keeper.clone(), again, stop.clone()).boxed(),
             media::look::run(keeper, wishes, stop.clone()).boxed(),
-            signal::answer(puller.clone(), named, stop.clone()).boxed(),
-            signal::run(puller.clone(), doors.clone(), stop.clone()).boxed(),
+            by_id::run(puller.clone(), asked, stop.clone()).boxed(),
+            signal::run(puller.clone(), doors.clone(), errands, stop.clone()).boxed(),
         ];
         if let Some(url) = config.public_url.clone() {
             let how = (url, config.subscriptions_every);
@@ -116,7 +119,7 @@ impl Charge {
         let until = Until { stop: stop.clone(), leave: until.leave };
         let (cron, spread) = (config.full_pull.clone(), tools.spread);
         let when = When { cron, spread, turns: tools.turns.clone() };
-        let pulls = schedule::run(puller, when, ordered, until);
+        let pulls = schedule::run(puller, when, heard, until);
         let mut running = JoinSet::new();
         for work in work {
             let held = held.clone();

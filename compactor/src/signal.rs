@@ -14,24 +14,22 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pu
 use async_nats::jetstream::{self, AckKind};
 use backstock_proto::admin::AdminError;
 use backstock_proto::admin::ask::{AskError, Asker};
-use backstock_proto::kind::Spec;
-use backstock_proto::kind::pull::Way;
 use backstock_proto::publish::Publisher;
-use backstock_proto::pulls::Order;
 use backstock_proto::stream::{partition_of, stream_name};
 use backstock_proto::trace::{Span, SpanKind};
-use backstock_proto::{Facet, Kind, ResourceId, Shop};
+use backstock_proto::{Facet, ResourceId, Shop};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::by_id::Errand;
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
 use crate::pull::{Answered, PullError, Puller, QUESTIONS, caught};
-use crate::question::{Question, Said, Wanted, by_id, questions, said, wanted};
+use crate::question::{Question, Said, Wanted, questions, said, wanted};
 use crate::reconcile::Window;
-use crate::{scope, stock, values};
+use crate::{by_id, scope, stock, values};
 
 /// How long signals about the same resource are gathered.
 const GATHER: Duration = Duration::from_millis(1_500);
@@ -49,7 +47,7 @@ type Open = BTreeMap<(&'static str, ResourceId), Again>;
 
 /// Whether asking again makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Again {
+pub(crate) enum Again {
     /// The app may not ask this.
     Never,
     /// It may pass.
@@ -58,15 +56,20 @@ enum Again {
     Always,
 }
 
-/// Follows one shop's webhooks until `shutdown`.
-pub(crate) async fn run(puller: Puller, doors: Doors, shutdown: CancellationToken) {
+/// Follows one shop's webhooks until `shutdown`, and hands on what is ordered by its id.
+pub(crate) async fn run(
+    puller: Puller,
+    doors: Doors,
+    errands: mpsc::UnboundedSender<Errand>,
+    shutdown: CancellationToken,
+) {
     // History is behind until it knows what they did not tell.
     let asker = Asker { urgent: true, ..puller.asker.clone() };
     let puller = Puller { asker, ..puller };
     loop {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => return,
-            outcome = follow(&puller, &doors) => outcome,
+            outcome = follow(&puller, &doors, &errands) => outcome,
         };
         if let Err(error) = outcome {
             let error = format!("{error:#}");
@@ -79,12 +82,21 @@ pub(crate) async fn run(puller: Puller, doors: Doors, shutdown: CancellationToke
     }
 }
 
-async fn follow(puller: &Puller, doors: &Doors) -> anyhow::Result<()> {
+async fn follow(
+    puller: &Puller,
+    doors: &Doors,
+    errands: &mpsc::UnboundedSender<Errand>,
+) -> anyhow::Result<()> {
     let consumer = consumer(puller).await?;
     loop {
         let messages = offered::next(&consumer, MESSAGES_MAX, GATHER).await?;
         let (mut held, mut asked) = (Vec::new(), Vec::new());
         for mut message in messages {
+            if let Some(order) = by_id::order(&message.subject, &message.payload) {
+                // Where nobody hears of it, it is offered again.
+                let _stopping = errands.send((message, order));
+                continue;
+            }
             match said(&message) {
                 // Questions may take minutes, and are none of its business.
                 Said { asks: None, stock: None, definition: None } => {
@@ -102,11 +114,16 @@ async fn follow(puller: &Puller, doors: &Doors) -> anyhow::Result<()> {
         let open = during(&messages, ask_all(puller, doors, &said)).await;
         for (message, said) in messages.iter().zip(said) {
             let again = said.about().filter_map(|about| open.get(&about).copied()).max();
-            let delivered = message.info().map_or(1, |info| info.delivered);
-            let kind = acknowledgement(again, u32::try_from(delivered).unwrap_or(1));
-            message.ack_with(kind).await.map_err(|e| anyhow::anyhow!("{e}"))?;
+            let reply = reply(message, again);
+            message.ack_with(reply).await.map_err(|e| anyhow::anyhow!("{e}"))?;
         }
     }
+}
+
+/// What the stream is told of a message.
+pub(crate) fn reply(message: &jetstream::Message, again: Option<Again>) -> AckKind {
+    let delivered = message.info().map_or(1, |info| info.delivered);
+    acknowledgement(again, u32::try_from(delivered).unwrap_or(1))
 }
 
 /// What the stream is told of a message that it has delivered so often.
@@ -130,7 +147,10 @@ async fn consumer(puller: &Puller) -> anyhow::Result<PullConsumer> {
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         deliver_policy: DeliverPolicy::New,
-        filter_subject: format!("backstock.{partition}.event.{}.>", puller.shop.name()),
+        filter_subjects: vec![
+            format!("backstock.{partition}.event.{}.>", puller.shop.name()),
+            by_id::subject(partition, &puller.shop),
+        ],
         description: Some("Asks the Admin API for what webhooks do not tell".into()),
         ..pull::Config::default()
     };
@@ -147,60 +167,6 @@ pub(crate) async fn asked_until(publisher: &Publisher, shop: &Shop) -> anyhow::R
     let stream: jetstream::stream::Stream =
         publisher.jetstream.get_stream(stream_name(partition)).await?;
     Ok(stream.consumer_info(durable(shop)).await?.ack_floor.stream_sequence)
-}
-
-/// Reads again what is ordered by its id, until `shutdown`.
-pub(crate) async fn answer(
-    puller: Puller,
-    mut orders: mpsc::Receiver<Order>,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let order = tokio::select! {
-            () = shutdown.cancelled() => return,
-            order = orders.recv() => order,
-        };
-        let Some(Order { kinds, ids, .. }) = order else { return shutdown.cancelled().await };
-        for spec in kinds.iter().filter_map(Kind::spec) {
-            let read = tokio::select! {
-                () = shutdown.cancelled() => return,
-                read = read_again(&puller, spec, &ids) => read,
-            };
-            if let Err(error) = read {
-                warn!(shop = %puller.shop, kind = spec.name, %error, "reading by id failed");
-            }
-        }
-    }
-}
-
-/// Publishes what history does not have of some resources, and the end of those that are gone. A kind
-/// that cannot be asked for by id is pulled whole.
-async fn read_again(
-    puller: &Puller,
-    spec: &'static Spec,
-    ids: &[ResourceId],
-) -> Result<(), PullError> {
-    if !by_id(spec).iter().any(|pull| pull.facets.contains(&Facet::Core)) {
-        let order = crate::pull::Order { afresh: true, ordered: true, ..Default::default() };
-        return puller.kind(spec, &order, None).await.map(drop);
-    }
-    for pull in by_id(spec) {
-        let Way::ById { ids_max, .. } = &pull.way else { continue };
-        for some in spec.portions(ids, *ids_max) {
-            let asked_at = puller.now();
-            let there =
-                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?.there;
-            if pull.facets.contains(&Facet::Core) {
-                let gone = some.iter().filter(|id| !there.contains_key(*id));
-                let gone: Vec<_> = gone.map(|id| (id.clone(), None)).collect();
-                puller.gone(spec, &gone, asked_at).await?;
-                for (id, node) in there {
-                    puller.media.seen(puller.key(&Kind::of(spec), &id), node, asked_at);
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Asks for everything that some messages leave open, and says what was not answered.
@@ -290,7 +256,7 @@ impl Question {
 
 /// Whether to ask again after a failure. Where a shop answers others, it is up to the question that it
 /// was not answered, and nothing else has to wait.
-async fn again_after(puller: &Puller, error: &PullError) -> Again {
+pub(crate) async fn again_after(puller: &Puller, error: &PullError) -> Again {
     match error {
         PullError::Ask(AskError::Admin(AdminError::Unavailable { .. })) => {
             if answers(puller).await { Again::Few } else { Again::Always }

@@ -246,7 +246,7 @@ impl Tending {
                 Ok(Err(error)) => Some(format!("{error:#}")),
                 Err(_panic) => Some("a panic".to_owned()),
             };
-            // Nobody hears of orders from here on: whoever gives one asks again.
+            // Nobody hears of orders from here on: they are on record.
             here.close(&shop);
             deaf.cancel();
             if let Some(listening) = listening {

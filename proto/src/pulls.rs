@@ -7,7 +7,9 @@ use crate::{Kind, ResourceId, Shop, Timestamp};
 
 /// The `what` of records of orders for whole pulls: [`Ordered`], one id a kind.
 pub const ORDER: &str = "order";
-/// The `what` of records of such orders that nobody gave and that are for later.
+/// The `what` of records of orders for some resources by their ids: [`Order`], one id a kind.
+pub const ORDER_BY_ID: &str = "order_by_id";
+/// The `what` of records of orders for whole pulls that nobody gave and that are for later.
 pub const LATER: &str = "order_later";
 /// The `what` of records of such orders that nobody gave and nobody waits for: nothing told of the kind for
 /// a while.

@@ -142,6 +142,30 @@ async fn what_is_ordered_by_its_id_is_known_at_once_without_a_webhook() {
 }
 
 #[tokio::test]
+async fn what_is_ordered_by_its_id_outlives_a_shop_that_is_locked_and_a_kill() {
+    let more = [&FEW[..], &["--drop", "1"]].concat();
+    let (mut backstock, simulator) = known_shop(&more).await;
+    let products = backstock.list(&format!("{SHOP}/resources?kind=product")).await;
+    let id = products[0]["id"].as_str().expect("an id").to_owned();
+    let update = format!(
+        "mutation {{ productUpdate(product: {{id: \"gid://shopify/Product/{id}\", title: \"Anew\"}}) \
+         {{ userErrors {{ message }} }} }}"
+    );
+    simulator.ask(&update).await;
+    simulator.post("faults", json!({"often": {"locked": 1.0}})).await;
+    ordered(&backstock, json!({"kinds": ["product"], "ids": [id]})).await;
+    backstock.signal("serve", Signal::SIGKILL);
+    simulator.post("faults", json!({"often": {"locked": 0.0}})).await;
+    backstock.start("serve").await;
+    eventually(|| async {
+        let (_, product) = backstock.get(&format!("{SHOP}/resources/product/{id}")).await;
+        let title = &product["state"]["title"];
+        if *title == "Anew" { Ok(()) } else { Err(title.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_order_that_the_app_may_not_see_any_more_is_not_taken_for_gone() {
     let more = [&FEW[..], &["--orders", "40", "--no-old-orders"]].concat();
     let (backstock, simulator) = known_shop(&more).await;

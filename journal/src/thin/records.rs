@@ -16,8 +16,16 @@ const KEPT: i64 = 7 * 24 * 3600 * 1_000_000;
 /// Most records removed in one write.
 const REMOVALS_MAX: usize = 1_000;
 /// Of these only the newest of each id matters.
-const SUPERSEDED: [&str; 7] =
-    ["job_row", "media", "order", "plan_rows", "proof", "retention", "subscriptions"];
+const SUPERSEDED: [&str; 8] = [
+    "job_row",
+    "media",
+    "order",
+    "order_by_id",
+    "plan_rows",
+    "proof",
+    "retention",
+    "subscriptions",
+];
 
 impl Store {
     /// Removes them, or only counts them.

@@ -9,7 +9,7 @@ use backstock_proto::canonical::Hash;
 use backstock_proto::erase::{Messages, Via, Whom, Wish};
 use backstock_proto::event::{self, EnvelopeError, header};
 use backstock_proto::journal::{MediaReport, PullReport, PullState};
-use backstock_proto::pulls::Ordered;
+use backstock_proto::pulls::{Order, Ordered};
 use backstock_proto::retain::Retained;
 use backstock_proto::stream::{
     event_subject, ops_subject, parse_event_subject, parse_ops_subject, partition_of, stream_name,
@@ -189,6 +189,8 @@ fn records_of_pulls_and_of_what_is_kept() {
     means((pull.operations.len(), pull.healed_gaps, list), (1, vec![(7, 9)], Some(64)));
     let ordered: Ordered = golden.json(RECORDS, "order");
     means((ordered.at, ordered.confirm_deletions), (at("2026-11-24T03:00:00Z"), true));
+    let by_id: Order = golden.json(RECORDS, "order_by_id");
+    means((by_id.kinds.len(), by_id.ids.len(), by_id.confirm_deletions), (1, 2, false));
     let media: MediaReport = golden.json(RECORDS, "media");
     means((media.media, media.kept, media.reasons.len()), (3, 2, 1));
     let retained: Retained = golden.json(RECORDS, "retention");
