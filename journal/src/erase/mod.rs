@@ -52,6 +52,10 @@ pub(crate) use on_record::{Kept, OnRecord, keep, kept};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Rest after a failure, and while somebody still reads what is to go.
 const REST: Duration = Duration::from_secs(2);
+/// How long a store may take to read what the stream holds, before its erasure waits for the next look.
+const LEVEL_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether it has.
+const LEVEL_EVERY: Duration = Duration::from_millis(20);
 /// Messages taken off the stream between two looks.
 const MESSAGES: usize = 5_000;
 
@@ -90,6 +94,8 @@ enum EraseError {
     Panic(#[from] tokio::task::JoinError),
     #[error("somebody still reads what was there before")]
     Read,
+    #[error("what came since is not read yet")]
+    Behind,
     #[error("files that hold it could not be written anew; the log of RocksDB says why")]
     Unwritten,
 }
@@ -171,7 +177,7 @@ impl Eraser {
 
     /// After which rest an erasure that failed is tried again. What is wrong with history stays so for long.
     fn later(&self, case: &Case, error: &EraseError) -> Duration {
-        if matches!(error, EraseError::Read) {
+        if matches!(error, EraseError::Read | EraseError::Behind) {
             return REST;
         }
         let (partition, whom) = (self.partition, case.wish.whom.name());
@@ -321,10 +327,14 @@ impl Eraser {
     /// Bytes of media, of which none belongs to a customer, and what is noted about them; but for those
     /// that were named since, or are about to be.
     async fn remove_blobs(&self, shop: &Shop) -> Result<u64, EraseError> {
-        // Listed before it is asked what is named: what is stored meanwhile is not among them.
+        let begun = self.clock.now();
+        // Listed before it is asked what is named: what is stored meanwhile is not among them. What is stored
+        // is of something that the stream held before.
         let blobs = self.files(&Place::from_iter(["blobs", shop.name()])).await?;
+        self.catch_up().await?;
         let of = shop.clone();
         let (named, since) = self.blocking(move |store| store.named_files(&of)).await?;
+        let since = since.unwrap_or(begun);
         for note in self.files(&Place::from_iter(["unnamed", shop.name()])).await? {
             self.remove(&note).await?;
         }
@@ -338,14 +348,29 @@ impl Eraser {
         Ok(removed)
     }
 
+    /// Waits until the store has read what the stream holds now. One that was brought back from before may not
+    /// know yet that a shop has history again.
+    async fn catch_up(&self) -> Result<(), EraseError> {
+        let stream = self.stream().await?;
+        let state = &stream.cached_info().state;
+        if state.messages == 0 {
+            return Ok(());
+        }
+        let read = async {
+            while self.store.applied_seq() < state.last_sequence {
+                tokio::time::sleep(LEVEL_EVERY).await;
+            }
+        };
+        tokio::time::timeout(LEVEL_WITHIN, read).await.map_err(|_| EraseError::Behind)
+    }
+
     /// Whether a file was stored since the shop has history again, which is about to name it then. What was
     /// there before is written once more, so it is asked when the file is about to go.
     async fn is_stored_since(
         &self,
         place: &Place,
-        since: Option<Timestamp>,
+        since: Timestamp,
     ) -> Result<bool, object_store::Error> {
-        let Some(since) = since else { return Ok(false) };
         match self.storage.head(place).await {
             Ok(there) => Ok(stored_at(&there) >= since),
             Err(object_store::Error::NotFound { .. }) => Ok(false),

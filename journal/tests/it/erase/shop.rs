@@ -165,6 +165,54 @@ async fn the_bytes_that_were_stored_since_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_bytes_go_before_what_came_since_is_read() {
+    let world = World::new().await;
+    tell(&world).await;
+    let (nats, dir) = world.stop().await;
+    let files = dir.path().join("objects/blobs/acme");
+    let file = |hash: char| files.join(hash.to_string().repeat(64));
+    std::fs::create_dir_all(&files).expect("a directory");
+    for hash in ['a', 'b'] {
+        std::fs::write(file(hash), "bytes").expect("written");
+    }
+    // What was erased is on record where checkpoints are; that the app was installed again, on the stream.
+    let jetstream = nats.jetstream().await;
+    let asked = wish(SystemClock.now());
+    let said = serde_json::to_vec(&asked).expect("json");
+    let sent = jetstream.publish(ops_subject(0, &acme(), "erasure", "shop"), said.into()).await;
+    let upto = sent.expect("publish").await.expect("ack").sequence;
+    let other = Whom::Customer(ResourceId::parse("5").expect("an id"));
+    let of_other = Wish { whom: other.clone(), ..asked.clone() };
+    for (shop, wish, upto) in [("acme", &asked, Some(upto)), ("bolt", &of_other, None)] {
+        let kept = dir.path().join("objects/erasures/0").join(shop);
+        std::fs::create_dir_all(&kept).expect("a directory");
+        let mut wish = serde_json::to_value(wish).expect("json");
+        if let Some(upto) = upto {
+            wish["upto"] = upto.into();
+        }
+        let on_record = json!({"shop": format!("{shop}.myshopify.com"), "wish": wish});
+        std::fs::write(kept.join("wish.json"), on_record.to_string()).expect("kept");
+    }
+    let copy = json!({"url": "https://cdn.shopify.com/a.jpg", "blob": "b".repeat(64)});
+    let named = json!({"id": "gid://shopify/Product/7", "blobs": [copy]});
+    let named = facet(&product("acme", "7"), Facet::Blobs, &named, at(400));
+    let named = Delivery { received_at: SystemClock.now(), ..named }.event();
+    let subject = event_subject(0, &named.key);
+    let sent = jetstream.publish_with_headers(subject, named.to_headers(), named.payload).await;
+    sent.expect("publish").await.expect("ack");
+
+    let mut world = World::behind(nats, dir).await;
+    // By then the shop's turn has been.
+    world.until(&other, ErasureState::Erased).await;
+    assert!(file('b').exists(), "nobody knows yet whether history names it");
+    world.read();
+    world.until(&Whom::Shop, ErasureState::Erased).await;
+    assert!(file('b').exists(), "history names it");
+    assert!(!file('a').exists(), "nothing names it");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_that_fails_keeps_no_other_from_its_end() {
     let world = World::new().await;
     tell(&world).await;

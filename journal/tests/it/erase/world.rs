@@ -45,6 +45,13 @@ impl World {
     }
 
     pub(super) async fn on(nats: Nats, dir: TempDir) -> Self {
+        let mut world = Self::behind(nats, dir).await;
+        world.read();
+        world
+    }
+
+    /// One that erases, and does not read the stream yet.
+    pub(super) async fn behind(nats: Nats, dir: TempDir) -> Self {
         let options = Options { compressed: false, ..Options::for_testing() };
         let store = Store::open(&dir.path().join("store"), options, at(0)).expect("open");
         let store = Arc::new(store);
@@ -54,11 +61,12 @@ impl World {
         let storage: Arc<dyn ObjectStore> = Arc::new(objects.expect("storage"));
         let shutdown = CancellationToken::new();
         let mut world = Self { nats, dir, storage, store, jetstream, shutdown, tasks: Vec::new() };
-        world.start();
+        world.erase();
         world
     }
 
-    fn start(&mut self) {
+    /// Reads the stream from now on.
+    pub(super) fn read(&mut self) {
         let (store, jetstream, told) =
             (self.store.clone(), self.jetstream.clone(), self.shutdown.clone());
         self.tasks.push(tokio::spawn(async move {
@@ -70,6 +78,9 @@ impl World {
                 .await
                 .expect("an orderly end");
         }));
+    }
+
+    fn erase(&mut self) {
         let eraser = Eraser {
             store: self.store.clone(),
             jetstream: self.jetstream.clone(),
