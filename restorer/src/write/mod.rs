@@ -61,6 +61,7 @@ mod step;
 mod theme;
 mod theme_file;
 mod translation;
+mod twin;
 pub(crate) mod upload;
 mod visible;
 

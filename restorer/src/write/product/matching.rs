@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::linked;
 use crate::write::step::{list, text};
 use crate::write::upload::is_named_after;
+use crate::write::{Around, twin};
 
 /// A wanted state in the ids of what is there.
 pub(super) struct Matched {
@@ -40,6 +41,30 @@ pub(super) fn matched(now: &Value, want: &Value, fresh: &BTreeSet<String>) -> Ma
     }
     rewrite(&mut want, &ids);
     Matched { want, ids }
+}
+
+/// Lists of parts, and by what each is known that has another id.
+type Parts = (&'static str, fn(&Value, &Value) -> bool);
+const PARTS: [Parts; 3] =
+    [("options", is_same_option), ("variants", is_same_variant), ("media", is_copy)];
+
+/// Has a wanted state name what an earlier try made of the product, and did not live to tell of, by the ids of
+/// that. Old gid → new gid.
+pub(super) async fn take_up(
+    around: &dyn Around,
+    now: &Value,
+    want: &mut Value,
+) -> BTreeMap<String, String> {
+    let mut ids = BTreeMap::new();
+    for (member, is_same) in PARTS {
+        if let Some(wanted) = want.get_mut(member) {
+            ids.extend(twin::take_up(around, &now[member], wanted, is_same).await);
+        }
+    }
+    if !ids.is_empty() {
+        rewrite(want, &ids);
+    }
+    ids
 }
 
 /// Puts present gids in the place of former ones, also in texts that are JSON.
@@ -90,16 +115,22 @@ fn pairs<'a>(
 }
 
 fn options<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
-    pairs(list(now, "options"), list(want, "options"), |old, new| old["name"] == new["name"])
+    pairs(list(now, "options"), list(want, "options"), is_same_option)
+}
+
+fn is_same_option(old: &Value, new: &Value) -> bool {
+    old["name"] == new["name"]
 }
 
 fn variants<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
-    pairs(list(now, "variants"), list(want, "variants"), |old, new| {
-        let chosen = list(old, "selectedOptions");
-        !chosen.is_empty()
-            && chosen.len() == list(new, "selectedOptions").len()
-            && chosen.iter().all(|choice| list(new, "selectedOptions").contains(choice))
-    })
+    pairs(list(now, "variants"), list(want, "variants"), is_same_variant)
+}
+
+fn is_same_variant(old: &Value, new: &Value) -> bool {
+    let chosen = list(old, "selectedOptions");
+    !chosen.is_empty()
+        && chosen.len() == list(new, "selectedOptions").len()
+        && chosen.iter().all(|choice| list(new, "selectedOptions").contains(choice))
 }
 
 fn media<'a>(now: &'a Value, want: &'a Value, fresh: &BTreeSet<String>) -> Pairs<'a> {

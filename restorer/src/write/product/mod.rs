@@ -48,9 +48,10 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, text(now, "id")).await,
         (Some(now), Some(want)) => {
+            let ids = matching::take_up(around, now, want).await;
             let want: &Value = want;
             let work = Work::new(around, Cow::Borrowed(want));
-            let mut work = Work { first: Some(now), known: Some(now), ..work };
+            let mut work = Work { first: Some(now), known: Some(now), ids, ..work };
             work.bring(now.clone()).await?;
             if !work.refused.is_empty() {
                 return Err(WriteError::Refused(work.refused));

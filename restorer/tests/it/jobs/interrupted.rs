@@ -2,6 +2,8 @@
 //! takes them up finds is put there as whoever had them would have left it.
 
 use backstock_proto::ResourceId;
+use backstock_proto::journal::{Journal as _, PAGE_LIMIT_MAX, Page};
+use backstock_proto::merge;
 use backstock_proto::publish::Records as _;
 use serde_json::{Value, json};
 use shopify::fault::Fault;
@@ -51,6 +53,47 @@ async fn what_was_written_before_a_kill_is_on_record_as_written_and_so_can_be_un
     assert_eq!(result(&job, gone)["state"], "deleted", "{job}");
     let (_, booked) = world.booked().await;
     assert_eq!(booked, [changed, gone].map(ToString::to_string).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_that_was_made_anew_before_a_kill_is_not_made_once_more() {
+    const DELETE: &str = "mutation Delete($product: ID!, $variants: [ID!]!) {
+        productVariantsBulkDelete(productId: $product, variantsIds: $variants) { userErrors { message } }
+    }";
+    let mut world = World::new(77).await;
+    let mut products = Vec::new();
+    for id in world.shop.ids("Product") {
+        products.push((id.clone(), world.shop.read("product", &id).await.expect("a product")));
+    }
+    let has_more = |was: &Value| was["variants"].as_array().expect("variants").len() > 2;
+    let (id, was) = products.into_iter().find(|(_, was)| has_more(was)).expect("one with some");
+    let gone = &was["variants"][1];
+    world.shop.sent(DELETE, json!({"product": was["id"], "variants": [gone["id"]]})).await;
+    let broken = world.shop.read("product", &id).await.expect("a product");
+    let mut fields = merge::fields(&broken, &was);
+    fields.retain(|field| ["options", "variants"].contains(&field.path.member()));
+    world.changes("product", &id, json!(fields));
+    // All of it was written, and nobody lived to say so.
+    world.shop.write("product", Some(&broken), Some(&was)).await.expect("it comes back");
+    let restored = world.shop.read("product", &id).await.expect("a product");
+    world.planned("plan-a").await;
+    world.shop.writes();
+    left(&world, "plan-a", json!([{"begun": 0}])).await;
+    let job = world.restorer().over(LEFT).await;
+    assert_eq!((state(&job), &job["counts"]["updated"]), ("done", &json!(1)), "{job}");
+    let writes = world.shop.writes();
+    assert!(writes.iter().all(|write| write.mutation != "productVariantsBulkCreate"), "{job}");
+    let is = world.shop.read("product", &id).await.expect("a product");
+    assert_eq!(is["variants"], restored["variants"]);
+    let page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+    let written = world.history.records(&acme(), "written", None, &page).await.expect("records");
+    let ids = &written.items[0].payload["rows"][0]["ids"];
+    let back = &restored["variants"][1];
+    let item = |variant: &Value| variant["inventoryItem"]["id"].clone();
+    let expected = [(gone["id"].clone(), back["id"].clone()), (item(gone), item(back))];
+    for (old, new) in expected {
+        assert_eq!(ids[old.as_str().expect("a gid")], new, "{ids}");
+    }
 }
 
 /// The same job, which somebody has ended since.

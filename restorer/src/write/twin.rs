@@ -1,0 +1,85 @@
+//! Parts that an earlier try made of something that is there, and did not live to tell of: each is what is
+//! wanted under its id of before, and is not made once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Around;
+use super::step::text;
+
+/// Has a wanted list name such parts by the ids that they have now. Old gid → new gid of them.
+pub(super) async fn take_up(
+    around: &dyn Around,
+    now: &Value,
+    want: &mut Value,
+    is_same: impl Fn(&Value, &Value) -> bool,
+) -> BTreeMap<String, String> {
+    let mut taken = BTreeMap::new();
+    for (old, new) in twins(elements(now), elements(want), is_same) {
+        if around.may_be_ours(&new).await {
+            taken.insert(old, new);
+        }
+    }
+    let Some(list) = want.as_array_mut().filter(|_| !taken.is_empty()) else { return taken };
+    list.retain(|one| !taken.values().any(|new| text(one, "id") == new));
+    for one in list {
+        if let Some(new) = taken.get(text(one, "id")) {
+            one["id"] = new.as_str().into();
+        }
+    }
+    taken
+}
+
+/// What is wanted and not there, each with something that is there, is wanted too, and is the same but for
+/// its id. What is there and not wanted stands for it first.
+fn twins(
+    now: &[Value],
+    want: &[Value],
+    is_same: impl Fn(&Value, &Value) -> bool,
+) -> Vec<(String, String)> {
+    let (there, wanted) = (ids(now), ids(want));
+    let stays = |one: &Value| wanted.contains(text(one, "id"));
+    let mut left: Vec<&Value> = now.iter().collect();
+    left.sort_by_key(|one| stays(one));
+    let mut twins = Vec::new();
+    for old in want.iter().filter(|one| !there.contains(text(one, "id"))) {
+        let Some(at) = left.iter().position(|new| is_same(old, new)) else { continue };
+        let new = left.remove(at);
+        if stays(new) {
+            twins.push((text(old, "id").to_owned(), text(new, "id").to_owned()));
+        }
+    }
+    twins
+}
+
+fn ids(list: &[Value]) -> BTreeSet<&str> {
+    list.iter().map(|one| text(one, "id")).collect()
+}
+
+fn elements(list: &Value) -> &[Value] {
+    list.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wanted_twice_and_there_once_is_one_and_the_same() {
+        let part = |id: &str, name: &str| json!({"id": id, "name": name});
+        let found = |now: Value, want: Value| {
+            twins(elements(&now), elements(&want), |old, new| old["name"] == new["name"])
+        };
+        let pair = |old: &str, new: &str| (old.to_owned(), new.to_owned());
+        let now = json!([part("a", "A"), part("new", "B")]);
+        let want = json!([part("a", "A"), part("new", "B"), part("old", "B")]);
+        assert_eq!(found(now.clone(), want.clone()), [pair("old", "new")]);
+        assert!(found(now.clone(), json!([part("a", "A"), part("old", "B")])).is_empty());
+        assert!(found(now.clone(), json!([part("new", "B"), part("c", "C")])).is_empty());
+        let more = json!([part("new", "B"), part("gone", "B")]);
+        assert!(found(more, want).is_empty(), "what is not wanted stands for it");
+        assert!(found(now.clone(), now).is_empty());
+    }
+}
