@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::crud::{self, created, id_of};
-use super::{Around, WriteError, Written, send, step, theme_file, upload};
+use super::{Around, WriteError, Written, look, send, step, theme_file, upload};
 
 const FIND: &str = include_str!("graphql/theme_find.graphql");
 const CREATE: &str = include_str!("graphql/theme_create.graphql");
@@ -101,8 +101,14 @@ async fn delete(around: &dyn Around, now: &Value) -> Result<Written, WriteError>
 /// and gives it its own name last.
 async fn create(around: &dyn Around, want: &Value) -> Result<Written, WriteError> {
     let name = want["name"].as_str().unwrap_or("Theme");
-    let gid = made(around, &id_of(want)?, &interim(name, want)).await?;
-    send::set(around, UPDATE, json!({"id": gid, "input": {"name": name}})).await?;
+    let gid = match finished(around, name).await? {
+        Some(gid) => gid,
+        None => {
+            let gid = made(around, &id_of(want)?, &interim(name, want)).await?;
+            send::set(around, UPDATE, json!({"id": gid, "input": {"name": name}})).await?;
+            gid
+        }
+    };
     around.note(format!(
         "the theme came back unpublished: look at “{name}” in the theme library, then publish it"
     ));
@@ -117,11 +123,23 @@ fn interim(name: &str, want: &Value) -> String {
     format!("{short} ({number})")
 }
 
+/// A theme that has its own name already, and that an earlier try may have made: nobody heard that it was done.
+async fn finished(around: &dyn Around, name: &str) -> Result<Option<String>, WriteError> {
+    let themes = named(around, name).await?;
+    let is_new = |theme: &&Value| theme["role"] == "UNPUBLISHED" && look::is_since(around, theme);
+    let new = themes.iter().filter(is_new).filter_map(|theme| theme["id"].as_str()).collect();
+    Ok(look::first_ours(around, new).await)
+}
+
 async fn find(around: &dyn Around, name: &str) -> Result<Option<String>, WriteError> {
+    named(around, name).await?.first().map(id_of).transpose()
+}
+
+/// The themes of a name.
+async fn named(around: &dyn Around, name: &str) -> Result<Vec<Value>, WriteError> {
     let data = send::ask(around, FIND, json!({"names": [name]})).await?;
-    let nodes = data["found"]["nodes"].as_array();
-    let found = nodes.into_iter().flatten().find(|theme| theme["name"] == name);
-    found.map(id_of).transpose()
+    let themes = step::list(&data["found"], "nodes").iter();
+    Ok(themes.filter(|theme| theme["name"] == name).cloned().collect())
 }
 
 /// The theme as it was, laid beside the one that is there: its name in the theme library. `None`: its

@@ -99,8 +99,9 @@ async fn a_deleted_theme_comes_back_unpublished_with_all_its_files() {
     let gid = was["id"].as_str().expect("an id").to_owned();
     shop.parts.insert(gid.clone(), files.iter().map(|(_, file)| file.clone()).collect());
     shop.write("theme", Some(&was), None).await.expect("it goes");
+    shop.begin_now();
     // The answer to its making is lost: questions and the staging of the upload pass.
-    shop.fates(&[None, None, Some(Fault::Lost)]);
+    shop.fates(&[None, None, None, Some(Fault::Lost)]);
     let before = shop.ids(spec("theme").gid_type).len();
     let written = shop.write("theme", None, Some(&was)).await.expect("it comes back");
     let Written::Created { gid: new, ids } = &written else { panic!("{written:?}") };
@@ -110,6 +111,9 @@ async fn a_deleted_theme_comes_back_unpublished_with_all_its_files() {
     let is = shop.read("theme", &theme).await.expect("it is there");
     assert_eq!((&is["name"], &is["role"]), (&was["name"], &json!("UNPUBLISHED")));
     shop.writes();
+    // A try of which nobody heard that it was done.
+    let again = shop.write("theme", None, Some(&was)).await.expect("an answer");
+    assert_eq!((again, shop.writes().len()), (written.clone(), 0));
     for (_, file) in &files {
         let name = file["filename"].as_str().expect("a name");
         let id = ResourceId::parse(&format!("{theme}-{name}")).expect("an id");
