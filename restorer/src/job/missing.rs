@@ -9,10 +9,13 @@ use serde_json::Value;
 use super::runner::{RunError, Runner};
 use super::{RowState, gid};
 use crate::gids::Gids;
-use crate::plan::{Row, TRANSLATION};
+use crate::plan::{Action, Row, TRANSLATION};
 
 /// Why nothing is put back into something.
 pub(super) const NOTHING_CAME: &str = "what was to be put into it again did not come back";
+/// What is said of something into which not all is put back.
+pub(super) const SOME_CAME: &str =
+    "some of what was to be put into it again did not come back. Make a new plan once it is there";
 
 /// What a plan makes anew and is not there yet.
 #[derive(Debug, Default)]
@@ -114,6 +117,11 @@ impl Runner {
     pub(super) fn is_absent(&self, field: &Field) -> bool {
         let missing = self.missing();
         field.old.is_null() && gid::names(&field.path, &|gid| missing.has(&self.first(gid)))
+    }
+
+    /// Whether some of what a row puts into lists is left out for that.
+    pub(super) fn goes_without(&self, row: &Row) -> bool {
+        row.action == Action::Update && row.fields.iter().any(|field| self.is_absent(field))
     }
 }
 

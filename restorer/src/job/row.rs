@@ -12,6 +12,7 @@ use backstock_proto::{ResourceId, ResourceKey, Timestamp};
 use super::around::AroundRow;
 use super::ledger::Step;
 use super::looked::Looked;
+use super::missing::SOME_CAME;
 use super::place::Place;
 use super::rest::Rest;
 use super::runner::{RunError, Runner, WAIT_FIRST, gid_of, makes_product};
@@ -21,7 +22,7 @@ use super::{RowResult, RowState};
 use crate::change_set::made;
 use crate::plan::{Action, Row};
 use crate::write::look::Extent;
-use crate::write::{self, Task, WriteError};
+use crate::write::{self, Around as _, Task, WriteError};
 
 /// How often a row is looked at anew when nobody knows whether it was written.
 pub(super) const LOOKS_MAX: u32 = 20;
@@ -86,6 +87,9 @@ impl Runner {
                 Todo::Write { now, want, rest } => (now, want, rest),
             };
             let Some(spec) = row.kind.spec() else { break };
+            if self.goes_without(row) {
+                around.note(SOME_CAME.into());
+            }
             // Held once: before another try it is looked at anew.
             looked.now = None;
             let mut task = Task { spec, now, want };

@@ -116,7 +116,10 @@ impl Runner {
         let came = |gid: &str| self.anew.contains(&self.first(gid));
         let counts = |path: &FieldPath| counts(row, path, now);
         Ok(match change(now, &told, &fields, &came, &counts) {
-            Change::Nothing => Todo::Over(RowState::Skipped, Some(AS_WANTED.into())),
+            Change::Nothing => {
+                let told = if self.goes_without(row) { NOTHING_CAME } else { AS_WANTED };
+                Todo::Over(RowState::Skipped, Some(told.into()))
+            }
             Change::Conflict(why) => Todo::Over(RowState::Conflict, Some(why)),
             Change::Make(want) => {
                 Todo::Write { now: Some(now.clone()), want: Some(want), rest: Rest::None }

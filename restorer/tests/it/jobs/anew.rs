@@ -363,6 +363,28 @@ async fn nothing_is_put_into_lists_that_does_not_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_put_back_beside_all_else_is_told() {
+    let mut world = World::new(88).await;
+    let (id, was, lists) = sold_everywhere(&mut world).await;
+    let (_, discount) = lists.iter().find(|(kind, _)| *kind == "discount").expect("a discount");
+    world.went("product", &id, &was);
+    let gid = was["id"].as_str().expect("a gid");
+    let link = format!("/customerGets/items/products/{{{}}}", gid.replace('/', "~1"));
+    let fields = json!([
+        {"path": "/title", "old": discount["title"], "new": "As it was"},
+        {"path": link, "old": null, "new": {"id": gid}},
+    ]);
+    world.changes("discount", &id_of(&discount["id"]), fields);
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let plan = json!({"id": "plan-a", "digest": "digest of plan-a"});
+    let job = process.applied(&plan, &[&json!(0)]).await;
+    let row = result(&job, &id_of(&discount["id"]));
+    assert_eq!(row["state"], "updated", "{job}");
+    assert!(row["reason"].as_str().expect("a reason").contains("did not come back"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_is_offered_is_of_the_product_that_came_back() {
     let mut world = World::new(89).await;
     let id = world.shop.ids("Product").remove(0);
