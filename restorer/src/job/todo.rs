@@ -229,7 +229,7 @@ impl Runner {
         Ok(Todo::Write { now: None, want: Some(want), rest })
     }
 
-    /// The state that a creation makes anew, with the ids that it had: as it was, with what the plan
+    /// The state that a creation makes anew, with the ids that things have now: as it was, with what the plan
     /// makes different.
     pub(super) async fn as_it_was(&self, row: &Row) -> Result<Option<Value>, RunError> {
         let was = match row.of {
@@ -244,8 +244,10 @@ impl Runner {
             },
         };
         let mut state = was.unwrap_or_default();
-        for field in &row.fields {
-            merge::set(&mut state, &field.path, field.new.clone());
+        // Those of the fields are the ones of when the plan was made.
+        self.written.rewrite(&mut state);
+        for field in self.fields_now(row) {
+            merge::set(&mut state, &field.path, field.new);
         }
         Ok(Some(state).filter(Value::is_object))
     }

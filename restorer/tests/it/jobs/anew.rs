@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use backstock_proto::ResourceId;
+use backstock_proto::publish::Records as _;
 use serde_json::{Value, json};
 
-use super::world::{World, ago, id_of, result, state, told};
+use super::world::{World, acme, ago, id_of, result, state, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_counted_of_a_variant_comes_back_with_its_product() {
@@ -87,6 +88,33 @@ async fn what_was_made_anew_and_deleted_again_is_waited_for() {
     let new = id_of(&result(&job, &a)["new_gid"]);
     let restored = world.shop.read("page", &new).await.expect("a page");
     assert_eq!(restored["metafields"][0]["value"], result(&job, &b)["new_gid"], "{restored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_makes_different_of_a_part_is_so_whichever_id_history_has_of_it() {
+    let mut world = World::new(90).await;
+    let id = world.shop.ids("Product").remove(0);
+    let was = world.shop.read("product", &id).await.expect("a product");
+    world.deleted("product", &id, &was).await;
+    // It had come back before, and the plan knows the variant by the id of then.
+    let later = ["gid://shopify/Product/990000", "gid://shopify/ProductVariant/990001"];
+    let path = format!("/variants/{{{}}}/price", later[1].replace('/', "~1"));
+    let field = json!({"path": path, "old": was["variants"][0]["price"], "new": "7.00"});
+    world.rows[0]["fields"] = json!([field]);
+    let gid = |state: &Value| state["id"].as_str().expect("a gid").to_owned();
+    let wrote = json!({
+        "job": "job-before", "kind": "product", "id": "990000", "was": id, "from": ago(5),
+        "to": ago(5), "ids": {gid(&was): later[0], gid(&was["variants"][0]): later[1]},
+    });
+    let batch = json!({"rows": [wrote]});
+    world.history.put(&acme(), "written", "job-before.1.1.0", &batch).await.expect("on record");
+    world.planned("plan-a").await;
+    let process = world.restorer();
+    let job = process.over(&process.apply("plan-a").await).await;
+    assert_eq!((state(&job), &job["counts"]["created"]), ("done", &json!(1)), "{job}");
+    let new = id_of(&result(&job, &id)["new_gid"]);
+    let is = world.shop.read("product", &new).await.expect("a product");
+    assert_eq!(is["variants"][0]["price"], "7.00", "{is}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
