@@ -49,37 +49,45 @@ impl Runner {
         Ok(first)
     }
 
-    /// The files of a theme as the plan wants them: those that it has, and what the plan makes of
-    /// them.
+    /// The files of a theme as the plan wants them: those that it has, or had under an id of before, and what
+    /// the plan makes of them.
     async fn files(&self, gid: &str) -> Result<Vec<Value>, RunError> {
         let Some(kind) = Kind::parse("theme_file").ok() else { return Ok(Vec::new()) };
+        let Some(spec) = kind.spec() else { return Ok(Vec::new()) };
         let theme = gid.rsplit('/').next().unwrap_or_default();
         let is_of = |id: &ResourceId| id.as_str().split('-').next() == Some(theme);
         let mut files: BTreeMap<ResourceId, Value> = BTreeMap::new();
         let journal = &self.tools.journal;
         let mut there = journal.snapshot(&self.shop, AsOf::Latest, Some(&kind)).await?;
         while let Some(file) = there.try_next().await? {
+            let now = self.written.id_now(spec, &file.id);
             if is_of(&file.id) {
-                files.insert(file.id, file.state);
+                files.insert(now, file.state);
+            } else if is_of(&now) {
+                files.entry(now).or_insert(file.state);
             }
         }
         for n in self.plan.pieces() {
             let rows = self.piece_on_record(n).await?;
-            for row in rows.iter().filter(|row| row.kind == kind && is_of(&row.id)) {
+            for row in rows.iter().filter(|row| row.kind == kind) {
+                let id = self.id_now(spec, row);
+                if !is_of(&id) {
+                    continue;
+                }
                 match row.action {
                     Action::Create => {
                         let state = self.as_it_was(row).await?;
-                        files.extend(state.map(|state| (row.id.clone(), state)));
+                        files.extend(state.map(|state| (id, state)));
                     }
                     Action::Update => {
-                        if let Some(state) = files.get_mut(&row.id)
+                        if let Some(state) = files.get_mut(&id)
                             && let Change::Make(want) =
                                 change(state, state, &row.fields, &|_| false, &|_| true)
                         {
                             *state = want;
                         }
                     }
-                    Action::Delete => drop(files.remove(&row.id)),
+                    Action::Delete => drop(files.remove(&id)),
                     Action::Keep | Action::Cannot => {}
                 }
             }

@@ -6,6 +6,7 @@ mod bulk;
 mod consent;
 mod interrupted;
 mod stocked;
+mod themes;
 mod waiting;
 mod world;
 
