@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::crud::present;
-use super::{Around, WriteError, send};
+use super::{Around, WriteError, send, twin};
 
 const UPDATE: &str = include_str!("graphql/customer_address_update.graphql");
 const DEFAULT: &str = include_str!("graphql/customer_default_address.graphql");
@@ -34,6 +34,23 @@ pub(super) fn same_ids(now: &Value, want: &Value) -> bool {
 pub(super) fn same(now: &Value, want: &Value) -> bool {
     let bare = |list: &Value| addresses(list).map(input).collect::<Vec<_>>();
     bare(now) == bare(want)
+}
+
+/// Has a wanted customer name addresses that an earlier try made, and did not live to tell of, by the ids that
+/// they have. Old id → new id.
+pub(super) async fn take_up(
+    around: &dyn Around,
+    now: &Value,
+    want: &mut Value,
+) -> BTreeMap<String, String> {
+    let is_same = |old: &Value, new: &Value| input(old) == input(new);
+    let ids = twin::take_up(around, now, want, ("addresses", is_same)).await;
+    if let Some(default) = want.pointer_mut("/defaultAddress/id")
+        && let Some(new) = default.as_str().and_then(|old| ids.get(old))
+    {
+        *default = new.as_str().into();
+    }
+    ids
 }
 
 /// A whole list, with the ids of those that are among `there`. Nothing is made of one that says nothing:

@@ -8,7 +8,7 @@ use backstock_proto::merge::FieldPath;
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, created, id_of};
-use super::{Around, WriteError, Written, address, consent, look, metafield, send};
+use super::{Around, WriteError, Written, address, consent, look, metafield, send, twin};
 
 const FIND: &str = include_str!("graphql/customer_find.graphql");
 const SET: &str = include_str!("graphql/customer_set.graphql");
@@ -42,10 +42,12 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, &id_of(now)?).await,
         (None, Some(want)) => create(around, want).await,
-        (Some(now), Some(want)) => match update(around, now, want).await? {
-            (true, ids) => Ok(Written::Updated { ids }),
-            (false, _) => Ok(Written::Unchanged),
-        },
+        (Some(now), Some(want)) => {
+            let mut want = want.clone();
+            let taken = address::take_up(around, now, &mut want).await;
+            let (sent, ids) = update(around, now, &want).await?;
+            Ok(twin::updated(sent, ids, taken))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use backstock_proto::merge::{self, FieldPath};
 use serde_json::{Map, Value, json};
 
 use super::crud::{self, Crud, Find};
-use super::{Around, WriteError, Written, publication};
+use super::{Around, WriteError, Written, publication, twin};
 
 const MENU: Crud = Crud {
     kind: "menu",
@@ -44,7 +44,34 @@ pub(super) async fn write(
     let Some(want) = want else { return MENU.write(around, now, None).await };
     let mut want = want.clone();
     lead_on(around, &mut want).await?;
-    MENU.write(around, now, Some(&want)).await
+    let taken = match now {
+        Some(now) => take_up(around, now, &mut want).await,
+        None => BTreeMap::new(),
+    };
+    Ok(match MENU.write(around, now, Some(&want)).await? {
+        Written::Updated { ids } => twin::updated(true, ids, taken),
+        Written::Unchanged => twin::updated(false, BTreeMap::new(), taken),
+        written => written,
+    })
+}
+
+/// Has a tree name items that an earlier try made, and did not live to tell of, by the ids that they have. Old
+/// id → new id of them, and of what their titles are translated by.
+async fn take_up(around: &dyn Around, now: &Value, want: &mut Value) -> BTreeMap<String, String> {
+    let none = BTreeSet::new();
+    let is_same =
+        |old: &Value, new: &Value| inputs(&json!([old]), &none) == inputs(&json!([new]), &none);
+    let mut ids = twin::take_up(around, now, want, ("items", is_same)).await;
+    let titles: Vec<_> =
+        ids.iter().filter_map(|(old, new)| title_of(old).zip(title_of(new))).collect();
+    ids.extend(titles);
+    for item in want.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        let mut there = now["items"].as_array().into_iter().flatten();
+        if let Some(there) = there.find(|there| there["id"] == item["id"]) {
+            ids.extend(Box::pin(take_up(around, there, item)).await);
+        }
+    }
+    ids
 }
 
 /// Has items whose resource was made anew lead to that, and those whose resource is not there any more to

@@ -5,23 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Around;
-use super::step::text;
+use super::step::{list, text};
+use super::{Around, Written};
 
-/// Has a wanted list name such parts by the ids that they have now. Old gid → new gid of them.
+/// Has a list of a wanted state name such parts by the ids that they have now. Old gid → new gid of them.
 pub(super) async fn take_up(
     around: &dyn Around,
     now: &Value,
     want: &mut Value,
-    is_same: impl Fn(&Value, &Value) -> bool,
+    (member, is_same): (&str, impl Fn(&Value, &Value) -> bool),
 ) -> BTreeMap<String, String> {
     let mut taken = BTreeMap::new();
-    for (old, new) in twins(elements(now), elements(want), is_same) {
+    for (old, new) in twins(list(now, member), list(want, member), is_same) {
         if around.may_be_ours(&new).await {
             taken.insert(old, new);
         }
     }
-    let Some(list) = want.as_array_mut().filter(|_| !taken.is_empty()) else { return taken };
+    let wanted = want.get_mut(member).and_then(Value::as_array_mut);
+    let Some(list) = wanted.filter(|_| !taken.is_empty()) else { return taken };
     list.retain(|one| !taken.values().any(|new| text(one, "id") == new));
     for one in list {
         if let Some(new) = taken.get(text(one, "id")) {
@@ -53,12 +54,21 @@ fn twins(
     twins
 }
 
-fn ids(list: &[Value]) -> BTreeSet<&str> {
-    list.iter().map(|one| text(one, "id")).collect()
+/// What became of something that is there, of which some parts were taken up.
+pub(super) fn updated(
+    sent: bool,
+    mut ids: BTreeMap<String, String>,
+    taken: BTreeMap<String, String>,
+) -> Written {
+    if !sent && taken.is_empty() {
+        return Written::Unchanged;
+    }
+    ids.extend(taken);
+    Written::Updated { ids }
 }
 
-fn elements(list: &Value) -> &[Value] {
-    list.as_array().map(Vec::as_slice).unwrap_or_default()
+fn ids(list: &[Value]) -> BTreeSet<&str> {
+    list.iter().map(|one| text(one, "id")).collect()
 }
 
 #[cfg(test)]
@@ -69,17 +79,15 @@ mod tests {
     #[test]
     fn what_is_wanted_twice_and_there_once_is_one_and_the_same() {
         let part = |id: &str, name: &str| json!({"id": id, "name": name});
-        let found = |now: Value, want: Value| {
-            twins(elements(&now), elements(&want), |old, new| old["name"] == new["name"])
-        };
-        let pair = |old: &str, new: &str| (old.to_owned(), new.to_owned());
-        let now = json!([part("a", "A"), part("new", "B")]);
-        let want = json!([part("a", "A"), part("new", "B"), part("old", "B")]);
-        assert_eq!(found(now.clone(), want.clone()), [pair("old", "new")]);
-        assert!(found(now.clone(), json!([part("a", "A"), part("old", "B")])).is_empty());
-        assert!(found(now.clone(), json!([part("new", "B"), part("c", "C")])).is_empty());
-        let more = json!([part("new", "B"), part("gone", "B")]);
-        assert!(found(more, want).is_empty(), "what is not wanted stands for it");
-        assert!(found(now.clone(), now).is_empty());
+        let found =
+            |now: &[Value], want: &[Value]| twins(now, want, |old, new| old["name"] == new["name"]);
+        let now = [part("a", "A"), part("new", "B")];
+        let want = [part("a", "A"), part("new", "B"), part("old", "B")];
+        assert_eq!(found(&now, &want), [("old".to_owned(), "new".to_owned())]);
+        assert!(found(&now, &[part("a", "A"), part("old", "B")]).is_empty());
+        assert!(found(&now, &[part("new", "B"), part("c", "C")]).is_empty());
+        let more = [part("new", "B"), part("gone", "B")];
+        assert!(found(&more, &want).is_empty(), "what is not wanted stands for it");
+        assert!(found(&now, &now).is_empty());
     }
 }

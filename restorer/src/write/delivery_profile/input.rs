@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::write::crud;
 use crate::write::step::{list, text, written};
+use crate::write::{Around, crud, twin};
 
 /// So many zones go into one request, as Shopify recommends.
 const ZONES_MAX: usize = 5;
@@ -42,24 +42,66 @@ fn paired<'a>(
     Pairs { pairs, extra }
 }
 
-/// A location is in one group of a profile only.
+const GROUPS: &str = "profileLocationGroups";
+const ZONES: &str = "zones";
+const METHODS: &str = "methodDefinitions";
+
 fn groups<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
-    let member = "profileLocationGroups";
-    paired(list(now, member), list(want, member), |there, wanted| {
-        let locations = list(wanted, "locations");
-        list(there, "locations").iter().any(|location| locations.contains(location))
-    })
+    paired(list(now, GROUPS), list(want, GROUPS), is_same_group)
+}
+
+/// A location is in one group of a profile only.
+fn is_same_group(there: &Value, wanted: &Value) -> bool {
+    let locations = list(wanted, "locations");
+    list(there, "locations").iter().any(|location| locations.contains(location))
 }
 
 fn zones<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
-    paired(list(now, "zones"), list(want, "zones"), |there, wanted| there["name"] == wanted["name"])
+    paired(list(now, ZONES), list(want, ZONES), is_same_zone)
+}
+
+fn is_same_zone(there: &Value, wanted: &Value) -> bool {
+    there["name"] == wanted["name"]
+}
+
+fn methods<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
+    paired(list(now, METHODS), list(want, METHODS), is_same_method)
 }
 
 /// Rates of one zone may have the same name, and then differ in their conditions.
-fn methods<'a>(now: &'a Value, want: &'a Value) -> Pairs<'a> {
-    let member = "methodDefinitions";
-    paired(list(now, member), list(want, member), |there, wanted| {
-        is_as(there, wanted) && there["name"] == wanted["name"]
+fn is_same_method(there: &Value, wanted: &Value) -> bool {
+    is_as(there, wanted) && there["name"] == wanted["name"]
+}
+
+/// Has a wanted profile name groups, zones and rates that an earlier try made, and did not live to tell of, by
+/// the ids that they have. Old gid → new gid.
+pub(super) async fn take_up(
+    around: &dyn Around,
+    now: &Value,
+    want: &mut Value,
+) -> BTreeMap<String, String> {
+    let mut ids = twin::take_up(around, now, want, (GROUPS, is_same_group)).await;
+    for (there, group) in kept(now, want, GROUPS) {
+        ids.extend(twin::take_up(around, there, group, (ZONES, is_same_zone)).await);
+        for (there, zone) in kept(there, group, ZONES) {
+            let method = |wanted: &Value, there: &Value| is_same_method(there, wanted);
+            ids.extend(twin::take_up(around, there, zone, (METHODS, method)).await);
+        }
+    }
+    ids
+}
+
+/// What is wanted in a list and is there, with how it is there.
+fn kept<'a>(
+    now: &'a Value,
+    want: &'a mut Value,
+    member: &str,
+) -> impl Iterator<Item = (&'a Value, &'a mut Value)> {
+    let known = list(now, member);
+    let wanted = want.get_mut(member).and_then(Value::as_array_mut).into_iter().flatten();
+    wanted.filter_map(move |one| {
+        let there = known.iter().find(|there| there["id"] == one["id"])?;
+        Some((there, one))
     })
 }
 
@@ -86,7 +128,7 @@ fn bare(method: &Value) -> Value {
 /// What is sent next to make the first become the second; nothing, where nothing is left.
 pub(super) fn next(now: &Value, want: &Value) -> Map<String, Value> {
     let mut input = crud::differing(now, want, &["name"]);
-    if !want["profileLocationGroups"].is_array() {
+    if !want[GROUPS].is_array() {
         return input;
     }
     let mut gone = Gone::default();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::crud::{created, unless_refused};
 use super::step::{Step, ask, delete, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, look, publication};
+use super::{Around, WriteError, Written, look, publication, twin};
 
 mod input;
 
@@ -33,11 +33,10 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, REMOVE, text(now, "id")).await,
         (Some(now), Some(want)) => {
-            let want = present(around, now, want).await?;
-            match bring(around, now, &want).await? {
-                (true, ids) => Ok(Written::Updated { ids }),
-                (false, _) => Ok(Written::Unchanged),
-            }
+            let mut want = present(around, now, want).await?;
+            let taken = input::take_up(around, now, &mut want).await;
+            let (sent, ids) = bring(around, now, &want).await?;
+            Ok(twin::updated(sent, ids, taken))
         }
         (None, Some(want)) => {
             if want["default"] == true {

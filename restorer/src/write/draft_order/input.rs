@@ -97,6 +97,11 @@ pub(super) fn lines_differ(now: &Value, want: &Value) -> bool {
     want["lineItems"].is_array() && lines(now) != lines(want)
 }
 
+/// Whether two lines are written alike.
+pub(super) fn is_same_line(one: &Value, other: &Value) -> bool {
+    line(one) == line(other)
+}
+
 fn line(line: &Value) -> Value {
     let mut input = Map::new();
     input.insert("quantity".into(), line["quantity"].clone());

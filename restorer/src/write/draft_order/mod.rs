@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::crud::{created, unless_refused};
 use super::step::{Step, ask, delete, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, look, metafield, publication};
+use super::{Around, WriteError, Written, look, metafield, publication, twin};
 
 mod input;
 
@@ -28,11 +28,14 @@ pub(super) async fn write(
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
         (Some(now), Some(want)) => {
-            let want = present(around, now, want).await?;
-            match bring(around, now, &want).await? {
-                true => Ok(Written::Updated { ids: lines(around, now, &want).await? }),
-                false => Ok(Written::Unchanged),
-            }
+            let mut want = present(around, now, want).await?;
+            let parts = ("lineItems", input::is_same_line);
+            let taken = twin::take_up(around, now, &mut want, parts).await;
+            let ids = match bring(around, now, &want).await? {
+                true => Some(lines(around, now, &want).await?),
+                false => None,
+            };
+            Ok(twin::updated(ids.is_some(), ids.unwrap_or_default(), taken))
         }
         (None, Some(want)) => {
             if want["status"] == "COMPLETED" {

@@ -56,10 +56,8 @@ pub(super) async fn take_up(
     want: &mut Value,
 ) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
-    for (member, is_same) in PARTS {
-        if let Some(wanted) = want.get_mut(member) {
-            ids.extend(twin::take_up(around, &now[member], wanted, is_same).await);
-        }
+    for parts in PARTS {
+        ids.extend(twin::take_up(around, now, want, parts).await);
     }
     if !ids.is_empty() {
         rewrite(want, &ids);

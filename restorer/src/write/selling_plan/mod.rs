@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::crud::{created, filter, is_taken, unless_refused};
 use super::step::{Step, ask, delete, is_unknown, list, send, text};
-use super::{Around, WriteError, Written, look, publication};
+use super::{Around, WriteError, Written, look, publication, twin};
 
 mod input;
 
@@ -43,11 +43,14 @@ pub(super) async fn write(
     let written = match (now, want) {
         (None, None) => Ok(Written::Unchanged),
         (Some(now), None) => delete(around, DELETE, text(now, "id")).await,
-        (Some(now), Some(want)) => match bring(around, now, want).await {
-            Ok((true, ids)) => Ok(Written::Updated { ids }),
-            Ok((false, _)) => Ok(Written::Unchanged),
-            Err(error) => Err(error),
-        },
+        (Some(now), Some(want)) => {
+            let mut want = want.clone();
+            // No two plans of a group have the same name.
+            let is_same = |old: &Value, new: &Value| old["name"] == new["name"];
+            let taken = twin::take_up(around, now, &mut want, ("sellingPlans", is_same)).await;
+            let brought = bring(around, now, &want).await;
+            brought.map(|(sent, ids)| twin::updated(sent, ids, taken))
+        }
         (None, Some(want)) => {
             let gid = create(around, want).await?;
             let there = look::by_gid(around, "selling_plan_group", &gid).await?;

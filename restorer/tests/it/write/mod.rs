@@ -8,6 +8,7 @@ mod linked;
 mod markets;
 mod menus;
 mod pages;
+mod parts;
 mod prices;
 mod refused;
 mod selling;
