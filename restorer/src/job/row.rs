@@ -28,6 +28,8 @@ use crate::write::{self, Around as _, Task, WriteError};
 pub(super) const LOOKS_MAX: u32 = 20;
 /// How old a look may be by which something is written.
 const LOOK_AGE_MAX: Duration = Duration::from_secs(15);
+/// What was made may be found by searching only some moments later, and would be made once more until then.
+const FOUND_AFTER: Duration = Duration::from_secs(5);
 /// What is said of a name that something else has which was there before, too.
 const SWAP: &str = "if the two are to swap names, give the other one a different name for now, retry \
                     the job, and then make a new plan for it";
@@ -119,6 +121,7 @@ impl Runner {
                     error @ (AdminError::Unknown { .. } | AdminError::Unavailable { .. }),
                 )) => {
                     last = error.to_string();
+                    wait = wait.max(soonest(row.action, &error));
                     self.sleep(&mut wait).await?;
                     looked = self.look_again(row, looked.extent).await?;
                 }
@@ -287,5 +290,30 @@ impl Runner {
 
     pub(super) fn key(&self, row: &Row) -> ResourceKey {
         ResourceKey { shop: self.shop.clone(), kind: row.kind.clone(), id: row.id.clone() }
+    }
+}
+
+/// How soon it is looked anew after nobody heard what became of a write.
+fn soonest(action: Action, error: &AdminError) -> Duration {
+    match error {
+        AdminError::Unknown { .. } if action == Action::Create => FOUND_AFTER,
+        _ => WAIT_FIRST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_made_is_given_time_to_be_found() {
+        let shop = crate::fake::shop("acme");
+        let unknown = AdminError::Unknown { shop: shop.clone(), detail: "502".into() };
+        let waited = Duration::ZERO;
+        let unavailable = AdminError::Unavailable { shop, waited, last: "503".into() };
+        assert_eq!(soonest(Action::Create, &unknown), FOUND_AFTER);
+        for (action, error) in [(Action::Update, &unknown), (Action::Create, &unavailable)] {
+            assert_eq!(soonest(action, error), WAIT_FIRST);
+        }
     }
 }
