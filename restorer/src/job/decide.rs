@@ -43,16 +43,21 @@ pub(super) fn change(
         let joined = joined(told, field, came);
         let is_one_of = |values: [&Value; 2]| values.iter().any(|v| is(told, &field.path, v));
         if joined.is_none() && !is_one_of([&field.new, &field.old]) {
-            if !write::names_bytes(&field.path) && is_alike(live, field, counts) {
+            let names_bytes = write::names_bytes(&field.path);
+            let is_alike =
+                |other: &Value| !names_bytes && self::is_alike(live, (&field.path, other), counts);
+            if is_alike(&field.new) {
                 continue;
             }
-            let found = value(told, &field.path);
-            return Change::Conflict(format!(
-                "{} is {} now; the plan expects {}. Make a new plan to see what has changed",
-                field.path,
-                shown(&found),
-                shown(&field.old)
-            ));
+            if !is_alike(&field.old) {
+                let found = value(told, &field.path);
+                return Change::Conflict(format!(
+                    "{} is {} now; the plan expects {}. Make a new plan to see what has changed",
+                    field.path,
+                    shown(&found),
+                    shown(&field.old)
+                ));
+            }
         }
         let new = joined.unwrap_or_else(|| field.new.clone());
         if !is_there(&want, &field.path, &new) && !merge::set(&mut want, &field.path, new) {
@@ -82,11 +87,15 @@ fn unknown(path: &FieldPath) -> String {
     format!("which bytes {path} names now is not known. Make a new plan")
 }
 
-/// Whether a field is as wanted but for what nobody chose: what came back within something has dates and
-/// ids of its own.
-fn is_alike(live: &Value, field: &Field, counts: &impl Fn(&FieldPath) -> bool) -> bool {
-    let whole = |path: FieldPath| FieldPath::parse(&format!("{}{path}", field.path));
-    let differing = differing(value(live, &field.path), field.new.clone());
+/// Whether a field is as wanted, or as expected, but for what nobody chose: what came back within something
+/// has dates and ids of its own.
+fn is_alike(
+    live: &Value,
+    (field, other): (&FieldPath, &Value),
+    counts: &impl Fn(&FieldPath) -> bool,
+) -> bool {
+    let whole = |path: FieldPath| FieldPath::parse(&format!("{field}{path}"));
+    let differing = differing(value(live, field), other.clone());
     !differing.filter_map(whole).any(|path| counts(&path))
 }
 
@@ -270,6 +279,19 @@ mod tests {
         };
         assert_eq!(change(1), Change::Nothing);
         assert!(matches!(change(2), Change::Conflict(_)), "somebody changed it since");
+    }
+
+    #[test]
+    fn what_came_within_something_goes_again_unless_somebody_changed_it_since() {
+        let element = |a: u8, made: u8| json!({"key": "k", "a": a, "createdAt": made});
+        let fields = [field("/list/{k}", element(1, 1), json!(null))];
+        let chosen = |path: &FieldPath| !path.as_str().ends_with("/createdAt");
+        let change = |a: u8| {
+            let live = json!({"id": "p", "list": [element(a, 2), {"key": "j"}]});
+            super::change(&live, &live, &fields, &|_| false, &chosen)
+        };
+        assert_eq!(change(1), Change::Make(json!({"id": "p", "list": [{"key": "j"}]})));
+        assert!(matches!(change(2), Change::Conflict(_)));
     }
 
     #[test]
