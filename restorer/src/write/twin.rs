@@ -1,7 +1,7 @@
 //! Parts that an earlier try made of something that is there, and did not live to tell of: each is what is
 //! wanted under its id of before, and is not made once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -32,22 +32,23 @@ pub(super) async fn take_up(
     taken
 }
 
-/// What is wanted and not there, each with something that is there, is wanted too, and is the same but for
-/// its id. What is there and not wanted stands for it first.
+/// What is wanted and not there, each with something that is there, is to stay as it is, and is the same but for
+/// its id: no plan knows of what nobody heard of. What is there and not wanted stands for it first.
 fn twins(
     now: &[Value],
     want: &[Value],
     is_same: impl Fn(&Value, &Value) -> bool,
 ) -> Vec<(String, String)> {
-    let (there, wanted) = (ids(now), ids(want));
-    let stays = |one: &Value| wanted.contains(text(one, "id"));
-    let mut left: Vec<&Value> = now.iter().collect();
-    left.sort_by_key(|one| stays(one));
+    let (there, wanted) = (by_id(now), by_id(want));
+    let becomes = |one: &Value| wanted.get(text(one, "id")).copied();
+    let is_free = |one: &Value| becomes(one).is_none_or(|wanted| wanted == one);
+    let mut left: Vec<&Value> = now.iter().filter(|one| is_free(one)).collect();
+    left.sort_by_key(|one| becomes(one).is_some());
     let mut twins = Vec::new();
-    for old in want.iter().filter(|one| !there.contains(text(one, "id"))) {
+    for old in want.iter().filter(|one| !there.contains_key(text(one, "id"))) {
         let Some(at) = left.iter().position(|new| is_same(old, new)) else { continue };
         let new = left.remove(at);
-        if stays(new) {
+        if becomes(new).is_some() {
             twins.push((text(old, "id").to_owned(), text(new, "id").to_owned()));
         }
     }
@@ -67,8 +68,8 @@ pub(super) fn updated(
     Written::Updated { ids }
 }
 
-fn ids(list: &[Value]) -> BTreeSet<&str> {
-    list.iter().map(|one| text(one, "id")).collect()
+fn by_id(list: &[Value]) -> BTreeMap<&str, &Value> {
+    list.iter().map(|one| (text(one, "id"), one)).collect()
 }
 
 #[cfg(test)]
@@ -89,5 +90,7 @@ mod tests {
         let more = [part("new", "B"), part("gone", "B")];
         assert!(found(&more, &want).is_empty(), "what is not wanted stands for it");
         assert!(found(&now, &now).is_empty());
+        let renamed = [part("a", "A"), part("new", "C"), part("old", "B")];
+        assert!(found(&now, &renamed).is_empty(), "it is to be another one");
     }
 }
