@@ -77,7 +77,7 @@ pub(crate) async fn change_sets(
             (activity::picture(&room, &list.items, stretch))
             (lately(&room, &wanted))
             (form(&room, &wanted, &kinds, &list.items))
-            (undo(&room, &wanted, &list.items))
+            (undo(&room, &filter, &wanted, &list.items))
         }
         section.card aria-labelledby="sets" {
             h2.hidden #sets { "Change-sets" }
@@ -180,9 +180,11 @@ fn form(room: &Room, wanted: &Wanted, kinds: &[Kind], sets: &[ChangeSet]) -> Mar
     }
 }
 
-/// The way to undo all that happened in a stretch, or what somebody did in it.
-fn undo(room: &Room, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
+/// The way to undo all that happened in a stretch, or what somebody did in it. The form says the stretch as
+/// it was asked for: of an hour that clocks showed twice it is not guessed which one is undone.
+fn undo(room: &Room, filter: &Filter, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
     let Wanted { from, to, kind, app } = wanted;
+    let (said_from, said_to) = (from.and(filter.from.as_deref()), to.and(filter.to.as_deref()));
     // Of somebody it is what they did since the oldest of it that is shown, where nothing else is said.
     let oldest = sets.iter().map(|set| set.from).min().filter(|_| app.is_some());
     let oldest = oldest.map(|at| Timestamp::from_micros(at.as_micros() - DATED_MICROS));
@@ -193,8 +195,8 @@ fn undo(room: &Room, wanted: &Wanted, sets: &[ChangeSet]) -> Markup {
     html! {
         form.actions method="post" action={ (room.path()) "/restore" } {
             (shell::sealed(room))
-            input type="hidden" name="from" value=(from);
-            @if let Some(to) = to { input type="hidden" name="to" value=(to); }
+            input type="hidden" name="from" value=(said_from.map_or_else(|| from.to_string(), str::to_owned));
+            @if let Some(to) = said_to { input type="hidden" name="to" value=(to); }
             @if let Some(kind) = kind { input type="hidden" name="kind" value=(kind); }
             @for mode in ["update", "create"] { input type="hidden" name=(mode) value="yes"; }
             @if let Some(app) = app {

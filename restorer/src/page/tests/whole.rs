@@ -67,6 +67,22 @@ async fn a_stretch_is_undone_as_a_whole_by_who_may() {
 }
 
 #[tokio::test]
+async fn a_stretch_that_begins_in_an_hour_that_was_twice_is_not_guessed() {
+    let mut fake = Fake::believable();
+    let berlin = json!({"id": "gid://shopify/Shop/1", "ianaTimezone": "Europe/Berlin"});
+    fake.remember("shop", "1", "2026-10-01T08:00:00Z", &berlin);
+    let world = world_of(Config::default(), fake, vec![admin()]);
+    let bo = world.signed_in("Bo").await;
+    let hidden = |name: &str, at: &str| format!("type=\"hidden\" name=\"{name}\" value=\"{at}\"");
+    let (twice, once) = ("2026-10-25T02:30:00", "2026-11-20T16:00:00");
+    let shown = world.get(&format!("/shops/acme/changes?from={twice}&to={once}"), &bo).await;
+    shown.assert_says(&["Undo all of this stretch…", &hidden("from", twice), &hidden("to", once)]);
+    let refused = world.send("/shops/acme/restore", &bo, &format!("from={twice}&update=yes")).await;
+    assert_eq!(refused.status, 400);
+    refused.assert_says(&["were set back over 2026-10-25 02:30:00, so it was twice"]);
+}
+
+#[tokio::test]
 async fn fields_that_are_not_shown_are_counted() {
     let wide = |value: &str| {
         let note = |n: u32| (format!("note{n}"), json!(value));
