@@ -28,8 +28,7 @@ use crate::{record, write};
 
 /// Resources whose states are read ahead.
 const READ_AHEAD: usize = 16;
-/// What is counted is small and much: so many are read together, and so many times that ahead.
-const TOGETHER: usize = 32;
+/// What is counted is small and much: some are read together, and so many times that ahead.
 const PARTS_AHEAD: usize = 4;
 /// Kinds that are looked through at once for what points to something.
 const KINDS_AHEAD: usize = 4;
@@ -193,11 +192,11 @@ async fn decided(
     Ok(verdict)
 }
 
-/// Some ids after others.
-fn in_parts(ids: Vec<ResourceId>) -> impl Iterator<Item = Vec<ResourceId>> {
+/// Some ids after others, so many together.
+fn in_parts(ids: Vec<ResourceId>, together: usize) -> impl Iterator<Item = Vec<ResourceId>> {
     let mut ids = ids.into_iter();
     std::iter::from_fn(move || {
-        let part: Vec<ResourceId> = ids.by_ref().take(TOGETHER).collect();
+        let part: Vec<ResourceId> = ids.by_ref().take(together).collect();
         (!part.is_empty()).then_some(part)
     })
 }
@@ -249,14 +248,14 @@ impl Making<'_> {
         let items = stock::sorted(&std::mem::take(&mut self.items));
         let lost: Vec<ResourceId> =
             items.iter().filter(|item| !self.listed.contains(item.as_str())).cloned().collect();
-        let found = in_parts(lost).map(|items| stock.items(items));
+        let found = in_parts(lost, stock::ITEMS_TOGETHER).map(|items| stock.items(items));
         let mut found = futures::stream::iter(found).buffered(PARTS_AHEAD);
         while let Some(subjects) = found.try_next().await? {
             for subject in subjects {
                 self.take(&subject, verdict(&subject, self.policy), Goes::Last).await?;
             }
         }
-        let found = in_parts(items).map(|items| stock.levels(items));
+        let found = in_parts(items, stock.items_together()).map(|items| stock.levels(items));
         let mut found = futures::stream::iter(found).buffered(PARTS_AHEAD);
         let mut came = Gids::default();
         while let Some(subjects) = found.try_next().await? {

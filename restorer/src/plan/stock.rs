@@ -21,6 +21,11 @@ use crate::gids::{Beginnings, Gids, Short, name};
 const ITEM: &str = "inventory_item";
 pub(super) const LEVEL: &str = "inventory_level";
 const LOCATION: &str = "location";
+/// Items that are read together.
+pub(super) const ITEMS_TOGETHER: usize = 32;
+/// Levels that are read together. Those of one item always are: as many as the shop has locations, which may
+/// be a thousand.
+const LEVELS_TOGETHER: usize = 500;
 
 /// Whether a kind is what is counted, as opposed to how much of it there is.
 pub(super) fn is_item(spec: &Spec) -> bool {
@@ -127,6 +132,11 @@ impl<'a> Stock<'a> {
         };
         let listed = listed.iter().map(now).collect();
         Ok(Self { gather, scope, locations, listed, beginnings, policy })
+    }
+
+    /// Of how many items the levels are read together.
+    pub(super) fn items_together(&self) -> usize {
+        (LEVELS_TOGETHER / self.locations.len().max(1)).clamp(1, ITEMS_TOGETHER)
     }
 
     /// Items that are gone: each as it was before what is taken back, or else as it was last.

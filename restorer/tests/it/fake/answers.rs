@@ -1,5 +1,7 @@
 //! What the journal in memory answers.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use backstock_proto::diff;
 use backstock_proto::erase::*;
@@ -185,6 +187,7 @@ impl Journal for Fake {
         at: AsOf,
     ) -> Result<Vec<Option<Resource>>, JournalError> {
         self.answers()?;
+        self.together.fetch_max(ids.len(), Ordering::Relaxed);
         let key = |id: &ResourceId| ResourceKey {
             shop: shop.clone(),
             kind: kind.clone(),

@@ -6,6 +6,7 @@ mod answers;
 mod store;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use backstock_proto::canonical::Hash;
@@ -68,6 +69,8 @@ pub struct Fake {
     heard: Mutex<Option<usize>>,
     /// What the status says otherwise of each kind.
     retold: Option<fn(&mut KindStatus)>,
+    /// The most resources that were asked for together.
+    together: AtomicUsize,
 }
 
 impl Fake {
@@ -222,6 +225,11 @@ impl Fake {
     /// Of the changes so many were heard of by now.
     pub fn hear(&self, versions: usize) {
         *self.heard.lock().expect("not poisoned") = Some(versions);
+    }
+
+    /// The most resources that were asked for together.
+    pub fn asked_together(&self) -> usize {
+        self.together.load(Ordering::Relaxed)
     }
 
     /// Every question fails like this from now on, or is answered again.

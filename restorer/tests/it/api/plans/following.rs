@@ -276,3 +276,37 @@ async fn stock_of_what_was_no_longer_stocked_there_stays_away() {
     let back = ["create product 900", "create inventory_item 90", "create inventory_level 90-3"];
     assert_eq!(actions(&plan), back, "{plan}");
 }
+
+#[tokio::test]
+async fn stock_is_looked_for_in_some_hundred_places_together_however_many_locations_there_are() {
+    let (long_ago, gone_at) = ("2026-11-18T08:00:00Z", "2026-11-22T08:00:00Z");
+    let gid = |of: &str, n: u64| format!("gid://shopify/{of}/{n}");
+    let server = start_knowing(|history| {
+        for n in 100..220 {
+            let location = json!({"id": gid("Location", n)});
+            history.remember("location", &n.to_string(), long_ago, &location);
+        }
+        let item = |n: u64| json!({"id": gid("InventoryItem", n)});
+        let variant = |n: u64| json!({"id": gid("ProductVariant", 500 + n), "title": n.to_string(), "inventoryItem": item(n)});
+        let variants: Value = (1..=40).map(variant).collect();
+        let cup = json!({"id": gid("Product", 900), "title": "Cup", "handle": "cup", "variants": variants});
+        history.remember("product", "900", long_ago, &cup);
+        history.forget("product", "900", gone_at);
+        for n in 1..=40 {
+            let level = json!({"id": gid("InventoryLevel", n), "available": 7, "item": item(n),
+                "location": {"id": gid("Location", 100)}});
+            for (kind, id, state) in [
+                ("inventory_item", n.to_string(), json!({"id": gid("InventoryItem", n), "tracked": true})),
+                ("inventory_level", format!("{n}-100"), level),
+            ] {
+                history.remember(kind, &id, long_ago, &state);
+                history.forget(kind, &id, gone_at);
+            }
+        }
+    })
+    .await;
+    let plan = server.plan(&json!({"at": "2026-11-21T12:00:00Z"})).await;
+    assert_eq!(plan["counts"]["create"], json!(1 + 40 + 40), "{plan}");
+    let together = server.journal.asked_together();
+    assert!((120..=500).contains(&together), "{together}");
+}
