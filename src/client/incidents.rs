@@ -11,9 +11,6 @@ use super::api::{self, Api, Limit, Target};
 use super::job::segment;
 use super::{Answer, Failure, moment, page};
 
-/// The latest jobs, among which those are looked for that went a way back.
-const JOBS: usize = 100;
-
 #[derive(clap::Args)]
 #[command(after_help = "\
 What the guard saw, by when something was last said of it, newest first: what was harmed and by
@@ -93,7 +90,7 @@ fn way_back(incident: &Incident) -> Option<&str> {
     incident.plan.as_deref().filter(|_| incident.job.is_none())
 }
 
-/// The latest jobs by the plans that they apply, where any may have gone the way back of an incident.
+/// The jobs by the plans that they apply, where any may have gone the way back of an incident.
 async fn jobs(
     api: &Api,
     shop: &Shop,
@@ -101,7 +98,7 @@ async fn jobs(
 ) -> Result<BTreeMap<String, Job>, Failure> {
     let mut jobs = BTreeMap::new();
     if incidents.iter().any(|incident| way_back(incident).is_some()) {
-        let list = api.list(&format!("/v1/shops/{shop}/jobs"), &[], JOBS).await?;
+        let list = api.list(&format!("/v1/shops/{shop}/jobs"), &[], usize::MAX).await?;
         for item in &list.items {
             let job: Job = api::read(item.get().as_bytes())?;
             // The newest first: of several of one plan the last counts.

@@ -176,7 +176,7 @@ fn route(
                     let answer = json!({"plan": plan(), "job": job});
                     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
                 }
-                ["jobs"] => Ok(Json(jobs()).into_response()),
+                ["jobs"] => Ok(Json(jobs(query)).into_response()),
                 ["jobs", "job-long" | "job%2Dlong"] => Ok(Json(long_job(query)).into_response()),
                 ["jobs", "job-torn" | "job%2Dtorn"] => Ok(Json(torn_job(query)).into_response()),
                 ["jobs", "job-conflict" | "job%2Dconflict"] => {

@@ -62,7 +62,7 @@ fn jobs_are_listed_by_when_they_were_asked_for() {
     let text = said(&server, &["jobs"]);
     let titles = text.lines().next().unwrap_or_default();
     assert!(titles.trim_end().ends_with("  Asked for"), "{text}");
-    assert!(text.contains("job-4") && text.contains("  2026-11-23 15:30:00"), "{text}");
+    assert!(text.contains("job-0193-5f2a") && text.contains("  2026-11-23 15:30:00"), "{text}");
 }
 
 #[test]

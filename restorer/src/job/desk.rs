@@ -1,6 +1,6 @@
 //! The jobs of all shops: begun, looked at, stopped, taken up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstock_proto::admin::Client;
@@ -210,12 +210,45 @@ impl Jobs {
         page: &Page,
     ) -> Result<(Vec<Job>, Option<String>), RecordError> {
         let (listed, next) = self.listed(shop, page).await?;
-        let mut jobs: Vec<Job> = listed.into_iter().map(|(job, _)| job).collect();
+        let jobs = listed.into_iter().map(|(job, _)| job).collect();
+        Ok((self.newest_first(shop, jobs).await?, next))
+    }
+
+    /// The jobs of some plans, newest first, however many others there are. None of the plans was made before
+    /// `since`.
+    pub(crate) async fn of_plans(
+        &self,
+        shop: &Shop,
+        plans: &BTreeSet<&str>,
+        since: Timestamp,
+    ) -> Result<Vec<Job>, RecordError> {
+        let mut found = Vec::new();
+        if plans.is_empty() {
+            return Ok(found);
+        }
+        let mut page = Page { limit: PAGE_LIMIT_MAX, cursor: None };
+        loop {
+            let (listed, next) = self.listed(shop, &page).await?;
+            // What was said last comes first: of the jobs that follow one that was over by then nothing was
+            // said since.
+            let over = |(job, _): &(Job, u64)| job.finished_at.is_some_and(|at| at < since);
+            let next = next.filter(|_| !listed.iter().any(over));
+            let jobs = listed.into_iter().map(|(job, _)| job);
+            found.extend(jobs.filter(|job| plans.contains(job.plan.as_str())));
+            if next.is_none() {
+                return self.newest_first(shop, found).await;
+            }
+            page.cursor = next;
+        }
+    }
+
+    /// Jobs as they are shown, by when they were asked for.
+    async fn newest_first(&self, shop: &Shop, mut jobs: Vec<Job>) -> Result<Vec<Job>, RecordError> {
         jobs.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| b.id.cmp(&a.id)));
         for job in &mut jobs {
             self.heed(shop, job).await?;
         }
-        Ok((jobs, next))
+        Ok(jobs)
     }
 
     /// Jobs as they are on record or running, each with where the record of it stands.

@@ -1,6 +1,6 @@
 //! What the guard saw: what harm, by whom and what says so, what became of it, and the way back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::journal::{List, Page};
 use backstock_proto::problem::Problem;
@@ -18,8 +18,6 @@ use crate::{Desk, refuse};
 
 /// Incidents looked at where many shops are.
 const INCIDENTS: usize = 20;
-/// Jobs among which those are looked for that went a way back.
-const JOBS: usize = 100;
 
 /// An incident, and the job by which the way back was gone: the guard's, or a person's.
 pub(crate) struct Seen {
@@ -35,11 +33,8 @@ pub(super) async fn latest(
 ) -> Result<List<Seen>, Problem> {
     let pairs = [("limit", Some(limit.to_string())), ("cursor", cursor)];
     let incidents: List<Incident> = room.get(&format!("incidents{}", query(&pairs))).await?;
-    if incidents.items.is_empty() {
-        return Ok(List { items: Vec::new(), next: incidents.next });
-    }
-    let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
-    Ok(List { items: with_jobs(incidents.items, jobs.items), next: incidents.next })
+    let items = with_jobs(&room.desk, &room.shop, incidents.items).await?;
+    Ok(List { items, next: incidents.next })
 }
 
 /// The latest incidents of one of many shops.
@@ -49,16 +44,19 @@ pub(crate) async fn seen(desk: &Desk, shop: &Shop) -> Result<Vec<Seen>, Problem>
     let records = records.map_err(refuse::journal)?.items.into_iter();
     let incidents: Vec<Incident> =
         records.filter_map(|record| serde_json::from_value(record.payload).ok()).collect();
-    if incidents.is_empty() {
-        return Ok(Vec::new());
-    }
-    let page = Page { limit: JOBS, cursor: None };
-    let (jobs, _) = desk.jobs.list(shop, &page).await.map_err(refuse::record)?;
-    Ok(with_jobs(incidents, jobs))
+    with_jobs(desk, shop, incidents).await
 }
 
-/// Each with the job that went its way back; of jobs the newest first.
-fn with_jobs(incidents: Vec<Incident>, jobs: Vec<Job>) -> Vec<Seen> {
+/// Each with the job that went its way back.
+async fn with_jobs(
+    desk: &Desk,
+    shop: &Shop,
+    incidents: Vec<Incident>,
+) -> Result<Vec<Seen>, Problem> {
+    let planned = || incidents.iter().filter_map(|one| Some((one.plan.as_deref()?, one.at)));
+    let plans: BTreeSet<&str> = planned().map(|(plan, _)| plan).collect();
+    let since = planned().map(|(_, at)| at).min().unwrap_or(Timestamp::MAX);
+    let jobs = desk.jobs.of_plans(shop, &plans, since).await.map_err(refuse::record)?;
     // Of several jobs of one plan the last counts.
     let by_plan: BTreeMap<String, Job> =
         jobs.into_iter().rev().map(|job| (job.plan.clone(), job)).collect();
@@ -66,7 +64,7 @@ fn with_jobs(incidents: Vec<Incident>, jobs: Vec<Job>) -> Vec<Seen> {
         job: incident.plan.as_ref().and_then(|plan| by_plan.get(plan)).cloned(),
         incident,
     });
-    seen.collect()
+    Ok(seen.collect())
 }
 
 impl Seen {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use backstock_proto::journal::{AsOf, List};
+use backstock_proto::journal::AsOf;
 use backstock_proto::merge::{Field, Kept};
 use backstock_proto::problem::Problem;
 use backstock_proto::{Kind, ResourceId, ResourceKey, Timestamp};
@@ -27,8 +27,6 @@ use crate::write;
 
 /// Rows on one page.
 const PAGE: usize = 50;
-/// The latest jobs, among which the one is looked for that applied it.
-const JOBS: usize = 100;
 
 /// A plan with a page of its rows, as the API answers.
 #[derive(Deserialize)]
@@ -82,8 +80,10 @@ pub(crate) async fn plan(
         here.clone() + &query(&[("action", asked.action.clone()), ("cursor", cursor)])
     };
     let writes = writes(&found.plan.counts);
-    let jobs: List<Job> = room.get(&format!("jobs?limit={JOBS}")).await?;
-    let job = jobs.items.iter().find(|job| job.plan == found.plan.id);
+    let plans = BTreeSet::from([found.plan.id.as_str()]);
+    let jobs = room.desk.jobs.of_plans(&room.shop, &plans, found.plan.made_at).await;
+    let jobs = jobs.map_err(refuse::record)?;
+    let job = jobs.first();
     let wanted = wanted(&room, &found.plan.request).await;
     let content = html! {
         a.back href={ (room.path()) "/restore" } { "Restore" }

@@ -322,11 +322,14 @@ pub(super) fn job() -> Value {
     })
 }
 
-/// The jobs of a shop: one went the way back from an incident.
-pub(super) fn jobs() -> Value {
+/// The jobs of a shop in two pages: the oldest went the way back from an incident.
+pub(super) fn jobs(query: &str) -> Value {
     let mut back = job();
     (back["id"], back["plan"], back["by"]) = ("job-4".into(), "plan-4".into(), "Ada".into());
-    json!({"items": [back, job()], "next": null})
+    match query.contains("cursor=1") {
+        true => json!({"items": [back], "next": null}),
+        false => json!({"items": vec![job(); 100], "next": "1"}),
+    }
 }
 
 /// A job whose rows fill two pages.

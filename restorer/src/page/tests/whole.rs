@@ -178,6 +178,32 @@ async fn whatever_was_put_back_is_listed_somewhere() {
 }
 
 #[tokio::test]
+async fn who_went_a_way_back_is_told_however_many_jobs_came_since() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    incidents(&world, &bo).await;
+    let plan = json!({
+        "id": "plan-1", "digest": "a digest", "request": {"at": fake::NOW}, "made_at": fake::NOW,
+        "by": "Ada", "counts": {"update": 1}, "consequences": [], "cost": 1.0, "eta_seconds": 1.0,
+    });
+    world.journal.put(&acme(), "plan", "plan-1", &plan).await.expect("on record");
+    for n in 1..=1_001 {
+        let id = format!("job-{n}");
+        let job = json!({
+            "id": id, "plan": format!("plan-{n}"), "state": "done", "by": "Ada",
+            "started_at": fake::NOW, "finished_at": fake::NOW, "counts": {}, "eta_seconds": null,
+            "cost": 0.0
+        });
+        world.journal.put(&acme(), crate::job::JOB, &id, &job).await.expect("on record");
+    }
+    let guard = world.get("/shops/acme/guard", &bo).await;
+    guard.assert_says(&["<strong>Ada</strong> had it put back", "/shops/acme/jobs/job-1\""]);
+    assert!(!guard.text().contains("badge warning\">way back ready<"));
+    let plan = world.get("/shops/acme/plans/plan-1", &bo).await;
+    plan.assert_says(&["Ada had it applied", "/shops/acme/jobs/job-1\""]);
+}
+
+#[tokio::test]
 async fn rows_of_a_job_that_cannot_be_told_are_said_to_be_missing() {
     let world = world(Config::default());
     let cy = world.signed_in("Cy").await;
