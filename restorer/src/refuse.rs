@@ -42,7 +42,11 @@ pub(crate) fn record(error: RecordError) -> Problem {
         error @ RecordError::Lagging { .. } => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
-        error @ (RecordError::Unreadable { .. } | RecordError::Missing { .. }) => {
+        error @ RecordError::Missing { .. } => {
+            tracing::error!("{error}");
+            Problem::new(StatusCode::GONE, error.to_string())
+        }
+        error @ RecordError::Unreadable { .. } => {
             tracing::error!("{error}");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }

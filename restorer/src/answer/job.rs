@@ -413,7 +413,7 @@ pub(crate) async fn retry(
         (status = 202, description = "The job that takes it back.", body = Job),
         (
             status = 409,
-            description = "The job is not over.",
+            description = "The job is not over, or its plan is not whole any more.",
             body = Problem,
             content_type = "application/problem+json"
         )

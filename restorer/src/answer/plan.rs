@@ -56,7 +56,7 @@ pub(crate) struct PlanAnswer {
         ),
         (
             status = 409,
-            description = "The job that is to be undone is not over.",
+            description = "The job that is to be undone is not over, or its plan is not whole any more.",
             body = Problem,
             content_type = "application/problem+json"
         )
@@ -116,7 +116,15 @@ pub(crate) async fn plans(
         PlanPath,
         PlanQuery
     ),
-    responses((status = 200, description = "Rows in the order of writing.", body = PlanAnswer))
+    responses(
+        (status = 200, description = "Rows in the order of writing.", body = PlanAnswer),
+        (
+            status = 410,
+            description = "Some of its rows are not on record any more; a new plan has them.",
+            body = Problem,
+            content_type = "application/problem+json"
+        )
+    )
 )]
 pub(crate) async fn plan(
     State(desk): AtDesk,

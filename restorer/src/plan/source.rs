@@ -106,22 +106,28 @@ impl Desk {
             let why = format!("{shop} has no job {id:?}; GET /v1/shops/{shop}/jobs lists them");
             return Err(PlanError::Missing(why));
         };
-        if job.finished_at.is_none() {
+        let Some(ended) = job.finished_at else {
             let why = format!("job {id} of {shop} is not over; cancel it, or wait for its end");
             return Err(PlanError::Refused(Problem::new(StatusCode::CONFLICT, why)));
-        }
+        };
         let written = self.written(shop).await?;
         let journal = self.journal.as_ref();
+        let gone = |what: String| {
+            let began = job.began_at.unwrap_or(job.started_at);
+            let why = format!(
+                "{what} of {shop} is no longer on record, so job {id} cannot be undone by its rows; plan an \
+                 instant, or a window with from and to: it wrote from {began} until {ended}"
+            );
+            tracing::error!("{why}");
+            PlanError::Refused(Problem::new(StatusCode::CONFLICT, why))
+        };
         let Some(plan) = store::get(journal, shop, &job.plan).await? else {
-            let gone = &job.plan;
-            return Err(PlanError::Missing(format!(
-                "plan {gone} of {shop} is no longer on record, so job {id} cannot be undone by its rows; \
-                 plan an instant, or a window with from and to"
-            )));
+            return Err(gone(format!("plan {}", job.plan)));
         };
         let mut done = Vec::new();
         for n in plan.pieces() {
-            for row in rows::on_record(journal, shop, &plan.id, n).await? {
+            let rows = rows::piece(journal, shop, &plan.id, n).await?;
+            for row in rows.ok_or_else(|| gone(format!("piece {n} of plan {}", plan.id)))? {
                 let Some(spec) = row.kind.spec() else { continue };
                 let id = Written::id_now(&written, spec, &row.id);
                 if went_along(&written, &job.id, &row, &id) {

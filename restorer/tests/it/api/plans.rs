@@ -91,8 +91,9 @@ async fn a_plan_that_is_not_whole_on_record_is_not_listed_as_a_shorter_one() {
     let plan = server.plan(&noon()).await;
     let id = plan["id"].as_str().expect("an id");
     server.journal.lose("plan_rows", &format!("{id}.0"));
-    let why = server.get(&format!("{PLANS}/{id}")).await.problem(500);
+    let why = server.get(&format!("{PLANS}/{id}")).await.problem(410);
     assert!(why.contains(&format!("piece 0 of plan {id} of acme")), "{why}");
+    assert!(why.ends_with("make a new plan"), "{why}");
 }
 
 #[tokio::test]

@@ -364,7 +364,9 @@ async fn a_job_whose_plan_is_not_whole_on_record_is_shown_as_far_and_not_undone_
         why.as_str().is_some_and(|why| why.contains("piece 1 of plan plan-a of acme"))
     };
     let (status, problem) = process.post(&format!("{path}/undo"), json!(null)).await;
-    assert!(status == 500 && is_why(&problem["detail"]), "{status}: {problem}");
+    assert!(status == 409 && is_why(&problem["detail"]), "{status}: {problem}");
+    let window = format!("until {}", job["finished_at"].as_str().expect("its end"));
+    assert!(problem["detail"].as_str().is_some_and(|why| why.ends_with(&window)), "{problem}");
     let is_listed = async |query: &str, rows: &[u64], next: Value, is_whole: bool| {
         let listed = process.get(&format!("{path}{query}")).await;
         assert_eq!((&listed["id"], state(&listed)), (&job["id"], "done"), "{listed}");
@@ -383,6 +385,8 @@ async fn a_job_whose_plan_is_not_whole_on_record_is_shown_as_far_and_not_undone_
     let listed = process.get(&path).await;
     let untold = "plan plan-a of acme.myshopify.com is not on record any more";
     assert_eq!((state(&listed), &listed["untold"]), ("done", &json!(untold)), "{listed}");
+    let (status, problem) = process.post(&format!("{path}/undo"), json!(null)).await;
+    assert_eq!((status, &problem["status"]), (409, &json!(409)), "{problem}");
     assert_eq!(world.shop.writes().len(), 0);
 }
 
