@@ -7,6 +7,7 @@ use async_nats::client::RequestErrorKind;
 use async_nats::connection::State;
 use async_nats::{HeaderMap, Request};
 use backstock_proto::ack::{Refused, Reply};
+use backstock_proto::event;
 use tokio::time::timeout_at;
 
 use crate::publish::{Answer, NotStored, Pending, Stored};
@@ -127,15 +128,7 @@ impl Wire {
     /// cut would take it. A message that it stores anew is synced, and with it all before in the
     /// same file. The journal recognises the copy.
     async fn send_again(&self, pending: &Pending) -> Sent {
-        let headers = pending
-            .headers
-            .iter()
-            .filter(|(name, _)| name.to_string() != backstock_proto::event::header::MSG_ID)
-            .flat_map(|(name, values)| {
-                values.iter().map(move |value| (name.clone(), value.clone()))
-            })
-            .collect();
-        self.send(pending, headers).await
+        self.send(pending, event::without_msg_id(&pending.headers)).await
     }
 
     /// Sends one message and waits for its acknowledgement, as long as the connection lasts. The

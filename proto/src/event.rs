@@ -289,6 +289,16 @@ pub fn newer_format(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::FORMAT)?.parse().ok().filter(|format| *format > known)
 }
 
+/// The headers of a message without the key by which the stream recognises a retry: it then takes the
+/// message once more, whatever it remembers, and the journal recognises the copy.
+pub fn without_msg_id(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| name.to_string() != header::MSG_ID)
+        .flat_map(|(name, values)| values.iter().map(move |value| (name.clone(), value.clone())))
+        .collect()
+}
+
 /// BLAKE3 of a payload, hexadecimal, as it stands in [`header::DIGEST`].
 pub fn digest(payload: &[u8]) -> String {
     blake3::hash(payload).to_hex().to_string()

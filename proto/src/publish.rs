@@ -18,7 +18,7 @@ use crate::ack::Reply;
 use crate::event::header::MSG_ID;
 use crate::stream::{Partition, event_subject, ops_subject, partition_of, stream_name};
 use crate::trace::{self, TraceContext};
-use crate::{Event, Shop};
+use crate::{Event, Shop, event};
 
 /// Puts on record what people, plans, jobs and the guard do: the stream, or a test's memory.
 #[async_trait]
@@ -225,18 +225,23 @@ impl Publisher {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<u64, PublishError> {
-        let headers = traced(headers);
-        // What has a key the stream takes once, however often it is said. Of the rest, a repetition could
-        // come after something newer.
+        let mut headers = traced(headers);
+        // What has a key the stream takes once, or the journal recognises the copy. Of the rest, a repetition
+        // could come after something newer.
         let attempts = if headers.get(MSG_ID).is_some() { ATTEMPTS_MAX } else { 1 };
         let (mut attempt, mut leaderless) = (1, 0);
         loop {
-            let (to, headers, payload) = (subject.clone(), headers.clone(), payload.clone());
-            let taken = match self.jetstream.publish_with_headers(to, headers, payload).await {
+            let (to, under, payload) = (subject.clone(), headers.clone(), payload.clone());
+            let taken = match self.jetstream.publish_with_headers(to, under, payload).await {
                 Ok(sent) => sent.await,
                 Err(error) => Err(error),
             };
             match taken {
+                // What the stream remembers may have been erased since, and of a server that was killed it
+                // may stand in memory only.
+                Ok(taken) if taken.duplicate && headers.get(MSG_ID).is_some() => {
+                    headers = event::without_msg_id(&headers);
+                }
                 Ok(taken) => return Ok(taken.sequence),
                 // There was nobody who could have taken it.
                 Err(e)

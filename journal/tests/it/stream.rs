@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::nats::Nats;
-use crate::support::{Delivery, applied, at, decoded, deleted, open, product, reader, titled};
+use crate::support::{
+    Delivery, applied, at, decoded, deleted, open, product, pulled, reader, titled,
+};
 use async_nats::jetstream::Context;
 use backstock_journal::stream::{StreamError, ensure_stream};
 use backstock_journal::{Config, Failure, Store, StoreError};
 use backstock_proto::event::header;
 use backstock_proto::journal::{AsOf, Journal, Page, Span};
 use backstock_proto::listen::Readiness;
+use backstock_proto::publish::Publisher;
 use backstock_proto::stream::{CONSUMER, event_subject, stream_config, stream_name};
 use backstock_proto::time::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
@@ -169,6 +172,29 @@ async fn a_missing_sequence_is_a_gap_and_a_changed_payload_is_kept_aside() {
     let kept = store.quarantined(last).expect("read").expect("kept");
     assert!(kept.reason.contains("digest"), "{}", kept.reason);
     assert!(String::from_utf8_lossy(&kept.message.payload).contains("Changed"));
+}
+
+#[tokio::test]
+async fn what_the_stream_remembers_and_no_longer_has_is_learned_when_it_is_pulled_again() {
+    let (nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let publisher = Publisher { jetstream: jetstream.clone(), partitions: 1 };
+    let key = product("acme", "7");
+    let event = pulled(&key, "Mug", at(1)).event();
+    let first = publisher.event(event.clone()).await.expect("published");
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("stream");
+    assert!(stream.delete_message(first).await.expect("delete"));
+    let again = publisher.event(event.clone()).await.expect("published");
+    let copy = publisher.event(event).await.expect("published");
+    assert!(first < again && again < copy);
+    let running = run(&store, &jetstream);
+    applied(&store, copy).await;
+    running.stop().await;
+    let page = Page::default();
+    let versions = reader(&store).versions(&key, Span::default(), &page).await.expect("versions");
+    let seqs: Vec<u64> = versions.items.iter().map(|version| version.seq).collect();
+    assert_eq!(seqs, [again], "a copy is no version");
 }
 
 #[tokio::test]
