@@ -118,8 +118,9 @@ fn check(store: &Store, info: &Info) -> Result<(), StoreError> {
     if last < applied {
         return Err(StoreError::OtherStream(format!(
             "the stream {name} ends at sequence {last}, the store has applied {applied}: the \
-             stream was set back. Going on would skip the next {} events. Bring the stream back, \
-             or start with an empty store",
+             stream was set back. Going on would skip the next {} events. Bring back what it held; if \
+             that is lost for good, delete this stream and say so with `backstock recover \
+             --stream-lost`",
             applied - last
         )));
     }
