@@ -143,6 +143,14 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Where the payload of a version at this position stands.
+    pub(crate) fn payload_at(&self, position: Position) -> Position {
+        match self.body {
+            Body::Own(_) => position,
+            Body::SameAs(other) => other,
+        }
+    }
+
     /// Whether it says that the resource is gone.
     pub(crate) fn is_tombstone(&self) -> bool {
         self.op == Op::Delete

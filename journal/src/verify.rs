@@ -280,8 +280,8 @@ impl Check<'_> {
             return Ok(());
         };
         let head = Head::from_bytes(&stored).at(|| format!("head {key}"))?;
-        let same = (head.position, head.hash, head.deleted)
-            == (position, record.hash, record.is_tombstone());
+        let same = (head.position, head.payload_at, head.hash, head.deleted)
+            == (position, record.payload_at(position), record.hash, record.is_tombstone());
         if !same {
             self.fault(format!("{key}: the head is not version {}", position.seq));
         }

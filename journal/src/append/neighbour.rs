@@ -11,7 +11,7 @@ use super::{Draft, shown};
 use crate::decode::{Meaning, Told};
 use crate::keys::{self, Position};
 use crate::options::Family;
-use crate::record::{Body, Head, Record};
+use crate::record::{Head, Record};
 use crate::store::{At, StoreError, until};
 
 /// A version beside which a new one is put.
@@ -39,10 +39,7 @@ impl Neighbour {
         let record = Record::read(value).at(|| shown(key))?;
         Ok(Self {
             position,
-            payload_at: match record.body {
-                Body::Own(_) => position,
-                Body::SameAs(other) => other,
-            },
+            payload_at: record.payload_at(position),
             mapping: record.mapping,
             hash: record.hash,
             delivery: record.webhook_id.map(|id| (id.into(), record.topic.into())),

@@ -404,10 +404,7 @@ impl Link {
             position,
             mapping: record.mapping,
             hash: record.hash,
-            payload_at: match record.body {
-                Body::Own(_) => position,
-                Body::SameAs(other) => other,
-            },
+            payload_at: record.payload_at(position),
         }
     }
 

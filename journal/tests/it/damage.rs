@@ -231,6 +231,25 @@ async fn verify_finds_families_that_disagree() {
     }
 }
 
+#[tokio::test]
+async fn verify_finds_a_head_whose_payload_stands_elsewhere() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path()).expect("open");
+    let key = product("acme", "7");
+    store.append(&crate::support::decoded(1, [titled(&key, "A", at(1))]), at(0)).expect("append");
+    drop(store);
+    let (db, _) = bare_rocksdb(dir.path(), Options::for_testing()).expect("open");
+    let (heads, head) = (db.cf_handle("heads").expect("family"), b"acme\0product\x007\0c");
+    let mut value = db.get_cf(heads, head).expect("read").expect("a head");
+    // Behind its format come two positions, of which this is the end.
+    value[48] ^= 1;
+    db.put_cf(heads, head, value).expect("put");
+    drop(db);
+    let reader = crate::support::reader(&open(dir.path()).expect("open").into());
+    let report = reader.verify().await.expect("verify");
+    assert_eq!(report.faults, ["acme/product/7: the head is not version 1"]);
+}
+
 /// A version whose payload is another by now, though every checksum is good.
 #[tokio::test]
 async fn what_is_rebuilt_says_what_is_damaged_and_goes_on() {
