@@ -1,8 +1,10 @@
 //! Messages → decoded batches, ahead of the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::Stream;
 use async_nats::jetstream::consumer::{PullConsumer, StreamError};
@@ -28,6 +30,12 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long one request for messages stands.
 const EXPIRES: Duration = Duration::from_secs(30);
 
+/// How often it looks whether the connection is still the one that it reads from.
+const CONNECTION_CHECK: Duration = Duration::from_millis(100);
+
+/// Why reading ends where it is not.
+const ANOTHER_CONNECTION: &str = "the connection to the server is another one";
+
 /// Messages that are written together.
 pub(super) struct Batch {
     pub(super) decoded: Vec<Decoded>,
@@ -47,9 +55,19 @@ pub(super) enum Ended {
     Interrupted(String),
 }
 
+/// The connection over which a stream was looked at. Over another one it may be another server's, or one
+/// that was set back.
+#[derive(Clone)]
+pub(super) struct Connection {
+    client: Client,
+    /// How many there had been.
+    connects: u64,
+}
+
 /// Reads the consumer's messages.
 pub(super) struct Intake {
     config: Config,
+    connection: Connection,
     consumer: PullConsumer,
     messages: Stream,
     metrics: Arc<Metrics>,
@@ -67,10 +85,30 @@ struct Delivery {
     pending: u64,
 }
 
+impl Connection {
+    /// The one that there is now.
+    pub(super) fn of(client: Client) -> Self {
+        let connects = client.statistics().connects.load(Ordering::Relaxed);
+        Self { client, connects }
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.client.statistics().connects.load(Ordering::Relaxed) != self.connects
+    }
+
+    /// Waits until there is another one.
+    async fn replaced(&self) {
+        while !self.is_replaced() {
+            tokio::time::sleep(CONNECTION_CHECK).await;
+        }
+    }
+}
+
 impl Intake {
     /// Starts to read behind `applied`, where the consumer starts.
     pub(super) async fn start(
         config: Config,
+        connection: Connection,
         consumer: PullConsumer,
         applied: u64,
         metrics: Arc<Metrics>,
@@ -83,7 +121,7 @@ impl Intake {
             .expires(EXPIRES)
             .messages()
             .await?;
-        Ok(Self { config, consumer, messages, metrics, taken: applied, deliveries: 0 })
+        Ok(Self { config, connection, consumer, messages, metrics, taken: applied, deliveries: 0 })
     }
 
     /// Sends batches, each being decoded on a thread of its own, until reading ends.
@@ -93,10 +131,14 @@ impl Intake {
         store: Arc<Store>,
         shutdown: CancellationToken,
     ) -> Ended {
+        let connection = self.connection.clone();
         loop {
             let (deliveries, ended) = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ended::Shutdown,
+                () = connection.replaced() => {
+                    return Ended::Interrupted(ANOTHER_CONNECTION.into());
+                }
                 gathered = self.gather(&store) => gathered,
             };
             if let Some(decoding) = decode(deliveries)
@@ -167,6 +209,9 @@ impl Intake {
             Some(Err(error)) => return Err(interrupted(error.to_string())),
             Some(Ok(message)) => message,
         };
+        if self.connection.is_replaced() {
+            return Err(interrupted(ANOTHER_CONNECTION.into()));
+        }
         let info = message.info().map_err(|error| interrupted(error.to_string()))?;
         let (seq, delivery, pending) = (info.stream_sequence, info.consumer_sequence, info.pending);
         let recorded_at = (info.published.unix_timestamp_nanos() / 1_000) as i64;

@@ -3,7 +3,8 @@
 //! Read order and write order: a batch MUST be synced before it is acknowledged, and batches MUST
 //! be written in the order of the stream. What the store has applied decides where reading starts;
 //! the consumer on the server is made anew at that place whenever reading starts, so that nothing
-//! waits for a redelivery and nothing depends on an acknowledgement having arrived.
+//! waits for a redelivery and nothing depends on an acknowledgement having arrived. It starts anew over
+//! every connection: what a server says after it was away need not go on where it was before.
 //!
 //! A message that a newer Backstock wrote MUST NOT be skipped: the journal stops before it, still
 //! answers what it knows, and a newer one goes on from there.
@@ -29,7 +30,7 @@ use crate::erase::messages;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::stream::{self, StreamError};
-use intake::{Batch, Ended, Intake};
+use intake::{Batch, Connection, Ended, Intake};
 
 /// Batches read and decoded while the one before is written.
 const BATCHES_AHEAD: usize = 2;
@@ -157,6 +158,7 @@ async fn start(
     jetstream: &Context,
 ) -> Result<Intake, StreamError> {
     let name = stream_name(config.partition);
+    let connection = Connection::of(jetstream.client());
     let stream = stream::open(jetstream, &writer.store, &name).await?;
     let applied = writer.store.applied_seq();
     let unreachable = |reason: String| StreamError::Unreachable { name: name.clone(), reason };
@@ -171,7 +173,8 @@ async fn start(
     }
     writer.ready.ready();
     tracing::info!(stream = %name, applied, last, "reading the stream");
-    let intake = Intake::start(config.clone(), consumer, applied, writer.metrics.clone()).await;
+    let metrics = writer.metrics.clone();
+    let intake = Intake::start(config.clone(), connection, consumer, applied, metrics).await;
     intake.map_err(|error| unreachable(error.to_string()))
 }
 

@@ -4,11 +4,10 @@ mod shop;
 mod told;
 mod world;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Delivery, at, decoded, key, note, open, reader, titled};
+use crate::support::{Delivery, at, copy_all, decoded, key, note, open, reader, titled};
 use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::{Options, Store};
 use backstock_proto::erase::{ErasureState, Via, Whom, Wish};
@@ -113,19 +112,6 @@ async fn no_file_holds_a_byte_of_a_customer_who_was_erased() {
     let Some(Raw::Bytes(raw)) = raw else { panic!("{raw:?}") };
     assert!(!String::from_utf8_lossy(&raw).contains(CANARIES[2]));
     world.stop().await;
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let to = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            std::fs::create_dir_all(&to).expect("dir");
-            copy_all(&path, &to);
-        } else {
-            std::fs::copy(&path, &to).expect("copied");
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::nats::Nats;
 use crate::support::{
-    Delivery, applied, at, decoded, deleted, open, product, pulled, reader, titled,
+    Delivery, applied, at, copy_all, decoded, deleted, open, product, pulled, reader, titled,
 };
 use async_nats::jetstream::Context;
 use backstock_journal::stream::{StreamError, ensure_stream};
@@ -318,6 +318,46 @@ async fn nothing_is_remembered_of_a_stream_that_is_refused() {
     ensure_stream(&jetstream, &store, config).await.expect("a new one is made");
 }
 
+/// Waits until a server that was started answers again.
+async fn answers(jetstream: &Context) {
+    for _ in 0..100 {
+        if jetstream.query_account().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the server does not answer");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_set_back_while_it_is_read_is_refused() {
+    let (mut nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
+    let store = open(dir.path());
+    let jetstream = fresh(&nats, &store).await;
+    let running = run(&store, &jetstream);
+    let key = product("acme", "7");
+    let (kept, before) = (nats.dir.path().join("store"), nats.dir.path().join("before"));
+    for (n, title) in [(1, "Kept"), (2, "Lost")] {
+        let seq = publish(&jetstream, titled(&key, title, at(n))).await;
+        applied(&store, seq).await;
+        nats.kill().await;
+        if n == 1 {
+            std::fs::create_dir(&before).expect("made");
+            copy_all(&kept, &before);
+        } else {
+            std::fs::remove_dir_all(&kept).expect("removed");
+            std::fs::rename(&before, &kept).expect("moved");
+        }
+        nats.restart().await;
+        answers(&jetstream).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(60), running.task).await;
+    let ended = ended.expect("it reads on").expect("no panic");
+    let refused = matches!(&ended, Err(Failure::Stream(StreamError::Store(e)))
+        if e.to_string().contains("was set back"));
+    assert!(refused, "{ended:?}");
+}
+
 #[tokio::test]
 async fn a_killed_server_is_waited_for() {
     let (mut nats, dir) = (Nats::start().await, tempfile::tempdir().expect("dir"));
@@ -331,12 +371,7 @@ async fn a_killed_server_is_waited_for() {
         nats.kill().await;
         nats.restart().await;
     }
-    for _ in 0..100 {
-        if jetstream.query_account().await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    answers(&jetstream).await;
     let seq = publish(&jetstream, titled(&key, "Last", at(9))).await;
     applied(&store, seq).await;
     assert_eq!(store.applied_seq(), 4);

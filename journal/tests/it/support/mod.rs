@@ -228,6 +228,20 @@ pub fn open(path: &Path) -> Arc<Store> {
     Arc::new(Store::open(path, Options::for_testing(), at(0)).expect("open"))
 }
 
+/// Copies what is in a directory into another one.
+pub fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            std::fs::create_dir_all(&to).expect("dir");
+            copy_all(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).expect("copied");
+        }
+    }
+}
+
 pub fn reader(store: &Arc<Store>) -> Reader {
     Reader::new(store.clone(), Arc::new(SystemClock) as Arc<dyn Clock>)
 }
