@@ -88,7 +88,7 @@ pub(crate) async fn change_set(
         }
         None => 0,
     };
-    let asked: Vec<_> = traces.iter().skip(begin).take(page.limit).map(Arc::clone).collect();
+    let asked: Vec<_> = traces.iter().skip(begin).take(page.limit).cloned().collect();
     let items = read::whole(sources, &asked).await.map_err(refuse::journal)?;
     let end = begin + asked.len();
     let next = (end < traces.len()).then(|| end.to_string());

@@ -15,7 +15,7 @@ const SALE_RATIO_MIN: f64 = 0.05;
 /// From so many resources on, the same few texts in all of them are a replacement.
 const SAME_TEXT_MIN: usize = 10;
 /// Kinds that come and go with others, or by themselves.
-const BY_THEMSELVES: [&str; 5] =
+pub(super) const BY_THEMSELVES: [&str; 5] =
     ["inventory_item", "inventory_level", "order", "draft_order", "segment"];
 /// Texts that buyers read.
 const TEXTS: [&str; 7] =
@@ -136,7 +136,7 @@ pub fn count<'a>(changes: impl Iterator<Item = &'a Trace> + Clone, price_drop: f
     let mut hurt: BTreeMap<Harm, BTreeMap<(&str, &ResourceId), &str>> = BTreeMap::new();
     let mut mark = |harm: Harm, trace: &'a Trace| {
         let (kind, id) = trace.resource();
-        hurt.entry(harm).or_default().insert((kind.as_str(), id), &trace.title);
+        hurt.entry(harm).or_default().insert((kind.as_str(), id), trace.title());
     };
     for trace in changes.clone() {
         for harm in of_one(trace, price_drop) {
@@ -170,12 +170,12 @@ fn of_one(trace: &Trace, price_drop: f64) -> BTreeSet<Harm> {
         }
         return harms;
     }
-    if kind == "theme_file" && is_code(&trace.title) {
+    if kind == "theme_file" && is_code(trace.title()) {
         harms.insert(Harm::ThemeCode);
     }
     let mut members_removed = 0;
     let mut members_added = 0;
-    for effect in &trace.effects {
+    for effect in trace.effects() {
         let field = &*effect.field;
         match &effect.turn {
             Turn::Amount(old, 0) if effect.is_price() && *old > 0 => {
@@ -220,7 +220,7 @@ fn of_one(trace: &Trace, price_drop: f64) -> BTreeSet<Harm> {
 fn has_collapsed(trace: &Trace, effect: &super::trace::Effect, price_drop: f64) -> bool {
     let Some(ratio) = effect.ratio() else { return false };
     let Turn::Amount(old, _) = effect.turn else { return false };
-    let is_sale = trace.effects.iter().any(|other| {
+    let is_sale = trace.effects().iter().any(|other| {
         let shown = match other.turn {
             Turn::Amount(_, shown) => shown >= old,
             Turn::Filled => true,
@@ -250,7 +250,7 @@ fn replaced<'a>(changes: impl Iterator<Item = &'a Trace>) -> Vec<&'a Trace> {
     let mut of: HashMap<(&str, &str), Vec<(u64, &'a Trace)>> = HashMap::new();
     for trace in changes.filter(|trace| trace.op == Op::Update) {
         for effect in trace
-            .effects
+            .effects()
             .iter()
             .filter(|e| matches!(&*e.field, "title" | "descriptionHtml" | "body"))
         {

@@ -216,9 +216,12 @@ impl Sign {
     }
 }
 
+/// Who made a change, and what says so, if anything does.
+pub(super) type Found = Option<(Arc<Who>, Sign)>;
+
 /// Who made each change, as far as something names it; in the order of the traces.
-pub(super) fn named(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Option<(Who, Sign)>> {
-    let mut found: Vec<Option<(Who, Sign)>> = vec![None; traces.len()];
+pub(super) fn named(traces: &[Trace], evidence: &Evidence) -> Vec<Found> {
+    let mut found: Vec<Found> = vec![None; traces.len()];
     by_log(traces, evidence, &mut found);
     by_job(traces, evidence, &mut found);
     by_action(traces, &mut found);
@@ -272,7 +275,7 @@ impl Deed {
 /// Joins the shop's log with what was done to the same resource at about the same time, nearest first.
 /// One entry explains one action, also one that changed nothing: what somebody else changed seconds
 /// later is then not its.
-fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
+fn by_log(traces: &[Trace], evidence: &Evidence, found: &mut [Found]) {
     // The changes in their places, then what changed nothing.
     let idle = &evidence.idle;
     let deed = |d: usize| match traces.get(d) {
@@ -280,7 +283,7 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
         None => Deed::of_idle(&idle[d - traces.len()]),
     };
     let told = evidence.log.iter().map(|entry| (entry.kind.as_str(), entry.id.as_str()));
-    let names = traces.iter().map(|trace| name(trace));
+    let names = traces.iter().map(name);
     let names = names.chain(idle.iter().map(|idle| (idle.kind.as_str(), idle.id.as_str())));
     let of = by_resource(names, &told.collect());
     // A pull that learned something after a write of ours learned of that, too.
@@ -325,7 +328,7 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
         if free && !std::mem::replace(&mut explained[d], true) {
             used.entry(e).or_insert(action);
             if let Some(found) = found.get_mut(d) {
-                *found = Some((evidence.log[e].who.clone(), Sign::Log));
+                *found = Some((Arc::new(evidence.log[e].who.clone()), Sign::Log));
             }
         }
     }
@@ -333,9 +336,10 @@ fn by_log(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
 
 /// What our jobs wrote is nobody else's, unless the log says so. While the shop has not said which
 /// app we are, an app that the log names for such a write may be us.
-fn by_job(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, Sign)>]) {
+fn by_job(traces: &[Trace], evidence: &Evidence, found: &mut [Found]) {
     let own = evidence.own.iter().map(|write| (write.kind.as_str(), write.id.as_str()));
-    let of = by_resource(traces.iter().map(|trace| name(trace)), &own.collect());
+    let of = by_resource(traces.iter().map(name), &own.collect());
+    let us = Arc::new(Who::backstock());
     let may_be_us = |who: &Who| match who.kind {
         ActorKind::Backstock => true,
         ActorKind::App => evidence.ours.is_none(),
@@ -346,20 +350,20 @@ fn by_job(traces: &[Arc<Trace>], evidence: &Evidence, found: &mut [Option<(Who, 
             let within = (write.from..=write.to).contains(&traces[n].at);
             let another = found[n].as_ref().is_some_and(|(who, _)| !may_be_us(who));
             if within && !another {
-                found[n] = Some((Who::backstock(), Sign::Job));
+                found[n] = Some((us.clone(), Sign::Job));
             }
         }
     }
     for (n, trace) in traces.iter().enumerate() {
         if trace.source == backstock_proto::Source::Restore {
-            found[n] = Some((Who::backstock(), Sign::Job));
+            found[n] = Some((us.clone(), Sign::Job));
         }
     }
 }
 
 /// Deliveries of one action have one cause.
-fn by_action(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    let mut of: HashMap<EventId, Who> = HashMap::new();
+fn by_action(traces: &[Trace], found: &mut [Found]) {
+    let mut of: HashMap<EventId, Arc<Who>> = HashMap::new();
     for (trace, who) in traces.iter().zip(found.iter()) {
         if let (Some(action), Some((who, _))) = (trace.event_id, who) {
             of.entry(action).or_insert_with(|| who.clone());
@@ -374,14 +378,14 @@ fn by_action(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
 }
 
 /// What a pull learned of a resource right after a delivery about it.
-fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    let delivered = traces.iter().filter(|trace| trace.source.is_delivered());
-    let delivered: HashSet<Name<'_>> = delivered.map(|trace| name(trace)).collect();
-    let open = traces.iter().zip(found.iter()).filter(|(trace, found)| {
-        found.is_none() && !trace.source.is_delivered() && delivered.contains(&name(trace))
-    });
+fn by_following(traces: &[Trace], found: &mut [Found]) {
+    let open = traces.iter().zip(found.iter());
+    let open = open.filter(|(trace, found)| found.is_none() && !trace.source.is_delivered());
     let open: HashSet<Name<'_>> = open.map(|(trace, _)| name(trace)).collect();
-    for changes in by_resource(traces.iter().map(|trace| name(trace)), &open).into_values() {
+    let delivered = traces.iter().filter(|trace| trace.source.is_delivered()).map(name);
+    let both: HashSet<Name<'_>> = delivered.filter(|name| open.contains(name)).collect();
+    drop(open);
+    for changes in by_resource(traces.iter().map(name), &both).into_values() {
         for &n in &changes {
             let trace = &traces[n];
             if found[n].is_some() || trace.source.is_delivered() {
@@ -400,19 +404,21 @@ fn by_following(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
 }
 
 /// Orders, and stock that moves with them.
-fn by_trade(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
+fn by_trade(traces: &[Trace], found: &mut [Found]) {
+    let customers = Arc::new(Who::customers());
+    let by_customers = || (customers.clone(), Sign::Trade);
     let mut actions: HashSet<EventId> = HashSet::new();
     let is_order = |trace: &Trace| trace.kind.as_str() == "order" && trace.op == Op::Create;
     for (n, trace) in traces.iter().enumerate() {
         if is_order(trace) {
-            found[n].get_or_insert((Who::customers(), Sign::Trade));
+            found[n].get_or_insert_with(by_customers);
             actions.extend(trace.event_id);
         }
     }
     for (n, trace) in traces.iter().enumerate() {
         let with_order = trace.event_id.is_some_and(|action| actions.contains(&action));
         if with_order && trace.kind.as_str() != "order" {
-            found[n].get_or_insert((Who::customers(), Sign::Trade));
+            found[n].get_or_insert_with(by_customers);
         }
     }
 }

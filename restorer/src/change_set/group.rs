@@ -4,13 +4,13 @@
 //! What is found does not depend on where the window ends, as long as it ends in a pause: groups are
 //! put together from neighbours only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::{Op, Timestamp};
 
 use super::EventId;
-use super::evidence::{ActorKind, AppMark, Evidence, Sign, Who, named};
+use super::evidence::{ActorKind, AppMark, Evidence, Found, Sign, Who, named};
 use super::trace::Trace;
 
 /// The pause after which a named actor's next change begins another change-set.
@@ -44,7 +44,7 @@ pub struct Group {
 }
 
 /// Puts together what belongs together. The traces are in order of time.
-pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
+pub fn group(traces: &[Trace], evidence: &Evidence) -> Vec<Group> {
     let mut found = named(traces, evidence);
     alike(traces, &mut found);
     let mut groups = of_named(traces, &found);
@@ -57,78 +57,116 @@ pub fn group(traces: &[Arc<Trace>], evidence: &Evidence) -> Vec<Group> {
 }
 
 /// Where Shopify's log is silent: what looks like an actor's other changes, amid these, is theirs.
-fn alike(traces: &[Arc<Trace>], found: &mut [Option<(Who, Sign)>]) {
-    // For every shape, all changes of it, in order of time.
+fn alike(traces: &[Trace], found: &mut [Found]) {
+    let open = traces.iter().zip(found.iter()).filter(|(_, found)| found.is_none());
+    let open: HashSet<u64> = open.map(|(trace, _)| trace.shape()).collect();
+    // For every shape of which somebody is still looked for, all changes of it, in order of time.
     let mut of: HashMap<u64, Vec<usize>> = HashMap::new();
     for (n, trace) in traces.iter().enumerate() {
-        of.entry(trace.shape()).or_default().push(n);
-    }
-    let mut inferred: Vec<(usize, Who)> = Vec::new();
-    for members in of.into_values() {
-        if members.iter().all(|n| found[*n].is_some()) {
-            continue;
-        }
-        // What we have taken back so far looks like what it took back, and tells nothing of the rest.
-        let others =
-            |n: &usize| found[*n].as_ref().is_some_and(|(who, _)| who.kind != ActorKind::Backstock);
-        let sure: Vec<usize> = members.iter().copied().filter(others).collect();
-        if sure.len() < ALIKE_MIN {
-            continue;
-        }
-        let signatures: HashMap<usize, u64> =
-            members.iter().map(|n| (*n, traces[*n].signature())).collect();
-        let mut by_rule: HashMap<u64, Vec<usize>> = HashMap::new();
-        for n in &sure {
-            by_rule.entry(signatures[n]).or_default().push(*n);
-        }
-        for &n in members.iter().filter(|n| found[**n].is_none()) {
-            // Two apps may do the same sort of thing one soon after the other, each by its own rule.
-            let same = by_rule.get(&signatures[&n]).map_or(&[][..], |same| around(traces, same, n));
-            if let Some((who, _)) = mostly(found, same, n, traces) {
-                inferred.push((n, who));
-                continue;
-            }
-            let around = around(traces, &sure, n);
-            let Some((who, theirs)) = mostly(found, around, n, traces) else { continue };
-            // What is done by one rule is told apart from what only looks like it.
-            let one_rule = dominant(theirs.iter().map(|m| signatures[m]));
-            if one_rule.is_none_or(|rule| rule == signatures[&n]) {
-                inferred.push((n, who));
-            }
+        let shape = trace.shape();
+        if open.contains(&shape) {
+            of.entry(shape).or_default().push(n);
         }
     }
+    let inferred: Vec<(usize, Arc<Who>)> =
+        of.into_values().flat_map(|members| alike_of(traces, found, members)).collect();
     for (n, who) in inferred {
         found[n] = Some((who, Sign::Alike));
     }
 }
 
-/// Those of some changes, in order of time, that are at about the same time as another.
-fn around<'a>(traces: &[Arc<Trace>], sure: &'a [usize], n: usize) -> &'a [usize] {
-    let at = traces[n].at.as_micros();
-    let pause = i64::try_from(PAUSE_NAMED).unwrap_or(i64::MAX);
-    let begin = sure.partition_point(|m| traces[*m].at.as_micros() < at - pause);
-    let end = sure.partition_point(|m| traces[*m].at.as_micros() <= at + pause);
-    &sure[begin..end]
-}
-
-/// Whose the changes around one are, if nearly all of them are one actor's and some are near it.
-fn mostly(
-    found: &[Option<(Who, Sign)>],
-    around: &[usize],
-    n: usize,
-    traces: &[Arc<Trace>],
-) -> Option<(Who, Vec<usize>)> {
-    let mut by: BTreeMap<&Who, Vec<usize>> = BTreeMap::new();
-    for &m in around {
-        if let Some((who, _)) = &found[m] {
-            by.entry(who).or_default().push(m);
+/// Whose those changes of one shape, in order of time, may be of which nobody is named.
+fn alike_of(traces: &[Trace], found: &[Found], members: Vec<usize>) -> Vec<(usize, Arc<Who>)> {
+    // What we have taken back so far looks like what it took back, and tells nothing of the rest.
+    let others =
+        |n: &usize| found[*n].as_ref().is_some_and(|(who, _)| who.kind != ActorKind::Backstock);
+    let sure: Vec<usize> = members.iter().copied().filter(others).collect();
+    if sure.len() < ALIKE_MIN {
+        return Vec::new();
+    }
+    let rules: Vec<u64> = sure.iter().map(|n| traces[*n].signature()).collect();
+    let mut by_rule: HashMap<u64, Around<'_>> = HashMap::new();
+    for (n, rule) in sure.iter().zip(&rules) {
+        by_rule.entry(*rule).or_insert_with(|| Around::of(traces, found)).sure.push(*n);
+    }
+    let mut all = Around { sure, ..Around::of(traces, found) };
+    let mut inferred = Vec::new();
+    for n in members.into_iter().filter(|n| found[*n].is_none()) {
+        let (rule, at) = (traces[n].signature(), traces[n].at.as_micros());
+        // Two apps may do the same sort of thing one soon after the other, each by its own rule.
+        if let Some(who) = by_rule.get_mut(&rule).and_then(|same| same.mostly(at)) {
+            inferred.push((n, who.clone()));
+            continue;
+        }
+        let Some(who) = all.mostly(at) else { continue };
+        // What is done by one rule is told apart from what only looks like it.
+        let theirs = (all.begin..all.end).filter(|place| all.is_by(all.sure[*place], who));
+        if dominant(theirs.map(|place| rules[place])).is_none_or(|one_rule| one_rule == rule) {
+            inferred.push((n, who.clone()));
         }
     }
-    let (who, theirs) = by.into_iter().max_by_key(|(_, theirs)| theirs.len())?;
-    let at = traces[n].at.as_micros();
-    let near = theirs.iter().any(|m| (traces[*m].at.as_micros() - at).abs() <= NEAR);
-    let mostly = theirs.len() as f64 >= ALIKE_PART * around.len() as f64;
-    (theirs.len() >= ALIKE_MIN && mostly && near).then(|| (who.clone(), theirs))
+    inferred
+}
+
+/// Some changes whose actors are known, in order of time, and which of them are at about the same time
+/// as another. That one moves on: of a hundred thousand, each comes in once and goes out once.
+struct Around<'a> {
+    traces: &'a [Trace],
+    found: &'a [Found],
+    sure: Vec<usize>,
+    /// The places of the first that is at about that time, and of the first after it that is not.
+    begin: usize,
+    end: usize,
+    /// How many of them are whose.
+    by: BTreeMap<&'a Arc<Who>, usize>,
+}
+
+impl<'a> Around<'a> {
+    fn of(traces: &'a [Trace], found: &'a [Found]) -> Self {
+        Self { traces, found, sure: Vec::new(), begin: 0, end: 0, by: BTreeMap::new() }
+    }
+
+    /// Whose the changes around an instant are, no earlier than the last one, if nearly all of them are
+    /// one actor's and some are near it.
+    fn mostly(&mut self, at: i64) -> Option<&'a Arc<Who>> {
+        self.move_to(at);
+        let (&who, &theirs) = self.by.iter().max_by_key(|(_, theirs)| **theirs)?;
+        let mostly = theirs as f64 >= ALIKE_PART * (self.end - self.begin) as f64;
+        let near = || {
+            let first = self.sure.partition_point(|n| self.at(*n) < at - NEAR);
+            let mut near = self.sure[first..].iter().take_while(|n| self.at(**n) <= at + NEAR);
+            near.any(|n| self.is_by(*n, who))
+        };
+        (theirs >= ALIKE_MIN && mostly && near()).then_some(who)
+    }
+
+    fn move_to(&mut self, at: i64) {
+        let pause = i64::try_from(PAUSE_NAMED).unwrap_or(i64::MAX);
+        while self.end < self.sure.len() && self.at(self.sure[self.end]) <= at + pause {
+            self.count(self.end, |theirs| theirs + 1);
+            self.end += 1;
+        }
+        while self.begin < self.end && self.at(self.sure[self.begin]) < at - pause {
+            self.count(self.begin, |theirs| theirs - 1);
+            self.begin += 1;
+        }
+    }
+
+    fn count(&mut self, place: usize, change: impl Fn(usize) -> usize) {
+        let found = self.found;
+        if let Some((who, _)) = &found[self.sure[place]] {
+            let theirs = self.by.entry(who).or_default();
+            *theirs = change(*theirs);
+        }
+    }
+
+    fn at(&self, n: usize) -> i64 {
+        self.traces[n].at.as_micros()
+    }
+
+    fn is_by(&self, n: usize, who: &Who) -> bool {
+        self.found[n].as_ref().is_some_and(|(by, _)| **by == *who)
+    }
 }
 
 /// The value that nearly all of some have.
@@ -143,14 +181,15 @@ fn dominant(values: impl Iterator<Item = u64>) -> Option<u64> {
     (count as f64 >= ALIKE_PART * f64::from(all)).then_some(value)
 }
 
-fn of_named(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> {
+fn of_named(traces: &[Trace], found: &[Found]) -> Vec<Group> {
     let mut open: HashMap<&Who, Group> = HashMap::new();
     let mut groups = Vec::new();
     for (n, found) in found.iter().enumerate() {
         let Some((who, sign)) = found else { continue };
-        let group = open.entry(who).or_insert_with(|| Group::of(Some(who.clone())));
+        let begin = || Group::of(Some(Who::clone(who)));
+        let group = open.entry(who).or_insert_with(begin);
         if ends_before(traces, group, n) {
-            groups.push(std::mem::replace(group, Group::of(Some(who.clone()))));
+            groups.push(std::mem::replace(group, begin()));
         }
         group.members.push(n);
         *group.signs.entry(*sign).or_default() += 1;
@@ -160,7 +199,7 @@ fn of_named(traces: &[Arc<Trace>], found: &[Option<(Who, Sign)>]) -> Vec<Group> 
 }
 
 /// Whether a group is over when the next change of its actor comes.
-fn ends_before(traces: &[Arc<Trace>], group: &Group, next: usize) -> bool {
+fn ends_before(traces: &[Trace], group: &Group, next: usize) -> bool {
     let Some(last) = group.members.last() else { return false };
     let (last, next) = (traces[*last].at, traces[next].at);
     match group.who.as_ref().map(|who| who.kind) {
@@ -175,11 +214,7 @@ fn hour(at: Timestamp) -> i64 {
 
 /// Bursts of the same shape, cut where an app is announced: what came before is not its work. Stock
 /// that moves by itself is cut at full hours.
-fn of_unknown(
-    traces: &[Arc<Trace>],
-    found: &[Option<(Who, Sign)>],
-    marks: &[AppMark],
-) -> Vec<Group> {
+fn of_unknown(traces: &[Trace], found: &[Found], marks: &[AppMark]) -> Vec<Group> {
     let mut open: HashMap<u64, Group> = HashMap::new();
     let mut groups = Vec::new();
     for (n, trace) in traces.iter().enumerate() {
@@ -208,16 +243,14 @@ fn of_unknown(
 }
 
 /// A burst that is done by one rule, and apart from it what only has its shape.
-fn by_rule(traces: &[Arc<Trace>], group: Group) -> Vec<Group> {
+fn by_rule(traces: &[Trace], group: Group) -> Vec<Group> {
     if group.members.len() < BURST_MIN {
         return vec![group];
     }
-    let signatures: HashMap<usize, u64> =
-        group.members.iter().map(|n| (*n, traces[*n].signature())).collect();
-    let rule = dominant(group.members.iter().map(|n| signatures[n]));
+    let rule = dominant(group.members.iter().map(|n| traces[*n].signature()));
     let Some(rule) = rule else { return vec![group] };
     let (by_rule, others): (Vec<usize>, Vec<usize>) =
-        group.members.into_iter().partition(|n| signatures[n] == rule);
+        group.members.into_iter().partition(|n| traces[*n].signature() == rule);
     let of = |members| Group { members, ..Group::of(None) };
     [by_rule, others].into_iter().filter(|members| !members.is_empty()).map(of).collect()
 }
@@ -228,7 +261,7 @@ fn is_stock(trace: &Trace) -> bool {
 
 /// Joins groups of which nobody is named that are parts of the same actions: a product and its
 /// inventory items.
-fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
+fn of_one_action(traces: &[Trace], groups: Vec<Group>) -> Vec<Group> {
     let mut of: HashMap<EventId, usize> = HashMap::new();
     let mut root: Vec<usize> = (0..groups.len()).collect();
     fn find(root: &mut [usize], mut g: usize) -> usize {
@@ -262,7 +295,7 @@ fn of_one_action(traces: &[Arc<Trace>], groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// Whether changes follow upon each other faster than by hand.
-fn is_dense(traces: &[Arc<Trace>], members: &[usize]) -> bool {
+fn is_dense(traces: &[Trace], members: &[usize]) -> bool {
     let between = |pair: &[usize]| traces[pair[1]].at.micros_since(traces[pair[0]].at);
     let mut gaps: Vec<u64> = members.windows(2).map(between).collect();
     gaps.sort_unstable();
@@ -270,7 +303,7 @@ fn is_dense(traces: &[Arc<Trace>], members: &[usize]) -> bool {
 }
 
 /// Ascribes what began soon after somebody said, or signs showed, that an app comes.
-fn ascribe_by_mark(traces: &[Arc<Trace>], marks: &[AppMark], group: &mut Group) {
+fn ascribe_by_mark(traces: &[Trace], marks: &[AppMark], group: &mut Group) {
     let Some(first) = group.members.first().map(|n| &traces[*n]) else { return };
     let deletes = group.members.iter().filter(|n| traces[**n].op == Op::Delete).count();
     let burst = group.members.len() >= BURST_MIN && is_dense(traces, &group.members);
@@ -295,7 +328,7 @@ impl Group {
 
     /// The hour that it lies in, in microseconds, where it is cut at full hours: whatever comes before
     /// and after belongs to other groups.
-    pub(super) fn hour(&self, traces: &[Arc<Trace>]) -> Option<(i64, i64)> {
+    pub(super) fn hour(&self, traces: &[Trace]) -> Option<(i64, i64)> {
         let first = &traces[*self.members.first()?];
         let is_cut = match &self.who {
             Some(who) => who.kind == ActorKind::Customers,

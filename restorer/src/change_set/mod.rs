@@ -32,7 +32,7 @@ pub use evidence::{ActorKind, AppMark, Entry, Evidence, Idle, OwnWrite, Sign, Wh
 pub use group::{Group, group};
 pub use read::Undone;
 pub(crate) use trace::amount;
-pub use trace::{Effect, Trace, Turn};
+pub use trace::{Contents, Effect, Trace, Turn};
 
 /// How sure it is who did something that is said without a doubt.
 const SURE: f64 = 0.9;

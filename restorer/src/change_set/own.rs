@@ -2,7 +2,7 @@
 //! thousands of things anew, nobody has to read what each of them is.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use backstock_proto::journal::Change;
 use backstock_proto::{Facet, Kind, Op, ResourceId};
@@ -61,11 +61,11 @@ impl<'a> Own<'a> {
     }
 
     /// What came of the same actions as what was our own.
-    pub(super) fn with(&self, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
+    pub(super) fn with(&self, traces: &[Trace]) -> Vec<OwnWrite> {
         let actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
         let is_ours =
-            |trace: &&Arc<Trace>| trace.event_id.is_some_and(|action| actions.contains(&action));
-        traces.iter().filter(is_ours).map(|trace| OwnWrite::of(trace)).collect()
+            |trace: &&Trace| trace.event_id.is_some_and(|action| actions.contains(&action));
+        traces.iter().filter(is_ours).map(OwnWrite::of).collect()
     }
 }
 

@@ -2,7 +2,6 @@
 //! is widened so that no set is cut in two.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use backstock_proto::journal::{
     Change, ChangeFilter, Journal, JournalError, List, PAGE_LIMIT_MAX, Page, Span,
@@ -14,7 +13,7 @@ use super::evidence::{Entry, Evidence, Idle, Who};
 use super::group::{Group, PAUSE_NAMED, group};
 use super::own::Own;
 use super::shelf::{Leave, Shelf, TOGETHER, happened};
-use super::{ChangeSet, ChangeSetId, Effect, OwnWrite, Trace, Turn};
+use super::{ChangeSet, ChangeSetId, Contents, Effect, OwnWrite, Trace, Turn};
 use crate::job::written::Written;
 use crate::mark;
 
@@ -41,7 +40,7 @@ pub(crate) struct Book {
 /// Everything in a window, grouped.
 pub(crate) struct Grouped {
     /// The changes, in order of time.
-    pub(crate) traces: Vec<Arc<Trace>>,
+    pub(crate) traces: Vec<Trace>,
     /// Which of them belong together.
     pub(crate) groups: Vec<Group>,
     /// What was read.
@@ -150,9 +149,9 @@ impl Book {
         from: Sources<'_>,
         span: Span,
         leave: Leave<'_>,
-    ) -> Result<(Vec<Arc<Trace>>, Vec<Idle>), JournalError> {
+    ) -> Result<(Vec<Trace>, Vec<Idle>), JournalError> {
         let (mut traces, idle) = self.traces.read(from, span, leave, Trace::of).await?;
-        traces.sort_by_key(|trace| (trace.at, trace.seq));
+        traces.sort_unstable_by_key(|trace| (trace.at, trace.seq));
         Ok((traces, idle))
     }
 
@@ -160,7 +159,7 @@ impl Book {
     async fn evidence(
         &self,
         from: Sources<'_>,
-        traces: &[Arc<Trace>],
+        traces: &[Trace],
         idle: Vec<Idle>,
     ) -> Result<Evidence, JournalError> {
         let (Some(first), Some(last)) = (traces.first(), traces.last()) else {
@@ -181,7 +180,7 @@ impl Book {
     ) -> Result<Vec<Entry>, JournalError> {
         let none: Leave<'_> = &|_| false;
         let (entries, _) = self.entries.read(from, span, none, |change| entry(&change)).await?;
-        let mut log: Vec<Entry> = entries.iter().filter_map(|entry| (**entry).clone()).collect();
+        let mut log: Vec<Entry> = entries.into_iter().flatten().collect();
         // What is remembered is what the log says: which app we are may be known only later.
         let us = from.ours.map(Who::app);
         log.iter_mut()
@@ -247,7 +246,7 @@ impl Book {
         &self,
         from: Sources<'_>,
         id: ChangeSetId,
-    ) -> Result<Option<(ChangeSet, Vec<Arc<Trace>>)>, JournalError> {
+    ) -> Result<Option<(ChangeSet, Vec<Trace>)>, JournalError> {
         let span = Span { from: id.valid_at, to: id.valid_at };
         let grouped = self.grouped(from, span, Whose::All).await?;
         let holds = |group: &&Group| group.members.iter().any(|n| grouped.traces[*n].seq == id.seq);
@@ -264,11 +263,11 @@ impl Book {
         (app, wanted): (&str, &(dyn Fn(&Trace) -> bool + Sync)),
         span: Span,
         page: &Page,
-    ) -> Result<List<Arc<Trace>>, JournalError> {
+    ) -> Result<List<Trace>, JournalError> {
         let mut before = page.cursor.as_deref().map(ChangeSetId::parse).transpose();
         let before = before.as_mut().map_err(|e| JournalError::Invalid(format!("cursor: {e}")))?;
         let mut to = before.map_or(span.to, |before| before.valid_at.min(span.to));
-        let mut items: Vec<Arc<Trace>> = Vec::new();
+        let mut items: Vec<Trace> = Vec::new();
         while let Some(newest) = self.newest(from, Span { from: span.from, to }).await? {
             to = to.min(newest);
             let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
@@ -300,7 +299,7 @@ impl Book {
         from: Sources<'_>,
         app: &str,
         span: Span,
-    ) -> Result<(Vec<Arc<Trace>>, f64), JournalError> {
+    ) -> Result<(Vec<Trace>, f64), JournalError> {
         let grouped = self.grouped(from, span, Whose::All).await?;
         let theirs = grouped.groups.iter().filter(|group| {
             group.who.as_ref().is_some_and(|who| who.name.eq_ignore_ascii_case(app))
@@ -313,8 +312,8 @@ impl Book {
         let sure = sure / members.len().max(1) as f64;
         members.sort_unstable();
         let traces = members.into_iter().map(|n| grouped.traces[n].clone());
-        let within = |trace: &Arc<Trace>| (span.from..=span.to).contains(&trace.valid_at);
-        let mut traces: Vec<Arc<Trace>> = traces.filter(within).collect();
+        let within = |trace: &Trace| (span.from..=span.to).contains(&trace.valid_at);
+        let mut traces: Vec<Trace> = traces.filter(within).collect();
         traces.sort_by_key(|trace| (trace.valid_at, trace.seq));
         Ok((traces, sure))
     }
@@ -323,7 +322,7 @@ impl Book {
 /// Some changes whole, in the order in which they are given, which is one of time.
 pub(crate) async fn whole(
     from: Sources<'_>,
-    traces: &[Arc<Trace>],
+    traces: &[Trace],
 ) -> Result<Vec<Change>, JournalError> {
     let mut found: HashMap<u64, Change> = HashMap::new();
     for some in traces.chunks(TOGETHER) {
@@ -347,9 +346,9 @@ pub(crate) async fn whole(
 }
 
 /// The versions behind some changes, by resource: what a plan undoes.
-pub(crate) fn undone(traces: &[Arc<Trace>]) -> Vec<Undone> {
-    let mut versions: Vec<&Trace> = traces.iter().map(|trace| &**trace).collect();
-    versions.sort_by_key(|trace| (trace.resource(), trace.valid_at, trace.seq));
+pub(crate) fn undone<'a>(traces: impl IntoIterator<Item = &'a Trace>) -> Vec<Undone> {
+    let mut versions: Vec<&Trace> = traces.into_iter().collect();
+    versions.sort_unstable_by_key(|trace| (trace.resource(), trace.valid_at, trace.seq));
     versions.dedup_by_key(|trace| (trace.resource(), trace.valid_at, trace.seq));
     let undone = versions.chunk_by(|a, b| a.resource() == b.resource()).map(|versions| {
         let cores = || versions.iter().filter(|trace| trace.facet == Facet::Core);
@@ -417,7 +416,12 @@ fn entry(change: &Change) -> Option<Entry> {
 
 /// About how much memory a condensed change takes.
 fn bytes_of_trace(trace: &Trace) -> usize {
-    let Trace { kind, id, title, effects, brings, .. } = trace;
+    let names = bytes_of_text(trace.kind.as_str()) + bytes_of_text(trace.id.as_str());
+    size_of::<Trace>() + names + trace.contents.as_deref().map_or(0, bytes_of_contents)
+}
+
+fn bytes_of_contents(contents: &Contents) -> usize {
+    let Contents { title, effects, brings } = contents;
     let effects = effects.iter().map(|effect| {
         let words = match &effect.turn {
             Turn::Word(old, new) => bytes_of_text(old) + bytes_of_text(new),
@@ -427,8 +431,7 @@ fn bytes_of_trace(trace: &Trace) -> usize {
         size_of::<Effect>() + bytes_of_text(&effect.field) + element + words
     });
     let brings = brings.iter().map(|name| size_of::<Box<str>>() + bytes_of_text(name));
-    let names = bytes_of_text(kind.as_str()) + bytes_of_text(id.as_str()) + bytes_of_text(title);
-    size_of::<Trace>() + names + effects.chain(brings).sum::<usize>()
+    size_of::<Contents>() + bytes_of_text(title) + effects.chain(brings).sum::<usize>()
 }
 
 /// About how much memory an entry of Shopify's log takes.
@@ -445,9 +448,9 @@ fn bytes_of_text(text: &str) -> usize {
 }
 
 /// Which of the changes our own jobs made.
-fn own_writes(from: Sources<'_>, traces: &[Arc<Trace>]) -> Vec<OwnWrite> {
+fn own_writes(from: Sources<'_>, traces: &[Trace]) -> Vec<OwnWrite> {
     let ours = traces.iter().filter(|trace| from.written.is_ours(trace));
-    ours.map(|trace| OwnWrite::of(trace)).collect()
+    ours.map(OwnWrite::of).collect()
 }
 
 /// Where evidence about a window may stand.

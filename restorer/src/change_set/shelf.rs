@@ -1,8 +1,8 @@
 //! Changes of a shop's history, condensed when they were first read, and remembered.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use backstock_proto::journal::{
     Change, ChangeFilter, JournalError, List, PAGE_LIMIT_MAX, Page, Span, Version,
@@ -38,12 +38,12 @@ pub(super) struct Shelf<T> {
 
 struct Kept<T> {
     /// By shop and sequence; `None` of what compared field by field changed nothing.
-    changes: LruCache<(Shop, u64), Option<Arc<T>>>,
+    changes: LruCache<(Shop, u64), Option<T>>,
     /// About how much memory they take.
     bytes: usize,
 }
 
-/// A change in a window, as it is found again: of a window there may be hundreds of thousands.
+/// A change in a window, as it is found again: of a window there may be millions.
 #[derive(Clone, Copy, Debug)]
 struct There {
     seq: u64,
@@ -65,7 +65,7 @@ pub(super) fn happened(span: Span) -> ChangeFilter {
     ChangeFilter { span, without_first_looks: true, ..ChangeFilter::default() }
 }
 
-impl<T: Send + Sync> Shelf<T> {
+impl<T: Clone + Send + Sync> Shelf<T> {
     /// Remembers as much as takes about so many bytes.
     pub(super) fn new(
         bytes_max: usize,
@@ -84,48 +84,49 @@ impl<T: Send + Sync> Shelf<T> {
         span: Span,
         leave: Leave<'_>,
         condense: impl Fn(Change) -> T + Sync,
-    ) -> Result<(Vec<Arc<T>>, Vec<Idle>), JournalError> {
+    ) -> Result<(Vec<T>, Vec<Idle>), JournalError> {
         let (there, idle) = self.bare(from, span, leave).await?;
         let mut known = self.remembered(from.shop, &there);
         let parts = unseen(&there, &known).into_iter().flat_map(|run| parts(&there, run));
-        let parts: Vec<(Span, HashSet<u64>)> = parts
-            .map(|part| {
-                let to = there[part.start].valid_at;
-                (Span { from: there[part.end - 1].valid_at, to }, cores(&there[part]))
-            })
-            .collect();
-        let condense = &condense;
-        let read = parts.into_iter().map(|part| self.anew(from, part, leave, condense));
+        let parts: Vec<Range<usize>> = parts.collect();
+        let (there, condense) = (&there[..], &condense);
+        let read = parts.into_iter().map(|part| self.anew(from, there, part, leave, condense));
         let mut read = futures::stream::iter(read).buffered(AT_ONCE);
-        while let Some(anew) = read.try_next().await? {
-            known.extend(anew);
-        }
-        // Each was remembered or has been read whole. What the journal then left out changed nothing,
+        // Each was remembered or is read whole. What the journal then leaves out changed nothing,
         // compared field by field, or is gone since.
-        let found = there.iter().filter_map(|change| known.get(&change.seq).cloned().flatten());
-        Ok((found.collect(), idle))
+        let (mut found, mut next) = (Vec::with_capacity(there.len()), 0);
+        while let Some((part, mut anew)) = read.try_next().await? {
+            found.extend(taken(&there[next..part.start], &mut known));
+            next = part.end;
+            found.extend(taken(&there[part], &mut anew));
+        }
+        found.extend(taken(&there[next..], &mut known));
+        Ok((found, idle))
     }
 
-    /// What is condensed of the changes in a window, read whole; of those that may turn out to have
+    /// What is condensed of a part of the changes, read whole; of those that may turn out to have
     /// changed nothing, also that.
     async fn anew(
         &self,
         from: Sources<'_>,
-        (span, mut nothing): (Span, HashSet<u64>),
+        there: &[There],
+        part: Range<usize>,
         leave: Leave<'_>,
         condense: &(impl Fn(Change) -> T + Sync),
-    ) -> Result<Vec<(u64, Option<Arc<T>>)>, JournalError> {
+    ) -> Result<(Range<usize>, HashMap<u64, Option<T>>), JournalError> {
+        let span = Span { from: there[part.end - 1].valid_at, to: there[part.start].valid_at };
+        let mut nothing = cores(&there[part.clone()]);
         // Whole changes are large: each is condensed as it comes.
         let mut page = Page { limit: TOGETHER, cursor: None };
-        let mut all = Vec::new();
+        let mut all = HashMap::with_capacity(part.len());
         loop {
             let list = self.page(from, span, &page, false).await?;
             for change in &list.items {
                 nothing.remove(&change.version.seq);
             }
             let anew = list.items.into_iter().filter(|change| !leave(change));
-            let mut anew: Vec<(u64, Option<Arc<T>>)> =
-                anew.map(|change| (change.version.seq, Some(Arc::new(condense(change))))).collect();
+            let mut anew: Vec<(u64, Option<T>)> =
+                anew.map(|change| (change.version.seq, Some(condense(change)))).collect();
             page.cursor = list.next;
             if page.cursor.is_none() {
                 anew.extend(nothing.drain().map(|seq| (seq, None)));
@@ -133,13 +134,13 @@ impl<T: Send + Sync> Shelf<T> {
             self.remember(from.shop, &anew);
             all.extend(anew);
             if page.cursor.is_none() {
-                return Ok(all);
+                return Ok((part, all));
             }
         }
     }
 
     /// What is remembered of these changes, by sequence.
-    fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Option<Arc<T>>> {
+    fn remembered(&self, shop: &Shop, there: &[There]) -> HashMap<u64, Option<T>> {
         let mut kept = self.kept();
         let mut known = HashMap::new();
         for There { seq, .. } in there.iter().filter(|change| !change.erased).copied() {
@@ -151,9 +152,8 @@ impl<T: Send + Sync> Shelf<T> {
     }
 
     /// Remembers what was read. Where that is too much, what was not asked for the longest goes.
-    fn remember(&self, shop: &Shop, anew: &[(u64, Option<Arc<T>>)]) {
-        let weight =
-            |one: &Option<Arc<T>>| HELD_BYTES + one.as_ref().map_or(0, |one| (self.weigh)(one));
+    fn remember(&self, shop: &Shop, anew: &[(u64, Option<T>)]) {
+        let weight = |one: &Option<T>| HELD_BYTES + one.as_ref().map_or(0, |one| (self.weigh)(one));
         let mut kept = self.kept();
         for (seq, one) in anew {
             kept.bytes += weight(one);
@@ -198,6 +198,7 @@ impl<T: Send + Sync> Shelf<T> {
             }
             page.cursor = list.next;
             if page.cursor.is_none() {
+                there.shrink_to_fit();
                 return Ok((there, idle));
             }
         }
@@ -217,21 +218,28 @@ impl<T: Send + Sync> Shelf<T> {
     }
 }
 
+/// What is known of some changes, in their order. It is known no longer.
+fn taken<T>(there: &[There], known: &mut HashMap<u64, Option<T>>) -> impl Iterator<Item = T> {
+    there.iter().filter_map(move |change| known.remove(&change.seq).flatten())
+}
+
 /// Stretches of the changes, newest first, that have to be read whole: what is not known, and what
 /// stands right after it, since that changed from something else than was thought.
-fn unseen<T>(there: &[There], known: &HashMap<u64, Option<Arc<T>>>) -> Vec<Range<usize>> {
+fn unseen<T>(there: &[There], known: &HashMap<u64, Option<T>>) -> Vec<Range<usize>> {
     let mut after: HashMap<(Short, Facet), usize> = HashMap::new();
-    let mut wanted: BTreeSet<usize> = BTreeSet::new();
+    let mut wanted = vec![false; there.len()];
     for (n, change) in there.iter().enumerate() {
         let next = after.insert((change.of, change.facet), n);
         if !known.contains_key(&change.seq) {
-            wanted.insert(n);
-            wanted.extend(next);
+            wanted[n] = true;
+            if let Some(next) = next {
+                wanted[next] = true;
+            }
         }
     }
     drop(after);
     let mut runs: Vec<Range<usize>> = Vec::new();
-    for n in wanted {
+    for n in (0..there.len()).filter(|n| wanted[*n]) {
         // What is of one instant cannot be read but with all of that.
         let goes_on = |last: usize| {
             there[n].valid_at == there[last].valid_at
@@ -298,7 +306,6 @@ mod tests {
             let all = Span::default();
             let read = shelf.read(from, all, &|_| false, |change| change.version.seq).await;
             let (found, _) = read.expect("answered");
-            let found: Vec<u64> = found.iter().map(|seq| **seq).collect();
             assert_eq!(found, there);
             assert_eq!(shelf.kept().bytes, ten);
         }
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!((found.len(), times.load(Ordering::Relaxed)), (many, many));
         // So they are where some were forgotten that lie far apart.
         for seq in found.iter().step_by(TOGETHER) {
-            shelf.kept().changes.pop(&(shop.clone(), **seq));
+            shelf.kept().changes.pop(&(shop.clone(), *seq));
         }
         let read = shelf.read(from, Span::default(), &|_| false, condense).await;
         let (found, _) = read.expect("answered");
@@ -353,9 +360,9 @@ mod tests {
     fn what_is_remembered_again_counts_once_and_too_much_is_forgotten() {
         let shop = fake::shop("acme");
         let shelf: Shelf<usize> = Shelf::new(1_000, None, |bytes| *bytes);
-        shelf.remember(&shop, &[(1, Some(Arc::new(100))), (1, Some(Arc::new(200)))]);
+        shelf.remember(&shop, &[(1, Some(100)), (1, Some(200))]);
         assert_eq!(shelf.kept().bytes, HELD_BYTES + 200);
-        shelf.remember(&shop, &[(2, Some(Arc::new(1_000)))]);
+        shelf.remember(&shop, &[(2, Some(1_000))]);
         assert_eq!(shelf.kept().bytes, 0);
         assert!(shelf.kept().changes.is_empty());
     }

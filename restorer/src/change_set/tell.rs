@@ -1,7 +1,6 @@
 //! What a group of changes did, as a merchant would say it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use backstock_proto::{Kind, Op};
 
@@ -23,12 +22,12 @@ const PHRASES_MAX: usize = 3;
 
 impl ChangeSet {
     /// Tells a group. `traces` is what was grouped; `None` of an empty group.
-    pub fn of(group: &Group, traces: &[Arc<Trace>]) -> Option<Self> {
-        let changes = || group.members.iter().map(|n| &*traces[*n]);
+    pub fn of(group: &Group, traces: &[Trace]) -> Option<Self> {
+        let changes = || group.members.iter().map(|n| &traces[*n]);
         let anchor = changes().min_by_key(|trace| trace.seq)?;
         let mut counts = Counts::default();
         let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
-        let mut resources = BTreeSet::new();
+        let mut resources = Vec::with_capacity(group.members.len());
         for trace in changes() {
             counts.changes += 1;
             match trace.op {
@@ -37,8 +36,10 @@ impl ChangeSet {
                 Op::Delete => counts.deleted += 1,
             }
             *kinds.entry(trace.kind.clone()).or_default() += 1;
-            resources.insert(trace.resource());
+            resources.push(trace.resource());
         }
+        resources.sort_unstable();
+        resources.dedup();
         counts.resources = resources.len() as u64;
         let damage = damage::count(changes(), PRICE_DROP);
         let actor = actor(group);
@@ -96,7 +97,7 @@ fn said(sign: Sign, n: usize, all: usize, name: &str) -> String {
 }
 
 /// What was done, and by whom as far as that can be said.
-fn headline(group: &Group, traces: &[Arc<Trace>], actor: &Actor) -> String {
+fn headline(group: &Group, traces: &[Trace], actor: &Actor) -> String {
     let mut text = listed(phrases(group, traces));
     if let Some(first) = text.get(..1) {
         let upper = first.to_uppercase();
@@ -122,8 +123,8 @@ fn listed(mut phrases: Vec<(u8, u64, String)>) -> String {
 }
 
 /// Phrases, each with how much it matters and of how many it speaks.
-fn phrases(group: &Group, traces: &[Arc<Trace>]) -> Vec<(u8, u64, String)> {
-    let changes = || group.members.iter().map(|n| &*traces[*n]);
+fn phrases(group: &Group, traces: &[Trace]) -> Vec<(u8, u64, String)> {
+    let changes = || group.members.iter().map(|n| &traces[*n]);
     let deleted_with_owner = changes().any(|t| t.kind.as_str() == "product" && t.op == Op::Delete);
     let mut out = Vec::new();
     let mut by: BTreeMap<(&str, Op), BTreeSet<_>> = BTreeMap::new();
@@ -148,7 +149,7 @@ fn phrases(group: &Group, traces: &[Arc<Trace>]) -> Vec<(u8, u64, String)> {
 fn price_effects<'a>(
     changes: impl Iterator<Item = &'a Trace>,
 ) -> impl Iterator<Item = (&'a Effect, i64, i64)> {
-    let effects = changes.flat_map(|trace| &trace.effects).filter(|effect| effect.is_price());
+    let effects = changes.flat_map(Trace::effects).filter(|effect| effect.is_price());
     effects.filter_map(|effect| match effect.turn {
         Turn::Amount(old, new) if old != new => Some((effect, old, new)),
         _ => None,
@@ -194,7 +195,7 @@ fn fields<'a>(changes: impl Iterator<Item = &'a Trace>) -> Vec<(u8, u64, String)
     for trace in changes {
         let kind = trace.kind.as_str();
         let mut told = false;
-        for effect in trace.effects.iter().filter(|effect| !effect.is_price()) {
+        for effect in trace.effects().iter().filter(|effect| !effect.is_price()) {
             let what = match &effect.turn {
                 _ if kind == "theme_file" => continue,
                 Turn::Emptied(_) if effect.element.is_none() => "emptied",
@@ -203,7 +204,7 @@ fn fields<'a>(changes: impl Iterator<Item = &'a Trace>) -> Vec<(u8, u64, String)
             by.entry((kind, name_of(&effect.field), what)).or_default().insert(&trace.id);
             told = true;
         }
-        told |= trace.effects.iter().any(Effect::is_price);
+        told |= trace.effects().iter().any(Effect::is_price);
         if !told {
             by.entry((kind, "", "changed")).or_default().insert(&trace.id);
         }
@@ -278,9 +279,9 @@ fn money<'a>(changes: impl Iterator<Item = &'a Trace>) -> Option<Money> {
 
 impl ChangeSet {
     /// Counts its harm anew, of the changes that it is made of, by another drop of prices.
-    pub fn count_harm(&mut self, changes: &[Arc<Trace>], price_drop: f64) {
+    pub fn count_harm(&mut self, changes: &[&Trace], price_drop: f64) {
         if price_drop != PRICE_DROP && self.risk != Risk::None {
-            self.damage = damage::count(changes.iter().map(|trace| &**trace), price_drop);
+            self.damage = damage::count(changes.iter().copied(), price_drop);
         }
     }
 

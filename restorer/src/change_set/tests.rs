@@ -19,18 +19,19 @@ fn trace(seq: u64, id: u64, second: i64, effects: Vec<Effect>) -> Trace {
     Trace {
         kind: Kind::parse("product").expect("a kind"),
         id: ResourceId::parse(&id.to_string()).expect("an id"),
-        title: format!("Product {id}").into(),
         seq,
         facet: Facet::Core,
         op: Op::Update,
         source: Source::Webhook,
         valid_at: at(second),
         at: at(second),
-        earliest_at: at(second),
         event_id: Some(format!("action {seq}").as_str().into()),
-        effects,
-        brings: Vec::new(),
+        contents: contents(&format!("Product {id}"), effects),
     }
+}
+
+fn contents(title: &str, effects: Vec<Effect>) -> Option<Arc<Contents>> {
+    Some(Arc::new(Contents { title: title.into(), effects, brings: Vec::new() }))
 }
 
 fn price(old: i64, new: i64) -> Vec<Effect> {
@@ -55,7 +56,6 @@ fn entry(id: u64, second: i64, who: Who) -> Entry {
 
 fn sets(mut traces: Vec<Trace>, evidence: &Evidence) -> Vec<ChangeSet> {
     traces.sort_by_key(|trace| (trace.at, trace.seq));
-    let traces: Vec<Arc<Trace>> = traces.into_iter().map(Arc::new).collect();
     let mut sets: Vec<ChangeSet> =
         group(&traces, evidence).iter().filter_map(|g| ChangeSet::of(g, &traces)).collect();
     sets.sort_by_key(|set| set.id);
@@ -211,6 +211,18 @@ fn two_apps_that_do_the_same_sort_of_thing_are_told_apart_by_their_rules() {
 }
 
 #[test]
+fn who_did_the_same_long_before_is_not_who_does_it_now() {
+    let at = |n: u64| n as i64 + if n > 10 { 1_200 } else { 0 };
+    let traces = (1..=5).chain(11..=16).map(|n| trace(n, n, at(n), price(6_400, 640)));
+    let zebra = (1..=5).map(|n| entry(n, at(n), Who::app("Zebra")));
+    let aardvark = (11..=15).map(|n| entry(n, at(n), Who::app("Aardvark")));
+    let evidence = Evidence { log: zebra.chain(aardvark).collect(), ..Evidence::default() };
+    let found = sets(traces.collect(), &evidence);
+    let theirs = found.iter().find(|set| set.actor.name == "Aardvark").expect("its set");
+    assert_eq!(theirs.counts.changes, 6, "{found:?}");
+}
+
+#[test]
 fn a_few_entries_do_not_make_a_long_burst_sure() {
     let traces: Vec<Trace> = (1..=100).map(|n| trace(n, n, n as i64, price(6_400, 640))).collect();
     let evidence = Evidence { log: log(40..=60), ..Evidence::default() };
@@ -281,7 +293,7 @@ fn a_log_that_names_nobody_names_no_buyer_of_a_deletion() {
 fn a_theme_file_that_is_written_after_a_mark_is_that_apps_perhaps() {
     let file = Trace {
         kind: Kind::parse("theme_file").expect("a kind"),
-        title: "layout/theme.liquid".into(),
+        contents: contents("layout/theme.liquid", text()),
         ..trace(1, 1, 0, text())
     };
     let mark = AppMark { app: "Popup Master".into(), at: at(-60), said: true };

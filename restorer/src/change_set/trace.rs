@@ -1,7 +1,8 @@
 //! One change, condensed to what it takes to see what belongs together and what was done: small
-//! enough that a hundred thousand of them fit into memory.
+//! enough that millions of them fit into memory, as when a large shop is wiped.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use backstock_proto::diff::FieldChange;
 use backstock_proto::journal::Change;
@@ -9,19 +10,19 @@ use backstock_proto::{Facet, Kind, Op, ResourceId, Source, Timestamp};
 use serde_json::Value;
 
 use super::EventId;
+use super::damage::BY_THEMSELVES;
 use super::made::{self, made};
 
 /// Texts up to this length, in bytes, are kept as they are.
 const WORD_BYTES_MAX: usize = 40;
-/// A change, condensed.
+
+/// A change, condensed. Clones share what is told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// What sort of thing.
     pub kind: Kind,
     /// Which one.
     pub id: ResourceId,
-    /// What a person calls it.
-    pub title: Box<str>,
     /// The version that brought the change.
     pub seq: u64,
     /// Which part of the resource.
@@ -34,10 +35,17 @@ pub struct Trace {
     pub valid_at: Timestamp,
     /// When it happened, as precisely as is known.
     pub at: Timestamp,
-    /// The earliest moment at which it may have happened.
-    pub earliest_at: Timestamp,
     /// Shopify's id of the action behind it.
     pub event_id: Option<EventId>,
+    /// What is told of it; `None` where that is nothing.
+    pub contents: Option<Arc<Contents>>,
+}
+
+/// What is told of a change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// What a person calls the resource.
+    pub title: Box<str>,
     /// What it did, field by field.
     pub effects: Vec<Effect>,
     /// Apps of which it brings the first signs, by handle, title or number.
@@ -79,27 +87,48 @@ pub enum Turn {
 impl Trace {
     /// Condenses a change.
     pub fn of(change: Change) -> Self {
-        let Change { kind, id, title, version, changes, .. } = change;
+        let Change { kind, id, mut title, version, changes, .. } = change;
+        // Nobody is told what it was called.
+        if version.op == Op::Delete && BY_THEMSELVES.contains(&kind.as_str()) {
+            title.clear();
+        }
         let delivered = version.source.is_delivered();
         let at = version.triggered_at.filter(|_| delivered).unwrap_or(version.valid_at);
+        let contents = Contents {
+            title: title.into(),
+            effects: match version.op {
+                Op::Create if version.facet == Facet::Core => Vec::new(),
+                _ => changes.iter().map(Effect::of).collect(),
+            },
+            brings: brought(&changes),
+        };
         Self {
             kind,
             id,
-            title: title.into(),
             seq: version.seq,
             facet: version.facet,
             op: version.op,
             source: version.source,
             valid_at: version.valid_at,
             at,
-            earliest_at: version.earliest_at.unwrap_or(at).min(at),
             event_id: version.event_id.as_deref().map(EventId::from),
-            effects: match version.op {
-                Op::Create if version.facet == Facet::Core => Vec::new(),
-                _ => changes.iter().map(Effect::of).collect(),
-            },
-            brings: brought(&changes),
+            contents: (contents != Contents::default()).then(|| Arc::new(contents)),
         }
+    }
+
+    /// What a person calls its resource.
+    pub fn title(&self) -> &str {
+        self.contents.as_ref().map_or("", |contents| &*contents.title)
+    }
+
+    /// What it did, field by field.
+    pub fn effects(&self) -> &[Effect] {
+        self.contents.as_ref().map_or(&[][..], |contents| &contents.effects[..])
+    }
+
+    /// Apps of which it brings the first signs.
+    pub fn brings(&self) -> &[Box<str>] {
+        self.contents.as_ref().map_or(&[][..], |contents| &contents.brings[..])
     }
 
     /// What sort of change it is, without how much: equal for what one cause does to many resources.
@@ -107,7 +136,7 @@ impl Trace {
         let mut hasher = DefaultHasher::new();
         (self.kind.as_str(), self.op, self.facet == Facet::Core).hash(&mut hasher);
         let mut fields: Vec<(&str, bool)> = self
-            .effects
+            .effects()
             .iter()
             .map(|effect| (&*effect.field, matches!(effect.turn, Turn::Emptied(_))))
             .collect();
@@ -129,7 +158,7 @@ impl Trace {
             _ => None,
         };
         let mut rules: Vec<(&str, i64)> =
-            self.effects.iter().filter_map(|e| Some((&*e.field, rule(e)?))).collect();
+            self.effects().iter().filter_map(|e| Some((&*e.field, rule(e)?))).collect();
         rules.sort_unstable();
         rules.dedup_by_key(|(field, _)| *field);
         rules.hash(&mut hasher);
@@ -142,7 +171,8 @@ impl Trace {
             let member = effect.field.split('/').next().unwrap_or_default();
             made::is_among(written, member, effect.made)
         };
-        self.op != Op::Delete && (self.effects.is_empty() || self.effects.iter().any(is_among))
+        let effects = self.effects();
+        self.op != Op::Delete && (effects.is_empty() || effects.iter().any(is_among))
     }
 
     /// What names its resource, for maps.
@@ -300,6 +330,27 @@ mod tests {
 
     fn turn(field: &str, old: Value, new: Value) -> Turn {
         Effect::of(&FieldChange { path: field.into(), element: None, old, new }).turn
+    }
+
+    #[test]
+    fn of_what_goes_with_something_else_little_is_held() {
+        let version = json!({
+            "seq": 7, "op": "delete", "source": "webhook", "facet": "core",
+            "valid_at": "2026-11-20T09:00:00Z", "recorded_at": "2026-11-20T09:00:00Z",
+            "received_at": "2026-11-20T09:00:00Z", "topic": "inventory_items/delete", "hash": "00",
+            "unchanged": false,
+        });
+        let gone = |kind: &str| Change {
+            kind: Kind::parse(kind).expect("a kind"),
+            id: ResourceId::parse("1").expect("an id"),
+            gid: None,
+            title: "MUG-1".into(),
+            version: serde_json::from_value(version.clone()).expect("a version"),
+            changes: Vec::new(),
+        };
+        assert_eq!(Trace::of(gone("product")).title(), "MUG-1");
+        assert_eq!(Trace::of(gone("inventory_item")).contents, None);
+        assert!(size_of::<Trace>() <= 80, "{}", size_of::<Trace>());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! items, so a change-set alone does not show it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use backstock_proto::journal::{AsOf, Journal, JournalError};
 use backstock_proto::{Kind, ResourceId, ResourceKey, Shop};
@@ -22,12 +21,12 @@ const EXAMPLES: usize = 3;
 pub(super) async fn below_cost(
     journal: &dyn Journal,
     shop: &Shop,
-    traces: &[Arc<Trace>],
+    traces: &[&Trace],
 ) -> Result<Option<Damage>, JournalError> {
     let mut fell: BTreeMap<&ResourceId, Vec<&Trace>> = BTreeMap::new();
-    for trace in traces.iter().filter(|trace| trace.kind.as_str() == "product") {
+    for trace in traces.iter().copied().filter(|trace| trace.kind.as_str() == "product") {
         let falls = |turn: &Turn| matches!(turn, Turn::Amount(old, new) if new < old);
-        if trace.effects.iter().any(|effect| effect.is_price() && falls(&effect.turn)) {
+        if trace.effects().iter().any(|effect| effect.is_price() && falls(&effect.turn)) {
             fell.entry(&trace.id).or_default().push(trace);
         }
     }
@@ -41,7 +40,7 @@ pub(super) async fn below_cost(
         let Some(product) = journal.resource(&key, AsOf::Latest).await? else { continue };
         if is_below(journal, shop, &product.state, falls).await? {
             below += 1;
-            examples.push(last.title.to_string());
+            examples.push(last.title().to_owned());
         }
     }
     if below == 0 {
@@ -63,7 +62,7 @@ async fn is_below(
     let Ok(kind) = Kind::parse("inventory_item") else { return Ok(false) };
     let variants = product["variants"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut before: BTreeMap<&str, i64> = BTreeMap::new();
-    for effect in falls.iter().flat_map(|trace| &trace.effects).filter(|e| e.is_price()) {
+    for effect in falls.iter().flat_map(|trace| trace.effects()).filter(|e| e.is_price()) {
         if let (Some(variant), Turn::Amount(old, _)) = (effect.element.as_deref(), &effect.turn) {
             before.entry(variant).or_insert(*old);
         }
@@ -113,6 +112,7 @@ mod tests {
         let from = Sources { journal: &journal, shop: &shop, ours: None, written: &written };
         let grouped = Book::default().grouped(from, Span::default(), Whose::All).await;
         let traces = grouped.expect("answered").traces;
+        let traces: Vec<&Trace> = traces.iter().collect();
         let damage = below_cost(&journal, &shop, &traces).await.expect("answered");
         damage.map_or(0, |damage| damage.count)
     }

@@ -48,7 +48,7 @@ impl Docket {
     }
 
     /// The incidents of which the change that they are known by is one of some changes.
-    pub(super) fn of(&self, changes: &[Arc<Trace>]) -> Vec<Incident> {
+    pub(super) fn of(&self, changes: &[&Trace]) -> Vec<Incident> {
         let holds = |incident: &&Incident| {
             let seq = incident.change_set.id.seq;
             incident.part_of.is_none() && changes.iter().any(|trace| trace.seq == seq)

@@ -40,7 +40,7 @@ pub(crate) trait WayBack: Send + Sync {
 /// A set with the changes that it is made of, and for how long it has been as it is, on our clock.
 pub(super) struct Seen<'a> {
     pub(super) set: &'a ChangeSet,
-    pub(super) changes: &'a [Arc<Trace>],
+    pub(super) changes: &'a [&'a Trace],
     pub(super) still_micros: u64,
 }
 
@@ -93,7 +93,7 @@ impl Respond {
     }
 
     /// Whether a set's incidents are to be looked at again although nothing new happened.
-    pub(super) fn waits(&self, set: &ChangeSet, changes: &[Arc<Trace>], now: Timestamp) -> bool {
+    pub(super) fn waits(&self, set: &ChangeSet, changes: &[&Trace], now: Timestamp) -> bool {
         self.docket.of(changes).iter().any(|incident| {
             let anothers = incident.by != self.by;
             incident.is_waiting(now)
@@ -126,7 +126,7 @@ impl Respond {
     /// that was acted upon first goes on, with what was done about the others.
     async fn joined(
         &mut self,
-        changes: &[Arc<Trace>],
+        changes: &[&Trace],
         now: Timestamp,
     ) -> Result<Option<Incident>, RecordError> {
         let mut known = self.docket.of(changes);
@@ -254,7 +254,7 @@ impl Respond {
             incident.state = IncidentState::Open;
             return;
         }
-        match self.back.plan(&self.shop, seen.set, undone(seen.changes)).await {
+        match self.back.plan(&self.shop, seen.set, undone(seen.changes.iter().copied())).await {
             Ok(plan) => {
                 (incident.plan, incident.planned) = (Some(plan), changes);
                 incident.state = IncidentState::Planned;

@@ -279,7 +279,7 @@ impl Watch {
     }
 
     /// Whether there is nothing new to be said of a set. Remembers how it is.
-    fn is_settled(&mut self, set: &ChangeSet, changes: &[Arc<Trace>], now: Timestamp) -> bool {
+    fn is_settled(&mut self, set: &ChangeSet, changes: &[&Trace], now: Timestamp) -> bool {
         let fresh = Judged {
             changes: set.counts.changes,
             actor: set.actor.name.clone(),
@@ -307,8 +307,8 @@ impl Watch {
     }
 
     /// Notes down an app that was never seen here.
-    async fn notice(&mut self, set: &ChangeSet, changes: &[Arc<Trace>]) {
-        let brought = changes.iter().flat_map(|change| &change.brings);
+    async fn notice(&mut self, set: &ChangeSet, changes: &[&Trace]) {
+        let brought = changes.iter().flat_map(|change| change.brings());
         let signs = brought.map(|app| (app.to_string(), "signs of it came into the shop"));
         let named = (set.actor.kind == ActorKind::App)
             .then(|| (set.actor.name.clone(), "first seen in Shopify's log"));
@@ -346,7 +346,7 @@ impl Watch {
     async fn judge(
         &mut self,
         set: &ChangeSet,
-        changes: &[Arc<Trace>],
+        changes: &[&Trace],
         status: Option<&ShopStatus>,
         now: Timestamp,
     ) {
@@ -373,7 +373,7 @@ impl Watch {
     fn situation(
         &self,
         set: &ChangeSet,
-        changes: &[Arc<Trace>],
+        changes: &[&Trace],
         status: Option<&ShopStatus>,
         now: Timestamp,
     ) -> Situation {
@@ -399,24 +399,24 @@ impl Watch {
 
 /// A group as it can be judged by now: what may be our own work is left out. While a job writes to
 /// the shop it takes a moment until what it wrote is on record as ours.
-fn told(
+fn told<'a>(
     group: &Group,
-    grouped: &Grouped,
+    grouped: &'a Grouped,
     at_work: Option<Timestamp>,
     now: Timestamp,
-) -> Option<(ChangeSet, Vec<Arc<Trace>>)> {
+) -> Option<(ChangeSet, Vec<&'a Trace>)> {
     let unsure = |n: &usize| {
         let at = grouped.traces[*n].at;
         group.who.is_none()
             && at_work.is_some_and(|since| at >= since.max(before(now, OURS_MICROS)))
     };
-    let members: Vec<usize> = group.members.iter().copied().filter(|n| !unsure(n)).collect();
-    let changes = members.iter().map(|n| grouped.traces[*n].clone()).collect();
-    let set = match members.len() == group.members.len() {
-        true => ChangeSet::of(group, &grouped.traces),
-        false => ChangeSet::of(&Group { members, ..group.clone() }, &grouped.traces),
-    };
-    set.map(|set| (set, changes))
+    let rest = group.members.iter().any(unsure).then(|| {
+        let members = group.members.iter().copied().filter(|n| !unsure(n)).collect();
+        Group { members, ..group.clone() }
+    });
+    let group = rest.as_ref().unwrap_or(group);
+    let changes = group.members.iter().map(|n| &grouped.traces[*n]).collect();
+    ChangeSet::of(group, &grouped.traces).map(|set| (set, changes))
 }
 
 /// Whether a set is one of an incident, or what is left of one: evidence that comes late moves

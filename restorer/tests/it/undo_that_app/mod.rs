@@ -76,7 +76,7 @@ fn undo(seed: u64, log: Log, score: &mut Score) {
         score.found += u64::from(is && said);
         score.wrong += u64::from(!is && said);
         if !is && said {
-            wrongly.push(format!("{} {} {:?}", trace.at, trace.title, trace.effects));
+            wrongly.push(format!("{} {} {:?}", trace.at, trace.title(), trace.effects()));
         }
     }
     let undone = world.undo(&theirs);

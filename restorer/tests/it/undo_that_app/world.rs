@@ -1,7 +1,6 @@
 //! A simulated shop, and the history that its webhooks make, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use backstock_proto::canonical::Hash;
 use backstock_proto::journal::{Change, Version};
@@ -67,7 +66,7 @@ pub(crate) struct World {
     dice: Dice,
     now: jiff::Timestamp,
     history: BTreeMap<Key, Vec<State>>,
-    pub(crate) traces: Vec<Arc<Trace>>,
+    pub(crate) traces: Vec<Trace>,
     /// Deliveries that changed nothing.
     idle: Vec<Idle>,
     /// Who did what really, as the log would tell it.
@@ -235,7 +234,7 @@ impl World {
                 version: version(self.seq, op, at, &delivery, state.as_ref()),
                 changes: changes.unwrap_or_default(),
             };
-            self.traces.push(Arc::new(Trace::of(change)));
+            self.traces.push(Trace::of(change));
             let who = match &actor {
                 Actor::App(title) => backstock_restorer::change_set::Who::app(title),
                 Actor::Staff(name) => backstock_restorer::change_set::Who::staff(name),
