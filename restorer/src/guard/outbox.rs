@@ -10,7 +10,7 @@ use backstock_proto::time::Clock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use super::incident::Incident;
+use super::incident::{Incident, IncidentState};
 use super::{Policy, notify};
 
 /// Where a watch leaves what is to be told.
@@ -68,10 +68,11 @@ impl Outbox {
     }
 }
 
-/// What can be done about an incident.
+/// What can be done about an incident. What was undone and went on waits for a person with another plan.
 fn next(shop: &Shop, incident: &Incident) -> String {
     let shop = shop.name();
-    match (&incident.job, &incident.plan) {
+    let job = incident.job.as_ref().filter(|_| incident.state == IncidentState::Applied);
+    match (job, &incident.plan) {
         (Some(job), _) => format!(" It is being undone: `backstock job --shop {shop} {job}`."),
         (None, Some(plan)) => format!(" To undo it: `backstock apply --shop {shop} {plan}`."),
         (None, None) => String::new(),
@@ -114,11 +115,13 @@ mod tests {
         let golden = Golden::of(env!("CARGO_MANIFEST_DIR"));
         let mut incident: Incident = golden.json("records-v1.txt", "incident");
         (incident.job, incident.plan) = (Some("job-1".into()), Some("plan-1".into()));
+        incident.state = IncidentState::Applied;
         let undone = next(&shop, &incident);
         assert_eq!(undone, " It is being undone: `backstock job --shop acme job-1`.");
-        incident.job = None;
+        // It went on after that, and nothing is done about it before a person says so.
+        (incident.state, incident.plan) = (IncidentState::Planned, Some("plan-2".into()));
         let to_undo = next(&shop, &incident);
-        assert_eq!(to_undo, " To undo it: `backstock apply --shop acme plan-1`.");
+        assert_eq!(to_undo, " To undo it: `backstock apply --shop acme plan-2`.");
     }
 
     #[test]
