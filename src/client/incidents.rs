@@ -87,7 +87,7 @@ pub(super) async fn dismiss(args: DismissArgs) -> Result<Answer, Failure> {
 
 /// The plan that a person may have had applied, where the guard did not do so itself.
 fn way_back(incident: &Incident) -> Option<&str> {
-    incident.plan.as_deref().filter(|_| incident.job.is_none())
+    incident.plan.as_deref().filter(|_| incident.state != IncidentState::Applied)
 }
 
 /// The jobs by the plans that they apply, where any may have gone the way back of an incident.
@@ -117,12 +117,15 @@ fn shown(incident: &Incident, job: Option<&Job>, shop: &Shop, now: &Zoned) -> St
         text += &format!("  {}\n", page::faint(why));
     }
     let is_open = is_open(incident.state, job);
-    match (incident.job.as_ref().or(job.map(|job| &job.id)), &incident.plan) {
-        (Some(job), _) => text += &format!("  backstock job --shop {shop} {job}\n"),
-        (None, Some(plan)) if incident.state == IncidentState::Planned => {
+    for job in incident.job.iter().chain(job.map(|job| &job.id)) {
+        text += &format!("  backstock job --shop {shop} {job}\n");
+    }
+    // What was undone and went on has another plan.
+    match &incident.plan {
+        Some(plan) if job.is_none() && incident.state == IncidentState::Planned => {
             text += &format!("  backstock apply --shop {shop} {plan}\n");
         }
-        (None, _) if is_open => {
+        _ if job.is_none() && is_open => {
             let set = &incident.change_set.id;
             text += &format!("  backstock rollback --shop {shop} --change-set {set} --dry-run\n");
         }

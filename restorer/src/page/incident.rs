@@ -69,12 +69,12 @@ async fn with_jobs(
 
 impl Seen {
     /// Whether a person is still to say what becomes of it. A job that ended before all was put back is
-    /// no end of it.
+    /// no end of it, nor is one after which it went on.
     pub(super) fn is_open(&self) -> bool {
         match (self.incident.state, &self.job) {
             (IncidentState::Joined | IncidentState::Dismissed, _) => false,
             (_, Some(job)) => matches!(job.state, JobState::Cancelled | JobState::Failed),
-            (state, None) => state != IncidentState::Applied && self.incident.job.is_none(),
+            (state, None) => state != IncidentState::Applied,
         }
     }
 
@@ -90,8 +90,18 @@ impl Seen {
         self.incident.change_set.from
     }
 
+    /// The job that put back all that is known of it.
     fn job_id(&self) -> Option<&str> {
-        self.incident.job.as_deref().or(self.job.as_ref().map(|job| job.id.as_str()))
+        let guards = self.incident.job.as_deref();
+        let guards = guards.filter(|_| self.incident.state == IncidentState::Applied);
+        self.job.as_ref().map(|job| job.id.as_str()).or(guards)
+    }
+
+    /// The jobs that put back what was known of it before, oldest first.
+    fn earlier_jobs(&self) -> impl Iterator<Item = &str> {
+        let (incident, last) = (&self.incident, self.job_id());
+        let jobs = incident.earlier_jobs.iter().chain(&incident.job).map(String::as_str);
+        jobs.filter(move |job| Some(*job) != last)
     }
 
     fn state(&self) -> (Tone, &'static str) {
@@ -226,7 +236,7 @@ fn ways(room: &Room, seen: &Seen) -> Markup {
     let (set, may) = (incident.change_set.id.to_string(), room.may(Scope::Restore));
     html! {
         a.button href={ (room.path()) "/changes/" (set) } { "What it did" }
-        @for job in &incident.earlier_jobs { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back before" } }
+        @for job in seen.earlier_jobs() { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back before" } }
         @if let Some(job) = seen.job_id() { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back" } }
         @else if seen.is_open() {
             @if let Some(plan) = &incident.plan { a.button.primary href={ (room.path()) "/plans/" (plan) } { "Review the way back" } }

@@ -173,3 +173,27 @@ async fn harm_stays_open_where_the_way_back_was_cancelled() {
     let overview = world.get("/shops/acme", &bo).await;
     overview.assert_says(&["Something did harm in your store"]);
 }
+
+#[tokio::test]
+async fn harm_that_went_on_after_it_was_undone_is_open_again() {
+    let world = world(Config::default());
+    let bo = world.signed_in("Bo").await;
+    incidents(&world, &bo).await;
+    for open in ["open", "told", "planned"] {
+        let path = format!("/shops/acme/guard/incident-{open}/dismiss");
+        assert_eq!(world.send(&path, &bo, "").await.status, 303);
+    }
+    let listed = world.get("/v1/shops/acme/incidents", &bo).await;
+    let listed: Value = serde_json::from_slice(&listed.bytes).expect("json");
+    let mut listed = listed["items"].as_array().expect("incidents").iter();
+    let undone = listed.find(|incident| incident["id"] == "incident-applied");
+    let mut went_on = undone.expect("on record").clone();
+    (went_on["state"], went_on["plan"]) = (json!("planned"), json!("plan-3"));
+    let put = world.journal.put(&acme(), INCIDENT, "incident-applied", &went_on).await;
+    put.expect("on record");
+    let guard = world.get("/shops/acme/guard", &bo).await;
+    guard.assert_says(&["What was put back before", "/shops/acme/jobs/job-2"]);
+    guard.assert_says(&["Review the way back", "/shops/acme/plans/plan-3"]);
+    let overview = world.get("/shops/acme", &bo).await;
+    overview.assert_says(&["Something did harm in your store"]);
+}
