@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use backstock_proto::{Op, ResourceId};
+use backstock_proto::{Kind, Op, ResourceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -134,17 +134,9 @@ pub struct Damage {
 /// collapsed.
 pub fn count<'a>(changes: impl Iterator<Item = &'a Trace> + Clone, price_drop: f64) -> Vec<Damage> {
     let mut hurt: BTreeMap<Harm, BTreeMap<(&str, &ResourceId), &str>> = BTreeMap::new();
-    let mut mark = |harm: Harm, trace: &'a Trace| {
+    for (harm, trace) in each(changes, price_drop) {
         let (kind, id) = trace.resource();
         hurt.entry(harm).or_default().insert((kind.as_str(), id), trace.title());
-    };
-    for trace in changes.clone() {
-        for harm in of_one(trace, price_drop) {
-            mark(harm, trace);
-        }
-    }
-    for trace in replaced(changes) {
-        mark(Harm::TextsReplaced, trace);
     }
     let damage = hurt.into_iter().map(|(harm, resources)| Damage {
         harm,
@@ -152,6 +144,30 @@ pub fn count<'a>(changes: impl Iterator<Item = &'a Trace> + Clone, price_drop: f
         examples: resources.values().take(EXAMPLES).map(|title| (*title).to_owned()).collect(),
     });
     damage.collect()
+}
+
+/// The kinds of what some changes hurt, as [`count`] counts it.
+pub fn kinds<'a>(
+    changes: impl Iterator<Item = &'a Trace> + Clone,
+    price_drop: f64,
+) -> BTreeMap<Harm, BTreeSet<Kind>> {
+    let mut hurt: BTreeMap<Harm, BTreeSet<&Kind>> = BTreeMap::new();
+    for (harm, trace) in each(changes, price_drop) {
+        hurt.entry(harm).or_default().insert(&trace.kind);
+    }
+    hurt.into_iter().map(|(harm, kinds)| (harm, kinds.into_iter().cloned().collect())).collect()
+}
+
+/// The harm that some changes did, one by one.
+fn each<'a>(
+    changes: impl Iterator<Item = &'a Trace> + Clone,
+    price_drop: f64,
+) -> impl Iterator<Item = (Harm, &'a Trace)> {
+    let alone = changes.clone().flat_map(move |trace| {
+        let harms = of_one(trace, price_drop).into_iter();
+        harms.map(move |harm| (harm, trace))
+    });
+    alone.chain(replaced(changes).into_iter().map(|trace| (Harm::TextsReplaced, trace)))
 }
 
 /// The harm that is seen in one change alone.

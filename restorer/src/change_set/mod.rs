@@ -26,7 +26,7 @@ mod shelf;
 mod tell;
 mod trace;
 
-pub use damage::{Damage, Harm, count as damage};
+pub use damage::{Damage, Harm, count as damage, kinds as kinds_hurt};
 pub use event_id::EventId;
 pub use evidence::{ActorKind, AppMark, Entry, Evidence, Idle, OwnWrite, Sign, Who};
 pub use group::{Group, group};

@@ -1,5 +1,6 @@
 //! Who did what, out of a few changes made by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use backstock_proto::journal::Page;
@@ -323,6 +324,15 @@ fn a_sale_that_shows_the_price_before_is_no_harm() {
         &Evidence::default(),
     );
     assert_eq!(bare[0].hurt(Harm::PricesCollapsed), 10);
+}
+
+#[test]
+fn of_what_was_hurt_the_kinds_are_told() {
+    let kind = |name: &str| Kind::parse(name).expect("a kind");
+    let gone = Trace { op: Op::Delete, ..trace(1, 1, 0, Vec::new()) };
+    let tagged = Trace { kind: kind("order"), ..trace(2, 2, 1, text()) };
+    let hurt = kinds_hurt([&gone, &tagged].into_iter(), 0.6);
+    assert_eq!(hurt, BTreeMap::from([(Harm::Deleted, BTreeSet::from([kind("product")]))]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whether a change-set is harm, and what is to be done: a pure decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use backstock_proto::Kind;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub(crate) const STAFF: u64 = 3;
 pub struct Situation {
     /// How many living resources the shop has of each kind.
     pub living: BTreeMap<Kind, u64>,
+    /// Of which kinds is what it hurt; of harm that is not here, of any that it touched.
+    pub hurt: BTreeMap<Harm, BTreeSet<Kind>>,
     /// Harm that only a look beyond the change-set shows.
     pub further: Vec<Damage>,
     /// Why history may not be complete for what it touched; empty where it is.
@@ -118,7 +120,7 @@ fn trip(
         return None;
     }
     let threshold = policy.threshold(damage.harm);
-    let of = concerned(damage.harm, set);
+    let of = concerned(damage.harm, set, at);
     let living: u64 = of.iter().filter_map(|kind| at.living.get(*kind)).sum();
     let part = (threshold.share * living as f64).ceil() as u64;
     let usual = threshold.min.max(part) * if staff { STAFF } else { 1 };
@@ -133,14 +135,16 @@ fn trip(
     })
 }
 
-/// The kinds of which a harm hurts a part.
-fn concerned(harm: Harm, set: &ChangeSet) -> Vec<&Kind> {
+/// The kinds of which a harm hurts a part. What else was touched is no measure of it: a shop has a
+/// hundred times as many orders as products.
+fn concerned<'a>(harm: Harm, set: &'a ChangeSet, at: &Situation) -> Vec<&'a Kind> {
     let is = |kind: &&Kind| match harm {
         Harm::CollectionsBroken => kind.as_str() == "collection",
         Harm::ThemeCode => kind.as_str() == "theme_file",
         _ => !matches!(kind.as_str(), "inventory_item" | "inventory_level"),
     };
-    set.kinds.keys().filter(is).collect()
+    let hurt = |kind: &&Kind| at.hurt.get(&harm).is_none_or(|kinds| kinds.contains(*kind));
+    set.kinds.keys().filter(is).filter(hurt).collect()
 }
 
 /// What a person is told of it, in one line.
@@ -283,6 +287,17 @@ mod tests {
             action(&set(ActorKind::App, 0.93, Harm::Deleted, 200), &apply(), &at),
             Action::Apply
         );
+    }
+
+    #[test]
+    fn how_much_a_part_is_depends_on_what_was_hurt_and_on_nothing_else() {
+        let kind = |name: &str| Kind::parse(name).expect("a kind");
+        let mut harmed = set(ActorKind::App, 0.93, Harm::Deleted, 150);
+        harmed.kinds.insert(kind("order"), 1);
+        let living = [(kind("product"), 5_000), (kind("order"), 1_000_000)].into();
+        let hurt = [(Harm::Deleted, [kind("product")].into())].into();
+        let at = Situation { living, hurt, ..Situation::default() };
+        assert_eq!(action(&harmed, &apply(), &at), Action::Apply);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::outbox::{Postman, outbox};
 use super::respond::{Respond, Seen};
 use super::{Action, Normal, Policy, Situation, WayBack, complete, cost, judge};
 use crate::change_set::read::{Grouped, Wanted, Whose};
-use crate::change_set::{ActorKind, ChangeSet, Group, Trace};
+use crate::change_set::{ActorKind, ChangeSet, Group, Trace, kinds_hurt};
 use crate::job::{Job, JobState};
 use crate::mark::{self, MARK, Mark};
 use crate::{Desk, record};
@@ -393,7 +393,9 @@ impl Watch {
             None => vec!["the journal does not say how it is".into()],
         };
         let late = now.micros_since(set.to) > LATE_MICROS && docket.of(changes).is_empty();
-        Situation { living: living.unwrap_or_default(), further: Vec::new(), gaps, again, late }
+        let hurt = kinds_hurt(changes.iter().copied(), self.policy.price_drop);
+        let (living, further) = (living.unwrap_or_default(), Vec::new());
+        Situation { living, hurt, further, gaps, again, late }
     }
 }
 
