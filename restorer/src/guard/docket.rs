@@ -8,7 +8,7 @@ use backstock_proto::journal::{JournalError, PAGE_LIMIT_MAX, Page};
 use backstock_proto::publish::PutError;
 use backstock_proto::{Shop, Timestamp};
 
-use super::incident::{BEING_TOLD, INCIDENT, Incident};
+use super::incident::{INCIDENT, Incident};
 use crate::Desk;
 use crate::change_set::Trace;
 use crate::record::{self, RecordError};
@@ -43,8 +43,7 @@ impl Docket {
 
     /// Whether one of them is to be looked at again although nothing new happened.
     pub(super) fn waits(&self, now: Timestamp) -> bool {
-        let untold = |incident: &Incident| incident.told.as_deref() == Some(BEING_TOLD);
-        self.all().any(|incident| incident.is_waiting(now) || untold(incident))
+        self.all().any(|incident| incident.is_waiting(now) || incident.is_untold())
     }
 
     /// The incidents of which the change that they are known by is one of some changes.

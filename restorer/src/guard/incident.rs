@@ -114,9 +114,16 @@ impl Incident {
         }
     }
 
-    /// Whether it is of a set that had another size when this was said.
+    /// Whether people are still to be told of it as it is. Of what was meant, and of a part, nobody is.
+    pub(super) fn is_untold(&self) -> bool {
+        let is_over = matches!(self.state, IncidentState::Joined | IncidentState::Dismissed);
+        !is_over && self.told.as_deref() == Some(BEING_TOLD)
+    }
+
+    /// Whether it is of a set that had another size when this was said. Of what was meant no more is said.
     pub(super) fn is_behind(&self, set: &ChangeSet) -> bool {
-        self.change_set.counts.changes != set.counts.changes
+        let is_meant = self.state == IncidentState::Dismissed;
+        !is_meant && self.change_set.counts.changes != set.counts.changes
     }
 
     /// Takes over what was done about another one that is a part of it.

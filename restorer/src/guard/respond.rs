@@ -97,7 +97,7 @@ impl Respond {
         self.docket.of(changes).iter().any(|incident| {
             let anothers = incident.by != self.by;
             incident.is_waiting(now)
-                || (anothers && (incident.is_behind(set) || is_untold(incident)))
+                || (anothers && (incident.is_behind(set) || incident.is_untold()))
         })
     }
 
@@ -115,7 +115,7 @@ impl Respond {
 
     /// Whether nobody goes on with another guard's incident although there is something to be done.
     fn is_left(&self, incident: &Incident, seen: &Seen<'_>, now: Timestamp) -> bool {
-        let open = incident.is_waiting(now) || incident.is_behind(seen.set) || is_untold(incident);
+        let open = incident.is_waiting(now) || incident.is_behind(seen.set) || incident.is_untold();
         incident.by == self.by
             || (open
                 && now.micros_since(incident.updated_at) >= GONE_MICROS
@@ -197,7 +197,7 @@ impl Respond {
         if before.state == IncidentState::Dismissed {
             return Ok(());
         }
-        let unheard = is_untold(&before) && !self.outbox.holds(&before.id);
+        let unheard = before.is_untold() && !self.outbox.holds(&before.id);
         if before.state == IncidentState::Applied && !before.is_behind(seen.set) && !unheard {
             return Ok(());
         }
@@ -309,11 +309,6 @@ impl Respond {
         (incident.by, incident.updated_at) = (self.by.clone(), now);
         self.docket.put(incident).await
     }
-}
-
-/// Whether people are still to be told of an incident as it is.
-fn is_untold(incident: &Incident) -> bool {
-    incident.told.as_deref() == Some(BEING_TOLD)
 }
 
 /// What was undone is undone to its end when more of it comes to light. What its actor does after it

@@ -147,6 +147,22 @@ async fn what_was_meant_is_left_alone_and_as_much_is_normal_from_then_on() {
 }
 
 #[tokio::test]
+async fn what_was_meant_before_people_were_told_keeps_nobody_busy() {
+    let world = World::new(attacked());
+    let url = Some("https://hooks.example.com/x".to_owned());
+    let policy = Policy { webhook_url: url, ..Policy::default() };
+    // Nobody delivers.
+    let (mut watch, _postman) = world.watch(&policy).await;
+    look(&mut watch).await;
+    let (id, shop) = (world.only().await.id, fake::shop("acme"));
+    let dismissed = guard::dismiss(&world.desk, &shop, &id, "ann".into()).await;
+    assert_eq!(dismissed.expect("dismissed").told.as_deref(), Some("being told"));
+    look(&mut watch).await;
+    world.clock.set("2026-11-22T12:30:00Z");
+    assert!(!watch.is_watching());
+}
+
+#[tokio::test]
 async fn what_was_undone_is_not_dismissed() {
     let world = World::new(attacked());
     let (mut watch, _) = world.watch(&apply()).await;
