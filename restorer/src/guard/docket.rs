@@ -1,7 +1,7 @@
 //! The incidents of a shop, on record. Each record of one is put after the last that is known of it,
 //! so that of several guards that act on the same incident one gets through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::journal::{JournalError, PAGE_LIMIT_MAX, Page};
@@ -48,9 +48,12 @@ impl Docket {
 
     /// The incidents of which the change that they are known by is one of some changes.
     pub(super) fn of(&self, changes: &[&Trace]) -> Vec<Incident> {
+        // Each change is looked at once: there may be millions of them.
+        let known: HashSet<u64> = self.all().map(|incident| incident.change_set.id.seq).collect();
+        let seqs = changes.iter().map(|trace| trace.seq);
+        let there: HashSet<u64> = seqs.filter(|seq| known.contains(seq)).collect();
         let holds = |incident: &&Incident| {
-            let seq = incident.change_set.id.seq;
-            incident.part_of.is_none() && changes.iter().any(|trace| trace.seq == seq)
+            incident.part_of.is_none() && there.contains(&incident.change_set.id.seq)
         };
         self.all().filter(holds).cloned().collect()
     }
