@@ -68,6 +68,8 @@ pub(crate) struct Wanted {
     pub(crate) by: Option<String>,
     /// Whose at all.
     pub(crate) whose: Whose,
+    /// The drop from which on a price has collapsed, where it is not the usual one.
+    pub(crate) price_drop: Option<f64>,
 }
 
 /// The versions of one resource that are to be undone together, oldest first.
@@ -207,7 +209,7 @@ impl Book {
             };
             to = to.min(newest);
             let step = Span { from: shifted(to, -SPAN_STEP).max(span.from), to };
-            let mut sets = self.grouped(from, step, wanted.whose).await?.sets();
+            let mut sets = self.grouped(from, step, wanted.whose).await?.sets(wanted.price_drop);
             sets.retain(|set| {
                 let unseen = before.is_none_or(|before| Cursor { to: set.to, id: set.id } < before);
                 unseen && set.to >= step.from && set.from <= span.to && wanted.holds(set)
@@ -371,9 +373,16 @@ impl Wanted {
 }
 
 impl Grouped {
-    /// The sets, in no order.
-    pub(crate) fn sets(&self) -> Vec<ChangeSet> {
-        self.groups.iter().filter_map(|group| ChangeSet::of(group, &self.traces)).collect()
+    /// The sets, in no order, with their harm by such a drop of prices.
+    fn sets(&self, price_drop: Option<f64>) -> Vec<ChangeSet> {
+        let set = |group: &Group| {
+            let mut set = ChangeSet::of(group, &self.traces)?;
+            if let Some(drop) = price_drop {
+                set.count_harm(group.members.iter().map(|n| &self.traces[*n]), drop);
+            }
+            Some(set)
+        };
+        self.groups.iter().filter_map(set).collect()
     }
 
     /// Whether a set that lies in the window asked for may go on before or after what was read.

@@ -279,9 +279,13 @@ fn money<'a>(changes: impl Iterator<Item = &'a Trace>) -> Option<Money> {
 
 impl ChangeSet {
     /// Counts its harm anew, of the changes that it is made of, by another drop of prices.
-    pub fn count_harm(&mut self, changes: &[&Trace], price_drop: f64) {
+    pub fn count_harm<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Trace> + Clone,
+        price_drop: f64,
+    ) {
         if price_drop != PRICE_DROP && self.risk != Risk::None {
-            self.damage = damage::count(changes.iter().copied(), price_drop);
+            self.damage = damage::count(changes, price_drop);
         }
     }
 

@@ -181,7 +181,8 @@ impl Watch {
         self.respond.docket.read().await?;
         let now = self.desk.clock.now();
         let span = Span { from: before(now, NORMAL_MICROS), to: before(now, WIDE_MICROS) };
-        let wanted = Wanted { span, whose: Whose::Others, ..Wanted::default() };
+        let price_drop = Some(self.policy.price_drop);
+        let wanted = Wanted { span, whose: Whose::Others, price_drop, ..Wanted::default() };
         let around = self.desk.around(&self.shop).await?;
         let mut page = Page { limit: 200, cursor: None };
         let mut learned = 0;
@@ -240,7 +241,7 @@ impl Watch {
             if set.to < span.from {
                 continue;
             }
-            set.count_harm(&changes, self.policy.price_drop);
+            set.count_harm(changes.iter().copied(), self.policy.price_drop);
             self.notice(&set, &changes).await;
             if self.is_settled(&set, &changes, now) {
                 continue;

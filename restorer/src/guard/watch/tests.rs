@@ -351,6 +351,24 @@ async fn a_shop_says_itself_from_when_on_a_price_has_collapsed() {
 }
 
 #[tokio::test]
+async fn a_drop_of_prices_that_is_usual_is_known_as_such_after_a_restart() {
+    let mut fake = shop_of(0);
+    for (day, price) in [(15, "64.00"), (16, "40.00"), (17, "64.00"), (19, "40.00"), (20, "64.00")]
+    {
+        for n in 1..=20 {
+            let at = format!("2026-11-{day}T09:00:{n:02}Z");
+            fake.remember("product", &n.to_string(), &at, &product(n, price));
+        }
+    }
+    reprice(&mut fake, 1..=20, "40.00");
+    let world = World::new(fake);
+    let strict = Policy { price_drop: 0.3, ..Policy::default() };
+    let (mut watch, _) = world.watch(&strict).await;
+    look(&mut watch).await;
+    assert!(world.incidents().await.is_empty());
+}
+
+#[tokio::test]
 async fn harm_is_seen_while_a_job_works() {
     let mut fake = shop_of(30);
     reprice(&mut fake, 1..=20, "6.40");
