@@ -37,6 +37,16 @@ def keys_apart(path, what):
             keys_apart(path, one)
 
 
+def synced(path):
+    """What serves the stream syncs its store before each start, also where only the container starts anew."""
+    for document in documents(path):
+        for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+            line = " ".join(container.get("command", []) + container.get("args", []))
+            before, server, _ = line.partition("nats-server")
+            if server and "sync -f /data &&" not in before:
+                faults.append(f"{path}: {container['name']} starts without a sync: {line}")
+
+
 def targets(path):
     """What service discovery finds of the pods: a target for each port, with the labels that it has."""
     for document in documents(path):
@@ -108,6 +118,7 @@ def alerts():
 directory, *rendered = map(pathlib.Path, sys.argv[1:])
 for path in rendered:
     keys_apart(path, documents(path))
+    synced(path)
     if any(document.get("kind") in ("StatefulSet", "Deployment") for document in documents(path)):
         scraped(directory, path)
 alerts()
