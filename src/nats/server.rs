@@ -24,8 +24,9 @@ use tracing::{info, warn};
 
 use super::{Address, Credentials};
 
-/// How long a start may take: recovery after a kill reads the last blocks.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a start may take: after a kill the server may read all that it holds, tens of gigabytes. One
+/// that is ended meanwhile would begin with that anew, and never get there.
+const START_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// How often a start is tried, each time on other ports.
 const START_ATTEMPTS: u32 = 5;
 /// How long a stop may take before it is a kill.
@@ -34,6 +35,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// How long it may be ill before it is restarted: its write errors stick, only a restart heals.
 const ILL_FOR: Duration = Duration::from_secs(3);
+/// How long it may answer nothing: who waits for a slow disk, or for the processor, is not ill.
+const SILENT_FOR: Duration = Duration::from_secs(60);
 /// A restart is of no use before so much disk is free again.
 const FREE_BYTES_MIN: u64 = 4 << 20;
 /// What the server's store may hold: no limit of its own. The stream has one that keeps the disk from
@@ -56,6 +59,23 @@ struct Layout {
     dir: PathBuf,
     address: Address,
     monitor_url: String,
+}
+
+/// What the server says of its health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// Its store is not open yet, or cannot be written to.
+    Ill,
+    /// Nothing.
+    Silent,
+}
+
+/// Since when the server has not been well.
+#[derive(Debug, Default)]
+struct Unwell {
+    ill: Option<Instant>,
+    silent: Option<Instant>,
 }
 
 impl Server {
@@ -92,8 +112,13 @@ impl Server {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 status = self.child.wait() => warn!("nats-server ended ({}); restarting it", shown(status)),
-                () = self.layout.ill() => {
-                    warn!("nats-server reports a write error; restarting it");
+                seen = self.layout.unwell() => {
+                    match seen {
+                        Health::Silent => warn!("nats-server answers nothing; restarting it"),
+                        Health::Well | Health::Ill => {
+                            warn!("nats-server reports a write error; restarting it");
+                        }
+                    }
                     stop(&mut self.child).await;
                 }
             }
@@ -186,7 +211,7 @@ impl Layout {
             .spawn()
             .with_context(|| format!("start {}", self.binary.display()))?;
         let begun = Instant::now();
-        while !self.healthy().await {
+        while self.health().await != Health::Well {
             if let Some(status) = child.try_wait()? {
                 bail!(
                     "it ended at once ({status}); see {}",
@@ -202,31 +227,48 @@ impl Layout {
         Ok(child)
     }
 
-    async fn healthy(&self) -> bool {
+    async fn health(&self) -> Health {
         // No proxy knows of it.
-        let Ok(http) = reqwest::Client::builder().no_proxy().build() else { return false };
+        let Ok(http) = reqwest::Client::builder().no_proxy().build() else {
+            return Health::Silent;
+        };
         let asked = http
             .get(format!("{}/healthz", self.monitor_url))
             .timeout(Duration::from_secs(2))
             .send();
-        asked.await.is_ok_and(|answer| answer.status().is_success())
+        match asked.await {
+            Ok(answer) if answer.status().is_success() => Health::Well,
+            Ok(_) => Health::Ill,
+            Err(_) => Health::Silent,
+        }
     }
 
-    /// Returns once the server has been ill for long, and a restart could help.
-    async fn ill(&self) {
-        let mut since: Option<Instant> = None;
+    /// Answers what is seen of the server once that has been no good for long, and a restart could help.
+    async fn unwell(&self) -> Health {
+        let mut unwell = Unwell::default();
         loop {
             tokio::time::sleep(HEALTH_EVERY).await;
-            if self.healthy().await {
-                since = None;
-                continue;
-            }
-            let since = *since.get_or_insert_with(Instant::now);
+            let seen = self.health().await;
             let room = free_bytes(&self.dir).is_none_or(|free| free >= FREE_BYTES_MIN);
-            if since.elapsed() >= ILL_FOR && room {
-                return;
+            if unwell.for_long(seen, Instant::now()) && room {
+                return seen;
             }
         }
+    }
+}
+
+impl Unwell {
+    /// Whether what is seen `now` was so for as long as it may be.
+    fn for_long(&mut self, seen: Health, now: Instant) -> bool {
+        let (since, patience) = match seen {
+            Health::Well => {
+                *self = Self::default();
+                return false;
+            }
+            Health::Ill => (&mut self.ill, ILL_FOR),
+            Health::Silent => (&mut self.silent, SILENT_FOR),
+        };
+        now.duration_since(*since.get_or_insert(now)) >= patience
     }
 }
 
@@ -343,4 +385,25 @@ pub(super) fn held_bytes(dir: &Path) -> u64 {
 
 fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_slow_is_given_more_time_than_who_is_ill() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut ill = Unwell::default();
+        assert!(!ill.for_long(Health::Ill, at(0)));
+        assert!(ill.for_long(Health::Ill, at(3)));
+
+        let mut slow = Unwell::default();
+        assert!(!slow.for_long(Health::Silent, at(0)));
+        assert!(!slow.for_long(Health::Silent, at(59)));
+        assert!(!slow.for_long(Health::Well, at(61)));
+        assert!(!slow.for_long(Health::Silent, at(62)), "it answered in between");
+        assert!(slow.for_long(Health::Silent, at(122)));
+    }
 }
