@@ -35,8 +35,8 @@ use crate::{secrets, tokens};
 
 mod stores;
 
-use stores::{Stores, kept, part_of};
-pub(crate) use stores::{ensure_streams, open_stores, read, recover};
+pub(crate) use stores::{Stores, ensure_streams, open_stores, read, recover};
+use stores::{kept, part_of};
 
 /// Whoever takes no connection within this is not there: there may be another copy.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

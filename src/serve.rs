@@ -14,7 +14,8 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::nats::{self, Address, Server};
 use crate::process::{Process, bind, shutdown_signal};
-use crate::{roles, secrets};
+use crate::roles::{self, Stores};
+use crate::secrets;
 
 /// How long one step of stopping may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(30);
@@ -62,9 +63,10 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let secrets = ShopSecrets::new(secrets::read(&config.shop)?);
     let ingest_listener = bind("ingest", config.http.ingest).await?;
     let restorer_listener = bind("restorer", config.http.restorer).await?;
-    let stores = roles::open_stores(&process, &config).await?;
+    let begun = Box::pin(begin(&process, &mut config));
+    let Some(begun) = shutdown.run_until_cancelled(begun).await else { return Ok(()) };
+    let (stores, address, server) = begun?;
 
-    let (address, server) = stream_server(&mut config).await?;
     let to_ingest = address.connect("ingest", &config.nats).await?;
     let to_journal = address.connect("journal", &config.nats).await?;
     let to_restorer = address.connect("restorer", &config.nats).await?;
@@ -131,6 +133,17 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let mut roles = vec![ingest, compactor, journal, restorer];
     roles.extend(server);
     hold(roles, shutdown).await
+}
+
+/// Opens the stores and finds the server of the stream. Both may take long: a store may come back from a
+/// checkpoint, and a server that was killed may read all that it holds.
+async fn begin(
+    process: &Process,
+    config: &mut Config,
+) -> anyhow::Result<(Stores, Address, Option<Server>)> {
+    let stores = roles::open_stores(process, config).await?;
+    let (address, server) = stream_server(config).await?;
+    Ok((stores, address, server))
 }
 
 /// Where the server of the stream is: the configured one, or one of our own, which is given the room that the

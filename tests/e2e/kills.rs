@@ -1,6 +1,7 @@
 //! `kill -9` at random moments under load: nothing that was answered 200 is lost, nothing is there
 //! twice.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -170,4 +171,22 @@ async fn torture_kill_the_journal_alone() {
     ledger.settle(&backstock).await;
     let audit = ledger.audit(&backstock).await;
     report("kill the journal", kills, seed, &ledger, &audit, down_max);
+}
+
+/// A server that reads all of its store may take many minutes to be ready.
+#[tokio::test]
+async fn a_start_under_way_ends_when_it_is_told_to() {
+    let mut backstock = Backstock::new();
+    let server = backstock.dir.join("never-ready");
+    std::fs::write(&server, "#!/bin/sh\nexec sleep 3600\n").expect("written");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&server, executable).expect("executable");
+    let server = server.to_str().expect("a text");
+    backstock.spawn_with("serve", &[("BACKSTOCK_NATS__SERVER", server)]);
+    let begun = backstock.dir.join("data/nats/nats-server.conf");
+    eventually(|| async {
+        if begun.exists() { Ok(()) } else { Err("no server is started".to_owned()) }
+    })
+    .await;
+    assert!(backstock.signal("serve", Signal::SIGTERM).success());
 }
