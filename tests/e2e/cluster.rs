@@ -336,6 +336,16 @@ async fn each_role_may_do_its_own_on_the_stream_and_no_more() {
     assert!(read.get_raw_message(1).await.is_err(), "ingest reads a message");
     assert!(jetstream.delete_stream(stream::stream_name(0)).await.is_err(), "ingest deletes");
 
+    // Whoever erases somebody deletes a message. Nobody deletes the stream.
+    for (role, erases) in [("compactor", false), ("journal", true)] {
+        let mut jetstream = jetstream::new(cluster.servers.client_of(role).await);
+        jetstream.set_timeout(Duration::from_secs(1));
+        let stream =
+            jetstream.get_stream(stream::stream_name(0)).await.expect("it sees the stream");
+        assert_eq!(stream.delete_message(1).await.is_ok(), erases, "{role} deletes a message");
+        assert!(jetstream.delete_stream(stream::stream_name(0)).await.is_err(), "{role} deletes");
+    }
+
     let strange = KeyPair::new_user().seed().expect("a seed");
     assert!(cluster.servers.client(&strange).await.is_err(), "a strange key opens the server");
 }
