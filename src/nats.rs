@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use async_nats::ConnectOptions;
 use async_nats::connection::State;
+use backstock_proto::Timestamp;
 use backstock_proto::listen::Part;
-use prometheus::IntGauge;
+use prometheus::{IntGauge, Registry};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -64,6 +65,50 @@ pub(crate) struct Connected {
     pub(crate) syncs_always: bool,
 }
 
+/// What the server's members say of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    /// Whether all of them sync before they acknowledge.
+    syncs_always: bool,
+    /// When the first of the certificates ends that they have, which each reads at its start only.
+    certified_until: Option<Timestamp>,
+}
+
+impl Told {
+    fn and(self, other: Self) -> Self {
+        let certified_until = [self.certified_until, other.certified_until].into_iter().flatten();
+        Self {
+            syncs_always: self.syncs_always && other.syncs_always,
+            certified_until: certified_until.min(),
+        }
+    }
+}
+
+/// What is shown of the server while it is in use.
+pub(crate) struct Gauges {
+    synced: IntGauge,
+    certificate_ends: IntGauge,
+}
+
+impl Gauges {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges = Self {
+            synced: IntGauge::new(
+                "backstock_ingest_stream_synced",
+                "1 as long as NATS syncs what it acknowledges, as far as its members say.",
+            )?,
+            certificate_ends: IntGauge::new(
+                "backstock_ingest_nats_certificate_ends_seconds",
+                "When the first of the certificates ends that NATS's members have, in seconds since \
+                 1970; 0 without one.",
+            )?,
+        };
+        registry.register(Box::new(gauges.synced.clone()))?;
+        registry.register(Box::new(gauges.certificate_ends.clone()))?;
+        Ok(gauges)
+    }
+}
+
 impl Address {
     /// The configured server.
     pub(crate) fn configured(config: &Nats) -> Option<Self> {
@@ -106,7 +151,8 @@ impl Address {
                 backstock_proto::stream::MAX_PAYLOAD_BYTES
             );
         }
-        let syncs_always = self.syncs_always(&info.server_id, &info.host).await;
+        let told = self.told(&info.server_id, &info.host).await;
+        let syncs_always = told.map(|told| told.syncs_always);
         match (&syncs_always, config.accept_lazy_sync) {
             (Ok(true), _) => {}
             (Ok(false), true) => warn!(
@@ -134,29 +180,28 @@ impl Address {
     }
 
     /// Looks again and again, until `shutdown`, whether the server still syncs before it acknowledges: it,
-    /// or another member, may have been started anew with another configuration. `synced` is 0 while not.
-    pub(crate) async fn watch_syncing(
+    /// or another member, may have been started anew with another configuration. And how long its
+    /// certificates are good for.
+    pub(crate) async fn watch(
         self,
         client: async_nats::Client,
-        synced: IntGauge,
+        Gauges { synced, certificate_ends }: Gauges,
         shutdown: CancellationToken,
     ) {
         synced.set(1);
-        let mut looks = tokio::time::interval(SYNC_LOOK_EVERY);
+        let mut looks = tokio::time::interval(SERVER_LOOK_EVERY);
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
             let info = client.server_info();
-            match self.syncs_always(&info.server_id, &info.host).await {
-                Ok(true) => synced.set(1),
-                Ok(false) => {
-                    synced.set(0);
-                    error!(
-                        "nats-server at {} acknowledges before it syncs by now: a power cut would lose \
-                         what is answered 200. Set `jetstream {{ sync_interval: always }}` there",
-                        self.shown()
-                    );
-                }
-                // Who does not answer says nothing.
-                Err(_) => {}
+            // Who does not answer says nothing.
+            let Ok(told) = self.told(&info.server_id, &info.host).await else { continue };
+            synced.set(i64::from(told.syncs_always));
+            certificate_ends.set(told.certified_until.map_or(0, |at| at.as_micros() / 1_000_000));
+            if !told.syncs_always {
+                error!(
+                    "nats-server at {} acknowledges before it syncs by now: a power cut would lose \
+                     what is answered 200. Set `jetstream {{ sync_interval: always }}` there",
+                    self.shown()
+                );
             }
         }
     }
@@ -192,9 +237,9 @@ impl Address {
         }
     }
 
-    /// Asks the monitoring ports: of the members that answer, each must sync. Where none is named,
-    /// the one of the very server that we are connected to.
-    async fn syncs_always(&self, server_id: &str, host: &str) -> anyhow::Result<bool> {
+    /// Asks the monitoring ports, and takes the word of the members that answer. Where none is named, of
+    /// the very server that we are connected to.
+    async fn told(&self, server_id: &str, host: &str) -> anyhow::Result<Told> {
         let Some(urls) = &self.monitor_url else {
             let host = if host == "0.0.0.0" { "127.0.0.1" } else { host };
             let url = format!("http://{host}:8222");
@@ -204,21 +249,22 @@ impl Address {
                 varz.server_id == server_id,
                 "{url} is the monitoring port of another server"
             );
-            return Ok(varz.jetstream.config.sync_always);
+            return Ok(varz.told());
         };
         let members = futures::future::join_all(listed(urls).map(Varz::of)).await;
-        let mut answered = None;
+        let mut answered: Option<Told> = None;
         let mut silent = None;
         for member in members {
             match member {
                 Ok(varz) => {
-                    answered = Some(answered.unwrap_or(true) && varz.jetstream.config.sync_always);
+                    let told = varz.told();
+                    answered = Some(answered.map_or(told, |before| before.and(told)));
                 }
                 Err(e) => silent = Some(e),
             }
         }
         match (answered, silent) {
-            (Some(syncs), _) => Ok(syncs),
+            (Some(told), _) => Ok(told),
             (None, Some(e)) => Err(e),
             (None, None) => bail!("nats.monitor_url is empty"),
         }
@@ -243,8 +289,8 @@ pub(crate) async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result
     }
 }
 
-/// How often it is looked whether the server still syncs.
-const SYNC_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+/// How often it is looked how the server is configured by now.
+const SERVER_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How often a connection is looked at.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
@@ -270,6 +316,8 @@ struct Varz {
     server_id: String,
     #[serde(default)]
     jetstream: VarzJetStream,
+    #[serde(default)]
+    tls_cert_not_after: Option<String>,
 }
 
 impl Varz {
@@ -287,6 +335,14 @@ impl Varz {
             .json()
             .await
             .with_context(|| format!("read {url}/varz"))
+    }
+
+    fn told(&self) -> Told {
+        let until = self.tls_cert_not_after.as_deref();
+        Told {
+            syncs_always: self.jetstream.config.sync_always,
+            certified_until: until.and_then(|until| Timestamp::parse(until).ok()),
+        }
     }
 }
 
@@ -317,6 +373,8 @@ pub(crate) fn stream_bytes_max(dir: &Path) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -325,5 +383,25 @@ mod tests {
         assert!(parse_version("v2.15.1").is_some_and(|v| v >= VERSION_MIN));
         assert!(parse_version("2.12.0-beta").is_some_and(|v| v >= VERSION_MIN));
         assert_eq!(parse_version("weird"), None);
+    }
+
+    #[test]
+    fn each_member_must_sync_and_the_first_certificate_to_end_counts() {
+        let told = |varz: serde_json::Value| {
+            serde_json::from_value::<Varz>(varz).expect("what a member says").told()
+        };
+        let jetstream = |always| json!({"config": {"sync_always": always}});
+        let plain = told(json!({"server_id": "A", "jetstream": jetstream(true)}));
+        assert_eq!(plain, Told { syncs_always: true, certified_until: None });
+        let certified = |until: &str, always| {
+            let jetstream = jetstream(always);
+            told(json!({"server_id": "B", "jetstream": jetstream, "tls_cert_not_after": until}))
+        };
+        let later = certified("2026-12-24T00:00:00Z", true);
+        let soon = certified("2026-12-01T06:03:46Z", false);
+        let first = Timestamp::parse("2026-12-01T06:03:46Z").expect("an instant");
+        let expected = Told { syncs_always: false, certified_until: Some(first) };
+        assert_eq!(plain.and(later).and(soon), expected);
+        assert_eq!(certified("soon", true), plain, "what cannot be read says nothing");
     }
 }

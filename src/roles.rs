@@ -19,7 +19,6 @@ use backstock_proto::pulls::Pulls;
 use backstock_proto::stream::partition_of;
 use backstock_proto::{admin, listen, storage};
 use backstock_restorer::{Restorer, Tokens};
-use prometheus::IntGauge;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -254,12 +253,8 @@ pub(crate) async fn run_ingest(
     if nats.syncs_always
         && let Some(address) = Address::configured(&config.nats)
     {
-        let synced = IntGauge::new(
-            "backstock_ingest_stream_synced",
-            "1 as long as NATS syncs what it acknowledges, as far as its members say.",
-        )?;
-        process.registry.register(Box::new(synced.clone()))?;
-        tokio::spawn(address.watch_syncing(nats.client.clone(), synced, shutdown.clone()));
+        let gauges = nats::Gauges::register(&process.registry)?;
+        tokio::spawn(address.watch(nats.client.clone(), gauges, shutdown.clone()));
     }
     let ingest = Ingest {
         config: settings,

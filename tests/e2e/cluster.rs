@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream;
 use backstock_proto::stream;
@@ -345,6 +345,16 @@ async fn each_role_may_do_its_own_on_the_stream_and_no_more() {
         assert_eq!(stream.delete_message(1).await.is_ok(), erases, "{role} deletes a message");
         assert!(jetstream.delete_stream(stream::stream_name(0)).await.is_err(), "{role} deletes");
     }
+
+    // What was made for two days is known to end then.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    eventually(|| async {
+        let ends = "backstock_ingest_nats_certificate_ends_seconds";
+        let days = (cluster.ingests[0].metric_of("ingest", ends).await - now) / 86_400.0;
+        let good = (1.9..2.1).contains(&days);
+        good.then_some(()).ok_or_else(|| format!("the certificates are good for {days} days"))
+    })
+    .await;
 
     let strange = KeyPair::new_user().seed().expect("a seed");
     assert!(cluster.servers.client(&strange).await.is_err(), "a strange key opens the server");
