@@ -17,8 +17,8 @@ use crate::process::{Process, bind, shutdown_signal};
 use crate::roles::{self, Stores};
 use crate::secrets;
 
-/// How long one step of stopping may take.
-const STEP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one step of stopping may take: longer than the half minute in which a job comes to rest.
+const STEP_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A role that runs, and how to end it.
 struct Running {
