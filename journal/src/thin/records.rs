@@ -16,11 +16,13 @@ const KEPT: i64 = 7 * 24 * 3600 * 1_000_000;
 /// Most records removed in one write.
 const REMOVALS_MAX: usize = 1_000;
 /// Of these only the newest of each id matters.
-const SUPERSEDED: [&str; 8] = [
+const SUPERSEDED: [&str; 10] = [
     "job_row",
     "media",
     "order",
     "order_by_id",
+    "order_later",
+    "order_untold",
     "plan_rows",
     "proof",
     "retention",

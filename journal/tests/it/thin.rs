@@ -404,9 +404,11 @@ async fn records_of_how_something_went_go_and_what_came_of_it_stays() {
         ("job_row", "j1-10", said("done"), true),
         ("plan_rows", "p1", said("first"), false),
         ("plan_rows", "p1", said("second"), true),
-        ("order", "product", json!({"at": at(1)}), false),
-        ("order", "product", json!({"at": at(2)}), true),
     ];
+    for what in ["order", "order_by_id", "order_later", "order_untold"] {
+        told.push((what, "product", json!({"at": at(1)}), false));
+        told.push((what, "product", json!({"at": at(2)}), true));
+    }
     for what in ["job", "audit", "incident", "mark", "hold", "plan", "change_set"] {
         told.extend([(what, "1", said("first"), true), (what, "1", said("second"), true)]);
     }
