@@ -238,7 +238,11 @@ impl Eraser {
                 let erased = self.store.erased_of(&case.shop).unwrap_or_default();
                 messages::of_resources(&stream, self.partition, &case.shop, &erased).await?
             }
-            Whom::Shop => messages::of_shop(&stream, self.partition, &case.shop, case.upto).await?,
+            Whom::Shop => {
+                // Its bytes stay until then, and all from here on would be done over and over meanwhile.
+                self.catch_up().await?;
+                messages::of_shop(&stream, self.partition, &case.shop, case.upto).await?
+            }
         };
         self.take_off(&stream, &case.shop, Some(case), &seqs).await
     }

@@ -9,7 +9,7 @@ use backstock_journal::checkpoint::Checkpoints;
 use backstock_journal::{Options, Store};
 use backstock_proto::erase::{ErasureState, Via, Whom, Wish};
 use backstock_proto::journal::{AsOf, Journal, Page, Span, Version};
-use backstock_proto::stream::{event_subject, ops_subject};
+use backstock_proto::stream::{event_subject, ops_subject, stream_name};
 use backstock_proto::time::{Clock as _, SystemClock};
 use backstock_proto::{Facet, Op, ResourceId, Timestamp};
 use object_store::memory::InMemory;
@@ -205,6 +205,9 @@ async fn no_bytes_go_before_what_came_since_is_read() {
     // By then the shop's turn has been.
     world.until(&other, ErasureState::Erased).await;
     assert!(file('b').exists(), "nobody knows yet whether history names it");
+    let stream = jetstream.get_stream(stream_name(0)).await.expect("a stream");
+    let held = stream.get_raw_message(1).await;
+    assert!(held.is_ok(), "what is done before its end is done over and over: {held:?}");
     world.read();
     world.until(&Whom::Shop, ErasureState::Erased).await;
     assert!(file('b').exists(), "history names it");
