@@ -2,7 +2,7 @@
 //!
 //! Each is a record on the stream, and is offered to whoever has the shop together with what webhooks left
 //! open, until what it asks for is on the stream as well: after a kill once more, and where the shop does
-//! not answer a few times more.
+//! not answer, or from before what is known, a few times more.
 
 use backstock_proto::kind::Spec;
 use backstock_proto::kind::pull::Way;
@@ -95,23 +95,27 @@ async fn read_again(
         let order = crate::pull::Order { afresh: true, ordered: true, ..Default::default() };
         return puller.kind(spec, &order, None).await.map(drop);
     }
+    // What is older than what is known does not keep the rest from being read.
+    let mut up_to_date = Ok(());
     for pull in ways {
         let Way::ById { ids_max, .. } = &pull.way else { continue };
         for some in spec.portions(ids, *ids_max) {
             let asked_at = puller.now();
-            let there =
-                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?.there;
+            let answered =
+                puller.some(spec, pull, &some, |_| Window::asked(asked_at), |_| true).await?;
+            up_to_date = up_to_date.and(answered.up_to_date());
             if pull.facets.contains(&Facet::Core) {
-                let gone = some.iter().filter(|id| !there.contains_key(*id));
+                let gone = some.iter().filter(|id| !answered.there.contains_key(*id));
                 let gone: Vec<_> = gone.map(|id| (id.clone(), None)).collect();
                 puller.gone(spec, &gone, asked_at).await?;
-                for (id, node) in there {
+                for (id, node) in answered.there {
+                    let Some(node) = node else { continue };
                     puller.media.seen(puller.key(&Kind::of(spec), &id), node, asked_at);
                 }
             }
         }
     }
-    Ok(())
+    up_to_date
 }
 
 #[cfg(test)]

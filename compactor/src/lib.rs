@@ -5,8 +5,8 @@
 //! done for one, `schedule.rs` when it is pulled, `due.rs` what of it has to be, `pull/mod.rs` reads a kind
 //! whole, `tree.rs` makes nodes of bulk lines, `reconcile.rs` decides what differs, `proto/src/publish.rs`
 //! puts corrections on the stream. `signal.rs` does the same for single resources, seconds after a webhook
-//! that does not tell everything, `by_id.rs` where somebody names them, `log.rs` follows Shopify's own log of who did what, and `glance.rs` looks
-//! at what nothing tells of.
+//! that does not tell everything, `by_id.rs` where somebody names them, `log.rs` follows Shopify's own log of
+//! who did what, and `glance.rs` looks at what nothing tells of.
 
 use std::path::PathBuf;
 use std::sync::Arc;

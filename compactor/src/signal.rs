@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 use crate::by_id::Errand;
 use crate::offered::{self, ACK_WAIT, during};
 use crate::orders::Doors;
-use crate::pull::{Answered, PullError, Puller, QUESTIONS, caught};
+use crate::pull::{PullError, Puller, QUESTIONS, caught};
 use crate::question::{Question, Said, Wanted, questions, said, wanted};
 use crate::reconcile::Window;
 use crate::{by_id, scope, stock, values};
@@ -243,14 +243,13 @@ impl Question {
             missing_since: made.get(id).copied(),
             ..Window::asked(read_at)
         };
-        let Answered { there, behind } =
-            puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
+        let answered = puller.some(spec, pull, ids, window, |id| core.contains(id)).await?;
         if pull.facets.contains(&Facet::Core) {
-            let gone = may_be_gone.iter().filter(|(id, _)| !there.contains_key(*id));
+            let gone = may_be_gone.iter().filter(|(id, _)| !answered.there.contains_key(*id));
             let gone: Vec<_> = gone.map(|(id, went_at)| (id.clone(), *went_at)).collect();
             puller.gone(spec, &gone, read_at).await?;
         }
-        behind.map_or(Ok(()), |id| Err(PullError::Behind(id)))
+        answered.up_to_date()
     }
 }
 

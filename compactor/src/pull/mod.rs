@@ -43,7 +43,7 @@ mod witness;
 use compare::{Compared, Found, compare_all};
 pub(crate) use correct::IN_FLIGHT;
 pub(crate) use error::{PullError, caught};
-pub(crate) use some::{Answered, QUESTIONS};
+pub(crate) use some::QUESTIONS;
 use witness::Deposition;
 
 /// What was found and waits to be published.

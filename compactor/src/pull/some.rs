@@ -23,10 +23,17 @@ pub(crate) const QUESTIONS: usize = 4;
 /// What questions by id brought.
 #[derive(Default)]
 pub(crate) struct Answered {
-    /// The resources that are there.
-    pub(crate) there: BTreeMap<ResourceId, Value>,
-    /// One of them of which something older came than a webhook has just told.
-    pub(crate) behind: Option<ResourceId>,
+    /// The resources that are there, each as it was read; `None` where that is older than what a webhook
+    /// has just told.
+    pub(crate) there: BTreeMap<ResourceId, Option<Value>>,
+}
+
+impl Answered {
+    /// An error where one of them is to be asked for again, since what came of it is older.
+    pub(crate) fn up_to_date(&self) -> Result<(), PullError> {
+        let behind = self.there.iter().find(|(_, node)| node.is_none());
+        behind.map_or(Ok(()), |(id, _)| Err(PullError::Behind(id.clone())))
+    }
 }
 
 impl Puller {
@@ -53,8 +60,7 @@ impl Puller {
             let window = window(&id);
             let told = heads.get(&(id.clone(), Facet::Core)).filter(|_| core(&id));
             if told.is_some_and(|told| reconcile::is_behind(dated(&node), told, window)) {
-                answered.behind = Some(id.clone());
-                answered.there.insert(id, node);
+                answered.there.insert(id, None);
                 continue;
             }
             let about = (&kind, &id, &erased);
@@ -73,7 +79,7 @@ impl Puller {
             let corrections = looked_at.into_iter().filter_map(|facet| facet.correction);
             let read_at = window.started;
             found.extend(corrections.map(|one| one.pulled(key.clone(), Source::Pull, read_at)));
-            answered.there.insert(id, node);
+            answered.there.insert(id, Some(node));
         }
         let published = futures::stream::iter(found).map(|one| self.publish(one).boxed());
         published.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
@@ -147,5 +153,26 @@ impl Puller {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_what_was_told_is_there_and_is_to_be_asked_for_again() {
+        let id = |id: &str| ResourceId::parse(id).expect("an id");
+        let mut answered = Answered::default();
+        answered.there.insert(id("7"), Some(json!({"title": "Mug"})));
+        assert!(answered.up_to_date().is_ok());
+        answered.there.insert(id("8"), None);
+        let again = answered.up_to_date();
+        assert!(
+            matches!(&again, Err(PullError::Behind(behind)) if *behind == id("8")),
+            "{again:?}"
+        );
     }
 }
