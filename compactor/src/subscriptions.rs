@@ -11,7 +11,7 @@ use backstock_proto::pulls::{Order, Ordered, UNTOLD};
 use backstock_proto::subscribe::{
     ALL, SUBSCRIPTIONS, Subscriptions, Wish, heal, metaobject_types, metaobject_types_now,
 };
-use backstock_proto::{Kind, Mode, kind};
+use backstock_proto::{Kind, Mode};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
@@ -46,8 +46,8 @@ pub(crate) async fn run(
     let (mut untold, mut learning) = (BTreeSet::new(), BTreeSet::new());
     loop {
         let looked = async {
-            let (types, made_anew) = look(&puller, &public_url).await?;
-            catch_up(&puller, made_anew, &mut untold).await?;
+            let (types, untold_now) = look(&puller, &public_url).await?;
+            catch_up(&puller, untold_now, &mut untold).await?;
             learn(&puller, &doors, types, &mut learning).await
         };
         let looked = tokio::select! {
@@ -103,23 +103,13 @@ async fn look(puller: &Puller, public_url: &Url) -> Result<(Types, BTreeSet<Kind
         warn!(shop = %puller.shop, %topic, "the shop refuses a webhook subscription: {reason}");
     }
     // The first time everything is read anyway.
-    let made_anew = if before.is_some() { made_anew(&report.done) } else { BTreeSet::new() };
+    let untold = if before.is_some() { report.untold() } else { BTreeSet::new() };
     let same = before.is_some_and(|before| Subscriptions { at: report.at, ..before } == report);
     if !same {
         puller.publisher.record(&puller.shop, SUBSCRIPTIONS, ALL, &report).await?;
     }
     let are_told_anew = !same && report.done.iter().any(|done| done.contains(" metaobjects/"));
-    Ok((Types { now: types, known, are_told_anew }, made_anew))
-}
-
-/// The kinds that some of the subscriptions are about which had to be made: of what happened until then
-/// nothing told. Entries of metaobjects are [learned](learn).
-fn made_anew(done: &[String]) -> BTreeSet<Kind> {
-    let made: BTreeSet<&str> =
-        done.iter().filter_map(|done| done.strip_prefix("create ")).collect();
-    let told_by = kind::ALL.iter().copied().filter(|spec| spec.name != ENTRIES);
-    let untold = told_by.filter(|spec| spec.topics.iter().any(|(topic, _)| made.contains(topic)));
-    untold.map(Kind::of).collect()
+    Ok((Types { now: types, known, are_told_anew }, untold))
 }
 
 /// Has kinds read whole that nothing told of for a while. That is on record, so that it comes after a
@@ -174,25 +164,4 @@ async fn before(puller: &Puller) -> Result<Option<Subscriptions>, JournalError> 
     let records = puller.journal.records(&puller.shop, SUBSCRIPTIONS, Some(ALL), &newest).await?;
     let newest = records.items.into_iter().next();
     Ok(newest.and_then(|record| serde_json::from_value(record.payload).ok()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nothing_told_of_is_known_by_the_subscriptions_that_had_to_be_made() {
-        let done = |done: &[&str]| {
-            let done: Vec<String> = done.iter().map(|&done| done.to_owned()).collect();
-            let kinds = made_anew(&done).into_iter().map(|kind| kind.to_string());
-            kinds.collect::<Vec<_>>()
-        };
-        let made = ["create products/update", "create products/delete", "create orders/paid"];
-        assert_eq!(done(&made), ["order", "product"]);
-        assert!(done(&["update products/update", "replace orders/paid"]).is_empty());
-        assert!(
-            done(&["create metaobjects/update"]).is_empty(),
-            "these are learned by their types"
-        );
-    }
 }

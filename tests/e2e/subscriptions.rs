@@ -105,6 +105,38 @@ async fn a_subscription_that_shopify_deleted_is_made_anew() {
 }
 
 #[tokio::test]
+async fn what_nothing_told_of_is_read_also_where_a_person_has_the_subscription_made_anew() {
+    let (port, access) = planned();
+    let mut backstock = Backstock::public("", &access);
+    let simulator = Simulator::start(&backstock, port, &PLAIN).await;
+    // The app subscribes itself to nothing.
+    simulator.deploy("[webhooks]\napi_version = \"2026-10\"\n").await;
+    backstock.start("serve").await;
+    backfilled(&backstock).await;
+    subscribed(&backstock).await;
+    let asked = "{ webhookSubscriptions(first: 100) { nodes { id topic } } }";
+    let found = simulator.ask(asked).await;
+    let mut nodes = found["webhookSubscriptions"]["nodes"].as_array().expect("nodes").iter();
+    let told = nodes.find(|node| node["topic"] == "PRODUCTS_UPDATE").expect("it is made");
+    let delete = format!(
+        "mutation {{ webhookSubscriptionDelete(id: \"{}\") {{ deletedWebhookSubscriptionId }} }}",
+        text(told, "id")
+    );
+    simulator.ask(&delete).await;
+    let (_, product) = backstock.get(&format!("{SHOP}/resources?kind=product&limit=1")).await;
+    let id = text(&product["items"][0], "id").to_owned();
+    let rename = format!(
+        "mutation {{ productUpdate(product: {{id: \"gid://shopify/Product/{id}\", \
+         title: \"Untold\"}}) {{ product {{ id }} }} }}"
+    );
+    simulator.ask(&rename).await;
+    let done = backstock.client_verb(&["subscribe"]);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && said.contains("create products/update"), "{said}");
+    titled(&backstock, &id, "Untold").await;
+}
+
+#[tokio::test]
 async fn entries_of_a_new_type_of_metaobject_are_known_without_waiting_for_the_night() {
     let (port, access) = planned();
     let often = "[compactor]\nsubscriptions_every = 0.5\n";

@@ -108,6 +108,18 @@ enum Step {
     Replace(String, Wanted),
 }
 
+impl Subscriptions {
+    /// The kinds that some of the subscriptions are about which had to be made: of what happened until then
+    /// nothing told.
+    pub fn untold(&self) -> BTreeSet<Kind> {
+        let made: BTreeSet<&str> =
+            self.done.iter().filter_map(|done| done.strip_prefix("create ")).collect();
+        let all = kind::ALL.iter().copied();
+        let untold = all.filter(|spec| spec.topics.iter().any(|(topic, _)| made.contains(topic)));
+        untold.map(Kind::of).collect()
+    }
+}
+
 /// What is asked of a shop's subscriptions.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -427,6 +439,26 @@ mod tests {
             ["create", "delete", "update"].map(|what| format!("update metaobjects/{what}")).into();
         assert_eq!(steps, expected);
         assert_eq!(filter_of(&types(&["b", "a"])), "type:a OR type:b");
+    }
+
+    #[test]
+    fn what_nothing_told_of_is_known_by_the_subscriptions_that_had_to_be_made() {
+        let untold = |done: &[&str]| {
+            let report = Subscriptions {
+                at: Timestamp::MIN,
+                uri: URI.into(),
+                wanted: 0,
+                good: 0,
+                done: done.iter().map(|&done| done.to_owned()).collect(),
+                refused: Vec::new(),
+                other_version: Vec::new(),
+            };
+            report.untold().into_iter().map(|kind| kind.to_string()).collect::<Vec<_>>()
+        };
+        let made = ["create products/update", "create products/delete", "create orders/paid"];
+        assert_eq!(untold(&made), ["order", "product"]);
+        assert_eq!(untold(&["create metaobjects/update"]), ["metaobject"]);
+        assert!(untold(&["update products/update", "replace orders/paid"]).is_empty());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What keeps a shop's history in order: its subscriptions, and how long history is kept.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use backstock_proto::admin::{AdminError, Client};
 use backstock_proto::journal::Page;
 use backstock_proto::problem::Problem;
+use backstock_proto::pulls::{Ordered, UNTOLD};
 use backstock_proto::retain::{ALL, HOLD, RETENTION, RetainError, Retained, retain};
 use backstock_proto::subscribe::{
     SUBSCRIPTIONS, Subscriptions, Wish, app_toml, heal, metaobject_types, metaobject_types_now,
@@ -99,6 +102,7 @@ async fn mended(desk: &Desk, shop: &Shop, mode: Mode) -> Result<Json<Subscribed>
     let known = metaobject_types(desk.journal.as_ref(), shop).await.map_err(refuse::journal)?;
     let types = metaobject_types_now(admin).await.map_err(shop_failed)?.unwrap_or(known);
     let before: Option<Subscriptions> = newest(desk, shop, SUBSCRIPTIONS).await?;
+    let is_first = before.is_none();
     let other_version = before.map(|before| before.other_version).unwrap_or_default();
     let wish =
         Wish { public_url: public_url.clone(), metaobject_types: types.clone(), other_version };
@@ -106,6 +110,13 @@ async fn mended(desk: &Desk, shop: &Shop, mode: Mode) -> Result<Json<Subscribed>
     let subscriptions = healed.map_err(shop_failed)?;
     if !mode.is_dry() {
         let to = (desk.journal.as_ref(), desk.records.as_ref());
+        let ordered = Ordered { at: desk.clock.now(), confirm_deletions: false };
+        // The first time everything is read anyway.
+        let untold = if is_first { BTreeSet::new() } else { subscriptions.untold() };
+        for kind in untold {
+            let recorded = record::put(to, shop, (UNTOLD, kind.as_str()), &ordered).await;
+            recorded.map_err(refuse::record)?;
+        }
         let recorded = record::put(to, shop, (SUBSCRIPTIONS, ALL), &subscriptions).await;
         recorded.map_err(refuse::record)?;
     }
