@@ -218,6 +218,6 @@ mod tests {
             (list(&made["input"], "variants").len(), values)
         };
         assert_eq!(made_with(1), (200, 200));
-        assert_eq!(made_with(20), (97, 97), "8.2 points each");
+        assert_eq!(made_with(20), (91, 91), "8.2 points each");
     }
 }

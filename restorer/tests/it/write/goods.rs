@@ -502,6 +502,20 @@ async fn a_product_of_many_variants_is_made_in_parts() {
 }
 
 #[tokio::test]
+async fn what_a_making_is_given_and_what_it_tells_cost_together_no_more_than_they_may() {
+    let mut shop = Try::new(9).await;
+    let mut want = numbered(&mut shop, 50).await;
+    let metafields: Vec<Value> = (10..50).map(|n| metafield(&format!("k{n}"), "yes")).collect();
+    for variant in want["variants"].as_array_mut().unwrap() {
+        variant["metafields"] = json!(metafields);
+    }
+    let made = shop.shop.write("product", None, Some(&want)).await.unwrap();
+    let Written::Created { gid, ids } = made else { panic!("{made:?}") };
+    let is = shop.product(&ResourceId::parse(&gid).unwrap()).await;
+    assert_eq!(settled(&want, &ids), settled(&is, &BTreeMap::new()));
+}
+
+#[tokio::test]
 async fn another_product_with_the_handle_is_left_alone() {
     let mut shop = Try::new(7).await;
     let ids = shop.shop.ids("Product");
