@@ -169,7 +169,8 @@ fn variables(want: &Value, there: &BTreeSet<String>) -> Value {
     if !metafields.is_empty() {
         input.insert("metafields".into(), metafields.into());
     }
-    let synchronous = known.len() <= SYNCHRONOUS_MAX;
+    let given = input.get("variants").and_then(Value::as_array).map_or(0, Vec::len);
+    let synchronous = given <= SYNCHRONOUS_MAX;
     json!({"identifier": null, "input": Map::from_iter(input), "synchronous": synchronous})
 }
 
@@ -215,9 +216,10 @@ mod tests {
             });
             let made = variables(&want, &BTreeSet::new());
             let values = list(&made["input"]["productOptions"][0], "values").len();
-            (list(&made["input"], "variants").len(), values)
+            (list(&made["input"], "variants").len(), values, made["synchronous"] == true)
         };
-        assert_eq!(made_with(1), (200, 200));
-        assert_eq!(made_with(20), (91, 91), "8.2 points each");
+        assert_eq!(made_with(1), (200, 200, false));
+        assert_eq!(made_with(20), (91, 91, false), "8.2 points each");
+        assert_eq!(made_with(40), (46, 46, true), "so few are waited for, however many follow");
     }
 }
