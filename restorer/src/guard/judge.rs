@@ -139,6 +139,7 @@ fn trip(
 /// hundred times as many orders as products.
 fn concerned<'a>(harm: Harm, set: &'a ChangeSet, at: &Situation) -> Vec<&'a Kind> {
     let is = |kind: &&Kind| match harm {
+        Harm::PricesBelowCost => kind.as_str() == "product",
         Harm::CollectionsBroken => kind.as_str() == "collection",
         Harm::ThemeCode => kind.as_str() == "theme_file",
         _ => !matches!(kind.as_str(), "inventory_item" | "inventory_level"),
@@ -298,6 +299,13 @@ mod tests {
         let hurt = [(Harm::Deleted, [kind("product")].into())].into();
         let at = Situation { living, hurt, ..Situation::default() };
         assert_eq!(action(&harmed, &apply(), &at), Action::Apply);
+        harmed.damage.clear();
+        let below_cost = Harm::PricesBelowCost;
+        let below = Damage { harm: below_cost, count: 150, examples: Vec::new() };
+        let at = Situation { further: vec![below], ..at };
+        let threshold = Threshold { min: 10, share: 0.002, action: None };
+        let policy = Policy { thresholds: [(below_cost, threshold)].into(), ..apply() };
+        assert_eq!(action(&harmed, &policy, &at), Action::Apply);
     }
 
     #[test]
