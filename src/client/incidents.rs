@@ -87,7 +87,7 @@ pub(super) async fn dismiss(args: DismissArgs) -> Result<Answer, Failure> {
 
 /// The plan that a person may have had applied, where the guard did not do so itself.
 fn way_back(incident: &Incident) -> Option<&str> {
-    incident.plan.as_deref().filter(|_| incident.state != IncidentState::Applied)
+    incident.way_back().filter(|_| incident.state != IncidentState::Applied)
 }
 
 /// The jobs by the plans that they apply, where any may have gone the way back of an incident.

@@ -333,6 +333,8 @@ fn what_can_be_done_about_an_incident_names_the_shop() {
     let (code, text) = run(command);
     assert_eq!(code, 0, "{text}");
     for line in [
+        "  incident-6  stuck\n",
+        "  backstock job --shop acme job-6\n  backstock rollback --shop acme --change-set cs-",
         "  backstock job --shop acme job-5\n  backstock apply --shop acme plan-5\n",
         "  incident-4  put back by Ada: done\n",
         "  backstock job --shop acme job-4\n",

@@ -97,6 +97,13 @@ fn most() -> Action {
 }
 
 impl Incident {
+    /// The plan that undoes all that is known of it. While it goes on, and where no other can be made, there is
+    /// at most one of before.
+    pub fn way_back(&self) -> Option<&str> {
+        let is_behind = matches!(self.state, IncidentState::Open | IncidentState::Stuck);
+        self.plan.as_deref().filter(|_| !is_behind)
+    }
+
     /// Whether it is to be looked at again although nothing new happened.
     pub(super) fn is_waiting(&self, now: Timestamp) -> bool {
         let young = now.micros_since(self.at) < RETRY_MICROS;

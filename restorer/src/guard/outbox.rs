@@ -72,7 +72,7 @@ impl Outbox {
 fn next(shop: &Shop, incident: &Incident) -> String {
     let shop = shop.name();
     let job = incident.job.as_ref().filter(|_| incident.state == IncidentState::Applied);
-    match (job, &incident.plan) {
+    match (job, incident.way_back()) {
         (Some(job), _) => format!(" It is being undone: `backstock job --shop {shop} {job}`."),
         (None, Some(plan)) => format!(" To undo it: `backstock apply --shop {shop} {plan}`."),
         (None, None) => String::new(),

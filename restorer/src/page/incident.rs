@@ -53,7 +53,7 @@ async fn with_jobs(
     shop: &Shop,
     incidents: Vec<Incident>,
 ) -> Result<Vec<Seen>, Problem> {
-    let planned = || incidents.iter().filter_map(|one| Some((one.plan.as_deref()?, one.at)));
+    let planned = || incidents.iter().filter_map(|one| Some((one.way_back()?, one.at)));
     let plans: BTreeSet<&str> = planned().map(|(plan, _)| plan).collect();
     let since = planned().map(|(_, at)| at).min().unwrap_or(Timestamp::MAX);
     let jobs = desk.jobs.of_plans(shop, &plans, since).await.map_err(refuse::record)?;
@@ -61,7 +61,7 @@ async fn with_jobs(
     let by_plan: BTreeMap<String, Job> =
         jobs.into_iter().rev().map(|job| (job.plan.clone(), job)).collect();
     let seen = incidents.into_iter().map(|incident| Seen {
-        job: incident.plan.as_ref().and_then(|plan| by_plan.get(plan)).cloned(),
+        job: incident.way_back().and_then(|plan| by_plan.get(plan)).cloned(),
         incident,
     });
     Ok(seen.collect())
@@ -239,7 +239,7 @@ fn ways(room: &Room, seen: &Seen) -> Markup {
         @for job in seen.earlier_jobs() { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back before" } }
         @if let Some(job) = seen.job_id() { a.button href={ (room.path()) "/jobs/" (job) } { "What was put back" } }
         @else if seen.is_open() {
-            @if let Some(plan) = &incident.plan { a.button.primary href={ (room.path()) "/plans/" (plan) } { "Review the way back" } }
+            @if let Some(plan) = incident.way_back() { a.button.primary href={ (room.path()) "/plans/" (plan) } { "Review the way back" } }
             @else if may { (restore::of_set(room, &set)) }
         }
         // What the guard had put back itself is undone by undoing its job.

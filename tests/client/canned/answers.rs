@@ -136,8 +136,8 @@ pub(super) fn change_sets() -> Value {
     json!({"items": [broke, seen], "next": null})
 }
 
-/// What the guard saw: harm that was undone and went on, harm that a person had put back, harm that is being
-/// undone, harm whose way back is ready, harm without one.
+/// What the guard saw: harm that was undone and went on, without another plan and with one, harm that a person
+/// had put back, harm that is being undone, harm whose way back is ready, harm without one.
 pub(super) fn incidents() -> Value {
     let sets = change_sets();
     let incident = |id: &str, state: &str| {
@@ -155,7 +155,10 @@ pub(super) fn incidents() -> Value {
     gone["plan"] = json!("plan-4");
     let mut went_on = incident("incident-5", "planned");
     (went_on["job"], went_on["plan"]) = (json!("job-5"), json!("plan-5"));
-    json!({"items": [went_on, gone, applied, planned, incident("incident-1", "told")], "next": null})
+    let mut stuck = incident("incident-6", "stuck");
+    (stuck["job"], stuck["plan"]) = (json!("job-6"), json!("plan-4"));
+    let told = incident("incident-1", "told");
+    json!({"items": [stuck, went_on, gone, applied, planned, told], "next": null})
 }
 
 /// A shop that is to be erased, and on a second page somebody who was.

@@ -196,4 +196,18 @@ async fn harm_that_went_on_after_it_was_undone_is_open_again() {
     guard.assert_says(&["Review the way back", "/shops/acme/plans/plan-3"]);
     let overview = world.get("/shops/acme", &bo).await;
     overview.assert_says(&["Something did harm in your store"]);
+    // No other plan could be made, and what the one of before undoes is undone.
+    job(&world, "plan-2", "done", json!({"id": "job-2", "finished_at": fake::NOW})).await;
+    (went_on["state"], went_on["plan"]) = (json!("stuck"), json!("plan-2"));
+    let put = world.journal.put(&acme(), INCIDENT, "incident-applied", &went_on).await;
+    put.expect("on record");
+    let guard = world.get("/shops/acme/guard", &bo).await;
+    guard.assert_says(&[
+        "badge bad\">stuck<",
+        "What was put back before",
+        "/shops/acme/jobs/job-2",
+    ]);
+    assert!(!guard.text().contains("/shops/acme/plans/plan-2"), "{}", guard.text());
+    let overview = world.get("/shops/acme", &bo).await;
+    overview.assert_says(&["Something did harm in your store"]);
 }
