@@ -4,7 +4,7 @@
 //! What is found does not depend on where the window ends, as long as it ends in a pause: groups are
 //! put together from neighbours only.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use backstock_proto::{Op, Timestamp};
@@ -84,24 +84,24 @@ fn alike_of(traces: &[Trace], found: &[Found], members: Vec<usize>) -> Vec<(usiz
     if sure.len() < ALIKE_MIN {
         return Vec::new();
     }
-    let rules: Vec<u64> = sure.iter().map(|n| traces[*n].signature()).collect();
+    let mut all = Around::of(traces, found);
     let mut by_rule: HashMap<u64, Around<'_>> = HashMap::new();
-    for (n, rule) in sure.iter().zip(&rules) {
-        by_rule.entry(*rule).or_insert_with(|| Around::of(traces, found)).sure.push(*n);
+    for n in sure {
+        let rule = traces[n].signature();
+        by_rule.entry(rule).or_insert_with(|| Around::of(traces, found)).sure.push((n, rule));
+        all.sure.push((n, rule));
     }
-    let mut all = Around { sure, ..Around::of(traces, found) };
     let mut inferred = Vec::new();
     for n in members.into_iter().filter(|n| found[*n].is_none()) {
         let (rule, at) = (traces[n].signature(), traces[n].at.as_micros());
         // Two apps may do the same sort of thing one soon after the other, each by its own rule.
-        if let Some(who) = by_rule.get_mut(&rule).and_then(|same| same.mostly(at)) {
+        if let Some((who, _)) = by_rule.get_mut(&rule).and_then(|same| same.mostly(at)) {
             inferred.push((n, who.clone()));
             continue;
         }
-        let Some(who) = all.mostly(at) else { continue };
+        let Some((who, theirs)) = all.mostly(at) else { continue };
         // What is done by one rule is told apart from what only looks like it.
-        let theirs = (all.begin..all.end).filter(|place| all.is_by(all.sure[*place], who));
-        if dominant(theirs.map(|place| rules[place])).is_none_or(|one_rule| one_rule == rule) {
+        if theirs.one_rule().is_none_or(|one_rule| one_rule == rule) {
             inferred.push((n, who.clone()));
         }
     }
@@ -113,12 +113,13 @@ fn alike_of(traces: &[Trace], found: &[Found], members: Vec<usize>) -> Vec<(usiz
 struct Around<'a> {
     traces: &'a [Trace],
     found: &'a [Found],
-    sure: Vec<usize>,
+    /// Each with its rule.
+    sure: Vec<(usize, u64)>,
     /// The places of the first that is at about that time, and of the first after it that is not.
     begin: usize,
     end: usize,
-    /// How many of them are whose.
-    by: BTreeMap<&'a Arc<Who>, usize>,
+    /// Which of them are whose.
+    by: BTreeMap<&'a Arc<Who>, Theirs>,
 }
 
 impl<'a> Around<'a> {
@@ -127,36 +128,35 @@ impl<'a> Around<'a> {
     }
 
     /// Whose the changes around an instant are, no earlier than the last one, if nearly all of them are
-    /// one actor's and some are near it.
-    fn mostly(&mut self, at: i64) -> Option<&'a Arc<Who>> {
+    /// one actor's and some are near it; and these.
+    fn mostly(&mut self, at: i64) -> Option<(&'a Arc<Who>, &Theirs)> {
         self.move_to(at);
-        let (&who, &theirs) = self.by.iter().max_by_key(|(_, theirs)| **theirs)?;
-        let mostly = theirs as f64 >= ALIKE_PART * (self.end - self.begin) as f64;
+        let (&who, theirs) = self.by.iter().max_by_key(|(_, theirs)| theirs.all)?;
+        let mostly = theirs.all as f64 >= ALIKE_PART * (self.end - self.begin) as f64;
         let near = || {
-            let first = self.sure.partition_point(|n| self.at(*n) < at - NEAR);
-            let mut near = self.sure[first..].iter().take_while(|n| self.at(**n) <= at + NEAR);
-            near.any(|n| self.is_by(*n, who))
+            let first = self.sure.partition_point(|(n, _)| self.at(*n) < at - NEAR);
+            let mut near = self.sure[first..].iter().take_while(|(n, _)| self.at(*n) <= at + NEAR);
+            near.any(|(n, _)| self.is_by(*n, who))
         };
-        (theirs >= ALIKE_MIN && mostly && near()).then_some(who)
+        (theirs.all >= ALIKE_MIN && mostly && near()).then_some((who, theirs))
     }
 
     fn move_to(&mut self, at: i64) {
         let pause = i64::try_from(PAUSE_NAMED).unwrap_or(i64::MAX);
-        while self.end < self.sure.len() && self.at(self.sure[self.end]) <= at + pause {
+        while self.end < self.sure.len() && self.at(self.sure[self.end].0) <= at + pause {
             self.count(self.end, |theirs| theirs + 1);
             self.end += 1;
         }
-        while self.begin < self.end && self.at(self.sure[self.begin]) < at - pause {
+        while self.begin < self.end && self.at(self.sure[self.begin].0) < at - pause {
             self.count(self.begin, |theirs| theirs - 1);
             self.begin += 1;
         }
     }
 
     fn count(&mut self, place: usize, change: impl Fn(usize) -> usize) {
-        let found = self.found;
-        if let Some((who, _)) = &found[self.sure[place]] {
-            let theirs = self.by.entry(who).or_default();
-            *theirs = change(*theirs);
+        let (found, (n, rule)) = (self.found, self.sure[place]);
+        if let Some((who, _)) = &found[n] {
+            self.by.entry(who).or_default().count(rule, change);
         }
     }
 
@@ -166,6 +166,31 @@ impl<'a> Around<'a> {
 
     fn is_by(&self, n: usize, who: &Who) -> bool {
         self.found[n].as_ref().is_some_and(|(by, _)| **by == *who)
+    }
+}
+
+/// How many of some changes are one actor's, and by which rules.
+#[derive(Default)]
+struct Theirs {
+    all: usize,
+    by_rule: HashMap<u64, usize>,
+    /// The same, those by which there are most last.
+    rules: BTreeSet<(usize, u64)>,
+}
+
+impl Theirs {
+    fn count(&mut self, rule: u64, change: impl Fn(usize) -> usize) {
+        self.all = change(self.all);
+        let of_rule = self.by_rule.entry(rule).or_default();
+        self.rules.remove(&(*of_rule, rule));
+        *of_rule = change(*of_rule);
+        self.rules.insert((*of_rule, rule));
+    }
+
+    /// The rule by which nearly all of them are.
+    fn one_rule(&self) -> Option<u64> {
+        let (most, rule) = self.rules.last()?;
+        (*most as f64 >= ALIKE_PART * self.all as f64).then_some(*rule)
     }
 }
 

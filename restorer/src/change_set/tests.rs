@@ -224,6 +224,19 @@ fn who_did_the_same_long_before_is_not_who_does_it_now() {
 }
 
 #[test]
+fn by_which_rule_somebody_worked_long_before_says_nothing_of_now() {
+    let at = |n: u64| n as i64 + if n > 20 { 1_200 } else { 0 };
+    // Twenty prices by one rule, and later six, each by another.
+    let new = |n: i64| if n > 20 { 320 * (2 * (n - 20) + 1) } else { 640 };
+    let traces = (1..=26).map(|n| trace(n, n, at(n), price(6_400, new(n as i64))));
+    let named = (1..=25).map(|n| entry(n, at(n), Who::app("Zebra")));
+    let evidence = Evidence { log: named.collect(), ..Evidence::default() };
+    let found = sets(traces.collect(), &evidence);
+    let counts: Vec<u64> = found.iter().map(|set| set.counts.changes).collect();
+    assert_eq!(counts, [20, 6], "{found:?}");
+}
+
+#[test]
 fn a_few_entries_do_not_make_a_long_burst_sure() {
     let traces: Vec<Trace> = (1..=100).map(|n| trace(n, n, n as i64, price(6_400, 640))).collect();
     let evidence = Evidence { log: log(40..=60), ..Evidence::default() };
