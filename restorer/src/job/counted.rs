@@ -172,8 +172,7 @@ impl Runner {
         self.read_ahead(&rows).await?;
         let (mut states, mut locations) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (row, place) in rows.iter().zip(of) {
-            let Some(mut state) = self.as_it_was(row).await? else { continue };
-            self.written().rewrite(&mut state);
+            let Some(state) = self.as_it_was(row).await? else { continue };
             let location = location_of(row, &state);
             locations.extend(location.clone());
             states.push((place, row.n, location, state));

@@ -42,8 +42,7 @@ impl Runner {
             for row in rows.iter().filter(is_made) {
                 let Some(location) = self.as_it_was(row).await? else { continue };
                 let Some(company) = location["company"]["id"].as_str() else { continue };
-                let company = self.written().now(company).unwrap_or_else(|| company.to_owned());
-                first.entry(company).or_insert(location);
+                first.entry(company.to_owned()).or_insert(location);
             }
         }
         Ok(first)

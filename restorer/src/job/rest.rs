@@ -117,8 +117,7 @@ impl Runner {
             gid::leave_out(&mut full, &is);
         }
         let mut want = now.clone();
-        for mut field in merge::fields(&reduced, &full) {
-            self.written.rewrite_field(&mut field);
+        for field in merge::fields(&reduced, &full) {
             merge::set(&mut want, &field.path, field.new);
         }
         (want, Rest::of(without))

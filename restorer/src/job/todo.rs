@@ -157,10 +157,9 @@ impl Runner {
             return self.create(row).await;
         }
         if self.came_bare(row, now) {
-            let Some(mut want) = self.as_it_was(row).await? else {
+            let Some(want) = self.as_it_was(row).await? else {
                 return Ok(Todo::Over(RowState::Failed, Some(NO_STATE.into())));
             };
-            self.written.rewrite(&mut want);
             if row.kind.spec().is_some_and(write::is_stock) && write::has_moved(now, &want) {
                 return Ok(Todo::Over(RowState::Created, Some(MOVED.into())));
             }
@@ -178,8 +177,7 @@ impl Runner {
         now: &Value,
         (extent, begun): (Extent, bool),
     ) -> Result<Todo, RunError> {
-        let mut want = self.as_it_was(row).await?.unwrap_or_default();
-        self.written.rewrite(&mut want);
+        let want = self.as_it_was(row).await?.unwrap_or_default();
         if differing(now.clone(), want).any(|path| counts(row, &path, now)) {
             let why = "it is in the shop. Make a new plan to see what differs";
             return Ok(Todo::Over(RowState::Conflict, Some(why.into())));
@@ -212,10 +210,9 @@ impl Runner {
     }
 
     async fn create(&self, row: &Row) -> Result<Todo, RunError> {
-        let Some(whole) = self.as_it_was(row).await? else {
+        let Some(mut want) = self.as_it_was(row).await? else {
             return Ok(Todo::Over(RowState::Failed, Some(NO_STATE.into())));
         };
-        let mut want = whole;
         let rest = {
             let missing = self.missing();
             let is = |gid: &str| self.is_missing(&missing, gid);
@@ -225,7 +222,6 @@ impl Runner {
             }
             Rest::of(lacks)
         };
-        self.written.rewrite(&mut want);
         Ok(Todo::Write { now: None, want: Some(want), rest })
     }
 
