@@ -97,6 +97,14 @@ impl Case {
         self.stage = if waits { Stage::Waiting } else { Stage::Asked };
     }
 
+    /// Nothing of it is readable any more as it was asked for in `asked`: so much it was, up to there. What is
+    /// asked for by now may be more: once more, then.
+    pub(super) fn taken_out(&mut self, asked: &Self, counts: ErasureCounts, upto: u64) {
+        if self.stage == Stage::Asked && (&self.wish, self.upto) == (&asked.wish, asked.upto) {
+            (self.counts, self.upto, self.stage) = (counts, upto, Stage::Rewritten);
+        }
+    }
+
     pub(crate) fn to_erasure(&self) -> Erasure {
         Erasure {
             shop: self.shop.clone(),

@@ -15,7 +15,7 @@ use backstock_proto::{Facet, Kind, Op, ResourceId, ResourceKey, Shop};
 use rocksdb::WriteBatch;
 use serde_json::Value;
 
-use super::case::{Case, Stage};
+use super::case::Case;
 use super::since::Since;
 use crate::append::shown;
 use crate::keys::{self, meta, ops as ops_keys};
@@ -38,16 +38,9 @@ impl Store {
     /// the disk and the stream still hold it.
     pub(super) fn take_out(&self, case: &Case) -> Result<(), StoreError> {
         let _nobody_thins = self.thinning.lock().unwrap_or_else(PoisonError::into_inner);
-        let (counts, upto) = match &case.wish.whom {
-            Whom::Customer(customer) => (self.take_customer_out(case, customer)?, case.upto),
-            Whom::Shop => self.take_shop_out(case)?,
-        };
-        self.change_case(case, |now| {
-            // Asked for more meanwhile: once more, then.
-            if now.stage == Stage::Asked && (&now.wish, now.upto) == (&case.wish, case.upto) {
-                (now.counts, now.upto, now.stage) = (counts, upto, Stage::Rewritten);
-            }
-        })
+        let Whom::Customer(customer) = &case.wish.whom else { return self.take_shop_out(case) };
+        let counts = self.take_customer_out(case, customer)?;
+        self.change_case(case, |now| now.taken_out(case, counts, case.upto))
     }
 
     fn take_customer_out(
@@ -243,8 +236,8 @@ impl Store {
     }
 
     /// Removes everything of a shop but what says that it was erased, and what came since that was asked
-    /// for: the app may be installed again. Answers up to which sequence.
-    fn take_shop_out(&self, case: &Case) -> Result<(ErasureCounts, u64), StoreError> {
+    /// for: the app may be installed again. How much it was is noted with that: later nobody can count it.
+    fn take_shop_out(&self, case: &Case) -> Result<(), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let shop = &case.shop;
         let upto = if case.upto > 0 { case.upto } else { self.applied_seq() };
@@ -278,9 +271,6 @@ impl Store {
         drop(kept);
         drop(view);
         since.put(self, &mut batch)?;
-        self.write(batch)?;
-        self.no_longer_aside.fetch_add(quarantined, Ordering::Relaxed);
-        self.healed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != shop);
         let counts = ErasureCounts {
             resources: all.resources.len() as u64,
             versions: versions.saturating_sub(since.versions()),
@@ -288,7 +278,14 @@ impl Store {
             quarantined,
             ..ErasureCounts::default()
         };
-        Ok((counts, upto))
+        if let Some(mut now) = self.case(shop, &case.wish.whom)? {
+            now.taken_out(case, counts, upto);
+            self.put_case(&mut batch, &now);
+        }
+        self.write(batch)?;
+        self.no_longer_aside.fetch_add(quarantined, Ordering::Relaxed);
+        self.healed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != shop);
+        Ok(())
     }
 
     /// The stretches of keys that a case's person or shop stood in.
