@@ -351,7 +351,7 @@ async fn a_stream_that_is_set_back_while_it_is_read_is_refused() {
         nats.restart().await;
         answers(&jetstream).await;
     }
-    let ended = tokio::time::timeout(Duration::from_secs(60), running.task).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), running.task).await;
     let ended = ended.expect("it reads on").expect("no panic");
     let refused = matches!(&ended, Err(Failure::Stream(StreamError::Store(e)))
         if e.to_string().contains("was set back"));

@@ -102,7 +102,7 @@ async fn what_was_asked_for_is_named_and_planned_anew() {
     let made = world.send("/shops/acme/restore", &bo, &asked).await;
     assert_eq!(made.status, 303, "{}", made.text());
     let plan = made.said("location").to_owned();
-    let wanted = "Put 1 field of Enamel Mug back to 20 Nov";
+    let wanted = "Put 1 field of Enamel Mug &quot;Pine&quot; back to 20 Nov";
     let page = world.get(&plan, &bo).await;
     let id = format!("name=\"id\" value=\"{MUG}\"");
     let field = "name=\"field\" value=\"title\"";
